@@ -1,0 +1,65 @@
+# The two commands of README.md are `make serve` and `make test`; each does all set-up itself.
+# Set-up is remembered by stamp files, so a second run starts at once when nothing changed.
+
+PYTHON ?= python3
+VENV   ?= .venv
+# TORCH=cpu takes the small CPU build of torch (needs internet access to download.pytorch.org).
+TORCH  ?=
+ARGS   ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header
+# torch pins its own CUDA packages; locking them here too would force them on CPU-only installs.
+NOT_CUDA := grep -vE '^(nvidia-|cuda-|triton)'
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test check bench lock setup setup-dev clean
+
+help:  ## show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+serve: setup  ## set up if needed, then serve the hub on http://127.0.0.1:7860 (ARGS="--port 8000" to change)
+	$(BIN)/python app.py $(ARGS)
+
+test: setup-dev  ## set up if needed, then run the default tests (ARGS="-k pool" to choose)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup-dev  ## what CI runs: lint, types, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(MAKE) test
+
+bench: setup-dev  ## measure the hub against plain baselines, side by side (ARGS="--quick" for a short run)
+	$(BIN)/python -m bench $(ARGS)
+
+lock: setup-dev  ## write requirements*.txt anew from requirements*.in
+	$(PIP) --quiet uv
+	$(LOCK) requirements.in | $(NOT_CUDA) > requirements.txt.new && mv requirements.txt.new requirements.txt
+	$(LOCK) requirements-dev.in | $(NOT_CUDA) > requirements-dev.txt.new && mv requirements-dev.txt.new requirements-dev.txt
+
+setup: $(VENV)/.installed
+setup-dev: $(VENV)/.installed-dev
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "This project needs Python 3.11 or newer, found: $$($(PYTHON) --version 2>&1). Say which to use: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "python3 could not make a virtual environment. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@touch $@
+
+$(VENV)/.installed: requirements.txt | $(VENV)/.created
+ifeq ($(TORCH),cpu)
+	$(PIP) --index-url $(CPU_INDEX) $$(grep -E '^(torch|torchvision)==' requirements.txt)
+endif
+	$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(PIP) -r requirements-dev.txt
+	@touch $@
+
+clean:  ## remove the environment and what tools left behind (never results or weights)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,263 @@
+"""Batcher: requests for one model that arrive close together become one forward pass.
+
+One worker thread per model, started on demand. A request that is alone never waits; while a batch runs,
+the next one collects. An item that fails, fails alone.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from hub.devices import is_out_of_memory
+from hub.errors import CancelledError, DeadlineError, HubError, OutOfMemoryError
+from hub.models import Lease
+from hub.spec import Progress
+
+log = logging.getLogger(__name__)
+LINGER_S = 30.0  # an idle worker thread ends after this long
+
+Infer = Callable[[Any, list[Any]], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One item's output with what its batch took, in milliseconds."""
+
+    output: Any
+    queue_ms: float
+    load_ms: float
+    infer_ms: float
+    cold: bool
+    batch_size: int
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One waiting item. Written by the worker, then `done` is set; `cancelled` is written by the waiter."""
+
+    item: Any
+    on_event: Callable[[str, Progress | None], None]
+    signature: Any = None
+    begin: float = field(default_factory=time.perf_counter)
+    done: threading.Event = field(default_factory=threading.Event)
+    cancelled: bool = False
+    outcome: Outcome | None = None
+    error: Exception | None = None
+
+
+class Batcher:
+    """Collects items for one model. `lease` holds the model, `guard` wraps every forward pass."""
+
+    def __init__(
+        self,
+        name: str,
+        infer: Infer,
+        lease: Callable[[], AbstractContextManager[Lease]],
+        *,
+        max_batch: int,
+        window_s: float,
+        guard: Callable[[], AbstractContextManager[Any]],
+        relieve: Callable[[], object] = lambda: None,
+        is_loaded: Callable[[], bool] = lambda: True,
+        on_batch: Callable[[int], None] = lambda size: None,
+    ):
+        self.name, self.max_batch, self.window_s = name, max_batch, window_s
+        self._infer, self._lease, self._guard, self._relieve = infer, lease, guard, relieve
+        self._is_loaded, self._on_batch = is_loaded, on_batch
+        # Guards _queue, _coming and _worker. Taken alone: no other lock is asked for while it is held.
+        self._changed = threading.Condition()
+        self._queue: list[Ticket] = []
+        self._coming = 0
+        self._worker: threading.Thread | None = None
+
+    @contextmanager
+    def coming(self) -> Any:
+        """Announces a request while it is prepared, so that others know to wait for it; yields `submit`."""
+        announced = True
+        with self._changed:
+            self._coming += 1
+
+        def arrive() -> None:
+            nonlocal announced
+            if announced:
+                announced = False
+                self._coming -= 1
+                self._changed.notify_all()
+
+        def submit(
+            item: Any,
+            timeout_s: float,
+            on_event: Callable[[str, Progress | None], None],
+            is_cancelled: Callable[[], bool],
+        ) -> Outcome:
+            ticket = Ticket(item, on_event, signature(item))
+            with self._changed:
+                self._queue.append(ticket)
+                arrive()
+                if self._worker is None:
+                    self._worker = threading.Thread(target=self._work, name=f"batch-{self.name}", daemon=True)
+                    self._worker.start()
+            return self._await(ticket, timeout_s, is_cancelled)
+
+        try:
+            yield submit
+        finally:
+            with self._changed:
+                arrive()
+
+    def _await(self, ticket: Ticket, timeout_s: float, is_cancelled: Callable[[], bool]) -> Outcome:
+        end = time.monotonic() + timeout_s
+        while not ticket.done.wait(min(0.25, max(0.0, end - time.monotonic()))):
+            if is_cancelled():
+                self._abandon(ticket)
+                raise CancelledError("The run was cancelled.")
+            if time.monotonic() >= end:
+                self._abandon(ticket)
+                raise DeadlineError(
+                    f"{self.name} did not answer in {timeout_s:.0f} s. Try again, or raise --deadline-s."
+                )
+        if ticket.error:
+            raise ticket.error
+        assert ticket.outcome is not None
+        return ticket.outcome
+
+    def _abandon(self, ticket: Ticket) -> None:
+        with self._changed:
+            ticket.cancelled = True
+            if ticket in self._queue:
+                self._queue.remove(ticket)
+
+    # --- the worker -------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                if not self._queue and not self._changed.wait_for(lambda: bool(self._queue), LINGER_S):
+                    self._worker = None
+                    return
+                batch = self._collect()
+            if batch:
+                self._run(batch)
+            del batch  # or the last batch's arrays would stay while the thread lingers
+
+    def _collect(self) -> list[Ticket]:
+        """Takes the oldest ticket and up to `max_batch` like it. Waits only while a request is on its way."""
+        end = time.monotonic() + self.window_s
+
+        def waiting() -> list[Ticket]:
+            return [t for t in self._queue if t.signature == self._queue[0].signature][: self.max_batch]
+
+        self._changed.wait_for(
+            lambda: not self._queue or not self._coming or len(waiting()) >= self.max_batch,
+            max(0.0, end - time.monotonic()),
+        )
+        if not self._queue:
+            return []
+        batch = waiting()
+        self._queue = [t for t in self._queue if t not in batch]
+        return batch
+
+    def _run(self, batch: list[Ticket]) -> None:
+        begin = time.perf_counter()
+        try:
+            if not self._is_loaded():
+                _tell(batch, "loading")
+            with self._lease() as lease:
+                _tell(batch, "running")
+                results, infer_ms = self._attempt(lease.model, batch)
+            self._on_batch(len(batch))
+        except Exception as error:  # whatever the load raised belongs to those who wait for it
+            results, infer_ms, lease = [error] * len(batch), 0.0, Lease(None, False, 0.0)
+        for ticket, result in zip(batch, results, strict=True):
+            if isinstance(result, Exception):
+                ticket.error = result
+            else:
+                queue_ms = (begin - ticket.begin) * 1000
+                ticket.outcome = Outcome(result, queue_ms, lease.wait_ms, infer_ms, lease.cold, len(batch))
+            ticket.done.set()
+
+    def _attempt(self, model: Any, batch: list[Ticket]) -> tuple[list[Any], float]:
+        """The whole batch in one pass; on failure halves (out of memory) or single items (a bad one)."""
+        begin = time.perf_counter()
+        try:
+            return self._forward(model, batch), (time.perf_counter() - begin) * 1000
+        except Exception as error:
+            failure: Exception = error
+        # Outside the handler, so that the failed pass's tensors are not kept alive by its traceback.
+        out_of_memory = is_out_of_memory(failure)
+        if not out_of_memory and (len(batch) == 1 or isinstance(failure, CancelledError)):
+            return [self._explained(failure)], (time.perf_counter() - begin) * 1000
+        failure.__traceback__ = None
+        if out_of_memory:
+            log.warning("%s: out of memory with %d item(s); evicting and trying again", self.name, len(batch))
+            self._relieve()
+        size = max(1, len(batch) // 2) if out_of_memory else 1
+        results: list[Any] = []
+        for start in range(0, len(batch), size):
+            part = batch[start : start + size]
+            try:
+                results += self._forward(model, part)
+            except Exception as error:
+                if len(part) == 1 or is_out_of_memory(error):
+                    results += [self._explained(error)] * len(part)
+                else:
+                    results += [self._attempt(model, [ticket])[0][0] for ticket in part]
+        return results, (time.perf_counter() - begin) * 1000
+
+    def _forward(self, model: Any, batch: list[Ticket]) -> list[Any]:
+        """One pass of `infer`, driving it where it is a generator. Raises CancelledError when all have left."""
+        items = [ticket.item for ticket in batch]
+        with self._guard():
+            outputs = self._infer(model, items)
+            if inspect.isgenerator(outputs):
+                outputs = _drive(outputs, batch)
+        if not isinstance(outputs, Sequence) or len(outputs) != len(items):
+            count = len(outputs) if isinstance(outputs, Sequence) else f"a {type(outputs).__name__}"
+            raise HubError(
+                f"{self.name}: infer got {len(items)} item(s) and returned {count}; it must return one each."
+            )
+        return list(outputs)
+
+    def _explained(self, error: Exception) -> HubError:
+        if isinstance(error, HubError):
+            return error
+        if is_out_of_memory(error):
+            return OutOfMemoryError(f"{self.name} does not fit into memory for this input. Make the input smaller.")
+        log.error("%s failed while running", self.name, exc_info=error)
+        return HubError(f"{self.name} failed on this input: {type(error).__name__}: {error}")
+
+
+def _drive(steps: Any, batch: list[Ticket]) -> Any:
+    """Runs a generator `infer` to its end, passing each Progress on; stops it when everybody has left."""
+    while True:
+        try:
+            progress = next(steps)
+        except StopIteration as stop:
+            return stop.value
+        if all(ticket.cancelled for ticket in batch):
+            steps.close()
+            raise CancelledError("The run was cancelled.")
+        _tell(batch, "running", progress)
+
+
+def _tell(batch: list[Ticket], stage: str, progress: Progress | None = None) -> None:
+    for ticket in batch:
+        if not ticket.cancelled:
+            ticket.on_event(stage, progress)
+
+
+def signature(item: Any) -> Any:
+    """What must be equal for two items to share a batch: structure, and shape and dtype of every array."""
+    if isinstance(item, dict):
+        return tuple((key, signature(value)) for key, value in sorted(item.items()))
+    if isinstance(item, list | tuple):
+        return tuple(signature(value) for value in item)
+    shape = getattr(item, "shape", None)
+    return type(item).__name__ if shape is None else (tuple(shape), str(item.dtype))

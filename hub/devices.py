@@ -1,0 +1,203 @@
+"""Which device, which dtype, how much memory: measured on this machine, not guessed."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import logging
+import platform
+import sys
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from hub.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger(__name__)
+GB = 10**9
+# Share of the memory free at start that models may take; the rest is for activations and the server.
+CPU_SHARE, CUDA_SHARE = 0.5, 0.85
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """`auto` is cuda, then mps, then cpu. Raises InputError when the named one is not here."""
+    import torch
+
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, here in available.items() if here))
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"device must be auto, cuda, cuda:N, mps or cpu, got {name!r}") from None
+    here = [kind for kind, yes in available.items() if yes]
+    if not available.get(device.type) or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
+        raise InputError(f"device {name!r} is not available on this machine; there is: {', '.join(here)}")
+    return device
+
+
+def pick_dtype(name: str, device: torch.device, memory: Path | None = None) -> torch.dtype:
+    """The dtype models run in. `auto` times a convolution block in float32 and bfloat16 and takes the faster.
+
+    The answer is remembered in the file `memory`, by device, processor and torch version.
+    """
+    import torch
+
+    named = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name != "auto":
+        if name not in named:
+            raise InputError(f"dtype must be auto, {', '.join(named)}, got {name!r}")
+        return named[name]
+    if device.type == "mps":
+        return torch.float32
+    what = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.processor()} {_cpu_flags()}"
+    key = f"{device.type} | {what} | torch {torch.__version__}"
+    known = _recall(memory)
+    if key not in known:
+        known[key] = "bfloat16" if _bf16_speedup(device) > 1.15 else "float32"
+        _remember(memory, known)
+    return named.get(known[key], torch.float32)
+
+
+def _bf16_speedup(device: torch.device) -> float:
+    """float32 time over bfloat16 time of a 3x3 convolution (batch 4, 64 channels, 56x56), best of rounds."""
+    import torch
+
+    def build(dtype: torch.dtype) -> Callable[[], float]:
+        block = torch.nn.Conv2d(64, 64, 3, padding=1, device=device, dtype=dtype).to(memory_format=torch.channels_last)
+        x = torch.randn(4, 64, 56, 56, device=device, dtype=dtype).to(memory_format=torch.channels_last)
+
+        def seconds() -> float:
+            begin = time.perf_counter()
+            for _ in range(4):
+                block(x)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            return time.perf_counter() - begin
+
+        return seconds
+
+    try:
+        with torch.inference_mode():
+            rounds = build(torch.float32), build(torch.bfloat16)
+            times = [[measure() for measure in rounds] for _ in range(8)][2:]
+    except RuntimeError:  # the device cannot do bfloat16 at all
+        return 0.0
+    return min(t[0] for t in times) / min(t[1] for t in times)
+
+
+@lru_cache(maxsize=1)
+def _cpu_flags() -> str:
+    """The instruction sets that decide bfloat16 speed."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.machine()
+    flags = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "").split()
+    return ",".join(f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16") if f in flags)
+
+
+def _recall(memory: Path | None) -> dict[str, str]:
+    try:
+        return dict(json.loads(memory.read_text(encoding="utf-8"))) if memory else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _remember(memory: Path | None, known: dict[str, str]) -> None:
+    if memory is None:
+        return
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        memory.write_text(json.dumps(known, indent=2), encoding="utf-8")
+    except OSError as error:
+        log.warning("the measured dtype is not remembered: %s", error)
+
+
+def default_budget(device: torch.device) -> int:
+    """Bytes models may take by default: a share of what is free now."""
+    if device.type == "cuda":
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0] * CUDA_SHARE)
+    return int(min(psutil.virtual_memory().available, _cgroup_free()) * CPU_SHARE)
+
+
+def _cgroup_free() -> float:
+    """Bytes left under the container's limit (cgroup v2), or infinity."""
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="utf-8").strip()
+        used = Path("/sys/fs/cgroup/memory.current").read_text(encoding="utf-8").strip()
+        return float("inf") if limit == "max" else float(int(limit) - int(used))
+    except (OSError, ValueError):
+        return float("inf")
+
+
+def model_bytes(model: Any) -> int:
+    """Bytes of the tensors a model holds: parameters and buffers, each storage once.
+
+    Understands an `nn.Module`, a diffusers pipeline (`components`), and dicts, lists and tuples of these.
+    """
+    import torch
+
+    seen: set[int] = set()
+    total, waiting = 0, [model]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, torch.Tensor):
+            storage = part.untyped_storage()
+            if storage.data_ptr() not in seen:
+                seen.add(storage.data_ptr())
+                total += storage.nbytes()
+        elif isinstance(part, torch.nn.Module):
+            waiting += [*part.parameters(), *part.buffers()]
+        elif isinstance(part, dict):
+            waiting += part.values()
+        elif isinstance(part, list | tuple):
+            waiting += part
+        elif isinstance(components := getattr(part, "components", None), dict):
+            waiting += components.values()
+        elif isinstance(nbytes := getattr(part, "nbytes", None), int):
+            total += nbytes
+    return total
+
+
+def place(model: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    """Moves an `nn.Module` to its device, dtype and channels_last, frozen; anything else is returned as it is."""
+    import torch
+
+    if isinstance(model, torch.nn.Module):
+        model.eval().requires_grad_(False)
+        return model.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
+    return model
+
+
+def give_back() -> None:
+    """Returns memory of dropped models to the device and the operating system."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    if sys.platform == "linux":
+        try:
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+        except (OSError, AttributeError):
+            log.debug("malloc_trim is not available here")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` is any library's way to say that memory ran out."""
+    if isinstance(error, MemoryError):
+        return True
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error).lower()

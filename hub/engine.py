@@ -1,0 +1,372 @@
+"""Engine.run: the only way to a prediction, whichever door the request came through."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cachetools import LRUCache
+
+from hub import devices, outputs
+from hub.batching import Batcher, Outcome
+from hub.errors import BusyError, CancelledError, DeadlineError, HubError
+from hub.images import ImageLimits
+from hub.inputs import Inputs, read
+from hub.metrics import Metrics
+from hub.models import Lease, ModelPool
+from hub.registry import Page, Registry, discover, wants_config
+from hub.results import Capsule, Receipt, Result, ResultStore
+from hub.settings import Settings, go_offline
+from hub.spec import Demo, Progress
+from hub.weights import EMPTY, Folder, WeightsStore
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger(__name__)
+
+OnEvent = Callable[[str, Progress | None], None]
+RAW_OUTPUTS_SHARE = 4  # model outputs kept for other parameters take at most 1/4 of the results' memory
+
+
+class Cancel:
+    """A flag the caller may set; the run stops at the next step it can."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One run on its way: what it is, where its model comes from, when it must be done."""
+
+    page: Page
+    demo: Demo
+    inputs: Inputs
+    folder: Folder | None
+    capsule: Capsule
+    id: str
+    begin: float
+    on_event: OnEvent
+    cancel: Cancel
+
+    @property
+    def key(self) -> str:
+        """The model's name in the pool."""
+        return f"{self.page.slug}/{self.folder.name}@{self.folder.short_digest}" if self.folder else self.page.slug
+
+    def call(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Calls a demo's function, with `config` where it asks for it."""
+        if wants_config(function):
+            named["config"] = self.folder.config if self.folder else EMPTY
+        return function(*arguments, **named)
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """Where models run, found out once per engine."""
+
+    device: torch.device
+    dtype: torch.dtype
+    pool: ModelPool
+
+    @property
+    def dtype_name(self) -> str:
+        return str(self.dtype).removeprefix("torch.")
+
+
+class Engine:
+    """Owns the pool, the batchers and the results. Make one, in the entry point, and hand it down."""
+
+    def __init__(self, settings: Settings | None = None, registry: Registry | None = None):
+        self.settings = settings or Settings()
+        if self.settings.offline:
+            go_offline()
+        folder = Path(self.settings.demos_folder) if self.settings.demos_folder else None
+        self.registry = registry or discover(folder, self.settings.only())
+        self.weights = WeightsStore(Path(self.settings.weights_folder) if self.settings.weights_folder else None)
+        self.metrics = Metrics()
+        self.limits = ImageLimits(
+            max_bytes=int(self.settings.max_upload_mb * 2**20),
+            max_pixels=int(self.settings.max_megapixels * 1_000_000),
+        )
+        memory = int(self.settings.results_memory_mb * 2**20)
+        self.results = ResultStore(
+            self.settings.data_folder,
+            memory_bytes=memory,
+            disk_bytes=int(self.settings.results_disk_mb * 2**20),
+            max_age_s=self.settings.results_days * 86_400,
+        )
+        # Guards _hardware while it is found out; taken alone.
+        self._hardware_lock = threading.Lock()
+        self._hardware: Hardware | None = None
+        if self.settings.device not in ("auto", "cpu"):
+            self.hardware()  # a device that is not here should stop the start, not the first visitor
+        # Guards _batchers, _running, _raw and _in_work. Never held while a demo's code, a load or a wait runs.
+        self._lock = threading.Lock()
+        self._batchers: dict[str, Batcher] = {}
+        self._running: dict[str, Future[Result]] = {}
+        self._raw: LRUCache[tuple[str, str], tuple[Any, int]] = LRUCache(
+            memory // RAW_OUTPUTS_SHARE, getsizeof=lambda kept: kept[1]
+        )
+        self._in_work = 0
+
+    def hardware(self) -> Hardware:
+        """Device, dtype and pool. The first call imports torch, so that pages can be served before it is there."""
+        with self._hardware_lock:
+            if self._hardware is None:
+                device = devices.pick_device(self.settings.device)
+                dtype = devices.pick_dtype(self.settings.dtype, device, self.settings.data_folder / "dtype.json")
+                budget = int(self.settings.pool_gb * devices.GB) or devices.default_budget(device)
+                self.metrics.pool_budget_bytes.set(budget)
+                keep_alive_s = self.settings.keep_alive_s
+                pool = ModelPool(budget, keep_alive_s=keep_alive_s, on_change=self.metrics.pool_changed)
+                self._hardware = Hardware(device, dtype, pool)
+                log.info("models run on %s in %s, in at most %.1f GB", device, dtype, budget / devices.GB)
+            return self._hardware
+
+    @property
+    def pool(self) -> ModelPool:
+        return self.hardware().pool
+
+    # --- the one path -----------------------------------------------------------------------------
+
+    def run(
+        self,
+        slug: str,
+        inputs: Mapping[str, Any],
+        *,
+        on_event: OnEvent = lambda stage, progress: None,
+        cancel: Cancel | None = None,
+    ) -> Result:
+        """Answers one request: a stored result, a share in an equal one that is running, or a new run.
+
+        `inputs` are values by input name: pictures as `bytes`, `Path` or `PIL.Image`, the rest as numbers or
+        text. `on_event(stage, progress)` hears "queued", "loading" and "running", from any thread. Raises a
+        HubError, and nothing else, whose text a user can read.
+        """
+        begin = time.perf_counter()
+        known = slug if slug in self.registry.pages else "unknown"
+        try:
+            job = self._job(slug, inputs, begin, on_event, cancel or Cancel())
+            result, outcome = self._answer(job)
+        except Exception as error:
+            told = error if isinstance(error, HubError) else self._unexpected(slug, error)
+            self.metrics.requests.labels(known, "error").inc()
+            self.metrics.errors.labels(known, told.code).inc()
+            if told is error:
+                raise
+            raise told from error
+        self.metrics.requests.labels(slug, outcome).inc()
+        self.metrics.stage_seconds.labels(slug, "total").observe(time.perf_counter() - begin)
+        return result
+
+    def _unexpected(self, slug: str, error: Exception) -> HubError:
+        log.error("%s failed", slug, exc_info=error)
+        return HubError(f"{slug} failed: {type(error).__name__}: {error}. The hub's log has the details.")
+
+    def _job(self, slug: str, raw: Mapping[str, Any], begin: float, on_event: OnEvent, cancel: Cancel) -> _Job:
+        page = self.registry.get(slug)
+        demo = page.demo
+        checked = read(demo, raw, self.limits)
+        folder = self.weights.find(checked.weights) if checked.weights else None
+        capsule = Capsule(
+            page=slug,
+            version=demo.version,
+            weights=folder.name if folder else "",
+            digest=folder.digest if folder else "",
+            dtype=self.hardware().dtype_name,
+            parameters=checked.parameters,
+            inputs=checked.digests,
+        )
+        id = capsule.identify(self.results.secret)
+        return _Job(page, demo, checked, folder, capsule, id, begin, on_event, cancel)
+
+    def _answer(self, job: _Job) -> tuple[Result, str]:
+        """The result and how it was had: hit, shared or computed."""
+        slug = job.page.slug
+        stored = self.results.get(job.id)
+        if stored is not None:
+            self.metrics.cache_hits.labels(slug, "result").inc()
+            return self._as_cached(stored, job), "hit"
+        with self._lock:
+            future = self._running.get(job.id)
+            mine = future is None
+            if future is None:
+                if self._in_work >= self.settings.queue_limit:
+                    raise BusyError(
+                        f"{self._in_work} requests are in work, the most this hub takes. Try again in a moment.",
+                        retry_after_s=1,
+                    )
+                future = self._running[job.id] = Future()
+                self._in_work += 1
+        if not mine:
+            return self._share(future, job), "shared"
+        self.metrics.in_work.inc()
+        try:
+            result = self._compute(job)
+            self.results.put(result)
+            future.set_result(result)
+            return result, "computed"
+        except BaseException as error:
+            future.set_exception(error)
+            raise
+        finally:
+            self.metrics.in_work.dec()
+            with self._lock:
+                del self._running[job.id]
+                self._in_work -= 1
+
+    def _as_cached(self, stored: Result, job: _Job) -> Result:
+        total_ms = (time.perf_counter() - job.begin) * 1000
+        return replace(stored, receipt=replace(stored.receipt, cached=True, total_ms=round(total_ms, 2)))
+
+    def _share(self, future: Future[Result], job: _Job) -> Result:
+        """Waits for the equal request that is running. If its caller cancelled it, runs anew."""
+        job.on_event("running", None)
+        while True:
+            left = self._left_s(job)
+            if job.cancel.is_set():
+                raise CancelledError("The run was cancelled.")
+            if left <= 0:
+                raise self._too_late(job)
+            try:
+                result = future.result(timeout=min(left, 0.25))
+            except FutureTimeout:
+                continue
+            except CancelledError:
+                return self._answer(job)[0]
+            self.metrics.cache_hits.labels(job.page.slug, "shared").inc()
+            return self._as_cached(result, job)
+
+    def _compute(self, job: _Job) -> Result:
+        job.on_event("queued", None)
+        with self._batcher(job).coming() as submit:
+            begin = time.perf_counter()
+            values = job.inputs.decoded()
+            item = job.call(job.demo.prepare, **values)
+            prepare_ms = (time.perf_counter() - begin) * 1000
+            outcome = self._infer(job, item, submit)
+        begin = time.perf_counter()
+        presented = job.call(job.demo.present, outcome.output, **values)
+        values_json, pictures = outputs.encode(job.page.slug, job.demo, presented)
+        present_ms = (time.perf_counter() - begin) * 1000
+        stages = {
+            "queue": outcome.queue_ms,
+            "load": outcome.load_ms,
+            "prepare": prepare_ms,
+            "infer": outcome.infer_ms,
+            "present": present_ms,
+        }
+        for stage, ms in stages.items():
+            self.metrics.stage_seconds.labels(job.page.slug, stage).observe(ms / 1000)
+        receipt = Receipt(
+            total_ms=round((time.perf_counter() - job.begin) * 1000, 2),
+            **{f"{stage}_ms": round(ms, 2) for stage, ms in stages.items()},
+            cold=outcome.cold,
+            cached=False,
+            batch_size=outcome.batch_size,
+            device=str(self.hardware().device),
+            dtype=self.hardware().dtype_name,
+            weights=job.capsule.weights,
+            digest=job.capsule.digest,
+            created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        )
+        return Result(job.id, job.capsule.to_json(), values_json, pictures, receipt)
+
+    def _infer(self, job: _Job, item: Any, submit: Callable[..., Outcome]) -> Outcome:
+        """The model's output; from memory when the same item met the same weights before.
+
+        So a parameter that only `present` uses (a threshold, an opacity) never runs the model again.
+        """
+        digest = outputs.digest(item)
+        raw_key = (job.key, digest)
+        if digest:
+            with self._lock:
+                kept = self._raw.get(raw_key)
+            if kept is not None:
+                self.metrics.cache_hits.labels(job.page.slug, "output").inc()
+                return Outcome(kept[0], 0.0, 0.0, 0.0, False, 0)
+        outcome = submit(item, self._left_s(job), job.on_event, job.cancel.is_set)
+        size = outputs.seal(outcome.output)
+        if digest and size is not None and size <= self._raw.maxsize:
+            with self._lock:
+                self._raw[raw_key] = (outcome.output, size)
+        return outcome
+
+    def _left_s(self, job: _Job) -> float:
+        return self.settings.deadline_s - (time.perf_counter() - job.begin)
+
+    def _too_late(self, job: _Job) -> DeadlineError:
+        return DeadlineError(
+            f"{job.page.slug} did not answer in {self.settings.deadline_s:g} s. Try again, or raise --deadline-s."
+        )
+
+    # --- models -----------------------------------------------------------------------------------
+
+    def _batcher(self, job: _Job) -> Batcher:
+        with self._lock:
+            if job.key not in self._batchers:
+                self._batchers[job.key] = self._new_batcher(job.page, job.demo, job.folder, job.key, job.call)
+            return self._batchers[job.key]
+
+    def _new_batcher(
+        self, page: Page, demo: Demo, folder: Folder | None, key: str, call: Callable[..., Any]
+    ) -> Batcher:
+        return Batcher(
+            page.slug,
+            partial(call, demo.infer),
+            partial(self._lease, demo, folder, key, self.settings.deadline_s),
+            max_batch=min(self.settings.max_batch, demo.max_batch),
+            window_s=self.settings.batch_window_ms / 1000,
+            guard=_inference_mode,
+            relieve=partial(self.pool.evict_idle, key),
+            is_loaded=partial(self.pool.loaded, key),
+            on_batch=self.metrics.batch_size.labels(page.slug).observe,
+        )
+
+    def _lease(self, demo: Demo, folder: Folder | None, key: str, timeout_s: float) -> AbstractContextManager[Lease]:
+        load = partial(self._load, demo, folder)
+        return self.pool.lease(key, load, estimate_bytes=folder.size_bytes if folder else 0, timeout_s=timeout_s)
+
+    def _load(self, demo: Demo, folder: Folder | None) -> Any:
+        hardware = self.hardware()
+        model = demo.load(folder.path if folder else None, hardware.device)
+        return devices.place(model, hardware.device, hardware.dtype)
+
+    def preload(self, slug: str) -> bool:
+        """Loads a demo's default model if it fits without evicting anybody. Raises HubError."""
+        page = self.registry.get(slug)
+        demo = page.demo
+        folder = self.weights.find(demo.weights[0].name) if demo.weights else None
+        key = f"{slug}/{folder.name}@{folder.short_digest}" if folder else slug
+        return self.pool.ensure(
+            key, partial(self._load, demo, folder), estimate_bytes=folder.size_bytes if folder else 0
+        )
+
+    def close(self) -> None:
+        """Drops all models. Runs in work get a HubError."""
+        if self._hardware is not None:
+            self._hardware.pool.close()
+
+
+def _inference_mode() -> AbstractContextManager[Any]:
+    import torch
+
+    return torch.inference_mode()

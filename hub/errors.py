@@ -1,0 +1,73 @@
+"""Every error a user can cause or meet; its text is what they read, so it says what to do.
+
+HubError                      500  internal_error
+├── DeclarationError          500  a demo file is wrong (shown on its page; other pages serve)
+├── NotFoundError             404  no such demo, result or output
+├── InputError                422  a value is missing, unknown, of a wrong type or out of range
+│   ├── TooLargeError         413  more bytes or pixels than allowed
+│   └── UnsupportedMediaError 415  a format that is not read here
+├── BusyError                 429  the queue is full; carries retry_after_s
+├── UnavailableError          503  weights missing, model failed to load
+│   └── OutOfMemoryError      503  does not fit the device even alone
+├── DeadlineError             504  took longer than the deadline
+└── CancelledError            499  the caller went away
+"""
+
+from __future__ import annotations
+
+
+class HubError(Exception):
+    """Base of all errors shown to users. `field` names the input at fault, where there is one."""
+
+    status = 500
+    title = "Something went wrong in the hub"
+    code = "internal_error"
+
+    def __init__(self, message: str, *, field: str | None = None):
+        super().__init__(message)
+        self.message = message
+        self.field = field
+
+
+class DeclarationError(HubError):
+    title, code = "This demo's declaration is not valid", "declaration_error"
+
+
+class NotFoundError(HubError):
+    status, title, code = 404, "Not found", "not_found"
+
+
+class InputError(HubError):
+    status, title, code = 422, "An input is not valid", "invalid_input"
+
+
+class TooLargeError(InputError):
+    status, title, code = 413, "The input is too large", "too_large"
+
+
+class UnsupportedMediaError(InputError):
+    status, title, code = 415, "The format is not supported", "unsupported_media"
+
+
+class BusyError(HubError):
+    status, title, code = 429, "The hub is busy", "busy"
+
+    def __init__(self, message: str, *, retry_after_s: int = 1):
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class UnavailableError(HubError):
+    status, title, code = 503, "The model is not available", "unavailable"
+
+
+class OutOfMemoryError(UnavailableError):
+    title, code = "Not enough memory", "out_of_memory"
+
+
+class DeadlineError(HubError):
+    status, title, code = 504, "It took too long", "deadline"
+
+
+class CancelledError(HubError):
+    status, title, code = 499, "Cancelled", "cancelled"

@@ -1,0 +1,188 @@
+"""Checks what came through a door against a demo's declared inputs; decodes pictures when asked to."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from hub.errors import InputError, TooLargeError
+from hub.images import ImageLimits, decode, encode
+from hub.spec import Choice, Demo, ImageInput, Input, Seed, Slider, Text
+from hub.suggest import unknown
+
+SEED_LIMIT = 2**32
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Checked inputs of one run. Pictures stay undecoded until they are needed: a hit never decodes."""
+
+    parameters: dict[str, Any]  # JSON-able values of all fields but pictures
+    pictures: dict[str, bytes]  # encoded pictures as they came
+    digests: dict[str, str]  # sha256 of each picture's bytes
+    weights: str | None  # name of the chosen weights; None: the demo has none
+    limits: ImageLimits
+
+    def decoded(self) -> dict[str, Any]:
+        """All inputs as `prepare` and `present` get them. Raises InputError for a bad picture."""
+        images = {name: decode(data, self.limits, field=name) for name, data in self.pictures.items()}
+        return {**self.parameters, **images}
+
+
+def read(demo: Demo, raw: Mapping[str, Any], limits: ImageLimits | None = None) -> Inputs:
+    """Checks `raw` (values by input name). Raises InputError that says what was given and what is allowed.
+
+    Pictures may be `bytes`, a `Path` or a `PIL.Image`; numbers may be text, as forms and flags send them.
+    """
+    limits = limits or ImageLimits()
+    fields = {f.name: f for f in demo.inputs}
+    allowed = [*fields, "weights"] if demo.weights else [*fields]
+    for name in raw:
+        if name not in allowed:
+            raise InputError(unknown("input", str(name), allowed), field=str(name))
+    parameters: dict[str, Any] = {}
+    pictures: dict[str, bytes] = {}
+    for name, entry in fields.items():
+        value = raw.get(name)
+        if isinstance(entry, ImageInput):
+            pictures[name] = _picture(entry, value, limits)
+        else:
+            parameters[name] = _value(entry, value)
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in pictures.items()}
+    return Inputs(parameters, pictures, digests, _weights(demo, raw.get("weights")), limits)
+
+
+def _weights(demo: Demo, value: Any) -> str | None:
+    names = [w.name for w in demo.weights]
+    if value is None or value == "":
+        return names[0] if names else None
+    if value not in names:
+        raise InputError(unknown("weights", str(value), names), field="weights")
+    return str(value)
+
+
+def _value(entry: Input, value: Any) -> Any:
+    if isinstance(entry, Slider):
+        return _number(entry, value)
+    if isinstance(entry, Choice):
+        return _choice(entry, value)
+    if isinstance(entry, Seed):
+        return _seed(entry, value)
+    assert isinstance(entry, Text)
+    return _text(entry, value)
+
+
+def _picture(entry: ImageInput, value: Any, limits: ImageLimits) -> bytes:
+    name = entry.name
+    if value is None or (isinstance(value, str) and not value):
+        raise InputError(f"{name} is missing: give a picture (JPEG, PNG or WebP, for example).", field=name)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    if isinstance(value, Image.Image):
+        return encode(value if value.mode in ("L", "RGB", "RGBA") else value.convert("RGB"), "png")
+    if isinstance(value, Path):
+        try:
+            if value.is_file() and value.stat().st_size > limits.max_bytes:
+                size, most = value.stat().st_size / 2**20, limits.max_bytes / 2**20
+                raise TooLargeError(
+                    f"{name} has {size:.1f} MB; at most {most:g} MB are read. Make it smaller and try again.",
+                    field=name,
+                )
+            return value.read_bytes()
+        except OSError as error:
+            raise InputError(f"{name}: cannot read {value}: {error.strerror}.", field=name) from None
+    raise InputError(f"{name} must be a picture file, got {_described(value)}.", field=name)
+
+
+def _number(entry: Slider, value: Any) -> int | float:
+    name, allowed = entry.name, f"between {entry.minimum:g} and {entry.maximum:g}"
+    allowed += f" {entry.unit}" if entry.unit else ""
+    if value is None or value == "":
+        return entry.default
+    kind = "a whole number" if entry.integer else "a number"
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise InputError(f"{name} must be {kind} {allowed}, got {_described(value)}.", field=name)
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        raise InputError(f"{name} must be {kind} {allowed}, got {_described(value)}.", field=name) from None
+    if not math.isfinite(number) or not entry.minimum <= number <= entry.maximum:
+        given = value if isinstance(value, int | float) else number
+        raise InputError(f"{name} must be {allowed}, got {_short(str(given))}.", field=name)
+    if not entry.integer:
+        return number
+    if number != int(number):
+        raise InputError(f"{name} must be a whole number {allowed}, got {number:g}.", field=name)
+    return int(number)
+
+
+def _choice(entry: Choice, value: Any) -> str:
+    if value is None or value == "":
+        return entry.default
+    if isinstance(value, str) and value in entry.options:
+        return value
+    if not isinstance(value, str):
+        listed = ", ".join(repr(o) for o in entry.options)
+        raise InputError(f"{entry.name} must be one of {listed}, got {_described(value)}.", field=entry.name)
+    raise InputError(unknown(entry.name, _short(value), list(entry.options)), field=entry.name)
+
+
+def _seed(entry: Seed, value: Any) -> int:
+    if value is None or value == "" or (value == -1 and not isinstance(value, bool)):
+        return secrets.randbelow(SEED_LIMIT)
+    number = -1
+    if isinstance(value, int | str) or (isinstance(value, float) and value.is_integer()):
+        with suppress(ValueError):  # text that is no number stays -1, which is refused below
+            number = -1 if isinstance(value, bool) else int(value)
+    if not 0 <= number < SEED_LIMIT:
+        raise InputError(
+            f"{entry.name} must be a whole number from 0 to {SEED_LIMIT - 1}, or empty for a new one, "
+            f"got {_described(value)}.",
+            field=entry.name,
+        )
+    return number
+
+
+def _text(entry: Text, value: Any) -> str:
+    if value is None:
+        if entry.default is None:
+            raise InputError(f"{entry.name} is missing: write a text.", field=entry.name)
+        return entry.default
+    if not isinstance(value, str):
+        raise InputError(f"{entry.name} must be text, got {_described(value)}.", field=entry.name)
+    text = value.strip()
+    if entry.default is None and not text:
+        raise InputError(f"{entry.name} is empty: write a text.", field=entry.name)
+    if len(text) > entry.max_chars:
+        raise InputError(
+            f"{entry.name} has {len(text)} characters; at most {entry.max_chars} are read. Shorten it.",
+            field=entry.name,
+        )
+    if "\x00" in text or (not text.isascii() and _has_surrogate(text)):
+        raise InputError(f"{entry.name} has characters that are not valid text (NUL or half a pair).", field=entry.name)
+    return text
+
+
+def _has_surrogate(text: str) -> bool:
+    return any("\ud800" <= c <= "\udfff" for c in text)
+
+
+def _short(text: str, limit: int = 60) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _described(value: Any) -> str:
+    """`'abc'`, `a list`, `300`: what was given, in few words."""
+    if isinstance(value, str):
+        return repr(_short(value))
+    if isinstance(value, bool | int | float):
+        return str(value).lower() if isinstance(value, bool) else _short(str(value))
+    return f"a {type(value).__name__}"

@@ -1,0 +1,65 @@
+"""What /metrics reports, as prometheus_client collectors in a registry of the engine's own."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """Collectors by name; every engine has its own set, so that tests and reloads do not clash."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "hub_requests_total",
+            "Runs asked for, by demo and outcome",
+            ["demo", "outcome"],
+            registry=self.registry,
+        )
+        self.stage_seconds = Histogram(
+            "hub_stage_seconds",
+            "Time by stage of a run",
+            ["demo", "stage"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.batch_size = Histogram(
+            "hub_batch_size",
+            "Requests in one forward pass",
+            ["demo"],
+            buckets=(1, 2, 4, 8, 16, 32),
+            registry=self.registry,
+        )
+        self.cache_hits = Counter(
+            "hub_cache_hits_total",
+            "Answers not computed: stored result, shared with an equal request, or stored model output",
+            ["demo", "kind"],
+            registry=self.registry,
+        )
+        self.errors = Counter(
+            "hub_errors_total", "Failed runs, by error code", ["demo", "code"], registry=self.registry
+        )
+        self.pool_bytes = Gauge("hub_pool_bytes", "Bytes of models in memory", registry=self.registry)
+        self.pool_budget_bytes = Gauge("hub_pool_budget_bytes", "Bytes models may take", registry=self.registry)
+        self.model_loads = Counter("hub_model_loads_total", "Models loaded", registry=self.registry)
+        self.model_load_seconds = Histogram(
+            "hub_model_load_seconds", "Time to load a model", buckets=SECONDS, registry=self.registry
+        )
+        self.evictions = Counter("hub_model_evictions_total", "Models that left memory", registry=self.registry)
+        self.in_work = Gauge("hub_requests_in_work", "Runs in work now", registry=self.registry)
+
+    def pool_changed(self, event: str, amount: float) -> None:
+        """The pool's `on_change`: load (seconds), eviction (count), bytes (now in use)."""
+        if event == "load":
+            self.model_loads.inc()
+            self.model_load_seconds.observe(amount)
+        elif event == "eviction":
+            self.evictions.inc(amount)
+        else:
+            self.pool_bytes.set(amount)
+
+    def render(self) -> bytes:
+        """The text exposition format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,329 @@
+"""ModelPool: which models are in memory, who uses them, who leaves.
+
+A budget in measured bytes; single-flight loads; hits never wait behind another model's load; leased and
+pinned models never leave; least recently used leaves first, before the next one is loaded.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from hub.devices import give_back, model_bytes
+from hub.errors import DeadlineError, HubError, OutOfMemoryError, UnavailableError
+
+log = logging.getLogger(__name__)
+
+# Guards construction in the whole process: building a diffusers model patches torch.nn.Module globally, and
+# a timm model built meanwhile comes out on `meta`. Taken after (never while holding) a pool's own lock.
+CONSTRUCTION = threading.Lock()
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One model's place. All fields are guarded by the pool's lock; `model` is read while leased."""
+
+    key: str
+    bytes: int  # the estimate while loading, then measured
+    model: Any = None
+    ready: bool = False
+    error: HubError | None = None
+    leases: int = 0
+    used: bool = False  # a model just loaded is evicted only when nothing else can be
+    pinned: bool = False
+    loaded_at: float = 0.0
+    last_used: float = 0.0
+    load_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A model in use. `cold` is True for the one lease whose request caused the load."""
+
+    model: Any
+    cold: bool
+    wait_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """A line of the pool's state; times in seconds, sizes in bytes."""
+
+    key: str
+    state: str  # loading, ready
+    bytes: int
+    leases: int
+    pinned: bool
+    loaded_for_s: float
+    idle_for_s: float
+    load_ms: float
+
+
+class ModelPool:
+    """Keeps models in at most `budget_bytes`. `clock` is in seconds; `measure` gives a model's bytes."""
+
+    def __init__(
+        self,
+        budget_bytes: int,
+        *,
+        keep_alive_s: float = 0.0,
+        measure: Callable[[Any], int] = model_bytes,
+        release: Callable[[], None] = give_back,
+        clock: Callable[[], float] = time.monotonic,
+        on_change: Callable[[str, float], None] = lambda event, amount: None,
+    ):
+        self.budget_bytes = budget_bytes
+        self.keep_alive_s = keep_alive_s
+        self._measure, self._release, self._clock, self._on_change = measure, release, clock, on_change
+        # Guards _entries, _known_bytes and _closed, and wakes whoever waits for a load, room or the end.
+        self._changed = threading.Condition()
+        self._entries: dict[str, _Entry] = {}
+        self._known_bytes: dict[str, int] = {}  # measured sizes outlive the models, so the next load can plan
+        self._closed = False
+        self._reaper: threading.Thread | None = None
+
+    # --- use --------------------------------------------------------------------------------------
+
+    @contextmanager
+    def lease(
+        self, key: str, load: Callable[[], Any], *, estimate_bytes: int = 0, timeout_s: float | None = None
+    ) -> Iterator[Lease]:
+        """Holds `key`'s model, loading it with `load` if it is absent.
+
+        Raises DeadlineError when no room came free in `timeout_s`, OutOfMemoryError when the model cannot fit
+        at all, UnavailableError when `load` failed.
+        """
+        begin = time.perf_counter()
+        entry, cold = self._enter(key, load, estimate_bytes, timeout_s)
+        try:
+            yield Lease(entry.model, cold, (time.perf_counter() - begin) * 1000)
+        finally:
+            self._leave(entry)
+
+    def ensure(self, key: str, load: Callable[[], Any], *, estimate_bytes: int = 0) -> bool:
+        """Loads `key` ahead of use if there is room without evicting anybody. Returns whether it is in memory."""
+        with self._changed:
+            need = self._known_bytes.get(key, estimate_bytes)
+            if key not in self._entries and self._used() + need > self.budget_bytes:
+                return False
+        entry, cold = self._enter(key, load, estimate_bytes, None)
+        self._leave(entry, used=not cold)
+        return True
+
+    def _enter(
+        self, key: str, load: Callable[[], Any], estimate_bytes: int, timeout_s: float | None
+    ) -> tuple[_Entry, bool]:
+        end = None if timeout_s is None else time.monotonic() + timeout_s
+        with self._changed:
+            while True:
+                if self._closed:
+                    raise UnavailableError("The hub is shutting down.")
+                entry = self._entries.get(key)
+                if entry is None:
+                    break
+                if entry.ready:
+                    entry.leases += 1
+                    return entry, False
+                self._wait(end, f"{key} is still loading")
+                if entry.error:
+                    raise entry.error
+            entry = _Entry(key, self._known_bytes.get(key, estimate_bytes), leases=1)
+            self._entries[key] = entry
+        try:
+            self._load(entry, load, end)
+        except BaseException as error:
+            with self._changed:
+                entry.error = error if isinstance(error, HubError) else UnavailableError(_load_failure(key, error))
+                self._drop(entry)
+            self._release()
+            if isinstance(error, HubError) or not isinstance(error, Exception):
+                raise
+            log.exception("model %s failed to load", key)
+            raise entry.error from error
+        return entry, True
+
+    def _load(self, entry: _Entry, load: Callable[[], Any], end: float | None) -> None:
+        """Makes room, builds, measures. Runs without the pool's lock, so that hits pass by."""
+        self._make_room(entry, end)
+        with CONSTRUCTION:
+            begin = time.perf_counter()
+            model = load()
+            load_ms = (time.perf_counter() - begin) * 1000
+        size = self._measure(model)
+        with self._changed:
+            entry.bytes = self._known_bytes[entry.key] = size
+        self._make_room(entry, end)  # the estimate may have been too small
+        with self._changed:
+            entry.model, entry.ready, entry.load_ms = model, True, load_ms
+            entry.loaded_at = entry.last_used = self._clock()
+            self._changed.notify_all()
+        log.info("loaded %s: %.1f MB in %.0f ms", entry.key, size / 1e6, load_ms)
+        self._on_change("load", load_ms / 1000)
+        self._on_change("bytes", self.used_bytes())
+
+    def _leave(self, entry: _Entry, used: bool = True) -> None:
+        with self._changed:
+            entry.leases -= 1
+            entry.used = entry.used or used
+            entry.last_used = self._clock()
+            self._start_reaper()
+            self._changed.notify_all()
+
+    # --- room -------------------------------------------------------------------------------------
+
+    def _make_room(self, entry: _Entry, end: float | None) -> None:
+        """Evicts until the budget holds with `entry.bytes` in it. Waits for leases to end where it must."""
+        evicted = False
+        with self._changed:
+            fixed = sum(e.bytes for e in self._entries.values() if e.pinned and e is not entry)
+            if entry.bytes + fixed > self.budget_bytes:
+                pinned = f" and pinned models keep {fixed / 1e6:.0f} MB of it" if fixed else ""
+                raise OutOfMemoryError(
+                    f"{entry.key} needs {entry.bytes / 1e6:.0f} MB; models may take {self.budget_bytes / 1e6:.0f} MB "
+                    f"here{pinned}. Raise --pool-gb, or unpin a model."
+                )
+            while self._used() > self.budget_bytes:
+                victim = self._next_victim(entry)
+                if victim is None:
+                    # Models of other requests are in use; nobody who waits here holds a lease, so they will end.
+                    self._wait(end, f"no memory came free for {entry.key}")
+                    continue
+                self._drop(victim)
+                evicted = True
+        if evicted:
+            self._release()
+
+    def _next_victim(self, keep: _Entry | None) -> _Entry | None:
+        """Least recently used among idle ones; never-used fresh ones only after all others."""
+        idle = [e for e in self._entries.values() if e.ready and not e.leases and not e.pinned and e is not keep]
+        return min(idle, key=lambda e: (not e.used, e.last_used), default=None)
+
+    def _drop(self, entry: _Entry) -> None:
+        """Forgets an entry; the caller releases memory after letting go of the lock."""
+        if self._entries.get(entry.key) is entry:
+            del self._entries[entry.key]
+        if entry.ready:
+            log.info("evicted %s: %.1f MB", entry.key, entry.bytes / 1e6)
+            self._on_change("eviction", 1)
+        entry.model, entry.ready = None, False
+        self._on_change("bytes", self._used())
+        self._changed.notify_all()
+
+    def evict_idle(self, keep: str = "") -> int:
+        """Drops every idle, unpinned model but `keep`; the answer to an out-of-memory error. Returns bytes freed."""
+        freed = 0
+        with self._changed:
+            while victim := self._next_victim(self._entries.get(keep)):
+                freed += victim.bytes
+                self._drop(victim)
+        self._release()
+        return freed
+
+    def unload(self, key: str) -> bool:
+        """Drops one idle model, pinned or not. Returns False when it is absent or in use."""
+        with self._changed:
+            entry = self._entries.get(key)
+            if entry is None or not entry.ready or entry.leases:
+                return False
+            self._drop(entry)
+        del entry
+        self._release()
+        return True
+
+    def pin(self, key: str, pinned: bool = True) -> bool:
+        """Keeps a loaded model in memory whatever comes. Returns False when it is absent."""
+        with self._changed:
+            if key not in self._entries:
+                return False
+            self._entries[key].pinned = pinned
+            self._changed.notify_all()
+            return True
+
+    # --- state ------------------------------------------------------------------------------------
+
+    def used_bytes(self) -> int:
+        with self._changed:
+            return self._used()
+
+    def _used(self) -> int:
+        return sum(e.bytes for e in self._entries.values())
+
+    def loaded(self, key: str) -> bool:
+        with self._changed:
+            entry = self._entries.get(key)
+            return entry is not None and entry.ready
+
+    def status(self) -> list[ModelStatus]:
+        """All models, the one that would leave next first."""
+        with self._changed:
+            now = self._clock()
+            entries = sorted(self._entries.values(), key=lambda e: (e.pinned or e.leases > 0, not e.used, e.last_used))
+            return [
+                ModelStatus(
+                    key=e.key,
+                    state="ready" if e.ready else "loading",
+                    bytes=e.bytes,
+                    leases=e.leases,
+                    pinned=e.pinned,
+                    loaded_for_s=now - e.loaded_at if e.ready else 0.0,
+                    idle_for_s=now - e.last_used if e.ready and not e.leases else 0.0,
+                    load_ms=e.load_ms,
+                )
+                for e in entries
+            ]
+
+    def close(self) -> None:
+        """Drops everything; waiting threads get UnavailableError."""
+        with self._changed:
+            self._closed = True
+            for entry in list(self._entries.values()):
+                if not entry.leases:
+                    self._drop(entry)
+            self._changed.notify_all()
+        self._release()
+
+    # --- time -------------------------------------------------------------------------------------
+
+    def _wait(self, end: float | None, why: str) -> None:
+        """Waits for a change under the lock. Raises DeadlineError after `end`."""
+        left = None if end is None else end - time.monotonic()
+        if left is not None and left <= 0:
+            raise DeadlineError(f"{why[0].upper()}{why[1:]} in time. Try again in a moment.")
+        self._changed.wait(left)
+        if self._closed:
+            raise UnavailableError("The hub is shutting down.")
+
+    def _start_reaper(self) -> None:
+        if self.keep_alive_s > 0 and self._reaper is None and not self._closed:
+            self._reaper = threading.Thread(target=self._reap, name="keep-alive", daemon=True)
+            self._reaper.start()
+
+    def _reap(self) -> None:
+        """Drops models idle for `keep_alive_s`; ends when there is none left to watch."""
+        while True:
+            with self._changed:
+                watched = [e for e in self._entries.values() if not e.pinned]
+                if self._closed or not watched:
+                    self._reaper = None
+                    return
+                now = self._clock()
+                expired = [e for e in watched if e.ready and not e.leases and now - e.last_used >= self.keep_alive_s]
+                for entry in expired:
+                    self._drop(entry)
+                if not expired:
+                    oldest = min((e.last_used for e in watched if e.ready and not e.leases), default=now)
+                    self._changed.wait(max(0.01, oldest + self.keep_alive_s - now))
+                    continue
+            del entry
+            expired.clear()
+            watched.clear()
+            self._release()
+
+
+def _load_failure(key: str, error: BaseException) -> str:
+    return f"{key} could not be loaded: {type(error).__name__}: {error}"

@@ -1,0 +1,121 @@
+"""What a demo returned -> what is stored: checked values as JSON text, pictures encoded once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from hub.errors import HubError
+from hub.images import encode as encode_image
+from hub.images import encode_mask
+from hub.results import Picture
+from hub.spec import Demo, Gallery, ImageOutput, Json, Labels, Mask, Output
+
+MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg"}
+
+
+def encode(slug: str, demo: Demo, presented: Any) -> tuple[str, Mapping[str, tuple[Picture, ...]]]:
+    """Checks `present`'s dict against the declared outputs. Raises HubError that names the output at fault."""
+    names = [f.name for f in demo.outputs]
+    if not isinstance(presented, Mapping) or set(presented) != set(names):
+        given = sorted(presented) if isinstance(presented, Mapping) else type(presented).__name__
+        raise HubError(f"{slug}: present must return a dict with {names}, got {given}.")
+    values: dict[str, Any] = {}
+    pictures: dict[str, tuple[Picture, ...]] = {}
+    for field in demo.outputs:
+        value = presented[field.name]
+        try:
+            if isinstance(field, ImageOutput | Mask | Gallery):
+                pictures[field.name] = _pictures(field, value)
+            else:
+                values[field.name] = _value(field, value)
+        except (TypeError, ValueError) as error:
+            raise HubError(f"{slug}: output {field.name!r} is not what it declares: {error}.") from error
+    return json.dumps(values, allow_nan=False, ensure_ascii=False), MappingProxyType(pictures)
+
+
+def _pictures(field: Output, value: Any) -> tuple[Picture, ...]:
+    if isinstance(field, Mask):
+        ids = np.asarray(value)
+        return (Picture(encode_mask(ids), "image/png", ids.shape[1], ids.shape[0]),)
+    if isinstance(field, ImageOutput):
+        return (_picture(value, field.format, ""),)
+    if not isinstance(value, Sequence):
+        raise TypeError(f"a list of (image, caption) is wanted, got a {type(value).__name__}")
+    return tuple(_picture(image, "png", str(caption)) for image, caption in value)
+
+
+def _picture(image: Any, format: Any, caption: str) -> Picture:
+    if not isinstance(image, Image.Image):
+        raise TypeError(f"a PIL image is wanted, got a {type(image).__name__}")
+    return Picture(encode_image(image, format), MEDIA_TYPES[format], image.width, image.height, caption)
+
+
+def _value(field: Output, value: Any) -> Any:
+    if isinstance(field, Labels):
+        return _labels(value)
+    assert isinstance(field, Json)
+    if field.table:
+        if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+            raise TypeError("a table is a list of dicts")
+        if value and any(list(row) != list(value[0]) for row in value):
+            raise ValueError("the rows of a table must have the same columns in the same order")
+    json.dumps(value, allow_nan=False)  # TypeError or ValueError names what is not JSON
+    return value
+
+
+def _labels(value: Any) -> dict[str, float]:
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise TypeError(f"labels are a dict of text to probability, got a {type(value).__name__}")
+    labels = {name: float(probability) for name, probability in value.items()}
+    for name, probability in labels.items():
+        if not math.isfinite(probability) or not -1e-6 <= probability <= 1 + 1e-6:
+            raise ValueError(f"{name!r} has probability {probability}, outside [0, 1]")
+    ordered = sorted(labels.items(), key=lambda entry: -entry[1])
+    return {name: round(min(1.0, max(0.0, probability)), 6) for name, probability in ordered}
+
+
+# --- model inputs and outputs in memory -----------------------------------------------------------
+
+
+def digest(item: Any) -> str:
+    """A hash of an item's arrays and values; empty when it holds something that cannot be hashed safely."""
+    state = hashlib.blake2b(digest_size=16)
+    return state.hexdigest() if _hash(item, state) else ""
+
+
+def _hash(item: Any, state: Any) -> bool:
+    if isinstance(item, dict):
+        return all(isinstance(k, str) and _hash(k, state) and _hash(v, state) for k, v in sorted(item.items()))
+    if isinstance(item, list | tuple):
+        state.update(f"[{len(item)}".encode())
+        return all(_hash(value, state) for value in item)
+    if item is None or isinstance(item, str | int | float | bool):
+        state.update(f"{type(item).__name__}:{item!r};".encode())
+        return True
+    array = item.numpy() if hasattr(item, "numpy") and hasattr(item, "untyped_storage") else item
+    if isinstance(array, np.ndarray) and array.dtype != object:
+        state.update(f"{array.dtype}{array.shape}".encode())
+        state.update(np.ascontiguousarray(array).data)
+        return True
+    return False
+
+
+def seal(output: Any) -> int | None:
+    """Makes an output's arrays read-only and returns its bytes; None when it holds something unknown."""
+    if isinstance(output, np.ndarray):
+        output.flags.writeable = False
+        return int(output.nbytes)
+    if isinstance(output, dict):
+        output = list(output.values())
+    if isinstance(output, list | tuple):
+        sizes = [seal(value) for value in output]
+        return None if None in sizes else sum(s for s in sizes if s is not None) + 64
+    return 64 if output is None or isinstance(output, str | int | float | bool) else None

@@ -1,0 +1,123 @@
+"""One table of settings. Each is a flag (`--keep-alive-s 60`) and an environment variable (`HUB_KEEP_ALIVE_S=60`).
+
+A flag beats the environment, which beats the default.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from hub.errors import InputError
+
+TRUE, FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
+
+
+def _setting(default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Attributes are the settings; `TABLE` below gives name, default and help of each."""
+
+    host: str = _setting("127.0.0.1", "address to listen on; 0.0.0.0 serves the whole network")
+    port: int = _setting(7860, "port to listen on; 0 takes a free one")
+    share: bool = _setting(False, "open a public Gradio tunnel to this hub (needs internet)")
+    demos: str = _setting("", "comma-separated slugs to serve; empty: all")
+    preload: bool = _setting(False, "load models at start, as many as fit, instead of on first use")
+    device: str = _setting("auto", "cuda, cuda:1, mps or cpu; auto takes the first of these that works")
+    dtype: str = _setting("auto", "float32, bfloat16 or float16; auto measures which is faster on the device")
+    offline: bool = _setting(False, "never touch the network; use bundled weights only")
+    auth: str = _setting("", "USER:PASSWORD asked for at every door (HTTP Basic); empty: open to all")
+    data: str = _setting("data", "folder for results and measurements")
+    demos_folder: str = _setting("", "folder of demo files; empty: demos/ beside app.py")
+    weights_folder: str = _setting("", "folder of weights; empty: weights/ beside app.py")
+    pool_gb: float = _setting(0.0, "memory for models on the device, in GB; 0: a share of what is free at start")
+    keep_alive_s: float = _setting(900.0, "an unused model leaves memory after this many seconds; 0: never")
+    max_batch: int = _setting(8, "most requests in one forward pass (a demo may allow fewer)")
+    batch_window_ms: float = _setting(4.0, "how long a request waits for others already on their way; 0 if alone")
+    queue_limit: int = _setting(64, "requests in work at once; one more is answered 429")
+    deadline_s: float = _setting(120.0, "a request that takes longer is answered 504")
+    max_upload_mb: float = _setting(20.0, "largest upload, in MB")
+    max_megapixels: float = _setting(50.0, "largest picture, in megapixels, checked before decoding")
+    results_memory_mb: float = _setting(128.0, "results kept in memory, in MB")
+    results_disk_mb: float = _setting(1024.0, "results kept on disk, in MB; 0: none")
+    results_days: float = _setting(30.0, "results are kept this many days")
+    log_level: str = _setting("info", "debug, info, warning or error")
+
+    @property
+    def data_folder(self) -> Path:
+        return Path(self.data).expanduser().resolve()
+
+    def only(self) -> tuple[str, ...]:
+        """The slugs of `demos`, empty for all."""
+        return tuple(s.strip() for s in self.demos.split(",") if s.strip())
+
+
+TABLE: tuple[tuple[str, Any, str], ...] = tuple((f.name, f.default, str(f.metadata["help"])) for f in fields(Settings))
+POSITIVE = {"max_batch", "queue_limit", "deadline_s", "max_upload_mb", "max_megapixels"}
+
+
+def parse(name: str, text: str, default: Any, source: str) -> Any:
+    """Text -> the type of `default`. Raises InputError that names `source` (the flag or variable)."""
+    kind = type(default)
+    if kind is bool:
+        if text.strip().lower() in TRUE | FALSE:
+            return text.strip().lower() in TRUE
+        raise InputError(f"{source} must be true or false, got {text!r}")
+    try:
+        value = kind(text)
+    except ValueError:
+        wanted = {int: "a whole number", float: "a number"}[kind]
+        raise InputError(f"{source} must be {wanted}, got {text!r}") from None
+    if kind in (int, float):
+        if not value >= 0 or value == float("inf"):
+            raise InputError(f"{source} must be 0 or more, got {text!r}")
+        if name in POSITIVE and value == 0:
+            raise InputError(f"{source} must be more than 0, got {text!r}")
+    return value
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Defaults overridden by HUB_* variables."""
+    values = {}
+    for name, default, _ in TABLE:
+        variable = f"HUB_{name.upper()}"
+        if variable in environment:
+            values[name] = parse(name, environment[variable], default, variable)
+    return Settings(**values)
+
+
+def add_flags(parser: argparse.ArgumentParser, names: Sequence[str] | None = None) -> None:
+    """Adds a flag per setting (all, or those named) to `parser`."""
+    for name, default, help in TABLE:
+        if names is not None and name not in names:
+            continue
+        flag, text = "--" + name.replace("_", "-"), f"{help} (default: {default!r})".replace("%", "%%")
+        if isinstance(default, bool):
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+        else:
+            parser.add_argument(flag, metavar="X", default=None, help=text)
+
+
+def from_flags(arguments: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Environment settings overridden by the flags that were given."""
+    base = from_environment(environment)
+    values = {name: getattr(base, name) for name, _, _ in TABLE}
+    for name, default, _ in TABLE:
+        given = getattr(arguments, name, None)
+        if given is not None:
+            flag = "--" + name.replace("_", "-")
+            values[name] = given if isinstance(given, bool) else parse(name, given, default, flag)
+    return Settings(**values)
+
+
+def go_offline() -> None:
+    """Sets every library's own offline switch. Call before they are imported."""
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"):
+        os.environ[name] = "1"

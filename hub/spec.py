@@ -1,0 +1,210 @@
+"""What a demo declares: fields, weights, examples and four functions. Imports nothing heavy.
+
+A demo is one file `demos/<slug>.py` with one `DEMO = Demo(...)` at the bottom. The file says what;
+the hub says how: pages, REST, caching, batching and memory come from this declaration alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+# --- inputs ---------------------------------------------------------------------------------------
+# Every input has `name` (parameter name in Python, REST, CLI and gradio_client), `label` (what people
+# read) and `help` (one line below it).
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInput:
+    """A picture. `prepare` gets an RGB `PIL.Image`, decoded within limits and turned upright."""
+
+    name: str
+    label: str
+    help: str = ""
+    webcam: bool = False
+    required: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A line or paragraph of text; `prepare` gets a `str` of at most `max_chars`, stripped."""
+
+    name: str
+    label: str
+    help: str = ""
+    default: str | None = None  # None: must be given
+    max_chars: int = 1000
+    lines: int = 2
+
+    @property
+    def required(self) -> bool:
+        return self.default is None
+
+
+@dataclass(frozen=True, slots=True)
+class Slider:
+    """A number in [minimum, maximum]; `prepare` gets an `int` if all bounds and the step are ints, else a `float`."""
+
+    name: str
+    label: str
+    minimum: float
+    maximum: float
+    default: float
+    step: float
+    unit: str = ""
+    help: str = ""
+    required: ClassVar[bool] = False
+
+    @property
+    def integer(self) -> bool:
+        return all(isinstance(n, int) for n in (self.minimum, self.maximum, self.default, self.step))
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of a few named options, as a `str`."""
+
+    name: str
+    label: str
+    options: tuple[str, ...]
+    default: str
+    help: str = ""
+    required: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A random seed in [0, 2**32 - 1]; when none is given one is drawn, and the result says which."""
+
+    name: str = "seed"
+    label: str = "Seed"
+    help: str = "Empty: a new one each run. The same seed and inputs give the same result."
+    required: ClassVar[bool] = False
+
+
+Input = ImageInput | Text | Slider | Choice | Seed
+
+# --- outputs --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOutput:
+    """`present` returns an RGB `PIL.Image`. `jpeg` suits photographs, `png` drawings and exact pixels."""
+
+    name: str
+    label: str
+    help: str = ""
+    format: Literal["png", "jpeg"] = "png"
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """`present` returns class ids as a uint8 array [height, width]; served as an exact 8-bit PNG."""
+
+    name: str
+    label: str
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """`present` returns `{label: probability}` with probabilities in [0, 1]."""
+
+    name: str
+    label: str
+    help: str = ""
+    top: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Json:
+    """`present` returns JSON-able data. With `table=True` it is a list of flat dicts with equal keys.
+
+    In a table, a column `colour` (`#rrggbb`) is drawn as a swatch and one whose name ends in
+    `percent` as a bar.
+    """
+
+    name: str
+    label: str
+    help: str = ""
+    table: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """`present` returns a list of `(PIL.Image, caption)`."""
+
+    name: str
+    label: str
+    help: str = ""
+
+
+Output = ImageOutput | Mask | Labels | Json | Gallery
+
+# --- the declaration ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Weights by name: the folder `weights/<name>/` in Hub format (README.md, config.json, *.safetensors)."""
+
+    name: str
+    title: str = ""  # what the page calls it where there is a choice; default: the name
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Inputs that run in one click. Image values are file names in `demos/assets/<slug>/`."""
+
+    inputs: Mapping[str, Any]
+    title: str  # what the picture shows; also its alternative text
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a generator `infer` yields while one batch runs; `preview` is a PIL image per item, or None."""
+
+    step: int
+    total: int
+    preview: tuple[Any, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """One page, declared once. The four functions, in the order they run:
+
+    load(folder, device) -> model
+        `folder`: `Path` of the verified weights (None for a demo without weights); `device`: a
+        `torch.device`. Returns the model in eval mode; the pool moves an `nn.Module` to its device,
+        dtype and memory format.
+    prepare(**inputs) -> item
+        Pure, CPU, no model: the declared inputs by name -> one item (arrays or tensors, or a dict of
+        them). Items whose arrays differ in shape are never batched together.
+    infer(model, items) -> outputs
+        Batched, under `torch.inference_mode()`: `n` items -> a list of `n` outputs on the CPU. May be a
+        generator that yields `Progress` and returns the list.
+    present(output, **inputs) -> dict
+        Pure, CPU: one output -> one entry per declared output.
+
+    `prepare`, `infer` and `present` may also name a parameter `config`: they get the weights'
+    `config.json` (size, mean, std, class names), a read-only mapping.
+    """
+
+    title: str
+    summary: str  # one sentence for the gallery
+    task: str  # the Hub's pipeline tag, in words: "Image segmentation"
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
+    load: Callable[..., Any]
+    prepare: Callable[..., Any]
+    infer: Callable[..., Any]
+    present: Callable[..., dict[str, Any]]
+    weights: tuple[Weights, ...] = ()  # the first is the default; more make a choice named `weights`
+    examples: tuple[Example, ...] = ()
+    cover: str = ""  # picture for the gallery, a file in demos/assets/<slug>/; default: the first example
+    note: str = ""  # shown above the inputs: what it must not be used for, say
+    version: str = "1"  # raise it when prepare, infer or present answer differently: old results are not reused
+    max_batch: int = 8
+    order: int = 100  # place in the gallery, small first
+    links: Mapping[str, str] = field(default_factory=dict)  # title -> address, for "About this model"
