@@ -15,7 +15,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-ann
 NOT_CUDA := grep -vE '^(nvidia-|cuda-|triton)'
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench lock setup setup-dev clean
+.PHONY: help serve test check lint bench lock setup setup-dev clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -26,11 +26,12 @@ serve: setup  ## set up if needed, then serve the hub on http://127.0.0.1:7860 (
 test: setup-dev  ## set up if needed, then run the default tests (ARGS="-k pool" to choose)
 	$(BIN)/python -m pytest $(ARGS)
 
-check: setup-dev  ## what CI runs: lint, types, tests
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+check: lint test  ## what CI runs: lint, types, tests
+
+lint: setup-dev  ## ruff and mypy
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --quiet --check .
 	$(BIN)/mypy
-	$(MAKE) test
 
 bench: setup-dev  ## measure the hub against plain baselines, side by side (ARGS="--quick" for a short run)
 	$(BIN)/python -m bench $(ARGS)

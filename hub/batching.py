@@ -12,12 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hub.devices import is_out_of_memory
 from hub.errors import CancelledError, DeadlineError, HubError, OutOfMemoryError
-from hub.models import Lease
+from hub.models import Lease, brief
 from hub.spec import Progress
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,10 @@ class Batcher:
                 if self._worker is None:
                     self._worker = threading.Thread(target=self._work, name=f"batch-{self.name}", daemon=True)
                     self._worker.start()
-            return self._await(ticket, timeout_s, is_cancelled)
+            try:
+                return self._await(ticket, timeout_s, is_cancelled)
+            finally:
+                ticket.error = None  # the error's traceback holds this frame: no cycle that keeps the item alive
 
         try:
             yield submit
@@ -120,9 +123,7 @@ class Batcher:
                 raise CancelledError("The run was cancelled.")
             if time.monotonic() >= end:
                 self._abandon(ticket)
-                raise DeadlineError(
-                    f"{self.name} did not answer in {timeout_s:.0f} s. Try again, or raise --deadline-s."
-                )
+                raise DeadlineError(f"{self.name} did not answer in time. Try again, or raise --deadline-s.")
         if ticket.error:
             raise ticket.error
         assert ticket.outcome is not None
@@ -170,17 +171,23 @@ class Batcher:
             if not self._is_loaded():
                 _tell(batch, "loading")
             with self._lease() as lease:
+                cold, load_ms = lease.cold, lease.wait_ms
+                batch[:] = [t for t in batch if not t.cancelled]  # some may have left while the model loaded
+                if not batch:
+                    return
                 _tell(batch, "running")
                 results, infer_ms = self._attempt(lease.model, batch)
             self._on_batch(len(batch))
-        except Exception as error:  # whatever the load raised belongs to those who wait for it
-            results, infer_ms, lease = [error] * len(batch), 0.0, Lease(None, False, 0.0)
+        # Whatever came up belongs to those who wait for it; even SystemExit must not end the thread they wait for.
+        except BaseException as error:
+            told = error if isinstance(error, HubError) else self._explained(error)
+            results, infer_ms, cold, load_ms = [told.with_traceback(None)] * len(batch), 0.0, False, 0.0
         for ticket, result in zip(batch, results, strict=True):
             if isinstance(result, Exception):
                 ticket.error = result
             else:
                 queue_ms = (begin - ticket.begin) * 1000
-                ticket.outcome = Outcome(result, queue_ms, lease.wait_ms, infer_ms, lease.cold, len(batch))
+                ticket.outcome = Outcome(result, queue_ms, load_ms, infer_ms, cold, len(batch))
             ticket.done.set()
 
     def _attempt(self, model: Any, batch: list[Ticket]) -> tuple[list[Any], float]:
@@ -188,13 +195,12 @@ class Batcher:
         begin = time.perf_counter()
         try:
             return self._forward(model, batch), (time.perf_counter() - begin) * 1000
-        except Exception as error:
-            failure: Exception = error
+        except BaseException as error:
+            explained = self._explained(error)
+            out_of_memory = is_out_of_memory(error)
         # Outside the handler, so that the failed pass's tensors are not kept alive by its traceback.
-        out_of_memory = is_out_of_memory(failure)
-        if not out_of_memory and (len(batch) == 1 or isinstance(failure, CancelledError)):
-            return [self._explained(failure)], (time.perf_counter() - begin) * 1000
-        failure.__traceback__ = None
+        if not out_of_memory and (len(batch) == 1 or isinstance(explained, CancelledError)):
+            return [explained] * len(batch), (time.perf_counter() - begin) * 1000
         if out_of_memory:
             log.warning("%s: out of memory with %d item(s); evicting and trying again", self.name, len(batch))
             self._relieve()
@@ -204,7 +210,7 @@ class Batcher:
             part = batch[start : start + size]
             try:
                 results += self._forward(model, part)
-            except Exception as error:
+            except BaseException as error:
                 if len(part) == 1 or is_out_of_memory(error):
                     results += [self._explained(error)] * len(part)
                 else:
@@ -225,13 +231,14 @@ class Batcher:
             )
         return list(outputs)
 
-    def _explained(self, error: Exception) -> HubError:
+    def _explained(self, error: BaseException) -> HubError:
+        """What users read; without the traceback, whose frames would keep the model and the items alive."""
         if isinstance(error, HubError):
-            return error
+            return error.with_traceback(None)
         if is_out_of_memory(error):
             return OutOfMemoryError(f"{self.name} does not fit into memory for this input. Make the input smaller.")
         log.error("%s failed while running", self.name, exc_info=error)
-        return HubError(f"{self.name} failed on this input: {type(error).__name__}: {error}")
+        return HubError(f"{self.name} failed on this input: {brief(error)}")
 
 
 def _drive(steps: Any, batch: list[Ticket]) -> Any:
@@ -241,22 +248,29 @@ def _drive(steps: Any, batch: list[Ticket]) -> Any:
             progress = next(steps)
         except StopIteration as stop:
             return stop.value
+        if not isinstance(progress, Progress):
+            raise HubError(f"infer must yield Progress(step, total), got a {type(progress).__name__}.")
         if all(ticket.cancelled for ticket in batch):
             steps.close()
             raise CancelledError("The run was cancelled.")
-        _tell(batch, "running", progress)
+        for number, ticket in enumerate(batch):  # nobody sees a preview of somebody else's picture
+            own = progress.preview and progress.preview[number : number + 1]
+            _tell([ticket], "running", replace(progress, preview=own))
 
 
 def _tell(batch: list[Ticket], stage: str, progress: Progress | None = None) -> None:
     for ticket in batch:
         if not ticket.cancelled:
-            ticket.on_event(stage, progress)
+            try:
+                ticket.on_event(stage, progress)
+            except Exception:  # a listener's own trouble must not fail the others in the batch
+                log.exception("a listener failed on %r", stage)
 
 
 def signature(item: Any) -> Any:
     """What must be equal for two items to share a batch: structure, and shape and dtype of every array."""
     if isinstance(item, dict):
-        return tuple((key, signature(value)) for key, value in sorted(item.items()))
+        return tuple((key, signature(item[key])) for key in sorted(item, key=repr))
     if isinstance(item, list | tuple):
         return tuple(signature(value) for value in item)
     shape = getattr(item, "shape", None)

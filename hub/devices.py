@@ -107,9 +107,10 @@ def _cpu_flags() -> str:
 
 def _recall(memory: Path | None) -> dict[str, str]:
     try:
-        return dict(json.loads(memory.read_text(encoding="utf-8"))) if memory else {}
+        known = json.loads(memory.read_text(encoding="utf-8")) if memory else {}
     except (OSError, ValueError):
         return {}
+    return {k: v for k, v in known.items() if isinstance(v, str)} if isinstance(known, dict) else {}
 
 
 def _remember(memory: Path | None, known: dict[str, str]) -> None:
@@ -200,4 +201,5 @@ def is_out_of_memory(error: BaseException) -> bool:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(error, torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error).lower()
+    text = str(error).lower() if isinstance(error, RuntimeError) else ""
+    return "can't allocate memory" in text or "out of memory" in text  # the CPU's; CUDA's and MPS's

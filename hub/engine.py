@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
 import time
@@ -23,7 +24,7 @@ from hub.errors import BusyError, CancelledError, DeadlineError, HubError
 from hub.images import ImageLimits
 from hub.inputs import Inputs, read
 from hub.metrics import Metrics
-from hub.models import Lease, ModelPool
+from hub.models import Lease, ModelPool, brief
 from hub.registry import Page, Registry, discover, wants_config
 from hub.results import Capsule, Receipt, Result, ResultStore
 from hub.settings import Settings, go_offline
@@ -73,9 +74,25 @@ class _Job:
 
     def call(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """Calls a demo's function, with `config` where it asks for it."""
-        if wants_config(function):
-            named["config"] = self.folder.config if self.folder else EMPTY
-        return function(*arguments, **named)
+        return _call(self.folder, function, *arguments, **named)
+
+
+def _call(folder: Folder | None, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    if wants_config(function):
+        named["config"] = folder.config if folder else EMPTY
+    return function(*arguments, **named)
+
+
+def _quiet(on_event: OnEvent) -> OnEvent:
+    """A listener whose own failure is logged and does not fail the run, which others may share."""
+
+    def tell(stage: str, progress: Progress | None) -> None:
+        try:
+            on_event(stage, progress)
+        except Exception:
+            log.exception("a listener failed on %r", stage)
+
+    return tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,20 +183,27 @@ class Engine:
         try:
             job = self._job(slug, inputs, begin, on_event, cancel or Cancel())
             result, outcome = self._answer(job)
+        # No local may hold the error: its traceback holds this frame, and so the uploaded pictures.
+        except HubError as error:
+            self._count_error(known, error)
+            raise
         except Exception as error:
-            told = error if isinstance(error, HubError) else self._unexpected(slug, error)
-            self.metrics.requests.labels(known, "error").inc()
-            self.metrics.errors.labels(known, told.code).inc()
-            if told is error:
-                raise
-            raise told from error
+            raise self._count_error(known, self._unexpected(slug, error)) from error
         self.metrics.requests.labels(slug, outcome).inc()
         self.metrics.stage_seconds.labels(slug, "total").observe(time.perf_counter() - begin)
         return result
 
-    def _unexpected(self, slug: str, error: Exception) -> HubError:
+    def _count_error(self, slug: str, error: HubError) -> HubError:
+        self.metrics.requests.labels(slug, "error").inc()
+        self.metrics.errors.labels(slug, error.code).inc()
+        return error
+
+    def _unexpected(self, slug: str, error: Exception, future: Future[Result] | None = None) -> HubError:
         log.error("%s failed", slug, exc_info=error)
-        return HubError(f"{slug} failed: {type(error).__name__}: {error}. The hub's log has the details.")
+        told = HubError(f"{slug} failed: {brief(error)}. The hub's log has the details.")
+        if future is not None:
+            future.set_exception(copy.copy(told))
+        return told
 
     def _job(self, slug: str, raw: Mapping[str, Any], begin: float, on_event: OnEvent, cancel: Cancel) -> _Job:
         page = self.registry.get(slug)
@@ -196,7 +220,7 @@ class Engine:
             inputs=checked.digests,
         )
         id = capsule.identify(self.results.secret)
-        return _Job(page, demo, checked, folder, capsule, id, begin, on_event, cancel)
+        return _Job(page, demo, checked, folder, capsule, id, begin, _quiet(on_event), cancel)
 
     def _answer(self, job: _Job) -> tuple[Result, str]:
         """The result and how it was had: hit, shared or computed."""
@@ -216,16 +240,29 @@ class Engine:
                     )
                 future = self._running[job.id] = Future()
                 self._in_work += 1
-        if not mine:
-            return self._share(future, job), "shared"
+        return self._lead(future, job) if mine else self._share(future, job)
+
+    def _lead(self, future: Future[Result], job: _Job) -> tuple[Result, str]:
+        """Computes, and tells those who share the run."""
         self.metrics.in_work.inc()
         try:
+            stored = self.results.get(job.id)  # again: an equal run may have ended since we looked
+            if stored is not None:
+                future.set_result(stored)
+                self.metrics.cache_hits.labels(job.page.slug, "result").inc()
+                return self._as_cached(stored, job), "hit"
             result = self._compute(job)
             self.results.put(result)
             future.set_result(result)
             return result, "computed"
-        except BaseException as error:
-            future.set_exception(error)
+        # The future gets copies: an error it held would hold, by its traceback, all that this run holds.
+        except HubError as error:
+            future.set_exception(copy.copy(error))
+            raise
+        except Exception as error:
+            raise self._unexpected(job.page.slug, error, future) from error
+        except BaseException:
+            future.set_exception(CancelledError("The run was interrupted."))
             raise
         finally:
             self.metrics.in_work.dec()
@@ -237,8 +274,8 @@ class Engine:
         total_ms = (time.perf_counter() - job.begin) * 1000
         return replace(stored, receipt=replace(stored.receipt, cached=True, total_ms=round(total_ms, 2)))
 
-    def _share(self, future: Future[Result], job: _Job) -> Result:
-        """Waits for the equal request that is running. If its caller cancelled it, runs anew."""
+    def _share(self, future: Future[Result], job: _Job) -> tuple[Result, str]:
+        """Waits for the equal request that is running. If that was cancelled or ran out of time, runs anew."""
         job.on_event("running", None)
         while True:
             left = self._left_s(job)
@@ -247,13 +284,15 @@ class Engine:
             if left <= 0:
                 raise self._too_late(job)
             try:
-                result = future.result(timeout=min(left, 0.25))
+                error = future.exception(timeout=min(left, 0.25))
             except FutureTimeout:
                 continue
-            except CancelledError:
-                return self._answer(job)[0]
+            if isinstance(error, CancelledError | DeadlineError):
+                return self._answer(job)
+            if error is not None:
+                raise copy.copy(error)
             self.metrics.cache_hits.labels(job.page.slug, "shared").inc()
-            return self._as_cached(result, job)
+            return self._as_cached(future.result(), job), "shared"
 
     def _compute(self, job: _Job) -> Result:
         job.on_event("queued", None)
@@ -304,11 +343,11 @@ class Engine:
                 self.metrics.cache_hits.labels(job.page.slug, "output").inc()
                 return Outcome(kept[0], 0.0, 0.0, 0.0, False, 0)
         outcome = submit(item, self._left_s(job), job.on_event, job.cancel.is_set)
-        size = outputs.seal(outcome.output)
+        output, size = outputs.seal(outcome.output)
         if digest and size is not None and size <= self._raw.maxsize:
             with self._lock:
-                self._raw[raw_key] = (outcome.output, size)
-        return outcome
+                self._raw[raw_key] = (output, size)
+        return replace(outcome, output=output)
 
     def _left_s(self, job: _Job) -> float:
         return self.settings.deadline_s - (time.perf_counter() - job.begin)
@@ -321,17 +360,25 @@ class Engine:
     # --- models -----------------------------------------------------------------------------------
 
     def _batcher(self, job: _Job) -> Batcher:
+        stale = []
         with self._lock:
-            if job.key not in self._batchers:
-                self._batchers[job.key] = self._new_batcher(job.page, job.demo, job.folder, job.key, job.call)
-            return self._batchers[job.key]
+            batcher = self._batchers.get(job.key)
+            if batcher is None:
+                # New bytes under the same name: nobody can ask for the old ones any more.
+                family = job.key.split("@")[0] + "@"
+                stale = [key for key in self._batchers if key.startswith(family)]
+                for key in stale:
+                    del self._batchers[key]
+                batcher = self._batchers[job.key] = self._new_batcher(job.page, job.demo, job.folder, job.key)
+        for key in stale:
+            self.pool.unload(key)
+        return batcher
 
-    def _new_batcher(
-        self, page: Page, demo: Demo, folder: Folder | None, key: str, call: Callable[..., Any]
-    ) -> Batcher:
+    def _new_batcher(self, page: Page, demo: Demo, folder: Folder | None, key: str) -> Batcher:
+        # It outlives the run that made it: it must hold nothing of that run, such as its pictures.
         return Batcher(
             page.slug,
-            partial(call, demo.infer),
+            partial(_call, folder, demo.infer),
             partial(self._lease, demo, folder, key, self.settings.deadline_s),
             max_batch=min(self.settings.max_batch, demo.max_batch),
             window_s=self.settings.batch_window_ms / 1000,
@@ -359,6 +406,20 @@ class Engine:
         return self.pool.ensure(
             key, partial(self._load, demo, folder), estimate_bytes=folder.size_bytes if folder else 0
         )
+
+    def is_loaded(self, slug: str) -> bool:
+        """Whether a demo's default model is in memory. Never waits for torch or a load."""
+        hardware, weights = self._hardware, self.registry.get(slug).demo.weights
+        prefix = f"{slug}/{weights[0].name}@" if weights else slug
+        return hardware is not None and any(
+            model.key.startswith(prefix) and model.state == "ready" for model in hardware.pool.status()
+        )
+
+    @property
+    def in_work(self) -> int:
+        """How many runs are in work."""
+        with self._lock:
+            return self._in_work
 
     def close(self) -> None:
         """Drops all models. Runs in work get a HubError."""

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageFile, features
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
+from PIL.Image import Resampling, Transpose
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
@@ -33,7 +34,6 @@ from hub.errors import HubError, InputError, TooLargeError, UnsupportedMediaErro
 log = logging.getLogger(__name__)
 
 Palette = Sequence[Sequence[int]] | NDArray[np.uint8]  # one (red, green, blue) per class id
-Transpose, Resampling = Image.Transpose, Image.Resampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +140,8 @@ def _decode(data: bytes, limits: ImageLimits, name: str) -> Image.Image:
             "read. Make it smaller and try again."
         ) from error
     except _PILLOW_ERRORS as error:
-        if isinstance(error, _ReadingStoppedError):
-            problem = f"{error}"
-        else:
-            problem = "is cut off or damaged and cannot be read"
+        stopped = isinstance(error, _ReadingStoppedError)
+        problem = f"{error}" if stopped else "is cut off or damaged and cannot be read"
         raise InputError(f"{name} is a {kind} file that {problem}. Save it anew and try again.") from error
     rgb.info = {}  # nothing of the file (profile, EXIF, place of the photo) travels on
     return rgb
@@ -190,7 +188,7 @@ def _check_size(image: Image.Image, limits: ImageLimits, name: str) -> None:
         )
     if max(width, height) > limits.max_side:
         raise TooLargeError(
-            f"{given} pixels; at most {limits.max_side} pixels a side are read. Make it smaller and try again."
+            f"{given} pixels; at most {limits.max_side} a side are read. Make it smaller and try again."
         )
     if min(width, height) < limits.min_side:
         raise InputError(
@@ -256,7 +254,7 @@ def _scaled(values: NDArray[np.float32], *, unit: bool) -> NDArray[np.float32]:
     low, top = min(0.0, float(values.min())), float(values.max())
     usual = (1.0, 255.0, 65535.0) if unit else (255.0, 65535.0)
     high = next((limit for limit in usual if low == 0 and top <= limit), top)
-    return (values - low) * (255 / ((high - low) or 1))
+    return np.rint((values - low) * (255 / ((high - low) or 1)))
 
 
 def _on_white(image: Image.Image) -> Image.Image:
@@ -374,7 +372,7 @@ def unletterbox(array: NDArray[Any], box: Letterbox, *, nearest: bool) -> NDArra
 def center_crop_resize(
     image: Image.Image, size: int, crop_pct: float = 1.0, resample: Resampling = Resampling.BICUBIC
 ) -> Image.Image:
-    """timm's evaluation transform, to the pixel: shorter side to `size / crop_pct`, then the middle square."""
+    """timm's evaluation transform, to the pixel: shorter side to `size / crop_pct`, then the middle."""
     short = math.floor(size / crop_pct)
     if image.width <= image.height:
         width, height = short, int(short * image.height / image.width)
@@ -429,7 +427,7 @@ def colourise(ids: NDArray[np.uint8], palette: Palette) -> Image.Image:
 
 
 def _coloured(index: Image.Image, palette: Palette, ignore: Collection[int] = ()) -> Image.Image:
-    colours: ArrayLike = np.asarray(palette, np.uint8)
+    colours: NDArray[np.uint8] = np.asarray(palette, np.uint8)
     if colours.ndim != 2 or colours.shape[1] != 3 or len(colours) > 256:
         raise ValueError(f"the palette must be at most 256 (red, green, blue), got {list(colours.shape)}")
     without = [i for i, n in enumerate(index.histogram()) if n and i >= len(colours) and i not in ignore]

@@ -6,6 +6,7 @@ pinned models never leave; least recently used leaves first, before the next one
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
 import time
@@ -14,13 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from hub.devices import give_back, model_bytes
+from hub.devices import give_back, is_out_of_memory, model_bytes
 from hub.errors import DeadlineError, HubError, OutOfMemoryError, UnavailableError
 
 log = logging.getLogger(__name__)
 
 # Guards construction in the whole process: building a diffusers model patches torch.nn.Module globally, and
-# a timm model built meanwhile comes out on `meta`. Taken after (never while holding) a pool's own lock.
+# a timm model built meanwhile comes out on `meta`. Never asked for while a pool's own lock is held.
 CONSTRUCTION = threading.Lock()
 
 
@@ -31,9 +32,11 @@ class _Entry:
     key: str
     bytes: int  # the estimate while loading, then measured
     model: Any = None
+    admitted: bool = False  # whether `bytes` count; who waits for room takes none of it
     ready: bool = False
     error: HubError | None = None
     leases: int = 0
+    leaving: bool = False  # takes no new leases: another model has waited too long for its room
     used: bool = False  # a model just loaded is evicted only when nothing else can be
     pinned: bool = False
     loaded_at: float = 0.0
@@ -64,26 +67,36 @@ class ModelStatus:
     load_ms: float
 
 
+class _NoRoomError(UnavailableError):
+    """`ensure` found no room; never leaves this module."""
+
+
 class ModelPool:
-    """Keeps models in at most `budget_bytes`. `clock` is in seconds; `measure` gives a model's bytes."""
+    """Keeps models in at most `budget_bytes`. `clock` is in seconds; `measure` gives a model's bytes.
+
+    A model that has waited `patience_s` for models in constant use gets their place: they take no new
+    leases until it is loaded.
+    """
 
     def __init__(
         self,
         budget_bytes: int,
         *,
         keep_alive_s: float = 0.0,
+        patience_s: float = 2.0,
         measure: Callable[[Any], int] = model_bytes,
         release: Callable[[], None] = give_back,
         clock: Callable[[], float] = time.monotonic,
         on_change: Callable[[str, float], None] = lambda event, amount: None,
     ):
         self.budget_bytes = budget_bytes
-        self.keep_alive_s = keep_alive_s
+        self.keep_alive_s, self.patience_s = keep_alive_s, patience_s
         self._measure, self._release, self._clock, self._on_change = measure, release, clock, on_change
-        # Guards _entries, _known_bytes and _closed, and wakes whoever waits for a load, room or the end.
+        # Guards everything below, and wakes whoever waits for a load, room or the end.
         self._changed = threading.Condition()
         self._entries: dict[str, _Entry] = {}
         self._known_bytes: dict[str, int] = {}  # measured sizes outlive the models, so the next load can plan
+        self._first: _Entry | None = None  # has waited `patience_s`: room is for this one first
         self._closed = False
         self._reaper: threading.Thread | None = None
 
@@ -107,16 +120,15 @@ class ModelPool:
 
     def ensure(self, key: str, load: Callable[[], Any], *, estimate_bytes: int = 0) -> bool:
         """Loads `key` ahead of use if there is room without evicting anybody. Returns whether it is in memory."""
-        with self._changed:
-            need = self._known_bytes.get(key, estimate_bytes)
-            if key not in self._entries and self._used() + need > self.budget_bytes:
-                return False
-        entry, cold = self._enter(key, load, estimate_bytes, None)
+        try:
+            entry, cold = self._enter(key, load, estimate_bytes, None, evict=False)
+        except _NoRoomError:
+            return False
         self._leave(entry, used=not cold)
         return True
 
     def _enter(
-        self, key: str, load: Callable[[], Any], estimate_bytes: int, timeout_s: float | None
+        self, key: str, load: Callable[[], Any], estimate_bytes: int, timeout_s: float | None, evict: bool = True
     ) -> tuple[_Entry, bool]:
         end = None if timeout_s is None else time.monotonic() + timeout_s
         with self._changed:
@@ -126,82 +138,153 @@ class ModelPool:
                 entry = self._entries.get(key)
                 if entry is None:
                     break
-                if entry.ready:
+                if entry.ready and not entry.leaving:
                     entry.leases += 1
                     return entry, False
-                self._wait(end, f"{key} is still loading")
-                if entry.error:
-                    raise entry.error
+                self._wait(end, f"{key} did not load")
+                # Who loaded it may have had less time, or no wish to evict: then it is our turn to try.
+                if entry.error and not isinstance(entry.error, DeadlineError | _NoRoomError):
+                    raise copy.copy(entry.error)
             entry = _Entry(key, self._known_bytes.get(key, estimate_bytes), leases=1)
             self._entries[key] = entry
         try:
-            self._load(entry, load, end)
-        except BaseException as error:
-            with self._changed:
-                entry.error = error if isinstance(error, HubError) else UnavailableError(_load_failure(key, error))
-                self._drop(entry)
-            self._release()
-            if isinstance(error, HubError) or not isinstance(error, Exception):
-                raise
+            self._load(entry, load, end, evict)
+        except HubError as error:
+            self._fail(entry, error)
+            raise
+        except Exception as error:
             log.exception("model %s failed to load", key)
-            raise entry.error from error
+            raise self._fail(entry, UnavailableError(_load_failure(key, error))) from error
+        except BaseException:
+            self._fail(entry, UnavailableError(f"{key} could not be loaded: the load was interrupted."))
+            raise
         return entry, True
 
-    def _load(self, entry: _Entry, load: Callable[[], Any], end: float | None) -> None:
+    def _fail(self, entry: _Entry, error: HubError) -> HubError:
+        """Forgets a load that failed and tells whoever waits for it."""
+        with self._changed:
+            entry.error = copy.copy(error)  # without the traceback, which would keep the failed load's frames
+            self._drop(entry)
+        self._release()
+        return error
+
+    def _load(self, entry: _Entry, load: Callable[[], Any], end: float | None, evict: bool) -> None:
         """Makes room, builds, measures. Runs without the pool's lock, so that hits pass by."""
-        self._make_room(entry, end)
-        with CONSTRUCTION:
-            begin = time.perf_counter()
-            model = load()
-            load_ms = (time.perf_counter() - begin) * 1000
-        size = self._measure(model)
-        with self._changed:
-            entry.bytes = self._known_bytes[entry.key] = size
-        self._make_room(entry, end)  # the estimate may have been too small
-        with self._changed:
-            entry.model, entry.ready, entry.load_ms = model, True, load_ms
-            entry.loaded_at = entry.last_used = self._clock()
-            self._changed.notify_all()
+        while True:
+            self._admit(entry, end, evict)
+            model, load_ms = self._construct(entry.key, load)
+            size = self._measure(model)
+            with self._changed:
+                entry.bytes = self._known_bytes[entry.key] = size
+                entry.model, entry.load_ms = model, load_ms
+                del model  # the entry alone holds it, so that dropping the entry frees it
+                evicted = self._fit(entry, evict)  # again: the estimate may have been too small
+                if evicted is None:
+                    entry.model = None
+                else:
+                    entry.ready, entry.loaded_at, entry.last_used = True, self._clock(), self._clock()
+                self._changed.notify_all()
+            if evicted != 0:
+                self._release()
+            if evicted is not None:
+                break
+            # All others are in use. Waiting with the model in hand could wait for ever: another load may do the
+            # same. So it goes, and comes again when there is room for its true size.
+            log.warning("%s is larger than estimated: %.1f MB; it waits for room", entry.key, size / 1e6)
         log.info("loaded %s: %.1f MB in %.0f ms", entry.key, size / 1e6, load_ms)
         self._on_change("load", load_ms / 1000)
         self._on_change("bytes", self.used_bytes())
+
+    def _construct(self, key: str, load: Callable[[], Any]) -> tuple[Any, float]:
+        """Builds the model; once more without the idle ones if memory ran out. Returns it and the milliseconds."""
+        for _ in range(2):
+            try:
+                with CONSTRUCTION:
+                    begin = time.perf_counter()
+                    return load(), (time.perf_counter() - begin) * 1000
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            log.warning("out of memory while loading %s; evicting idle models", key)
+            self.evict_idle(key)
+        raise OutOfMemoryError(f"{key} does not fit into the memory that is left on this device. Try again later.")
 
     def _leave(self, entry: _Entry, used: bool = True) -> None:
         with self._changed:
             entry.leases -= 1
             entry.used = entry.used or used
             entry.last_used = self._clock()
+            last = self._closed and not entry.leases
+            if last:
+                self._drop(entry)
             self._start_reaper()
             self._changed.notify_all()
+        if last:
+            self._release()
 
     # --- room -------------------------------------------------------------------------------------
 
-    def _make_room(self, entry: _Entry, end: float | None) -> None:
-        """Evicts until the budget holds with `entry.bytes` in it. Waits for leases to end where it must."""
-        evicted = False
+    def _admit(self, entry: _Entry, end: float | None, evict: bool) -> None:
+        """Waits until `entry.bytes` are counted in, evicting what is idle. Raises DeadlineError after `end`."""
+        patient_until = time.monotonic() + self.patience_s
         with self._changed:
-            fixed = sum(e.bytes for e in self._entries.values() if e.pinned and e is not entry)
-            if entry.bytes + fixed > self.budget_bytes:
-                pinned = f" and pinned models keep {fixed / 1e6:.0f} MB of it" if fixed else ""
-                raise OutOfMemoryError(
-                    f"{entry.key} needs {entry.bytes / 1e6:.0f} MB; models may take {self.budget_bytes / 1e6:.0f} MB "
-                    f"here{pinned}. Raise --pool-gb, or unpin a model."
-                )
-            while self._used() > self.budget_bytes:
-                victim = self._next_victim(entry)
-                if victim is None:
-                    # Models of other requests are in use; nobody who waits here holds a lease, so they will end.
-                    self._wait(end, f"no memory came free for {entry.key}")
-                    continue
-                self._drop(victim)
-                evicted = True
+            try:
+                while (evicted := self._fit(entry, evict)) is None:
+                    if not evict:
+                        raise _NoRoomError(f"There is no free memory for {entry.key}.")
+                    left = patient_until - time.monotonic()
+                    if left <= 0 and self._first in (None, entry):
+                        self._first = entry
+                        self._hold_back(entry)
+                    self._wait(end, f"no memory came free for {entry.key}", left if left > 0 else None)
+            finally:
+                if self._first is entry:
+                    self._first = None
+                    for other in self._entries.values():
+                        other.leaving = False
+                    self._changed.notify_all()
         if evicted:
             self._release()
 
-    def _next_victim(self, keep: _Entry | None) -> _Entry | None:
-        """Least recently used among idle ones; never-used fresh ones only after all others."""
+    def _fit(self, entry: _Entry, evict: bool) -> int | None:
+        """Counts `entry.bytes` in, evicting idle models if that is enough; returns how many, or None for no room.
+
+        The caller holds the lock. Raises OutOfMemoryError when no eviction could ever be enough.
+        """
+        turn = entry.admitted or self._first in (None, entry)
+        entry.admitted = False
+        pinned_bytes = sum(e.bytes for e in self._entries.values() if e.pinned and e is not entry)
+        if evict and entry.bytes + pinned_bytes > self.budget_bytes:
+            pinned = f" and pinned models keep {pinned_bytes / 1e6:.0f} MB of it" if pinned_bytes else ""
+            raise OutOfMemoryError(
+                f"{entry.key} needs {entry.bytes / 1e6:.0f} MB; models may take {self.budget_bytes / 1e6:.0f} MB "
+                f"here{pinned}. Raise --pool-gb, or unpin a model."
+            )
+        over = self._used() + entry.bytes - self.budget_bytes
+        idle = self._idle(entry) if evict else []
+        if not turn or over > sum(e.bytes for e in idle):
+            return None
+        evicted = 0
+        while over > 0:
+            victim = idle[evicted]
+            over -= victim.bytes
+            evicted += 1
+            self._drop(victim)
+        entry.admitted = True
+        return evicted
+
+    def _hold_back(self, entry: _Entry) -> None:
+        """Marks models in use, least recently used first, until `entry` will fit when their leases end."""
+        over = self._used() + entry.bytes - self.budget_bytes
+        candidates = [e for e in self._entries.values() if e.ready and not e.pinned and e is not entry]
+        for other in sorted(candidates, key=lambda e: (e.leases > 0, e.last_used)):
+            other.leaving = over > 0
+            over -= other.bytes
+
+    def _idle(self, keep: _Entry | None) -> list[_Entry]:
+        """Who may leave, least recently used first; never-used fresh ones only after all others."""
         idle = [e for e in self._entries.values() if e.ready and not e.leases and not e.pinned and e is not keep]
-        return min(idle, key=lambda e: (not e.used, e.last_used), default=None)
+        return sorted(idle, key=lambda e: (not e.used, e.last_used))
 
     def _drop(self, entry: _Entry) -> None:
         """Forgets an entry; the caller releases memory after letting go of the lock."""
@@ -210,7 +293,7 @@ class ModelPool:
         if entry.ready:
             log.info("evicted %s: %.1f MB", entry.key, entry.bytes / 1e6)
             self._on_change("eviction", 1)
-        entry.model, entry.ready = None, False
+        entry.model, entry.ready, entry.admitted = None, False, False
         self._on_change("bytes", self._used())
         self._changed.notify_all()
 
@@ -218,7 +301,7 @@ class ModelPool:
         """Drops every idle, unpinned model but `keep`; the answer to an out-of-memory error. Returns bytes freed."""
         freed = 0
         with self._changed:
-            while victim := self._next_victim(self._entries.get(keep)):
+            for victim in self._idle(self._entries.get(keep)):
                 freed += victim.bytes
                 self._drop(victim)
         self._release()
@@ -251,7 +334,7 @@ class ModelPool:
             return self._used()
 
     def _used(self) -> int:
-        return sum(e.bytes for e in self._entries.values())
+        return sum(e.bytes for e in self._entries.values() if e.admitted)
 
     def loaded(self, key: str) -> bool:
         with self._changed:
@@ -289,12 +372,12 @@ class ModelPool:
 
     # --- time -------------------------------------------------------------------------------------
 
-    def _wait(self, end: float | None, why: str) -> None:
+    def _wait(self, end: float | None, why: str, at_most_s: float | None = None) -> None:
         """Waits for a change under the lock. Raises DeadlineError after `end`."""
         left = None if end is None else end - time.monotonic()
         if left is not None and left <= 0:
             raise DeadlineError(f"{why[0].upper()}{why[1:]} in time. Try again in a moment.")
-        self._changed.wait(left)
+        self._changed.wait(min((s for s in (left, at_most_s) if s is not None), default=None))
         if self._closed:
             raise UnavailableError("The hub is shutting down.")
 
@@ -326,4 +409,10 @@ class ModelPool:
 
 
 def _load_failure(key: str, error: BaseException) -> str:
-    return f"{key} could not be loaded: {type(error).__name__}: {error}"
+    return f"{key} could not be loaded: {brief(error)}"
+
+
+def brief(error: BaseException, limit: int = 300) -> str:
+    """Kind and first line of a foreign error; the rest (C++ frames, lists of tensors) is for the log."""
+    text = f"{type(error).__name__}: {error}".split("\n", 1)[0].rstrip(": ")
+    return text if len(text) <= limit else text[: limit - 1] + "…"

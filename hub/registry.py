@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -231,6 +231,7 @@ def _function_problems(demo: Demo) -> list[str]:
     return found
 
 
+@lru_cache(maxsize=1024)
 def wants_config(function: Callable[..., object]) -> bool:
     """Whether a demo's function names a parameter `config`."""
     return "config" in inspect.signature(function).parameters

@@ -93,7 +93,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     return Settings(**values)
 
 
-def add_flags(parser: argparse.ArgumentParser, names: Sequence[str] | None = None) -> None:
+def add_flags(parser: argparse.ArgumentParser | argparse._ArgumentGroup, names: Sequence[str] | None = None) -> None:
     """Adds a flag per setting (all, or those named) to `parser`."""
     for name, default, help in TABLE:
         if names is not None and name not in names:

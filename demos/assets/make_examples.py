@@ -1,0 +1,67 @@
+"""Renders the example pictures of `vehicle_classifier` and `camvid_segmentation` with Blender's Python module.
+
+    python3.11 -m venv /tmp/bpyenv && /tmp/bpyenv/bin/pip install bpy==5.0.1 pillow scikit-image
+    /tmp/bpyenv/bin/python demos/assets/make_examples.py            # all of them
+    /tmp/bpyenv/bin/python demos/assets/make_examples.py police_car --width 240 --samples 8 --out /tmp/preview
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from PIL import Image  # noqa: E402 - after the path
+from scenes import drives, kit, portraits  # noqa: E402 - after the path
+
+PAGES: dict[str, tuple[Callable[[], float], ...]] = {
+    "vehicle_classifier": (portraits.ambulance, portraits.fire_engine, portraits.police_car, portraits.hatchback, portraits.pickup, portraits.saloon, portraits.van),
+    "camvid_segmentation": (drives.high_street, drives.leafy_road, drives.junction),
+}
+MAX_BYTES = 200_000
+
+
+def main() -> None:
+    arguments = parse()
+    for page, scenes in PAGES.items():
+        for scene in scenes:
+            if arguments.names and scene.__name__ not in arguments.names:
+                continue
+            folder = arguments.out / page if arguments.out else HERE / page
+            folder.mkdir(parents=True, exist_ok=True)
+            started = time.monotonic()
+            kit.start()
+            exposure = scene()
+            built = time.monotonic()
+            raw = Path(tempfile.mkdtemp()) / "raw.png"
+            kit.render(raw, arguments.width, arguments.width * 3 // 4, arguments.samples, exposure)
+            picture = folder / f"{scene.__name__}.jpg"
+            save(Image.open(raw).convert("RGB"), picture)
+            print(f"{picture}: built in {built - started:.0f} s, rendered in {time.monotonic() - built:.0f} s, {picture.stat().st_size // 1000} kB", flush=True)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="pictures to make; default: all")
+    parser.add_argument("--width", type=int, default=960, help="pixels; the height is three quarters of it")
+    parser.add_argument("--samples", type=int, default=96, help="light paths a pixel")
+    parser.add_argument("--out", type=Path, help="another folder than the one this file is in")
+    return parser.parse_args()
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """The best JPEG that is small enough."""
+    for quality in range(92, 60, -3):
+        picture.save(path, quality=quality, optimize=True, progressive=True)
+        if path.stat().st_size <= MAX_BYTES:
+            return
+
+
+if __name__ == "__main__":
+    main()

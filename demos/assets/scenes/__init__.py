@@ -1,0 +1,1 @@
+"""Procedural scenes behind the example pictures; see ../README.md."""

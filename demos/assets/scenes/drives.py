@@ -1,0 +1,127 @@
+"""Streets through the windscreen, for `camvid_segmentation`. The camera drives along +x on the left."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import kit, people, plants, services, street, vehicles
+from .portraits import materials
+from .street import House, Wall
+
+COARSE = 0.03
+
+
+def through_windscreen(y: float, aim: tuple[float, float, float], view: float = 56, height: float = 1.35) -> None:
+    kit.camera((0, y, height), aim, view)
+
+
+def walkers(spots: list[tuple], base: float = 0.115) -> None:
+    """People at (x, y, direction, coat, trousers)."""
+    for index, (x, y, turn, coat, trousers) in enumerate(spots):
+        kit.place(people.person(coat, trousers, 0.22 + 0.06 * (index % 3), index % 3, ("2a1d14", "59402a", "191512")[index % 3], ("", "3b4a63", "")[index % 3]),
+                  x, y, base, turn, 0.96 + 0.03 * (index % 3))  # fmt: skip
+
+
+def high_street() -> float:
+    """Shops and old houses on both sides, cars parked on the left."""
+    m = materials()
+    street.ground()
+    street.road(-10, 140, 3.9, 2.4, "56575a")
+    street.marks(street.dashes(-8, 130, 0.0))
+    street.marks([(-8, 3.62, 130, 3.7), (-8, -3.7, 130, -3.62)], "cdb04a")
+    left = [
+        House(6, 3, m["buff"], m["stone"], shop="22402e", sign="GREENGROCER"), House(5, 3, m["red"], m["stone"], shop="1f3350", sign="BOOKS"),
+        House(6, 2, m["white"], m["stone"], shop="6b1f24", sign="BAKERY"), House(5.6, 3, m["brown"], m["stone"], shop="1f2224", sign="CYCLES"),
+    ]  # fmt: skip
+    right = [
+        House(6, 3, m["cream"], m["stone"], shop="2d4a4a", sign="COFFEE"), House(7, 3, m["red"], m["stone"], shop="37202c", sign="BANK", bays=3),
+        House(5.4, 3, m["buff"], m["stone"], "27406b"), House(5.4, 2, m["buff"], m["stone"], "22402e"), House(6, 3, m["white"], m["stone"], shop="7a5a22", sign="TOYS"),
+    ]  # fmt: skip
+    street.terrace(Wall((-4, 6.5), 0, False), left * 5)
+    street.terrace(Wall((-6, -6.5), 0, True), (right * 5)[1:])
+    parked = [(9.5, "7d8185", vehicles.SALOON), (15.4, "1b2b45", vehicles.HATCHBACK), (21, "8c1518", vehicles.HATCHBACK), (27.5, "c9ccce", vehicles.HATCHBACK), (46, "24272a", vehicles.SALOON)]
+    for x, paint, model in parked:
+        kit.place(vehicles.car(model, paint, step=COARSE), x, 2.95)
+    kit.place(vehicles.car(vehicles.HATCHBACK, "5d1a1d", step=COARSE), 33, 1.05)
+    kit.place(vehicles.car(vehicles.SALOON, "2b4a3a", step=COARSE), 24, -1.9, turn=180)
+    kit.place(services.van(step=COARSE), 52, -1.9, turn=180)
+    kit.place(people.cyclist("b0302a", "23262b"), 13.2, -2.95, turn=180)
+    walkers([(10, 5.3, 180, "3d4a3a", "20242c"), (13.5, 5.0, 0, "7a2f2b", "2a2d33"), (19, 5.5, 180, "2b3550", "38332e"), (29, 5.2, 0, "9a8f7a", "23262b"),
+             (11.5, -5.2, 0, "22262b", "3a4250"), (15.5, -4.8, 180, "74808c", "23262b"), (16.1, -5.4, 180, "8a5a3a", "1d2026"), (27, -5.1, 0, "4a2d4a", "23262b")])  # fmt: skip
+    for x in (17, 47, 77, 107):
+        street.lamp_post(x, -4.3, 1)
+    for x in (32, 62, 92):
+        street.lamp_post(x, 4.3, -1)
+    street.sign(18.5, 4.35, "speed")
+    street.sign(20, -4.35, "no entry")
+    for x in np.arange(5.5, 12, 1.6):
+        street.bollard(x, -4.25)
+    plants.scatter([plants.tree(71, 9)], [(118, 4), (124, -3), (130, 2), (126, 8), (128, -8)])
+    kit.sky("8fb4dc", "eef2f5", "ffffff", 0.55, 1.0, 1.25)
+    kit.sun(34, 120, 1.6, size=6)
+    through_windscreen(0.9, (30, 0.4, 2.3))
+    return 0.1
+
+
+def leafy_road() -> float:
+    """Trees, hedges, garden walls and railings; houses behind."""
+    m = materials()
+    street.ground(300, "55603a")
+    street.road(-10, 170, 3.7, 2.2, "5b5b5d")
+    street.marks(street.dashes(-8, 150, 0.0))
+    street.garden_wall(-10, 60, 6.35, 0.9, m["buff"])
+    plants.hedge((-10, 6.5, 0.3), (60, 7.4, 1.7), 4, 420)
+    street.railings(-10, 34, -6.3, 1.15, z=0.1)
+    street.garden_wall(34, 120, -6.3, 1.3, m["red"])
+    plants.hedge((-10, -8.2, 0), (34, -7.2, 1.3), 6, 420)
+    plants.lawn((-10, -60), (170, -6.2), 0.06)
+    plants.lawn((-10, 6.2), (170, 60), 0.06)
+    villa = [House(7, 2, m["buff"], m["stone"], "27406b", bays=3), House(6.4, 3, m["red"], m["stone"], "22402e"), House(6.4, 2, m["white"], m["stone"], "6b1f24", roof="tile")]
+    street.terrace(Wall((2, 10.5), 0, False), villa * 4)
+    street.terrace(Wall((22, -11), 0, True), villa[::-1] * 4)
+    kinds = [plants.tree(81, 10), plants.tree(82, 9, dark="233814", light="7d9040"), plants.tree(83, 9.5)]
+    plants.scatter(kinds, [(12, -8.6), (23, -9), (16, 8.3), (33, 8.2), (46, 8.4), (42, -8.4), (58, -8.6), (70, 8), (75, -8.2), (92, 7.8), (98, -8), (120, 7), (124, -7), (140, 2), (146, -4), (150, 6), (144, 12), (146, -12)])  # fmt: skip
+    for x, y, turn, paint, model in ((11, -2.75, 180, "33475e", vehicles.HATCHBACK), (17.5, -2.75, 180, "a9adb1", vehicles.SALOON), (26, 2.75, 0, "7c1a1c", vehicles.HATCHBACK),
+                                     (32, 2.75, 0, "1d1f22", vehicles.HATCHBACK), (42, -1.7, 180, "d8d9d6", vehicles.HATCHBACK), (47, 1.6, 0, "57606a", vehicles.SALOON)):  # fmt: skip
+        kit.place(vehicles.car(model, paint, step=COARSE), x, y, turn=turn)
+    kit.place(people.cyclist("d0a21f", "23262b", helmet="c03a2a"), 12.5, 2.7)
+    walkers([(9.5, 5.1, 180, "5a2630", "23262b"), (21, 4.9, 0, "2d3b55", "40382f"), (14, -5.2, 180, "46523a", "1d2026"), (20, -5.0, 0, "8b8478", "2b3550")])
+    for x, side in ((20, -1), (50, 1), (80, -1), (110, 1)):
+        street.lamp_post(x, side * 4.2, -side, 6.5)
+    street.sign(16.5, 4.2, "warning")
+    kit.sky("6fa3dc", "e6eef5", "ffffff", 0.4, 1.0, 1.15)
+    kit.sun(40, -110, 3.0, size=3)
+    through_windscreen(1.2, (30, 0.3, 2.2))
+    return 0.2
+
+
+def junction() -> float:
+    """A wide road at the traffic lights, offices and bare trees."""
+    m = materials()
+    street.ground()
+    street.road(-10, 180, 6.6, 3.0, "5f5f61", "969188")
+    street.marks([*street.dashes(8, 160, 3.3, 1.5, 3.5), *street.dashes(8, 160, -3.3, 1.5, 3.5), (8.0, 0.1, 8.35, 6.4), (8.4, -0.06, 60, 0.06)])
+    office = [House(9, 4, m["buff"], m["stone"], roof="flat", bays=4, storey=3.3), House(10, 3, m["concrete"], m["white"], roof="flat", bays=5, storey=3.4), House(7, 3, m["red"], m["stone"], bays=3, shop="1f3350", sign="LIBRARY")]
+    street.terrace(Wall((10, 10.5), 0, False), [*office, *office, *office], 14)
+    street.terrace(Wall((26, -11), 0, True), [office[2], office[0], office[1], office[2], office[0]], 14)
+    plants.hedge((-10, -12.5, 0), (24, -10.5, 1.2), 6, 350)
+    plants.lawn((-10, -40), (25, -9.7), 0.13)
+    bare = [plants.tree(91, 9, 0, spread=0.5), plants.tree(92, 10, 0, spread=0.5)]
+    plants.scatter([*bare, plants.tree(93, 8, 12000)], [(13, -11.5), (19, -13), (22, -11.8), (30, 8.9), (44, 8.9), (58, 8.9), (40, -9.2), (54, -9.2), (150, 3), (156, -6), (160, 9), (154, -14), (152, 14)])  # fmt: skip
+    for x, y, turn, paint, model in ((13.5, 4.9, 0, "8b9095", vehicles.HATCHBACK), (20, 1.6, 0, "23375a", vehicles.SALOON), (36, 4.9, 0, "7a1517", vehicles.HATCHBACK),
+                                     (17, -4.9, 180, "d5d6d3", vehicles.HATCHBACK), (30, -1.7, 180, "3a3d40", vehicles.SALOON), (60, -4.9, 180, "36506b", vehicles.HATCHBACK)):  # fmt: skip
+        kit.place(vehicles.car(model, paint, step=COARSE), x, y, turn=turn)
+    kit.place(services.van(step=COARSE), 48, 1.7)
+    street.traffic_light(8.6, 7.0, 2)
+    street.traffic_light(8.6, -0.0, 2) if False else street.traffic_light(24, 7.1, 2)
+    street.sign(12, 7.1, "blue")
+    street.railings(12, 22, 6.95)
+    street.railings(10, 22, -6.95)
+    for x, side in ((16, -1), (28, 1), (46, -1), (64, 1), (88, -1)):
+        street.lamp_post(x, side * 7.2, -side, 8.5)
+    walkers([(10.5, 8.4, 180, "2b3550", "23262b"), (16, 8.8, 0, "6e3a34", "20242c"), (17, 8.2, 0, "3d4a3a", "38332e"), (13, -8.2, 0, "83796a", "23262b"), (25, -8.4, 180, "22262b", "3a4250")])
+    kit.place(people.cyclist("2f5f8f", "23262b", "5a1d20"), 15.5, 6.05)
+    kit.sky("a9c3df", "f0f2f3", "ffffff", 0.75, 1.0, 1.2)
+    kit.sun(30, 150, 1.5, size=8)
+    through_windscreen(2.4, (30, 1.4, 2.4), 58)
+    return 0.15

@@ -1,0 +1,263 @@
+"""The command line: `python -m hub list | run | status | new`.
+
+Answers go to stdout, everything else to stderr. Exit status: 0 done, 2 wrong usage or input, 1 any other
+error, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hub import cli_run, new
+from hub.errors import HubError, InputError, UnavailableError
+from hub.registry import ROOT, Page, discover
+from hub.settings import Settings, add_flags, from_flags, go_offline
+from hub.weights import WeightsStore
+
+FOLDERS = ("demos_folder", "weights_folder")
+MACHINE = ("device", "dtype", "pool_gb", "data", "offline")
+LIMITS = ("max_batch", "batch_window_ms", "deadline_s", "max_upload_mb", "max_megapixels")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit status."""
+    try:
+        given = _parser().parse_args(arguments)
+        _log(given.log_level)
+        settings = from_flags(given)
+        if settings.offline:
+            go_offline()
+        status: int = given.command(given, settings)
+        sys.stdout.flush()
+        return status
+    except HubError as error:
+        cli_run.tell(error)
+        return cli_run.exit_status(error)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # the last net: a fault of ours is one line here, its traceback in the log
+        logging.getLogger(__name__).error("failed", exc_info=error)
+        told = HubError(f"{type(error).__name__}: {error}. Run again with --log-level debug for details.")
+        cli_run.tell(told)
+        return 1
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m hub", description="Run, list and make demos from the command line.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Any, help: str, flags: Sequence[str]) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=help, description=help)
+        made.set_defaults(command=run)
+        add_flags(made.add_argument_group("settings", "also HUB_... environment variables"), [*flags, "log_level"])
+        return made
+
+    made = command("list", _list, "List all demos.", FOLDERS)
+    made.add_argument("--json", action="store_true", help="print one JSON document")
+
+    made = command("run", cli_run.run, "Run a demo on one or more pictures.", (*FOLDERS, *MACHINE, *LIMITS))
+    cli_run.add_arguments(made)
+
+    made = command(
+        "status", _status, "Show what a running hub holds in memory.", (*FOLDERS, *MACHINE, "host", "port", "auth")
+    )
+    made.add_argument("--url", help="address of the hub (default: http://127.0.0.1:7860, or as --host and --port say)")
+    made.add_argument("--json", action="store_true", help="print one JSON document")
+
+    made = command("new", _new, "Write a new demo page to begin from.", ("demos_folder",))
+    made.add_argument("slug", help="name of the file and the page's address: lower-case letters, digits and _")
+    made.add_argument("--folder", type=Path, metavar="DIR", help="where to write it (default: the demos folder)")
+    return parser
+
+
+def _log(level: str | None) -> None:
+    """Logs to stderr. Unless a level is asked for, only warnings that no error message repeats."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    if level is None:
+        handler.addFilter(lambda record: not record.exc_info)
+    known = {"debug", "info", "warning", "error"}
+    if level is not None and level.lower() not in known:
+        raise InputError(f"--log-level must be debug, info, warning or error, got {level!r}")
+    logging.basicConfig(level=(level or "warning").upper(), handlers=[handler], force=True)
+
+
+# --- list -----------------------------------------------------------------------------------------
+
+
+def _list(given: argparse.Namespace, settings: Settings) -> int:
+    store = _weights(settings)
+    entries = [_entry(page, store) for page in discover(_demos_folder(settings))]
+    if given.json:
+        print(json.dumps(entries, indent=2, ensure_ascii=False))
+        return 0
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("Slug", "Title", "Task", "Weights", "State"):
+        table.add_column(heading, overflow="fold")
+    for entry in entries:
+        weights = ", ".join(f"{w['name']} ({_size(w['size_bytes'])})" for w in entry["weights"]) or "none needed"
+        state = entry["state"]
+        colour = "green" if state["code"] == "on_demand" else "red"
+        text = Text(state["reason"] or "loads on first use", style=colour)
+        table.add_row(Text(entry["slug"], style="bold"), Text(entry["title"]), Text(entry["task"]), Text(weights), text)
+    cli_run.console().print(table)
+    if not entries:
+        print(f"There is no demo in {_demos_folder(settings)}. Write one: python -m hub new my_demo", file=sys.stderr)
+    return 0
+
+
+def _entry(page: Page, store: WeightsStore) -> dict[str, Any]:
+    demo = page.declared
+    weights = [_weights_entry(w.name, store) for w in demo.weights] if demo else []
+    missing = weights[0]["reason"] if weights else ""
+    code = "broken" if demo is None else "unavailable" if missing else "on_demand"
+    return {
+        "slug": page.slug,
+        "title": page.title,
+        "summary": demo.summary if demo else "",
+        "task": demo.task if demo else "",
+        "inputs": [f.name for f in demo.inputs] if demo else [],
+        "outputs": [f.name for f in demo.outputs] if demo else [],
+        "weights": weights,
+        "state": {"code": code, "reason": page.error or missing},
+    }
+
+
+def _weights_entry(name: str, store: WeightsStore) -> dict[str, Any]:
+    try:
+        return {"name": name, "size_bytes": store.size_bytes(name), "reason": ""}
+    except UnavailableError as error:
+        return {"name": name, "size_bytes": 0, "reason": error.message}
+
+
+def _weights(settings: Settings) -> WeightsStore:
+    return WeightsStore(Path(settings.weights_folder) if settings.weights_folder else None)
+
+
+def _demos_folder(settings: Settings) -> Path:
+    return Path(settings.demos_folder) if settings.demos_folder else ROOT / "demos"
+
+
+def _size(size: float) -> str:
+    return "missing" if not size else f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+# --- status ---------------------------------------------------------------------------------------
+
+
+def _status(given: argparse.Namespace, settings: Settings) -> int:
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
+    url = (given.url or f"http://{host}:{settings.port}").rstrip("/")
+    found = _ask(url, settings.auth)
+    machine = _machine(settings) if found is None else None
+    if given.json:
+        shown = {"running": True, "url": url, **found} if found else {"running": False, "url": url, "machine": machine}
+        print(json.dumps(shown, indent=2, ensure_ascii=False))
+        return 0
+    out = cli_run.console()
+    if found is not None:
+        _show_running(out, url, found)
+    elif machine is not None:
+        out.print(f"No hub answers at {url}. Start one: make serve", soft_wrap=True, markup=False)
+        out.print(f"This machine would use {machine['device']} in {machine['dtype']}, ", end="")
+        out.print(f"and at most {_size(machine['budget_bytes'])} for models.")
+        for entry in machine["weights"]:
+            out.print(f"  weights {entry['name']}: {entry['reason'] or _size(entry['size_bytes'])}", soft_wrap=True)
+    return 0
+
+
+def _ask(url: str, auth: str) -> dict[str, Any] | None:
+    """The status of the hub at `url`; None when nothing listens there."""
+    import httpx
+
+    user, _, password = auth.partition(":")
+    try:
+        answer = httpx.get(f"{url}/api/v1/status", timeout=10, auth=(user, password) if auth else None)
+    except httpx.ConnectError:
+        return None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise UnavailableError(f"{url} cannot be asked: {type(error).__name__}: {error}") from None
+    if answer.status_code == 401:
+        raise UnavailableError(f"The hub at {url} asks for a password; give --auth USER:PASSWORD or set HUB_AUTH.")
+    try:
+        found = answer.json()
+        if answer.status_code == 200 and isinstance(found["pool"], dict):
+            return dict(found)
+    except (ValueError, KeyError, TypeError):
+        pass  # told below
+    raise UnavailableError(f"Something answers at {url} (status {answer.status_code}), but it is not a Demo Hub.")
+
+
+def _machine(settings: Settings) -> dict[str, Any]:
+    from hub import devices
+
+    device = devices.pick_device(settings.device)
+    dtype = devices.pick_dtype(settings.dtype, device, settings.data_folder / "dtype.json")
+    store = _weights(settings)
+    names = dict.fromkeys(w.name for p in discover(_demos_folder(settings)) if p.declared for w in p.declared.weights)
+    return {
+        "device": str(device),
+        "dtype": str(dtype).removeprefix("torch."),
+        "budget_bytes": int(settings.pool_gb * devices.GB) or devices.default_budget(device),
+        "weights": [_weights_entry(name, store) for name in names],
+    }
+
+
+def _show_running(out: Console, url: str, found: dict[str, Any]) -> None:
+    pool, results, queue = found["pool"], found["results"], found["queue"]
+    out.print(f"Hub at {url}: {found['device']} in {found['dtype']}, {queue['in_work']} of at most ", end="")
+    out.print(f"{queue['limit']} requests in work")
+    out.print(f"Models: {_size(pool['used_bytes']) if pool['models'] else 'none'} of {_size(pool['budget_bytes'])}")
+    if pool["models"]:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in ("Model", "Size", "State", "In memory for", "Idle for", "Used by"):
+            table.add_column(heading)
+        for model in pool["models"]:
+            idle = _duration(model["idle_for_s"]) if not model["leases"] else "in use"
+            state = model["state"] + (", pinned" if model["pinned"] else "")
+            cells = [model["key"], f"{model['bytes'] / 1e6:.1f} MB", state, _duration(model["loaded_for_s"]), idle]
+            table.add_row(*map(Text, cells), str(model["leases"]))
+        out.print(table)
+    out.print(f"Results: {results['memory_results']} in memory ({results['memory_bytes'] / 1e6:.1f} MB), ", end="")
+    out.print(f"{results['disk_results']} on disk ({results['disk_bytes'] / 1e6:.1f} MB)")
+    if results["warning"]:
+        out.print(Text(results["warning"], style="yellow"))
+
+
+def _duration(seconds: float) -> str:
+    minutes, hours = seconds / 60, seconds / 3600
+    return f"{seconds:.0f} s" if seconds < 120 else f"{minutes:.0f} min" if minutes < 120 else f"{hours:.1f} h"
+
+
+# --- new ------------------------------------------------------------------------------------------
+
+
+def _new(given: argparse.Namespace, settings: Settings) -> int:
+    folder = given.folder or _demos_folder(settings)
+    page, picture = new.create(given.slug, folder)
+    default = folder.resolve() == (ROOT / "demos").resolve()
+    flag = "" if default else f" --demos-folder {folder}"
+    print(f"Wrote {page} and {picture}. It works already:")
+    print(f"  python -m hub run {given.slug} --image {picture} --out .{flag}")
+    print(f"  python app.py --demos {given.slug}{flag}      # then open http://127.0.0.1:7860/{given.slug}")
+    print(f"Next: open {page}; its comments say what each part does.")
+    return 0

@@ -1,0 +1,285 @@
+"""`python -m hub run`: pictures in, answers on stdout, output pictures in a folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from hub.engine import Cancel, Engine
+from hub.errors import HubError, InputError, NotFoundError, UnavailableError
+from hub.results import Picture, Result
+from hub.settings import Settings
+from hub.spec import Demo, Gallery, ImageInput, Json, Labels
+from hub.suggest import unknown
+
+WIDTH = 160  # of tables that go to a file or pipe
+Run = dict[str, Any]  # inputs of one run; pictures are paths
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `run`."""
+    parser.add_argument("slug", help="which demo; see `python -m hub list`")
+    parser.add_argument(
+        "--image",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="a picture; several are several runs. NAME=FILE for an image input that is not the first",
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="an input that is not a picture; repeatable"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for pictures and masks; without it none are kept"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite files in --out rather than number new ones")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON document: an object, or a list of them for several pictures"
+    )
+
+
+def run(given: argparse.Namespace, settings: Settings) -> int:
+    """Runs the demo on each picture. A picture that fails is told on stderr; the others go on."""
+    engine = Engine(settings)
+    try:
+        page = engine.registry.get(given.slug)
+        runs = plan(page.demo, given.image, given.set)
+        folder = _Folder(given.out, given.force) if given.out else None
+        with _answers(engine, given.slug, runs) as answers:
+            return _tell_all(page.demo, given, runs, answers, folder)
+    finally:
+        engine.close()
+
+
+def plan(demo: Demo, images: Sequence[str], values: Sequence[str]) -> list[Run]:
+    """Flags -> the inputs of each run. Raises InputError."""
+    pictures = [f.name for f in demo.inputs if isinstance(f, ImageInput)]
+    common: Run = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InputError(f"--set wants NAME=VALUE, got {text!r}")
+        if name in pictures:
+            raise InputError(f"{name} is a picture; give it with --image {name}={value}", field=name)
+        if name in common:
+            raise InputError(f"--set {name} is given more than once; give it once.", field=name)
+        common[name] = value
+    several: list[Path] = []
+    for text in images:
+        name, equals, value = text.partition("=")
+        if equals and name in pictures[1:]:
+            if name in common:
+                raise InputError(f"--image {name}=... is given more than once; give it once.", field=name)
+            common[name] = Path(value)
+        elif equals and name in pictures[:1]:
+            several.append(Path(value))
+        elif equals and name.isidentifier() and not Path(text).exists():
+            raise InputError(unknown("image input", name, pictures), field=name)
+        elif not pictures:
+            raise InputError("This demo takes no picture; leave --image out.")
+        else:
+            several.append(Path(text))
+    return [{pictures[0]: path, **common} for path in several] or [common]
+
+
+@contextmanager
+def _answers(engine: Engine, slug: str, runs: Sequence[Run]) -> Iterator[Iterator[Result | HubError]]:
+    """Answers in the order of `runs`, with progress on a terminal. Leaving it early cancels what is left."""
+    cancel = Cancel()
+    screen = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    workers = ThreadPoolExecutor(min(len(runs), engine.settings.max_batch, engine.settings.queue_limit))
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+        alone = len(runs) == 1
+        task = bar.add_task("starting" if alone else slug, total=None if alone else len(runs))
+
+        def work(inputs: Run) -> Result:
+            def hear(stage: str, progress: Any) -> None:
+                if alone:
+                    steps = {"completed": progress.step, "total": progress.total} if progress else {}
+                    bar.update(task, description="loading the model" if stage == "loading" else stage, **steps)
+
+            return engine.run(slug, inputs, on_event=hear, cancel=cancel)
+
+        def collect() -> Iterator[Result | HubError]:
+            for future in futures:
+                try:
+                    yield future.result()
+                except HubError as error:
+                    yield error
+                bar.advance(task)
+
+        futures: list[Future[Result]] = [workers.submit(work, inputs) for inputs in runs]
+        try:
+            yield collect()
+        finally:
+            cancel.set()
+            workers.shutdown(wait=False, cancel_futures=True)
+
+
+def _tell_all(
+    demo: Demo, given: argparse.Namespace, runs: Sequence[Run], answers: Iterator[Result | HubError], folder: Any
+) -> int:
+    alone, status, documents = len(runs) == 1, 0, []
+    for inputs, found in zip(runs, answers, strict=True):
+        shown = {name: str(value) for name, value in inputs.items()}
+        picture = next((value for value in inputs.values() if isinstance(value, Path)), None)
+        if isinstance(found, HubError):
+            if alone:
+                raise found
+            tell(found, str(picture))
+            status = max(status, exit_status(found))
+            error = {"code": found.code, "detail": found.message, "field": found.field}
+            documents.append({"inputs": shown, "error": error})
+            continue
+        paths = folder.save(found, picture.stem if picture else given.slug) if folder else {}
+        if given.json:
+            documents.append({"inputs": shown, **_document(demo, found, paths)})
+        else:
+            _show(demo, found, paths, "" if alone else str(picture))
+    if given.json:
+        print(json.dumps(documents[0] if alone else documents, indent=2, ensure_ascii=False))
+    return status
+
+
+class _Folder:
+    """Where output pictures go. Never overwrites what was there (unless forced) or what this command wrote."""
+
+    def __init__(self, path: Path, force: bool):
+        self.path, self.force = path, force
+        self._written: set[Path] = set()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"--out {path} cannot be used as a folder: {error.strerror}.") from None
+
+    def save(self, result: Result, stem: str) -> dict[str, list[Path]]:
+        """Writes every picture as `<stem>-<output>.<extension>`; returns the paths by output."""
+        return {
+            name: [
+                self._write(f"{stem}-{name}" if len(group) == 1 else f"{stem}-{name}-{number}", picture)
+                for number, picture in enumerate(group, 1)
+            ]
+            for name, group in result.pictures.items()
+        }
+
+    def _write(self, name: str, picture: Picture) -> Path:
+        number, suffix = 1, ""
+        while True:
+            path = self.path / f"{name}{suffix}.{picture.extension}"
+            number += 1
+            suffix = f"-{number}"
+            try:
+                with path.open("wb" if self.force and path not in self._written else "xb") as stream:
+                    stream.write(picture.data)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise UnavailableError(f"{path} cannot be written: {error.strerror}.") from None
+            self._written.add(path)
+            return path
+
+
+# --- what is printed ------------------------------------------------------------------------------
+
+
+def _document(demo: Demo, result: Result, paths: dict[str, list[Path]]) -> dict[str, Any]:
+    """As REST answers, but pictures are paths of files; null when they were not kept."""
+    values = result.values
+    outputs: dict[str, Any] = {}
+    for field in demo.outputs:
+        if field.name in values:
+            outputs[field.name] = values[field.name]
+            continue
+        saved = [str(path) for path in paths.get(field.name, [])]
+        if isinstance(field, Gallery):
+            captions = [picture.caption for picture in result.pictures[field.name]]
+            files: list[str | None] = [*saved] or [None] * len(captions)
+            outputs[field.name] = [{"file": f, "caption": c} for f, c in zip(files, captions, strict=True)]
+        else:
+            outputs[field.name] = saved[0] if saved else None
+    seed = {} if result.seed is None else {"seed": result.seed}
+    body = {"id": result.id, "demo": result.capsule["page"], "outputs": outputs}
+    return {**body, **seed, "receipt": asdict(result.receipt)}
+
+
+def _show(demo: Demo, result: Result, paths: dict[str, list[Path]], heading: str) -> None:
+    out, values = console(), result.values
+    if heading:
+        out.print(Text(heading, style="bold"), soft_wrap=True)
+    for field in demo.outputs:
+        if isinstance(field, Labels):
+            shares = list(values[field.name].items())[: field.top]
+            width = max((len(name) for name, _ in shares), default=0)
+            out.print(Text(field.label, style="cyan"))
+            for name, share in shares:
+                out.print(Text(f"  {name:{width}}  {share:6.1%}  {'█' * round(share * 24)}"))
+        elif isinstance(field, Json):
+            out.print(Text(field.label, style="cyan"))
+            out.print(_table(values[field.name]) if field.table else Text(json.dumps(values[field.name], indent=2)))
+        else:
+            for number, picture in enumerate(result.pictures[field.name]):
+                saved = paths.get(field.name)
+                what = f"{picture.width} x {picture.height} {picture.extension}"
+                where = str(saved[number]) if saved else "not kept; give --out DIR"
+                caption = f" {picture.caption}" if picture.caption else ""
+                line = Text.assemble((field.label, "cyan"), caption, ": ", where, (f" ({what})", "dim"))
+                out.print(line, soft_wrap=True)
+    out.print(Text(_receipt(result), style="dim"), soft_wrap=True)
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=True, header_style="bold")
+    for name in rows[0] if rows else ():
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*(Text(str(value), style=_colour(name, value)) for name, value in row.items()))
+    return table
+
+
+def _colour(column: str, value: Any) -> str:
+    return str(value) if column == "colour" and isinstance(value, str) and len(value) == 7 else ""
+
+
+def _receipt(result: Result) -> str:
+    receipt = result.receipt
+    seed = "" if result.seed is None else f", seed {result.seed}"
+    if receipt.cached:
+        return f"stored result {result.id}, {receipt.total_ms:.0f} ms{seed}"
+    load = f", of which {receipt.load_ms:.0f} ms loading the model" if receipt.cold else ""
+    weights = f", weights {receipt.weights}@{receipt.digest[:12]}" if receipt.weights else ""
+    return f"result {result.id}, {receipt.total_ms:.0f} ms{load}, {receipt.device} {receipt.dtype}{weights}{seed}"
+
+
+def console() -> Console:
+    """For stdout: as wide as the terminal, or wide enough for tables in a pipe."""
+    return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+
+
+def tell(error: HubError, about: str = "") -> None:
+    """One line on stderr."""
+    text = " ".join(f"{about}: {error.message}".removeprefix(": ").split())
+    print(f"error: {text}", file=sys.stderr)
+
+
+def exit_status(error: HubError) -> int:
+    return 2 if isinstance(error, InputError | NotFoundError) else 1

@@ -1,0 +1,204 @@
+"""Request bodies -> inputs by name, bounded in bytes while they arrive. Pictures stay as they came."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import Request
+
+from hub.errors import InputError, TooLargeError, UnsupportedMediaError
+from hub.spec import Demo, ImageInput
+from hub.web.problems import MalformedError
+
+SLACK_BYTES = 2**20  # for the fields that are not pictures, and what frames them
+MAX_PARTS = 64
+DRAIN_S = 5.0  # how long the rest of a refused body is read and dropped, so that the client sees the answer
+DATA_URL = re.compile(r"data:[^,;]*(?:;[^,;]*)*;base64,", re.IGNORECASE)
+WANTED = "Send multipart/form-data (files and fields by input name) or application/json (pictures in base64)."
+
+
+async def read_inputs(request: Request, demo: Demo, picture_bytes: int) -> Callable[[], dict[str, Any]]:
+    """Reads the body; returns what makes inputs of it, to be called in a thread. Raises HubError.
+
+    `picture_bytes` is the most one picture may have; the body may have that for each declared picture.
+    """
+    media_type, options = parse_options_header(request.headers.get("content-type", ""))
+    pictures = frozenset(f.name for f in demo.inputs if isinstance(f, ImageInput))
+    limit = picture_bytes * len(pictures) + SLACK_BYTES
+    if request.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
+        raise UnsupportedMediaError("Compressed bodies are not read; send it without Content-Encoding.")
+    if media_type == b"multipart/form-data":
+        form = await _read_form(request, options.get(b"boundary", b""), limit)
+        return lambda: _form_inputs(form, demo, pictures)
+    is_json = media_type == b"application/json" or media_type.endswith(b"+json")
+    body = bytearray()
+    async for chunk in _chunks(request, limit * 4 // 3 if is_json else limit):
+        body += chunk
+    if is_json:
+        return lambda: _json_inputs(body, pictures)
+    if not body:  # a demo whose inputs all have defaults needs none; others name the first that is missing
+        return dict
+    given = media_type.decode("latin-1") or "no Content-Type"
+    raise UnsupportedMediaError(f"The body is {given[:100]}, which is not read here. {WANTED}")
+
+
+async def _chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
+    """The body as it arrives. Raises TooLargeError at once when Content-Length is too large, else when it is."""
+    too_large = TooLargeError(f"The request has more than the {limit / 2**20:.0f} MB that are read. Send less at once.")
+    declared = request.headers.get("content-length", "")
+    refused = declared.isascii() and declared.isdigit() and int(declared[:20]) > limit
+    if refused and request.headers.get("expect", "").lower() == "100-continue":
+        raise too_large  # the client waits for leave to send
+    size, end = 0, time.monotonic() + DRAIN_S
+    async for chunk in request.stream():
+        size += len(chunk)
+        if not refused and size <= limit:
+            yield chunk
+            end = time.monotonic() + DRAIN_S
+            continue
+        refused = True
+        if time.monotonic() > end or size > 4 * limit:
+            break
+    if refused:
+        raise too_large
+
+
+# --- multipart ------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Part:
+    """One part of a form. `filename` is None for a plain field."""
+
+    name: str = ""
+    filename: str | None = None
+    disposition: bytes = b""
+    data: bytearray = field(default_factory=bytearray)
+
+
+class _Form:
+    """Collects parts from the parser's callbacks."""
+
+    def __init__(self) -> None:
+        self.parts: list[_Part] = []
+        self.complete = False
+        self._name = self._value = b""
+
+    def callbacks(self) -> dict[str, Callable[..., None]]:
+        names = ("part_begin", "part_data", "header_field", "header_value", "header_end", "headers_finished", "end")
+        return {f"on_{name}": getattr(self, name) for name in names}
+
+    def part_begin(self) -> None:
+        if len(self.parts) == MAX_PARTS:
+            raise MalformedError(f"The form has more than {MAX_PARTS} parts.")
+        self.parts.append(_Part())
+
+    def part_data(self, data: bytes, start: int, end: int) -> None:
+        self.parts[-1].data += memoryview(data)[start:end]
+
+    def header_field(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def header_end(self) -> None:
+        if self._name.lower() == b"content-disposition":
+            self.parts[-1].disposition = self._value
+        self._name = self._value = b""
+
+    def headers_finished(self) -> None:
+        part = self.parts[-1]
+        _, options = parse_options_header(part.disposition)
+        if b"name" not in options:
+            raise MalformedError("A part of the form has no name; each needs one, which is the input's.")
+        part.name = options[b"name"].decode("utf-8", "replace")
+        if b"filename" in options:
+            part.filename = options[b"filename"].decode("utf-8", "replace")
+
+    def end(self) -> None:
+        self.complete = True
+
+
+async def _read_form(request: Request, boundary: bytes, limit: int) -> list[_Part]:
+    if not boundary:
+        raise MalformedError("Content-Type is multipart/form-data without a boundary; let your client set it.")
+    form = _Form()
+    try:
+        parser = MultipartParser(boundary, form.callbacks())  # type: ignore[arg-type]  # a TypedDict of the same
+        async for chunk in _chunks(request, limit):
+            parser.write(chunk)
+    except FormParserError as error:
+        raise MalformedError(f"The body is not valid multipart/form-data: {error}.") from None
+    if not form.complete:
+        raise MalformedError("The form ends before its closing boundary; was the upload cut off?")
+    return form.parts
+
+
+def _form_inputs(parts: list[_Part], demo: Demo, pictures: frozenset[str]) -> dict[str, Any]:
+    known = {f.name for f in demo.inputs}
+    inputs: dict[str, Any] = {}
+    for part in parts:
+        name = part.name
+        if name in inputs:
+            raise InputError(f"{name} is given more than once; give it once.", field=name)
+        if name in pictures:  # a browser sends an empty part without a file name when no file was chosen
+            inputs[name] = None if not part.data and not part.filename else bytes(part.data)
+        elif part.filename is not None and name in known:
+            raise InputError(f"{name} is not a picture; send it as a plain form field, not as a file.", field=name)
+        else:
+            try:
+                inputs[name] = part.data.decode()
+            except UnicodeDecodeError:
+                raise InputError(f"{name} is not valid UTF-8 text.", field=name) from None
+    return inputs
+
+
+# --- JSON -----------------------------------------------------------------------------------------
+
+
+def _json_inputs(body: bytearray, pictures: frozenset[str]) -> dict[str, Any]:
+    if not body.strip():
+        raise MalformedError('The body is empty; send a JSON object with the inputs by name, such as {"seed": 1}.')
+    try:
+        inputs = json.loads(body, object_pairs_hook=_once)
+    except RecursionError:
+        raise MalformedError("The body is JSON nested too deeply.") from None
+    except ValueError as error:  # JSONDecodeError, UnicodeDecodeError, or a number of thousands of digits
+        raise MalformedError(f"The body is not valid JSON: {error}.") from None
+    if not isinstance(inputs, dict):
+        raise MalformedError(f"The body must be a JSON object with the inputs by name, got {type(inputs).__name__}.")
+    return {name: _picture(name, value) if name in pictures else value for name, value in inputs.items()}
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise InputError(f"{name} is given more than once; give it once.", field=name)
+        found[name] = value
+    return found
+
+
+def _picture(name: str, value: Any) -> Any:
+    """Base64, plain or as a data: URL -> bytes. Anything but text is the engine's to refuse."""
+    if not isinstance(value, str) or not value:
+        return value
+    begin = DATA_URL.match(value[:200])
+    text = "".join((value[begin.end() :] if begin else value).split())  # encoders may break lines
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise InputError(
+            f"{name} is not valid base64; give the picture file's bytes in base64, plain or as a data: URL.",
+            field=name,
+        ) from None

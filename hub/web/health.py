@@ -1,0 +1,41 @@
+"""What the hub says about itself: what it holds now, and whether it can serve."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from hub import describe
+from hub.engine import Engine
+
+
+def status(engine: Engine) -> dict[str, Any]:
+    """What the hub holds and does now. The first call may have to find out about the hardware."""
+    hardware = engine.hardware()
+    return {
+        "device": str(hardware.device),
+        "dtype": hardware.dtype_name,
+        "pool": {
+            "budget_bytes": hardware.pool.budget_bytes,
+            "used_bytes": hardware.pool.used_bytes(),
+            "models": [asdict(model) for model in hardware.pool.status()],
+        },
+        "results": {**engine.results.stats(), "warning": engine.results.warning},
+        "queue": {"in_work": engine.in_work, "limit": engine.settings.queue_limit},
+        "demos": {page.slug: asdict(describe.state(engine, page)) for page in engine.registry},
+    }
+
+
+def readiness(engine: Engine) -> tuple[bool, dict[str, Any]]:
+    """Whether at least one demo can answer, with what is wrong with the others."""
+    states = {page.slug: describe.state(engine, page) for page in engine.registry}
+    wrong = {slug: s.reason or s.text for slug, s in states.items() if s.code in ("unavailable", "broken")}
+    ready = len(wrong) < len(states)
+    warnings = [engine.results.warning] if engine.results.warning else []
+    reasons = [] if ready else ["No demo can answer." if states else "There is no demo."]
+    return ready, {
+        "status": "ready" if ready else "not ready",
+        "reasons": reasons,
+        "demos": wrong,
+        "warnings": warnings,
+    }

@@ -1,0 +1,162 @@
+"""The OpenAPI 3.1 document: one operation per demo, typed by its declaration."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from hub.registry import Page, Registry
+from hub.web import schema
+from hub.web.problems import MEDIA_TYPE
+
+PROBLEMS = {
+    400: "The request is malformed",
+    404: "No such demo, result or output",
+    405: "The method is not allowed here",
+    413: "More bytes or pixels than are read",
+    415: "A format that is not read here",
+    422: "An input is missing, unknown, of a wrong type or out of range; `field` names it",
+    429: "The hub is busy; Retry-After says when to try again, in seconds",
+    500: "The hub or the demo failed",
+    503: "The model is not available, or does not fit into memory",
+    504: "It took longer than the deadline",
+}
+RUN_PROBLEMS = (400, 404, 413, 415, 422, 429, 500, 503, 504)
+OBJECT = {"type": "object"}
+
+
+def document(registry: Registry, root_path: str = "") -> dict[str, Any]:
+    """The whole document, as JSON data. `root_path` is where a proxy mounts the hub."""
+    paths: dict[str, Any] = {
+        "/api/v1/demos": _get("listDemos", "All demos", {"type": "array", "items": _ref("Demo")}),
+        "/api/v1/results/{id}": _get("getResult", "A stored result", _ref("Result"), ["id"], (404,)),
+        "/api/v1/results/{id}/{output}": _file("getOutput", ["id", "output"]),
+        "/api/v1/results/{id}/{output}/{number}": _file("getGalleryPicture", ["id", "output", "number"]),
+        "/api/v1/status": _get("getStatus", "Device, models in memory, results, requests in work", OBJECT),
+        "/healthz": _get("getHealth", "Whether the process is up", OBJECT),
+        "/readyz": _get("getReadiness", "Whether the hub can serve, and what is wrong", OBJECT, [], (503,)),
+        "/metrics": {"get": _operation("getMetrics", "Prometheus metrics", {"text/plain": {"type": "string"}})},
+    }
+    for page in registry:
+        path = f"/api/v1/demos/{page.slug}"
+        paths[path] = _get(f"describe_{page.slug}", f"About {page.title}", _ref("Demo"), [], (404,))
+        if page.declared:
+            paths[path]["post"] = _run(page)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Demo Hub",
+            "version": _version(),
+            "description": "Live model demos. Errors are problem JSON (RFC 9457).",
+        },
+        **({"servers": [{"url": root_path}]} if root_path else {}),
+        "paths": paths,
+        "components": {
+            "schemas": {
+                "Demo": _demo(),
+                "Result": _result(),
+                "Receipt": schema.receipt(),
+                "Problem": schema.problem(),
+            },
+            "responses": {
+                f"Problem{status}": {"description": text, "content": {MEDIA_TYPE: {"schema": _ref("Problem")}}}
+                for status, text in PROBLEMS.items()
+            },
+        },
+    }
+
+
+def _version() -> str:
+    try:
+        return version("demo-hub")
+    except PackageNotFoundError:  # run from a checkout
+        return "0.1.0"
+
+
+def _ref(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _operation(
+    id: str, summary: str, content: dict[str, Any], parameters: list[str] | None = None, problems: tuple[int, ...] = ()
+) -> dict[str, Any]:
+    answers: dict[str, Any] = {
+        "200": {"description": summary, "content": {kind: {"schema": schema} for kind, schema in content.items()}}
+    }
+    answers |= {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in problems}
+    found: dict[str, Any] = {"operationId": id, "summary": summary, "responses": answers}
+    if parameters:
+        found["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": _parameter(name)} for name in parameters
+        ]
+    return found
+
+
+def _parameter(name: str) -> dict[str, Any]:
+    return schema.ID if name == "id" else {"type": "integer", "minimum": 0} if name == "number" else {"type": "string"}
+
+
+def _get(
+    id: str, summary: str, answer: dict[str, Any], parameters: list[str] | None = None, problems: tuple[int, ...] = ()
+) -> dict[str, Any]:
+    return {"get": _operation(id, summary, {"application/json": answer}, parameters, problems)}
+
+
+def _file(id: str, parameters: list[str]) -> dict[str, Any]:
+    content = {kind: {"type": "string", "format": "binary"} for kind in ("image/png", "image/jpeg")}
+    operation = _operation(id, "A picture's file, or a value as JSON", {**content, "application/json": {}}, parameters)
+    operation["responses"] |= {
+        "304": {"description": "Not modified: the ETag of If-None-Match is right"},
+        "404": {"$ref": "#/components/responses/Problem404"},
+    }
+    return {"get": operation}
+
+
+def _run(page: Page) -> dict[str, Any]:
+    demo = page.demo
+    operation = _operation(page.slug, f"Run {page.title}", {"application/json": schema.answer(page)}, [], RUN_PROBLEMS)
+    operation["description"] = " ".join(filter(None, (demo.summary, demo.note)))
+    operation["tags"] = [demo.task]
+    operation["requestBody"] = {
+        "required": any(f.required for f in demo.inputs),
+        "content": {
+            "multipart/form-data": {"schema": schema.inputs(demo, "form")},
+            "application/json": {"schema": schema.inputs(demo, "json")},
+        },
+    }
+    retry = {"description": "Seconds to wait", "schema": {"type": "integer"}}
+    operation["responses"]["429"] = {
+        "description": PROBLEMS[429],
+        "headers": {"Retry-After": retry},
+        "content": {MEDIA_TYPE: {"schema": _ref("Problem")}},
+    }
+    return operation
+
+
+def _demo() -> dict[str, Any]:
+    text = {"type": "string"}
+    state = {
+        "type": "object",
+        "properties": {
+            "code": {"type": "string", "enum": ["ready", "on_demand", "unavailable", "broken"]},
+            "text": text,
+            "reason": text,
+        },
+        "required": ["code", "text", "reason"],
+    }
+    properties = {"slug": text, "title": text, "summary": text, "task": text, "url": text, "state": state}
+    more = {"note": text, "inputs": OBJECT, "outputs": {"type": "array"}, "examples": {"type": "array"}}
+    return {
+        "type": "object",
+        "properties": {**properties, **more, "weights": {"type": "array"}, "links": OBJECT},
+        "required": list(properties),
+    }
+
+
+def _result() -> dict[str, Any]:
+    properties = {"id": schema.ID, "demo": {"type": "string"}, "outputs": OBJECT, "receipt": _ref("Receipt")}
+    return {
+        "type": "object",
+        "properties": {**properties, "seed": {"type": "integer"}},
+        "required": list(properties),
+    }

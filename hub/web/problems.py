@@ -1,0 +1,61 @@
+"""Errors as RFC 9457 problem JSON, with the status, code and headers that fit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from hub.errors import BusyError, HubError
+
+log = logging.getLogger(__name__)
+MEDIA_TYPE = "application/problem+json"
+TYPE = "urn:demo-hub:problem:"  # + code
+
+
+class MalformedError(HubError):
+    """The request cannot be read at all: not JSON, not multipart, a broken field."""
+
+    status, title, code = 400, "The request is malformed", "malformed_request"
+
+
+class MethodError(HubError):
+    status, title, code = 405, "The method is not allowed here", "method_not_allowed"
+
+    def __init__(self, message: str, *, allowed: Sequence[str]):
+        super().__init__(message)
+        self.allowed = ", ".join(allowed)
+
+
+class ProblemResponse(JSONResponse):
+    media_type = MEDIA_TYPE
+
+
+def problem(error: HubError, request: Request) -> ProblemResponse:
+    """The response that tells `error`."""
+    body: dict[str, Any] = {
+        "type": TYPE + error.code,
+        "title": error.title,
+        "status": error.status,
+        "detail": error.message.encode("utf-8", "replace").decode(),
+        "instance": quote(request.url.path, safe="/"),
+        "code": error.code,
+    }
+    if error.field is not None:
+        body["field"] = error.field.encode("utf-8", "replace").decode()
+    headers = {"Cache-Control": "no-store"}
+    if isinstance(error, BusyError):
+        headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, MethodError):
+        headers["Allow"] = error.allowed
+    return ProblemResponse(body, error.status, headers)
+
+
+def unexpected(error: Exception, request: Request) -> ProblemResponse:
+    """A fault of the hub itself: logged with its traceback, told without."""
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return problem(HubError("The hub failed on this request; its log has the details."), request)

@@ -1,0 +1,261 @@
+"""The REST door: /api/v1, /healthz, /readyz and /metrics. Pictures pass through undecoded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import FastAPI
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from hub import describe
+from hub.engine import Cancel, Engine
+from hub.errors import BusyError, CancelledError, HubError, NotFoundError
+from hub.registry import Page
+from hub.results import Picture, Result
+from hub.spec import Gallery, ImageInput, ImageOutput, Json, Labels, Mask
+from hub.web import health, openapi, schema
+from hub.web.bodies import read_inputs
+from hub.web.problems import MethodError, problem, unexpected
+
+log = logging.getLogger(__name__)
+API = "/api/v1"
+WAITING_THREADS = 64  # beyond the queue's limit: requests that share an equal one's run wait in threads of their own
+FOREVER = "private, max-age=31536000, immutable"  # an id names one answer, so it never changes
+KINDS = {ImageOutput: "image", Mask: "mask", Labels: "labels", Json: "json", Gallery: "gallery"}
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def add_to(app: FastAPI, engine: Engine) -> None:
+    """Puts the routes before all others of `app` and makes the typed document its OpenAPI document."""
+    app.router.routes[:0] = routes(engine)
+    app.openapi = partial(openapi.document, engine.registry)  # type: ignore[method-assign]
+
+
+def routes(engine: Engine) -> list[BaseRoute]:
+    """The routes; they answer every path under /api, so that unknown ones get problem JSON."""
+    door = _Door(engine)
+    table: dict[str, dict[str, Endpoint]] = {
+        f"{API}/openapi.json": {"GET": door.openapi},
+        f"{API}/demos": {"GET": door.demos},
+        f"{API}/demos/{{slug}}": {"GET": door.demo, "POST": door.run},
+        f"{API}/results/{{id}}": {"GET": door.result},
+        f"{API}/results/{{id}}/{{output}}": {"GET": door.output},
+        f"{API}/results/{{id}}/{{output}}/{{number:int}}": {"GET": door.output},
+        f"{API}/status": {"GET": door.status},
+        "/healthz": {"GET": door.healthz},
+        "/readyz": {"GET": door.readyz},
+        "/metrics": {"GET": door.metrics},
+        "/api": {},
+        "/api/{path:path}": {},
+    }
+    return [Route(path, _Methods(endpoints), name=f"rest:{path}") for path, endpoints in table.items()]
+
+
+class _Methods:
+    """One path: picks the endpoint by method and turns whatever it raises into problem JSON."""
+
+    def __init__(self, endpoints: Mapping[str, Endpoint]):
+        self.endpoints = endpoints
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            response = await self._endpoint(request)(request)
+        except ClientDisconnect:
+            response = problem(CancelledError("The client went away."), request)  # nobody reads it
+        except HubError as error:
+            response = problem(error, request)
+        except Exception as error:  # the last net: a fault of ours must not show a traceback
+            response = unexpected(error, request)
+        await response(scope, receive, send)
+
+    def _endpoint(self, request: Request) -> Endpoint:
+        if not self.endpoints:
+            raise NotFoundError(f"There is nothing at {request.url.path}. {API}/openapi.json lists what there is.")
+        method = "GET" if request.method == "HEAD" else request.method
+        if method not in self.endpoints:
+            allowed = [*self.endpoints, *(["HEAD"] if "GET" in self.endpoints else [])]
+            text = f"{request.url.path} takes {' and '.join(self.endpoints)}, not {request.method[:20]}."
+            raise MethodError(text, allowed=allowed)
+        return self.endpoints[method]
+
+
+class _Door:
+    """The endpoints over one engine."""
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+        # More threads than the queue takes, so that the engine says 429 at once rather than anybody waiting unseen.
+        self.threads = CapacityLimiter(engine.settings.queue_limit + WAITING_THREADS)
+
+    # --- runs -------------------------------------------------------------------------------------
+
+    async def run(self, request: Request) -> Response:
+        slug = request.path_params["slug"]
+        page = self.engine.registry.get(slug)
+        inputs = await read_inputs(request, page.demo, self.engine.limits.max_bytes)
+        if self.threads.available_tokens < 1:
+            raise BusyError("Too many requests wait for an answer. Try again in a moment.", retry_after_s=1)
+        cancel = Cancel()
+        watch = asyncio.create_task(_watch(request, cancel))
+        try:
+            work = partial(self._run, page, inputs, cancel, request.scope.get("root_path", ""))
+            body = await to_thread.run_sync(work, limiter=self.threads, abandon_on_cancel=True)
+        finally:
+            cancel.set()
+            watch.cancel()
+        return _json_text(body)
+
+    def _run(self, page: Page, inputs: Callable[[], dict[str, Any]], cancel: Cancel, root_path: str) -> bytes:
+        result = self.engine.run(page.slug, inputs(), cancel=cancel)
+        return _dump(answer(result, page, root_path))
+
+    # --- results ----------------------------------------------------------------------------------
+
+    async def result(self, request: Request) -> Response:
+        result = await self._stored(request)
+        page = self.engine.registry.pages.get(result.capsule["page"])
+        return _json_text(_dump(answer(result, page, request.scope.get("root_path", ""))))
+
+    async def output(self, request: Request) -> Response:
+        result = await self._stored(request)
+        name, number = request.path_params["output"], request.path_params.get("number", 0)
+        values = result.values
+        if name in values and not number:
+            return JSONResponse(values[name], headers={"Cache-Control": FOREVER})
+        pictures = result.pictures.get(name, ())
+        if number >= len(pictures):
+            there = ", ".join([*result.pictures, *values])
+            what = f"no picture {number} in {name!r}" if pictures else f"no output {name!r}; there is: {there}"
+            raise NotFoundError(f"Result {result.id} has {what}.")
+        return _picture(request, pictures[number], f"{result.id}-{name}-{number}")
+
+    async def _stored(self, request: Request) -> Result:
+        id = request.path_params["id"]
+        found = await to_thread.run_sync(self.engine.results.get, id)
+        if found is None:
+            days = f"{self.engine.settings.results_days:g}"
+            raise NotFoundError(f"There is no result {id[:64]!r}. Results are kept for {days} days, as space allows.")
+        return found
+
+    # --- what there is ----------------------------------------------------------------------------
+
+    async def demos(self, request: Request) -> Response:
+        root_path = request.scope.get("root_path", "")
+        entries = [self._summary(page, root_path) for page in self.engine.registry]
+        return JSONResponse(entries)
+
+    async def demo(self, request: Request) -> Response:
+        page = self.engine.registry.get(request.path_params["slug"])
+        root_path = request.scope.get("root_path", "")
+        return JSONResponse(await to_thread.run_sync(self._detail, page, root_path))
+
+    def _summary(self, page: Page, root_path: str) -> dict[str, Any]:
+        return {
+            "slug": page.slug,
+            "title": page.title,
+            "summary": page.declared.summary if page.declared else "",
+            "task": page.declared.task if page.declared else "",
+            "url": f"{root_path}{API}/demos/{page.slug}",
+            "state": asdict(describe.state(self.engine, page)),
+        }
+
+    def _detail(self, page: Page, root_path: str) -> dict[str, Any]:
+        summary = self._summary(page, root_path)
+        demo = page.declared
+        if demo is None:
+            return summary
+        images = {f.name for f in demo.inputs if isinstance(f, ImageInput)}
+        weights = [asdict(facts) for facts in describe.weights_facts(self.engine, page)]
+        schemas = schema.outputs(demo)["properties"]
+        return {
+            **summary,
+            "note": demo.note,
+            "inputs": schema.inputs(demo, "json"),
+            "outputs": [{"name": f.name, "type": KINDS[type(f)], "schema": schemas[f.name]} for f in demo.outputs],
+            "examples": [
+                {
+                    "title": example.title,
+                    "inputs": {k: v for k, v in example.inputs.items() if k not in images},
+                    "files": {k: str(v) for k, v in example.inputs.items() if k in images},
+                }
+                for example in demo.examples
+            ],
+            "weights": [{k: v for k, v in facts.items() if k != "card"} for facts in weights],
+            "links": dict(demo.links),
+        }
+
+    async def openapi(self, request: Request) -> Response:
+        return JSONResponse(openapi.document(self.engine.registry, request.scope.get("root_path", "")))
+
+    # --- operations -------------------------------------------------------------------------------
+
+    async def status(self, request: Request) -> Response:
+        return JSONResponse(await to_thread.run_sync(partial(health.status, self.engine)))
+
+    async def healthz(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+
+    async def readyz(self, request: Request) -> Response:
+        ready, body = await to_thread.run_sync(partial(health.readiness, self.engine))
+        return JSONResponse(body, 200 if ready else 503, headers={"Cache-Control": "no-store"})
+
+    async def metrics(self, request: Request) -> Response:
+        return Response(self.engine.metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _watch(request: Request, cancel: Cancel) -> None:
+    """Cancels the run when the client goes away."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    cancel.set()
+
+
+def answer(result: Result, page: Page | None, root_path: str = "") -> dict[str, Any]:
+    """A result as JSON data; pictures are URLs. `page` None: its demo is no longer here."""
+    values = result.values
+    demo = page.declared if page else None
+    galleries = {f.name for f in demo.outputs if isinstance(f, Gallery)} if demo else set()
+    names = [f.name for f in demo.outputs] if demo else [*result.pictures, *values]
+    base = f"{root_path}{API}/results/{result.id}"
+    shown: dict[str, Any] = {}
+    for name in names:
+        if name in values:
+            shown[name] = values[name]
+        elif name in result.pictures:
+            group = result.pictures[name]
+            entries = [{"url": f"{base}/{name}/{n}", "caption": p.caption} for n, p in enumerate(group)]
+            shown[name] = entries if name in galleries or len(group) != 1 else f"{base}/{name}"
+    body = {"id": result.id, "demo": result.capsule["page"], "outputs": shown}
+    if result.seed is not None:
+        body["seed"] = result.seed
+    return {**body, "receipt": asdict(result.receipt)}
+
+
+def _dump(body: Any) -> bytes:
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _json_text(body: bytes) -> Response:
+    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _picture(request: Request, picture: Picture, tag: str) -> Response:
+    headers = {"ETag": f'"{tag}"', "Cache-Control": FOREVER, "X-Content-Type-Options": "nosniff"}
+    given = [t.strip().removeprefix("W/") for t in request.headers.get("if-none-match", "").split(",")]
+    if f'"{tag}"' in given or "*" in given:
+        return Response(status_code=304, headers=headers)
+    headers["Content-Disposition"] = f'inline; filename="{tag[:8]}{tag[32:]}.{picture.extension}"'
+    return Response(picture.data, media_type=picture.media_type, headers=headers)

@@ -1,0 +1,111 @@
+"""Declared inputs and outputs as JSON Schema (2020-12, as OpenAPI 3.1 uses it)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from hub.inputs import SEED_LIMIT
+from hub.registry import Page
+from hub.results import Receipt
+from hub.spec import Choice, Demo, Gallery, ImageInput, ImageOutput, Input, Json, Labels, Mask, Output, Seed, Slider
+
+Schema = dict[str, Any]
+Body = Literal["json", "form"]
+ID: Schema = {
+    "type": "string",
+    "pattern": "^[0-9a-f]{32}$",
+    "description": "Names the result; the same run, the same id",
+}
+
+
+def inputs(demo: Demo, body: Body) -> Schema:
+    """The object a run takes. Pictures are base64 in JSON and files in a form."""
+    properties = {f.name: _input(f, body) for f in demo.inputs}
+    if len(demo.weights) > 1:
+        names = [w.name for w in demo.weights]
+        properties["weights"] = {"type": "string", "title": "Weights", "enum": names, "default": names[0]}
+    required = [f.name for f in demo.inputs if f.required]
+    schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {**schema, "required": required} if required else schema
+
+
+def _input(field: Input, body: Body) -> Schema:
+    schema: Schema = {"title": field.label}
+    notes = [field.help.rstrip(".")] if field.help else []
+    if isinstance(field, ImageInput):
+        schema["type"] = "string"
+        if body == "json":
+            schema |= {"contentEncoding": "base64", "contentMediaType": "image/*"}
+            notes.append("A picture file in base64, plain or as a data: URL")
+        else:
+            schema |= {"format": "binary", "contentMediaType": "image/*"}
+            notes.append("A picture file")
+    elif isinstance(field, Slider):
+        schema |= {"type": "integer" if field.integer else "number", "minimum": field.minimum}
+        schema |= {"maximum": field.maximum, "default": field.default, "x-step": field.step}
+        if field.unit:
+            schema["x-unit"] = field.unit
+            notes.append(f"In {field.unit}")
+    elif isinstance(field, Choice):
+        schema |= {"type": "string", "enum": list(field.options), "default": field.default}
+    elif isinstance(field, Seed):
+        schema |= {"type": "integer", "minimum": 0, "maximum": SEED_LIMIT - 1}
+    else:
+        schema |= {"type": "string", "maxLength": field.max_chars}
+        schema |= {"minLength": 1} if field.default is None else {"default": field.default}
+    return {**schema, "description": ". ".join(notes) + "."} if notes else schema
+
+
+def outputs(demo: Demo) -> Schema:
+    """The object of outputs by name."""
+    properties = {f.name: _output(f) for f in demo.outputs}
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def _output(field: Output) -> Schema:
+    schema: Schema = {"title": field.label}
+    if field.help:
+        schema["description"] = field.help.rstrip(".") + "."
+    url: Schema = {"type": "string", "format": "uri-reference"}
+    if isinstance(field, ImageOutput | Mask):
+        kind = "jpeg" if isinstance(field, ImageOutput) and field.format == "jpeg" else "png"
+        return {**schema, **url, "x-media-type": f"image/{kind}"}
+    if isinstance(field, Gallery):
+        entry = {"url": {**url, "x-media-type": "image/png"}, "caption": {"type": "string"}}
+        return {**schema, "type": "array", "items": {"type": "object", "properties": entry, "required": list(entry)}}
+    if isinstance(field, Labels):
+        share = {"type": "number", "minimum": 0, "maximum": 1}
+        return {**schema, "type": "object", "additionalProperties": share}
+    assert isinstance(field, Json)
+    return {**schema, "type": "array", "items": {"type": "object"}} if field.table else schema
+
+
+def answer(page: Page) -> Schema:
+    """What a run of the page's demo is answered with; needs the component `Receipt`."""
+    demo = page.demo
+    properties: Schema = {"id": ID, "demo": {"type": "string", "const": page.slug}, "outputs": outputs(demo)}
+    if any(f.name == "seed" for f in demo.inputs):
+        properties["seed"] = {"type": "integer", "description": "The seed that was used"}
+    properties["receipt"] = {"$ref": "#/components/schemas/Receipt"}
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def receipt() -> Schema:
+    """What a result cost."""
+    schema: Schema = TypeAdapter(Receipt).json_schema()
+    schema["description"] = "What the result cost, in milliseconds; of a stored result, what its first run cost."
+    return schema
+
+
+def problem() -> Schema:
+    """RFC 9457, with a code to switch on and the input at fault."""
+    text = {"type": "string"}
+    properties = dict.fromkeys(("type", "title", "detail", "instance", "code", "field"), text)
+    return {
+        "type": "object",
+        "description": "What went wrong, for people in `detail` and for programs in `code` (RFC 9457)",
+        "properties": {**properties, "status": {"type": "integer"}},
+        "required": ["type", "title", "status", "detail", "instance", "code"],
+    }

@@ -1,0 +1,86 @@
+"""The hub's look: a Gradio theme, and style.css for the hub's own pieces. All fonts come with Gradio."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+STYLE = Path(__file__).with_name("style.css")
+
+# Runs once per page: search on the home page filters the cards as people type.
+HEAD = """<meta name="color-scheme" content="light dark"><script>
+document.addEventListener("input", (event) => {
+  const field = event.target.closest(".hub-search input");
+  if (!field) return;
+  const words = field.value.toLowerCase().split(/\\s+/).filter(Boolean);
+  let shown = 0;
+  document.querySelectorAll(".hub-card").forEach((card) => {
+    const match = words.every((word) => card.dataset.words.includes(word));
+    card.hidden = !match;
+    shown += match;
+  });
+  document.querySelector(".hub-none").hidden = shown > 0;
+});
+</script>"""
+
+
+def make() -> gr.themes.Base:
+    """Teal on warm greys, IBM Plex, soft corners; the same contrast in light and dark."""
+    theme = gr.themes.Base(
+        primary_hue=gr.themes.colors.teal,
+        secondary_hue=gr.themes.colors.teal,
+        neutral_hue=gr.themes.colors.slate,
+        radius_size=gr.themes.sizes.radius_lg,
+        spacing_size=gr.themes.sizes.spacing_md,
+        text_size=gr.themes.sizes.text_md,
+        # Gradio's copies of these two weights hold the whole alphabet; its semi-bold ones do not.
+        font=(gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif"),
+        font_mono=(gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700)), "ui-monospace", "monospace"),
+    )
+    return theme.set(
+        body_background_fill="#f6f7f9",
+        body_background_fill_dark="#0b1120",
+        body_text_color="*neutral_800",
+        body_text_color_dark="*neutral_100",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_400",
+        background_fill_primary="white",
+        background_fill_primary_dark="#111a2e",
+        background_fill_secondary="*neutral_50",
+        background_fill_secondary_dark="#0e1627",
+        block_background_fill="white",
+        block_background_fill_dark="#111a2e",
+        block_border_color="*neutral_200",
+        block_border_color_dark="#22304a",
+        border_color_primary="*neutral_200",
+        border_color_primary_dark="#22304a",
+        block_border_width="1px",
+        block_shadow="none",
+        block_label_background_fill="white",
+        block_label_background_fill_dark="#111a2e",
+        block_label_text_color="*neutral_600",
+        block_label_text_color_dark="*neutral_300",
+        block_title_text_color="*neutral_700",
+        block_title_text_color_dark="*neutral_200",
+        block_title_text_weight="600",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_400",
+        input_background_fill="white",
+        input_background_fill_dark="#0e1627",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_500",
+        button_primary_background_fill_hover_dark="*primary_400",
+        button_primary_text_color="white",
+        button_primary_text_color_dark="#06211e",
+        button_large_text_weight="600",
+        slider_color="*primary_700",
+        slider_color_dark="*primary_400",
+        link_text_color="*primary_800",
+        link_text_color_dark="*primary_300",
+        link_text_color_hover="*primary_700",
+        link_text_color_hover_dark="*primary_200",
+        link_text_color_visited="*primary_800",
+        link_text_color_visited_dark="*primary_300",
+    )

@@ -1,0 +1,66 @@
+"""Every bundled model repository can be read by the library it is for, and its card says what it must."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2] / "weights"
+REPOSITORIES = sorted(path.parent for path in ROOT.glob("*/config.json"))
+SECTIONS = ["Data", "Metrics", "Limits", "Licence", "Recipe"]
+
+pytestmark = pytest.mark.parametrize("folder", REPOSITORIES, ids=lambda folder: folder.name)
+
+
+def card(folder: Path) -> tuple[dict, str]:
+    _, front, text = (folder / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    return yaml.safe_load(front), text
+
+
+def test_the_card_has_metadata_and_sections(folder: Path) -> None:
+    front, text = card(folder)
+    assert {"license", "library_name", "tags", "pipeline_tag", "datasets", "model-index"} <= front.keys()
+    assert re.findall(r"^## (.+)$", text, re.M)[: len(SECTIONS)] == SECTIONS
+    assert f"python -m weights.{folder.name}.recipe" in text
+    assert f"python -m weights.evaluate {folder.name}" in text
+
+
+def test_the_metadata_and_the_table_give_the_same_figures(folder: Path) -> None:
+    front, text = card(folder)
+    for metric in front["model-index"][0]["results"][0]["metrics"]:
+        assert re.search(rf"^\| {metric['type']} +\| {metric['value']:.4f} ", text, re.M), metric
+
+
+def test_weights_are_small_safetensors_only(folder: Path) -> None:
+    names = {path.name for path in folder.iterdir() if path.is_file()}
+    assert "model.safetensors" in names
+    assert not [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt", ".pkl"))]
+    assert (folder / "model.safetensors").stat().st_size < 25_000_000
+
+
+def test_the_library_loads_it_natively(folder: Path) -> None:
+    library = card(folder)[0]["library_name"]
+    config = json.loads((folder / "config.json").read_text())
+    import torch
+
+    if library == "timm":
+        import timm
+
+        model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+        side, outputs = config["pretrained_cfg"]["input_size"][1], config["num_classes"]
+        assert len(config["label_names"]) == outputs
+    else:
+        assert library == "segmentation-models-pytorch"
+        import segmentation_models_pytorch as smp
+
+        assert config["encoder_weights"] is None
+        model = smp.from_pretrained(str(folder)).float().eval()
+        side, outputs = 64, config["classes"]
+        assert len(config["_classes"]) == outputs
+        assert len({tuple(entry["colour"]) for entry in config["_classes"]}) == outputs
+    with torch.inference_mode():
+        assert model(torch.zeros(1, 3, side, side)).shape[:2] == (1, outputs)

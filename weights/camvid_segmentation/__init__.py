@@ -1,0 +1,1 @@
+"""Street scenes, eleven classes: weights, card and recipe."""

@@ -1,0 +1,203 @@
+r"""Train the street scene segmentation. From the repository root, about half an hour on two cores:
+
+    python -m weights.camvid_segmentation.recipe --out runs/camvid_segmentation \
+        --data ../shared/data/camvid --backbone-weights ../shared/backbones/tf_efficientnet_lite0.safetensors
+
+A U-Net of segmentation-models-pytorch. `--encoder resnet34` trains the encoder of the literature
+(without --backbone-weights its ImageNet weights are downloaded).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import segmentation_models_pytorch as smp
+import torch
+from torch import Tensor, nn
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from weights.training import data, export
+from weights.training.fit import Batches, Schedule, fit
+
+# Names and colours of the CamVid benchmark with eleven classes.
+CLASSES = {
+    "sky": (128, 128, 128),
+    "building": (128, 0, 0),
+    "pole": (192, 192, 128),
+    "road": (128, 64, 128),
+    "pavement": (60, 40, 222),
+    "tree": (128, 128, 0),
+    "sign": (192, 128, 128),
+    "fence": (64, 64, 128),
+    "car": (64, 0, 128),
+    "pedestrian": (64, 64, 0),
+    "bicyclist": (0, 128, 192),
+}
+UNLABELLED = 11
+HEIGHT, WIDTH = 360, 480
+# Progressive resizing: (share of the epochs, height and width of the training crops).
+CROPS = ((0.35, (224, 320)), (0.75, (288, 384)), (1.0, (352, 480)))
+
+
+def main() -> None:
+    options = _options()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    model, mean, std = build_model(options.encoder, options.backbone_weights)
+    train_images, train_masks = load_split(options.data, "train")
+    val_images, val_masks = load_split(options.data, "val")
+    weights = class_weights(train_masks)
+    cross_entropy = nn.CrossEntropyLoss(weights, ignore_index=UNLABELLED)
+    dice = smp.losses.DiceLoss("multiclass", ignore_index=UNLABELLED)
+    schedule = Schedule(options.epochs, options.learning_rate, seed=options.seed)
+
+    def epoch_batches(epoch: int) -> Batches:
+        augment = augmentation(crop_px((epoch + 1) / schedule.epochs))
+
+        def sample(index: int) -> tuple[Tensor, Tensor]:
+            image, mask = augment(tv_tensors.Image(train_images[index]), tv_tensors.Mask(train_masks[index]))
+            return image.as_subclass(Tensor), mask.as_subclass(Tensor)
+
+        for images, masks in data.batches(len(train_images), options.batch_size, sample):
+            yield data.normalize(images, mean, std), masks.long()
+
+    def validate(candidate: nn.Module) -> dict[str, float]:
+        confusion = torch.zeros(len(CLASSES), len(CLASSES))
+        for images, masks in zip(val_images.split(4), val_masks.split(4), strict=True):
+            ready = data.normalize(
+                nn.functional.pad(images.float(), (0, 0, 0, -HEIGHT % 32), mode="replicate"), mean, std
+            )
+            with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+                found = candidate(ready)[:, :, :HEIGHT].argmax(1)
+            known = masks != UNLABELLED
+            pairs = masks[known].long() * len(CLASSES) + found[known]
+            confusion += torch.bincount(pairs, minlength=len(CLASSES) ** 2).view(confusion.shape)
+        hits = confusion.diag()
+        return {
+            "val_miou": (hits / (confusion.sum(0) + confusion.sum(1) - hits)).mean().item(),
+            "val_pixel_accuracy": (hits.sum() / confusion.sum()).item(),
+        }
+
+    trained = fit(
+        model,
+        parameter_groups(model, options.encoder_rate),
+        model.encoder,
+        epoch_batches,
+        len(train_images) // options.batch_size,
+        lambda output, target: cross_entropy(output, target) + dice(output, target),
+        validate,
+        schedule,
+        options.out,
+    )
+    export.save_repository(trained, smp_config(options.encoder, mean, std), options.out)
+
+
+def build_model(encoder: str, backbone_weights: Path | None) -> tuple[nn.Module, tuple[float, ...], tuple[float, ...]]:
+    """The U-Net with the mean and std that its encoder was trained with."""
+    model = smp.Unet(
+        encoder,
+        encoder_weights=None if backbone_weights else "imagenet",
+        classes=len(CLASSES),
+        activation=None,
+    )
+    if backbone_weights is None:
+        settings = smp.encoders.get_preprocessing_params(encoder)
+        return model, tuple(settings["mean"]), tuple(settings["std"])
+    # The last 1x1 convolution of the classifier is no part of a feature encoder.
+    export.load_backbone(model.encoder.model, backbone_weights, skip=("conv_head", "bn2", "classifier"))
+    return model, (127 / 255,) * 3, (128 / 255,) * 3
+
+
+def load_split(folder: Path, split: str) -> tuple[Tensor, Tensor]:
+    paths = sorted((folder / split).iterdir())
+    masks = data.read_masks([folder / f"{split}_masks" / f"{path.stem}.png" for path in paths])
+    return data.read_images(paths, (HEIGHT, WIDTH)), masks
+
+
+def class_weights(masks: Tensor) -> Tensor:
+    """Rare classes count more: one over the square root of the share of pixels, mean 1."""
+    counts = torch.bincount(masks.flatten(), minlength=UNLABELLED + 1)[: len(CLASSES)].float()
+    weights = (counts / counts.sum()).rsqrt()
+    return weights / weights.mean()
+
+
+def augmentation(crop: tuple[int, int]) -> v2.Transform:
+    """Masks move with the picture. Light changes much: one drive was filmed at dusk."""
+    return v2.Compose(
+        [
+            v2.RandomApply(
+                [
+                    v2.RandomZoomOut(
+                        fill={tv_tensors.Image: 127, tv_tensors.Mask: UNLABELLED},
+                        side_range=(1.0, 1.5),
+                        p=1.0,
+                    )
+                ],
+                p=0.25,
+            ),
+            v2.RandomResizedCrop(crop, scale=(0.3, 1.0), ratio=(1.0, 1.78), antialias=True),
+            v2.RandomHorizontalFlip(),
+            v2.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4),  # hue would cost more than it brings
+        ]
+    )
+
+
+def crop_px(progress: float) -> tuple[int, int]:
+    return next(crop for share, crop in CROPS if progress <= share)
+
+
+def parameter_groups(model: nn.Module, encoder_rate: float) -> list[dict[str, Any]]:
+    """The pretrained encoder learns more slowly; biases and normalisation do not decay."""
+    groups = []
+    for part, scale in ((model.encoder, encoder_rate), (model.decoder, 1.0), (model.segmentation_head, 1.0)):
+        matrices = [parameter for parameter in part.parameters() if parameter.ndim > 1]
+        vectors = [parameter for parameter in part.parameters() if parameter.ndim <= 1]
+        groups.append({"params": matrices, "lr_scale": scale})
+        groups.append({"params": vectors, "lr_scale": scale, "weight_decay": 0.0})
+    return groups
+
+
+def smp_config(encoder: str, mean: tuple[float, ...], std: tuple[float, ...]) -> dict[str, object]:
+    """What `smp.from_pretrained(FOLDER)` reads; it passes over keys which start with an underscore."""
+    return {
+        "_model_class": "Unet",
+        "encoder_name": encoder,
+        "encoder_depth": 5,
+        # Not "imagenet": smp would ask the Hub for weights which this file already holds.
+        "encoder_weights": None,
+        "decoder_channels": [256, 128, 64, 32, 16],
+        "in_channels": 3,
+        "classes": len(CLASSES),
+        "activation": None,
+        "_preprocessing": {
+            "height": HEIGHT,
+            "width": WIDTH,
+            "multiple": 32,
+            "mean": list(mean),
+            "std": list(std),
+        },
+        "_classes": [{"name": name, "colour": list(colour)} for name, colour in CLASSES.items()],
+        "_unlabelled": UNLABELLED,
+    }
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with train, train_masks, val, val_masks")
+    parser.add_argument("--out", type=Path, required=True, help="where results and checkpoints go")
+    parser.add_argument("--encoder", default="tu-tf_efficientnet_lite0", help="any smp encoder, such as resnet34")
+    parser.add_argument("--backbone-weights", type=Path, help="ImageNet weights; without it smp downloads")
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--encoder-rate", type=float, default=0.3, help="the encoder's share of the learning rate")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

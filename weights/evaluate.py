@@ -1,0 +1,241 @@
+"""Measure bundled weights through the page's own prepare, infer and present:
+
+    python -m weights.evaluate vehicle_classifier --data FOLDER [--split val] [--weights FOLDER] [--json]
+
+FOLDER is laid out like the training data: images/ and labels.csv with a split column, or for
+CamVid the folders NAME and NAME_masks. Intervals are 95 % bootstrap intervals over pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hub.registry import discover, wants_config
+from hub.spec import Demo
+
+ROOT = Path(__file__).resolve().parent
+RESAMPLES = 2000
+Config = Mapping[str, Any]
+Figures = dict[str, Any]
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture with what is true about it."""
+
+    image: Path
+    truth: Any
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How one kind of answer is scored.
+
+    `count` turns an answer and the truth into numbers that add up over pictures (a confusion
+    matrix, say), and `figures` turns their mean over pictures into the metrics.
+    """
+
+    samples: Callable[[Path, str, Config], list[Sample]]
+    count: Callable[[dict[str, Any], Any, Config], Array]
+    figures: Callable[[Array, Config], Figures]
+    table: Callable[[Array, Config], dict[str, float]] | None = None
+
+
+def evaluate(
+    name: str,
+    data: Path,
+    split: str = "val",
+    weights: Path | None = None,
+    inputs: Mapping[str, Any] | None = None,
+) -> Figures:
+    """The metrics of the weights `name` (or of the default weights of the page `name`)."""
+    demo, name = find(name)
+    folder = weights or ROOT / name
+    config = json.loads((folder / "config.json").read_text())
+    measure = MEASURES[name]
+    samples = measure.samples(data, split, config)
+    answers = predict(demo, folder, config, [sample.image for sample in samples], inputs)
+    counts = np.stack(
+        [measure.count(answer, sample.truth, config) for answer, sample in zip(answers, samples, strict=True)]
+    ).astype(np.float64)
+    figures = measure.figures(counts.mean(0), config)
+    intervals = bootstrap(counts, lambda mean: measure.figures(mean, config))
+    result: Figures = {
+        "name": name,
+        "split": split,
+        "images": len(samples),
+        **figures,
+        "interval_95": intervals,
+    }
+    if measure.table:
+        result["table"] = measure.table(counts.mean(0), config)
+    return result
+
+
+def find(name: str) -> tuple[Demo, str]:
+    """The page and the weights that `name` stands for: a slug, or a weights name."""
+    pages = [page for page in discover() if page.declared is not None]
+    for page in pages:
+        names = [weights.name for weights in page.demo.weights]
+        if name in names or page.slug == name:
+            chosen = name if name in names else names[0]
+            if chosen in MEASURES:
+                return page.demo, chosen
+    raise SystemExit(f"Nothing to measure is called '{name}'. There are: {', '.join(MEASURES)}.")
+
+
+def predict(
+    demo: Demo,
+    folder: Path,
+    config: Config,
+    images: Sequence[Path | Any],
+    inputs: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> Iterator[dict[str, Any]]:
+    """The page's answers: files or PIL images in, `present`'s dictionaries out, in order."""
+    import torch
+    from PIL import Image
+    from tqdm import tqdm
+
+    def call(function: Callable[..., Any], *values: Any, **named: Any) -> Any:
+        return function(*values, **named, **({"config": config} if wants_config(function) else {}))
+
+    defaults = {field.name: field.default for field in demo.inputs if hasattr(field, "default")} | dict(inputs or {})
+    model = demo.load(folder, torch.device("cpu")).to(memory_format=torch.channels_last)
+    with tqdm(total=len(images), unit="image", disable=not progress) as bar:
+        for start in range(0, len(images), demo.max_batch):
+            batch = []
+            for image in images[start : start + demo.max_batch]:
+                if isinstance(image, Path):
+                    with Image.open(image) as file:
+                        image = file.convert("RGB")
+                batch.append({"image": image} | defaults)
+            items = [call(demo.prepare, **values) for values in batch]
+            # Pictures of different shape cannot share a batch; the engine does the same.
+            alike = len({item.shape for item in items}) == 1
+            with torch.inference_mode():
+                outputs = (
+                    call(demo.infer, model, items) if alike else [call(demo.infer, model, [item])[0] for item in items]
+                )
+            for output, values in zip(outputs, batch, strict=True):
+                yield call(demo.present, output, **values)
+            bar.update(len(batch))
+
+
+def bootstrap(counts: Array, figures: Callable[[Array], Figures], seed: int = 0) -> dict[str, list[float]]:
+    """95 % percentile intervals of each figure over resampled pictures."""
+    generator = np.random.default_rng(seed)
+    flat = counts.reshape(len(counts), -1)
+    times = generator.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=RESAMPLES)
+    means = (times @ flat / len(counts)).reshape(RESAMPLES, *counts.shape[1:])
+    drawn = [figures(mean) for mean in means]
+    return {
+        name: [round(float(end), 4) for end in np.nanpercentile([row[name] for row in drawn], [2.5, 97.5])]
+        for name in drawn[0]
+    }
+
+
+# --- what is measured -----------------------------------------------------------------------------
+
+
+def rows(data: Path, split: str) -> list[dict[str, str]]:
+    with (data / "labels.csv").open(newline="", encoding="utf-8") as file:
+        found = [row for row in csv.DictReader(file) if row["split"] == split]
+    if not found:
+        raise SystemExit(f"{data / 'labels.csv'} has no row with split '{split}'")
+    return found
+
+
+def vehicle_samples(data: Path, split: str, config: Config) -> list[Sample]:
+    return [Sample(data / "images" / row["image"], int(row["emergency"])) for row in rows(data, split)]
+
+
+def vehicle_count(answer: dict[str, Any], truth: int, config: Config) -> Array:
+    shares = [answer["probabilities"][label] for label in config["label_names"]]
+    confusion = np.zeros((2, 2))
+    confusion[truth, int(np.argmax(shares))] = 1
+    return confusion
+
+
+def camvid_samples(data: Path, split: str, config: Config) -> list[Sample]:
+    images = sorted(path for path in (data / split).iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    if not images:
+        raise SystemExit(f"{data / split} has no pictures")
+    return [Sample(path, data / f"{split}_masks" / f"{path.stem}.png") for path in images]
+
+
+def camvid_count(answer: dict[str, Any], truth: Path, config: Config) -> Array:
+    from PIL import Image
+
+    classes = len(config["_classes"])
+    with Image.open(truth) as file:
+        wanted = np.asarray(file)
+    found = np.asarray(answer["mask"])
+    if wanted.shape != found.shape:
+        raise SystemExit(f"{truth} is {wanted.shape[::-1]}, the picture is {found.shape[::-1]}")
+    known = wanted < classes
+    pairs = wanted[known].astype(np.int64) * classes + found[known]
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+
+
+def confusion_figures(confusion: Array, config: Config) -> Figures:
+    return {"accuracy": float(confusion.trace() / confusion.sum())}
+
+
+def camvid_figures(confusion: Array, config: Config) -> Figures:
+    return {
+        "miou": float(np.nanmean(list(intersection_over_union(confusion, config).values()))),
+        "pixel_accuracy": float(confusion.trace() / confusion.sum()),
+    }
+
+
+def intersection_over_union(confusion: Array, config: Config) -> dict[str, float]:
+    hits = confusion.diagonal()
+    with np.errstate(invalid="ignore"):  # a class that neither occurs nor is found has no score
+        shares = hits / (confusion.sum(0) + confusion.sum(1) - hits)
+    return {entry["name"]: float(share) for entry, share in zip(config["_classes"], shares, strict=True)}
+
+
+def recalls(confusion: Array, config: Config) -> dict[str, float]:
+    shares = confusion.diagonal() / confusion.sum(1)
+    return {f"{name} found": float(share) for name, share in zip(config["label_names"], shares, strict=True)}
+
+
+MEASURES = {
+    "vehicle_classifier": Measure(vehicle_samples, vehicle_count, confusion_figures, recalls),
+    "camvid_segmentation": Measure(camvid_samples, camvid_count, camvid_figures, intersection_over_union),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("name", help="a page's slug or the name of weights")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--split", default="val")
+    parser.add_argument("--weights", type=Path, help="another folder in the same format; default: the bundled one")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the page")
+    parser.add_argument("--json", action="store_true", help="print one JSON object last")
+    options = parser.parse_args()
+    inputs = dict(setting.split("=", 1) for setting in options.set)
+    result = evaluate(options.name, options.data, options.split, options.weights, inputs)
+    print(f"{result['name']}, {result['images']} pictures of '{result['split']}', 95 % interval in brackets")
+    for name, (low, high) in result["interval_95"].items():
+        print(f"{name:20} {result[name]:.4f}  [{low:.4f}, {high:.4f}]")
+    for name, value in result.get("table", {}).items():
+        print(f"  {name:18} {value:.4f}")
+    if options.json:
+        print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

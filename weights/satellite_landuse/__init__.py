@@ -1,0 +1,1 @@
+"""What stands on an aerial tile, 17 labels: weights, card and recipe."""

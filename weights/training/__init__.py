@@ -1,0 +1,1 @@
+"""What the recipes share: data kept decoded in memory, one small training loop, export."""

@@ -1,0 +1,189 @@
+"""Several tags per picture: what the two satellite recipes share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import timm
+import torch
+from timm.optim import param_groups_layer_decay
+from torch import Tensor, nn
+from torchvision.transforms import v2
+
+from weights.training import data, export
+from weights.training.fit import Batches, Schedule, fit
+
+Score = Callable[[Tensor, Tensor], float]  # (found, wanted), both boolean [pictures, tags]
+THRESHOLDS = torch.arange(0.05, 0.605, 0.01)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What differs between the two sets of pictures."""
+
+    name: str
+    metric: str
+    score: Score
+    crop_scale: tuple[float, float]
+    source_px: int = 256
+    sizes: tuple[tuple[float, int], ...] = ((0.35, 160), (0.7, 192), (1.0, 224))
+
+
+def train(task: Task, options: argparse.Namespace) -> None:
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    rows = {split: data.read_rows(options.data, split) for split in ("train", "val")}
+    labels = sorted({tag for row in rows["train"] for tag in row["tags"].split()})
+    model = build_model(options.arch, len(labels), options.backbone_weights)
+    mean, std = model.pretrained_cfg["mean"], model.pretrained_cfg["std"]
+    if options.arch.startswith("tf_efficientnet_lite") and options.backbone_weights:
+        mean, std = (127 / 255,) * 3, (128 / 255,) * 3  # what these weights were trained with
+    images, targets = load(task, options.data, rows["train"], labels)
+    val_images, val_targets = load(task, options.data, rows["val"], labels)
+    val_ready = data.normalize(val_images, mean, std)
+    schedule = Schedule(options.epochs, options.learning_rate, seed=options.seed)
+
+    def epoch_batches(epoch: int) -> Batches:
+        progress = (epoch + 1) / schedule.epochs
+        augment = augmentation(next(side for share, side in task.sizes if progress <= share), task.crop_scale)
+        beta = torch.distributions.Beta(options.mixup, options.mixup) if options.mixup else None
+        for pictures, tags in data.batches(
+            len(images), options.batch_size, lambda index: (augment(images[index]), targets[index])
+        ):
+            ready = data.normalize(pictures, mean, std)
+            share = beta.sample() if beta else torch.ones(())
+            yield ready.lerp(ready.flip(0), 1 - share), tags.lerp(tags.flip(0), 1 - share)
+
+    def validate(candidate: nn.Module) -> dict[str, float]:
+        logits = predict(candidate, val_ready)
+        views = [logits, *(predict(candidate, val_ready.flip(axes)) for axes in ((2,), (3,), (2, 3)))]
+        threshold, score = best_threshold(logits.sigmoid(), val_targets, task.score)
+        mean_threshold, mean_score = best_threshold(torch.stack(views).mean(0).sigmoid(), val_targets, task.score)
+        return {
+            "val_loss": nn.functional.binary_cross_entropy_with_logits(logits, val_targets).item(),
+            f"val_{task.metric}": score,
+            "threshold": threshold,
+            f"val_{task.metric}_flips": mean_score,
+            "threshold_flips": mean_threshold,
+        }
+
+    trained = fit(
+        model,
+        param_groups_layer_decay(model, weight_decay=schedule.weight_decay, layer_decay=options.layer_decay),
+        [module for module in model.children() if module is not model.get_classifier()],
+        epoch_batches,
+        len(images) // options.batch_size,
+        nn.functional.binary_cross_entropy_with_logits,
+        validate,
+        schedule,
+        options.out,
+    )
+    threshold = validate(trained)["threshold_flips"]
+    export.save_repository(trained, config(trained, task, options.arch, labels, threshold, mean, std), options.out)
+
+
+def build_model(arch: str, outputs: int, backbone_weights: Path | None) -> nn.Module:
+    """Without a backbone file timm downloads its own ImageNet weights."""
+    drop = {"drop_rate": 0.2} | ({"drop_path_rate": 0.1} if "efficientnet" in arch or "resnet" in arch else {})
+    model = timm.create_model(arch, pretrained=backbone_weights is None, num_classes=outputs, **drop)
+    if backbone_weights:
+        export.load_backbone(model, backbone_weights)
+    nn.init.normal_(model.get_classifier().weight, std=0.01)
+    nn.init.constant_(model.get_classifier().bias, -2.0)  # most tags are absent from most pictures
+    return model
+
+
+def load(task: Task, folder: Path, rows: list[data.Row], labels: list[str]) -> tuple[Tensor, Tensor]:
+    images = data.read_images([folder / "images" / row["image"] for row in rows], (task.source_px,) * 2)
+    tags = [set(row["tags"].split()) for row in rows]
+    return images, torch.tensor([[float(label in present) for label in labels] for present in tags])
+
+
+def augmentation(side: int, crop_scale: tuple[float, float]) -> v2.Transform:
+    """Seen from above there is no upright: all eight turns and mirrorings of the square."""
+    return v2.Compose(
+        [
+            v2.RandomResizedCrop(side, scale=crop_scale, ratio=(0.85, 1.18), antialias=True),
+            v2.RandomHorizontalFlip(),
+            v2.RandomVerticalFlip(),
+            v2.RandomChoice([v2.Identity(), v2.Lambda(lambda image: image.transpose(-1, -2))]),
+            v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.15),
+        ]
+    )
+
+
+def predict(model: nn.Module, images: Tensor, batch_size: int = 64) -> Tensor:
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        return torch.cat([model(part) for part in images.split(batch_size)]).float()
+
+
+def best_threshold(probabilities: Tensor, targets: Tensor, score: Score) -> tuple[float, float]:
+    """(threshold, score), one threshold for all tags."""
+    scores = [score(probabilities >= threshold, targets > 0.5) for threshold in THRESHOLDS]
+    best = max(range(len(scores)), key=scores.__getitem__)
+    return round(THRESHOLDS[best].item(), 2), scores[best]
+
+
+def f2_by_picture(found: Tensor, wanted: Tensor) -> float:
+    """F2 of each picture (recall counts twice), mean over pictures."""
+    hits = (found & wanted).sum(1)
+    return (5 * hits / (4 * wanted.sum(1) + found.sum(1)).clamp(min=1)).mean().item()
+
+
+def f1_by_tag(found: Tensor, wanted: Tensor) -> float:
+    """F1 of each tag, mean over the tags that occur."""
+    hits = (found & wanted).sum(0)
+    scores = 2 * hits / (wanted.sum(0) + found.sum(0)).clamp(min=1)
+    return scores[wanted.any(0)].mean().item()
+
+
+def config(
+    model: nn.Module,
+    task: Task,
+    arch: str,
+    labels: list[str],
+    threshold: float,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+) -> dict[str, object]:
+    """What `timm.create_model("local-dir:FOLDER", pretrained=True)` reads, and the threshold."""
+    return {
+        "architecture": arch,
+        "num_classes": len(labels),
+        "num_features": model.num_features,
+        "label_names": labels,
+        "threshold": threshold,
+        "pretrained_cfg": {
+            "tag": task.name,
+            "input_size": [3, task.source_px, task.source_px],
+            "fixed_input_size": False,
+            "interpolation": "bicubic",
+            "crop_pct": 1.0,
+            "crop_mode": "squash",
+            "mean": list(mean),
+            "std": list(std),
+            "num_classes": len(labels),
+            "first_conv": model.pretrained_cfg["first_conv"],
+            "classifier": model.pretrained_cfg["classifier"],
+            "license": "other",  # the card says what is known about the data
+        },
+    }
+
+
+def options(description: str | None, epochs: int) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with images/ and labels.csv")
+    parser.add_argument("--out", type=Path, required=True, help="where results and checkpoints go")
+    parser.add_argument("--arch", default="tf_efficientnet_lite0", help="any timm model, such as resnet50")
+    parser.add_argument("--backbone-weights", type=Path, help="ImageNet weights; without it timm downloads")
+    parser.add_argument("--epochs", type=int, default=epochs)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--layer-decay", type=float, default=0.9)
+    parser.add_argument("--mixup", type=float, default=0.2, help="0 turns it off")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    return parser.parse_args()

@@ -1,0 +1,1 @@
+"""Emergency vehicle or not: weights, card and recipe."""
