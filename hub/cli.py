@@ -98,7 +98,7 @@ def _log(level: str | None) -> None:
     known = {"debug", "info", "warning", "error"}
     if level is not None and level.lower() not in known:
         raise InputError(f"--log-level must be debug, info, warning or error, got {level!r}")
-    logging.basicConfig(level=(level or "warning").upper(), handlers=[handler], force=True)
+    logging.basicConfig(level=(level or "warning").upper(), handlers=[handler])
 
 
 # --- list -----------------------------------------------------------------------------------------

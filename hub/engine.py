@@ -20,8 +20,8 @@ from cachetools import LRUCache
 
 from hub import devices, outputs
 from hub.batching import Batcher, Outcome
+from hub.decode import ImageLimits
 from hub.errors import BusyError, CancelledError, DeadlineError, HubError
-from hub.images import ImageLimits
 from hub.inputs import Inputs, read
 from hub.metrics import Metrics
 from hub.models import Lease, ModelPool, brief

@@ -13,8 +13,9 @@ from typing import Any
 
 from PIL import Image
 
+from hub.decode import ImageLimits, decode
 from hub.errors import InputError, TooLargeError
-from hub.images import ImageLimits, decode, encode
+from hub.images import encode
 from hub.spec import Choice, Demo, ImageInput, Input, Seed, Slider, Text
 from hub.suggest import unknown
 
@@ -106,7 +107,7 @@ def _number(entry: Slider, value: Any) -> int | float:
     name, allowed = entry.name, f"between {entry.minimum:g} and {entry.maximum:g}"
     allowed += f" {entry.unit}" if entry.unit else ""
     if value is None or value == "":
-        return entry.default
+        return entry.default if entry.integer else float(entry.default)
     kind = "a whole number" if entry.integer else "a number"
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise InputError(f"{name} must be {kind} {allowed}, got {_described(value)}.", field=name)
@@ -116,9 +117,9 @@ def _number(entry: Slider, value: Any) -> int | float:
         raise InputError(f"{name} must be {kind} {allowed}, got {_described(value)}.", field=name) from None
     if not math.isfinite(number) or not entry.minimum <= number <= entry.maximum:
         given = value if isinstance(value, int | float) else number
-        raise InputError(f"{name} must be {allowed}, got {_short(str(given))}.", field=name)
+        raise InputError(f"{name} must be {allowed}, got {_described(given)}.", field=name)
     if not entry.integer:
-        return number
+        return number + 0.0  # -0.0 is 0.0: one value, one result
     if number != int(number):
         raise InputError(f"{name} must be a whole number {allowed}, got {number:g}.", field=name)
     return int(number)
@@ -136,7 +137,7 @@ def _choice(entry: Choice, value: Any) -> str:
 
 
 def _seed(entry: Seed, value: Any) -> int:
-    if value is None or value == "" or (value == -1 and not isinstance(value, bool)):
+    if value is None or value in ("", "-1") or (value == -1 and not isinstance(value, bool)):
         return secrets.randbelow(SEED_LIMIT)
     number = -1
     if isinstance(value, int | str) or (isinstance(value, float) and value.is_integer()):
@@ -183,6 +184,10 @@ def _described(value: Any) -> str:
     """`'abc'`, `a list`, `300`: what was given, in few words."""
     if isinstance(value, str):
         return repr(_short(value))
-    if isinstance(value, bool | int | float):
-        return str(value).lower() if isinstance(value, bool) else _short(str(value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and abs(value) >= 10**60:
+        return "a number of more than 60 digits"  # Python refuses to write out the longest ones
+    if isinstance(value, int | float):
+        return str(value)
     return f"a {type(value).__name__}"

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import keyword
 import logging
+import math
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,10 +18,11 @@ from functools import lru_cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import get_args
 
 from hub import inputs
 from hub.errors import DeclarationError, InputError, NotFoundError
-from hub.spec import Choice, Demo, ImageInput, Input, Slider, Text, Weights
+from hub.spec import Choice, Demo, Example, ImageInput, Input, Output, Slider, Text, Weights
 from hub.suggest import unknown
 
 log = logging.getLogger(__name__)
@@ -97,14 +100,17 @@ class Registry:
 def discover(folder: Path | None = None, only: Sequence[str] = ()) -> Registry:
     """Imports every `<folder>/*.py` and entry point. Imports no torch, gradio, streamlit or diffusers.
 
-    Raises NotFoundError when a slug of `only` does not exist.
+    Raises NotFoundError when a slug of `only`, or the folder, does not exist.
     """
     folder = folder or ROOT / "demos"
+    if not folder.is_dir():
+        raise NotFoundError(f"There is no folder of demos {folder}. Check --demos-folder.")
+    entries = list(entry_points(group=ENTRY_POINTS))
     pages: dict[str, Page] = {}
     for path in sorted(folder.glob("*.py")):
         if not path.name.startswith("_") and (not only or path.stem in only):
             pages[path.stem] = _page(path.stem, str(path), folder / "assets" / path.stem, partial(_load, path))
-    for entry in entry_points(group=ENTRY_POINTS):
+    for entry in entries:
         if only and entry.name not in only:
             continue
         source = f"entry point {entry.name} = {entry.value}"
@@ -115,7 +121,8 @@ def discover(folder: Path | None = None, only: Sequence[str] = ()) -> Registry:
         pages[entry.name] = _page(entry.name, source, None, entry.load)
     for slug in only:
         if slug not in pages:
-            raise NotFoundError(unknown("demo", slug, [p.stem for p in folder.glob("[!_]*.py")]))
+            known = sorted({*(p.stem for p in folder.glob("[!_]*.py")), *(e.name for e in entries)})
+            raise NotFoundError(unknown("demo", slug, known))
     ordered = sorted(pages.values(), key=lambda p: (p.declared.order if p.declared else 999, p.slug))
     return Registry({p.slug: p for p in ordered})
 
@@ -137,8 +144,8 @@ def _page(slug: str, source: str, assets: Path | None, load: Callable[[], object
         if isinstance(loaded, ModuleType):
             assets = assets or Path(loaded.__file__ or ".").parent / "assets" / slug
             loaded = getattr(loaded, "DEMO", None)
-    # A demo file can raise anything at import; isolating it is this function's purpose.
-    except Exception as error:
+    # A demo file can raise anything at import, or leave; isolating it is this function's purpose.
+    except (Exception, SystemExit) as error:
         log.warning("demo %s cannot be imported", slug, exc_info=True)
         where = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
         message = f"{source}{where} cannot be imported: {type(error).__name__}: {error}"
@@ -146,7 +153,11 @@ def _page(slug: str, source: str, assets: Path | None, load: Callable[[], object
     assets = assets or ROOT
     if not isinstance(loaded, Demo):
         return Page(slug, source, assets, error=f"{source} must end with DEMO = Demo(...) from hub.spec.")
-    found = problems(slug, loaded, assets)
+    try:
+        found = problems(slug, loaded, assets)
+    except Exception as error:  # the declaration may hold anything; `problems` knows the usual mistakes
+        log.warning("demo %s cannot be checked", slug, exc_info=True)
+        found = [f"It cannot be checked ({type(error).__name__}: {error}); compare it with hub/spec.py."]
     if found:
         log.warning("demo %s is not valid: %s", slug, " ".join(found))
         return Page(slug, source, assets, error=f"{source} is not valid. " + " ".join(found))
@@ -161,15 +172,19 @@ def problems(slug: str, demo: Demo, assets: Path) -> list[str]:
     if slug in RESERVED_SLUGS:
         found.append(f"The slug {slug!r} is a route of the hub; rename the file.")
     for attribute in ("title", "summary", "task"):
-        if not str(getattr(demo, attribute)).strip():
+        if not isinstance(getattr(demo, attribute), str) or not getattr(demo, attribute).strip():
             found.append(f"{attribute} is empty; write a few words.")
     for kind, entries in (("inputs", demo.inputs), ("outputs", demo.outputs)):
         if not isinstance(entries, tuple) or not entries:
             found.append(f"{kind} must be a tuple with at least one field, such as (ImageInput('image', 'Photo'),).")
             return found
+        strangers = [e for e in entries if not isinstance(e, get_args(Input if kind == "inputs" else Output))]
+        if strangers:
+            found.append(f"{kind}: {strangers[0]!r} is not one of the {kind[:-1]} fields of hub.spec.")
+            return found
         names = [f.name for f in entries]
-        for name in names:
-            if not NAME.fullmatch(name):
+        for name in dict.fromkeys(names):
+            if not NAME.fullmatch(name) or keyword.iskeyword(name):
                 found.append(f"{kind}: {name!r} is not a valid name; use lower-case letters, digits and _.")
             if name in RESERVED_NAMES:
                 found.append(f"{kind}: the name {name!r} is reserved; choose another.")
@@ -177,16 +192,27 @@ def problems(slug: str, demo: Demo, assets: Path) -> list[str]:
                 found.append(f"{kind}: {name!r} is declared {names.count(name)} times; names must differ.")
     for entry in demo.inputs:
         found += _field_problems(entry)
-    if demo.max_batch < 1:
-        found.append(f"max_batch is {demo.max_batch}; it must be 1 or more.")
-    if not all(isinstance(w, Weights) for w in demo.weights):
+    if not isinstance(demo.max_batch, int) or demo.max_batch < 1:
+        found.append(f"max_batch is {demo.max_batch!r}; it must be a whole number, 1 or more.")
+    if not _all_are(Weights, demo.weights):
         found.append("weights must be a tuple of Weights, such as (Weights('my_model'),).")
+    elif len({w.name for w in demo.weights}) != len(demo.weights):
+        found.append("weights: two have the same name; names must differ.")
+    if not _all_are(Example, demo.examples):
+        found.append("examples must be a tuple of Example, such as (Example({'image': 'car.jpg'}, 'A car'),).")
     found += _function_problems(demo)
     return found or _asset_problems(demo, assets)
 
 
+def _all_are(kind: type, entries: object) -> bool:
+    return isinstance(entries, tuple) and all(isinstance(entry, kind) for entry in entries)
+
+
 def _field_problems(entry: Input) -> list[str]:
     if isinstance(entry, Slider):
+        numbers = (entry.minimum, entry.maximum, entry.default, entry.step)
+        if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
+            return [f"{entry.name}: minimum, maximum, default and step must be finite numbers, got {numbers}."]
         if not entry.minimum < entry.maximum:
             return [f"{entry.name}: minimum {entry.minimum} must be below maximum {entry.maximum}."]
         if not entry.minimum <= entry.default <= entry.maximum:
@@ -194,12 +220,17 @@ def _field_problems(entry: Input) -> list[str]:
         if not 0 < entry.step <= entry.maximum - entry.minimum:
             return [f"{entry.name}: step {entry.step} must be above 0 and fit into the range."]
     if isinstance(entry, Choice):
+        if not _all_are(str, entry.options):
+            return [f"{entry.name}: options must be a tuple of texts, such as ('low', 'high'), got {entry.options!r}."]
         if len(set(entry.options)) < 2 or len(set(entry.options)) != len(entry.options):
             return [f"{entry.name}: options must be at least two different texts, got {entry.options!r}."]
         if entry.default not in entry.options:
             return [f"{entry.name}: default {entry.default!r} is not one of {entry.options!r}."]
-    if isinstance(entry, Text) and entry.max_chars < 1:
-        return [f"{entry.name}: max_chars must be 1 or more, got {entry.max_chars}."]
+    if isinstance(entry, Text):
+        if entry.max_chars < 1:
+            return [f"{entry.name}: max_chars must be 1 or more, got {entry.max_chars}."]
+        if entry.default is not None and len(entry.default) > entry.max_chars:
+            return [f"{entry.name}: the default has more than max_chars = {entry.max_chars} characters."]
     return []
 
 
@@ -219,7 +250,7 @@ def _function_problems(demo: Demo) -> list[str]:
             found.append(f"{name} must be a function, got {function!r}.")
             continue
         signature = inspect.signature(function)
-        extra = {"config": None} if wants_config(function) else {}
+        extra = {"config": None} if name != "load" and wants_config(function) else {}
         try:
             signature.bind(*positional, **keywords, **extra)
         except TypeError as error:

@@ -13,19 +13,23 @@ import logging
 import os
 import secrets
 import shutil
+import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from cachetools import TTLCache
+from cachetools import LRUCache
 
 log = logging.getLogger(__name__)
 EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg"}
+SECRET_BYTES = 32
+STAGING_S = 3600.0  # files a crash left half written go at a start after this long
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +112,14 @@ class Result:
         return next((v for k, v in self.capsule["parameters"].items() if k == "seed"), None)
 
     @property
+    def created(self) -> float:
+        """Seconds since the epoch."""
+        return datetime.fromisoformat(self.receipt.created_at).timestamp()
+
+    @property
     def size_bytes(self) -> int:
-        pictures = sum(len(p.data) for group in self.pictures.values() for p in group)
-        return pictures + len(self.capsule_json) + len(self.values_json) + 1024
+        pictures = sum(len(p.data) + 256 for group in self.pictures.values() for p in group)
+        return pictures + sys.getsizeof(self.capsule_json) + sys.getsizeof(self.values_json) + 1024
 
 
 def load_secret(folder: Path | None) -> bytes:
@@ -120,33 +129,56 @@ def load_secret(folder: Path | None) -> bytes:
     path = folder / "secret"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            known = path.read_bytes()
+            if len(known) == SECRET_BYTES:
+                return known
+            log.warning("%s is damaged; a new one is made, and ids of results change", path)
+            path.unlink()
+        made = secrets.token_bytes(SECRET_BYTES)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-            stream.write(secrets.token_bytes(32))
-    except FileExistsError:
-        pass
+            stream.write(made)
+        return made
+    except FileExistsError:  # another process was faster
+        return load_secret(folder)
     except OSError as error:
         log.warning("ids of results will change at the next start: %s", error)
-        return secrets.token_bytes(32)
-    return path.read_bytes()
+        return secrets.token_bytes(SECRET_BYTES)
 
 
 @dataclass(slots=True)
 class _Index:
-    """Sizes of the results on disk, least recently used first."""
+    """Bytes and time of creation of each result on disk, least recently used first."""
 
-    sizes: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    entries: OrderedDict[str, tuple[int, float]] = field(default_factory=OrderedDict)
     total: int = 0
+
+    def add(self, id: str, size: int, created: float) -> None:
+        self.remove(id)
+        self.entries[id] = (size, created)
+        self.total += size
+
+    def remove(self, id: str) -> None:
+        self.total -= self.entries.pop(id, (0, 0.0))[0]
 
 
 class ResultStore:
     """Results in memory and on disk, bounded in bytes and age; memory only where `folder` cannot be written."""
 
-    def __init__(self, folder: Path | None, *, memory_bytes: int, disk_bytes: int, max_age_s: float):
-        self.disk_bytes, self.max_age_s = disk_bytes, max_age_s
+    def __init__(
+        self,
+        folder: Path | None,
+        *,
+        memory_bytes: int,
+        disk_bytes: int,
+        max_age_s: float,
+        clock: Callable[[], float] = time.time,
+    ):
+        self.disk_bytes, self.max_age_s, self._clock = disk_bytes, max_age_s, clock
         self.secret = load_secret(folder)
         # Guards _memory and _index. Files are written outside it: each result has its own folder.
         self._lock = threading.Lock()
-        self._memory: TTLCache[str, Result] = TTLCache(memory_bytes, max_age_s, getsizeof=lambda r: r.size_bytes)
+        self._memory: LRUCache[str, Result] = LRUCache(memory_bytes, getsizeof=lambda r: r.size_bytes)
         self._index = _Index()
         self._folder = folder / "results" if folder is not None and disk_bytes > 0 else None
         self.warning = ""
@@ -159,30 +191,37 @@ class ResultStore:
             probe = folder / f".probe-{secrets.token_hex(4)}"
             probe.touch()
             probe.unlink()
-            found = [(p.stat().st_mtime, p) for p in folder.glob("??/*") if p.is_dir()]
+            found = sorted(known for path in folder.glob("??/*") if (known := _known(path)))
+            for left in folder.glob(".*"):
+                if self._clock() - left.stat().st_mtime > STAGING_S:
+                    shutil.rmtree(left, ignore_errors=True)
         except OSError as error:
             self.warning = f"Results are kept in memory only: {error.strerror} ({folder})."
             log.warning(self.warning)
             self._folder = None
             return
-        for _, path in sorted(found):
-            size = sum(f.stat().st_size for f in path.iterdir())
-            self._index.sizes[path.name] = size
-            self._index.total += size
+        for created, size, id in found:
+            self._index.add(id, size, created)
         self._trim()
 
     def get(self, id: str) -> Result | None:
         """The stored result, or None when there is none, it is too old, or its files are damaged."""
         with self._lock:
             found = self._memory.get(id)
-            if id in self._index.sizes:
-                self._index.sizes.move_to_end(id)
+            if found is not None and self._is_old(found.created):
+                del self._memory[id]
+                found = None
+            if id in self._index.entries:
+                self._index.entries.move_to_end(id)
         if found is not None or self._folder is None:
             return found
         result = self._read(id)
         if result is not None:
             self._remember(result)
         return result
+
+    def _is_old(self, created: float) -> bool:
+        return self._clock() - created >= self.max_age_s
 
     def put(self, result: Result) -> None:
         """Keeps a result. A full or read-only disk costs only durability: it is logged, not raised."""
@@ -202,8 +241,7 @@ class ResultStore:
             shutil.rmtree(staging, ignore_errors=True)
             return
         with self._lock:
-            self._index.total += size - self._index.sizes.pop(result.id, 0)
-            self._index.sizes[result.id] = size
+            self._index.add(result.id, size, result.created)
         self._trim()
 
     def _remember(self, result: Result) -> None:
@@ -221,23 +259,13 @@ class ResultStore:
         path = self._path(id)
         try:
             record = json.loads((path / "record.json").read_text(encoding="utf-8"))
-            if time.time() - (path / "record.json").stat().st_mtime > self.max_age_s:
-                return None
             pictures = {
-                name: tuple(
-                    Picture(
-                        (path / p["file"]).read_bytes(),
-                        p["media_type"],
-                        p["width"],
-                        p["height"],
-                        p["caption"],
-                    )
-                    for p in group
-                )
-                for name, group in record["pictures"].items()
+                name: tuple(_picture(path, entry) for entry in group) for name, group in record["pictures"].items()
             }
             receipt = Receipt(**record["receipt"])
-            return Result(id, record["capsule"], record["values"], MappingProxyType(pictures), receipt)
+            result = Result(id, record["capsule"], record["values"], MappingProxyType(pictures), receipt)
+            json.loads(result.capsule_json), json.loads(result.values_json)
+            return None if self._is_old(result.created) else result
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -248,17 +276,14 @@ class ResultStore:
         """Removes what is over the bound in bytes or age, least recently used first."""
         if self._folder is None:
             return
+        gone = []
         with self._lock:
-            gone = []
-            while self._index.sizes and self._index.total > self.disk_bytes:
-                id, size = self._index.sizes.popitem(last=False)
-                self._index.total -= size
+            while self._index.entries:
+                id, (_, created) = next(iter(self._index.entries.items()))
+                if self._index.total <= self.disk_bytes and not self._is_old(created):
+                    break
+                self._index.remove(id)
                 gone.append(id)
-            if self._index.sizes:
-                oldest = next(iter(self._index.sizes))
-                if _age_s(self._path(oldest)) > self.max_age_s:
-                    self._index.total -= self._index.sizes.pop(oldest)
-                    gone.append(oldest)
         for id in gone:
             shutil.rmtree(self._path(id), ignore_errors=True)
 
@@ -269,15 +294,24 @@ class ResultStore:
                 "memory_bytes": int(self._memory.currsize),
                 "memory_results": len(self._memory),
                 "disk_bytes": self._index.total,
-                "disk_results": len(self._index.sizes),
+                "disk_results": len(self._index.entries),
             }
 
 
-def _age_s(path: Path) -> float:
+def _known(path: Path) -> tuple[float, int, str] | None:
+    """Creation, bytes and id of a result on disk; None when it went away while we looked."""
     try:
-        return time.time() - path.stat().st_mtime
-    except OSError:
-        return 0.0
+        return path.stat().st_mtime, sum(f.stat().st_size for f in path.iterdir()), path.name
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _picture(folder: Path, entry: Mapping[str, Any]) -> Picture:
+    """One stored picture. Raises ValueError when its file is not the one that was written."""
+    data = (folder / entry["file"]).read_bytes()
+    if hashlib.sha256(data).hexdigest() != entry["sha256"]:
+        raise ValueError(f"{entry['file']} is damaged")
+    return Picture(data, entry["media_type"], entry["width"], entry["height"], entry["caption"])
 
 
 def _write(folder: Path, result: Result) -> int:
@@ -291,6 +325,7 @@ def _write(folder: Path, result: Result) -> int:
             entries.append(
                 {
                     "file": file,
+                    "sha256": hashlib.sha256(picture.data).hexdigest(),
                     "media_type": picture.media_type,
                     "width": picture.width,
                     "height": picture.height,

@@ -39,7 +39,8 @@ class WeightsStore:
 
     def __init__(self, root: Path | None = None):
         self.root = root or ROOT / "weights"
-        self._lock = threading.Lock()  # guards _folders; taken alone
+        self._lock = threading.Lock()  # guards _folders and _reading; taken last
+        self._reading: dict[str, threading.Lock] = {}  # by name: large files take seconds, and others go on
         self._folders: dict[str, tuple[tuple[tuple[str, int, int], ...], Folder]] = {}
 
     def find(self, name: str) -> Folder:
@@ -51,8 +52,15 @@ class WeightsStore:
             known = self._folders.get(name)
             if known and known[0] == stamp:
                 return known[1]
+            reading = self._reading.setdefault(name, threading.Lock())
+        with reading:
+            with self._lock:
+                known = self._folders.get(name)
+            if known and known[0] == stamp:
+                return known[1]
             folder = _read(name, path, files)
-            self._folders[name] = (stamp, folder)
+            with self._lock:
+                self._folders[name] = (stamp, folder)
             return folder
 
     def size_bytes(self, name: str) -> int:

@@ -94,7 +94,7 @@ class _Page:
                 receipt = draw()
         self.about()
         self.code()
-        self.connect(inputs, [status, stop, receipt, *outputs], run, stop, chosen)
+        self.connect(inputs, [status, stop, receipt, head, *outputs], run, stop, chosen)
         self.endpoint(inputs)
 
     def head(self) -> str:
@@ -184,7 +184,7 @@ class _Page:
             async for update in self.run(*values):
                 yield update
         else:
-            yield [gr.skip()] * (3 + len(self.demo.outputs))
+            yield [gr.skip()] * (4 + len(self.demo.outputs))
 
     async def run(self, *values: Any) -> AsyncIterator[list[Any]]:
         """One run with its stages as they happen; leaving the page or Stop cancels it."""
@@ -209,22 +209,23 @@ class _Page:
                 if not task.done():
                     step, total = (progress.step, progress.total) if progress else (0, 0)
                     line = html.status(stage, time.perf_counter() - begin, step, total)
-                    yield [line, gr.update(visible=True), gr.skip(), *unchanged]
+                    yield [line, gr.update(visible=True), gr.skip(), gr.skip(), *unchanged]
             yield [*self.finish(task), *self.shown(task, unchanged)]
         finally:
             cancel.set()
 
     def finish(self, task: asyncio.Future[Result]) -> list[Any]:
-        """Status line, stop button and receipt at the end of a run."""
+        """Status line, stop button, receipt and head at the end of a run."""
         hidden = gr.update(visible=False)
         problem = task.exception()
         if problem is None:
             result = task.result()
-            return [html.done(result.receipt), hidden, html.receipt(result.receipt, result.id, result.seed)]
+            paid = html.receipt(result.receipt, result.id, result.seed)
+            return [html.done(result.receipt), hidden, paid, self.head()]
         if isinstance(problem, CancelledError):
-            return [html.stopped(), hidden, gr.skip()]
+            return [html.stopped(), hidden, gr.skip(), gr.skip()]
         if isinstance(problem, HubError):
-            return [html.error(problem), hidden, gr.skip()]
+            return [html.error(problem), hidden, gr.skip(), gr.skip()]
         raise problem
 
     def shown(self, task: asyncio.Future[Result], unchanged: list[Any]) -> list[Any]:
@@ -234,7 +235,7 @@ class _Page:
 
     def stopped(self) -> list[Any]:
         unchanged = [gr.skip()] * len(self.demo.outputs)
-        return [html.stopped(), gr.update(visible=False), gr.skip(), *unchanged]
+        return [html.stopped(), gr.update(visible=False), gr.skip(), gr.skip(), *unchanged]
 
     # --- gradio_client ----------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ def document(registry: Registry, root_path: str = "") -> dict[str, Any]:
     """The whole document, as JSON data. `root_path` is where a proxy mounts the hub."""
     paths: dict[str, Any] = {
         "/api/v1/demos": _get("listDemos", "All demos", {"type": "array", "items": _ref("Demo")}),
+        "/api/v1/demos/{slug}/assets/{name}": _file("getAsset", ["slug", "name"]),
         "/api/v1/results/{id}": _get("getResult", "A stored result", _ref("Result"), ["id"], (404,)),
         "/api/v1/results/{id}/{output}": _file("getOutput", ["id", "output"]),
         "/api/v1/results/{id}/{output}/{number}": _file("getGalleryPicture", ["id", "output", "number"]),

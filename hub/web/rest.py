@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
@@ -23,7 +24,7 @@ from hub.engine import Cancel, Engine
 from hub.errors import BusyError, CancelledError, HubError, NotFoundError
 from hub.registry import Page
 from hub.results import Picture, Result
-from hub.spec import Gallery, ImageInput, ImageOutput, Json, Labels, Mask
+from hub.spec import Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask
 from hub.web import health, openapi, schema
 from hub.web.bodies import read_inputs
 from hub.web.problems import MethodError, problem, unexpected
@@ -50,6 +51,7 @@ def routes(engine: Engine) -> list[BaseRoute]:
         f"{API}/openapi.json": {"GET": door.openapi},
         f"{API}/demos": {"GET": door.demos},
         f"{API}/demos/{{slug}}": {"GET": door.demo, "POST": door.run},
+        f"{API}/demos/{{slug}}/assets/{{name}}": {"GET": door.asset},
         f"{API}/results/{{id}}": {"GET": door.result},
         f"{API}/results/{{id}}/{{output}}": {"GET": door.output},
         f"{API}/results/{{id}}/{{output}}/{{number:int}}": {"GET": door.output},
@@ -154,8 +156,8 @@ class _Door:
 
     async def demos(self, request: Request) -> Response:
         root_path = request.scope.get("root_path", "")
-        entries = [self._summary(page, root_path) for page in self.engine.registry]
-        return JSONResponse(entries)
+        pages = [*self.engine.registry]
+        return JSONResponse(await to_thread.run_sync(lambda: [self._summary(page, root_path) for page in pages]))
 
     async def demo(self, request: Request) -> Response:
         page = self.engine.registry.get(request.path_params["slug"])
@@ -189,13 +191,22 @@ class _Door:
                 {
                     "title": example.title,
                     "inputs": {k: v for k, v in example.inputs.items() if k not in images},
-                    "files": {k: str(v) for k, v in example.inputs.items() if k in images},
+                    "files": {
+                        k: f"{summary['url']}/assets/{quote(str(v))}" for k, v in example.inputs.items() if k in images
+                    },
                 }
                 for example in demo.examples
             ],
             "weights": [{k: v for k, v in facts.items() if k != "card"} for facts in weights],
             "links": dict(demo.links),
         }
+
+    async def asset(self, request: Request) -> Response:
+        """A picture of an example, or the cover. Nothing else that lies in the folder is served."""
+        page, name = self.engine.registry.get(request.path_params["slug"]), request.path_params["name"]
+        if page.declared is None or name not in {page.declared.cover, *_example_files(page.declared)} - {""}:
+            raise NotFoundError(f"{page.title} has no picture {name!r}.")
+        return FileResponse(page.assets / name, headers={"Cache-Control": "public, max-age=3600"})
 
     async def openapi(self, request: Request) -> Response:
         return JSONResponse(openapi.document(self.engine.registry, request.scope.get("root_path", "")))
@@ -214,6 +225,11 @@ class _Door:
 
     async def metrics(self, request: Request) -> Response:
         return Response(self.engine.metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _example_files(demo: Demo) -> set[str]:
+    images = {f.name for f in demo.inputs if isinstance(f, ImageInput)}
+    return {str(value) for example in demo.examples for name, value in example.inputs.items() if name in images}
 
 
 async def _watch(request: Request, cancel: Cancel) -> None:

@@ -65,7 +65,7 @@ def _mount(app: FastAPI, engine: Engine, pages: gr.Blocks) -> FastAPI:
         app,
         pages,
         path="/",
-        footer_links=["settings"],
+        footer_links=[],
         run_history=False,
         ssr_mode=False,
         allowed_paths=[str(page.assets) for page in engine.registry if page.declared and page.declared.examples],

@@ -56,8 +56,8 @@ class Sheet:
         self.loop(outline, trim)
         self.fill(outline, GLASS, rough=0.02)
 
-    def text(self, words: str, a: float, b: float, height: float, code: str, bold: float = 0.1) -> None:
-        """Words centred on (a, b)."""
+    def text(self, words: str, a: float, b: float, height: float, code: str, bold: float = 0.1, turn: int = 0) -> None:
+        """Words centred on (a, b), turned by so many degrees."""
         font = ImageFont.load_default(height * 1.36 * PIXELS_PER_METRE)
         stroke = int(height * bold * PIXELS_PER_METRE * 0.5)
         left, top, right, bottom = font.getbbox(words, stroke_width=stroke)
@@ -65,6 +65,7 @@ class Sheet:
         ImageDraw.Draw(label).text((-left, -top), words, 255, font, stroke_width=stroke)
         if self.mirror:
             label = label.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        label = label.rotate(turn, expand=True)
         x, y = self.pixel(a, b)
         corner = (int(x - label.width / 2), int(y - label.height / 2))
         self.colour.paste(f"#{code}", (*corner, corner[0] + label.width, corner[1] + label.height), label)
@@ -164,7 +165,8 @@ def paintwork(paint: str, sheets: dict[str, Sheet], flake: float) -> bpy.types.M
     hidden = shader.node("Attribute", attribute_name="hidden").outputs["Fac"]
     colour = shader.mix(hidden, colour, (0.012, 0.012, 0.013))
     rough = shader.blend(hidden, rough, 0.9)
-    coat = shader.math("SUBTRACT", 1.0, hidden)
+    polished = shader.math("GREATER_THAN", rough, 0.03)  # glass has one reflection, paint a second one in its coat
+    coat = shader.math("MULTIPLY", shader.math("SUBTRACT", 1.0, hidden), polished)
     return shader.principled(
         Base_Color=colour, Roughness=rough, Metallic=metal, Coat_Weight=coat, Coat_Roughness=0.03,
         Emission_Color=colour, Emission_Strength=shader.math("MULTIPLY", glow, 6.0),

@@ -26,6 +26,7 @@ def high_street() -> float:
     """Shops and old houses on both sides, cars parked on the left."""
     m = materials()
     street.ground()
+    plants.treeline((175, -70), (190, 70), 9)
     street.road(-10, 140, 3.9, 2.4, "56575a")
     street.marks(street.dashes(-8, 130, 0.0))
     street.marks([(-8, 3.62, 130, 3.7), (-8, -3.7, 130, -3.62)], "cdb04a")
@@ -67,6 +68,7 @@ def leafy_road() -> float:
     """Trees, hedges, garden walls and railings; houses behind."""
     m = materials()
     street.ground(300, "55603a")
+    plants.treeline((175, -70), (190, 70), 9)
     street.road(-10, 170, 3.7, 2.2, "5b5b5d")
     street.marks(street.dashes(-8, 150, 0.0))
     street.garden_wall(-10, 60, 6.35, 0.9, m["buff"])
@@ -99,6 +101,7 @@ def junction() -> float:
     """A wide road at the traffic lights, offices and bare trees."""
     m = materials()
     street.ground()
+    plants.treeline((175, -70), (190, 70), 9)
     street.road(-10, 180, 6.6, 3.0, "5f5f61", "969188")
     street.marks([*street.dashes(8, 160, 3.3, 1.5, 3.5), *street.dashes(8, 160, -3.3, 1.5, 3.5), (8.0, 0.1, 8.35, 6.4), (8.4, -0.06, 60, 0.06)])
     office = [House(9, 4, m["buff"], m["stone"], roof="flat", bays=4, storey=3.3), House(10, 3, m["concrete"], m["white"], roof="flat", bays=5, storey=3.4), House(7, 3, m["red"], m["stone"], bays=3, shop="1f3350", sign="LIBRARY")]

@@ -282,6 +282,19 @@ def camera(
     bpy.context.scene.camera = thing
 
 
+def frame(thing: bpy.types.Object, fill: float, aspect: float = 0.75, middle: float = 0.47) -> None:
+    """Zooms and shifts the camera so that a thing takes up that share of the width (and is not too high)."""
+    bpy.context.view_layer.update()
+    seat = bpy.context.scene.camera
+    corners = [part.matrix_world @ Vector(c) for part in thing.children_recursive if part.type == "MESH" for c in part.bound_box]
+    local = [seat.matrix_world.inverted() @ corner for corner in corners]
+    across, up = np.array([-p.x / p.z for p in local]), np.array([-p.y / p.z for p in local])
+    width = max(np.ptp(across) / fill, np.ptp(up) / (0.74 * aspect))
+    seat.data.angle = 2 * math.atan(width / 2)
+    seat.data.shift_x = (across.max() + across.min()) / 2 / width
+    seat.data.shift_y = (up.max() + up.min()) / 2 / width + (0.5 - middle) * aspect
+
+
 def render(path: Path, width: int, height: int, samples: int, exposure: float = 0.0, look: str = "") -> None:
     """Cycles on the CPU with the denoiser, to a PNG."""
     scene = bpy.context.scene
@@ -293,8 +306,8 @@ def render(path: Path, width: int, height: int, samples: int, exposure: float = 
     scene.cycles.max_bounces, scene.cycles.transparent_max_bounces = 6, 12
     scene.cycles.sample_clamp_indirect = 4.0
     scene.render.resolution_x, scene.render.resolution_y, scene.render.resolution_percentage = width, height, 100
-    scene.view_settings.view_transform = "AgX"
-    scene.view_settings.look = look or "AgX - Medium High Contrast"
+    scene.view_settings.view_transform = "Filmic"
+    scene.view_settings.look = look or "High Contrast"
     scene.view_settings.exposure = exposure
     scene.render.image_settings.file_format = "PNG"
     scene.render.filepath = str(path)

@@ -122,6 +122,18 @@ def lawn(low: tuple[float, float], high: tuple[float, float], z: float = 0.1, bl
         cards(spots, 0.09, rng, leaf_material("blade", "3a5220", "7d9445"), upright=1.0)
 
 
+def treeline(low: tuple[float, float], high: tuple[float, float], height: float = 8, seed: int = 7, dark: str = "25351c", light: str = "5c7440") -> None:
+    """Woods far away, to close the horizon: mounds of large cards."""
+    rng = np.random.default_rng(seed)
+    span = np.subtract(high, low)
+    centres = np.column_stack([rng.uniform(low[0], high[0], crowns := int(span.max() / 2.2)), rng.uniform(low[1], high[1], crowns), rng.uniform(0.45, 0.75, crowns) * height])
+    which = rng.integers(0, crowns, crowns * 420)
+    spots = centres[which] + rng.normal(0, 1, (len(which), 3)) * (1.3, 1.3, height * 0.17)
+    spots[:, 2] = np.abs(spots[:, 2])
+    low_growth = np.column_stack([rng.uniform(low[0], high[0], crowns * 120), rng.uniform(low[1], high[1], crowns * 120), rng.uniform(0, height * 0.45, crowns * 120)])
+    cards(np.concatenate([spots, low_growth]), 0.75, rng, leaf_material(f"leaf {dark}{light}", dark, light))
+
+
 def scatter(make: list[bpy.types.Object], spots: list[tuple[float, float]], seed: int = 5, size: tuple[float, float] = (0.85, 1.2)) -> None:
     """Copies of some plants at given places, turned and scaled at random."""
     rng = np.random.default_rng(seed)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 
+import bpy
 import numpy as np
 
 from . import kit, plants, services, street, vehicles
 from .street import House, Wall
 
 
-def look(azimuth: float, distance: float, height: float, aim: tuple[float, float, float], view: float, stop: float = 4.0) -> None:
-    """A camera around the vehicle, 0 degrees straight ahead of it; the far background is a little soft."""
+def look(vehicle: bpy.types.Object, azimuth: float, distance: float, height: float, aim: float, fill: float = 0.8) -> None:
+    """A camera around the vehicle, 0 degrees straight ahead of it, that fits it in the frame; the far background is a little soft."""
     turn = math.radians(azimuth)
-    kit.camera((distance * math.cos(turn), distance * math.sin(turn), height), aim, view, distance - 1.2, stop)
+    kit.camera((distance * math.cos(turn), distance * math.sin(turn), height), (0, 0, aim), 40, distance - 1.2, 4.0)
+    kit.frame(vehicle, fill)
 
 
 def materials() -> dict:
@@ -28,6 +30,8 @@ def ambulance() -> float:
     """In a hospital yard."""
     m = materials()
     street.ground()
+    plants.treeline((-125, -70), (-110, 90), 9)
+    plants.treeline((-110, 60), (-30, 75), 9, 8)
     street.road(-60, 40, 4.4, 2.6, "57585a")
     street.marks([*street.dashes(-50, 30, 2.6), *[(x, -3.9, x + 0.1, -1.7) for x in np.arange(-30, 20, 3.2)]])
     houses = [House(6.4, 3, m["buff"], m["stone"], roof="flat", bays=3, door="2c4c63") for _ in range(7)]
@@ -36,17 +40,19 @@ def ambulance() -> float:
     plants.hedge((1.8, -8.6, 0), (20, -7.6, 0.9), 3)
     plants.scatter([plants.tree(4, 7.5), plants.tree(9, 8.5)], [(-13, -7.2), (-25, -7.4), (-34, -6.8), (-46, 1), (-52, 7), (-50, -6), (-60, 4)])
     street.lamp_post(-9.5, -5.2, 1)
-    services.ambulance()
-    kit.sky("3c78c8", "cfe2f2", "ffffff", 0.45)
-    kit.sun(42, 66, 4.6)
-    look(31, 9.6, 1.75, (-0.35, 0.1, 1.3), 38)
-    return 0.45
+    vehicle = services.ambulance()
+    kit.sky("3c78c8", "cfe2f2", "ffffff", 0.45, 0.85, 1.1)
+    kit.sun(42, 66, 6.4)
+    look(vehicle, 31, 9.6, 1.75, 1.3)
+    return 0.5
 
 
 def fire_engine() -> float:
     """Before the doors of the station."""
     m = materials()
     street.ground()
+    plants.treeline((-125, -70), (-110, 90), 9)
+    plants.treeline((-110, 60), (-30, 75), 9, 8)
     street.road(-60, 40, 5.2, 3.0, "6a6a6a")
     street.marks([(-12, 3.6, 14, 3.75)], "e3c53a")
     house = House(30, 2, m["red"], m["stone"], roof="flat", bays=9, door="8a1016", storey=3.4)
@@ -67,17 +73,19 @@ def fire_engine() -> float:
     mesh.build("station")
     plants.scatter([plants.tree(12, 9), plants.tree(5, 8)], [(-44, -3), (-50, 4), (-47, 10), (-56, -8), (-60, 3), (-62, 12)])
     plants.hedge((-60, 8.5, 0), (-30, 9.5, 1.3), 8)
-    services.fire_engine()
-    kit.sky("4684cf", "d5e6f3", "ffffff", 0.35)
-    kit.sun(45, 70, 4.6)
-    look(30, 13.4, 1.9, (-0.55, 0.0, 1.62), 38)
-    return 0.45
+    vehicle = services.fire_engine()
+    kit.sky("4684cf", "d5e6f3", "ffffff", 0.35, 0.85, 1.1)
+    kit.sun(45, 70, 6.4)
+    look(vehicle, 30, 13.4, 1.9, 1.62)
+    return 0.5
 
 
 def police_car() -> float:
     """At the kerb of a terraced street."""
     m = materials()
     street.ground()
+    plants.treeline((-125, -70), (-110, 90), 9)
+    plants.treeline((-110, 60), (-30, 75), 9, 8)
     street.road(-60, 40, 4.4, 2.2, "5a5b5d")
     street.marks([*street.dashes(-50, 30, 2.3)])
     street.marks([(-60, -4.05, 40, -3.97), (-60, -4.25, 40, -4.17)], "d8b53a")
@@ -90,11 +98,11 @@ def police_car() -> float:
     plants.scatter([plants.tree(21, 8)], [(-36, -5.5), (-44, -4), (-40, 6), (-52, 2), (-58, -3), (-60, 6)])
     street.lamp_post(-6.4, -4.9, 1)
     street.bollard(3.0, -4.8)
-    services.police()
+    vehicle = services.police()
     kit.place(vehicles.car(vehicles.SALOON, "5c6166", "LM17 TRE"), -12.5, -3.2)
-    kit.sky("5b8fcf", "dbe7f0", "ffffff", 0.5)
-    kit.sun(48, 75, 4.2, size=1.5)
-    look(33, 6.3, 1.5, (-0.15, 0.05, 0.72), 40)
+    kit.sky("5b8fcf", "dbe7f0", "ffffff", 0.5, 0.85, 1.1)
+    kit.sun(48, 75, 5.9, size=1.5)
+    look(vehicle, 33, 6.3, 1.5, 0.72)
     return 0.5
 
 
@@ -102,6 +110,8 @@ def hatchback() -> float:
     """In a leafy street."""
     m = materials()
     street.ground()
+    plants.treeline((-125, -70), (-110, 90), 9)
+    plants.treeline((-110, 60), (-30, 75), 9, 8)
     street.road(-60, 40, 4.0, 1.9, "606062")
     street.garden_wall(-60, 40, -6.1, 0.7, m["red"])
     plants.hedge((-60, -7.4, 0.2), (40, -6.4, 1.75), 4, 500)
@@ -109,16 +119,18 @@ def hatchback() -> float:
     street.terrace(Wall((-34, -15), 0, True), [House(8, 2, m["white"], m["stone"], "27406b", bays=3, roof="tile"), House(8, 2, m["red"], m["stone"], bays=3)] * 2)
     plants.scatter([plants.tree(31, 9), plants.tree(32, 8, dark="24380f", light="8a9a3a")],
                    [(-6.5, -9.5), (-17, -9), (-27, -9.5), (-38, -8.5), (3, -10.5), (-46, 6), (-50, -2), (-58, 3), (-42, 10)])  # fmt: skip
-    vehicles.car(vehicles.HATCHBACK, "1c4f9e", "KD19 HUB")
-    kit.sky("4a88d2", "d2e4f2", "ffffff", 0.3)
-    kit.sun(47, 62, 4.6, size=1.0)
-    look(36, 6.2, 1.45, (-0.1, 0.0, 0.68), 40)
-    return 0.45
+    vehicle = vehicles.car(vehicles.HATCHBACK, "123a80", "KD19 HUB")
+    kit.sky("4a88d2", "d2e4f2", "ffffff", 0.3, 0.85, 1.1)
+    kit.sun(47, 62, 6.4, size=1.0)
+    look(vehicle, 36, 6.2, 1.45, 0.68)
+    return 0.5
 
 
 def pickup() -> float:
     """On a country lane."""
     street.ground(300, "5b6a3a")
+    plants.treeline((-125, -70), (-110, 90), 9)
+    plants.treeline((-110, 60), (-30, 75), 9, 8)
     street.road(-90, 40, 3.6, 0.1, "6d6b68")
     plants.lawn((-90, -60), (40, -3.75), 0.12, 60000)
     plants.lawn((-90, 3.75), (40, 40), 0.12)
@@ -130,26 +142,28 @@ def pickup() -> float:
     mesh.build("fence")
     spots = [(x, -22 - 3 * math.sin(x)) for x in range(-75, 22, 6)] + [(-52, 9), (-60, 14), (-70, 7), (-11, -12), (-30, -11)]
     plants.scatter([plants.tree(41, 9), plants.tree(42, 10, dark="203512", light="7c8f38"), plants.tree(43, 8)], spots)
-    vehicles.car(vehicles.PICKUP, "8d1014", "TR20 UCK", flake=0.3)
-    kit.sky("3b7ccf", "cfe3f2", "ffffff", 0.5)
-    kit.sun(44, 66, 4.8)
-    look(35, 7.6, 1.6, (-0.2, 0.0, 0.88), 40)
-    return 0.4
+    vehicle = vehicles.car(vehicles.PICKUP, "8d1014", "TR20 UCK", flake=0.3)
+    kit.sky("3b7ccf", "cfe3f2", "ffffff", 0.5, 0.85, 1.1)
+    kit.sun(44, 66, 6.7)
+    look(vehicle, 35, 7.6, 1.6, 0.88)
+    return 0.5
 
 
 def saloon() -> float:
     """A silver saloon in a car park with trees."""
     m = materials()
     street.ground()
+    plants.treeline((-125, -70), (-110, 90), 9)
+    plants.treeline((-110, 60), (-30, 75), 9, 8)
     street.road(-60, 40, 6.2, 2.0, "4f5052")
     street.marks([(x, -6.0, x + 0.1, -1.3) for x in np.arange(-40.15, 20, 5.6)] + [(x, 1.6, x + 0.1, 6.0) for x in np.arange(-40.15, -10, 5.6)])
     houses = [House(5.6, 3, m["stone"], m["white"], roof="flat", bays=2, shop=s, sign=t) for s, t in (("22402e", "BOOKS"), ("27406b", "CAFE"), ("6b1f24", "BAKERY"), ("2a2d30", "PRINTS"), ("7a5a22", "FLOWERS"), ("22402e", "TEA"))]
     street.terrace(Wall((-30, -10.2), 0, True), houses)
     plants.scatter([plants.tree(51, 7), plants.tree(52, 7.5)], [(-9.5, -8), (-20, -8), (-31, -7.8), (-40, 2), (-47, 7), (-45, -5), (-55, 0)])
-    vehicles.car(vehicles.SALOON, "b9bdc1", "SA15 LON", flake=0.7)
-    kit.sky("5a92d4", "dbe8f2", "ffffff", 0.55)
-    kit.sun(45, 66, 4.2, size=1.5)
-    look(34, 6.9, 1.5, (-0.2, 0.0, 0.7), 40)
+    vehicle = vehicles.car(vehicles.SALOON, "b9bdc1", "SA15 LON", flake=0.7)
+    kit.sky("5a92d4", "dbe8f2", "ffffff", 0.55, 0.85, 1.1)
+    kit.sun(45, 66, 5.9, size=1.5)
+    look(vehicle, 34, 6.9, 1.5, 0.7)
     return 0.5
 
 
@@ -157,6 +171,8 @@ def van() -> float:
     """A white delivery van in a shopping street."""
     m = materials()
     street.ground()
+    plants.treeline((-125, -70), (-110, 90), 9)
+    plants.treeline((-110, 60), (-30, 75), 9, 8)
     street.road(-60, 40, 4.6, 2.6, "555658")
     street.marks([*street.dashes(-50, 30, 2.9)])
     shops = [
@@ -167,8 +183,8 @@ def van() -> float:
     street.terrace(Wall((-33, -7.6), 0, True), shops)
     plants.scatter([plants.tree(61, 7)], [(-38, -5.5), (-45, 3), (-52, -2), (-50, 8)])
     street.lamp_post(-8, -5.2, 1)
-    services.van()
-    kit.sky("5a92d4", "dbe8f2", "ffffff", 0.5)
-    kit.sun(45, 70, 4.2, size=1.2)
-    look(33, 9.4, 1.7, (-0.3, 0.1, 1.2), 38)
-    return 0.4
+    vehicle = services.van()
+    kit.sky("5a92d4", "dbe8f2", "ffffff", 0.5, 0.85, 1.1)
+    kit.sun(45, 70, 5.9, size=1.2)
+    look(vehicle, 33, 9.4, 1.7, 1.2)
+    return 0.5

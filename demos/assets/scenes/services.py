@@ -8,7 +8,7 @@ import bpy
 
 from . import kit
 from .body import CHROME, RUBBER, Body, Sheet, add_wheels, light_bar, lump, pair, shell
-from .vehicles import HATCHBACK, STEP, car, fittings, mirror_half, plates
+from .vehicles import HATCHBACK, STEP, car, fittings, paint_screen, plates
 
 YELLOW, BLUE, GREEN, RED = "e6ee12", "0a3fa8", "00793a", "c20d14"
 
@@ -38,7 +38,7 @@ def police(left: bool = True, step: float = STEP) -> bpy.types.Object:
         side.rect(-2.1, 0.335, 2.0, 0.375, "e03a10", rough=0.3)
         side.rect(-0.98, 0.58, 0.62, 0.76, "f4f6f8", 0.02)
         side.text("POLICE", -0.18, 0.67, 0.125, BLUE, 0.25)
-        front.text("POLICE", 0, 0.78, 0.1, BLUE, 0.25)
+        top.text("POLICE", 1.35, 0, 0.15, BLUE, 0.25, turn=90)
         top.rect(0.98, -0.75, 1.72, -0.52, YELLOW, rough=0.3)
         top.rect(0.98, 0.52, 1.72, 0.75, YELLOW, rough=0.3)
 
@@ -71,7 +71,7 @@ def paint_van(sheets: dict[str, Sheet]) -> None:
     side.line([(-2.9, 1.18), (-0.6, 1.18)], 0.02, "26282a")
     side.fill([(2.3, 0.98, 0.04), (2.78, 0.86, 0.04), (2.72, 1.1, 0.05), (2.3, 1.24, 0.06)], "59626a", rough=0.05, metal=0.6)
     side.rect(-2.99, 1.0, -2.86, 1.6, "a50d12", 0.02, rough=0.1)
-    front.glass(mirror_half([(0.84, 1.4, 0.08), (0.74, 2.22, 0.12)]), 0.05)
+    paint_screen(front, [(0.84, 1.4, 0.08), (0.74, 2.22, 0.12)])
     front.rect(-0.95, 0.22, 0.95, 0.6, "26282a", 0.06, rough=0.6)
     front.rect(-0.5, 0.28, 0.5, 0.4, "0d0e0f", 0.04, rough=0.8)
     front.fill([(-0.5, 0.72, 0.05), (0.5, 0.72, 0.05), (0.44, 1.02, 0.06), (-0.44, 1.02, 0.06)], "0b0c0d", rough=0.4)
@@ -100,6 +100,7 @@ def van(
         "side": Sheet((-3.1, 0.15), (3.1, 2.8), mirror=left),
         "front": Sheet((-1.1, 0.15), (1.1, 2.8)),
         "rear": Sheet((-1.1, 0.15), (1.1, 2.8), mirror=True),
+        "top": Sheet((-3.1, -1.1), (3.1, 1.1)),
     }
     if livery:
         livery(sheets)
@@ -122,8 +123,7 @@ def ambulance(left: bool = True, step: float = STEP) -> bpy.types.Object:
         side.text("Emergency", -1.55, 2.16, 0.13, GREEN, 0.1)
         side.rect(-0.45, 1.98, 0.6, 2.34, GLASS_TINT, 0.05, rough=0.03)
         star(side, -2.45, 2.14, 0.17)
-        front.rect(-1, 1.04, 1, 1.34, YELLOW, rough=0.3)
-        front.text("AMBULANCE", 0, 1.2, 0.13, GREEN, 0.25)
+        sheets["top"].text("AMBULANCE", 2.47, 0, 0.17, GREEN, 0.25, turn=90)
         front.text("AMBULANCE", 0, 2.42, 0.13, GREEN, 0.25)
         for index in range(-6, 7):
             rear.fill([(index * 0.3, 0.4), (index * 0.3 + 0.15, 0.4), (index * 0.3 + 0.75, 1.4), (index * 0.3 + 0.6, 1.4)], RED)
@@ -158,8 +158,8 @@ def paint_engine(sheets: dict[str, Sheet]) -> None:
     side.line([(3.9, 2.62), (2.88, 2.64), (2.88, 1.0), (3.1, 0.62)], 0.012)
     side.line([(2.03, 2.64), (1.08, 2.64), (1.08, 0.64), (1.98, 0.64), (2.03, 2.64)], 0.012)
     front.rect(-1.1, 1.5, 1.1, 2.62, RUBBER, 0.12)
-    front.glass(mirror_half([(1.04, 1.56, 0.1), (0.98, 2.56, 0.12)]), 0.03)
-    front.line([(0, 1.56), (0, 2.56)], 0.02)
+    paint_screen(front, [(1.04, 1.56, 0.1), (0.98, 2.5, 0.12)])
+    front.rect(-1.06, 2.5, 1.06, 2.64, "16181a", 0.03, rough=0.4)
     front.rect(-0.95, 2.66, 0.95, 2.86, "f4f4ee", 0.03)
     front.text("FIRE", 0, 2.76, 0.14, RED, 0.3)
     front.rect(-0.82, 0.98, 0.82, 1.4, "141516", 0.06, rough=0.5)
@@ -197,6 +197,15 @@ def fire_engine(left: bool = True, step: float = STEP) -> bpy.types.Object:
     parts.append(lump("chassis", (-3.9, -0.9, 0.35), (3.7, 0.9, 0.9), 0.05, kit.plain("chassis", "1b1c1e", 0.8)))
     parts += pair("flash", (4.0, 0.5, 0.94), (4.06, 0.72, 1.0), 0.02, kit.plain("flash", "2a62ff", 0.1, Coat_Weight=1.0))
     parts += pair("handle", (2.95, 1.2, 1.56), (3.12, 1.235, 1.6), 0.012, dark)
+    parts.append(lump("visor", (3.84, -1.08, 2.56), (4.08, 1.08, 2.62), 0.025, kit.plain("visor", "23272a", 0.25)))
+    rails = kit.Mesh()
+    steel = kit.plain("ladder", "c3c7cb", 0.35, Metallic=0.8)
+    for x in (2.84, 2.06, 1.1):
+        for y in (1.27, -1.27):
+            rails.tube([(x, y * 0.95, 1.0), (x, y, 1.05), (x, y, 1.95), (x, y * 0.93, 2.0)], 0.018, steel)
+    rails.box((-4.0, -1.25, 2.92), (0.9, -1.2, 3.08), steel)
+    rails.box((-4.0, 1.2, 2.92), (0.9, 1.25, 3.08), steel)
+    parts.append(rails.build("rails"))
     bars = [kit.parent(light_bar(3.35, 2.88, 0.95, 0.45, 0.22, 3.0), "bar"), kit.parent(light_bar(-3.85, 2.99, 0.9, 0.2, 0.15), "bar")]
     return kit.parent([*parts, *bars, ladders()], "fire engine")
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import bpy
+import numpy as np
 
 from . import kit
 from .body import CHROME, LENS, RUBBER, Body, Sheet, add_wheels, pair, shell
@@ -146,6 +148,8 @@ def paint_side(model: Car, sheet: Sheet) -> None:
     sheet.loop(model.windows, 0.012, CHROME, metal=0.9)
     top = max(p[1] for p in model.windows)
     bottom = min(p[1] for p in model.windows)
+    for seat in (model.pillars[0][0] + 0.12, model.pillars[-1][0] + 0.2):
+        sheet.rect(seat - 0.16, bottom + 0.06, seat + 0.02, bottom + 0.28, "262d32", 0.06, rough=0.02)
     for low, high in model.pillars:
         sheet.fill([(low - 0.045, bottom), (low + 0.045, bottom), (high + 0.03, top), (high - 0.03, top)], RUBBER)
     for seam in model.seams:
@@ -156,7 +160,7 @@ def paint_side(model: Car, sheet: Sheet) -> None:
 
 
 def paint_front(model: Car, sheet: Sheet) -> None:
-    sheet.glass([*mirror_half(model.screen)], 0.035)
+    paint_screen(sheet, model.screen)
     half, low, high = model.intake
     sheet.rect(-half, low, half, high, RUBBER, 0.05, rough=0.7)
     half, low, high = model.grille
@@ -175,6 +179,21 @@ def paint_front(model: Car, sheet: Sheet) -> None:
             for share, code, metal in ((1, "2a2e32", 0.8), (0.88, "e8edf2", 0.9), (0.5, "f7fbff", 0.3)):
                 sheet.disc(sign * y, z, radius * share, code, rough=0.06, metal=metal)
         sheet.disc(sign * 0.72, (model.intake[1] + model.intake[2]) / 2, 0.045, LENS, rough=0.05, metal=0.8)
+
+
+def paint_screen(sheet: Sheet, half: Outline) -> None:
+    """The windscreen: seats and a steering wheel dimly behind it, wipers before it."""
+    sheet.glass(mirror_half(half), 0.035)
+    (wide, low, *_), (narrow, high, *_) = half
+    rise = high - low
+    sheet.fill([(-wide + 0.06, low + 0.01), (wide - 0.06, low + 0.01), (wide - 0.1, low + rise * 0.16), (0.1 - wide, low + rise * 0.16)], "20262a", rough=0.02)
+    for sign in (1, -1):
+        sheet.rect(sign * wide * 0.48 - 0.12, low + rise * 0.42, sign * wide * 0.48 + 0.12, low + rise * 0.74, "242b30", 0.05, rough=0.02)
+        sheet.rect(sign * wide * 0.48 - 0.22, low + rise * 0.16, sign * wide * 0.48 + 0.22, low + rise * 0.46, "20262b", 0.08, rough=0.02)
+        sheet.line([(sign * 0.1 - 0.3, low + 0.015), (sign * 0.1 + 0.22, low + rise * 0.12)], 0.014, "070809")
+    ring = [(-wide * 0.48 + 0.17 * math.cos(t), low + rise * 0.24 + 0.13 * math.sin(t)) for t in np.linspace(0, math.tau, 30)]
+    sheet.line(ring, 0.022, "0b0d0f", 0.02)
+    sheet.rect(-0.09, high - rise * 0.13, 0.09, high - rise * 0.02, "0a0c0d", 0.02, rough=0.02)
 
 
 def paint_rear(model: Car, sheet: Sheet) -> None:

@@ -1,0 +1,162 @@
+"""What people do in a browser, in real headless Chromium."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from hub.registry import discover
+from tests.served import Served
+
+pytestmark = pytest.mark.browser
+SLUGS = [page.slug for page in discover()]
+ENDED = ".hub-done, .hub-error"
+
+
+@pytest.fixture
+def page(browser: Browser, hub: Served) -> Iterator[Page]:
+    """A page of a fresh browser profile that fails the test on console errors and failed requests."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    trouble: list[str] = []
+    page.on("console", lambda m: trouble.append(m.text) if m.type == "error" else None)
+    page.on("response", lambda r: trouble.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+    page.set_default_timeout(30_000)
+    yield page
+    context.close()
+    assert trouble == []
+
+
+def test_gallery_shows_every_demo_with_picture_and_state(page: Page, hub: Served) -> None:
+    page.goto(hub.url)
+    cards = page.locator(".hub-card")
+    expect(cards).to_have_count(len(SLUGS))
+    for number, declared in enumerate(discover()):
+        card = cards.nth(number)
+        expect(card).to_contain_text(declared.demo.title)
+        expect(card).to_contain_text(declared.demo.summary)
+        expect(card.locator(".hub-chip")).not_to_be_empty()
+        assert card.locator("img").evaluate("i => i.decode().then(() => i.naturalWidth)") > 100
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_gallery_to_page_to_example_to_result(page: Page, hub: Served, slug: str) -> None:
+    declared = discover().get(slug).demo
+    page.goto(hub.url)
+    page.get_by_role("link", name=declared.title).last.click()
+    page.wait_for_url(f"**/{slug}")
+    page.locator(".hub-examples button").first.click()
+    expect(page.locator(ENDED)).to_be_visible(timeout=60_000)
+    expect(page.locator(".hub-done")).to_be_visible()
+    expect(page.locator(".hub-receipt")).to_contain_text("Infer")
+    for output in declared.outputs:
+        expect(page.get_by_text(output.label).first).to_be_visible()
+
+
+def test_an_uploaded_photo_runs_without_another_click(page: Page, hub: Served, photo: Path) -> None:
+    page.goto(f"{hub.url}/vehicle_classifier")
+    page.locator("input[type=file]").set_input_files(photo)
+    expect(page.locator(".hub-done")).to_be_visible(timeout=60_000)
+    expect(page.locator(".hub-labels li")).to_have_count(2)
+
+
+def test_moving_a_slider_answers_anew_without_running_the_model(page: Page, hub: Served) -> None:
+    page.goto(f"{hub.url}/camvid_segmentation")
+    page.locator(".hub-examples button").first.click()
+    expect(page.locator(".hub-done")).to_be_visible(timeout=60_000)
+    page.locator("input[type=range]").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.locator(".hub-receipt summary").click()
+    expect(page.locator(".hub-receipt")).to_contain_text("model not run again")
+
+
+def test_a_bad_file_is_told_on_the_page_and_the_next_one_works(
+    page: Page, hub: Served, photo: Path, tmp_path: Path
+) -> None:
+    page.goto(f"{hub.url}/vehicle_classifier")
+    bad = tmp_path / "broken.jpg"
+    bad.write_bytes(photo.read_bytes()[:500])
+    page.locator("input[type=file]").set_input_files(bad)
+    expect(page.get_by_role("alert")).to_contain_text("image", timeout=60_000)
+    page.goto(f"{hub.url}/vehicle_classifier")
+    page.locator("input[type=file]").set_input_files(photo)
+    expect(page.locator(".hub-done")).to_be_visible(timeout=60_000)
+
+
+def test_the_card_is_on_the_page(page: Page, hub: Served) -> None:
+    page.goto(f"{hub.url}/vehicle_classifier")
+    page.get_by_role("button", name="About this model").click()
+    about = page.locator(".hub-facts")
+    expect(about).to_contain_text("licence")
+    expect(about.locator(".hub-tiles dd").first).not_to_be_empty()
+    expect(page.locator(".hub-model-card")).to_contain_text("Limits")
+
+
+@pytest.mark.parametrize("options", [{"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}])
+def test_no_page_is_wider_than_its_window_or_hard_to_read(
+    browser: Browser, hub: Served, options: dict[str, Any]
+) -> None:
+    context = browser.new_context(**options)
+    page = context.new_page()
+    for path in ["", *SLUGS]:
+        page.goto(f"{hub.url}/{path}")
+        expect(page.locator("h1").first).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1"), path
+        assert min(page.evaluate(CONTRASTS)) >= 4.5, path
+    context.close()
+
+
+def test_the_keyboard_reaches_an_example_and_runs_it(page: Page, hub: Served) -> None:
+    page.goto(f"{hub.url}/vehicle_classifier")
+    page.locator(".hub-examples button").first.wait_for()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.matches('[data-example]')"):
+            break
+    else:
+        pytest.fail("40 presses of Tab did not reach an example")
+    page.keyboard.press("Enter")
+    expect(page.locator(".hub-done")).to_be_visible(timeout=60_000)
+
+
+def test_pictures_have_alternative_texts(page: Page, hub: Served) -> None:
+    for path in ["", *SLUGS]:
+        page.goto(f"{hub.url}/{path}")
+        page.locator("h1").first.wait_for()
+        assert page.evaluate("[...document.images].filter(i => !i.hasAttribute('alt')).map(i => i.src)") == []
+
+
+def test_an_unknown_page_suggests_the_one_that_was_meant(browser: Browser, hub: Served) -> None:
+    page = browser.new_page()
+    answer = page.goto(f"{hub.url}/vehicle_clasifier")
+    assert answer is not None
+    assert answer.status == 404
+    expect(page.locator("body")).to_contain_text("Did you mean 'vehicle_classifier'?")
+    page.close()
+
+
+# Contrast ratio (WCAG 2) of each visible text of the hub's own pieces against the nearest opaque background.
+CONTRASTS = """() => {
+  const channel = (v) => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; };
+  const parse = (c) => (c.match(/[\\d.]+/g) || []).map(Number);
+  const luminance = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  const background = (e) => {
+    for (; e; e = e.parentElement) {
+      const c = parse(getComputedStyle(e).backgroundColor);
+      if (c.length === 3 || c[3] === 1) return c;
+    }
+    return parse(getComputedStyle(document.body).backgroundColor);
+  };
+  const own = '[class*=hub-] *, [class*=hub-], button, label, label span';
+  const texts = [...document.querySelectorAll(own)].filter((e) =>
+    [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()) && e.offsetParent !== null &&
+    !e.closest('.hub-cover'));
+  return [21, ...texts.map((e) => {
+    const [a, b] = [luminance(parse(getComputedStyle(e).color)), luminance(background(e))].sort((x, y) => y - x);
+    return (a + 0.05) / (b + 0.05);
+  })];
+}"""

@@ -1,0 +1,156 @@
+"""The same photograph through every door of a served hub: REST, gradio_client, command line, engine."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from hub.registry import discover
+from hub.spec import ImageInput, ImageOutput, Json, Labels, Mask
+from tests.served import ROOT, Served
+
+SLUGS = [page.slug for page in discover()]
+
+
+@pytest.fixture(scope="module")
+def client(hub: Served) -> Client:
+    return Client(hub.url, verbose=False)
+
+
+def example(slug: str) -> tuple[dict[str, Any], dict[str, Path]]:
+    """Parameters and picture paths of a page's first example."""
+    page = discover().get(slug)
+    pictures = {f.name for f in page.demo.inputs if isinstance(f, ImageInput)}
+    inputs = dict(page.demo.examples[0].inputs)
+    paths = {name: page.assets / str(inputs.pop(name)) for name in pictures & inputs.keys()}
+    return inputs, paths
+
+
+def over_rest(hub: Served, slug: str) -> dict[str, Any]:
+    parameters, paths = example(slug)
+    files = {name: path.read_bytes() for name, path in paths.items()}
+    answer = httpx.post(f"{hub.url}/api/v1/demos/{slug}", data=parameters, files=files, timeout=60)
+    assert answer.status_code == 200, answer.text
+    outputs = answer.json()["outputs"]
+    return {n: httpx.get(hub.url + v).content if isinstance(v, str) else v for n, v in outputs.items()}
+
+
+def over_gradio(client: Client, slug: str) -> dict[str, Any]:
+    parameters, paths = example(slug)
+    files = {name: handle_file(path) for name, path in paths.items()}
+    *answers, _ = client.predict(**parameters, **files, api_name=f"/{slug}")
+    fields = discover().get(slug).demo.outputs
+    return {
+        f.name: Path(a).read_bytes() if isinstance(f, ImageOutput | Mask) else a
+        for f, a in zip(fields, answers, strict=True)
+    }
+
+
+def over_cli(slug: str, folder: Path) -> dict[str, Any]:
+    parameters, paths = example(slug)
+    command = [sys.executable, "-m", "hub", "run", slug, "--json", "--out", str(folder), "--data", str(folder / "data")]
+    command += [word for name, path in paths.items() for word in ("--image", f"{name}={path}")]
+    command += [word for name, value in parameters.items() for word in ("--set", f"{name}={value}")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout)
+    document = printed[0] if isinstance(printed, list) else printed
+    return {
+        name: Path(folder / value).read_bytes() if isinstance(value, str) else value
+        for name, value in document["outputs"].items()
+    }
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_door_gives_the_same_answer(slug: str, hub: Served, client: Client, tmp_path: Path) -> None:
+    """Byte-equal pictures through REST and gradio_client (one run, kept); the CLI's own run is close in its dtype."""
+    rest, gradio, cli = over_rest(hub, slug), over_gradio(client, slug), over_cli(slug, tmp_path)
+    assert rest == gradio
+    for field in discover().get(slug).demo.outputs:
+        if isinstance(field, Labels):
+            assert cli[field.name] == pytest.approx(rest[field.name], abs=0.02)
+        elif isinstance(field, Mask):
+            ours, theirs = (np.asarray(Image.open(io.BytesIO(x[field.name]))) for x in (cli, rest))
+            assert (ours == theirs).mean() > 0.995
+        elif isinstance(field, Json) and field.table:
+            assert len(cli[field.name]) == len(rest[field.name])
+
+
+def test_a_result_made_over_rest_is_a_hit_for_gradio_client(hub: Served, client: Client) -> None:
+    over_rest(hub, SLUGS[0])
+    parameters, paths = example(SLUGS[0])
+    files = {name: handle_file(path) for name, path in paths.items()}
+    *_, receipt = client.predict(**parameters, **files, api_name=f"/{SLUGS[0]}")
+    assert receipt["cached"] is True
+
+
+def test_gradio_client_parameters_are_the_declared_inputs(client: Client) -> None:
+    endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    for page in discover():
+        names = [p["parameter_name"] for p in endpoints[f"/{page.slug}"]["parameters"]]
+        assert names[: len(page.demo.inputs)] == [f.name for f in page.demo.inputs]
+    assert {name.strip("/") for name in endpoints} == set(SLUGS)
+
+
+@pytest.fixture(scope="module")
+def bad_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("bad")
+    buffer = io.BytesIO()
+    Image.effect_noise((200, 200), 60).convert("RGB").save(buffer, "JPEG")
+    bomb = io.BytesIO()
+    Image.new("1", (12_000, 12_000)).save(bomb, "PNG")
+    contents = {
+        "text.jpg": b"hello, this is not a picture\n" * 20,
+        "empty.png": b"",
+        "truncated.jpg": buffer.getvalue()[: len(buffer.getvalue()) // 2],
+        "bomb.png": bomb.getvalue(),
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return {name: folder / name for name in contents}
+
+
+@pytest.mark.parametrize(
+    ("name", "status"), [("text.jpg", 415), ("empty.png", 422), ("truncated.jpg", 422), ("bomb.png", 413)]
+)
+def test_a_bad_file_gets_the_same_words_over_every_door(
+    name: str, status: int, hub: Served, client: Client, bad_files: dict[str, Path]
+) -> None:
+    slug = "vehicle_classifier"
+    answer = httpx.post(f"{hub.url}/api/v1/demos/{slug}", files={"image": bad_files[name].read_bytes()}, timeout=30)
+    assert answer.status_code == status
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    with pytest.raises(AppError) as caught:
+        client.predict(image=handle_file(bad_files[name]), api_name=f"/{slug}")
+    assert answer.json()["detail"] in str(caught.value)
+    command = [sys.executable, "-m", "hub", "run", slug, "--image", str(bad_files[name])]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert answer.json()["detail"] in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    over_rest(hub, slug)  # the next request works
+
+
+@pytest.mark.parametrize(
+    ("given", "part"), [({"opacity": 300}, "between 0 and 1"), ({"opacity": float("nan")}, "between 0 and 1")]
+)
+def test_a_bad_parameter_gets_the_hubs_words_through_gradio(
+    given: dict[str, Any], part: str, client: Client, photo: Path
+) -> None:
+    with pytest.raises(AppError, match=part):
+        client.predict(image=handle_file(photo), **given, api_name="/camvid_segmentation")
+
+
+def test_no_traceback_was_logged(hub: Served) -> None:
+    assert "Traceback" not in hub.log()

@@ -1,0 +1,240 @@
+"""Small deterministic demos, models and helpers that the engine's tests share."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from hub.models import Lease, ModelPool
+from hub.registry import Page, Registry
+from hub.spec import Demo, ImageInput, Json, Labels, Mask, Progress, Seed, Slider, Text, Weights
+
+PATIENCE_S = 30.0  # how long a test waits for another thread before it calls that a hang
+
+
+class FakeModel:
+    """Something with a size, that weak references can watch."""
+
+    def __init__(self, name: str = "model", size: int = 10):
+        self.name, self.size = name, size
+
+
+def size_of(model: FakeModel) -> int:
+    return model.size
+
+
+class Clock:
+    """Time that moves only when told to."""
+
+    def __init__(self, now: float = 1_000.0):
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def fake_pool(budget: int, **options: Any) -> ModelPool:
+    options = {"measure": size_of, "release": lambda: None, **options}
+    return ModelPool(budget, **options)
+
+
+def in_threads(jobs: Iterable[Callable[[], Any]]) -> list[Any]:
+    """Runs all jobs at once; returns results in order, an exception as the value it is."""
+    jobs = list(jobs)
+    barrier = threading.Barrier(len(jobs))
+
+    def run(job: Callable[[], Any]) -> Any:
+        barrier.wait(PATIENCE_S)
+        try:
+            return job()
+        except Exception as error:
+            return error
+
+    with ThreadPoolExecutor(len(jobs)) as threads:
+        return [future.result(PATIENCE_S * 2) for future in [threads.submit(run, job) for job in jobs]]
+
+
+def wait_until(true: Callable[[], bool], what: str = "") -> None:
+    """Waits for a state that another thread brings about. Fails after PATIENCE_S."""
+    pause = threading.Event()
+    for _ in range(int(PATIENCE_S / 0.002)):
+        if true():
+            return
+        pause.wait(0.002)
+    raise AssertionError(f"never came true: {what or true}")
+
+
+@contextmanager
+def fake_lease(model: Any = None) -> Any:
+    yield Lease(model, False, 0.0)
+
+
+@contextmanager
+def nothing_collected() -> Iterator[None]:
+    """Without the garbage collector and without logged tracebacks, only real references keep things alive."""
+    gc.collect()
+    gc.disable()
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+        gc.enable()
+
+
+# --- demos ----------------------------------------------------------------------------------------
+
+
+@dataclass
+class Calls:
+    """What a fake demo's functions were called with, and what holds them up."""
+
+    loads: int = 0
+    prepares: int = 0
+    batches: list[int] = field(default_factory=list)
+    presents: int = 0
+    hold: threading.Event | None = None  # infer waits for it
+    started: threading.Event = field(default_factory=threading.Event)  # infer has begun
+
+    @property
+    def infers(self) -> int:
+        return len(self.batches)
+
+
+def counting_demo(calls: Calls, **changes: Any) -> Demo:
+    """Doubles a number; `shown` is used by `present` alone, `seed` by `prepare`."""
+
+    def load(folder: Path | None, device: Any) -> FakeModel:
+        calls.loads += 1
+        return FakeModel()
+
+    def prepare(number: int, shown: float, seed: int) -> np.ndarray:
+        calls.prepares += 1
+        return np.array([number, seed], dtype=np.float64)
+
+    def infer(model: FakeModel, items: list[np.ndarray]) -> list[np.ndarray]:
+        calls.batches.append(len(items))
+        calls.started.set()
+        if calls.hold is not None:
+            assert calls.hold.wait(PATIENCE_S)
+        return [item * 2 for item in items]
+
+    def present(output: np.ndarray, number: int, shown: float, seed: int) -> dict[str, Any]:
+        calls.presents += 1
+        return {"answer": {"doubled": float(output[0]), "seed": float(output[1]), "shown": shown}}
+
+    declared: dict[str, Any] = {
+        "title": "Doubler",
+        "summary": "Doubles a number.",
+        "task": "Arithmetic",
+        "inputs": (
+            Slider("number", "Number", 0, 1_000_000, 1, 1),
+            Slider("shown", "Shown", 0.0, 1.0, 0.5, 0.1),
+            Seed(),
+        ),
+        "outputs": (Json("answer", "Answer"),),
+        "load": load,
+        "prepare": prepare,
+        "infer": infer,
+        "present": present,
+    }
+    return Demo(**{**declared, **changes})
+
+
+def shade_demo(**changes: Any) -> Demo:
+    """Brightness of a picture: two probabilities and a mask. As small as a vision demo can be."""
+
+    def load(folder: Path | None, device: Any) -> FakeModel:
+        return FakeModel()
+
+    def prepare(image: Image.Image, level: float) -> np.ndarray:
+        return np.asarray(image.resize((16, 16)).convert("L"), np.float32) / 255
+
+    def infer(model: FakeModel, items: list[np.ndarray]) -> list[float]:
+        return [float(value) for value in np.stack(items).mean((1, 2))]
+
+    def present(output: float, image: Image.Image, level: float) -> dict[str, Any]:
+        grey = np.asarray(image.convert("L"))
+        return {
+            "shade": {"light": output, "dark": 1 - output},
+            "mask": (grey > 255 * level).astype(np.uint8),
+        }
+
+    declared: dict[str, Any] = {
+        "title": "Light or dark",
+        "summary": "Says how bright a picture is.",
+        "task": "Image classification",
+        "inputs": (ImageInput("image", "Photo"), Slider("level", "Level", 0.0, 1.0, 0.5, 0.05)),
+        "outputs": (Labels("shade", "Shade"), Mask("mask", "Light pixels")),
+        "load": load,
+        "prepare": prepare,
+        "infer": infer,
+        "present": present,
+    }
+    return Demo(**{**declared, **changes})
+
+
+def steps_demo(calls: Calls, steps: int = 3, **changes: Any) -> Demo:
+    """A generator `infer`: counts up to `steps`, with a preview per item at each."""
+
+    def prepare(prompt: str, seed: int) -> dict[str, Any]:
+        return {"prompt": prompt, "seed": seed}
+
+    def infer(model: Any, items: list[dict[str, Any]]) -> Any:
+        calls.batches.append(len(items))
+        for step in range(steps):
+            yield Progress(step + 1, steps, tuple(item["prompt"] for item in items))
+            calls.started.set()
+            if calls.hold is not None:
+                assert calls.hold.wait(PATIENCE_S)
+        return [f"{item['prompt']} {item['seed']}" for item in items]
+
+    def present(output: str, prompt: str, seed: int) -> dict[str, Any]:
+        return {"text": output}
+
+    declared: dict[str, Any] = {
+        "title": "Steps",
+        "summary": "Takes its time.",
+        "task": "Text generation",
+        "inputs": (Text("prompt", "Prompt", max_chars=50), Seed()),
+        "outputs": (Json("text", "Text"),),
+        "load": lambda folder, device: FakeModel(),
+        "prepare": prepare,
+        "infer": infer,
+        "present": present,
+    }
+    return Demo(**{**declared, **changes})
+
+
+def registry_of(**demos: Demo) -> Registry:
+    return Registry({slug: Page(slug, f"tests: {slug}", Path(), declared=demo) for slug, demo in demos.items()})
+
+
+def write_weights(root: Path, name: str, config: dict[str, Any] | None = None, content: bytes = b"") -> Weights:
+    """A folder of weights with one small tensor file; `content` makes its digest differ."""
+    from safetensors.numpy import save_file
+
+    folder = root / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config or {}), encoding="utf-8")
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A model\n", encoding="utf-8")
+    save_file({"x": np.frombuffer(content or b"\0", dtype=np.uint8)}, folder / "model.safetensors")
+    return Weights(name)
+
+
+def picture(width: int = 64, height: int = 48, seed: int = 0, mode: str = "RGB") -> Image.Image:
+    """A picture with some structure: a gradient with noise."""
+    noise = np.random.default_rng(seed).integers(0, 40, (height, width, 3))
+    ramp = np.linspace(0, 215, width)[None, :, None]
+    return Image.fromarray((noise + ramp).astype(np.uint8)).convert(mode)
