@@ -64,7 +64,8 @@ def serve(chosen: settings.Settings) -> int:
 def listen(host: str, port: int) -> socket.socket:
     """Takes the port at once, so that a clash is told before anything heavy happens. Raises HubError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio switches Nagle's algorithm off only where the protocol is named; with it, every answer takes 40 ms more.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

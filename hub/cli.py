@@ -114,7 +114,8 @@ def _list(given: argparse.Namespace, settings: Settings) -> int:
     for heading in ("Slug", "Title", "Task", "Weights", "State"):
         table.add_column(heading, overflow="fold")
     for entry in entries:
-        weights = ", ".join(f"{w['name']} ({_size(w['size_bytes'])})" for w in entry["weights"]) or "none needed"
+        sizes = (f"{w['name']} ({'missing' if w['reason'] else _size(w['size_bytes'])})" for w in entry["weights"])
+        weights = ", ".join(sizes) or "none needed"
         state = entry["state"]
         colour = "green" if state["code"] == "on_demand" else "red"
         text = Text(state["reason"] or "loads on first use", style=colour)
@@ -158,7 +159,7 @@ def _demos_folder(settings: Settings) -> Path:
 
 
 def _size(size: float) -> str:
-    return "missing" if not size else f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 # --- status ---------------------------------------------------------------------------------------
@@ -226,7 +227,7 @@ def _show_running(out: Console, url: str, found: dict[str, Any]) -> None:
     pool, results, queue = found["pool"], found["results"], found["queue"]
     out.print(f"Hub at {url}: {found['device']} in {found['dtype']}, {queue['in_work']} of at most ", end="")
     out.print(f"{queue['limit']} requests in work")
-    out.print(f"Models: {_size(pool['used_bytes']) if pool['models'] else 'none'} of {_size(pool['budget_bytes'])}")
+    out.print(f"Models: {_size(pool['used_bytes'])} of at most {_size(pool['budget_bytes'])}")
     if pool["models"]:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in ("Model", "Size", "State", "In memory for", "Idle for", "Used by"):
@@ -234,7 +235,7 @@ def _show_running(out: Console, url: str, found: dict[str, Any]) -> None:
         for model in pool["models"]:
             idle = _duration(model["idle_for_s"]) if not model["leases"] else "in use"
             state = model["state"] + (", pinned" if model["pinned"] else "")
-            cells = [model["key"], f"{model['bytes'] / 1e6:.1f} MB", state, _duration(model["loaded_for_s"]), idle]
+            cells = [model["key"], _size(model["bytes"]), state, _duration(model["loaded_for_s"]), idle]
             table.add_row(*map(Text, cells), str(model["leases"]))
         out.print(table)
     out.print(f"Results: {results['memory_results']} in memory ({results['memory_bytes'] / 1e6:.1f} MB), ", end="")

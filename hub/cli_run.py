@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -58,8 +59,9 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
         page = engine.registry.get(given.slug)
         runs = plan(page.demo, given.image, given.set)
         folder = _Folder(given.out, given.force) if given.out else None
-        with _answers(engine, given.slug, runs) as answers:
-            return _tell_all(page.demo, given, runs, answers, folder)
+        out = console()
+        with _answers(engine, given.slug, runs, out) as answers:
+            return _tell_all(page.demo, given, runs, answers, folder, out)
     finally:
         engine.close()
 
@@ -96,10 +98,11 @@ def plan(demo: Demo, images: Sequence[str], values: Sequence[str]) -> list[Run]:
 
 
 @contextmanager
-def _answers(engine: Engine, slug: str, runs: Sequence[Run]) -> Iterator[Iterator[Result | HubError]]:
+def _answers(engine: Engine, slug: str, runs: Sequence[Run], out: Console) -> Iterator[Iterator[Result | HubError]]:
     """Answers in the order of `runs`, with progress on a terminal. Leaving it early cancels what is left."""
     cancel = Cancel()
-    screen = Console(stderr=True)
+    # On one terminal answers and progress share a console, which keeps them apart; a pipe gets answers alone.
+    screen = out if out.is_terminal else Console(stderr=True)
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -108,7 +111,14 @@ def _answers(engine: Engine, slug: str, runs: Sequence[Run]) -> Iterator[Iterato
         TimeElapsedColumn(),
     )
     workers = ThreadPoolExecutor(min(len(runs), engine.settings.max_batch, engine.settings.queue_limit))
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+    with Progress(
+        *columns,
+        console=screen,
+        transient=True,
+        disable=not screen.is_terminal,
+        redirect_stdout=False,
+        redirect_stderr=sys.stderr.isatty(),
+    ) as bar:
         alone = len(runs) == 1
         task = bar.add_task("starting" if alone else slug, total=None if alone else len(runs))
 
@@ -121,14 +131,14 @@ def _answers(engine: Engine, slug: str, runs: Sequence[Run]) -> Iterator[Iterato
             return engine.run(slug, inputs, on_event=hear, cancel=cancel)
 
         def collect() -> Iterator[Result | HubError]:
-            for future in futures:
+            while futures:
                 try:
-                    yield future.result()
+                    yield futures.popleft().result()
                 except HubError as error:
                     yield error
                 bar.advance(task)
 
-        futures: list[Future[Result]] = [workers.submit(work, inputs) for inputs in runs]
+        futures: deque[Future[Result]] = deque(workers.submit(work, inputs) for inputs in runs)
         try:
             yield collect()
         finally:
@@ -137,7 +147,12 @@ def _answers(engine: Engine, slug: str, runs: Sequence[Run]) -> Iterator[Iterato
 
 
 def _tell_all(
-    demo: Demo, given: argparse.Namespace, runs: Sequence[Run], answers: Iterator[Result | HubError], folder: Any
+    demo: Demo,
+    given: argparse.Namespace,
+    runs: Sequence[Run],
+    answers: Iterator[Result | HubError],
+    folder: _Folder | None,
+    out: Console,
 ) -> int:
     alone, status, documents = len(runs) == 1, 0, []
     for inputs, found in zip(runs, answers, strict=True):
@@ -155,7 +170,7 @@ def _tell_all(
         if given.json:
             documents.append({"inputs": shown, **_document(demo, found, paths)})
         else:
-            _show(demo, found, paths, "" if alone else str(picture))
+            _show(out, demo, found, paths, "" if alone else str(picture))
     if given.json:
         print(json.dumps(documents[0] if alone else documents, indent=2, ensure_ascii=False))
     return status
@@ -222,8 +237,8 @@ def _document(demo: Demo, result: Result, paths: dict[str, list[Path]]) -> dict[
     return {**body, **seed, "receipt": asdict(result.receipt)}
 
 
-def _show(demo: Demo, result: Result, paths: dict[str, list[Path]], heading: str) -> None:
-    out, values = console(), result.values
+def _show(out: Console, demo: Demo, result: Result, paths: dict[str, list[Path]], heading: str) -> None:
+    values = result.values
     if heading:
         out.print(Text(heading, style="bold"), soft_wrap=True)
     for field in demo.outputs:

@@ -116,8 +116,8 @@ def _number(entry: Slider, value: Any) -> int | float:
     except (ValueError, OverflowError):
         raise InputError(f"{name} must be {kind} {allowed}, got {_described(value)}.", field=name) from None
     if not math.isfinite(number) or not entry.minimum <= number <= entry.maximum:
-        given = value if isinstance(value, int | float) else number
-        raise InputError(f"{name} must be {allowed}, got {_described(given)}.", field=name)
+        given = _short(str(value).strip())  # as it was written: "300" is not 300.0
+        raise InputError(f"{name} must be {allowed}, got {given}.", field=name)
     if not entry.integer:
         return number + 0.0  # -0.0 is 0.0: one value, one result
     if number != int(number):

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,40 +18,43 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Served:
-    """A running hub: its address, and what it printed and logged so far."""
+    """A running hub: its address, what it printed and logged so far, and its process."""
 
     url: str
     lines: list[str]
+    process: subprocess.Popen[str]
 
     def log(self) -> str:
         return "".join(self.lines)
 
 
-def start(data: Path, *flags: str) -> tuple[subprocess.Popen[str], Served]:
-    """Starts `python app.py` on a free port and waits until it says where it is."""
+@contextmanager
+def serving(data: Path, *flags: str) -> Iterator[Served]:
+    """Starts `python app.py` on a free port, waits until it says where it is, and stops it in the end."""
     command = [sys.executable, "app.py", "--port", "0", "--data", str(data), "--offline", *flags]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HUB_")}
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    lines: list[str] = []
-    assert process.stdout is not None
-    for line in process.stdout:
-        lines.append(line)
-        if line.startswith("Demo Hub: http"):
-            break
-    else:
-        pytest.fail("the hub did not start:\n" + "".join(lines))
-    served = Served(line.split(": ", 1)[1].strip(), lines)
-    # Nobody else reads the pipe; a full one would stop the hub.
-    threading.Thread(target=lambda: lines.extend(process.stdout or []), daemon=True).start()
-    return process, served
-
-
-def stop(process: subprocess.Popen[str]) -> None:
-    process.terminate()
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        pytest.fail("the hub did not stop within 20 s of SIGTERM")
+    ) as process:
+        lines: list[str] = []
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("Demo Hub: http"):
+                break
+        else:
+            pytest.fail("the hub did not start:\n" + "".join(lines))
+        # Nobody else reads the pipe; a full one would stop the hub.
+        reader = threading.Thread(target=lambda: lines.extend(process.stdout or []), daemon=True)
+        reader.start()
+        try:
+            yield Served(line.split(": ", 1)[1].strip(), lines, process)
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                pytest.fail("the hub did not stop within 20 s of SIGTERM")
+            finally:
+                reader.join(5)

@@ -148,18 +148,8 @@ def test_list_imports_no_heavy_package_and_leaves_no_files(hub: Path, tmp_path: 
 
 
 def test_run_answers_as_the_engine_does(run: Any, hub: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = [
-        "--image",
-        str(hub / "gold.png"),
-        "--set",
-        "threshold=0.3",
-        "--set",
-        "seed=5",
-        "--out",
-        "out",
-        "--json",
-    ]
-    assert run(*arguments) == 0
+    values = ["--set", "threshold=0.3", "--set", "seed=5"]
+    assert run("--image", str(hub / "gold.png"), *values, "--out", "out", "--json") == 0
     answer = json.loads(capsys.readouterr().out)
     engine = Engine(Settings(demos_folder=str(hub / "demos"), data=str(hub / "data"), device="cpu", dtype="float32"))
     result = engine.run("shades", {"image": hub / "gold.png", "style": hub / "pink.png", "threshold": 0.3, "seed": 5})
@@ -340,5 +330,5 @@ def test_status_tells_what_a_running_hub_holds(
     printed = capsys.readouterr()
     assert says in printed.out + printed.err
     if status == 0:
-        assert "14.0 MB of 2.0 GB" in printed.out
+        assert "14.0 MB of at most 2.0 GB" in printed.out
         assert "5 min" in printed.out

@@ -15,7 +15,7 @@ import yaml
 
 from hub import settings
 from hub.registry import discover
-from tests.served import ROOT, start, stop
+from tests.served import ROOT, serving
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -74,8 +74,7 @@ def test_commands_and_python_blocks_run_as_written(tmp_path: Path) -> None:
     """Against a served hub on another port; `photo.jpg` is a shipped example."""
     page = discover().get("vehicle_classifier")
     shutil.copy(page.assets / str(page.demo.examples[0].inputs["image"]), tmp_path / "photo.jpg")
-    process, served = start(tmp_path / "data", "--demos", "vehicle_classifier,camvid_segmentation")
-    try:
+    with serving(tmp_path / "data", "--demos", "vehicle_classifier,camvid_segmentation") as served:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "HUB_OFFLINE": "1"}
         for line in [line for block in blocks("sh") for line in block.splitlines()]:
             command = line.split("#")[0].strip().replace("http://127.0.0.1:7860", served.url)
@@ -98,8 +97,6 @@ def test_commands_and_python_blocks_run_as_written(tmp_path: Path) -> None:
                 [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
             )
             assert done.returncode == 0, done.stderr
-    finally:
-        stop(process)
 
 
 if __name__ == "__main__":

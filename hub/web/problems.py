@@ -42,11 +42,11 @@ def problem(error: HubError, request: Request) -> ProblemResponse:
         "title": error.title,
         "status": error.status,
         "detail": error.message.encode("utf-8", "replace").decode(),
-        "instance": quote(request.url.path, safe="/"),
+        "instance": quote(request.scope["path"], safe="/"),
         "code": error.code,
     }
     if error.field is not None:
-        body["field"] = error.field.encode("utf-8", "replace").decode()
+        body["field"] = error.field[:100].encode("utf-8", "replace").decode()
     headers = {"Cache-Control": "no-store"}
     if isinstance(error, BusyError):
         headers["Retry-After"] = str(error.retry_after_s)
@@ -57,5 +57,5 @@ def problem(error: HubError, request: Request) -> ProblemResponse:
 
 def unexpected(error: Exception, request: Request) -> ProblemResponse:
     """A fault of the hub itself: logged with its traceback, told without."""
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
     return problem(HubError("The hub failed on this request; its log has the details."), request)

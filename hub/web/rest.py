@@ -85,11 +85,13 @@ class _Methods:
 
     def _endpoint(self, request: Request) -> Endpoint:
         if not self.endpoints:
-            raise NotFoundError(f"There is nothing at {request.url.path}. {API}/openapi.json lists what there is.")
+            raise NotFoundError(
+                f"There is nothing at {request.scope['path'][:200]}. {API}/openapi.json lists what there is."
+            )
         method = "GET" if request.method == "HEAD" else request.method
         if method not in self.endpoints:
             allowed = [*self.endpoints, *(["HEAD"] if "GET" in self.endpoints else [])]
-            text = f"{request.url.path} takes {' and '.join(self.endpoints)}, not {request.method[:20]}."
+            text = f"{request.scope['path']} takes {' and '.join(self.endpoints)}, not {request.method[:20]}."
             raise MethodError(text, allowed=allowed)
         return self.endpoints[method]
 

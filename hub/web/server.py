@@ -53,6 +53,8 @@ def build_app(engine: Engine) -> FastAPI:
 
     app.add_middleware(_KnownPages, engine=engine)
     if engine.settings.auth:
+        if ":" not in engine.settings.auth:
+            raise InputError("--auth must be USER:PASSWORD")
         app.add_middleware(_BasicAuth, credentials=engine.settings.auth)
     pages = gradio_ui.build(engine)
     with warnings.catch_warnings():
@@ -125,8 +127,6 @@ class _BasicAuth:
     """HTTP Basic over every door: pages, REST, files and websockets alike."""
 
     def __init__(self, app: ASGIApp, credentials: str):
-        if ":" not in credentials:
-            raise InputError("--auth must be USER:PASSWORD")
         self.app, self.wanted = app, credentials.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.served import Served, start, stop
+from tests.served import Served, serving
 
 CHROMIUM_FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -19,9 +19,8 @@ CHROMIUM_FLAGS = (
 
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    process, served = start(tmp_path_factory.mktemp("data"))
-    yield served
-    stop(process)
+    with serving(tmp_path_factory.mktemp("data")) as served:
+        yield served
 
 
 @pytest.fixture(scope="session")

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import uvicorn
 from starlette.testclient import TestClient
-from web_doors import SHADES, SLOW, app_of, fail, png, variant
 
 from hub.engine import Engine
 from hub.registry import Page, Registry
 from hub.settings import Settings
 from hub.spec import Weights
+from tests.web.doors import SHADES, SLOW, app_of, fail, png, variant
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +67,9 @@ def serve(make_engine: Callable[..., Engine]) -> Iterator[Callable[..., tuple[st
     def start(**settings: Any) -> tuple[str, Engine]:
         engine = make_engine(**settings)
         engine.hardware()
-        listener = socket.create_server(("127.0.0.1", 0))
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
         server = uvicorn.Server(uvicorn.Config(app_of(engine), log_level="warning", ws="none", lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
-from web_doors import app_of, png
 
 from hub.engine import Engine
+from tests.web.doors import app_of, png
 
 RUN = "/api/v1/demos/shades"
 

@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 from starlette.testclient import TestClient
-from web_doors import app_of, png
 
 from hub.engine import Engine
+from tests.web.doors import app_of, png
 
 RUN, SLOW = "/api/v1/demos/shades", "/api/v1/demos/slow"
 BOUNDARY = {"Content-Type": "multipart/form-data; boundary=x"}
@@ -81,6 +81,7 @@ def test_a_bad_picture_is_refused_alike_as_a_file_and_in_base64(
         ({"count": "1.5"}, "count", "whole number between 1 and 4 pictures"),
         ({"view": "fron"}, "view", "Did you mean 'front'?"),
         ({"treshold": "0.5"}, "treshold", "Did you mean 'threshold'?"),
+        ({"x" * 10_000: "1"}, "x" * 100, "…"),
         ({"seed": "-5"}, "seed", "from 0 to 4294967295"),
         ({"count": ["1", "2"]}, "count", "more than once"),
     ],

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from web_doors import STOPPED
 
 from hub.engine import Engine
+from tests.web.doors import STOPPED
 
 SLOW = "/api/v1/demos/slow"
 Serve = Callable[..., tuple[str, Engine]]
@@ -45,16 +45,22 @@ def head(length: str, *more: str) -> bytes:
 def test_a_full_queue_is_429_at_once_with_retry_after(narrow: tuple[str, Engine]) -> None:
     url, engine = narrow
     with ThreadPoolExecutor(1) as threads:
-        first = threads.submit(httpx.post, url + SLOW, json={"seconds": 1.5})
+        first = threads.submit(httpx.post, url + SLOW, json={"seconds": 0.7})
         assert until(lambda: engine.in_work == 1)
         begin = time.monotonic()
         answer = httpx.post(url + SLOW, json={"prompt": "another"})
-        assert time.monotonic() - begin < 1
+        assert time.monotonic() - begin < 0.5
         assert answer.status_code == 429
         assert answer.headers["retry-after"] == "1"
         assert answer.json()["code"] == "busy"
         assert first.result().status_code == 200
     assert httpx.post(url + SLOW, json={"prompt": "another"}).status_code == 200
+
+
+def test_a_host_header_that_is_no_address_gets_an_answer(narrow: tuple[str, Engine]) -> None:
+    with connect(narrow[0]) as caller:
+        caller.sendall(b"GET /api/nothing HTTP/1.1\r\nHost: [\r\n\r\n")
+        assert caller.recv(4096).startswith(b"HTTP/1.1 404")
 
 
 def test_a_caller_who_leaves_cancels_the_run(narrow: tuple[str, Engine]) -> None:

@@ -1,0 +1,285 @@
+"""What a value may be, and what the message says when it is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hub.decode import ImageLimits
+from hub.errors import InputError, TooLargeError
+from hub.images import encode
+from hub.inputs import SEED_LIMIT, read
+from hub.spec import Choice, Demo, ImageInput, Json, Seed, Slider, Text, Weights
+from tests.fakes import picture
+
+HUGE = 10**5000  # more digits than Python writes out
+
+
+def demo(*fields: Any, **changes: Any) -> Demo:
+    nothing = lambda *given, **named: {}  # noqa: E731
+    return Demo(
+        title="T",
+        summary="S",
+        task="K",
+        inputs=fields,
+        outputs=(Json("j", "J"),),
+        load=nothing,
+        prepare=nothing,
+        infer=nothing,
+        present=nothing,
+        **changes,
+    )
+
+
+def value(field: Any, given: Any) -> Any:
+    return read(demo(field), {field.name: given}).parameters[field.name]
+
+
+def message(field: Any, given: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        read(demo(field), {field.name: given})
+    assert caught.value.field == field.name
+    assert caught.value.status == 422
+    return str(caught.value)
+
+
+# --- numbers --------------------------------------------------------------------------------------
+
+THRESHOLD = Slider("threshold", "Threshold", 0.0, 1.0, 0.5, 0.05)
+STEPS = Slider("steps", "Steps", 1, 50, 4, 1, unit="steps")
+
+
+@pytest.mark.parametrize(
+    ("given", "got"),
+    [(0, 0.0), (1, 1.0), (0.25, 0.25), ("0.25", 0.25), (" 1e-1 ", 0.1), (None, 0.5), ("", 0.5), (np.float64(0.5), 0.5)],
+)
+def test_a_slider_takes_numbers_and_numbers_as_text(given: Any, got: float) -> None:
+    number = value(THRESHOLD, given)
+    assert number == got
+    assert isinstance(number, float)
+
+
+@pytest.mark.parametrize(("given", "got"), [(4, 4), (4.0, 4), ("7", 7), ("7.0", 7), (None, 4), ("", 4)])
+def test_a_slider_of_whole_numbers_gives_an_int(given: Any, got: int) -> None:
+    number = value(STEPS, given)
+    assert number == got
+    assert type(number) is int
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (300, "threshold must be between 0 and 1, got 300."),
+        (-0.1, "threshold must be between 0 and 1, got -0.1."),
+        (" 300 ", "threshold must be between 0 and 1, got 300."),
+        (float("nan"), "threshold must be between 0 and 1, got nan."),
+        ("nan", "threshold must be between 0 and 1, got nan."),
+        (float("inf"), "threshold must be between 0 and 1, got inf."),
+        (float("-inf"), "threshold must be between 0 and 1, got -inf."),
+        ("1e999", "threshold must be between 0 and 1, got 1e999."),
+        (10**300, "threshold must be between 0 and 1, got 1" + "0" * 58 + "…."),
+        pytest.param(
+            HUGE, "threshold must be a number between 0 and 1, got a number of more than 60 digits.", id="huge"
+        ),
+        ("high", "threshold must be a number between 0 and 1, got 'high'."),
+        (True, "threshold must be a number between 0 and 1, got true."),
+        (False, "threshold must be a number between 0 and 1, got false."),
+        ([0.5], "threshold must be a number between 0 and 1, got a list."),
+        ({"a": 1}, "threshold must be a number between 0 and 1, got a dict."),
+        (b"0.5", "threshold must be a number between 0 and 1, got a bytes."),
+        ("9" * 100, "threshold must be between 0 and 1, got " + "9" * 59 + "…."),
+    ],
+)
+def test_a_number_that_is_refused_says_what_was_given_and_what_is_allowed(given: Any, told: str) -> None:
+    assert message(THRESHOLD, given) == told
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (2.5, "steps must be a whole number between 1 and 50 steps, got 2.5."),
+        ("2.5", "steps must be a whole number between 1 and 50 steps, got 2.5."),
+        (51, "steps must be between 1 and 50 steps, got 51."),
+        ("many", "steps must be a whole number between 1 and 50 steps, got 'many'."),
+    ],
+)
+def test_a_whole_number_that_is_refused_names_its_unit(given: Any, told: str) -> None:
+    assert message(STEPS, given) == told
+
+
+def test_equal_numbers_are_one_value_however_they_are_written() -> None:
+    slider = Slider("x", "X", -1.0, 1, 0, 0.5)
+    assert [repr(value(slider, given)) for given in (None, 0, 0.0, -0.0, "0", "-0.0")] == ["0.0"] * 6
+
+
+def test_a_long_text_is_cut_in_the_message() -> None:
+    assert len(message(THRESHOLD, "x" * 10_000)) < 150
+
+
+# --- seeds ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "got"), [(0, 0), (7, 7), ("7", 7), (7.0, 7), (SEED_LIMIT - 1, SEED_LIMIT - 1), (" 12 ", 12)]
+)
+def test_a_seed_that_is_given_is_used(given: Any, got: int) -> None:
+    assert value(Seed(), given) == got
+
+
+@pytest.mark.parametrize("given", [None, "", -1, -1.0, "-1"])
+def test_a_seed_that_is_not_given_is_drawn(given: Any) -> None:
+    drawn = {value(Seed(), given) for _ in range(8)}
+    assert len(drawn) > 1
+    assert all(0 <= seed < SEED_LIMIT for seed in drawn)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (-2, "-2"),
+        (SEED_LIMIT, "4294967296"),
+        (1.5, "1.5"),
+        ("1.5", "'1.5'"),
+        ("abc", "'abc'"),
+        (True, "true"),
+        (float("nan"), "nan"),
+        (float("inf"), "inf"),
+        pytest.param(HUGE, "a number of more than 60 digits", id="huge"),
+        ("9" * 5000, "'" + "9" * 59 + "…'"),
+        ([], "a list"),
+    ],
+)
+def test_a_seed_that_is_refused_says_what_is_allowed(given: Any, said: str) -> None:
+    told = message(Seed(), given)
+    assert told == f"seed must be a whole number from 0 to 4294967295, or empty for a new one, got {said}."
+
+
+# --- choices and text -----------------------------------------------------------------------------
+
+STYLE = Choice("style", "Style", ("photo", "drawing"), default="photo")
+PROMPT = Text("prompt", "Prompt", max_chars=10)
+
+
+def test_a_choice_takes_one_of_its_options_and_has_a_default() -> None:
+    assert [value(STYLE, given) for given in ("drawing", None, "")] == ["drawing", "photo", "photo"]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("drawin", "No style 'drawin'. Did you mean 'drawing'?"),
+        ("oil", "No style 'oil'. There is: 'photo', 'drawing'."),
+        (1, "style must be one of 'photo', 'drawing', got 1."),
+        (["photo"], "style must be one of 'photo', 'drawing', got a list."),
+    ],
+)
+def test_a_choice_that_is_refused_lists_or_suggests_options(given: Any, told: str) -> None:
+    assert message(STYLE, given) == told
+
+
+def test_text_is_stripped_and_kept() -> None:
+    assert value(PROMPT, "  a cat\n") == "a cat"
+    assert value(Text("note", "Note", default="none"), None) == "none"
+    assert value(Text("note", "Note", default="none"), "") == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (None, "prompt is missing: write a text."),
+        ("   ", "prompt is empty: write a text."),
+        ("x" * 11, "prompt has 11 characters; at most 10 are read. Shorten it."),
+        (5, "prompt must be text, got 5."),
+        (["a"], "prompt must be text, got a list."),
+        ("a\x00b", "prompt has characters that are not valid text (NUL or half a pair)."),
+        ("a\ud800", "prompt has characters that are not valid text (NUL or half a pair)."),
+    ],
+)
+def test_text_that_is_refused_says_why(given: Any, told: str) -> None:
+    assert message(PROMPT, given) == told
+
+
+def test_text_of_any_script_is_taken() -> None:
+    assert value(PROMPT, "猫 🐈 şahin") == "猫 🐈 şahin"
+
+
+# --- pictures -------------------------------------------------------------------------------------
+
+PHOTO = ImageInput("image", "Photo")
+
+
+def test_a_picture_may_be_bytes_a_path_or_an_image(tmp_path: Path) -> None:
+    data = encode(picture(), "png")
+    (tmp_path / "a.png").write_bytes(data)
+    for given in (data, bytearray(data), memoryview(data), tmp_path / "a.png", picture()):
+        checked = read(demo(PHOTO), {"image": given})
+        assert checked.decoded()["image"].tobytes() == picture().tobytes()
+        assert len(checked.digests["image"]) == 64
+
+
+def test_equal_pictures_have_equal_digests_and_others_do_not() -> None:
+    digests = [read(demo(PHOTO), {"image": picture(seed=seed)}).digests["image"] for seed in (1, 1, 2)]
+    assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (None, "image is missing: give a picture (JPEG, PNG or WebP, for example)."),
+        ("", "image is missing: give a picture (JPEG, PNG or WebP, for example)."),
+        ("photo.jpg", "image must be a picture file, got 'photo.jpg'."),
+        (5, "image must be a picture file, got 5."),
+        ([1, 2], "image must be a picture file, got a list."),
+        (Path("/no/such/file.jpg"), "image: cannot read /no/such/file.jpg: No such file or directory."),
+        (Path("/"), "image: cannot read /: Is a directory."),
+    ],
+)
+def test_a_picture_that_is_refused_says_what_was_given(given: Any, told: str) -> None:
+    assert message(PHOTO, given) == told
+
+
+def test_bytes_that_are_no_picture_are_refused_when_decoded() -> None:
+    checked = read(demo(PHOTO), {"image": b"hello, world"})
+    with pytest.raises(InputError) as caught:
+        checked.decoded()
+    assert caught.value.field == "image"
+
+
+def test_a_file_over_the_limit_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "big.jpg"
+    with path.open("wb") as stream:
+        stream.truncate(3 * 2**20)
+    with pytest.raises(TooLargeError, match=r"image has 3\.0 MB; at most 1 MB are read"):
+        read(demo(PHOTO), {"image": path}, ImageLimits(max_bytes=2**20))
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+def test_an_unknown_name_is_refused_with_a_suggestion() -> None:
+    with pytest.raises(InputError) as caught:
+        read(demo(THRESHOLD, STEPS), {"treshold": 0.5})
+    assert str(caught.value) == "No input 'treshold'. Did you mean 'threshold'?"
+    assert caught.value.field == "treshold"
+
+
+def test_a_demo_without_weights_does_not_know_the_name_weights() -> None:
+    with pytest.raises(InputError, match="No input 'weights'"):
+        read(demo(THRESHOLD), {"weights": "x"})
+
+
+def test_weights_are_chosen_by_name_and_the_first_is_the_default() -> None:
+    two = demo(THRESHOLD, weights=(Weights("small_model"), Weights("large_model")))
+    assert [read(two, raw).weights for raw in ({}, {"weights": ""}, {"weights": "large_model"})] == [
+        "small_model",
+        "small_model",
+        "large_model",
+    ]
+    assert read(demo(THRESHOLD), {}).weights is None
+    for given in ("large", 5, ["large_model"]):
+        with pytest.raises(InputError, match="No weights") as caught:
+            read(two, {"weights": given})
+        assert caught.value.field == "weights"
