@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hub import cli_run, new
+from hub.cli_show import console, exit_status, tell
 from hub.errors import HubError, InputError, UnavailableError
 from hub.registry import ROOT, Page, discover
 from hub.settings import Settings, add_flags, from_flags, go_offline
@@ -42,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except HubError as error:
-        cli_run.tell(error)
-        return cli_run.exit_status(error)
+        tell(error)
+        return exit_status(error)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `| head` has read enough
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # the last net: a fault of ours is one line here, its traceback in the log
         logging.getLogger(__name__).error("failed", exc_info=error)
         told = HubError(f"{type(error).__name__}: {error}. Run again with --log-level debug for details.")
-        cli_run.tell(told)
+        tell(told)
         return 1
 
 
@@ -120,7 +121,7 @@ def _list(given: argparse.Namespace, settings: Settings) -> int:
         colour = "green" if state["code"] == "on_demand" else "red"
         text = Text(state["reason"] or "loads on first use", style=colour)
         table.add_row(Text(entry["slug"], style="bold"), Text(entry["title"]), Text(entry["task"]), Text(weights), text)
-    cli_run.console().print(table)
+    console().print(table)
     if not entries:
         print(f"There is no demo in {_demos_folder(settings)}. Write one: python -m hub new my_demo", file=sys.stderr)
     return 0
@@ -174,7 +175,7 @@ def _status(given: argparse.Namespace, settings: Settings) -> int:
         shown = {"running": True, "url": url, **found} if found else {"running": False, "url": url, "machine": machine}
         print(json.dumps(shown, indent=2, ensure_ascii=False))
         return 0
-    out = cli_run.console()
+    out = console()
     if found is not None:
         _show_running(out, url, found)
     elif machine is not None:

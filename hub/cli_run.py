@@ -9,23 +9,20 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
 
+from hub.cli_show import console, document, exit_status, show, tell
 from hub.engine import Cancel, Engine
-from hub.errors import HubError, InputError, NotFoundError, UnavailableError
+from hub.errors import HubError, InputError, UnavailableError
 from hub.results import Picture, Result
 from hub.settings import Settings
-from hub.spec import Demo, Gallery, ImageInput, Json, Labels
+from hub.spec import Demo, ImageInput
 from hub.suggest import unknown
 
-WIDTH = 160  # of tables that go to a file or pipe
 Run = dict[str, Any]  # inputs of one run; pictures are paths
 
 
@@ -136,9 +133,10 @@ def _answers(engine: Engine, slug: str, runs: Sequence[Run], out: Console) -> It
                     yield futures.popleft().result()
                 except HubError as error:
                     yield error
-                bar.advance(task)
 
         futures: deque[Future[Result]] = deque(workers.submit(work, inputs) for inputs in runs)
+        for future in () if alone else futures:
+            future.add_done_callback(lambda done: bar.advance(task))
         try:
             yield collect()
         finally:
@@ -168,9 +166,9 @@ def _tell_all(
             continue
         paths = folder.save(found, picture.stem if picture else given.slug) if folder else {}
         if given.json:
-            documents.append({"inputs": shown, **_document(demo, found, paths)})
+            documents.append({"inputs": shown, **document(demo, found, paths)})
         else:
-            _show(out, demo, found, paths, "" if alone else str(picture))
+            show(out, demo, found, paths, "" if alone else str(picture))
     if given.json:
         print(json.dumps(documents[0] if alone else documents, indent=2, ensure_ascii=False))
     return status
@@ -212,89 +210,3 @@ class _Folder:
                 raise UnavailableError(f"{path} cannot be written: {error.strerror}.") from None
             self._written.add(path)
             return path
-
-
-# --- what is printed ------------------------------------------------------------------------------
-
-
-def _document(demo: Demo, result: Result, paths: dict[str, list[Path]]) -> dict[str, Any]:
-    """As REST answers, but pictures are paths of files; null when they were not kept."""
-    values = result.values
-    outputs: dict[str, Any] = {}
-    for field in demo.outputs:
-        if field.name in values:
-            outputs[field.name] = values[field.name]
-            continue
-        saved = [str(path) for path in paths.get(field.name, [])]
-        if isinstance(field, Gallery):
-            captions = [picture.caption for picture in result.pictures[field.name]]
-            files: list[str | None] = [*saved] or [None] * len(captions)
-            outputs[field.name] = [{"file": f, "caption": c} for f, c in zip(files, captions, strict=True)]
-        else:
-            outputs[field.name] = saved[0] if saved else None
-    seed = {} if result.seed is None else {"seed": result.seed}
-    body = {"id": result.id, "demo": result.capsule["page"], "outputs": outputs}
-    return {**body, **seed, "receipt": asdict(result.receipt)}
-
-
-def _show(out: Console, demo: Demo, result: Result, paths: dict[str, list[Path]], heading: str) -> None:
-    values = result.values
-    if heading:
-        out.print(Text(heading, style="bold"), soft_wrap=True)
-    for field in demo.outputs:
-        if isinstance(field, Labels):
-            shares = list(values[field.name].items())[: field.top]
-            width = max((len(name) for name, _ in shares), default=0)
-            out.print(Text(field.label, style="cyan"))
-            for name, share in shares:
-                out.print(Text(f"  {name:{width}}  {share:6.1%}  {'█' * round(share * 24)}"))
-        elif isinstance(field, Json):
-            out.print(Text(field.label, style="cyan"))
-            out.print(_table(values[field.name]) if field.table else Text(json.dumps(values[field.name], indent=2)))
-        else:
-            for number, picture in enumerate(result.pictures[field.name]):
-                saved = paths.get(field.name)
-                what = f"{picture.width} x {picture.height} {picture.extension}"
-                where = str(saved[number]) if saved else "not kept; give --out DIR"
-                caption = f" {picture.caption}" if picture.caption else ""
-                line = Text.assemble((field.label, "cyan"), caption, ": ", where, (f" ({what})", "dim"))
-                out.print(line, soft_wrap=True)
-    out.print(Text(_receipt(result), style="dim"), soft_wrap=True)
-
-
-def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=True, header_style="bold")
-    for name in rows[0] if rows else ():
-        table.add_column(name)
-    for row in rows:
-        table.add_row(*(Text(str(value), style=_colour(name, value)) for name, value in row.items()))
-    return table
-
-
-def _colour(column: str, value: Any) -> str:
-    return str(value) if column == "colour" and isinstance(value, str) and len(value) == 7 else ""
-
-
-def _receipt(result: Result) -> str:
-    receipt = result.receipt
-    seed = "" if result.seed is None else f", seed {result.seed}"
-    if receipt.cached:
-        return f"stored result {result.id}, {receipt.total_ms:.0f} ms{seed}"
-    load = f", of which {receipt.load_ms:.0f} ms loading the model" if receipt.cold else ""
-    weights = f", weights {receipt.weights}@{receipt.digest[:12]}" if receipt.weights else ""
-    return f"result {result.id}, {receipt.total_ms:.0f} ms{load}, {receipt.device} {receipt.dtype}{weights}{seed}"
-
-
-def console() -> Console:
-    """For stdout: as wide as the terminal, or wide enough for tables in a pipe."""
-    return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
-
-
-def tell(error: HubError, about: str = "") -> None:
-    """One line on stderr."""
-    text = " ".join(f"{about}: {error.message}".removeprefix(": ").split())
-    print(f"error: {text}", file=sys.stderr)
-
-
-def exit_status(error: HubError) -> int:
-    return 2 if isinstance(error, InputError | NotFoundError) else 1

@@ -198,12 +198,9 @@ class Engine:
         self.metrics.errors.labels(slug, error.code).inc()
         return error
 
-    def _unexpected(self, slug: str, error: Exception, future: Future[Result] | None = None) -> HubError:
+    def _unexpected(self, slug: str, error: Exception) -> HubError:
         log.error("%s failed", slug, exc_info=error)
-        told = HubError(f"{slug} failed: {brief(error)}. The hub's log has the details.")
-        if future is not None:
-            future.set_exception(copy.copy(told))
-        return told
+        return HubError(f"{slug} failed: {brief(error)}. The hub's log has the details.")
 
     def _job(self, slug: str, raw: Mapping[str, Any], begin: float, on_event: OnEvent, cancel: Cancel) -> _Job:
         page = self.registry.get(slug)
@@ -245,30 +242,32 @@ class Engine:
     def _lead(self, future: Future[Result], job: _Job) -> tuple[Result, str]:
         """Computes, and tells those who share the run."""
         self.metrics.in_work.inc()
+        result: Result | None = None
+        # What others are told are copies: an error raised here holds, by its traceback, all that this run holds.
+        failure: HubError = CancelledError("The run was interrupted.")
         try:
-            stored = self.results.get(job.id)  # again: an equal run may have ended since we looked
-            if stored is not None:
-                future.set_result(stored)
+            result = self.results.get(job.id)  # again: an equal run may have ended since we looked
+            if result is not None:
                 self.metrics.cache_hits.labels(job.page.slug, "result").inc()
-                return self._as_cached(stored, job), "hit"
+                return self._as_cached(result, job), "hit"
             result = self._compute(job)
             self.results.put(result)
-            future.set_result(result)
             return result, "computed"
-        # The future gets copies: an error it held would hold, by its traceback, all that this run holds.
         except HubError as error:
-            future.set_exception(copy.copy(error))
+            failure = copy.copy(error)
             raise
         except Exception as error:
-            raise self._unexpected(job.page.slug, error, future) from error
-        except BaseException:
-            future.set_exception(CancelledError("The run was interrupted."))
-            raise
+            failure = self._unexpected(job.page.slug, error)
+            raise copy.copy(failure) from error
         finally:
             self.metrics.in_work.dec()
-            with self._lock:
+            with self._lock:  # before the others hear of it, so that none of them finds an ended run
                 del self._running[job.id]
                 self._in_work -= 1
+            if result is not None:
+                future.set_result(result)
+            else:
+                future.set_exception(failure)
 
     def _as_cached(self, stored: Result, job: _Job) -> Result:
         total_ms = (time.perf_counter() - job.begin) * 1000

@@ -18,6 +18,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -126,24 +127,21 @@ def load_secret(folder: Path | None) -> bytes:
     """The key that makes ids unguessable: kept in `folder/secret` (owner-readable), or made for this run only."""
     if folder is None:
         return secrets.token_bytes(32)
-    path = folder / "secret"
+    path, made = folder / "secret", secrets.token_bytes(SECRET_BYTES)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            known = path.read_bytes()
-            if len(known) == SECRET_BYTES:
-                return known
+        if path.is_file() and path.stat().st_size != SECRET_BYTES:
             log.warning("%s is damaged; a new one is made, and ids of results change", path)
             path.unlink()
-        made = secrets.token_bytes(SECRET_BYTES)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-            stream.write(made)
-        return made
-    except FileExistsError:  # another process was faster
-        return load_secret(folder)
+        with (
+            suppress(FileExistsError),
+            os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as f,
+        ):
+            f.write(made)
+        return path.read_bytes()
     except OSError as error:
         log.warning("ids of results will change at the next start: %s", error)
-        return secrets.token_bytes(SECRET_BYTES)
+        return made
 
 
 @dataclass(slots=True)

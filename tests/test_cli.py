@@ -261,9 +261,13 @@ def test_interrupting_ends_with_130_and_no_traceback(hub: Path) -> None:
     command += ["--image", f"style={hub / 'pink.png'}", *flags(hub), "--log-level", "info"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
+        lines = []
         for line in process.stderr:
+            lines.append(line)
             if "loaded shades" in line:
                 break
+        else:
+            pytest.fail("it ended before it could be interrupted:\n" + "".join(lines))
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130

@@ -168,7 +168,7 @@ def test_a_kept_slice_does_not_keep_the_batch_it_was_cut_from() -> None:
     import torch
 
     for batch in (np.zeros((8, 1000)), torch.zeros(8, 1000).numpy()):
-        kept, size = seal(list(batch)[0])
+        kept, size = seal(next(iter(batch)))
         assert kept.base is None
         assert size == kept.nbytes
 

@@ -45,7 +45,7 @@ def _as_file(self: Any, payload: Any) -> Path | bytes | None:
 
 
 Upload = _unchecked(gr.Image, _as_file)
-SliderField, NumberField = _unchecked(gr.Slider, _as_is), _unchecked(gr.Number, _as_is)
+SliderField = _unchecked(gr.Slider, _as_is)
 RadioField, DropdownField = _unchecked(gr.Radio, _as_is), _unchecked(gr.Dropdown, _as_is)
 TextField = _unchecked(gr.Textbox, _as_is)
 
@@ -67,7 +67,8 @@ def input_component(field: Input) -> gr.components.Component:
     if isinstance(field, Choice):
         return choice(field.label, [(o, o) for o in field.options], field.default, info)
     if isinstance(field, Seed):
-        return NumberField(value=None, precision=0, label=field.label, info=info, placeholder="random")
+        # A text field can be empty, which asks for a new seed; Gradio's number field would say 0.
+        return TextField(value="", max_lines=1, label=field.label, info=info, placeholder="random")
     return TextField(
         value=field.default or "", lines=field.lines, max_length=field.max_chars, label=field.label, info=info
     )

@@ -197,6 +197,7 @@ class _Page:
         given = {n: v for n, v in zip(self.names, values, strict=True) if v is not None}
         call = partial(self.engine.run, self.page.slug, given, on_event=on_event, cancel=cancel)
         task = asyncio.ensure_future(loop.run_in_executor(self.pages.threads, call))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # a run nobody waits for any more
         stage, progress = "queued", None
         try:
             while not task.done():

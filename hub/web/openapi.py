@@ -145,7 +145,15 @@ def _demo() -> dict[str, Any]:
         },
         "required": ["code", "text", "reason"],
     }
-    properties = {"slug": text, "title": text, "summary": text, "task": text, "url": text, "state": state}
+    properties = {
+        "slug": text,
+        "title": text,
+        "summary": text,
+        "task": text,
+        "url": text,
+        "cover": {"type": ["string", "null"]},
+    }
+    properties["state"] = state
     more = {"note": text, "inputs": OBJECT, "outputs": {"type": "array"}, "examples": {"type": "array"}}
     return {
         "type": "object",

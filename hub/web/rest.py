@@ -6,10 +6,8 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
 from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
@@ -19,21 +17,18 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from hub import describe
 from hub.engine import Cancel, Engine
 from hub.errors import BusyError, CancelledError, HubError, NotFoundError
 from hub.registry import Page
 from hub.results import Picture, Result
-from hub.spec import Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask
-from hub.web import health, openapi, schema
+from hub.web import answers, health, openapi
+from hub.web.answers import API
 from hub.web.bodies import read_inputs
 from hub.web.problems import MethodError, problem, unexpected
 
 log = logging.getLogger(__name__)
-API = "/api/v1"
 WAITING_THREADS = 64  # beyond the queue's limit: requests that share an equal one's run wait in threads of their own
 FOREVER = "private, max-age=31536000, immutable"  # an id names one answer, so it never changes
-KINDS = {ImageOutput: "image", Mask: "mask", Labels: "labels", Json: "json", Gallery: "gallery"}
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -124,14 +119,14 @@ class _Door:
 
     def _run(self, page: Page, inputs: Callable[[], dict[str, Any]], cancel: Cancel, root_path: str) -> bytes:
         result = self.engine.run(page.slug, inputs(), cancel=cancel)
-        return _dump(answer(result, page, root_path))
+        return _dump(answers.answer(result, page, root_path))
 
     # --- results ----------------------------------------------------------------------------------
 
     async def result(self, request: Request) -> Response:
         result = await self._stored(request)
         page = self.engine.registry.pages.get(result.capsule["page"])
-        return _json_text(_dump(answer(result, page, request.scope.get("root_path", ""))))
+        return _json_text(_dump(answers.answer(result, page, request.scope.get("root_path", ""))))
 
     async def output(self, request: Request) -> Response:
         result = await self._stored(request)
@@ -159,54 +154,19 @@ class _Door:
     async def demos(self, request: Request) -> Response:
         root_path = request.scope.get("root_path", "")
         pages = [*self.engine.registry]
-        return JSONResponse(await to_thread.run_sync(lambda: [self._summary(page, root_path) for page in pages]))
+        return JSONResponse(
+            await to_thread.run_sync(lambda: [answers.summary(self.engine, page, root_path) for page in pages])
+        )
 
     async def demo(self, request: Request) -> Response:
         page = self.engine.registry.get(request.path_params["slug"])
         root_path = request.scope.get("root_path", "")
-        return JSONResponse(await to_thread.run_sync(self._detail, page, root_path))
-
-    def _summary(self, page: Page, root_path: str) -> dict[str, Any]:
-        return {
-            "slug": page.slug,
-            "title": page.title,
-            "summary": page.declared.summary if page.declared else "",
-            "task": page.declared.task if page.declared else "",
-            "url": f"{root_path}{API}/demos/{page.slug}",
-            "state": asdict(describe.state(self.engine, page)),
-        }
-
-    def _detail(self, page: Page, root_path: str) -> dict[str, Any]:
-        summary = self._summary(page, root_path)
-        demo = page.declared
-        if demo is None:
-            return summary
-        images = {f.name for f in demo.inputs if isinstance(f, ImageInput)}
-        weights = [asdict(facts) for facts in describe.weights_facts(self.engine, page)]
-        schemas = schema.outputs(demo)["properties"]
-        return {
-            **summary,
-            "note": demo.note,
-            "inputs": schema.inputs(demo, "json"),
-            "outputs": [{"name": f.name, "type": KINDS[type(f)], "schema": schemas[f.name]} for f in demo.outputs],
-            "examples": [
-                {
-                    "title": example.title,
-                    "inputs": {k: v for k, v in example.inputs.items() if k not in images},
-                    "files": {
-                        k: f"{summary['url']}/assets/{quote(str(v))}" for k, v in example.inputs.items() if k in images
-                    },
-                }
-                for example in demo.examples
-            ],
-            "weights": [{k: v for k, v in facts.items() if k != "card"} for facts in weights],
-            "links": dict(demo.links),
-        }
+        return JSONResponse(await to_thread.run_sync(answers.detail, self.engine, page, root_path))
 
     async def asset(self, request: Request) -> Response:
         """A picture of an example, or the cover. Nothing else that lies in the folder is served."""
         page, name = self.engine.registry.get(request.path_params["slug"]), request.path_params["name"]
-        if page.declared is None or name not in {page.declared.cover, *_example_files(page.declared)} - {""}:
+        if page.declared is None or name not in answers.pictures(page.declared):
             raise NotFoundError(f"{page.title} has no picture {name!r}.")
         return FileResponse(page.assets / name, headers={"Cache-Control": "public, max-age=3600"})
 
@@ -229,11 +189,6 @@ class _Door:
         return Response(self.engine.metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-def _example_files(demo: Demo) -> set[str]:
-    images = {f.name for f in demo.inputs if isinstance(f, ImageInput)}
-    return {str(value) for example in demo.examples for name, value in example.inputs.items() if name in images}
-
-
 async def _watch(request: Request, cancel: Cancel) -> None:
     """Cancels the run when the client goes away."""
     while (await request.receive())["type"] != "http.disconnect":
@@ -241,29 +196,8 @@ async def _watch(request: Request, cancel: Cancel) -> None:
     cancel.set()
 
 
-def answer(result: Result, page: Page | None, root_path: str = "") -> dict[str, Any]:
-    """A result as JSON data; pictures are URLs. `page` None: its demo is no longer here."""
-    values = result.values
-    demo = page.declared if page else None
-    galleries = {f.name for f in demo.outputs if isinstance(f, Gallery)} if demo else set()
-    names = [f.name for f in demo.outputs] if demo else [*result.pictures, *values]
-    base = f"{root_path}{API}/results/{result.id}"
-    shown: dict[str, Any] = {}
-    for name in names:
-        if name in values:
-            shown[name] = values[name]
-        elif name in result.pictures:
-            group = result.pictures[name]
-            entries = [{"url": f"{base}/{name}/{n}", "caption": p.caption} for n, p in enumerate(group)]
-            shown[name] = entries if name in galleries or len(group) != 1 else f"{base}/{name}"
-    body = {"id": result.id, "demo": result.capsule["page"], "outputs": shown}
-    if result.seed is not None:
-        body["seed"] = result.seed
-    return {**body, "receipt": asdict(result.receipt)}
-
-
 def _dump(body: Any) -> bytes:
-    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def _json_text(body: bytes) -> Response:

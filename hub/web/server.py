@@ -17,7 +17,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, HTMLResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub.engine import Engine
@@ -42,14 +42,6 @@ def build_app(engine: Engine) -> FastAPI:
         title="Demo Hub", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json"
     )
     rest.add_to(app, engine)
-
-    @app.get("/api/v1/demos/{slug}/assets/{name}", include_in_schema=False)
-    def asset(slug: str, name: str) -> Response:
-        page = engine.registry.get(slug)
-        path = page.assets / name
-        if Path(name).name != name or path.suffix == ".py" or not path.is_file():
-            raise NotFoundError(f"No asset {name!r} of {slug!r}.")
-        return FileResponse(path, headers={"Cache-Control": "public, max-age=3600"})
 
     app.add_middleware(_KnownPages, engine=engine)
     if engine.settings.auth:

@@ -113,6 +113,8 @@ def test_the_list_tells_every_page_with_its_state(client: TestClient) -> None:
     demos = {entry["slug"]: entry for entry in client.get("/api/v1/demos").json()}
     assert list(demos) == ["shades", "slow", "faulty", "absent", "broken"]
     assert demos["shades"]["url"] == RUN
+    assert demos["shades"]["cover"] == f"{RUN}/assets/grey.png"
+    assert demos["slow"]["cover"] is None
     assert demos["shades"]["state"]["code"] in ("ready", "on_demand")
     assert demos["absent"]["state"]["code"] == "unavailable"
     assert "nowhere" in demos["absent"]["state"]["reason"]

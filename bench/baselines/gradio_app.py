@@ -1,0 +1,42 @@
+"""A bare Gradio app with a page per demo, its models loaded at import: the usual app.py of a model zoo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from bench.baselines.components import input_component, output_component
+from bench.baselines.plain import demo_of, options, predictor
+from hub.spec import Demo
+
+given = options()
+predictors = {slug: predictor(slug, given) for slug in given.slugs}
+
+
+def runner(demo: Demo, predict: Callable[..., dict[str, Any]]) -> Callable[..., Any]:
+    def run(*values: Any) -> Any:
+        shown = predict(**{field.name: value for field, value in zip(demo.inputs, values, strict=True)})
+        answers = [shown[field.name] for field in demo.outputs]
+        return answers if len(answers) > 1 else answers[0]
+
+    return run
+
+
+with gr.Blocks(title="Models") as app:
+    gr.Markdown("# Models\n" + "\n".join(f"- [{demo_of(slug).title}](/{slug})" for slug in predictors))
+for slug, predict in predictors.items():
+    demo = demo_of(slug)
+    with app.route(demo.title, f"/{slug}"):
+        gr.Markdown(f"# {demo.title}\n{demo.summary}")
+        with gr.Row():
+            with gr.Column():
+                inputs = [input_component(field) for field in demo.inputs]
+                button = gr.Button("Run", variant="primary")
+            with gr.Column():
+                outputs = [output_component(field) for field in demo.outputs]
+        button.click(runner(demo, predict), inputs, outputs, api_name=slug)
+
+if __name__ == "__main__":
+    app.launch()

@@ -1,0 +1,166 @@
+"""Child processes that surely end: by name, with their log, their memory, and what they say over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import IO
+
+import psutil
+
+from bench.client import Http
+
+ROOT = Path(__file__).resolve().parents[1]
+START_S, STOP_S = 180.0, 15.0
+PR_SET_PDEATHSIG = 1
+POLL_S = 0.01
+LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+class ProcessError(Exception):
+    """A child process did not do what it was started for; the text ends with the tail of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One running process that answers HTTP on `port`. `started` is a `time.perf_counter()`."""
+
+    name: str
+    port: int
+    process: subprocess.Popen[str]
+    started: float
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def http(self) -> Http:
+        return Http(self.port)
+
+    def wait(self, path: str = "/") -> float:
+        """Waits for a complete 200 of `path`; seconds since the process was started."""
+        with self.http() as http:
+            while time.perf_counter() - self.started < START_S:
+                if self.process.poll() is not None:
+                    break
+                try:
+                    status, _ = http.get(path, {"Accept": "text/html"})
+                except OSError:
+                    time.sleep(POLL_S)
+                    continue
+                if status == 200:
+                    return time.perf_counter() - self.started
+                time.sleep(POLL_S)
+        raise ProcessError(f"{self.name} does not answer {path}:\n{tail(self.log)}")
+
+    def memory_mb(self) -> tuple[float, float | None]:
+        """RSS and, where the system tells, PSS with all children; the median of three readings."""
+        readings = []
+        for _ in range(3):
+            time.sleep(0.3)
+            readings.append(self._memory_mb())
+        pss = [p for _, p in readings if p is not None]
+        return median(r for r, _ in readings), median(pss) if len(pss) == len(readings) else None
+
+    def _memory_mb(self) -> tuple[float, float | None]:
+        parent = psutil.Process(self.process.pid)
+        infos = [p.memory_full_info() for p in (parent, *parent.children(recursive=True))]
+        pss = sum(getattr(info, "pss", 0) for info in infos) / 2**20
+        return sum(info.rss for info in infos) / 2**20, pss or None
+
+
+class Processes:
+    """Starts processes and stops them all at the end, however that comes. Start from the main thread only."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._running: list[subprocess.Popen[str]] = []
+        self._count = 0
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop(*self._running)
+
+    def start(self, name: str, arguments: list[str], *, pipes: bool = False, **environment: str) -> subprocess.Popen[str]:
+        """Python with `arguments`; its log is a file. With `pipes` its stdin and stdout are ours."""
+        self._count += 1
+        log = self._log(name)
+        with log.open("w") as stream:
+            out: int | IO[str] = subprocess.PIPE if pipes else stream
+            process = subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=ROOT,
+                env={**self._environment(), **environment},
+                stdin=subprocess.PIPE if pipes else subprocess.DEVNULL,
+                stdout=out,
+                stderr=stream,
+                text=True,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,
+            )
+        self._running.append(process)
+        return process
+
+    def serve(self, name: str, arguments: list[str], port: int) -> Server:
+        started = time.perf_counter()
+        process = self.start(name, arguments, GRADIO_SERVER_PORT=str(port))
+        return Server(name, port, process, started, self._log(name))
+
+    def stop(self, *which: subprocess.Popen[str] | Server) -> None:
+        processes = [one.process if isinstance(one, Server) else one for one in which]
+        for process in processes:
+            _signal(process, signal.SIGTERM)
+        end = time.monotonic() + STOP_S
+        for process in processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.1, end - time.monotonic()))
+            _signal(process, signal.SIGKILL)  # and whatever it may have left in its group
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+        self._running = [process for process in self._running if process not in processes]
+
+    def _log(self, name: str) -> Path:
+        return self.folder / f"{self._count}-{name}.log"
+
+    def _environment(self) -> dict[str, str]:
+        """Ours without what would change either side; bytecode is kept, as it is on a user's machine."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("HUB_", "GRADIO_"))}
+        kept.pop("PYTHONDONTWRITEBYTECODE", None)
+        temporary = str(self.folder)
+        return {**kept, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "TMPDIR": temporary}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _end_with_parent() -> None:
+    """In the child: be killed when the benchmark dies, even of SIGKILL (Linux)."""
+    if LIBC is not None:
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _signal(process: subprocess.Popen[str], number: int) -> None:
+    """To the process's own group; it was made its leader."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

@@ -1,0 +1,104 @@
+"""What the command line prints: a result for people or as JSON data, tables, errors."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hub.errors import HubError, InputError, NotFoundError
+from hub.results import Result
+from hub.spec import Demo, Gallery, Json, Labels
+
+WIDTH = 160  # of tables that go to a file or pipe
+
+
+def document(demo: Demo, result: Result, paths: dict[str, list[Path]]) -> dict[str, Any]:
+    """As REST answers, but pictures are paths of files; null when they were not kept."""
+    values = result.values
+    outputs: dict[str, Any] = {}
+    for field in demo.outputs:
+        if field.name in values:
+            outputs[field.name] = values[field.name]
+            continue
+        saved = [str(path) for path in paths.get(field.name, [])]
+        if isinstance(field, Gallery):
+            captions = [picture.caption for picture in result.pictures[field.name]]
+            files: list[str | None] = [*saved] or [None] * len(captions)
+            outputs[field.name] = [{"file": f, "caption": c} for f, c in zip(files, captions, strict=True)]
+        else:
+            outputs[field.name] = saved[0] if saved else None
+    seed = {} if result.seed is None else {"seed": result.seed}
+    body = {"id": result.id, "demo": result.capsule["page"], "outputs": outputs}
+    return {**body, **seed, "receipt": asdict(result.receipt)}
+
+
+def show(out: Console, demo: Demo, result: Result, paths: dict[str, list[Path]], heading: str) -> None:
+    """A result for people."""
+    values = result.values
+    if heading:
+        out.print(Text(heading, style="bold"), soft_wrap=True)
+    for field in demo.outputs:
+        if isinstance(field, Labels):
+            shares = list(values[field.name].items())[: field.top]
+            width = max((len(name) for name, _ in shares), default=0)
+            out.print(Text(field.label, style="cyan"))
+            for name, share in shares:
+                out.print(Text(f"  {name:{width}}  {share:6.1%}  {'█' * round(share * 24)}"))
+        elif isinstance(field, Json):
+            out.print(Text(field.label, style="cyan"))
+            out.print(_table(values[field.name]) if field.table else Text(json.dumps(values[field.name], indent=2)))
+        else:
+            for number, picture in enumerate(result.pictures[field.name]):
+                saved = paths.get(field.name)
+                what = f"{picture.width} x {picture.height} {picture.extension}"
+                where = str(saved[number]) if saved else "not kept; give --out DIR"
+                caption = f" {picture.caption}" if picture.caption else ""
+                line = Text.assemble((field.label, "cyan"), caption, ": ", where, (f" ({what})", "dim"))
+                out.print(line, soft_wrap=True)
+    out.print(Text(_receipt(result), style="dim"), soft_wrap=True)
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=True, header_style="bold")
+    for name in rows[0] if rows else ():
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*(Text(str(value), style=_colour(name, value)) for name, value in row.items()))
+    return table
+
+
+def _colour(column: str, value: Any) -> str:
+    return str(value) if column == "colour" and isinstance(value, str) and len(value) == 7 else ""
+
+
+def _receipt(result: Result) -> str:
+    receipt = result.receipt
+    seed = "" if result.seed is None else f", seed {result.seed}"
+    if receipt.cached:
+        return f"stored result {result.id}, {receipt.total_ms:.0f} ms{seed}"
+    load = f", of which {receipt.load_ms:.0f} ms loading the model" if receipt.cold else ""
+    weights = f", weights {receipt.weights}@{receipt.digest[:12]}" if receipt.weights else ""
+    return f"result {result.id}, {receipt.total_ms:.0f} ms{load}, {receipt.device} {receipt.dtype}{weights}{seed}"
+
+
+def console() -> Console:
+    """For stdout: as wide as the terminal, or wide enough for tables in a pipe."""
+    return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+
+
+def tell(error: HubError, about: str = "") -> None:
+    """One line on stderr."""
+    text = " ".join(f"{about}: {error.message}".removeprefix(": ").split())
+    print(f"error: {text}", file=sys.stderr)
+
+
+def exit_status(error: HubError) -> int:
+    """2 for what the caller can mend, else 1."""
+    return 2 if isinstance(error, InputError | NotFoundError) else 1

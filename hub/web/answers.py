@@ -1,0 +1,86 @@
+"""What REST tells, as JSON data: a result, a page in few words, a page in full."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import quote
+
+from hub import describe
+from hub.engine import Engine
+from hub.registry import Page
+from hub.results import Result
+from hub.spec import Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask
+from hub.web import schema
+
+API = "/api/v1"
+KINDS = {ImageOutput: "image", Mask: "mask", Labels: "labels", Json: "json", Gallery: "gallery"}
+
+
+def answer(result: Result, page: Page | None, root_path: str = "") -> dict[str, Any]:
+    """A result as JSON data; pictures are URLs. `page` None: its demo is no longer here."""
+    values = result.values
+    demo = page.declared if page else None
+    galleries = {f.name for f in demo.outputs if isinstance(f, Gallery)} if demo else set()
+    names = [f.name for f in demo.outputs] if demo else [*result.pictures, *values]
+    base = f"{root_path}{API}/results/{result.id}"
+    shown: dict[str, Any] = {}
+    for name in names:
+        if name in values:
+            shown[name] = values[name]
+        elif name in result.pictures:
+            group = result.pictures[name]
+            entries = [{"url": f"{base}/{name}/{n}", "caption": p.caption} for n, p in enumerate(group)]
+            shown[name] = entries if name in galleries or len(group) != 1 else f"{base}/{name}"
+    body = {"id": result.id, "demo": result.capsule["page"], "outputs": shown}
+    if result.seed is not None:
+        body["seed"] = result.seed
+    return {**body, "receipt": asdict(result.receipt)}
+
+
+def summary(engine: Engine, page: Page, root_path: str) -> dict[str, Any]:
+    """A page in few words."""
+    url = f"{root_path}{API}/demos/{page.slug}"
+    return {
+        "slug": page.slug,
+        "title": page.title,
+        "summary": page.declared.summary if page.declared else "",
+        "task": page.declared.task if page.declared else "",
+        "url": url,
+        "cover": f"{url}/assets/{quote(page.cover.name)}" if page.cover else None,
+        "state": asdict(describe.state(engine, page)),
+    }
+
+
+def detail(engine: Engine, page: Page, root_path: str) -> dict[str, Any]:
+    """A page with its schema, examples and weights; a broken one only says so."""
+    head = summary(engine, page, root_path)
+    demo = page.declared
+    if demo is None:
+        return head
+    images = {f.name for f in demo.inputs if isinstance(f, ImageInput)}
+    weights = [asdict(facts) for facts in describe.weights_facts(engine, page)]
+    schemas = schema.outputs(demo)["properties"]
+    return {
+        **head,
+        "note": demo.note,
+        "inputs": schema.inputs(demo, "json"),
+        "outputs": [{"name": f.name, "type": KINDS[type(f)], "schema": schemas[f.name]} for f in demo.outputs],
+        "examples": [
+            {
+                "title": example.title,
+                "inputs": {k: v for k, v in example.inputs.items() if k not in images},
+                "files": {k: f"{head['url']}/assets/{quote(str(v))}" for k, v in example.inputs.items() if k in images},
+            }
+            for example in demo.examples
+        ],
+        "weights": [{k: v for k, v in facts.items() if k != "card"} for facts in weights],
+        "links": dict(demo.links),
+    }
+
+
+def pictures(demo: Demo) -> set[str]:
+    """File names of a demo's example pictures and cover: what of its assets may be served."""
+    images = {f.name for f in demo.inputs if isinstance(f, ImageInput)}
+    files = {str(value) for example in demo.examples for name, value in example.inputs.items() if name in images}
+    return files | {demo.cover} - {""}
