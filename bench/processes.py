@@ -93,7 +93,9 @@ class Processes:
     def __exit__(self, *_: object) -> None:
         self.stop(*self._running)
 
-    def start(self, name: str, arguments: list[str], *, pipes: bool = False, **environment: str) -> subprocess.Popen[str]:
+    def start(
+        self, name: str, arguments: list[str], *, pipes: bool = False, **environment: str
+    ) -> subprocess.Popen[str]:
         """Python with `arguments`; its log is a file. With `pipes` its stdin and stdout are ours."""
         self._count += 1
         log = self._log(name)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -145,14 +146,19 @@ def _cgroup_free() -> float:
 def model_bytes(model: Any) -> int:
     """Bytes of the tensors a model holds: parameters and buffers, each storage once.
 
-    Understands an `nn.Module`, a diffusers pipeline (`components`), and dicts, lists and tuples of these.
+    Understands an `nn.Module`, a diffusers pipeline (`components`), dicts, lists and tuples of these, and objects
+    of a demo's own that hold them as attributes.
     """
     import torch
 
     seen: set[int] = set()
+    entered: dict[int, Any] = {}  # by id, and kept so that the id stays theirs
     total, waiting = 0, [model]
     while waiting:
         part = waiting.pop()
+        if id(part) in entered or isinstance(part, str | bytes | int | float | type | ModuleType):
+            continue
+        entered[id(part)] = part
         if isinstance(part, torch.Tensor):
             storage = part.untyped_storage()
             if storage.data_ptr() not in seen:
@@ -168,6 +174,8 @@ def model_bytes(model: Any) -> int:
             waiting += components.values()
         elif isinstance(nbytes := getattr(part, "nbytes", None), int):
             total += nbytes
+        elif not callable(part) or type(part).__module__ != "builtins":
+            waiting += getattr(part, "__dict__", {}).values()
     return total
 
 

@@ -409,10 +409,10 @@ class Engine:
     def is_loaded(self, slug: str) -> bool:
         """Whether a demo's default model is in memory. Never waits for torch or a load."""
         hardware, weights = self._hardware, self.registry.get(slug).demo.weights
-        prefix = f"{slug}/{weights[0].name}@" if weights else slug
-        return hardware is not None and any(
-            model.key.startswith(prefix) and model.state == "ready" for model in hardware.pool.status()
-        )
+        if hardware is None:
+            return False
+        ready = [model.key for model in hardware.pool.status() if model.state == "ready"]
+        return any(key.startswith(f"{slug}/{weights[0].name}@") for key in ready) if weights else slug in ready
 
     @property
     def in_work(self) -> int:

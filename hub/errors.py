@@ -33,6 +33,10 @@ class DeclarationError(HubError):
     title, code = "This demo's declaration is not valid", "declaration_error"
 
 
+class SignInError(HubError):
+    status, title, code = 401, "Sign in to use this hub", "sign_in"
+
+
 class NotFoundError(HubError):
     status, title, code = 404, "Not found", "not_found"
 

@@ -142,15 +142,14 @@ def _page(slug: str, source: str, assets: Path | None, load: Callable[[], object
     try:
         loaded = load()
         if isinstance(loaded, ModuleType):
-            assets = assets or Path(loaded.__file__ or ".").parent / "assets" / slug
             loaded = getattr(loaded, "DEMO", None)
     # A demo file can raise anything at import, or leave; isolating it is this function's purpose.
     except (Exception, SystemExit) as error:
         log.warning("demo %s cannot be imported", slug, exc_info=True)
         where = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
         message = f"{source}{where} cannot be imported: {type(error).__name__}: {error}"
-        return Page(slug, source, assets or ROOT, error=message)
-    assets = assets or ROOT
+        return Page(slug, source, assets or _beside(None, slug), error=message)
+    assets = assets or _beside(loaded, slug)
     if not isinstance(loaded, Demo):
         return Page(slug, source, assets, error=f"{source} must end with DEMO = Demo(...) from hub.spec.")
     try:
@@ -162,6 +161,13 @@ def _page(slug: str, source: str, assets: Path | None, load: Callable[[], object
         log.warning("demo %s is not valid: %s", slug, " ".join(found))
         return Page(slug, source, assets, error=f"{source} is not valid. " + " ".join(found))
     return Page(slug, source, assets, declared=loaded)
+
+
+def _beside(loaded: object, slug: str) -> Path:
+    """assets/<slug>/ beside the file that an installed demo's functions are in."""
+    module = sys.modules.get(getattr(getattr(loaded, "load", None), "__module__", ""))
+    file = getattr(module, "__file__", None)
+    return (Path(file).parent if file else ROOT / "demos") / "assets" / slug
 
 
 def problems(slug: str, demo: Demo, assets: Path) -> list[str]:

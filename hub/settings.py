@@ -80,6 +80,8 @@ def parse(name: str, text: str, default: Any, source: str) -> Any:
             raise InputError(f"{source} must be 0 or more, got {text!r}")
         if name in POSITIVE and value == 0:
             raise InputError(f"{source} must be more than 0, got {text!r}")
+        if name == "port" and value > 65_535:
+            raise InputError(f"{source} must be at most 65535, got {text!r}")
     return value
 
 

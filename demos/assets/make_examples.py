@@ -21,7 +21,7 @@ from PIL import Image  # noqa: E402 - after the path
 from scenes import drives, kit, portraits  # noqa: E402 - after the path
 
 PAGES: dict[str, tuple[Callable[[], float], ...]] = {
-    "vehicle_classifier": (portraits.ambulance, portraits.fire_engine, portraits.police_car, portraits.hatchback, portraits.pickup, portraits.saloon, portraits.van),
+    "vehicle_classifier": (portraits.ambulance, portraits.fire_engine, portraits.police_car, portraits.paramedic, portraits.hatchback, portraits.pickup, portraits.saloon, portraits.taxi, portraits.van),
     "camvid_segmentation": (drives.high_street, drives.leafy_road, drives.junction),
 }
 MAX_BYTES = 200_000

@@ -21,8 +21,9 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub.engine import Engine
-from hub.errors import HubError, InputError, NotFoundError
+from hub.errors import HubError, InputError, NotFoundError, SignInError
 from hub.web import gradio_ui, html, rest, theme
+from hub.web.problems import problem
 
 log = logging.getLogger(__name__)
 OPEN_TO_ALL = {"/healthz", "/readyz"}  # probes have no password
@@ -125,8 +126,12 @@ class _BasicAuth:
         if scope["type"] == "lifespan" or scope.get("path") in OPEN_TO_ALL or self._known(scope):
             await self.app(scope, receive, send)
             return
-        headers = {"WWW-Authenticate": 'Basic realm="Demo Hub", charset="UTF-8"'}
-        await Response("Sign in to use this hub.", 401, headers)(scope, receive, send)
+        if scope["path"].startswith("/api/"):
+            answer: Response = problem(SignInError("Send the user name and password by HTTP Basic."), Request(scope))
+        else:
+            answer = Response("Sign in to use this hub.", 401)
+        answer.headers["WWW-Authenticate"] = 'Basic realm="Demo Hub", charset="UTF-8"'
+        await answer(scope, receive, send)
 
     def _known(self, scope: Scope) -> bool:
         given = dict(scope["headers"]).get(b"authorization", b"")

@@ -13,7 +13,7 @@ def tunnel(host: str, port: int) -> str:
 
     try:
         return str(setup_tunnel(host, port, secrets.token_urlsafe(32), None, None))
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UnavailableError(f"No public link: {error}. --share needs internet access to Gradio's tunnel.") from None
-    except Exception as error:  # httpx's errors have no common built-in base, and which httpx is Gradio's own affair
-        raise UnavailableError(f"No public link: {type(error).__name__}: {error}. --share needs internet.") from None
+    # Gradio raises its HTTP client's own errors here, which have no base in common with the others.
+    except Exception as error:
+        reason = str(error).rstrip(".") or type(error).__name__
+        raise UnavailableError(f"No public link: {reason}. --share needs internet access.") from None

@@ -53,6 +53,8 @@ def test_a_password_is_asked_for_at_every_door(tmp_path: Path) -> None:
         for door in doors:
             assert httpx.get(served.url + door).status_code == 401, door
             assert httpx.get(served.url + door, auth=("meeting", "wrong")).status_code == 401, door
+        refused = httpx.get(served.url + "/api/v1/demos")
+        assert refused.json()["code"] == "sign_in"
         for door in doors[:-1]:
             answer = httpx.get(served.url + door, auth=("meeting", "tomorrow"), follow_redirects=True)
             assert answer.status_code == 200, door

@@ -190,7 +190,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="where results and checkpoints go")
     parser.add_argument("--encoder", default="tu-tf_efficientnet_lite0", help="any smp encoder, such as resnet34")
     parser.add_argument("--backbone-weights", type=Path, help="ImageNet weights; without it smp downloads")
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--encoder-rate", type=float, default=0.3, help="the encoder's share of the learning rate")

@@ -31,5 +31,7 @@ def save_repository(model: nn.Module, config: dict[str, Any], out: Path, dtype: 
         name: tensor.detach().cpu().to(dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
         for name, tensor in model.state_dict().items()
     }
-    save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})
+    path = out / "model.safetensors"
+    save_file(tensors, path, metadata={"format": "pt"})
+    path.chmod(0o644)  # safetensors makes files that only their owner can read
     (out / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")

@@ -15,6 +15,25 @@ def through_windscreen(y: float, aim: tuple[float, float, float], view: float = 
     kit.camera((0, y, height), aim, view)
 
 
+def arrow(x: float, y: float) -> None:
+    """A straight-ahead arrow painted in a lane."""
+    mesh = kit.Mesh()
+    for outline in ([(x, y - 0.08), (x + 2.2, y - 0.08), (x + 2.2, y + 0.08), (x, y + 0.08)], [(x + 2.2, y - 0.35), (x + 3.6, y), (x + 2.2, y + 0.35)]):
+        mesh.face([(a, b, 0.0045) for a, b in outline], street.worn_paint())
+    mesh.build("arrow")
+
+
+def covers(spots: list[tuple[float, float]], patches: list[tuple[float, float, float, float]]) -> None:
+    """Manholes, and places where the road was mended."""
+    mesh, iron = kit.Mesh(), street.stained("iron cover", "3b3a39", 6.0)
+    for x, y in spots:
+        ring = [(x + 0.33 * np.cos(t), y + 0.33 * np.sin(t), 0.003) for t in np.linspace(0, 2 * np.pi, 24, endpoint=False)]
+        mesh.face(ring, iron)
+    for x0, y0, x1, y1 in patches:
+        mesh.face([(x0, y0, 0.002), (x1, y0, 0.002), (x1, y1, 0.002), (x0, y1, 0.002)], street.asphalt("4a4a4c"))
+    mesh.build("covers")
+
+
 def walkers(spots: list[tuple], base: float = 0.115) -> None:
     """People at (x, y, direction, coat, trousers)."""
     for index, (x, y, turn, coat, trousers) in enumerate(spots):
@@ -60,8 +79,9 @@ def high_street() -> float:
     plants.scatter([plants.tree(71, 9)], [(118, 4), (124, -3), (130, 2), (126, 8), (128, -8)])
     kit.sky("8fb4dc", "eef2f5", "ffffff", 0.55, 1.0, 1.25)
     kit.sun(34, 120, 1.6, size=6)
+    covers([(8, 0.3), (14, -1.2), (23, 0.6)], [(6, -2.9, 24, -2.0), (11, 0.5, 13, 1.9)])
     through_windscreen(0.9, (30, 0.4, 2.3))
-    return 0.1
+    return 0.55
 
 
 def leafy_road() -> float:
@@ -93,8 +113,9 @@ def leafy_road() -> float:
     street.sign(16.5, 4.2, "warning")
     kit.sky("6fa3dc", "e6eef5", "ffffff", 0.4, 1.0, 1.15)
     kit.sun(40, -110, 3.0, size=3)
+    covers([(9, -0.9), (17, 1.4)], [(7, 0.7, 26, 1.5), (10, -2.6, 12, -1.3)])
     through_windscreen(1.2, (30, 0.3, 2.2))
-    return 0.2
+    return 0.5
 
 
 def junction() -> float:
@@ -116,8 +137,12 @@ def junction() -> float:
         kit.place(vehicles.car(model, paint, step=COARSE), x, y, turn=turn)
     kit.place(services.van(step=COARSE), 48, 1.7)
     street.traffic_light(8.6, 7.0, 2)
-    street.traffic_light(8.6, -0.0, 2) if False else street.traffic_light(24, 7.1, 2)
-    street.sign(12, 7.1, "blue")
+    street.traffic_light(24, 7.1, 2)
+    street.traffic_light(9.2, -7.0, 2)
+    for x in (11.5, 21):
+        arrow(x, 4.95)
+        arrow(x, 1.7)
+    street.sign(12.5, -7.1, "blue")
     street.railings(12, 22, 6.95)
     street.railings(10, 22, -6.95)
     for x, side in ((16, -1), (28, 1), (46, -1), (64, 1), (88, -1)):
@@ -126,5 +151,6 @@ def junction() -> float:
     kit.place(people.cyclist("2f5f8f", "23262b", "5a1d20"), 15.5, 6.05)
     kit.sky("a9c3df", "f0f2f3", "ffffff", 0.75, 1.0, 1.2)
     kit.sun(30, 150, 1.5, size=8)
+    covers([(7, -1.2), (15, 3.6), (19, -2.4)], [(9, -3.9, 30, -2.9), (5, 4.6, 7.5, 6.0)])
     through_windscreen(2.4, (30, 1.4, 2.4), 58)
-    return 0.15
+    return 0.5

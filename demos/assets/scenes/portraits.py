@@ -167,6 +167,46 @@ def saloon() -> float:
     return 0.5
 
 
+def paramedic() -> float:
+    """At the edge of a park."""
+    street.ground(300, "5b6a3a")
+    street.road(-90, 40, 4.0, 2.0, "59595b")
+    street.marks(street.dashes(-60, 30, 2.1))
+    plants.treeline((-125, -70), (-110, 90), 9)
+    plants.lawn((-90, -60), (40, -6.2), 0.1, 30000)
+    plants.lawn((-90, 6.2), (40, 40), 0.1)
+    street.railings(-60, 20, -6.35, 1.2)
+    plants.hedge((-60, -8.2, 0), (20, -7.2, 1.0), 4, 420)
+    spots = [(-9, -11), (-20, -12), (-31, -10.5), (-44, -11), (5, -13), (-60, -9), (-50, 8), (-62, 10), (-38, -17), (-15, -18), (-4, -18)]
+    plants.scatter([plants.tree(101, 9), plants.tree(102, 10, dark="203512", light="7c8f38"), plants.tree(103, 8.5)], spots)
+    vehicle = services.paramedic()
+    kit.sky("3c78c8", "cfe2f2", "ffffff", 0.4, 0.85, 1.1)
+    kit.sun(44, 66, 6.2)
+    look(vehicle, 34, 6.9, 1.5, 0.7)
+    return 0.5
+
+
+def taxi() -> float:
+    """Waiting in a terraced street."""
+    m = materials()
+    street.ground()
+    plants.treeline((-125, -70), (-110, 90), 9)
+    street.road(-60, 40, 4.2, 2.2, "525355")
+    street.marks(street.dashes(-50, 30, 2.2))
+    row = [
+        House(5.6, 3, m["cream"], m["white"], "27406b", roof="flat"), House(5.6, 3, m["white"], m["white"], "1f2224", roof="flat"), House(5.6, 3, m["cream"], m["white"], "6b1f24", roof="flat"),
+    ]  # fmt: skip
+    street.terrace(Wall((-38, -8.6), 0, True), row * 3)
+    street.railings(-38, 12, -6.6, 1.1)
+    plants.scatter([plants.tree(111, 7.5), plants.tree(112, 8)], [(-8.5, -5.6), (-22, -5.6), (-35, -5.6), (-44, 4), (-50, -6), (-52, 9)])
+    vehicle = services.taxi()
+    kit.place(vehicles.car(vehicles.HATCHBACK, "3a2024", "LN08 OLD"), -14, -3.1)
+    kit.sky("4a88d2", "d2e4f2", "ffffff", 0.4, 0.85, 1.1)
+    kit.sun(46, 68, 6.0)
+    look(vehicle, 35, 6.9, 1.5, 0.7)
+    return 0.5
+
+
 def van() -> float:
     """A white delivery van in a shopping street."""
     m = materials()

@@ -8,7 +8,7 @@ import bpy
 
 from . import kit
 from .body import CHROME, RUBBER, Body, Sheet, add_wheels, light_bar, lump, pair, shell
-from .vehicles import HATCHBACK, STEP, car, fittings, paint_screen, plates
+from .vehicles import HATCHBACK, SALOON, STEP, car, fittings, paint_screen, plates
 
 YELLOW, BLUE, GREEN, RED = "e6ee12", "0a3fa8", "00793a", "c20d14"
 
@@ -35,7 +35,7 @@ def police(left: bool = True, step: float = STEP) -> bpy.types.Object:
     def livery(sheets: dict[str, Sheet]) -> None:
         side, front, top = sheets["side"], sheets["front"], sheets["top"]
         side.checks(-1.92, 0.38, 1.62, 0.92, (BLUE, YELLOW), 8, 2)
-        side.rect(-2.1, 0.335, 2.0, 0.375, "e03a10", rough=0.3)
+        side.rect(-1.95, 0.335, 1.62, 0.375, "e03a10", rough=0.3)
         side.rect(-0.98, 0.58, 0.62, 0.76, "f4f6f8", 0.02)
         side.text("POLICE", -0.18, 0.67, 0.125, BLUE, 0.25)
         top.text("POLICE", 1.35, 0, 0.15, BLUE, 0.25, turn=90)
@@ -44,6 +44,31 @@ def police(left: bool = True, step: float = STEP) -> bpy.types.Object:
 
     bar = kit.parent(light_bar(-0.15, 1.475, 0.6), "bar")
     return car(HATCHBACK, "eef1f3", "PO24 LCE", left, step, flake=0.0, livery=livery, more=(bar,))
+
+
+def paramedic(left: bool = True, step: float = STEP) -> bpy.types.Object:
+    """A yellow paramedic's car with green squares."""
+
+    def livery(sheets: dict[str, Sheet]) -> None:
+        side, top = sheets["side"], sheets["top"]
+        side.checks(-2.2, 0.36, 1.85, 0.9, (GREEN, YELLOW), 8, 2)
+        side.rect(-0.95, 0.56, 0.72, 0.74, "f4f6f8", 0.02)
+        side.text("AMBULANCE", -0.11, 0.65, 0.12, GREEN, 0.22)
+        top.text("PARAMEDIC", 1.5, 0, 0.15, GREEN, 0.25, turn=90)
+
+    bar = kit.parent(light_bar(-0.15, 1.435, 0.62), "bar")
+    return car(SALOON, "e9dd16", "PM23 RSP", left, step, flake=0.0, livery=livery, more=(bar,))
+
+
+def taxi(left: bool = True, step: float = STEP) -> bpy.types.Object:
+    """A yellow saloon with a small roof sign."""
+    sign = kit.plain("taxi sign", "f2ecd8", 0.3, Coat_Weight=1.0)
+    lamp = lump("taxi sign", (-0.3, -0.24, 1.44), (-0.14, 0.24, 1.58), 0.04, sign)
+
+    def livery(sheets: dict[str, Sheet]) -> None:
+        sheets["side"].text("CITY CABS", -0.25, 0.62, 0.13, "1a1a1a", 0.12)
+
+    return car(SALOON, "e2a40a", "TX16 CAB", left, step, flake=0.1, livery=livery, more=(lamp,))
 
 
 def star(sheet: Sheet, a: float, b: float, radius: float) -> None:

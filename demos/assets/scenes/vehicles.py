@@ -58,7 +58,7 @@ HATCHBACK = Car(
     sill=0.245,
     screen=[(0.74, 1.0, 0.05), (0.58, 1.385, 0.08)], back=[(0.68, 1.03, 0.06), (0.56, 1.37, 0.08)],
     lamp=[(0.55, 0.58, 0.05), (0.86, 0.62, 0.04), (0.84, 0.78, 0.05), (0.53, 0.7, 0.06)],
-    lamp_side=[(1.62, 0.66, 0.02), (1.98, 0.62, 0.02), (1.86, 0.76, 0.03), (1.58, 0.78, 0.05)],
+    lamp_side=[(1.56, 0.72, 0.03), (2.05, 0.6, 0.02), (2.05, 0.79, 0.02), (1.54, 0.79, 0.04)],
     eyes=((0.73, 0.69, 0.062), (0.6, 0.645, 0.04)),
     tail=[(0.62, 0.72, 0.03), (0.86, 0.72, 0.03), (0.8, 0.98, 0.04), (0.62, 0.94, 0.04)],
     tail_side=[(-1.72, 0.72, 0.03), (-2.04, 0.74, 0.02), (-1.98, 0.98, 0.03), (-1.78, 0.96, 0.05)],
@@ -84,7 +84,7 @@ SALOON = Car(
     sill=0.235,
     screen=[(0.76, 0.98, 0.05), (0.58, 1.35, 0.08)], back=[(0.7, 1.07, 0.06), (0.56, 1.34, 0.08)],
     lamp=[(0.5, 0.6, 0.04), (0.88, 0.6, 0.04), (0.85, 0.74, 0.05), (0.48, 0.7, 0.04)],
-    lamp_side=[(1.95, 0.64, 0.02), (2.3, 0.6, 0.02), (2.2, 0.72, 0.03), (1.88, 0.76, 0.05)],
+    lamp_side=[(1.86, 0.69, 0.03), (2.36, 0.58, 0.02), (2.36, 0.75, 0.02), (1.84, 0.755, 0.04)],
     eyes=((0.74, 0.665, 0.055), (0.6, 0.65, 0.045)),
     tail=[(0.48, 0.76, 0.03), (0.88, 0.76, 0.03), (0.86, 0.96, 0.04), (0.48, 0.93, 0.04)],
     tail_side=[(-1.95, 0.8, 0.03), (-2.38, 0.76, 0.02), (-2.36, 0.95, 0.03), (-2.0, 0.94, 0.05)],
@@ -135,6 +135,7 @@ def car(
         livery(sheets)
     paint_side(model, sheets["side"])
     paint_front(model, sheets["front"])
+    paint_bonnet(model, sheets["top"])
     paint_rear(model, sheets["rear"])
     plates(sheets["front"], sheets["rear"], plate, *model.plates)
     parts = [shell(model.body, paint, sheets, step, flake), *add_wheels(model.body, 0.22, spokes=model.spokes, metal=metal)]
@@ -162,7 +163,13 @@ def paint_side(model: Car, sheet: Sheet) -> None:
 def paint_front(model: Car, sheet: Sheet) -> None:
     paint_screen(sheet, model.screen)
     half, low, high = model.intake
+    sheet.rect(-1.0, 0.1, 1.0, model.sill + 0.02, RUBBER, rough=0.7)
     sheet.rect(-half, low, half, high, RUBBER, 0.05, rough=0.7)
+    for index in range(4):
+        z = low + (high - low) * (index + 0.7) / 4.4
+        sheet.line([(0.05 - half, z), (half - 0.05, z)], 0.007, "2b2d2f")
+    for sign in (1, -1):
+        sheet.rect(sign * 0.72 - 0.1, (low + high) / 2 - 0.07, sign * 0.72 + 0.1, (low + high) / 2 + 0.07, RUBBER, 0.05, rough=0.6)
     half, low, high = model.grille
     sheet.fill([(-half, low, 0.04), (half, low, 0.04), (half - 0.04, high, 0.05), (0.04 - half, high, 0.05)], "0b0c0d", rough=0.4)
     bars = max(3, int((high - low) / 0.045))
@@ -179,6 +186,16 @@ def paint_front(model: Car, sheet: Sheet) -> None:
             for share, code, metal in ((1, "2a2e32", 0.8), (0.88, "e8edf2", 0.9), (0.5, "f7fbff", 0.3)):
                 sheet.disc(sign * y, z, radius * share, code, rough=0.06, metal=metal)
         sheet.disc(sign * 0.72, (model.intake[1] + model.intake[2]) / 2, 0.045, LENS, rough=0.05, metal=0.8)
+
+
+def paint_bonnet(model: Car, sheet: Sheet) -> None:
+    """The bonnet's gaps and the dark strip before the windscreen."""
+    nose, back, wide = max(p[0] for p in model.body.side), model.windows[0][0], model.screen[0][0]
+    sheet.line([(back + 0.02, -wide - 0.02), (nose - 0.3, 0.1 - wide), (nose - 0.2, 0.16 - wide)])
+    sheet.line([(back + 0.02, wide + 0.02), (nose - 0.3, wide - 0.1), (nose - 0.2, wide - 0.16)])
+    sheet.fill([(back - 0.06, -wide), (back + 0.05, -wide), (back + 0.08, 0), (back + 0.05, wide), (back - 0.06, wide)], RUBBER, rough=0.6)
+    for y in (-0.3, 0.3):
+        sheet.line([(back + 0.15, y * 0.9), (nose - 0.32, y)], 0.006, "3a3c3e", 0.3)
 
 
 def paint_screen(sheet: Sheet, half: Outline) -> None:

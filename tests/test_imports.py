@@ -1,0 +1,52 @@
+"""Looking for demos is light: no framework is imported before a model is needed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+HEAVY = ("torch", "torchvision", "gradio", "streamlit", "diffusers", "transformers", "timm", "pandas", "fastapi")
+
+
+def imported_by(code: str, folder: Path) -> set[str]:
+    """Top-level modules that are imported after `code` ran in a fresh process, in `folder`."""
+    script = f"{code}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+        cwd=folder,
+        env=environment,
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import hub.spec, hub.errors, hub.settings, hub.suggest",
+        "import hub.registry",
+        "import hub.engine",
+        "from hub.registry import discover; assert len(list(discover())) >= 1",
+        "from hub.engine import Engine; e = Engine(); e.close()",
+    ],
+)
+def test_nothing_heavy_is_imported_by(code: str, tmp_path: Path) -> None:
+    assert imported_by(code, tmp_path) & set(HEAVY) == set()
+
+
+def test_a_declaration_needs_the_standard_library_alone(tmp_path: Path) -> None:
+    assert imported_by("import hub.spec", tmp_path) & {"numpy", "PIL", "huggingface_hub", *HEAVY} == set()
+
+
+def test_the_engine_imports_no_user_interface(tmp_path: Path) -> None:
+    assert imported_by("import hub.engine, torch", tmp_path) & {"gradio", "streamlit", "starlette", "uvicorn"} == set()
