@@ -19,7 +19,7 @@ from rich.console import Console
 
 from bench import gradio_clients, memory, report, rest, soak, startup
 from bench.context import FULL, QUICK, Bench, BenchError, Findings
-from bench.processes import ROOT, Processes, ProcessError
+from bench.processes import ROOT, ProcessError, Processes
 from hub.errors import HubError
 from hub.registry import Registry, discover
 from hub.weights import WeightsStore

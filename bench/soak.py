@@ -44,7 +44,7 @@ def measure(bench: Bench) -> Findings:
     for mark in marks:
         _ask(bench, server, range(answered, mark), statuses)
         answered = mark
-        rss, pss = server.memory_mb()
+        rss, _ = server.memory_mb()
         series.append({"requests": mark, "rss_mb": round(rss, 1), **_held(server)})
     bench.processes.stop(server)
     by_mark = {entry["requests"]: entry["rss_mb"] for entry in series}

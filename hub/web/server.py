@@ -50,6 +50,8 @@ def build_app(engine: Engine) -> FastAPI:
             raise InputError("--auth must be USER:PASSWORD")
         app.add_middleware(_BasicAuth, credentials=engine.settings.auth)
     pages = gradio_ui.build(engine)
+    # Mounting leaves this False, and then Gradio takes any path on this machine as a file the caller uploaded.
+    pages.has_launched = True
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="SSR mode is not supported")  # told even when it is switched off
         return _mount(app, engine, pages)

@@ -8,7 +8,7 @@ import gradio as gr
 
 STYLE = Path(__file__).with_name("style.css")
 
-# Runs once per page: search on the home page filters the cards as people type.
+# Runs once per page: names the tab after the demo; on the home page, search filters the cards as people type.
 HEAD = """<meta name="color-scheme" content="light dark"><script>
 document.addEventListener("input", (event) => {
   const field = event.target.closest(".hub-search input");
@@ -22,6 +22,12 @@ document.addEventListener("input", (event) => {
   });
   document.querySelector(".hub-none").hidden = shown > 0;
 });
+new MutationObserver((_, observer) => {
+  const heading = document.querySelector(".hub-title h1");
+  if (!heading) return;
+  document.title = heading.textContent + " · Demo Hub";
+  observer.disconnect();
+}).observe(document.documentElement, {childList: true, subtree: true});
 </script>"""
 
 

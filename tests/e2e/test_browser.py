@@ -49,6 +49,7 @@ def test_gallery_to_page_to_example_to_result(page: Page, hub: Served, slug: str
     page.goto(hub.url)
     page.get_by_role("link", name=declared.title).last.click()
     page.wait_for_url(f"**/{slug}")
+    expect(page).to_have_title(f"{declared.title} · Demo Hub")
     page.locator(".hub-examples button").first.click()
     expect(page.locator(ENDED)).to_be_visible(timeout=60_000)
     expect(page.locator(".hub-done")).to_be_visible()

@@ -154,3 +154,20 @@ def test_a_bad_parameter_gets_the_hubs_words_through_gradio(
 
 def test_no_traceback_was_logged(hub: Served) -> None:
     assert "Traceback" not in hub.log()
+
+
+@pytest.mark.parametrize("path", ["README.md", "app.py", "hub/engine.py", "demos/vehicle_classifier.py"])
+def test_gradio_serves_no_file_of_the_project(path: str, hub: Served) -> None:
+    assert httpx.get(f"{hub.url}/gradio_api/file={ROOT / path}").status_code in (403, 404)
+
+
+@pytest.mark.parametrize("path", [ROOT / "hub/web/favicon.png", ROOT / "README.md", Path("/etc/hostname")])
+def test_gradio_reads_no_file_that_was_not_uploaded(path: Path, hub: Served) -> None:
+    call = f"{hub.url}/gradio_api/call/vehicle_classifier"
+    given = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
+    inputs = discover().get("vehicle_classifier").demo.inputs
+    values = [given, *(getattr(f, "default", None) for f in inputs[1:])]
+    event = httpx.post(call, json={"data": values}).json()["event_id"]
+    answer = httpx.get(f"{call}/{event}", timeout=30).text
+    assert "event: error" in answer
+    assert "uploaded" in answer

@@ -1,0 +1,301 @@
+"""Finding demos: one that is broken says so on its page, and the others serve."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hub import registry as registry_module
+from hub.errors import DeclarationError, NotFoundError
+from hub.images import encode
+from hub.registry import RESERVED_NAMES, RESERVED_SLUGS, discover, problems
+from hub.spec import (
+    Choice,
+    Demo,
+    Example,
+    ImageInput,
+    ImageOutput,
+    Json,
+    Slider,
+    Text,
+    Weights,
+)
+from tests.fakes import picture
+
+PAGE = """
+from hub.spec import Demo, Json, Slider
+
+def load(folder, device): return None
+def prepare(number): return number
+def infer(model, items): return items
+def present(output, number): return {"answer": output}
+
+DEMO = Demo(title="Number", summary="Says a number.", task="Arithmetic",
+            inputs=(Slider("number", "Number", 0, 9, 1, 1),), outputs=(Json("answer", "Answer"),),
+            load=load, prepare=prepare, infer=infer, present=present%s)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(registry_module, "entry_points", lambda group: [])
+    demos = tmp_path / "demos"
+    demos.mkdir()
+    return demos
+
+
+def write(folder: Path, slug: str, text: str = PAGE % "") -> None:
+    (folder / f"{slug}.py").write_text(textwrap.dedent(text), encoding="utf-8")
+
+
+# --- finding --------------------------------------------------------------------------------------
+
+
+def test_every_file_is_a_page_named_after_it_in_gallery_order(folder: Path) -> None:
+    write(folder, "second", PAGE % ", order=2")
+    write(folder, "first", PAGE % ", order=1")
+    write(folder, "also_second", PAGE % ", order=2")
+    write(folder, "_helper", "raise RuntimeError('not a page')")
+    assert [page.slug for page in discover(folder)] == ["first", "also_second", "second"]
+
+
+def test_only_the_named_pages_are_imported(folder: Path) -> None:
+    write(folder, "wanted")
+    write(folder, "unwanted", "raise RuntimeError('imported although nobody asked')")
+    assert [page.slug for page in discover(folder, ["wanted"])] == ["wanted"]
+
+
+def test_an_unknown_name_in_the_list_is_refused_with_a_suggestion(folder: Path) -> None:
+    write(folder, "vehicle_classifier")
+    with pytest.raises(NotFoundError, match=r"No demo 'vehicle'\. Did you mean 'vehicle_classifier'\?"):
+        discover(folder, ["vehicle"])
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"There is no folder of demos .*nowhere"):
+        discover(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("slug", "told"),
+    [
+        ("vehicle", "No demo 'vehicle'. Did you mean 'vehicle_classifier'?"),
+        ("camvid-segmentation", "No demo 'camvid-segmentation'. Did you mean 'camvid_segmentation'?"),
+        ("zzz", "No demo 'zzz'. There is: 'camvid_segmentation', 'vehicle_classifier'."),
+        ("", "No demo ''. There is: 'camvid_segmentation', 'vehicle_classifier'."),
+    ],
+)
+def test_an_unknown_page_is_not_found_with_near_misses(folder: Path, slug: str, told: str) -> None:
+    write(folder, "vehicle_classifier")
+    write(folder, "camvid_segmentation")
+    with pytest.raises(NotFoundError) as caught:
+        discover(folder).get(slug)
+    assert str(caught.value) == told
+
+
+def test_an_installed_package_adds_a_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(folder, "installed_demo")
+    monkeypatch.syspath_prepend(str(folder))
+    entries = [EntryPoint("from_package", "installed_demo:DEMO", "demo_hub.demos")]
+    monkeypatch.setattr(registry_module, "entry_points", lambda group: entries)
+    found = discover(folder)
+    assert found.get("from_package").demo.title == "Number"
+    assert [page.slug for page in discover(folder, ["from_package"])] == ["from_package"]
+    with pytest.raises(NotFoundError, match=r"Did you mean 'from_package'\?"):
+        discover(folder, ["from_packag"])
+
+
+def test_an_entry_point_that_names_a_module_is_a_page_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(folder, "another_module")
+    monkeypatch.syspath_prepend(str(folder))
+    entries = [EntryPoint("from_module", "another_module", "demo_hub.demos")]
+    monkeypatch.setattr(registry_module, "entry_points", lambda group: entries)
+    page = discover(folder).get("from_module")
+    assert page.demo.title == "Number"
+    assert page.assets == folder / "assets" / "from_module"
+
+
+def test_two_demos_of_one_name_are_a_broken_page_that_names_both(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(folder, "twice")
+    write(folder, "other")
+    entries = [EntryPoint("twice", "package:DEMO", "demo_hub.demos")]
+    monkeypatch.setattr(registry_module, "entry_points", lambda group: entries)
+    found = discover(folder)
+    with pytest.raises(DeclarationError, match=r"Two demos are called 'twice': .*twice\.py and entry point twice"):
+        _ = found.get("twice").demo
+    assert found.get("other").demo
+
+
+# --- a broken page --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("raise RuntimeError('bad day')", "cannot be imported: RuntimeError: bad day"),
+        ("import no_such_package", "cannot be imported: ModuleNotFoundError: No module named 'no_such_package'"),
+        ("x = (", "(line 1) cannot be imported: SyntaxError: '(' was never closed"),
+        ("import sys; sys.exit('no licence')", "cannot be imported: SystemExit: no licence"),
+        ("", "must end with DEMO = Demo(...) from hub.spec."),
+        ("DEMO = 5", "must end with DEMO = Demo(...) from hub.spec."),
+        ("from hub.spec import Demo\nDEMO = Demo(title='x')", "cannot be imported: TypeError: "),
+        (PAGE % ", max_batch='many'", "max_batch is 'many'; it must be a whole number, 1 or more."),
+        (PAGE % ", weights=None", "weights must be a tuple of Weights"),
+    ],
+)
+def test_a_page_that_is_broken_says_so_and_the_others_serve(folder: Path, text: str, told: str) -> None:
+    write(folder, "broken", text)
+    write(folder, "whole")
+    found = discover(folder)
+    page = found.get("broken")
+    assert page.declared is None
+    assert told in page.error
+    assert "broken.py" in page.error
+    assert "Traceback" not in page.error
+    assert (page.title, page.cover) == ("Broken", None)
+    with pytest.raises(DeclarationError):
+        _ = page.demo
+    assert found.get("whole").demo.title == "Number"
+    assert [p.slug for p in found] == ["whole", "broken"]
+
+
+def test_a_file_whose_name_is_no_slug_is_a_broken_page(folder: Path) -> None:
+    for name in ("Upper", "with-dash", "9lives"):
+        write(folder, name)
+    for page in discover(folder):
+        assert "must be lower-case letters, digits and _" in page.error
+
+
+# --- declarations ---------------------------------------------------------------------------------
+
+
+def declared(**changes: Any) -> Demo:
+    def load(folder: Any, device: Any) -> None: ...
+    def prepare(image: Any) -> None: ...
+    def infer(model: Any, items: Any) -> None: ...
+    def present(output: Any, image: Any) -> None: ...
+
+    whole: dict[str, Any] = {
+        "title": "T",
+        "summary": "S",
+        "task": "K",
+        "inputs": (ImageInput("image", "Photo"),),
+        "outputs": (Json("answer", "Answer"),),
+        "load": load,
+        "prepare": prepare,
+        "infer": infer,
+        "present": present,
+    }
+    return Demo(**{**whole, **changes})
+
+
+def with_input(field: Any) -> dict[str, Any]:
+    return {"inputs": (field,), "prepare": lambda **named: None, "present": lambda output, **named: None}
+
+
+def test_a_whole_declaration_has_no_problems(tmp_path: Path) -> None:
+    assert problems("page", declared(), tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"title": " "}, "title is empty; write a few words."),
+        ({"summary": None}, "summary is empty; write a few words."),
+        ({"inputs": ()}, "inputs must be a tuple with at least one field"),
+        ({"inputs": [ImageInput("image", "Photo")]}, "inputs must be a tuple"),
+        ({"outputs": "answer"}, "outputs must be a tuple"),
+        ({"inputs": ("image",)}, "inputs: 'image' is not one of the input fields of hub.spec."),
+        ({"inputs": (ImageOutput("image", "I"),)}, "is not one of the input fields of hub.spec."),
+        ({"outputs": (ImageInput("image", "I"),)}, "is not one of the output fields of hub.spec."),
+        (with_input(ImageInput("My image", "I")), "inputs: 'My image' is not a valid name"),
+        (with_input(ImageInput("class", "I")), "inputs: 'class' is not a valid name"),
+        (with_input(ImageInput("config", "I")), "inputs: the name 'config' is reserved; choose another."),
+        ({"outputs": (Json("a", "A"), Json("a", "B"))}, "outputs: 'a' is declared 2 times; names must differ."),
+        (with_input(Slider("s", "S", 1, 0, 0, 1)), "s: minimum 1 must be below maximum 0."),
+        (with_input(Slider("s", "S", 0, 1, 2, 1)), "s: default 2 is not between 0 and 1."),
+        (with_input(Slider("s", "S", 0, 1, 1, 0)), "s: step 0 must be above 0 and fit into the range."),
+        (with_input(Slider("s", "S", 0, 1, 1, 5)), "s: step 5 must be above 0 and fit into the range."),
+        (with_input(Slider("s", "S", 0.0, float("inf"), 1.0, 1.0)), "must be finite numbers"),
+        (with_input(Slider("s", "S", "0", 1, 1, 1)), "must be finite numbers"),  # type: ignore[arg-type]
+        (with_input(Choice("c", "C", ("a",), "a")), "c: options must be at least two different texts"),
+        (with_input(Choice("c", "C", ("a", "a"), "a")), "c: options must be at least two different texts"),
+        (with_input(Choice("c", "C", ("a", "b"), "z")), "c: default 'z' is not one of ('a', 'b')."),
+        (with_input(Choice("c", "C", "ab", "a")), "c: options must be a tuple of texts"),  # type: ignore[arg-type]
+        (with_input(Choice("c", "C", (1, 2), 1)), "c: options must be a tuple of texts"),  # type: ignore[arg-type]
+        (with_input(Text("t", "T", max_chars=0)), "t: max_chars must be 1 or more, got 0."),
+        (with_input(Text("t", "T", default="long", max_chars=3)), "t: the default has more than max_chars = 3"),
+        ({"max_batch": 0}, "max_batch is 0; it must be a whole number, 1 or more."),
+        ({"weights": Weights("a")}, "weights must be a tuple of Weights, such as (Weights('my_model'),)."),
+        ({"weights": ("a",)}, "weights must be a tuple of Weights"),
+        ({"weights": (Weights("a"), Weights("a"))}, "weights: two have the same name; names must differ."),
+        ({"examples": ({"image": "a.png"},)}, "examples must be a tuple of Example"),
+        ({"load": None}, "load must be a function, got None."),
+        ({"load": lambda folder: None}, "does not fit (too many positional arguments); write def load(folder, device)"),
+        ({"load": lambda folder, device, config: None}, "write def load(folder, device)"),
+        ({"prepare": lambda picture: None}, "write def prepare(image)"),
+        ({"infer": lambda model: None}, "write def infer(model, items)"),
+        ({"present": lambda output: None}, "write def present(output, image)"),
+        ({"cover": "none.png"}, "cover: there is no file"),
+        ({"examples": (Example({"image": "none.png"}, "Nothing"),)}, "Example 0 (Nothing): there is no file"),
+        ({"examples": (Example({}, "Empty"),)}, "Example 0 (Empty): image is missing"),
+        ({"examples": (Example({"imag": "x"}, "Typo"),)}, "Example 0 (Typo): No input 'imag'. Did you mean 'image'?"),
+    ],
+)
+def test_a_wrong_declaration_is_told_with_its_fix(changes: dict[str, Any], told: str, tmp_path: Path) -> None:
+    found = problems("page", declared(**changes), tmp_path)
+    assert told in " ".join(found)
+    assert len(found) == len(set(found))
+
+
+def test_what_no_check_foresees_still_breaks_only_its_own_page(folder: Path) -> None:
+    write(folder, "odd", PAGE.replace('Slider("number"', "Slider(5") % "")
+    write(folder, "whole")
+    found = discover(folder)
+    assert "odd.py is not valid. It cannot be checked (TypeError: " in found.get("odd").error
+    assert found.get("whole").demo
+
+
+def test_functions_may_ask_for_the_config(tmp_path: Path) -> None:
+    demo = declared(
+        prepare=lambda image, config: None,
+        infer=lambda model, items, config: None,
+        present=lambda output, image, config: None,
+    )
+    assert problems("page", demo, tmp_path) == []
+
+
+@pytest.mark.parametrize("slug", sorted(RESERVED_SLUGS))
+def test_no_page_takes_a_route_of_the_hub(slug: str, tmp_path: Path) -> None:
+    assert any("is a route of the hub" in told for told in problems(slug, declared(), tmp_path))
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED_NAMES))
+def test_no_field_takes_a_reserved_name(name: str, tmp_path: Path) -> None:
+    told = problems("page", declared(**with_input(ImageInput(name, "I"))), tmp_path)
+    assert any("is reserved" in one for one in told)
+
+
+def test_the_cover_is_the_declared_one_or_the_first_example(folder: Path) -> None:
+    assets = folder / "assets"
+    shown: dict[str, Callable[[], str]] = {
+        "own": lambda: ", cover='own.png', examples=(Example({'image': 'a.png'}, 'A'),)",
+        "first": lambda: ", examples=(Example({'image': 'a.png'}, 'A'), Example({'image': 'b.png'}, 'B'))",
+        "none": lambda: "",
+    }
+    for slug, more in shown.items():
+        (assets / slug).mkdir(parents=True)
+        for name in ("own.png", "a.png", "b.png"):
+            (assets / slug / name).write_bytes(encode(picture(), "png"))
+        text = PAGE.replace("Slider", "ImageInput").replace(", 0, 9, 1, 1", "").replace("number", "image")
+        write(folder, slug, text.replace("Json,", "Json, Example,") % more())
+    found = discover(folder)
+    assert found.get("own").cover == assets / "own" / "own.png"
+    assert found.get("first").cover == assets / "first" / "a.png"
+    assert found.get("none").cover is None
+    assert list(found.get("first").example_images()) == [("a.png", "A"), ("b.png", "B")]
