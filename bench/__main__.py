@@ -1,7 +1,7 @@
 """`python -m bench`: the hub against plain baselines, side by side. A table, then one JSON line on stdout.
 
 `--quick` is a short run to see that all works; its figures are not for quoting. Figures are worth something
-only on a machine that does nothing else: the report says how busy it was before and after.
+only on a machine that does nothing else: the report says how much of it others took.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _names(text: str) -> list[str]:
 
 
 def _run(given: argparse.Namespace) -> int:
-    began, busy_before = time.perf_counter(), report.busy_percent()
+    began, others = time.perf_counter(), dict[str, float]()
     weights_folder = given.weights_folder.resolve()
     registry = _registry(weights_folder)
     found: dict[str, Findings] = {}
@@ -83,16 +83,17 @@ def _run(given: argparse.Namespace) -> int:
         bench = Bench(plan, registry, slug, weights_folder, device, dtype, Path(name), processes)
         for measurement in given.only:
             _tell(f"{measurement} ...")
-            begin = time.perf_counter()
+            begin, meter = time.perf_counter(), report.Others()
             found[measurement] = MEASUREMENTS[measurement](bench)
-            _tell(f"{measurement}: {time.perf_counter() - begin:.0f} s")
+            others[measurement] = round(meter.percent(), 1)
+            _tell(f"{measurement}: {time.perf_counter() - begin:.0f} s, others took {others[measurement]} %")
     about = {
         "date": report.now(),
         "commit": _commit(),
         "quick": given.quick,
-        "seconds": time.perf_counter() - began,
+        "seconds": round(time.perf_counter() - began, 1),
         "machine": report.machine(),
-        "busy_percent": {"before": busy_before, "after": report.busy_percent()},
+        "others_percent": others,
         "versions": report.versions(),
         "device": device,
         "dtype": dtype,
@@ -145,13 +146,13 @@ def _commit() -> str:
 
 def _show(found: dict[str, Findings], about: dict[str, object]) -> None:
     report_ = report.document(found, about)
-    busy = report_["busy_percent"]
+    others = max(report_["others_percent"].values())
     caption = (
         f"medians (first .. third quartile); ratios within rounds, hub and baseline in turn. {report_['device']}, "
         f"{report_['dtype']}, {report_['machine']['cores']} cores of {report_['machine']['cpu']}; other programs took "
-        f"{busy['before']:.0f}% of them before and {busy['after']:.0f}% after."
+        f"up to {others:.0f}% of them meanwhile."
     )
-    if report_["quick"] or max(busy["before"], busy["after"]) > report.QUIET_PERCENT:
+    if report_["quick"] or others > report.QUIET_PERCENT:
         caption += " NOT FOR QUOTING: " + ("a quick run." if report_["quick"] else "the machine was busy.")
     rows = [row for findings in found.values() for row in findings.rows]
     Console(width=None if sys.stdout.isatty() else 150).print(report.table(rows, caption))

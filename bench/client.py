@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
@@ -47,7 +46,7 @@ class Http:
                     return response.status, response.read()
             except (http.client.HTTPException, OSError) as error:
                 self._connection.close()
-                if attempt == 2 or not kept or isinstance(error, socket.timeout):
+                if attempt == 2 or not kept or isinstance(error, TimeoutError):
                     raise ConnectionError(f"{method} {path}: {error!r}") from error
         raise AssertionError("unreachable")
 

@@ -7,9 +7,7 @@ script sees; `rest` measures the servers.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from gradio_client import Client, handle_file
@@ -21,7 +19,7 @@ from hub.spec import ImageInput
 
 WARM = 4
 
-Call = Callable[[int], float]
+Ready = list[Any]  # the arguments of one call
 
 
 def measure(bench: Bench) -> Findings:
@@ -30,55 +28,59 @@ def measure(bench: Bench) -> Findings:
     hub.wait()
     bare.wait()
     chosen = [demo.weights[0].name] if len(demo.weights) > 1 else []
-    ours, theirs = _caller(bench, hub.url, "ours", chosen), _caller(bench, bare.url, "theirs", [])
-    alone: dict[Call, list[list[float]]] = {ours: [], theirs: []}
-    many: dict[Call, list[list[float]]] = {ours: [], theirs: []}
-    for call in (ours, theirs):
-        for number in range(WARM):
-            call(number)
-    first = WARM
+    sides = {"hub": Caller(bench, hub.url, chosen), "bare": Caller(bench, bare.url, [])}
+    alone: dict[str, list[list[float]]] = {side: [] for side in sides}
+    many: dict[str, list[list[float]]] = {side: [] for side in sides}
+    files = _Files(bench)
+    for ready in files.make(WARM):
+        for caller in sides.values():
+            caller(ready)
     with ThreadPoolExecutor(plan.clients) as pool:
         for turn in range(plan.client_rounds):
-            for call in (ours, theirs) if turn % 2 == 0 else (theirs, ours):
-                alone[call].append([call(first + n) * 1000 for n in range(plan.client_alone)])
-                start = first + plan.client_alone
+            few, lots = files.make(plan.client_alone), files.make(plan.client_many)
+            for side, caller in list(sides.items())[:: 1 if turn % 2 == 0 else -1]:
+                alone[side].append([caller(ready) * 1000 for ready in few])
                 begin = time.perf_counter()
-                list(pool.map(call, range(start, start + plan.client_many)))
-                many[call].append([plan.client_many / (time.perf_counter() - begin)])
-            first += plan.client_alone + plan.client_many
+                list(pool.map(caller, lots))
+                many[side].append([len(lots) / (time.perf_counter() - begin)])
     bench.processes.stop(hub, bare)
-    return Findings(
-        (
-            compare("gradio", "latency, alone", "ms", alone[ours], alone[theirs], "bare Interface"),
-            compare(
-                "gradio", f"throughput, {plan.clients} threads", "1/s",
-                many[ours], many[theirs], "bare Interface", "higher",
-            ),
-        ),
-        {},
-    )  # fmt: skip
+    throughput = f"throughput, {plan.clients} threads"
+    rows = (
+        compare("gradio", "latency, alone", "ms", alone["hub"], alone["bare"], "bare Interface"),
+        compare("gradio", throughput, "1/s", many["hub"], many["bare"], "bare Interface", "higher"),
+    )
+    return Findings(rows, {})
 
 
-def _caller(bench: Bench, url: str, side: str, extra: list[Any]) -> Call:
-    """A function that times one `predict` with the inputs of a number; its pictures are written before."""
-    folder = bench.folder / f"gradio-{side}"
-    folder.mkdir()
-    client = Client(url, verbose=False, download_files=str(folder))
+class Caller:
+    """Times one `predict` of a gradio_client that all threads share, as its docs do."""
 
-    def call(number: int) -> float:
-        arguments = []
-        for field, value in zip(bench.demo.inputs, values(bench.demo, number).values(), strict=True):
-            if isinstance(field, ImageInput):
-                arguments.append(handle_file(_file(folder / f"{number}-{field.name}.jpg", value)))
-            else:
-                arguments.append(value)
+    def __init__(self, bench: Bench, url: str, extra: list[Any]):
+        self._client = Client(url, verbose=False, download_files=str(bench.folder))
+        self._extra, self._endpoint = extra, f"/{bench.slug}"
+
+    def __call__(self, ready: Ready) -> float:
         begin = time.perf_counter()
-        client.predict(*arguments, *extra, api_name=f"/{bench.slug}")
+        self._client.predict(*ready, *self._extra, api_name=self._endpoint)
         return time.perf_counter() - begin
 
-    return call
 
+class _Files:
+    """Makes arguments that no earlier ones equal; pictures are written before the clock starts."""
 
-def _file(path: Path, data: bytes) -> str:
-    path.write_bytes(data)
-    return str(path)
+    def __init__(self, bench: Bench):
+        self._demo, self._folder, self._count = bench.demo, bench.folder / "gradio-pictures", 0
+        self._folder.mkdir()
+
+    def make(self, count: int) -> list[Ready]:
+        return [self._one() for _ in range(count)]
+
+    def _one(self) -> Ready:
+        self._count += 1
+        given = values(self._demo, self._count)
+        for field in self._demo.inputs:
+            if isinstance(field, ImageInput):
+                file = self._folder / f"{self._count}-{field.name}.jpg"
+                file.write_bytes(given[field.name])
+                given[field.name] = handle_file(file)
+        return list(given.values())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
+import resource
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -20,7 +22,7 @@ from bench.figures import Row, Spread
 
 PACKAGES = ("gradio", "gradio_client", "torch", "torchvision", "timm", "segmentation-models-pytorch", "pillow", "numpy")
 FORMAT = 1  # raise it when a key of the JSON line changes its meaning
-QUIET_PERCENT = 10.0  # of all cores; with more taken by other programs, figures are not for quoting
+QUIET_PERCENT = 5.0  # of all cores; with more taken by other programs, figures are not for quoting
 
 
 def table(rows: Iterable[Row], caption: str) -> Table:
@@ -74,9 +76,29 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def busy_percent(seconds: float = 2.0) -> float:
-    """Share of all cores that run now; nothing of ours must be running."""
-    return float(psutil.cpu_percent(seconds))
+class Others:
+    """How much of the machine other programs (and the hypervisor) took since this was made, in percent of all cores.
+
+    Exact once every process of ours has ended and been waited for; until then ours count as others.
+    """
+
+    def __init__(self) -> None:
+        self._busy, self._own, self._begin = _busy_s(), _own_s(), time.perf_counter()
+
+    def percent(self) -> float:
+        taken = (_busy_s() - self._busy) - (_own_s() - self._own)
+        return max(0.0, 100 * taken / ((time.perf_counter() - self._begin) * (os.cpu_count() or 1)))
+
+
+def _busy_s() -> float:
+    times = psutil.cpu_times()._asdict()
+    within = ("guest", "guest_nice")  # already part of user and nice
+    return float(sum(s for kind, s in times.items() if kind not in ("idle", "iowait", *within)))
+
+
+def _own_s() -> float:
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
 def _with_spread(spread: Spread, *, ratio: bool = False) -> str:
@@ -86,7 +108,7 @@ def _with_spread(spread: Spread, *, ratio: bool = False) -> str:
 
 
 def _number(value: float, ratio: bool = False) -> str:
-    digits = 2 if ratio or value < 10 else 1 if value < 100 else 0
+    digits = 3 if value < 0.1 else 2 if ratio or value < 10 else 1 if value < 100 else 0
     return f"{value:.{digits}f}"
 
 

@@ -7,6 +7,7 @@ its clock runs from the picture's bytes to what `present` returned. So all of HT
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -52,27 +53,26 @@ def measure(bench: Bench) -> Findings:
         loop_alone, loop_many, loop_threads = list[list[float]](), list[list[float]](), list[list[float]]()
         single, batched = list[dict[str, Any]](), list[dict[str, Any]]()
 
+        def ours(few: list[Request], many: list[Request]) -> None:
+            taken, bodies = alone(http, path, few)
+            hub_alone.append(taken)
+            single.extend(_receipts(bodies, cached=False))
+            taken, bodies = alone(http, path, few)
+            hub_stored.append(taken)
+            _receipts(bodies, cached=True)
+            seconds, bodies = together(hub, path, many, plan.clients)
+            hub_many.append([len(many) / seconds])
+            batched.extend(_receipts(bodies, cached=False))
+
+        def theirs(few: list[Request], many: list[Request]) -> None:
+            loop_alone.append(loop.run(few, 1)["each"])
+            loop_many.append([len(many) / loop.run(many, 1)["seconds"]])
+            loop_threads.append([len(many) / loop.run(many, plan.clients)["seconds"]])
+
         for number in range(plan.rounds):
             few, many = maker.make(plan.latency_requests), maker.make(plan.throughput_requests)
-
-            def ours() -> None:
-                taken, bodies = alone(http, path, few)  # noqa: B023 - called in its own round only
-                hub_alone.append(taken)
-                single.extend(_receipts(bodies, cached=False))
-                taken, bodies = alone(http, path, few)  # noqa: B023
-                hub_stored.append(taken)
-                _receipts(bodies, cached=True)
-                seconds, bodies = together(hub, path, many, plan.clients)  # noqa: B023
-                hub_many.append([len(many) / seconds])  # noqa: B023
-                batched.extend(_receipts(bodies, cached=False))
-
-            def theirs() -> None:
-                loop_alone.append(loop.run(few, 1)["each"])  # noqa: B023
-                loop_many.append([len(many) / loop.run(many, 1)["seconds"]])  # noqa: B023
-                loop_threads.append([len(many) / loop.run(many, plan.clients)["seconds"]])  # noqa: B023
-
             for turn in (ours, theirs) if number % 2 == 0 else (theirs, ours):
-                turn()
+                turn(few, many)
         floor = [_timed(lambda: http.get("/healthz")) for _ in range(100)]
     bench.processes.stop(hub, loop.process)
     clients = f"{plan.clients} clients"
@@ -159,10 +159,10 @@ def together(server: Server, path: str, requests: Sequence[Request], clients: in
     start = threading.Barrier(clients + 1)
 
     def client() -> None:
-        with server.http() as http:
-            http.get("/healthz")  # connected before the clock starts
-            start.wait()
-            try:
+        try:
+            with server.http() as http:
+                http.get("/healthz")  # connected before the clock starts
+                start.wait()
                 while True:
                     with lock:
                         request = next(waiting, None)
@@ -170,13 +170,15 @@ def together(server: Server, path: str, requests: Sequence[Request], clients: in
                         return
                     _, answers = alone(http, path, [request])
                     bodies.extend(answers)
-            except Exception as error:  # told by the main thread, which would otherwise report a high speed
-                problems.append(error)
+        except Exception as error:  # told by the main thread, which would otherwise report a high speed
+            problems.append(error)
+            start.abort()
 
     threads = [threading.Thread(target=client, daemon=True) for _ in range(clients)]
     for thread in threads:
         thread.start()
-    start.wait()
+    with contextlib.suppress(threading.BrokenBarrierError):
+        start.wait()
     begin = time.perf_counter()
     for thread in threads:
         thread.join()

@@ -19,7 +19,7 @@ WHATS = ("first page /", "first demo page", "first answer")
 
 def measure(bench: Bench) -> Findings:
     taken: dict[str, list[tuple[float, ...]]] = {"hub": [], "bare": []}
-    for number in range(-1, bench.plan.starts):  # the first of each only fills the file cache
+    for number in range(-1 if bench.plan.starts > 1 else 0, bench.plan.starts):  # -1 only fills the file cache
         for side in ("hub", "bare") if number % 2 == 0 else ("bare", "hub"):
             times = _start(bench, side, number + 1)
             if number >= 0:

@@ -93,7 +93,8 @@ def best_class(logits: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     from PIL import Image
 
     if logits.shape[:0:-1] == size:
-        return logits.argmax(0).astype(np.uint8)
+        ids: NDArray[Any] = logits.argmax(0).astype(np.uint8)
+        return ids
     mask = np.zeros(size[::-1], dtype=np.uint8)
     best = np.full(size[::-1], -np.inf, dtype=np.float32)
     for number, plane in enumerate(logits):

@@ -313,6 +313,8 @@ class Engine:
             "present": present_ms,
         }
         for stage, ms in stages.items():
+            if not outcome.batch_size and stage not in ("prepare", "present"):
+                continue  # the model did not run: a zero would make it look fast
             self.metrics.stage_seconds.labels(job.page.slug, stage).observe(ms / 1000)
         receipt = Receipt(
             total_ms=round((time.perf_counter() - job.begin) * 1000, 2),

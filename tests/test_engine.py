@@ -153,6 +153,7 @@ def test_a_parameter_only_present_uses_does_not_run_the_model_again(make_engine:
     assert not other.receipt.cached
     assert other.receipt.batch_size == 0  # no pass was run for it
     assert metric(engine, "hub_cache_hits_total", demo="doubler", kind="output") == 1
+    assert metric(engine, "hub_stage_seconds_count", demo="doubler", stage="infer") == 1  # no zero among the times
 
 
 def test_a_seed_that_is_absent_is_drawn_and_reported(make_engine: Make) -> None:

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import timm
 import torch
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from weights.training import data, export
+from weights.training import classifier, data, export
 from weights.training.fit import Batches, Schedule, fit
 
 Score = Callable[[Tensor, Tensor], float]  # (found, wanted), both boolean [pictures, tags]
@@ -37,10 +36,8 @@ def train(task: Task, options: argparse.Namespace) -> None:
     torch.manual_seed(options.seed)
     rows = {split: data.read_rows(options.data, split) for split in ("train", "val")}
     labels = sorted({tag for row in rows["train"] for tag in row["tags"].split()})
-    model = build_model(options.arch, len(labels), options.backbone_weights)
-    mean, std = model.pretrained_cfg["mean"], model.pretrained_cfg["std"]
-    if options.arch.startswith("tf_efficientnet_lite") and options.backbone_weights:
-        mean, std = (127 / 255,) * 3, (128 / 255,) * 3  # what these weights were trained with
+    # Most tags are absent from most pictures, and so the head begins.
+    model, mean, std = classifier.build(options.arch, len(labels), options.backbone_weights, bias=-2.0)
     images, targets = load(task, options.data, rows["train"], labels)
     val_images, val_targets = load(task, options.data, rows["val"], labels)
     val_ready = data.normalize(val_images, mean, std)
@@ -58,8 +55,8 @@ def train(task: Task, options: argparse.Namespace) -> None:
             yield ready.lerp(ready.flip(0), 1 - share), tags.lerp(tags.flip(0), 1 - share)
 
     def validate(candidate: nn.Module) -> dict[str, float]:
-        logits = predict(candidate, val_ready)
-        views = [logits, *(predict(candidate, val_ready.flip(axes)) for axes in ((2,), (3,), (2, 3)))]
+        logits = classifier.predict(candidate, val_ready)
+        views = [logits, *(classifier.predict(candidate, val_ready.flip(axes)) for axes in ((2,), (3,), (2, 3)))]
         threshold, score = best_threshold(logits.sigmoid(), val_targets, task.score)
         mean_threshold, mean_score = best_threshold(torch.stack(views).mean(0).sigmoid(), val_targets, task.score)
         return {
@@ -73,7 +70,7 @@ def train(task: Task, options: argparse.Namespace) -> None:
     trained = fit(
         model,
         param_groups_layer_decay(model, weight_decay=schedule.weight_decay, layer_decay=options.layer_decay),
-        [module for module in model.children() if module is not model.get_classifier()],
+        classifier.backbone(model),
         epoch_batches,
         len(images) // options.batch_size,
         nn.functional.binary_cross_entropy_with_logits,
@@ -81,19 +78,8 @@ def train(task: Task, options: argparse.Namespace) -> None:
         schedule,
         options.out,
     )
-    threshold = validate(trained)["threshold_flips"]
-    export.save_repository(trained, config(trained, task, options.arch, labels, threshold, mean, std), options.out)
-
-
-def build_model(arch: str, outputs: int, backbone_weights: Path | None) -> nn.Module:
-    """Without a backbone file timm downloads its own ImageNet weights."""
-    drop = {"drop_rate": 0.2} | ({"drop_path_rate": 0.1} if "efficientnet" in arch or "resnet" in arch else {})
-    model = timm.create_model(arch, pretrained=backbone_weights is None, num_classes=outputs, **drop)
-    if backbone_weights:
-        export.load_backbone(model, backbone_weights)
-    nn.init.normal_(model.get_classifier().weight, std=0.01)
-    nn.init.constant_(model.get_classifier().bias, -2.0)  # most tags are absent from most pictures
-    return model
+    config = classifier.config(trained, options.arch, task.name, labels, task.source_px, mean, std)
+    export.save_repository(trained, config | {"threshold": validate(trained)["threshold_flips"]}, options.out)
 
 
 def load(task: Task, folder: Path, rows: list[data.Row], labels: list[str]) -> tuple[Tensor, Tensor]:
@@ -115,11 +101,6 @@ def augmentation(side: int, crop_scale: tuple[float, float]) -> v2.Transform:
     )
 
 
-def predict(model: nn.Module, images: Tensor, batch_size: int = 64) -> Tensor:
-    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-        return torch.cat([model(part) for part in images.split(batch_size)]).float()
-
-
 def best_threshold(probabilities: Tensor, targets: Tensor, score: Score) -> tuple[float, float]:
     """(threshold, score), one threshold for all tags."""
     scores = [score(probabilities >= threshold, targets > 0.5) for threshold in THRESHOLDS]
@@ -138,39 +119,6 @@ def f1_by_tag(found: Tensor, wanted: Tensor) -> float:
     hits = (found & wanted).sum(0)
     scores = 2 * hits / (wanted.sum(0) + found.sum(0)).clamp(min=1)
     return scores[wanted.any(0)].mean().item()
-
-
-def config(
-    model: nn.Module,
-    task: Task,
-    arch: str,
-    labels: list[str],
-    threshold: float,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-) -> dict[str, object]:
-    """What `timm.create_model("local-dir:FOLDER", pretrained=True)` reads, and the threshold."""
-    return {
-        "architecture": arch,
-        "num_classes": len(labels),
-        "num_features": model.num_features,
-        "label_names": labels,
-        "threshold": threshold,
-        "pretrained_cfg": {
-            "tag": task.name,
-            "input_size": [3, task.source_px, task.source_px],
-            "fixed_input_size": False,
-            "interpolation": "bicubic",
-            "crop_pct": 1.0,
-            "crop_mode": "squash",
-            "mean": list(mean),
-            "std": list(std),
-            "num_classes": len(labels),
-            "first_conv": model.pretrained_cfg["first_conv"],
-            "classifier": model.pretrained_cfg["classifier"],
-            "license": "other",  # the card says what is known about the data
-        },
-    }
 
 
 def options(description: str | None, epochs: int) -> argparse.Namespace:

@@ -13,14 +13,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import timm
 import torch
 from timm.data import Mixup
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from weights.training import data, export
+from weights.training import classifier, data, export
 from weights.training.fit import Batches, Schedule, fit
 
 LABELS = ["ordinary", "emergency"]
@@ -33,10 +32,7 @@ def main() -> None:
     options = _options()
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    model = build_model(options.arch, options.backbone_weights)
-    mean, std = model.pretrained_cfg["mean"], model.pretrained_cfg["std"]
-    if options.arch.startswith("tf_efficientnet_lite") and options.backbone_weights:
-        mean, std = (127 / 255,) * 3, (128 / 255,) * 3  # what these weights were trained with
+    model, mean, std = classifier.build(options.arch, len(LABELS), options.backbone_weights)
     train_images, train_labels = load_split(options.data, "train")
     val_images, val_labels = load_split(options.data, "val")
     val_ready = data.normalize(val_images, mean, std)
@@ -55,8 +51,8 @@ def main() -> None:
             yield mixup(ready, labels) if mixup else (ready, nn.functional.one_hot(labels, 2).float())
 
     def validate(candidate: nn.Module) -> dict[str, float]:
-        logits = predict(candidate, val_ready)
-        flipped = (logits + predict(candidate, val_ready.flip(3))) / 2
+        logits = classifier.predict(candidate, val_ready)
+        flipped = (logits + classifier.predict(candidate, val_ready.flip(3))) / 2
         return {
             "val_loss": nn.functional.cross_entropy(logits, val_labels).item(),
             "val_accuracy": (logits.argmax(1) == val_labels).float().mean().item(),
@@ -66,7 +62,7 @@ def main() -> None:
     trained = fit(
         model,
         param_groups_layer_decay(model, weight_decay=schedule.weight_decay, layer_decay=options.layer_decay),
-        [module for name, module in model.named_children() if module is not model.get_classifier()],
+        classifier.backbone(model),
         epoch_batches,
         len(train_images) // options.batch_size,
         lambda output, target: torch.sum(-target * output.log_softmax(1), dim=1).mean(),
@@ -74,19 +70,8 @@ def main() -> None:
         schedule,
         options.out,
     )
-    export.save_repository(trained, timm_config(trained, options.arch, mean, std), options.out)
-
-
-def build_model(arch: str, backbone_weights: Path | None) -> nn.Module:
-    """Without a backbone file timm downloads its own ImageNet weights."""
-    drop = {"drop_rate": 0.2} | ({"drop_path_rate": 0.1} if "efficientnet" in arch or "resnet" in arch else {})
-    model = timm.create_model(arch, pretrained=backbone_weights is None, num_classes=2, **drop)
-    if backbone_weights:
-        export.load_backbone(model, backbone_weights)
-    # timm starts a two-class head with weights so large that their noise outlives the training.
-    nn.init.normal_(model.get_classifier().weight, std=0.01)
-    nn.init.zeros_(model.get_classifier().bias)
-    return model
+    config = classifier.config(trained, options.arch, "emergency", LABELS, SOURCE_PX, mean, std)
+    export.save_repository(trained, config, options.out)
 
 
 def load_split(folder: Path, split: str) -> tuple[Tensor, Tensor]:
@@ -143,35 +128,6 @@ def augmentation(side: int) -> v2.Transform:
 
 def side_px(progress: float) -> int:
     return next(side for share, side in SIZES if progress <= share)
-
-
-def predict(model: nn.Module, images: Tensor, batch_size: int = 64) -> Tensor:
-    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-        return torch.cat([model(part) for part in images.split(batch_size)]).float()
-
-
-def timm_config(model: nn.Module, arch: str, mean: tuple[float, ...], std: tuple[float, ...]) -> dict[str, object]:
-    """What `timm.create_model("local-dir:FOLDER", pretrained=True)` reads."""
-    return {
-        "architecture": arch,
-        "num_classes": len(LABELS),
-        "num_features": model.num_features,
-        "label_names": LABELS,
-        "pretrained_cfg": {
-            "tag": "emergency",
-            "input_size": [3, SOURCE_PX, SOURCE_PX],
-            "fixed_input_size": False,
-            "interpolation": "bicubic",
-            "crop_pct": 1.0,
-            "crop_mode": "squash",
-            "mean": list(mean),
-            "std": list(std),
-            "num_classes": len(LABELS),
-            "first_conv": model.pretrained_cfg["first_conv"],
-            "classifier": model.pretrained_cfg["classifier"],
-            "license": "other",  # the card says what is known about the data
-        },
-    }
 
 
 def _options() -> argparse.Namespace:

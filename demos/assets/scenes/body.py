@@ -1,5 +1,8 @@
 """How a vehicle is put together: a solid from three outlines, details painted on, wheels and fittings added."""
 
+# bpy has no complete types and is not installed with the hub:
+# mypy: ignore-errors
+
 from __future__ import annotations
 
 import math
@@ -15,7 +18,7 @@ from . import kit, solid
 from .solid import Outline
 
 PIXELS_PER_METRE = 420
-GLASS, RUBBER, CHROME, LENS = "12171b", "101112", "c9ccd0", "b9c0c6"
+GLASS, RUBBER, CHROME = "10151a", "101112", "c9ccd0"
 
 
 class Sheet:
@@ -42,7 +45,9 @@ class Sheet:
         turns = np.linspace(0, math.tau, 40, endpoint=False)
         self.fill([(a + radius * math.cos(t), b + radius * math.sin(t)) for t in turns], code, **surface)
 
-    def line(self, path: Outline, width: float = 0.009, code: str = RUBBER, rough: float = 0.6, metal: float = 0) -> None:
+    def line(
+        self, path: Outline, width: float = 0.009, code: str = RUBBER, rough: float = 0.6, metal: float = 0
+    ) -> None:
         points = [self.pixel(*point[:2]) for point in path]
         pen = max(1, round(width * PIXELS_PER_METRE))
         ImageDraw.Draw(self.colour).line(points, f"#{code}", pen, joint="curve")
@@ -56,13 +61,27 @@ class Sheet:
         self.loop(outline, trim)
         self.fill(outline, GLASS, rough=0.02)
 
+    def eye(self, a: float, b: float, radius: float) -> None:
+        """A projector in a headlamp: a bright bowl around a dark glass ball with a glint."""
+        for share, code, rough, metal in (
+            (1, "30353a", 0.2, 0.8),
+            (0.9, "c4cbd1", 0.12, 0.95),
+            (0.66, "5c646b", 0.1, 0.9),
+            (0.52, "14191d", 0.03, 0.0),
+        ):
+            self.disc(a, b, radius * share, code, rough=rough, metal=metal)
+        self.disc(a + radius * 0.16, b + radius * 0.2, radius * 0.15, "f4f8fb", rough=0.1)
+
     def text(self, words: str, a: float, b: float, height: float, code: str, bold: float = 0.1, turn: int = 0) -> None:
         """Words centred on (a, b), turned by so many degrees."""
         font = ImageFont.load_default(height * 1.36 * PIXELS_PER_METRE)
-        stroke = int(height * bold * PIXELS_PER_METRE * 0.5)
+        stroke = int(height * bold * PIXELS_PER_METRE * 0.4)
         left, top, right, bottom = font.getbbox(words, stroke_width=stroke)
-        label = Image.new("L", (right - left, bottom - top))
-        ImageDraw.Draw(label).text((-left, -top), words, 255, font, stroke_width=stroke)
+        label = Image.new("L", (int(right - left + 2 * stroke * len(words)), int(bottom - top)))
+        pen, along = ImageDraw.Draw(label), float(-left)
+        for letter in words:
+            pen.text((along, -top), letter, 255, font, stroke_width=stroke)
+            along += font.getlength(letter) + 2 * stroke
         if self.mirror:
             label = label.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         label = label.rotate(turn, expand=True)
@@ -70,7 +89,9 @@ class Sheet:
         corner = (int(x - label.width / 2), int(y - label.height / 2))
         self.colour.paste(f"#{code}", (*corner, corner[0] + label.width, corner[1] + label.height), label)
 
-    def checks(self, a0: float, b0: float, a1: float, b1: float, codes: tuple[str, str], columns: int, rows: int) -> None:
+    def checks(
+        self, a0: float, b0: float, a1: float, b1: float, codes: tuple[str, str], columns: int, rows: int
+    ) -> None:
         """Battenburg: a chequered band of reflective squares."""
         for row in range(rows):
             for column in range(columns):
@@ -198,9 +219,15 @@ def wheel(radius: float, width: float, spokes: int = 5, rim: float = 0.68, metal
         [(edge, -0.015), (edge + 0.02, 0.0), (radius * 0.9, 0.008), (radius * 0.975, -0.012), (radius, -0.04),
          (radius, -width + 0.04), (radius * 0.97, -width + 0.01), (edge, -width)], tyre, 56,
     )  # fmt: skip
-    mesh.lathe([(edge + 0.004, -0.006), (edge * 0.93, -0.012), (edge * 0.9, -0.05), (edge * 0.86, -width * 0.7)], alloy, 56)
+    mesh.lathe(
+        [(edge + 0.004, -0.006), (edge * 0.93, -0.012), (edge * 0.9, -0.05), (edge * 0.86, -width * 0.7)], alloy, 56
+    )
     mesh.lathe([(edge * 0.9, -width * 0.6), (0.001, -width * 0.6)], dark, 40)
-    mesh.lathe([(edge * 0.6, -0.09), (edge * 0.58, -0.085), (0.001, -0.085)], kit.plain("disc", "6d6f72", 0.35, Metallic=0.9), 40)
+    mesh.lathe(
+        [(edge * 0.6, -0.09), (edge * 0.58, -0.085), (0.001, -0.085)],
+        kit.plain("disc", "6d6f72", 0.35, Metallic=0.9),
+        40,
+    )
     mesh.lathe([(edge * 0.24, -0.06), (edge * 0.22, -0.022), (edge * 0.14, -0.016), (0.001, -0.016)], alloy, 32)
     for index in range(spokes):
         turn = math.tau * index / spokes + 0.3
@@ -231,7 +258,9 @@ def add_wheels(body: Body, width: float, **style: object) -> list[bpy.types.Obje
 
 def lump(name: str, low: tuple, high: tuple, radius: float, material: bpy.types.Material) -> bpy.types.Object:
     """A rounded block: mirrors, handles, lamps."""
-    grid = solid.Grid(tuple(v - 0.02 for v in low), tuple(v + 0.02 for v in high), max(0.008, min(np.subtract(high, low)) / 14))
+    grid = solid.Grid(
+        tuple(v - 0.02 for v in low), tuple(v + 0.02 for v in high), max(0.008, min(np.subtract(high, low)) / 14)
+    )
     points, faces, normals = solid.surface(solid.box(grid, low, high, radius), grid)
     return kit.smooth_mesh(name, points, faces, normals, material)
 
@@ -245,7 +274,11 @@ def pair(name: str, low: tuple, high: tuple, radius: float, material: bpy.types.
 def light_bar(x: float, z: float, half: float, depth: float = 0.3, height: float = 0.13, lit: float = 2.2) -> list:
     """A blue roof bar: dark foot, clear blue domes with lamps in them, a white middle."""
     blue = kit.Shader("blue lamp").principled(
-        Base_Color=kit.hexa("0a3fd0"), Roughness=0.08, Coat_Weight=1.0, Emission_Color=kit.hexa("0b48ff"), Emission_Strength=lit
+        Base_Color=kit.hexa("0a3fd0"),
+        Roughness=0.08,
+        Coat_Weight=1.0,
+        Emission_Color=kit.hexa("0b48ff"),
+        Emission_Strength=lit,
     )
     bright = kit.Shader("lamp core").principled(
         Base_Color=kit.hexa("9cc8ff"), Emission_Color=kit.hexa("6aa8ff"), Emission_Strength=lit * 9
@@ -255,5 +288,10 @@ def light_bar(x: float, z: float, half: float, depth: float = 0.3, height: float
     back, front = x - depth / 2, x + depth / 2
     parts = [lump("foot", (back, -half + 0.02, z), (front, half - 0.02, z + 0.045), 0.02, foot)]
     parts += pair("blue", (back, half * 0.36, z + 0.04), (front, half, z + height), 0.04, blue)
-    parts += pair("core", (front - 0.03, half * 0.62, z + 0.06), (front + 0.008, half * 0.9, z + height - 0.025), 0.02, bright)
-    return [*parts, lump("middle", (back, -half * 0.34, z + 0.04), (front, half * 0.34, z + height - 0.015), 0.03, white)]
+    parts += pair(
+        "core", (front - 0.03, half * 0.62, z + 0.06), (front + 0.008, half * 0.9, z + height - 0.025), 0.02, bright
+    )
+    return [
+        *parts,
+        lump("middle", (back, -half * 0.34, z + 0.04), (front, half * 0.34, z + height - 0.015), 0.03, white),
+    ]

@@ -1,9 +1,13 @@
 """What every picture needs from Blender: materials, meshes from numbers, sky, camera, render."""
 
+# bpy has no complete types and is not installed with the hub:
+# mypy: ignore-errors
+
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import bpy
@@ -102,7 +106,9 @@ class Mesh:
         self.slots.append(self.materials.index(material))
 
     def box(self, low: Sequence[float], high: Sequence[float], material: bpy.types.Material) -> None:
-        self.prism([(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])], low[2], high[2], material)
+        self.prism(
+            [(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])], low[2], high[2], material
+        )
 
     def prism(self, base: Sequence[Sequence[float]], z0: float, z1: float, material: bpy.types.Material) -> None:
         """An upright block over a counter-clockwise outline."""
@@ -112,7 +118,11 @@ class Mesh:
             self.face([(x0, y0, z0), (x1, y1, z0), (x1, y1, z1), (x0, y0, z1)], material)
 
     def tube(
-        self, path: Sequence[Sequence[float]], radius: float | Sequence[float], material: bpy.types.Material, sides: int = 8
+        self,
+        path: Sequence[Sequence[float]],
+        radius: float | Sequence[float],
+        material: bpy.types.Material,
+        sides: int = 8,
     ) -> None:
         """A round bar along a path, with one radius or one per point."""
         radii = [radius] * len(path) if isinstance(radius, (int, float)) else radius
@@ -120,9 +130,11 @@ class Mesh:
         for index, (point, r) in enumerate(zip(path, radii, strict=True)):
             ahead = Vector(path[min(index + 1, len(path) - 1)]) - Vector(path[max(index - 1, 0)])
             turn = ahead.to_track_quat("Z", "Y")
-            ring = [Vector((r * math.cos(a), r * math.sin(a), 0)) for a in np.linspace(0, math.tau, sides, endpoint=False)]
+            ring = [
+                Vector((r * math.cos(a), r * math.sin(a), 0)) for a in np.linspace(0, math.tau, sides, endpoint=False)
+            ]
             rings.append([Vector(point) + turn @ spoke for spoke in ring])
-        for lower, upper in zip(rings, rings[1:], strict=False):
+        for lower, upper in pairwise(rings):
             for i in range(sides):
                 self.face([lower[i - 1], lower[i], upper[i], upper[i - 1]], material)
         self.face(list(reversed(rings[0])), material)
@@ -130,8 +142,8 @@ class Mesh:
 
     def lathe(self, profile: Sequence[tuple[float, float]], material: bpy.types.Material, sides: int = 40) -> None:
         """A surface of revolution about the y axis from (radius, y) pairs."""
-        for (r0, y0), (r1, y1) in zip(profile, profile[1:], strict=False):
-            for a0, a1 in zip(angles := np.linspace(0, math.tau, sides + 1), angles[1:], strict=False):
+        for (r0, y0), (r1, y1) in pairwise(profile):
+            for a0, a1 in pairwise(np.linspace(0, math.tau, sides + 1)):
                 ring = [(r0, y0, a0), (r0, y0, a1), (r1, y1, a1), (r1, y1, a0)]
                 self.face([(r * math.cos(a), y, r * math.sin(a)) for r, y, a in ring], material)
 
@@ -242,7 +254,7 @@ def sun(elevation: float, azimuth: float, strength: float, colour: str = "fff1dc
 
 
 def sky(top: str, horizon: str, cloud: str, cover: float, strength: float = 1.0, seen: float = 1.0) -> None:
-    """A painted sky: a gradient with soft clouds; `cover` 0 (clear) to 1 (overcast); `seen` dims only what the camera sees."""
+    """A gradient with soft clouds; `cover` 0 (clear) to 1 (overcast); `seen` scales only what the camera sees."""
     shader = Shader.__new__(Shader)
     shader.tree = bpy.context.scene.world.node_tree
     shader.tree.nodes.clear()
@@ -255,9 +267,9 @@ def sky(top: str, horizon: str, cloud: str, cover: float, strength: float = 1.0,
         "CombineXYZ", {0: shader.math("DIVIDE", parts[0], lift), 1: shader.math("DIVIDE", parts[1], lift)}
     ).outputs[0]
     edge = 0.68 - 0.4 * cover
-    clouds = shader.noise(0.55, 9, flat, edge, edge + 0.22)
+    clouds = shader.noise(0.55, 6, flat, edge, edge + 0.22)
     clouds = shader.math("MULTIPLY", clouds, shader.math("MULTIPLY", height, 9.0, clamp=True))
-    shade = shader.mix(shader.noise(0.9, 6, flat, 0.3, 0.8), hexa(cloud), tuple(c * 0.72 for c in hexa(cloud)))
+    shade = shader.mix(shader.noise(0.9, 3, flat, 0.3, 0.8), hexa(cloud), tuple(c * 0.72 for c in hexa(cloud)))
     colour = shader.mix(shader.math("MULTIPLY", clouds, 0.92), base, shade)
     camera = shader.node("LightPath").outputs[0]
     power = shader.blend(camera, strength, strength * seen)
@@ -286,7 +298,12 @@ def frame(thing: bpy.types.Object, fill: float, aspect: float = 0.75, middle: fl
     """Zooms and shifts the camera so that a thing takes up that share of the width (and is not too high)."""
     bpy.context.view_layer.update()
     seat = bpy.context.scene.camera
-    corners = [part.matrix_world @ Vector(c) for part in thing.children_recursive if part.type == "MESH" for c in part.bound_box]
+    corners = [
+        part.matrix_world @ Vector(c)
+        for part in thing.children_recursive
+        if part.type == "MESH"
+        for c in part.bound_box
+    ]
     local = [seat.matrix_world.inverted() @ corner for corner in corners]
     across, up = np.array([-p.x / p.z for p in local]), np.array([-p.y / p.z for p in local])
     width = max(np.ptp(across) / fill, np.ptp(up) / (0.74 * aspect))
@@ -301,7 +318,7 @@ def render(path: Path, width: int, height: int, samples: int, exposure: float = 
     scene.render.engine = "CYCLES"
     scene.cycles.device = "CPU"
     scene.cycles.samples, scene.cycles.seed = samples, 1
-    scene.cycles.use_adaptive_sampling, scene.cycles.adaptive_threshold = True, 0.02
+    scene.cycles.use_adaptive_sampling, scene.cycles.adaptive_threshold = True, 0.03
     scene.cycles.use_denoising, scene.cycles.denoiser = True, "OPENIMAGEDENOISE"
     scene.cycles.max_bounces, scene.cycles.transparent_max_bounces = 6, 12
     scene.cycles.sample_clamp_indirect = 4.0

@@ -1,5 +1,9 @@
 """Pedestrians and a cyclist, from rounded rods."""
 
+# bpy has no complete types and is not installed with the hub:
+# mypy: ignore-errors
+# ruff: noqa: E501 - tables of coordinates read best as tables
+
 from __future__ import annotations
 
 import math
@@ -12,7 +16,9 @@ from . import kit, solid
 SKIN = ("c99878", "8a5a3c", "e0b090")
 
 
-def rods(name: str, bones: list[tuple], material: bpy.types.Material, fillet: float = 0.06, step: float = 0.014) -> bpy.types.Object:
+def rods(
+    name: str, bones: list[tuple], material: bpy.types.Material, fillet: float = 0.06, step: float = 0.014
+) -> bpy.types.Object:
     """Capsules (start, end, radius, end radius) melted together."""
     points = np.array([p for bone in bones for p in bone[:2]])
     reach = max(max(bone[2:]) for bone in bones) + 0.03
@@ -23,7 +29,9 @@ def rods(name: str, bones: list[tuple], material: bpy.types.Material, fillet: fl
     return kit.smooth_mesh(name, *solid.surface(volume, grid), material)
 
 
-def person(coat: str, trousers: str, stride: float = 0.3, skin: int = 0, hair: str = "2a1d14", bag: str = "") -> bpy.types.Object:
+def person(
+    coat: str, trousers: str, stride: float = 0.3, skin: int = 0, hair: str = "2a1d14", bag: str = ""
+) -> bpy.types.Object:
     """Someone walking towards +x, 1.74 m tall."""
     cloth, legs = kit.plain(f"cloth {coat}", coat, 0.85), kit.plain(f"cloth {trousers}", trousers, 0.85)
     s = stride
@@ -31,10 +39,12 @@ def person(coat: str, trousers: str, stride: float = 0.3, skin: int = 0, hair: s
         rods("legs", [((0, 0.09, 0.92), (s * 0.5, 0.09, 0.5), 0.092, 0.07), ((s * 0.5, 0.09, 0.5), (s * 0.75, 0.09, 0.1), 0.068, 0.052),
                       ((0, -0.09, 0.92), (-s * 0.1, -0.09, 0.5), 0.092, 0.07), ((-s * 0.1, -0.09, 0.5), (-s * 0.9, -0.09, 0.13), 0.068, 0.052)], legs),
         rods("coat", [((0, 0, 0.88), (0, 0, 1.12), 0.15, 0.14), ((0, 0, 1.1), (0.01, 0, 1.36), 0.14, 0.13), ((0, -0.15, 1.41), (0, 0.15, 1.41), 0.075, 0.075),
-                      ((0, 0.2, 1.4), (-s * 0.35, 0.25, 1.12), 0.058, 0.05), ((-s * 0.35, 0.25, 1.12), (-s * 0.1, 0.25, 0.88), 0.048, 0.04),
-                      ((0, -0.2, 1.4), (s * 0.3, -0.25, 1.12), 0.058, 0.05), ((s * 0.3, -0.25, 1.12), (s * 0.75, -0.24, 0.92), 0.048, 0.04)], cloth, 0.04),
-        rods("head", [((0.02, 0, 1.45), (0.03, 0, 1.56), 0.05, 0.055), ((0.035, 0, 1.6), (0.03, 0, 1.655), 0.085, 0.09)], kit.plain(f"skin {skin}", SKIN[skin], 0.5)),
-        rods("hair", [((-0.01, 0, 1.62), (0.0, 0, 1.68), 0.09, 0.096)], kit.plain(f"hair {hair}", hair, 0.7)),
+                      ((0, 0.2, 1.4), (-s * 0.35, 0.25, 1.12), 0.055, 0.045), ((-s * 0.35, 0.25, 1.12), (-s * 0.1, 0.25, 0.88), 0.048, 0.04),
+                      ((0, -0.2, 1.4), (s * 0.3, -0.25, 1.12), 0.055, 0.045), ((s * 0.3, -0.25, 1.12), (s * 0.75, -0.24, 0.92), 0.048, 0.04)], cloth, 0.04),
+        rods("head", [((0.02, 0, 1.45), (0.03, 0, 1.56), 0.05, 0.055), ((0.045, 0, 1.585), (0.03, 0, 1.655), 0.07, 0.088), ((0.11, 0, 1.625), (0.13, 0, 1.605), 0.012, 0.016),
+                      ((-s * 0.1, 0.25, 0.86), (-s * 0.06, 0.25, 0.8), 0.04, 0.03), ((s * 0.77, -0.24, 0.9), (s * 0.84, -0.24, 0.85), 0.04, 0.03)],
+             kit.plain(f"skin {skin}", SKIN[skin], 0.5), 0.02),
+        rods("hair", [((-0.025, 0, 1.6), (0.0, 0, 1.7), 0.088, 0.094), ((0.0, 0, 1.7), (0.05, 0, 1.715), 0.094, 0.075)], kit.plain(f"hair {hair}", hair, 0.7)),
         rods("shoes", [((s * 0.72, 0.09, 0.05), (s * 0.72 + 0.16, 0.09, 0.045), 0.05, 0.045), ((-s * 0.92, -0.09, 0.09), (-s * 0.92 + 0.14, -0.09, 0.03), 0.05, 0.042)],
              kit.plain("shoe", "1b1716", 0.6)),
     ]  # fmt: skip
@@ -45,7 +55,11 @@ def person(coat: str, trousers: str, stride: float = 0.3, skin: int = 0, hair: s
 
 def bicycle(frame: str) -> bpy.types.Object:
     """A town bicycle along x, standing."""
-    paint, dark, metal = kit.plain(f"frame {frame}", frame, 0.3), kit.plain("tyre", "131314", 0.85), kit.plain("spoke", "b8bcc0", 0.3, Metallic=0.9)
+    paint, dark, metal = (
+        kit.plain(f"frame {frame}", frame, 0.3),
+        kit.plain("tyre", "131314", 0.85),
+        kit.plain("spoke", "b8bcc0", 0.3, Metallic=0.9),
+    )
     mesh = kit.Mesh()
     for x in (-0.52, 0.52):
         turns = np.linspace(0, math.tau, 33)

@@ -1,5 +1,8 @@
 """Trees, hedges and grass: branches as tubes, leaves as thousands of small cards."""
 
+# bpy has no complete types and is not installed with the hub:
+# mypy: ignore-errors
+
 from __future__ import annotations
 
 import math
@@ -31,11 +34,15 @@ def bark(code: str = "4a4038") -> bpy.types.Material:
     shader = kit.Shader(name)
     grain = shader.noise(9, 6)
     return shader.principled(
-        Base_Color=shader.mix(grain, kit.hexa(code), tuple(c * 0.45 for c in kit.hexa(code))), Roughness=0.9, Normal=shader.bump(grain, 0.03)
+        Base_Color=shader.mix(grain, kit.hexa(code), tuple(c * 0.45 for c in kit.hexa(code))),
+        Roughness=0.9,
+        Normal=shader.bump(grain, 0.03),
     )
 
 
-def cards(centres: np.ndarray, size: float, rng: np.random.Generator, material: bpy.types.Material, upright: float = 0.0) -> bpy.types.Object:
+def cards(
+    centres: np.ndarray, size: float, rng: np.random.Generator, material: bpy.types.Material, upright: float = 0.0
+) -> bpy.types.Object:
     """One leaf (a bent quad) at each centre, turned at random; `upright` 1 makes blades of grass."""
     count = len(centres)
     along = rng.normal(size=(count, 3)) * (1, 1, 1 - 0.3 * upright)
@@ -46,7 +53,13 @@ def cards(centres: np.ndarray, size: float, rng: np.random.Generator, material: 
     length = size * rng.uniform(0.6, 1.3, (count, 1))
     width = length * (0.42 if not upright else 0.07)
     corners = np.stack(
-        [centres, centres + along * length * 0.5 + across * width, centres + along * length, centres + along * length * 0.5 - across * width], 1
+        [
+            centres,
+            centres + along * length * 0.5 + across * width,
+            centres + along * length,
+            centres + along * length * 0.5 - across * width,
+        ],
+        1,
     )
     mesh = bpy.data.meshes.new("leaves")
     mesh.from_pydata(corners.reshape(-1, 3).tolist(), [], np.arange(count * 4).reshape(-1, 4).tolist())
@@ -58,7 +71,14 @@ def cards(centres: np.ndarray, size: float, rng: np.random.Generator, material: 
     return thing
 
 
-def tree(seed: int, height: float = 8.0, leaves: int = 14000, dark: str = "1d3312", light: str = "6d8a35", spread: float = 0.62) -> bpy.types.Object:
+def tree(
+    seed: int,
+    height: float = 8.0,
+    leaves: int = 14000,
+    dark: str = "1d3312",
+    light: str = "6d8a35",
+    spread: float = 0.62,
+) -> bpy.types.Object:
     """A broad-leaved tree; `leaves=0` gives a bare winter one."""
     rng = np.random.default_rng(seed)
     mesh, tips = kit.Mesh(), []
@@ -75,18 +95,39 @@ def tree(seed: int, height: float = 8.0, leaves: int = 14000, dark: str = "1d331
             tips.append((middle, length))
         for _ in range(rng.integers(3, 5) if depth < 3 else 2 + int(not leaves or rng.random() < 0.6)):
             turn = way + rng.normal(0, spread, 3) * (1, 1, 0.75) + (0, 0, 0.16)
-            grow(end, turn / np.linalg.norm(turn), length * rng.uniform(0.62, 0.86), radius * rng.uniform(0.45, 0.66), depth + 1)
+            grow(
+                end,
+                turn / np.linalg.norm(turn),
+                length * rng.uniform(0.62, 0.86),
+                radius * rng.uniform(0.45, 0.66),
+                depth + 1,
+            )
 
     grow(np.zeros(3), np.array([0.02, 0, 1.0]), height * 0.27, height * 0.024, 0)
     parts = [mesh.build("wood", smooth=True)]
     if leaves:
         each = leaves // len(tips) + 1
         clouds = [end + rng.normal(0, 0.27 * length + 0.12, (each, 3)) for end, length in tips]
-        parts.append(cards(np.concatenate(clouds), height * 0.021, rng, leaf_material(f"leaf {dark}{light}", dark, light)))
+        parts.append(
+            cards(
+                np.concatenate(clouds),
+                height * 2.5 / leaves**0.5,
+                rng,
+                leaf_material(f"leaf {dark}{light}", dark, light),
+            )
+        )
     return kit.parent(parts, "tree")
 
 
-def hedge(low: tuple, high: tuple, seed: int = 1, density: float = 900, dark: str = "16260f", light: str = "4d6b2a", size: float = 0.075) -> None:
+def hedge(
+    low: tuple,
+    high: tuple,
+    seed: int = 1,
+    density: float = 900,
+    dark: str = "16260f",
+    light: str = "4d6b2a",
+    size: float = 0.075,
+) -> None:
     """A clipped hedge or a shrub bed between two corners."""
     rng = np.random.default_rng(seed)
     low, high = np.array(low, float), np.array(high, float)
@@ -118,23 +159,49 @@ def lawn(low: tuple[float, float], high: tuple[float, float], z: float = 0.1, bl
     mesh.build("lawn")
     if blades:
         rng = np.random.default_rng(seed)
-        spots = np.column_stack([rng.uniform(low[0], high[0], blades), rng.uniform(low[1], high[1], blades), np.full(blades, z)])
+        spots = np.column_stack(
+            [rng.uniform(low[0], high[0], blades), rng.uniform(low[1], high[1], blades), np.full(blades, z)]
+        )
         cards(spots, 0.09, rng, leaf_material("blade", "3a5220", "7d9445"), upright=1.0)
 
 
-def treeline(low: tuple[float, float], high: tuple[float, float], height: float = 8, seed: int = 7, dark: str = "25351c", light: str = "5c7440") -> None:
+def treeline(
+    low: tuple[float, float],
+    high: tuple[float, float],
+    height: float = 8,
+    seed: int = 7,
+    dark: str = "25351c",
+    light: str = "5c7440",
+) -> None:
     """Woods far away, to close the horizon: mounds of large cards."""
     rng = np.random.default_rng(seed)
     span = np.subtract(high, low)
-    centres = np.column_stack([rng.uniform(low[0], high[0], crowns := int(span.max() / 2.2)), rng.uniform(low[1], high[1], crowns), rng.uniform(0.45, 0.75, crowns) * height])
+    centres = np.column_stack(
+        [
+            rng.uniform(low[0], high[0], crowns := int(span.max() / 2.2)),
+            rng.uniform(low[1], high[1], crowns),
+            rng.uniform(0.45, 0.75, crowns) * height,
+        ]
+    )
     which = rng.integers(0, crowns, crowns * 420)
     spots = centres[which] + rng.normal(0, 1, (len(which), 3)) * (1.3, 1.3, height * 0.17)
     spots[:, 2] = np.abs(spots[:, 2])
-    low_growth = np.column_stack([rng.uniform(low[0], high[0], crowns * 120), rng.uniform(low[1], high[1], crowns * 120), rng.uniform(0, height * 0.45, crowns * 120)])
+    low_growth = np.column_stack(
+        [
+            rng.uniform(low[0], high[0], crowns * 120),
+            rng.uniform(low[1], high[1], crowns * 120),
+            rng.uniform(0, height * 0.45, crowns * 120),
+        ]
+    )
     cards(np.concatenate([spots, low_growth]), 0.75, rng, leaf_material(f"leaf {dark}{light}", dark, light))
 
 
-def scatter(make: list[bpy.types.Object], spots: list[tuple[float, float]], seed: int = 5, size: tuple[float, float] = (0.85, 1.2)) -> None:
+def scatter(
+    make: list[bpy.types.Object],
+    spots: list[tuple[float, float]],
+    seed: int = 5,
+    size: tuple[float, float] = (0.85, 1.2),
+) -> None:
     """Copies of some plants at given places, turned and scaled at random."""
     rng = np.random.default_rng(seed)
     used = set()

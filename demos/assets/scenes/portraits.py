@@ -1,5 +1,9 @@
 """One vehicle in a pleasant place, seen from its front corner: the pictures of `vehicle_classifier`."""
 
+# bpy has no complete types and is not installed with the hub:
+# mypy: ignore-errors
+# ruff: noqa: E501 - tables of coordinates read best as tables
+
 from __future__ import annotations
 
 import math
@@ -11,7 +15,9 @@ from . import kit, plants, services, street, vehicles
 from .street import House, Wall
 
 
-def look(vehicle: bpy.types.Object, azimuth: float, distance: float, height: float, aim: float, fill: float = 0.8) -> None:
+def look(
+    vehicle: bpy.types.Object, azimuth: float, distance: float, height: float, aim: float, fill: float = 0.8
+) -> None:
     """A camera around the vehicle, 0 degrees straight ahead of it, that fits it in the frame; the far background is a little soft."""
     turn = math.radians(azimuth)
     kit.camera((distance * math.cos(turn), distance * math.sin(turn), height), (0, 0, aim), 40, distance - 1.2, 4.0)
@@ -38,7 +44,10 @@ def ambulance() -> float:
     street.terrace(Wall((-40, -9.5), 0, True), houses, 12)
     plants.hedge((-40, -8.6, 0), (-1, -7.6, 1.0), 2)
     plants.hedge((1.8, -8.6, 0), (20, -7.6, 0.9), 3)
-    plants.scatter([plants.tree(4, 7.5), plants.tree(9, 8.5)], [(-13, -7.2), (-25, -7.4), (-34, -6.8), (-46, 1), (-52, 7), (-50, -6), (-60, 4)])
+    plants.scatter(
+        [plants.tree(4, 7.5), plants.tree(9, 8.5)],
+        [(-13, -7.2), (-25, -7.4), (-34, -6.8), (-46, 1), (-52, 7), (-50, -6), (-60, 4)],
+    )
     street.lamp_post(-9.5, -5.2, 1)
     vehicle = services.ambulance()
     kit.sky("3c78c8", "cfe2f2", "ffffff", 0.45, 0.85, 1.1)
@@ -67,11 +76,19 @@ def fire_engine() -> float:
         for level in range(7):
             for half in (0, 1):
                 a0 = door.a0 + 0.15 + half * 2.0
-                right.block(mesh, (a0, a0 + 1.85), (-0.12, -0.05), (0.1 + 0.6 * level, 0.62 + 0.6 * level), kit.plain("door red", "a5161c", 0.35)) if level != 3 else None
+                right.block(
+                    mesh,
+                    (a0, a0 + 1.85),
+                    (-0.12, -0.05),
+                    (0.1 + 0.6 * level, 0.62 + 0.6 * level),
+                    kit.plain("door red", "a5161c", 0.35),
+                ) if level != 3 else None
     right.block(mesh, (0, 30), (0, 0.1), (4.75, 5.6), kit.plain("fascia", "ece9df", 0.5))
     street.words("FIRE STATION", right, 13, 4.95, 0.55, "a5161c")
     mesh.build("station")
-    plants.scatter([plants.tree(12, 9), plants.tree(5, 8)], [(-44, -3), (-50, 4), (-47, 10), (-56, -8), (-60, 3), (-62, 12)])
+    plants.scatter(
+        [plants.tree(12, 9), plants.tree(5, 8)], [(-44, -3), (-50, 4), (-47, 10), (-56, -8), (-60, 3), (-62, 12)]
+    )
     plants.hedge((-60, 8.5, 0), (-30, 9.5, 1.3), 8)
     vehicle = services.fire_engine()
     kit.sky("4684cf", "d5e6f3", "ffffff", 0.35, 0.85, 1.1)
@@ -116,7 +133,11 @@ def hatchback() -> float:
     street.garden_wall(-60, 40, -6.1, 0.7, m["red"])
     plants.hedge((-60, -7.4, 0.2), (40, -6.4, 1.75), 4, 500)
     plants.lawn((-60, -40), (40, -6.0), 0.05)
-    street.terrace(Wall((-34, -15), 0, True), [House(8, 2, m["white"], m["stone"], "27406b", bays=3, roof="tile"), House(8, 2, m["red"], m["stone"], bays=3)] * 2)
+    street.terrace(
+        Wall((-34, -15), 0, True),
+        [House(8, 2, m["white"], m["stone"], "27406b", bays=3, roof="tile"), House(8, 2, m["red"], m["stone"], bays=3)]
+        * 2,
+    )
     plants.scatter([plants.tree(31, 9), plants.tree(32, 8, dark="24380f", light="8a9a3a")],
                    [(-6.5, -9.5), (-17, -9), (-27, -9.5), (-38, -8.5), (3, -10.5), (-46, 6), (-50, -2), (-58, 3), (-42, 10)])  # fmt: skip
     vehicle = vehicles.car(vehicles.HATCHBACK, "123a80", "KD19 HUB")
@@ -140,7 +161,13 @@ def pickup() -> float:
     for z in (0.45, 0.8, 1.12):
         mesh.box((-60, -5.84, z), (14, -5.8, z + 0.1), wood)
     mesh.build("fence")
-    spots = [(x, -22 - 3 * math.sin(x)) for x in range(-75, 22, 6)] + [(-52, 9), (-60, 14), (-70, 7), (-11, -12), (-30, -11)]
+    spots = [(x, -22 - 3 * math.sin(x)) for x in range(-75, 22, 6)] + [
+        (-52, 9),
+        (-60, 14),
+        (-70, 7),
+        (-11, -12),
+        (-30, -11),
+    ]
     plants.scatter([plants.tree(41, 9), plants.tree(42, 10, dark="203512", light="7c8f38"), plants.tree(43, 8)], spots)
     vehicle = vehicles.car(vehicles.PICKUP, "8d1014", "TR20 UCK", flake=0.3)
     kit.sky("3b7ccf", "cfe3f2", "ffffff", 0.5, 0.85, 1.1)
@@ -156,10 +183,26 @@ def saloon() -> float:
     plants.treeline((-125, -70), (-110, 90), 9)
     plants.treeline((-110, 60), (-30, 75), 9, 8)
     street.road(-60, 40, 6.2, 2.0, "4f5052")
-    street.marks([(x, -6.0, x + 0.1, -1.3) for x in np.arange(-40.15, 20, 5.6)] + [(x, 1.6, x + 0.1, 6.0) for x in np.arange(-40.15, -10, 5.6)])
-    houses = [House(5.6, 3, m["stone"], m["white"], roof="flat", bays=2, shop=s, sign=t) for s, t in (("22402e", "BOOKS"), ("27406b", "CAFE"), ("6b1f24", "BAKERY"), ("2a2d30", "PRINTS"), ("7a5a22", "FLOWERS"), ("22402e", "TEA"))]
+    street.marks(
+        [(x, -6.0, x + 0.1, -1.3) for x in np.arange(-40.15, 20, 5.6)]
+        + [(x, 1.6, x + 0.1, 6.0) for x in np.arange(-40.15, -10, 5.6)]
+    )
+    houses = [
+        House(5.6, 3, m["stone"], m["white"], roof="flat", bays=2, shop=s, sign=t)
+        for s, t in (
+            ("22402e", "BOOKS"),
+            ("27406b", "CAFE"),
+            ("6b1f24", "BAKERY"),
+            ("2a2d30", "PRINTS"),
+            ("7a5a22", "FLOWERS"),
+            ("22402e", "TEA"),
+        )
+    ]
     street.terrace(Wall((-30, -10.2), 0, True), houses)
-    plants.scatter([plants.tree(51, 7), plants.tree(52, 7.5)], [(-9.5, -8), (-20, -8), (-31, -7.8), (-40, 2), (-47, 7), (-45, -5), (-55, 0)])
+    plants.scatter(
+        [plants.tree(51, 7), plants.tree(52, 7.5)],
+        [(-9.5, -8), (-20, -8), (-31, -7.8), (-40, 2), (-47, 7), (-45, -5), (-55, 0)],
+    )
     vehicle = vehicles.car(vehicles.SALOON, "b9bdc1", "SA15 LON", flake=0.7)
     kit.sky("5a92d4", "dbe8f2", "ffffff", 0.55, 0.85, 1.1)
     kit.sun(45, 66, 5.9, size=1.5)
@@ -177,8 +220,22 @@ def paramedic() -> float:
     plants.lawn((-90, 6.2), (40, 40), 0.1)
     street.railings(-60, 20, -6.35, 1.2)
     plants.hedge((-60, -8.2, 0), (20, -7.2, 1.0), 4, 420)
-    spots = [(-9, -11), (-20, -12), (-31, -10.5), (-44, -11), (5, -13), (-60, -9), (-50, 8), (-62, 10), (-38, -17), (-15, -18), (-4, -18)]
-    plants.scatter([plants.tree(101, 9), plants.tree(102, 10, dark="203512", light="7c8f38"), plants.tree(103, 8.5)], spots)
+    spots = [
+        (-9, -11),
+        (-20, -12),
+        (-31, -10.5),
+        (-44, -11),
+        (5, -13),
+        (-60, -9),
+        (-50, 8),
+        (-62, 10),
+        (-38, -17),
+        (-15, -18),
+        (-4, -18),
+    ]
+    plants.scatter(
+        [plants.tree(101, 9), plants.tree(102, 10, dark="203512", light="7c8f38"), plants.tree(103, 8.5)], spots
+    )
     vehicle = services.paramedic()
     kit.sky("3c78c8", "cfe2f2", "ffffff", 0.4, 0.85, 1.1)
     kit.sun(44, 66, 6.2)
@@ -198,7 +255,10 @@ def taxi() -> float:
     ]  # fmt: skip
     street.terrace(Wall((-38, -8.6), 0, True), row * 3)
     street.railings(-38, 12, -6.6, 1.1)
-    plants.scatter([plants.tree(111, 7.5), plants.tree(112, 8)], [(-8.5, -5.6), (-22, -5.6), (-35, -5.6), (-44, 4), (-50, -6), (-52, 9)])
+    plants.scatter(
+        [plants.tree(111, 7.5), plants.tree(112, 8)],
+        [(-8.5, -5.6), (-22, -5.6), (-35, -5.6), (-44, 4), (-50, -6), (-52, 9)],
+    )
     vehicle = services.taxi()
     kit.place(vehicles.car(vehicles.HATCHBACK, "3a2024", "LN08 OLD"), -14, -3.1)
     kit.sky("4a88d2", "d2e4f2", "ffffff", 0.4, 0.85, 1.1)

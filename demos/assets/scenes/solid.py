@@ -1,5 +1,8 @@
 """Solids as signed distances on a grid (negative inside), and the way from there to a smooth mesh."""
 
+# bpy has no complete types and is not installed with the hub:
+# mypy: ignore-errors
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,9 +1,13 @@
 """Streets: ground, house fronts, roofs and street furniture. Roads run along x; everything in metres."""
 
+# bpy has no complete types and is not installed with the hub:
+# mypy: ignore-errors
+
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import bpy
 import numpy as np
@@ -23,7 +27,9 @@ def asphalt(tone: str = "5d5d5f", wet: float = 0.0) -> bpy.types.Material:
         colour = shader.mix(shader.noise(0.35, 6, low=0.3, high=0.7), kit.hexa(tone), dark)
         grit = shader.noise(120, 2, low=0.3, high=0.75)
         colour = shader.mix(shader.math("MULTIPLY", grit, 0.45), colour, tuple(c * 1.7 for c in kit.hexa(tone)))
-        stretched = shader.node("Mapping", {0: shader.node("TexCoord").outputs["Object"], "Scale": (0.05, 1.1, 1)}).outputs[0]
+        stretched = shader.node(
+            "Mapping", {0: shader.node("TexCoord").outputs["Object"], "Scale": (0.05, 1.1, 1)}
+        ).outputs[0]
         tracks = shader.noise(1.0, 3, stretched, 0.35, 0.7)
         colour = shader.mix(shader.math("MULTIPLY", tracks, 0.3), colour, tuple(c * 0.5 for c in kit.hexa(tone)))
         rough = shader.blend(shader.noise(0.5, 4), 0.92 - wet, 0.8 - wet * 1.4)
@@ -38,8 +44,10 @@ def brick(code: str, mortar: str = "a79f92") -> bpy.types.Material:
         base = kit.hexa(code)
         pattern = shader.node(
             "TexBrick",
-            {"Vector": uv, "Color1": base, "Color2": tuple(c * 0.62 for c in base), "Mortar": kit.hexa(mortar), "Scale": 1.0,
-             "Mortar Size": 0.011, "Mortar Smooth": 0.2, "Bias": -0.2, "Brick Width": 0.225, "Row Height": 0.075},
+            {"Vector": uv, "Color1": base, "Color2": tuple(c * 0.62 for c in base),
+             "Mortar": kit.hexa(mortar),
+             "Scale": 1.0, "Mortar Size": 0.011, "Mortar Smooth": 0.2, "Bias": -0.2,
+             "Brick Width": 0.225, "Row Height": 0.075},
         ).outputs  # fmt: skip
         dirt = shader.noise(0.5, 6, low=0.3, high=0.75)
         colour = shader.mix(shader.math("MULTIPLY", dirt, 0.45), pattern[0], tuple(c * 0.5 for c in base))
@@ -48,12 +56,16 @@ def brick(code: str, mortar: str = "a79f92") -> bpy.types.Material:
     return once(f"brick {code}", make)
 
 
-def stained(name: str, code: str, scale: float = 0.6, amount: float = 0.35, rough: float = 0.85, fine: float = 40) -> bpy.types.Material:
+def stained(
+    name: str, code: str, scale: float = 0.6, amount: float = 0.35, rough: float = 0.85, fine: float = 40
+) -> bpy.types.Material:
     """Render, stone, concrete: one tone with stains and grain."""
 
     def make(shader: kit.Shader) -> bpy.types.Material:
         dark = tuple(c * 0.6 for c in kit.hexa(code))
-        colour = shader.mix(shader.math("MULTIPLY", shader.noise(scale, 7, low=0.3, high=0.8), amount), kit.hexa(code), dark)
+        colour = shader.mix(
+            shader.math("MULTIPLY", shader.noise(scale, 7, low=0.3, high=0.8), amount), kit.hexa(code), dark
+        )
         return shader.principled(Base_Color=colour, Roughness=rough, Normal=shader.bump(shader.noise(fine, 4), 0.004))
 
     return once(f"{name} {code}", make)
@@ -65,10 +77,13 @@ def slabs(code: str = "8f8b85") -> bpy.types.Material:
         base = kit.hexa(code)
         pattern = shader.node(
             "TexBrick",
-            {"Vector": uv, "Color1": base, "Color2": tuple(c * 0.8 for c in base), "Mortar": tuple(c * 0.4 for c in base), "Scale": 1.0,
-             "Mortar Size": 0.008, "Brick Width": 0.75, "Row Height": 0.6},
+            {"Vector": uv, "Color1": base, "Color2": tuple(c * 0.8 for c in base),
+             "Mortar": tuple(c * 0.4 for c in base),
+             "Scale": 1.0, "Mortar Size": 0.008, "Brick Width": 0.75, "Row Height": 0.6},
         ).outputs  # fmt: skip
-        colour = shader.mix(shader.math("MULTIPLY", shader.noise(0.7, 7), 0.35), pattern[0], tuple(c * 0.55 for c in base))
+        colour = shader.mix(
+            shader.math("MULTIPLY", shader.noise(0.7, 7), 0.35), pattern[0], tuple(c * 0.55 for c in base)
+        )
         return shader.principled(Base_Color=colour, Roughness=0.88, Normal=shader.bump(pattern[1], -0.004))
 
     return once(f"slabs {code}", make)
@@ -80,8 +95,9 @@ def slate(code: str = "4b4f55") -> bpy.types.Material:
         base = kit.hexa(code)
         pattern = shader.node(
             "TexBrick",
-            {"Vector": uv, "Color1": base, "Color2": tuple(c * 0.7 for c in base), "Mortar": tuple(c * 0.35 for c in base), "Scale": 1.0,
-             "Mortar Size": 0.01, "Brick Width": 0.3, "Row Height": 0.22},
+            {"Vector": uv, "Color1": base, "Color2": tuple(c * 0.7 for c in base),
+             "Mortar": tuple(c * 0.35 for c in base),
+             "Scale": 1.0, "Mortar Size": 0.01, "Brick Width": 0.3, "Row Height": 0.22},
         ).outputs  # fmt: skip
         return shader.principled(Base_Color=pattern[0], Roughness=0.7, Normal=shader.bump(pattern[1], -0.012))
 
@@ -130,7 +146,10 @@ def road(x0: float, x1: float, half: float, pavement: float, tone: str = "5d5d5f
 
 def ground(size: float = 300, code: str = "6b6a63") -> None:
     mesh = Mesh()
-    mesh.face([(-size, -size, -0.03), (size, -size, -0.03), (size, size, -0.03), (-size, size, -0.03)], stained("earth", code, 0.1))
+    mesh.face(
+        [(-size, -size, -0.03), (size, -size, -0.03), (size, size, -0.03), (-size, size, -0.03)],
+        stained("earth", code, 0.1),
+    )
     mesh.build("ground")
 
 
@@ -163,12 +182,22 @@ class Wall:
         nx, ny = -math.sin(turn) * side, math.cos(turn) * side
         return self.origin[0] + a * math.cos(turn) + out * nx, self.origin[1] + a * math.sin(turn) + out * ny, z
 
-    def block(self, mesh: Mesh, a: tuple[float, float], out: tuple[float, float], z: tuple[float, float], material) -> None:
+    def block(
+        self, mesh: Mesh, a: tuple[float, float], out: tuple[float, float], z: tuple[float, float], material
+    ) -> None:
         base = [self.point(s, o, 0)[:2] for s, o in ((a[0], out[0]), (a[1], out[0]), (a[1], out[1]), (a[0], out[1]))]
         mesh.prism(base if self.flip else base[::-1], *z, material)
 
     def quad(self, mesh: Mesh, a: tuple[float, float], z: tuple[float, float], out: float, material) -> None:
-        mesh.face([self.point(a[0], out, z[0]), self.point(a[1], out, z[0]), self.point(a[1], out, z[1]), self.point(a[0], out, z[1])], material)
+        mesh.face(
+            [
+                self.point(a[0], out, z[0]),
+                self.point(a[1], out, z[0]),
+                self.point(a[1], out, z[1]),
+                self.point(a[0], out, z[1]),
+            ],
+            material,
+        )
 
 
 @dataclass(frozen=True)
@@ -185,8 +214,8 @@ def front(mesh: Mesh, wall: Wall, width: float, height: float, openings: list[Op
     """A wall with real recesses for its openings."""
     stops_a = sorted({0.0, width, *[v for o in openings for v in (o.a0, o.a1)]})
     stops_z = sorted({0.0, height, *[v for o in openings for v in (o.z0, o.z1)]})
-    for a0, a1 in zip(stops_a, stops_a[1:], strict=False):
-        for z0, z1 in zip(stops_z, stops_z[1:], strict=False):
+    for a0, a1 in pairwise(stops_a):
+        for z0, z1 in pairwise(stops_z):
             middle = ((a0 + a1) / 2, (z0 + z1) / 2)
             if not any(o.a0 < middle[0] < o.a1 and o.z0 < middle[1] < o.z1 for o in openings):
                 wall.quad(mesh, (a0, a1), (z0, z1), 0, material)
@@ -196,9 +225,16 @@ def front(mesh: Mesh, wall: Wall, width: float, height: float, openings: list[Op
 
 def recess(mesh: Mesh, wall: Wall, o: Opening, material, trim, depth: float = 0.12) -> None:
     """Reveals, frame and panes (or a door) of one opening."""
-    for corners in (((o.a0, o.z0), (o.a0, o.z1)), ((o.a1, o.z0), (o.a1, o.z1)), ((o.a0, o.z0), (o.a1, o.z0)), ((o.a0, o.z1), (o.a1, o.z1))):
+    for corners in (
+        ((o.a0, o.z0), (o.a0, o.z1)),
+        ((o.a1, o.z0), (o.a1, o.z1)),
+        ((o.a0, o.z0), (o.a1, o.z0)),
+        ((o.a0, o.z1), (o.a1, o.z1)),
+    ):
         (a, z), (b, y) = corners
-        mesh.face([wall.point(a, 0, z), wall.point(b, 0, y), wall.point(b, -depth, y), wall.point(a, -depth, z)], material)
+        mesh.face(
+            [wall.point(a, 0, z), wall.point(b, 0, y), wall.point(b, -depth, y), wall.point(a, -depth, z)], material
+        )
     frame = kit.plain(f"frame {o.colour}", o.colour, 0.4)
     if o.kind == "door":
         wall.quad(mesh, (o.a0, o.a1), (o.z0, o.z1), -depth, frame)
@@ -289,13 +325,13 @@ def shopfront(mesh: Mesh, wall: Wall, house: House) -> None:
         words(house.sign, wall, house.width / 2, 2.7, 0.3, "f3efe2")
 
 
-def words(text: str, wall: Wall, a: float, z: float, size: float, code: str) -> None:
+def words(text: str, wall: Wall, a: float, z: float, size: float, code: str, out: float = 0.175) -> None:
     """Letters on a wall."""
     curve = bpy.data.curves.new("words", "FONT")
     curve.body, curve.size, curve.align_x, curve.extrude = text, size * 1.35, "CENTER", 0.01
     curve.materials.append(kit.plain(f"letters {code}", code, 0.5))
     thing = bpy.data.objects.new("words", curve)
-    thing.location = wall.point(a, 0.175, z)
+    thing.location = wall.point(a, out, z)
     turn = wall.along + (180 if wall.flip else 0)
     thing.rotation_euler = (math.pi / 2, 0, math.radians(turn))
     bpy.context.scene.collection.objects.link(thing)
@@ -310,10 +346,29 @@ def top(mesh: Mesh, wall: Wall, house: House, height: float, depth: float) -> No
     rise = depth * 0.36
     cover = slate("6a4a3c" if house.roof == "tile" else "4b4f55")
     w = house.width
-    mesh.face([wall.point(0, 0.25, height), wall.point(w, 0.25, height), wall.point(w, -depth / 2, height + rise), wall.point(0, -depth / 2, height + rise)], cover)
-    mesh.face([wall.point(0, -depth, height), wall.point(w, -depth, height), wall.point(w, -depth / 2, height + rise), wall.point(0, -depth / 2, height + rise)], cover)
+    mesh.face(
+        [
+            wall.point(0, 0.25, height),
+            wall.point(w, 0.25, height),
+            wall.point(w, -depth / 2, height + rise),
+            wall.point(0, -depth / 2, height + rise),
+        ],
+        cover,
+    )
+    mesh.face(
+        [
+            wall.point(0, -depth, height),
+            wall.point(w, -depth, height),
+            wall.point(w, -depth / 2, height + rise),
+            wall.point(0, -depth / 2, height + rise),
+        ],
+        cover,
+    )
     for a in (0, w):
-        mesh.face([wall.point(a, 0, height), wall.point(a, -depth, height), wall.point(a, -depth / 2, height + rise)], house.material)
+        mesh.face(
+            [wall.point(a, 0, height), wall.point(a, -depth, height), wall.point(a, -depth / 2, height + rise)],
+            house.material,
+        )
     stack = (w - 0.8, w - 0.1)
     wall.block(mesh, stack, (-depth / 2 - 0.6, -depth / 2 + 0.6), (height, height + rise + 1.1), house.material)
     for out in (-0.35, 0.0, 0.35):
@@ -328,8 +383,22 @@ def lamp_post(x: float, y: float, towards: float, height: float = 7.5) -> None:
     """A grey column with an arm over the road; `towards` is +1 or -1 in y."""
     mesh, steel = Mesh(), kit.plain("steel", "7f8588", 0.5, Metallic=0.4)
     mesh.tube([(x, y, 0), (x, y, 1.3)], 0.11, steel, 10)
-    mesh.tube([(x, y, 1.3), (x, y, height - 0.5), (x, y + towards * 0.15, height - 0.1), (x, y + towards * 1.5, height + 0.15)], [0.08, 0.06, 0.05, 0.04], steel, 10)
-    mesh.box((x - 0.14, min(y + towards * 1.3, y + towards * 2.0), height + 0.1), (x + 0.14, max(y + towards * 1.3, y + towards * 2.0), height + 0.24), kit.plain("lantern", "b9bdbf", 0.4))
+    mesh.tube(
+        [
+            (x, y, 1.3),
+            (x, y, height - 0.5),
+            (x, y + towards * 0.15, height - 0.1),
+            (x, y + towards * 1.5, height + 0.15),
+        ],
+        [0.08, 0.06, 0.05, 0.04],
+        steel,
+        10,
+    )
+    mesh.box(
+        (x - 0.14, min(y + towards * 1.3, y + towards * 2.0), height + 0.1),
+        (x + 0.14, max(y + towards * 1.3, y + towards * 2.0), height + 0.24),
+        kit.plain("lantern", "b9bdbf", 0.4),
+    )
     mesh.build("lamp post", smooth=True)
 
 
@@ -343,7 +412,11 @@ def traffic_light(x: float, y: float, lit: int = 0) -> None:
     for index, (dim, code) in enumerate((("2a0806", "ff2a12"), ("2a1a04", "ffb010"), ("04220f", "16ff62"))):
         glow = {"Emission_Color": kit.hexa(code), "Emission_Strength": 8.0} if index == lit else {}
         lamp = Mesh()
-        lamp.lathe([(0.115, 0), (0.08, 0.03), (0.001, 0.045)], kit.plain(f"signal {index} {index == lit}", code if index == lit else dim, 0.3, **glow), 24)
+        lamp.lathe(
+            [(0.115, 0), (0.08, 0.03), (0.001, 0.045)],
+            kit.plain(f"signal {index} {index == lit}", code if index == lit else dim, 0.3, **glow),
+            24,
+        )
         thing = kit.place(lamp.build("lamp"), x - 0.165, y, 3.2 - 0.35 * index, 90)
         thing.name = "lamp"
 
@@ -352,7 +425,11 @@ def sign(x: float, y: float, kind: str = "no entry", height: float = 2.3) -> Non
     """A road sign facing -x."""
     mesh = Mesh()
     mesh.tube([(x, y, 0), (x, y, height + 0.4)], 0.035, kit.plain("steel", "7f8588", 0.5, Metallic=0.4), 8)
-    white, red, blue = kit.plain("sign white", "eeeeea", 0.4), kit.plain("sign red", "c8141c", 0.4), kit.plain("sign blue", "1450a8", 0.4)
+    white, red, blue = (
+        kit.plain("sign white", "eeeeea", 0.4),
+        kit.plain("sign red", "c8141c", 0.4),
+        kit.plain("sign blue", "1450a8", 0.4),
+    )
 
     def plate(points: list[tuple[float, float]], out: float, material: bpy.types.Material) -> None:
         mesh.face([(x - 0.05 - out, y + a, height + b) for a, b in points], material)
@@ -367,17 +444,34 @@ def sign(x: float, y: float, kind: str = "no entry", height: float = 2.3) -> Non
     elif kind == "blue":
         plate(scaled(ring, 0.32), 0, white)
         plate(scaled(ring, 0.3), 0.004, blue)
-        plate([(-0.05, 0.2), (-0.05, -0.08), (-0.16, 0.02), (-0.16, -0.06), (0, -0.2), (0.16, -0.06), (0.16, 0.02), (0.05, -0.08), (0.05, 0.2)], 0.008, white)
+        plate(
+            [
+                (-0.05, 0.2),
+                (-0.05, -0.08),
+                (-0.16, 0.02),
+                (-0.16, -0.06),
+                (0, -0.2),
+                (0.16, -0.06),
+                (0.16, 0.02),
+                (0.05, -0.08),
+                (0.05, 0.2),
+            ],
+            0.008,
+            white,
+        )
     elif kind == "speed":
         plate(scaled(ring, 0.32), 0, red)
         plate(scaled(ring, 0.24), 0.004, white)
+        words("20", Wall((x - 0.05, y), -90), 0, height - 0.11, 0.22, "111111", 0.012)
     else:
         plate(scaled(ring, 0.32), 0, red)
         plate([(-0.22, -0.06), (0.22, -0.06), (0.22, 0.06), (-0.22, 0.06)], 0.004, white)
     mesh.build("sign")
 
 
-def railings(x0: float, x1: float, y: float, height: float = 1.05, code: str = "23282a", gap: float = 0.13, z: float = 0.115) -> None:
+def railings(
+    x0: float, x1: float, y: float, height: float = 1.05, code: str = "23282a", gap: float = 0.13, z: float = 0.115
+) -> None:
     """Iron railings along the road."""
     mesh, iron = Mesh(), kit.plain(f"iron {code}", code, 0.5)
     for level in (0.12, height - 0.06):
@@ -391,7 +485,12 @@ def railings(x0: float, x1: float, y: float, height: float = 1.05, code: str = "
 
 def bollard(x: float, y: float) -> None:
     mesh = Mesh()
-    mesh.tube([(x, y, 0.1), (x, y, 0.85), (x, y, 0.98), (x, y, 1.05)], [0.08, 0.07, 0.085, 0.02], kit.plain("signal", "111213", 0.5), 12)
+    mesh.tube(
+        [(x, y, 0.1), (x, y, 0.85), (x, y, 0.98), (x, y, 1.05)],
+        [0.08, 0.07, 0.085, 0.02],
+        kit.plain("signal", "111213", 0.5),
+        12,
+    )
     mesh.build("bollard", smooth=True)
 
 

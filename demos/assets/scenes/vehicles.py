@@ -1,5 +1,9 @@
 """Cars: a hatchback, a saloon and a pickup from one description. x is forward, y to the left, z up."""
 
+# bpy has no complete types and is not installed with the hub:
+# mypy: ignore-errors
+# ruff: noqa: E501 - tables of coordinates read best as tables
+
 from __future__ import annotations
 
 import math
@@ -10,7 +14,7 @@ import bpy
 import numpy as np
 
 from . import kit
-from .body import CHROME, LENS, RUBBER, Body, Sheet, add_wheels, pair, shell
+from .body import CHROME, RUBBER, Body, Sheet, add_wheels, pair, shell
 from .solid import Outline
 
 STEP = 0.016  # of the grid bodies are made on; streets use a coarser one
@@ -138,7 +142,10 @@ def car(
     paint_bonnet(model, sheets["top"])
     paint_rear(model, sheets["rear"])
     plates(sheets["front"], sheets["rear"], plate, *model.plates)
-    parts = [shell(model.body, paint, sheets, step, flake), *add_wheels(model.body, 0.22, spokes=model.spokes, metal=metal)]
+    parts = [
+        shell(model.body, paint, sheets, step, flake),
+        *add_wheels(model.body, 0.22, spokes=model.spokes, metal=metal),
+    ]
     return kit.parent([*parts, *fittings(paint, model.mirror, model.handles, flake), *more], "car")
 
 
@@ -150,7 +157,7 @@ def paint_side(model: Car, sheet: Sheet) -> None:
     top = max(p[1] for p in model.windows)
     bottom = min(p[1] for p in model.windows)
     for seat in (model.pillars[0][0] + 0.12, model.pillars[-1][0] + 0.2):
-        sheet.rect(seat - 0.16, bottom + 0.06, seat + 0.02, bottom + 0.28, "262d32", 0.06, rough=0.02)
+        sheet.rect(seat - 0.16, bottom + 0.06, seat + 0.02, bottom + 0.28, "1c2226", 0.06, rough=0.02)
     for low, high in model.pillars:
         sheet.fill([(low - 0.045, bottom), (low + 0.045, bottom), (high + 0.03, top), (high - 0.03, top)], RUBBER)
     for seam in model.seams:
@@ -169,9 +176,21 @@ def paint_front(model: Car, sheet: Sheet) -> None:
         z = low + (high - low) * (index + 0.7) / 4.4
         sheet.line([(0.05 - half, z), (half - 0.05, z)], 0.007, "2b2d2f")
     for sign in (1, -1):
-        sheet.rect(sign * 0.72 - 0.1, (low + high) / 2 - 0.07, sign * 0.72 + 0.1, (low + high) / 2 + 0.07, RUBBER, 0.05, rough=0.6)
+        sheet.rect(
+            sign * 0.72 - 0.1,
+            (low + high) / 2 - 0.07,
+            sign * 0.72 + 0.1,
+            (low + high) / 2 + 0.07,
+            RUBBER,
+            0.05,
+            rough=0.6,
+        )
     half, low, high = model.grille
-    sheet.fill([(-half, low, 0.04), (half, low, 0.04), (half - 0.04, high, 0.05), (0.04 - half, high, 0.05)], "0b0c0d", rough=0.4)
+    sheet.fill(
+        [(-half, low, 0.04), (half, low, 0.04), (half - 0.04, high, 0.05), (0.04 - half, high, 0.05)],
+        "0b0c0d",
+        rough=0.4,
+    )
     bars = max(3, int((high - low) / 0.045))
     for index in range(bars):
         z = low + (high - low) * (index + 0.5) / bars
@@ -183,9 +202,8 @@ def paint_front(model: Car, sheet: Sheet) -> None:
         sheet.fill(outline, "3a4046", rough=0.08, metal=0.6)
         sheet.loop(outline, 0.012)
         for y, z, radius in model.eyes:
-            for share, code, metal in ((1, "2a2e32", 0.8), (0.88, "e8edf2", 0.9), (0.5, "f7fbff", 0.3)):
-                sheet.disc(sign * y, z, radius * share, code, rough=0.06, metal=metal)
-        sheet.disc(sign * 0.72, (model.intake[1] + model.intake[2]) / 2, 0.045, LENS, rough=0.05, metal=0.8)
+            sheet.eye(sign * y, z, radius)
+        sheet.disc(sign * 0.72, (model.intake[1] + model.intake[2]) / 2, 0.045, "7f878d", rough=0.08, metal=0.9)
 
 
 def paint_bonnet(model: Car, sheet: Sheet) -> None:
@@ -193,7 +211,11 @@ def paint_bonnet(model: Car, sheet: Sheet) -> None:
     nose, back, wide = max(p[0] for p in model.body.side), model.windows[0][0], model.screen[0][0]
     sheet.line([(back + 0.02, -wide - 0.02), (nose - 0.3, 0.1 - wide), (nose - 0.2, 0.16 - wide)])
     sheet.line([(back + 0.02, wide + 0.02), (nose - 0.3, wide - 0.1), (nose - 0.2, wide - 0.16)])
-    sheet.fill([(back - 0.06, -wide), (back + 0.05, -wide), (back + 0.08, 0), (back + 0.05, wide), (back - 0.06, wide)], RUBBER, rough=0.6)
+    sheet.fill(
+        [(back - 0.06, -wide), (back + 0.05, -wide), (back + 0.08, 0), (back + 0.05, wide), (back - 0.06, wide)],
+        RUBBER,
+        rough=0.6,
+    )
     for y in (-0.3, 0.3):
         sheet.line([(back + 0.15, y * 0.9), (nose - 0.32, y)], 0.006, "3a3c3e", 0.3)
 
@@ -201,15 +223,43 @@ def paint_bonnet(model: Car, sheet: Sheet) -> None:
 def paint_screen(sheet: Sheet, half: Outline) -> None:
     """The windscreen: seats and a steering wheel dimly behind it, wipers before it."""
     sheet.glass(mirror_half(half), 0.035)
-    (wide, low, *_), (narrow, high, *_) = half
+    (wide, low, *_), (_, high, *_) = half
     rise = high - low
-    sheet.fill([(-wide + 0.06, low + 0.01), (wide - 0.06, low + 0.01), (wide - 0.1, low + rise * 0.16), (0.1 - wide, low + rise * 0.16)], "20262a", rough=0.02)
+    sheet.fill(
+        [
+            (-wide + 0.06, low + 0.01),
+            (wide - 0.06, low + 0.01),
+            (wide - 0.1, low + rise * 0.16),
+            (0.1 - wide, low + rise * 0.16),
+        ],
+        "171c1f",
+        rough=0.02,
+    )
     for sign in (1, -1):
-        sheet.rect(sign * wide * 0.48 - 0.12, low + rise * 0.42, sign * wide * 0.48 + 0.12, low + rise * 0.74, "242b30", 0.05, rough=0.02)
-        sheet.rect(sign * wide * 0.48 - 0.22, low + rise * 0.16, sign * wide * 0.48 + 0.22, low + rise * 0.46, "20262b", 0.08, rough=0.02)
+        sheet.rect(
+            sign * wide * 0.48 - 0.12,
+            low + rise * 0.42,
+            sign * wide * 0.48 + 0.12,
+            low + rise * 0.74,
+            "1b2125",
+            0.05,
+            rough=0.02,
+        )
+        sheet.rect(
+            sign * wide * 0.48 - 0.22,
+            low + rise * 0.16,
+            sign * wide * 0.48 + 0.22,
+            low + rise * 0.46,
+            "191e22",
+            0.08,
+            rough=0.02,
+        )
         sheet.line([(sign * 0.1 - 0.3, low + 0.015), (sign * 0.1 + 0.22, low + rise * 0.12)], 0.014, "070809")
-    ring = [(-wide * 0.48 + 0.17 * math.cos(t), low + rise * 0.24 + 0.13 * math.sin(t)) for t in np.linspace(0, math.tau, 30)]
-    sheet.line(ring, 0.022, "0b0d0f", 0.02)
+    ring = [
+        (-wide * 0.48 + 0.17 * math.cos(t), low + rise * 0.24 + 0.13 * math.sin(t))
+        for t in np.linspace(0, math.tau, 30)
+    ]
+    sheet.line(ring, 0.022, "0d1012", 0.02)
     sheet.rect(-0.09, high - rise * 0.13, 0.09, high - rise * 0.02, "0a0c0d", 0.02, rough=0.02)
 
 
@@ -218,7 +268,14 @@ def paint_rear(model: Car, sheet: Sheet) -> None:
     low = model.sill
     sheet.rect(-0.8, low - 0.03, 0.8, low + 0.1, RUBBER, 0.04, rough=0.7)
     half, lid = model.tail[0][0], model.back[0][1]
-    sheet.line([(-half, lid - 0.04), (0.02 - half, model.tail[0][1] - 0.15), (half - 0.02, model.tail[0][1] - 0.15), (half, lid - 0.04)])
+    sheet.line(
+        [
+            (-half, lid - 0.04),
+            (0.02 - half, model.tail[0][1] - 0.15),
+            (half - 0.02, model.tail[0][1] - 0.15),
+            (half, lid - 0.04),
+        ]
+    )
     for sign in (1, -1):
         sheet.fill([(sign * p[0], *p[1:]) for p in model.tail], "b30f14", rough=0.06, glow=0.03)
         y, z = (model.tail[0][0] + model.tail[1][0]) / 2, model.tail[0][1] * 0.7 + model.tail[2][1] * 0.3
@@ -237,12 +294,24 @@ def plates(front: Sheet, rear: Sheet, words: str, height: float, rear_height: fl
         sheet.text(words, 0, z, 0.066, "111111", 0.12)
 
 
-def fittings(paint: str, mirror_at: tuple, handles: tuple = (), flake: float = 0.3, size: float = 1.0) -> list[bpy.types.Object]:
+def fittings(
+    paint: str, mirror_at: tuple, handles: tuple = (), flake: float = 0.3, size: float = 1.0
+) -> list[bpy.types.Object]:
     """Door mirrors and handles."""
-    material = kit.Shader("fitting").principled(Base_Color=kit.hexa(paint), Roughness=0.35, Metallic=flake, Coat_Weight=1.0)
+    material = kit.Shader("fitting").principled(
+        Base_Color=kit.hexa(paint), Roughness=0.35, Metallic=flake, Coat_Weight=1.0
+    )
     x, y, z = mirror_at
-    parts = pair("mirror", (x - 0.06 * size, y + 0.03, z), (x + 0.07 * size, y + 0.03 + 0.2 * size, z + 0.15 * size), 0.05 * size, material)
-    parts += pair("stalk", (x - 0.03, y - 0.08, z + 0.01), (x + 0.04, y + 0.08, z + 0.05), 0.018, kit.plain("stalk", RUBBER, 0.5))
+    parts = pair(
+        "mirror",
+        (x - 0.06 * size, y + 0.03, z),
+        (x + 0.07 * size, y + 0.03 + 0.2 * size, z + 0.15 * size),
+        0.05 * size,
+        material,
+    )
+    parts += pair(
+        "stalk", (x - 0.03, y - 0.08, z + 0.01), (x + 0.04, y + 0.08, z + 0.05), 0.018, kit.plain("stalk", RUBBER, 0.5)
+    )
     for hx, hy, hz in handles:
         parts += pair("handle", (hx - 0.1, hy - 0.005, hz), (hx + 0.1, hy + 0.028, hz + 0.032), 0.012, material)
     return parts

@@ -1,0 +1,370 @@
+"""What every demo must keep to: one suite over all registered pages. A new page passes it with no edit here.
+
+It runs over demos/*.py and installed demos, a page that `python -m hub new` writes, and fakes of every kind.
+Where the weights of a page are absent, what needs them is skipped and says so.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hub import devices, inputs, new, outputs
+from hub.batching import signature
+from hub.engine import Engine
+from hub.errors import InputError, NotFoundError, UnavailableError
+from hub.registry import Page, Registry, discover, wants_config
+from hub.results import Result
+from hub.settings import Settings
+from hub.spec import Choice, Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask, Seed, Slider, Text
+from hub.weights import EMPTY
+from tests.fakes import Calls, counting_demo, picture, registry_of, shade_demo, steps_demo
+
+# How far a batch may be from single runs, by the dtype of the model.
+PROBABILITY = {"float32": 1e-4, "bfloat16": 0.02}
+NUMBER = {"float32": 0.01, "bfloat16": 1.0}  # in JSON: percent, degrees, years
+EQUAL_PIXELS = 0.995  # of a mask
+PIXEL_LEVELS = 2.0  # mean difference of a picture
+
+WRITTEN = tempfile.TemporaryDirectory(prefix="hub-contract-")
+new.create("written_page", Path(WRITTEN.name) / "demos")
+PAGES: dict[str, Page] = {
+    **discover().pages,
+    **discover(Path(WRITTEN.name) / "demos").pages,
+    **registry_of(fake_shade=shade_demo(), fake_doubler=counting_demo(Calls()), fake_steps=steps_demo(Calls())).pages,
+}
+SEES = [
+    slug
+    for slug, page in PAGES.items()
+    if page.declared and any(isinstance(field, ImageInput) for field in page.declared.inputs)
+]
+
+every_page = pytest.mark.parametrize("slug", PAGES)
+every_page_that_sees = pytest.mark.parametrize("slug", SEES)
+every_dtype = pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    data = tmp_path_factory.mktemp("data")
+    made = Engine(Settings(device="cpu", dtype="float32", pool_gb=4.0, data=str(data)), Registry(PAGES))
+    yield made
+    made.close()
+
+
+def whole(slug: str) -> Demo:
+    return PAGES[slug].demo
+
+
+def weights_or_skip(engine: Engine, slug: str) -> list[str | None]:
+    """Names of the weights to try; skips where one is absent."""
+    names = [w.name for w in whole(slug).weights]
+    for name in names:
+        try:
+            engine.weights.find(name)
+        except UnavailableError as error:
+            pytest.skip(f"{slug} is not tested with its model: {error}")
+    return list(names) or [None]
+
+
+def usual_inputs(demo: Demo, image: Image.Image | None = None) -> dict[str, Any]:
+    """Every input by name: the picture, defaults, a text where one is asked for, and a fixed seed."""
+    values: dict[str, Any] = {}
+    for field in demo.inputs:
+        if isinstance(field, ImageInput):
+            values[field.name] = image or picture(160, 120)
+        elif isinstance(field, Seed):
+            values[field.name] = 7
+        elif isinstance(field, Text):
+            values[field.name] = field.default or "a red car"[: field.max_chars]
+        else:
+            values[field.name] = field.default
+    return values
+
+
+def run(engine: Engine, slug: str, values: dict[str, Any], weights: str | None = None) -> Result:
+    result = engine.run(slug, {**values, "weights": weights} if weights else values)
+    check_outputs(whole(slug), result)
+    return result
+
+
+def check_outputs(demo: Demo, result: Result) -> None:
+    values = result.values
+    assert json.loads(json.dumps(values, allow_nan=False)) == values
+    declared = {field.name for field in demo.outputs}
+    assert set(values) | set(result.pictures) == declared
+    for field in demo.outputs:
+        if isinstance(field, Labels):
+            assert values[field.name]
+            assert all(0 <= probability <= 1 for probability in values[field.name].values())
+        elif isinstance(field, Json):
+            assert not field.table or all(isinstance(row, dict) for row in values[field.name])
+        else:
+            stored = result.pictures[field.name]
+            assert len(stored) == 1 or isinstance(field, Gallery)
+            for one in stored:
+                with Image.open(io.BytesIO(one.data)) as image:
+                    assert image.size == (one.width, one.height)
+                    assert image.mode == ("L" if isinstance(field, Mask) else "RGB")
+                    assert not isinstance(field, ImageOutput) or image.format == field.format.upper()
+
+
+# --- the declaration, and bad inputs: no model needed ---------------------------------------------
+
+
+@every_page
+def test_the_page_is_whole(slug: str) -> None:
+    assert PAGES[slug].error == ""
+
+
+@every_page
+def test_every_example_has_its_files_a_title_and_valid_inputs(slug: str) -> None:
+    for example in whole(slug).examples:
+        assert example.title.strip()
+        inputs.read(whole(slug), example_inputs(slug, example.inputs)).decoded()
+
+
+def example_inputs(slug: str, given: Any) -> dict[str, Any]:
+    files = {f.name for f in whole(slug).inputs if isinstance(f, ImageInput)}
+    return {name: PAGES[slug].assets / str(value) if name in files else value for name, value in given.items()}
+
+
+def bad_values(field: Any) -> list[Any]:
+    wrong: list[Any] = [["a list"], {"a": 1}]
+    if isinstance(field, ImageInput):
+        return [*wrong, None, "", 5, b"", b"not a picture", b"\x89PNG\r\n\x1a\n cut off"]
+    if isinstance(field, Slider):
+        return [*wrong, True, "much", "nan", float("nan"), float("inf"), field.minimum - 1, field.maximum + 1, 10**400]
+    if isinstance(field, Choice):
+        return [*wrong, True, 1, "no such option"]
+    if isinstance(field, Seed):
+        return [*wrong, True, -2, 2**32, 0.5, "x", float("nan")]
+    assert isinstance(field, Text)
+    needed = [None, "  "] if field.required else []
+    return [*wrong, *needed, 5, True, "x" * (field.max_chars + 1), "\0", "\ud800"]
+
+
+@every_page
+def test_bad_inputs_are_input_errors_that_name_the_field(slug: str) -> None:
+    demo = whole(slug)
+    for field in demo.inputs:
+        for bad in bad_values(field):
+            with pytest.raises(InputError) as caught:
+                inputs.read(demo, {**usual_inputs(demo), field.name: bad}).decoded()
+            assert caught.value.field == field.name, repr(bad)
+            assert caught.value.message.strip(), repr(bad)
+
+
+@every_page
+def test_unknown_inputs_and_weights_are_refused(slug: str) -> None:
+    demo = whole(slug)
+    for name in ("no_such_input", "" if demo.weights else "weights"):
+        with pytest.raises(InputError):
+            inputs.read(demo, {**usual_inputs(demo), name: "x"})
+    if demo.weights:
+        with pytest.raises(InputError):
+            inputs.read(demo, {**usual_inputs(demo), "weights": "no_such_weights"})
+
+
+@every_page
+def test_a_bad_request_leaves_the_next_one_working(slug: str, engine: Engine) -> None:
+    with pytest.raises(InputError):
+        engine.run(slug, {**usual_inputs(whole(slug)), "no_such_input": 1})
+    with pytest.raises(NotFoundError):
+        engine.run(f"{slug}_typo", {})
+    for weights in weights_or_skip(engine, slug):
+        run(engine, slug, usual_inputs(whole(slug)), weights)
+
+
+# --- runs -----------------------------------------------------------------------------------------
+
+
+@every_page
+def test_every_example_runs(slug: str, engine: Engine) -> None:
+    for weights in weights_or_skip(engine, slug):
+        for example in whole(slug).examples:
+            run(engine, slug, example_inputs(slug, example.inputs), weights)
+
+
+SHAPES: dict[str, Callable[[], Image.Image]] = {
+    "landscape": lambda: picture(320, 180),
+    "portrait": lambda: picture(150, 330),
+    "tiny": lambda: picture(8, 8),
+    "odd": lambda: picture(101, 67),
+    "strip": lambda: picture(600, 12),
+    "grey": lambda: picture(64, 48, mode="L"),
+    "alpha": lambda: picture(64, 48, mode="RGBA"),
+    "one colour": lambda: Image.new("RGB", (64, 64), "black"),
+}
+
+
+@every_page_that_sees
+@pytest.mark.parametrize("shape", SHAPES)
+def test_pictures_of_every_shape_and_mode_work(slug: str, shape: str, engine: Engine) -> None:
+    for weights in weights_or_skip(engine, slug):
+        run(engine, slug, usual_inputs(whole(slug), SHAPES[shape]()), weights)
+
+
+@every_page
+def test_the_ends_of_every_range_and_every_option_work(slug: str, engine: Engine) -> None:
+    weights_or_skip(engine, slug)
+    demo = whole(slug)
+    for field in demo.inputs:
+        ends: tuple[Any, ...] = ()
+        if isinstance(field, Slider):
+            ends = (field.minimum, field.maximum)
+        elif isinstance(field, Choice):
+            ends = field.options
+        for value in ends:
+            run(engine, slug, {**usual_inputs(demo), field.name: value})
+
+
+# --- the four functions ---------------------------------------------------------------------------
+
+
+class Parts:
+    """A demo's functions with the model loaded and placed as the engine does it."""
+
+    def __init__(self, engine: Engine, slug: str, weights: str | None, dtype: str):
+        import torch
+
+        self.demo = whole(slug)
+        folder = engine.weights.find(weights) if weights else None
+        self.config = folder.config if folder else EMPTY
+        device = torch.device("cpu")
+        model = self.demo.load(folder.path if folder else None, device)
+        self.model = devices.place(model, device, getattr(torch, dtype))
+        self.guard = torch.inference_mode
+
+    def call(self, name: str, *given: Any, **named: Any) -> Any:
+        function = getattr(self.demo, name)
+        return function(*given, **named, **({"config": self.config} if wants_config(function) else {}))
+
+    def infer(self, items: list[Any]) -> list[Any]:
+        with self.guard():
+            answer = self.call("infer", self.model, items)
+            while inspect.isgenerator(answer):
+                try:
+                    next(answer)
+                except StopIteration as stop:
+                    answer = stop.value
+        return [outputs.seal(output)[0] for output in answer]
+
+    def values(self, seed: int = 0) -> dict[str, Any]:
+        """Inputs as prepare gets them."""
+        return inputs.read(self.demo, usual_inputs(self.demo, picture(160, 120, seed=seed))).decoded()
+
+
+@pytest.fixture(scope="module")
+def parts(engine: Engine) -> Callable[..., list[Parts]]:
+    made = cache(lambda slug, weights, dtype: Parts(engine, slug, weights, dtype))
+
+    def get(slug: str, dtype: str = "float32") -> list[Parts]:
+        return [made(slug, weights, dtype) for weights in weights_or_skip(engine, slug)]
+
+    return get
+
+
+def fingerprint(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: (value.mode, value.size, value.tobytes()) if isinstance(value, Image.Image) else value
+        for name, value in values.items()
+    }
+
+
+@every_page
+def test_prepare_is_pure(slug: str, parts: Callable[..., list[Parts]]) -> None:
+    for one in parts(slug):
+        values = one.values()
+        before = fingerprint(values)
+        first, second = (one.call("prepare", **values) for _ in range(2))
+        assert fingerprint(values) == before
+        assert signature(first) == signature(second)
+        assert outputs.digest(first) == outputs.digest(second)
+
+
+@every_page
+def test_present_is_pure(slug: str, parts: Callable[..., list[Parts]]) -> None:
+    for one in parts(slug):
+        values = one.values()
+        (output,) = one.infer([one.call("prepare", **values)])
+        before = fingerprint(values), outputs.digest(output)
+        first, second = (one.call("present", output, **values) for _ in range(2))
+        assert (fingerprint(values), outputs.digest(output)) == before
+        assert outputs.encode(slug, one.demo, first) == outputs.encode(slug, one.demo, second)
+
+
+@every_dtype
+@every_page
+def test_a_batch_answers_as_single_runs_do(slug: str, dtype: str, parts: Callable[..., list[Parts]]) -> None:
+    for one in parts(slug, dtype):
+        requests = [one.values(seed) for seed in range(3)]
+        items = [one.call("prepare", **values) for values in requests]
+        assert len({repr(signature(item)) for item in items}) == 1, "equal pictures must be able to share a batch"
+        for values, item, together in zip(requests, items, one.infer(items), strict=True):
+            (alone,) = one.infer([item])
+            compare(one.demo, dtype, one.call("present", alone, **values), one.call("present", together, **values))
+
+
+def compare(demo: Demo, dtype: str, alone: dict[str, Any], together: dict[str, Any]) -> None:
+    for field in demo.outputs:
+        one, other = alone[field.name], together[field.name]
+        if isinstance(field, Labels):
+            assert one == pytest.approx(other, abs=PROBABILITY[dtype])
+        elif isinstance(field, Mask):
+            assert np.mean(np.asarray(one) == np.asarray(other)) >= EQUAL_PIXELS
+        elif isinstance(field, ImageOutput | Gallery):
+            pairs = [((one, ""), (other, ""))] if isinstance(field, ImageOutput) else zip(one, other, strict=True)
+            for (a, _), (b, _) in pairs:
+                assert np.abs(np.asarray(a, np.float32) - np.asarray(b, np.float32)).mean() <= PIXEL_LEVELS
+        else:
+            assert_close(one, other, NUMBER[dtype])
+
+
+def assert_close(one: Any, other: Any, tolerance: float) -> None:
+    """Equal JSON, but for numbers within `tolerance`; rows of a table in any order."""
+    assert type(one) is type(other)
+    if isinstance(one, dict):
+        assert list(one) == list(other)
+        for name in one:
+            assert_close(one[name], other[name], tolerance)
+    elif isinstance(one, list):
+        assert len(one) == len(other)
+        for a, b in zip(sorted(one, key=text_of), sorted(other, key=text_of), strict=True):
+            assert_close(a, b, tolerance)
+    elif isinstance(one, float):
+        assert one == pytest.approx(other, abs=tolerance)
+    else:
+        assert one == other
+
+
+def text_of(row: Any) -> str:
+    """What names a row: its values that are not numbers."""
+    return repr([v for v in row.values() if isinstance(v, str)] if isinstance(row, dict) else row)
+
+
+@every_page
+def test_the_same_items_give_the_same_answer(slug: str, parts: Callable[..., list[Parts]]) -> None:
+    for one in parts(slug):
+        values = one.values()
+        first, second = (one.infer([one.call("prepare", **values)])[0] for _ in range(2))
+        presented = [one.call("present", output, **values) for output in (first, second)]
+        compare(one.demo, "float32", *presented)
+
+
+@every_page
+def test_a_model_says_how_large_it_is(slug: str, parts: Callable[..., list[Parts]]) -> None:
+    # Else the pool cannot keep its budget.
+    for one in parts(slug):
+        if one.demo.weights:
+            assert devices.model_bytes(one.model) > 0

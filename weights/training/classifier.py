@@ -1,0 +1,67 @@
+"""timm classifiers: built from a backbone file, applied in parts, described the way timm reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from weights.training import export
+
+Numbers = tuple[float, ...]
+
+
+def build(arch: str, outputs: int, backbone_weights: Path | None, bias: float = 0.0) -> tuple[Any, Numbers, Numbers]:
+    """The model with the mean and std of its backbone. Without a backbone file timm downloads its own."""
+    drop = {"drop_rate": 0.2} | ({"drop_path_rate": 0.1} if "efficientnet" in arch or "resnet" in arch else {})
+    model: Any = timm.create_model(arch, pretrained=backbone_weights is None, num_classes=outputs, **drop)
+    mean, std = tuple(model.pretrained_cfg["mean"]), tuple(model.pretrained_cfg["std"])
+    if backbone_weights:
+        export.load_backbone(model, backbone_weights)
+        if arch.startswith("tf_efficientnet_lite"):
+            mean, std = (127 / 255,) * 3, (128 / 255,) * 3  # what the file's weights were trained with
+    # timm starts a small head with weights so large that their noise outlives the training.
+    nn.init.normal_(model.get_classifier().weight, std=0.01)
+    nn.init.constant_(model.get_classifier().bias, bias)
+    return model, mean, std
+
+
+def backbone(model: Any) -> list[nn.Module]:
+    """Everything but the head."""
+    return [module for module in model.children() if module is not model.get_classifier()]
+
+
+def predict(model: nn.Module, images: Tensor, batch_size: int = 64) -> Tensor:
+    """Logits of prepared images, in float32."""
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        starts = range(0, len(images), batch_size)
+        return torch.cat([model(images[start : start + batch_size]) for start in starts]).float()
+
+
+def config(
+    model: Any, arch: str, tag: str, labels: list[str], side_px: int, mean: Numbers, std: Numbers
+) -> dict[str, Any]:
+    """What `timm.create_model("local-dir:FOLDER", pretrained=True)` reads."""
+    return {
+        "architecture": arch,
+        "num_classes": len(labels),
+        "num_features": model.num_features,
+        "label_names": labels,
+        "pretrained_cfg": {
+            "tag": tag,
+            "input_size": [3, side_px, side_px],
+            "fixed_input_size": False,
+            "interpolation": "bicubic",
+            "crop_pct": 1.0,
+            "crop_mode": "squash",
+            "mean": list(mean),
+            "std": list(std),
+            "num_classes": len(labels),
+            "first_conv": model.pretrained_cfg["first_conv"],
+            "classifier": model.pretrained_cfg["classifier"],
+            "license": "other",  # the card says what is known about the data
+        },
+    }
