@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hub.devices import is_out_of_memory
-from hub.errors import CancelledError, DeadlineError, HubError, OutOfMemoryError
-from hub.models import Lease, brief
+from hub.errors import CancelledError, DeadlineError, HubError, OutOfMemoryError, brief
+from hub.leases import Lease
 from hub.spec import Progress
 
 log = logging.getLogger(__name__)

@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from hub.cli_show import console, document, exit_status, show, tell
-from hub.engine import Cancel, Engine
+from hub.engine import Engine
 from hub.errors import HubError, InputError, UnavailableError
+from hub.jobs import Cancel
 from hub.results import Picture, Result
 from hub.settings import Settings
 from hub.spec import Demo, ImageInput

@@ -137,8 +137,10 @@ def _cgroup_free() -> float:
     """Bytes left under the container's limit (cgroup v2), or infinity."""
     try:
         limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="utf-8").strip()
-        used = Path("/sys/fs/cgroup/memory.current").read_text(encoding="utf-8").strip()
-        return float("inf") if limit == "max" else float(int(limit) - int(used))
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="utf-8"))
+        lines = Path("/sys/fs/cgroup/memory.stat").read_text(encoding="utf-8").splitlines()
+        cached = int(next((line.split()[1] for line in lines if line.startswith("inactive_file ")), "0"))
+        return float("inf") if limit == "max" else float(int(limit) - used + cached)  # the kernel gives cache back
     except (OSError, ValueError):
         return float("inf")
 

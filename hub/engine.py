@@ -21,78 +21,24 @@ from cachetools import LRUCache
 from hub import devices, outputs
 from hub.batching import Batcher, Outcome
 from hub.decode import ImageLimits
-from hub.errors import BusyError, CancelledError, DeadlineError, HubError
-from hub.inputs import Inputs, read
+from hub.errors import BusyError, CancelledError, DeadlineError, HubError, brief
+from hub.inputs import read
+from hub.jobs import Cancel, Job, OnEvent, call, quiet
+from hub.leases import Lease
 from hub.metrics import Metrics
-from hub.models import Lease, ModelPool, brief
-from hub.registry import Page, Registry, discover, wants_config
+from hub.models import ModelPool
+from hub.registry import Page, Registry, discover
 from hub.results import Capsule, Receipt, Result, ResultStore
 from hub.settings import Settings, go_offline
-from hub.spec import Demo, Progress
-from hub.weights import EMPTY, Folder, WeightsStore
+from hub.spec import Demo
+from hub.weights import Folder, WeightsStore
 
 if TYPE_CHECKING:
     import torch
 
 log = logging.getLogger(__name__)
 
-OnEvent = Callable[[str, Progress | None], None]
 RAW_OUTPUTS_SHARE = 4  # model outputs kept for other parameters take at most 1/4 of the results' memory
-
-
-class Cancel:
-    """A flag the caller may set; the run stops at the next step it can."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-
-    def set(self) -> None:
-        self._event.set()
-
-    def is_set(self) -> bool:
-        return self._event.is_set()
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One run on its way: what it is, where its model comes from, when it must be done."""
-
-    page: Page
-    demo: Demo
-    inputs: Inputs
-    folder: Folder | None
-    capsule: Capsule
-    id: str
-    begin: float
-    on_event: OnEvent
-    cancel: Cancel
-
-    @property
-    def key(self) -> str:
-        """The model's name in the pool."""
-        return f"{self.page.slug}/{self.folder.name}@{self.folder.short_digest}" if self.folder else self.page.slug
-
-    def call(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-        """Calls a demo's function, with `config` where it asks for it."""
-        return _call(self.folder, function, *arguments, **named)
-
-
-def _call(folder: Folder | None, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    if wants_config(function):
-        named["config"] = folder.config if folder else EMPTY
-    return function(*arguments, **named)
-
-
-def _quiet(on_event: OnEvent) -> OnEvent:
-    """A listener whose own failure is logged and does not fail the run, which others may share."""
-
-    def tell(stage: str, progress: Progress | None) -> None:
-        try:
-            on_event(stage, progress)
-        except Exception:
-            log.exception("a listener failed on %r", stage)
-
-    return tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +148,7 @@ class Engine:
         log.error("%s failed", slug, exc_info=error)
         return HubError(f"{slug} failed: {brief(error)}. The hub's log has the details.")
 
-    def _job(self, slug: str, raw: Mapping[str, Any], begin: float, on_event: OnEvent, cancel: Cancel) -> _Job:
+    def _job(self, slug: str, raw: Mapping[str, Any], begin: float, on_event: OnEvent, cancel: Cancel) -> Job:
         page = self.registry.get(slug)
         demo = page.demo
         checked = read(demo, raw, self.limits)
@@ -217,9 +163,9 @@ class Engine:
             inputs=checked.digests,
         )
         id = capsule.identify(self.results.secret)
-        return _Job(page, demo, checked, folder, capsule, id, begin, _quiet(on_event), cancel)
+        return Job(page, demo, checked, folder, capsule, id, begin, quiet(on_event), cancel)
 
-    def _answer(self, job: _Job) -> tuple[Result, str]:
+    def _answer(self, job: Job) -> tuple[Result, str]:
         """The result and how it was had: hit, shared or computed."""
         slug = job.page.slug
         stored = self.results.get(job.id)
@@ -239,7 +185,7 @@ class Engine:
                 self._in_work += 1
         return self._lead(future, job) if mine else self._share(future, job)
 
-    def _lead(self, future: Future[Result], job: _Job) -> tuple[Result, str]:
+    def _lead(self, future: Future[Result], job: Job) -> tuple[Result, str]:
         """Computes, and tells those who share the run."""
         self.metrics.in_work.inc()
         result: Result | None = None
@@ -269,11 +215,11 @@ class Engine:
             else:
                 future.set_exception(failure)
 
-    def _as_cached(self, stored: Result, job: _Job) -> Result:
+    def _as_cached(self, stored: Result, job: Job) -> Result:
         total_ms = (time.perf_counter() - job.begin) * 1000
         return replace(stored, receipt=replace(stored.receipt, cached=True, total_ms=round(total_ms, 2)))
 
-    def _share(self, future: Future[Result], job: _Job) -> tuple[Result, str]:
+    def _share(self, future: Future[Result], job: Job) -> tuple[Result, str]:
         """Waits for the equal request that is running. If that was cancelled or ran out of time, runs anew."""
         job.on_event("running", None)
         while True:
@@ -293,7 +239,7 @@ class Engine:
             self.metrics.cache_hits.labels(job.page.slug, "shared").inc()
             return self._as_cached(future.result(), job), "shared"
 
-    def _compute(self, job: _Job) -> Result:
+    def _compute(self, job: Job) -> Result:
         job.on_event("queued", None)
         with self._batcher(job).coming() as submit:
             begin = time.perf_counter()
@@ -330,7 +276,7 @@ class Engine:
         )
         return Result(job.id, job.capsule.to_json(), values_json, pictures, receipt)
 
-    def _infer(self, job: _Job, item: Any, submit: Callable[..., Outcome]) -> Outcome:
+    def _infer(self, job: Job, item: Any, submit: Callable[..., Outcome]) -> Outcome:
         """The model's output; from memory when the same item met the same weights before.
 
         So a parameter that only `present` uses (a threshold, an opacity) never runs the model again.
@@ -350,17 +296,17 @@ class Engine:
                 self._raw[raw_key] = (output, size)
         return replace(outcome, output=output)
 
-    def _left_s(self, job: _Job) -> float:
+    def _left_s(self, job: Job) -> float:
         return self.settings.deadline_s - (time.perf_counter() - job.begin)
 
-    def _too_late(self, job: _Job) -> DeadlineError:
+    def _too_late(self, job: Job) -> DeadlineError:
         return DeadlineError(
             f"{job.page.slug} did not answer in {self.settings.deadline_s:g} s. Try again, or raise --deadline-s."
         )
 
     # --- models -----------------------------------------------------------------------------------
 
-    def _batcher(self, job: _Job) -> Batcher:
+    def _batcher(self, job: Job) -> Batcher:
         stale = []
         with self._lock:
             batcher = self._batchers.get(job.key)
@@ -379,7 +325,7 @@ class Engine:
         # It outlives the run that made it: it must hold nothing of that run, such as its pictures.
         return Batcher(
             page.slug,
-            partial(_call, folder, demo.infer),
+            partial(call, folder, demo.infer),
             partial(self._lease, demo, folder, key, self.settings.deadline_s),
             max_batch=min(self.settings.max_batch, demo.max_batch),
             window_s=self.settings.batch_window_ms / 1000,

@@ -75,3 +75,9 @@ class DeadlineError(HubError):
 
 class CancelledError(HubError):
     status, title, code = 499, "Cancelled", "cancelled"
+
+
+def brief(error: BaseException, limit: int = 300) -> str:
+    """Kind and first line of a foreign error; the rest (C++ frames, lists of tensors) is for the log."""
+    text = f"{type(error).__name__}: {error}".split("\n", 1)[0].rstrip(": ")
+    return text if len(text) <= limit else text[: limit - 1] + "…"

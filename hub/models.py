@@ -12,59 +12,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from hub.devices import give_back, is_out_of_memory, model_bytes
-from hub.errors import DeadlineError, HubError, OutOfMemoryError, UnavailableError
+from hub.errors import DeadlineError, HubError, OutOfMemoryError, UnavailableError, brief
+from hub.leases import Entry, Lease, ModelStatus
 
 log = logging.getLogger(__name__)
 
 # Guards construction in the whole process: building a diffusers model patches torch.nn.Module globally, and
 # a timm model built meanwhile comes out on `meta`. Never asked for while a pool's own lock is held.
 CONSTRUCTION = threading.Lock()
-
-
-@dataclass(slots=True)
-class _Entry:
-    """One model's place. All fields are guarded by the pool's lock; `model` is read while leased."""
-
-    key: str
-    bytes: int  # the estimate while loading, then measured
-    model: Any = None
-    admitted: bool = False  # whether `bytes` count; who waits for room takes none of it
-    ready: bool = False
-    error: HubError | None = None
-    leases: int = 0
-    leaving: bool = False  # takes no new leases: another model has waited too long for its room
-    used: bool = False  # a model just loaded is evicted only when nothing else can be
-    pinned: bool = False
-    loaded_at: float = 0.0
-    last_used: float = 0.0
-    load_ms: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """A model in use. `cold` is True for the one lease whose request caused the load."""
-
-    model: Any
-    cold: bool
-    wait_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class ModelStatus:
-    """A line of the pool's state; times in seconds, sizes in bytes."""
-
-    key: str
-    state: str  # loading, ready
-    bytes: int
-    leases: int
-    pinned: bool
-    loaded_for_s: float
-    idle_for_s: float
-    load_ms: float
 
 
 class _NoRoomError(UnavailableError):
@@ -94,9 +52,9 @@ class ModelPool:
         self._measure, self._release, self._clock, self._on_change = measure, release, clock, on_change
         # Guards everything below, and wakes whoever waits for a load, room or the end.
         self._changed = threading.Condition()
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, Entry] = {}
         self._known_bytes: dict[str, int] = {}  # measured sizes outlive the models, so the next load can plan
-        self._first: _Entry | None = None  # has waited `patience_s`: room is for this one first
+        self._first: Entry | None = None  # has waited `patience_s`: room is for this one first
         self._closed = False
         self._reaper: threading.Thread | None = None
 
@@ -129,7 +87,7 @@ class ModelPool:
 
     def _enter(
         self, key: str, load: Callable[[], Any], estimate_bytes: int, timeout_s: float | None, evict: bool = True
-    ) -> tuple[_Entry, bool]:
+    ) -> tuple[Entry, bool]:
         end = None if timeout_s is None else time.monotonic() + timeout_s
         with self._changed:
             while True:
@@ -145,7 +103,7 @@ class ModelPool:
                 # Who loaded it may have had less time, or no wish to evict: then it is our turn to try.
                 if entry.error and not isinstance(entry.error, DeadlineError | _NoRoomError):
                     raise copy.copy(entry.error)
-            entry = _Entry(key, self._known_bytes.get(key, estimate_bytes), leases=1)
+            entry = Entry(key, self._known_bytes.get(key, estimate_bytes), leases=1)
             self._entries[key] = entry
         try:
             self._load(entry, load, end, evict)
@@ -160,7 +118,7 @@ class ModelPool:
             raise
         return entry, True
 
-    def _fail(self, entry: _Entry, error: HubError) -> HubError:
+    def _fail(self, entry: Entry, error: HubError) -> HubError:
         """Forgets a load that failed and tells whoever waits for it."""
         with self._changed:
             entry.error = copy.copy(error)  # without the traceback, which would keep the failed load's frames
@@ -168,7 +126,7 @@ class ModelPool:
         self._release()
         return error
 
-    def _load(self, entry: _Entry, load: Callable[[], Any], end: float | None, evict: bool) -> None:
+    def _load(self, entry: Entry, load: Callable[[], Any], end: float | None, evict: bool) -> None:
         """Makes room, builds, measures. Runs without the pool's lock, so that hits pass by."""
         while True:
             self._admit(entry, end, evict)
@@ -209,7 +167,7 @@ class ModelPool:
             self.evict_idle(key)
         raise OutOfMemoryError(f"{key} does not fit into the memory that is left on this device. Try again later.")
 
-    def _leave(self, entry: _Entry, used: bool = True) -> None:
+    def _leave(self, entry: Entry, used: bool = True) -> None:
         with self._changed:
             entry.leases -= 1
             entry.used = entry.used or used
@@ -224,7 +182,7 @@ class ModelPool:
 
     # --- room -------------------------------------------------------------------------------------
 
-    def _admit(self, entry: _Entry, end: float | None, evict: bool) -> None:
+    def _admit(self, entry: Entry, end: float | None, evict: bool) -> None:
         """Waits until `entry.bytes` are counted in, evicting what is idle. Raises DeadlineError after `end`."""
         patient_until = time.monotonic() + self.patience_s
         with self._changed:
@@ -246,7 +204,7 @@ class ModelPool:
         if evicted:
             self._release()
 
-    def _fit(self, entry: _Entry, evict: bool) -> int | None:
+    def _fit(self, entry: Entry, evict: bool) -> int | None:
         """Counts `entry.bytes` in, evicting idle models if that is enough; returns how many, or None for no room.
 
         The caller holds the lock. Raises OutOfMemoryError when no eviction could ever be enough.
@@ -273,7 +231,7 @@ class ModelPool:
         entry.admitted = True
         return evicted
 
-    def _hold_back(self, entry: _Entry) -> None:
+    def _hold_back(self, entry: Entry) -> None:
         """Marks models in use, least recently used first, until `entry` will fit when their leases end."""
         over = self._used() + entry.bytes - self.budget_bytes
         candidates = [e for e in self._entries.values() if e.ready and not e.pinned and e is not entry]
@@ -281,12 +239,12 @@ class ModelPool:
             other.leaving = over > 0
             over -= other.bytes
 
-    def _idle(self, keep: _Entry | None) -> list[_Entry]:
+    def _idle(self, keep: Entry | None) -> list[Entry]:
         """Who may leave, least recently used first; never-used fresh ones only after all others."""
         idle = [e for e in self._entries.values() if e.ready and not e.leases and not e.pinned and e is not keep]
         return sorted(idle, key=lambda e: (not e.used, e.last_used))
 
-    def _drop(self, entry: _Entry) -> None:
+    def _drop(self, entry: Entry) -> None:
         """Forgets an entry; the caller releases memory after letting go of the lock."""
         if self._entries.get(entry.key) is entry:
             del self._entries[entry.key]
@@ -410,9 +368,3 @@ class ModelPool:
 
 def _load_failure(key: str, error: BaseException) -> str:
     return f"{key} could not be loaded: {brief(error)}"
-
-
-def brief(error: BaseException, limit: int = 300) -> str:
-    """Kind and first line of a foreign error; the rest (C++ frames, lists of tensors) is for the log."""
-    text = f"{type(error).__name__}: {error}".split("\n", 1)[0].rstrip(": ")
-    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hub.models import Lease, ModelPool
+from hub.leases import Lease
+from hub.models import ModelPool
 from hub.registry import Page, Registry
 from hub.spec import Demo, ImageInput, Json, Labels, Mask, Progress, Seed, Slider, Text, Weights
 

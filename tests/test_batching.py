@@ -14,7 +14,7 @@ import pytest
 
 from hub.batching import Batcher, Outcome, signature
 from hub.errors import CancelledError, DeadlineError, HubError, InputError, OutOfMemoryError
-from hub.models import Lease
+from hub.leases import Lease
 from hub.spec import Progress
 from tests.fakes import PATIENCE_S, FakeModel, fake_lease, in_threads, nothing_collected, wait_until
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hub.engine import Cancel, Engine
+from hub.engine import Engine
 from hub.errors import (
     BusyError,
     CancelledError,
@@ -26,6 +26,7 @@ from hub.errors import (
     UnavailableError,
 )
 from hub.images import encode
+from hub.jobs import Cancel
 from hub.registry import Page, Registry
 from hub.results import Result
 from hub.settings import Settings

@@ -16,8 +16,9 @@ from typing import Any
 import gradio as gr
 
 from hub import describe
-from hub.engine import Cancel, Engine
+from hub.engine import Engine
 from hub.errors import CancelledError, HubError
+from hub.jobs import Cancel
 from hub.registry import Page
 from hub.results import Result
 from hub.spec import Choice, ImageInput, Progress, Slider

@@ -17,8 +17,9 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from hub.engine import Cancel, Engine
+from hub.engine import Engine
 from hub.errors import BusyError, CancelledError, HubError, NotFoundError
+from hub.jobs import Cancel
 from hub.registry import Page
 from hub.results import Picture, Result
 from hub.web import answers, health, openapi

@@ -173,6 +173,7 @@ def junction() -> float:
     traffic([(13.5, 4.9, 0, "8b9095", vehicles.HATCHBACK), (20, 1.6, 0, "23375a", vehicles.SALOON), (36, 4.9, 0, "7a1517", vehicles.HATCHBACK),
                                      (17, -4.9, 180, "d5d6d3", vehicles.HATCHBACK), (30, -1.7, 180, "3a3d40", vehicles.SALOON), (60, -4.9, 180, "36506b", vehicles.HATCHBACK)])  # fmt: skip
     kit.place(services.van(step=COARSE), 48, 1.7)
+    kit.place(services.bus(step=COARSE), 36, -4.9, turn=180)
     street.traffic_light(8.6, 7.0, 2)
     street.traffic_light(24, 7.1, 2)
     street.traffic_light(9.2, -7.0, 2)
@@ -197,5 +198,5 @@ def junction() -> float:
     kit.sky("a9c3df", "f0f2f3", "ffffff", 0.75, 1.0, 1.2)
     kit.sun(30, 150, 1.5, size=8)
     covers([(7, -1.2), (15, 3.6), (19, -2.4)], [(9, -3.9, 30, -2.9), (5, 4.6, 7.5, 6.0)])
-    through_windscreen(2.4, (30, 1.4, 2.4), 58)
+    through_windscreen(1.9, (30, 0.6, 2.5), 57)
     return 0.5

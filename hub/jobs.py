@@ -1,0 +1,74 @@
+"""One run on its way through the engine: what it is, who listens, and whether it is still wanted."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hub.inputs import Inputs
+from hub.registry import Page, wants_config
+from hub.results import Capsule
+from hub.spec import Demo, Progress
+from hub.weights import EMPTY, Folder
+
+log = logging.getLogger(__name__)
+
+OnEvent = Callable[[str, Progress | None], None]
+
+
+class Cancel:
+    """A flag the caller may set; the run stops at the next step it can."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run on its way: what it is, where its model comes from, when it must be done."""
+
+    page: Page
+    demo: Demo
+    inputs: Inputs
+    folder: Folder | None
+    capsule: Capsule
+    id: str
+    begin: float
+    on_event: OnEvent
+    cancel: Cancel
+
+    @property
+    def key(self) -> str:
+        """The model's name in the pool."""
+        return f"{self.page.slug}/{self.folder.name}@{self.folder.short_digest}" if self.folder else self.page.slug
+
+    def call(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Calls a demo's function, with `config` where it asks for it."""
+        return call(self.folder, function, *arguments, **named)
+
+
+def call(folder: Folder | None, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    if wants_config(function):
+        named["config"] = folder.config if folder else EMPTY
+    return function(*arguments, **named)
+
+
+def quiet(on_event: OnEvent) -> OnEvent:
+    """A listener whose own failure is logged and does not fail the run, which others may share."""
+
+    def tell(stage: str, progress: Progress | None) -> None:
+        try:
+            on_event(stage, progress)
+        except Exception:
+            log.exception("a listener failed on %r", stage)
+
+    return tell
