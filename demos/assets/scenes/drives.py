@@ -104,8 +104,7 @@ def leafy_road() -> float:
     plants.treeline((175, -70), (190, 70), 9)
     street.road(-10, 170, 3.7, 2.2, "5b5b5d")
     street.marks(street.dashes(-8, 150, 0.0))
-    street.garden_wall(-10, 60, 6.35, 0.9, m["red"])
-    plants.hedge((-10, 6.5, 0.3), (60, 7.4, 1.7), 4, 420)
+    plants.hedge((-10, 6.25, 0.0), (60, 7.2, 1.5), 4, 520)
     street.railings(-10, 34, -6.3, 1.15, z=0.1)
     street.garden_wall(34, 120, -6.3, 1.3, m["red"])
     plants.hedge((-10, -8.2, 0), (34, -7.2, 1.3), 6, 420)
@@ -114,7 +113,7 @@ def leafy_road() -> float:
     villa = [
         House(7, 2, m["buff"], m["stone"], "27406b", bays=3),
         House(6.4, 3, m["red"], m["stone"], "22402e"),
-        House(6.4, 2, m["white"], m["stone"], "6b1f24", roof="tile"),
+        House(6.4, 2, m["brown"], m["stone"], "6b1f24", roof="tile"),
     ]
     street.terrace(Wall((2, 10.5), 0, False), villa * 4)
     street.terrace(Wall((22, -11), 0, True), villa[::-1] * 4)
@@ -196,7 +195,7 @@ def junction() -> float:
     )
     kit.place(people.cyclist("2f5f8f", "23262b", "5a1d20"), 15.5, 6.05)
     kit.sky("a9c3df", "f0f2f3", "ffffff", 0.75, 1.0, 1.2)
-    kit.sun(30, 150, 1.5, size=8)
+    kit.sun(32, 150, 2.4, "fff3e2", size=6)
     covers([(7, -1.2), (15, 3.6), (19, -2.4)], [(9, -3.9, 30, -2.9), (5, 4.6, 7.5, 6.0)])
     through_windscreen(1.9, (30, 0.6, 2.5), 57)
     return 0.5
