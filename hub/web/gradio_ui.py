@@ -148,10 +148,9 @@ class _Page:
         events = [gr.on(triggers, self.run, trigger_mode="multiple", **options)]
         if quick and pictures:
             declared = [*self.demo.inputs, *([None] if "weights" in self.names else [])]
+            # `input` and not a slider's `release`: the keyboard moves sliders too.
             changes = [
-                c.release if isinstance(f, Slider) else c.input
-                for c, f in zip(inputs, declared, strict=True)
-                if isinstance(f, Slider | Choice) or f is None
+                c.input for c, f in zip(inputs, declared, strict=True) if isinstance(f, Slider | Choice) or f is None
             ]
             if changes:
                 events.append(gr.on(changes, self.run_again, trigger_mode="always_last", **options))

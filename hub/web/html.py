@@ -147,7 +147,7 @@ def _cell(column: str, row: Mapping[str, Any]) -> str:
     if column.endswith("percent") and isinstance(value, int | float):
         share = min(100.0, max(0.0, value))
         meter = f'<span class="hub-meter" aria-hidden="true"><span style="width:{share:.1f}%"></span></span>'
-        return f'<td class="hub-number">{value:.1f} {meter}</td>'
+        return f'<td class="hub-number"><span class="hub-digits">{value:.1f}</span>{meter}</td>'
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f'<td class="hub-number">{value:g}</td>'
     first = next(c for c in row if c != "colour") == column
