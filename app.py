@@ -57,7 +57,9 @@ def serve(chosen: settings.Settings) -> int:
         print("Everyone who can reach this machine can use it. --auth USER:PASSWORD asks for a password.", flush=True)
     if chosen.share:
         print(f"Public link: {share.tunnel(place, port)} (anyone with it can use this hub)", flush=True)
-    uvicorn.Server(uvicorn.Config(app, log_level="warning", proxy_headers=True)).run(sockets=[listener])
+    # An open browser tab keeps a connection for ever; stopping does not wait for it.
+    config = uvicorn.Config(app, log_level="warning", proxy_headers=True, timeout_graceful_shutdown=3)
+    uvicorn.Server(config).run(sockets=[listener])
     return 0
 
 

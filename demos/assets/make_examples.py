@@ -33,7 +33,6 @@ PAGES: dict[str, tuple[Callable[[], float], ...]] = {
         portraits.pickup,
         portraits.saloon,
         portraits.taxi,
-        portraits.van,
     ),
     "camvid_segmentation": (drives.high_street, drives.leafy_road, drives.junction),
 }
