@@ -115,8 +115,8 @@ DEMO = Demo(
     ),
     outputs=(
         ImageOutput("overlay", "Overlay", "The classes over the photo", format="jpeg"),
-        Mask("mask", "Class ids", "Exact ids, 0 to 10, one byte a pixel"),
         Json("legend", "Legend", "Share of the pixels", table=True),
+        Mask("mask", "Class ids", "Exact ids, 0 to 10, one byte a pixel"),
     ),
     load=load,
     prepare=prepare,
