@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hub.images import normalise, overlay
-from hub.spec import Demo, ImageInput, ImageOutput, Json, Mask, Slider, Weights
+from hub.spec import Demo, Example, ImageInput, ImageOutput, Json, Mask, Slider, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,6 +123,10 @@ DEMO = Demo(
     infer=infer,
     present=present,
     weights=(Weights("camvid_segmentation"),),
+    examples=(
+        Example({"image": "high_street.jpg"}, title="High street with shops, parked cars and a cyclist"),
+        Example({"image": "leafy_road.jpg"}, title="Road under trees with a cyclist and people"),
+    ),
     max_batch=4,
     order=10,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hub.images import normalise
-from hub.spec import Choice, Demo, ImageInput, Labels, Weights
+from hub.spec import Choice, Demo, Example, ImageInput, Labels, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +76,14 @@ DEMO = Demo(
     infer=infer,
     present=present,
     weights=(Weights("vehicle_classifier"),),
+    examples=(
+        Example({"image": "police_car.jpg"}, title="Police car with blue and yellow checks"),
+        Example({"image": "hatchback.jpg"}, title="Blue hatchback"),
+        Example({"image": "ambulance.jpg"}, title="Yellow ambulance with green checks"),
+        Example({"image": "pickup.jpg"}, title="Red pickup"),
+        Example({"image": "fire_engine.jpg"}, title="Fire engine in front of its station"),
+        Example({"image": "saloon.jpg"}, title="Silver saloon"),
+    ),
     max_batch=16,
     order=20,
 )

@@ -8,7 +8,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace, settings: Settings) -> int:
     """Runs the demo on each picture. A picture that fails is told on stderr; the others go on."""
-    engine = Engine(settings)
+    engine, stdout = Engine(settings), sys.stdout
     try:
         page = engine.registry.get(given.slug)
         runs = plan(page.demo, given.image, given.set)
         folder = _Folder(given.out, given.force) if given.out else None
-        out = console()
-        with _answers(engine, given.slug, runs, out) as answers:
+        out = console(stdout)
+        # Libraries print while they load ("Loading weights ..."); only answers belong on stdout.
+        with redirect_stdout(sys.stderr), _answers(engine, given.slug, runs, out) as answers:
             return _tell_all(page.demo, given, runs, answers, folder, out)
     finally:
         engine.close()
@@ -171,7 +172,7 @@ def _tell_all(
         else:
             show(out, demo, found, paths, "" if alone else str(picture))
     if given.json:
-        print(json.dumps(documents[0] if alone else documents, indent=2, ensure_ascii=False))
+        print(json.dumps(documents[0] if alone else documents, indent=2, ensure_ascii=False), file=out.file)
     return status
 
 

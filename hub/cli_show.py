@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -88,9 +88,10 @@ def _receipt(result: Result) -> str:
     return f"result {result.id}, {receipt.total_ms:.0f} ms{load}, {receipt.device} {receipt.dtype}{weights}{seed}"
 
 
-def console() -> Console:
-    """For stdout: as wide as the terminal, or wide enough for tables in a pipe."""
-    return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+def console(file: TextIO | None = None) -> Console:
+    """For `file` or stdout: as wide as the terminal, or wide enough for tables in a pipe."""
+    file = file or sys.stdout
+    return Console(file=file, width=None if file.isatty() else WIDTH, highlight=False)
 
 
 def tell(error: HubError, about: str = "") -> None:

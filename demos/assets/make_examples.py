@@ -32,7 +32,6 @@ PAGES: dict[str, tuple[Callable[[], float], ...]] = {
         portraits.hatchback,
         portraits.pickup,
         portraits.saloon,
-        portraits.taxi,
     ),
     "camvid_segmentation": (drives.high_street, drives.leafy_road, drives.junction),
 }

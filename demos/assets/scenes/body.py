@@ -62,15 +62,13 @@ class Sheet:
         self.fill(outline, GLASS, rough=0.02)
 
     def eye(self, a: float, b: float, radius: float) -> None:
-        """A projector in a headlamp: a bright bowl around a dark glass ball with a glint."""
+        """A lamp behind the headlamp's cover: a dim rim, a silvery bowl, a brighter middle."""
         for share, code, rough, metal in (
-            (1, "30353a", 0.2, 0.8),
-            (0.9, "c4cbd1", 0.12, 0.95),
-            (0.66, "5c646b", 0.1, 0.9),
-            (0.52, "14191d", 0.03, 0.0),
+            (1, "4a5157", 0.2, 0.8),
+            (0.92, "a9b1b8", 0.16, 0.95),
+            (0.4, "dde3e7", 0.08, 0.9),
         ):
             self.disc(a, b, radius * share, code, rough=rough, metal=metal)
-        self.disc(a + radius * 0.16, b + radius * 0.2, radius * 0.15, "f4f8fb", rough=0.1)
 
     def text(self, words: str, a: float, b: float, height: float, code: str, bold: float = 0.1, turn: int = 0) -> None:
         """Words centred on (a, b), turned by so many degrees."""
@@ -119,6 +117,7 @@ class Body:
     more: list[Outline] = field(default_factory=list)  # further side outlines joined on
     boxes: list[tuple] = field(default_factory=list)  # (low, high, radius) joined on
     holes: list[tuple] = field(default_factory=list)  # (low, high, radius) cut out
+    front_from: float = -99.0  # the front sheet is painted from this x on
 
     def grid(self, step: float) -> solid.Grid:
         points = np.concatenate([np.array([p[:2] for p in o]) for o in (self.side, *self.more)])
@@ -150,7 +149,7 @@ def shell(body: Body, paint: str, sheets: dict[str, Sheet], step: float, flake: 
     """The painted body as one smooth object."""
     grid = body.grid(step)
     points, faces, normals = solid.surface(body.volume(grid), grid)
-    thing = kit.smooth_mesh("body", points, faces, normals, paintwork(paint, sheets, flake))
+    thing = kit.smooth_mesh("body", points, faces, normals, paintwork(paint, sheets, flake, body.front_from))
     hidden = np.zeros(len(points), np.float32)
     for axle in body.wheels:
         inside = np.hypot(points[:, 0] - axle, points[:, 2] - body.wheel_radius) < body.wheel_radius + body.arch + 0.003
@@ -160,15 +159,16 @@ def shell(body: Body, paint: str, sheets: dict[str, Sheet], step: float, flake: 
     return thing
 
 
-def paintwork(paint: str, sheets: dict[str, Sheet], flake: float) -> bpy.types.Material:
+def paintwork(paint: str, sheets: dict[str, Sheet], flake: float, front_from: float) -> bpy.types.Material:
     """Clear-coated paint with the sheets projected on from the side, front, rear and top."""
     shader = kit.Shader("paintwork")
     place = shader.node("SeparateXYZ", {0: shader.node("TexCoord").outputs["Object"]}).outputs
     normal = shader.node("SeparateXYZ", {0: shader.node("TexCoord").outputs["Normal"]}).outputs
+    ahead = shader.math("GREATER_THAN", place[0], front_from)
     facing = {
         "side": (shader.math("ABSOLUTE", normal[1]), place[0], place[2]),
         "top": (normal[2], place[0], place[1]),
-        "front": (normal[0], place[1], place[2]),
+        "front": (shader.math("MULTIPLY", normal[0], ahead), place[1], place[2]),
         "rear": (shader.math("MULTIPLY", normal[0], -1.0), place[1], place[2]),
     }
     colour, rough, glow, metal = kit.hexa(paint), 0.35, 0.0, flake

@@ -294,7 +294,7 @@ def camera(
     bpy.context.scene.camera = thing
 
 
-def frame(thing: bpy.types.Object, fill: float, aspect: float = 0.75, middle: float = 0.47) -> None:
+def frame(thing: bpy.types.Object, fill: float, aspect: float = 0.75, middle: float = 0.52) -> None:
     """Zooms and shifts the camera so that a thing takes up that share of the width (and is not too high)."""
     bpy.context.view_layer.update()
     seat = bpy.context.scene.camera

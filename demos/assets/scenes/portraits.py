@@ -16,7 +16,7 @@ from .street import House, Wall
 
 
 def look(
-    vehicle: bpy.types.Object, azimuth: float, distance: float, height: float, aim: float, fill: float = 0.8
+    vehicle: bpy.types.Object, azimuth: float, distance: float, height: float, aim: float, fill: float = 0.92
 ) -> None:
     """A camera around the vehicle, 0 degrees straight ahead of it, that fits it in the frame; the far background is a little soft."""
     turn = math.radians(azimuth)
@@ -70,7 +70,7 @@ def fire_station(m: dict) -> None:
         for level in (0, 1, 2, 4, 5, 6):  # the fourth panel is glass
             wall.block(mesh, (left, left + 1.85), (-0.12, -0.05), (0.1 + 0.6 * level, 0.62 + 0.6 * level), red)
     wall.block(mesh, (0, 30), (0, 0.1), (4.75, 5.6), kit.plain("fascia", "ece9df", 0.5))
-    street.words("FIRE STATION", wall, 25, 4.97, 0.5, "a5161c")
+    street.words("FIRE STATION", wall, 19.5, 4.97, 0.5, "a5161c")
     mesh.build("station")
 
 
@@ -172,8 +172,7 @@ def pickup() -> float:
 
 
 def saloon() -> float:
-    """A silver saloon in a car park with trees."""
-    m = materials()
+    """In a car park by a park."""
     street.ground()
     plants.treeline((-125, -70), (-110, 90), 9)
     plants.treeline((-110, 60), (-30, 75), 9, 8)
@@ -182,22 +181,21 @@ def saloon() -> float:
         [(x, -6.0, x + 0.1, -1.3) for x in np.arange(-40.15, 20, 5.6)]
         + [(x, 1.6, x + 0.1, 6.0) for x in np.arange(-40.15, -10, 5.6)]
     )
-    houses = [
-        House(5.6, 3, m["stone"], m["white"], roof="flat", bays=2, shop=s, sign=t)
-        for s, t in (
-            ("22402e", "BOOKS"),
-            ("27406b", "CAFE"),
-            ("6b1f24", "BAKERY"),
-            ("2a2d30", "PRINTS"),
-            ("7a5a22", "FLOWERS"),
-            ("22402e", "TEA"),
-        )
+    plants.hedge((-60, -9.4, 0), (20, -8.4, 1.25), 5, 500)
+    plants.lawn((-60, -60), (20, -9.4), 0.1)
+    spots = [
+        (-7.5, -11),
+        (-17, -12),
+        (-27, -10.8),
+        (2, -13),
+        (-38, -11),
+        (-12, -19),
+        (-40, 4),
+        (-47, 7),
+        (-45, -5),
+        (-55, 0),
     ]
-    street.terrace(Wall((-30, -10.2), 0, True), houses)
-    plants.scatter(
-        [plants.tree(51, 7), plants.tree(52, 7.5)],
-        [(-9.5, -8), (-20, -8), (-31, -7.8), (-40, 2), (-47, 7), (-45, -5), (-55, 0)],
-    )
+    plants.scatter([plants.tree(51, 8.5), plants.tree(52, 9), plants.tree(53, 8, dark="203512", light="7c8f38")], spots)
     vehicle = vehicles.car(vehicles.SALOON, "858c92", "SA15 LON", flake=0.6)
     kit.sky("5a92d4", "dbe8f2", "ffffff", 0.55, 0.85, 1.1)
     kit.sun(45, 66, 5.9, size=1.5)
@@ -235,28 +233,4 @@ def paramedic() -> float:
     kit.sky("3c78c8", "cfe2f2", "ffffff", 0.4, 0.85, 1.1)
     kit.sun(44, 66, 6.2)
     look(vehicle, 34, 6.9, 1.5, 0.7)
-    return 0.4
-
-
-def taxi() -> float:
-    """Waiting in a terraced street."""
-    m = materials()
-    street.ground()
-    plants.treeline((-125, -70), (-110, 90), 9)
-    street.road(-60, 40, 4.2, 2.2, "525355")
-    street.marks(street.dashes(-50, 30, 2.2))
-    row = [
-        House(5.6, 3, m["cream"], m["white"], "27406b", roof="flat"), House(5.6, 3, m["white"], m["white"], "1f2224", roof="flat"), House(5.6, 3, m["cream"], m["white"], "6b1f24", roof="flat"),
-    ]  # fmt: skip
-    street.terrace(Wall((-38, -8.6), 0, True), row * 3)
-    street.railings(-38, 12, -6.6, 1.1)
-    plants.scatter(
-        [plants.tree(111, 7.5), plants.tree(112, 8)],
-        [(-8.5, -5.6), (-22, -5.6), (-35, -5.6), (-44, 4), (-50, -6), (-52, 9)],
-    )
-    vehicle = services.taxi()
-    kit.place(vehicles.car(vehicles.HATCHBACK, "3a2024", "LN08 OLD"), -14, -3.1)
-    kit.sky("4a88d2", "d2e4f2", "ffffff", 0.4, 0.85, 1.1)
-    kit.sun(46, 68, 6.0)
-    look(vehicle, 35, 6.9, 1.5, 0.7)
     return 0.4

@@ -28,7 +28,7 @@ ENGINE = Body(
     side=[(3.93, 0.42, 0.06), (4.02, 0.6, 0.08), (4.03, 1.4, 0.2), (3.9, 2.6, 0.3), (3.72, 2.86, 0.25), (1.0, 2.9, 0.06), (1.0, 0.5, 0.05)],
     plan=[(1.2, 0.95, 0.05), (1.22, 2.0, 0.5), (1.21, 3.6, 0.25), (1.0, 4.05, 0.3)],
     section=[(1.05, 0.42, 0.06), (1.2, 0.5, 0.06), (1.22, 1.2, 0.3), (1.2, 1.6, 0.3), (1.1, 2.8, 0.16), (0.6, 2.92, 0.3)],
-    wheels=(2.45, -1.75), wheel_radius=0.49, track=1.19, arch=0.07, edge=0.05,
+    wheels=(2.45, -1.75), wheel_radius=0.49, track=1.19, arch=0.07, edge=0.05, front_from=3.2,
     boxes=[((-4.05, -1.22, 0.55), (0.93, 1.22, 3.0), 0.05)],
 )  # fmt: skip
 
@@ -69,17 +69,6 @@ def paramedic(left: bool = True, step: float = STEP) -> bpy.types.Object:
 
     bar = kit.parent(light_bar(-0.15, 1.435, 0.62), "bar")
     return car(SALOON, "e9dd16", "PM23 RSP", left, step, flake=0.0, livery=livery, more=(bar,))
-
-
-def taxi(left: bool = True, step: float = STEP) -> bpy.types.Object:
-    """A yellow saloon with a small roof sign."""
-    sign = kit.plain("taxi sign", "f2ecd8", 0.3, Coat_Weight=1.0)
-    lamp = lump("taxi sign", (-0.3, -0.24, 1.44), (-0.14, 0.24, 1.58), 0.04, sign)
-
-    def livery(sheets: dict[str, Sheet]) -> None:
-        sheets["side"].text("CITY CABS", -0.25, 0.62, 0.13, "1a1a1a", 0.12)
-
-    return car(SALOON, "e2a40a", "TX16 CAB", left, step, flake=0.1, livery=livery, more=(lamp,))
 
 
 def star(sheet: Sheet, a: float, b: float, radius: float) -> None:
