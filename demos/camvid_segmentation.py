@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 
 
 def load(folder: Path, device: torch.device) -> nn.Module:
-    import segmentation_models_pytorch as smp
-    from safetensors import safe_open
+    import json
 
-    # smp would fall back to a pickle if this file were missing; opening it first makes that an error.
-    with safe_open(folder / "model.safetensors", framework="pt"):
-        model: nn.Module = smp.from_pretrained(str(folder))
-    return model.float().eval()
+    import segmentation_models_pytorch as smp
+    from safetensors.torch import load_file
+
+    # What smp.from_pretrained does, without its fall-back to a pickle and its line on stdout.
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    model: nn.Module = getattr(smp, config.pop("_model_class"))(**config)
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    return model.eval()
 
 
 def prepare(image: Image.Image, opacity: float, config: Mapping[str, Any]) -> NDArray[Any]:

@@ -105,7 +105,7 @@ def predict(
     """The page's answers: files or PIL images in, `present`'s dictionaries out, in order."""
     import torch
     from PIL import Image
-    from tqdm import tqdm
+    from tqdm import tqdm  # type: ignore[import-untyped]  # its stubs are a package of their own
 
     def call(function: Callable[..., Any], *values: Any, **named: Any) -> Any:
         return function(*values, **named, **({"config": config} if wants_config(function) else {}))

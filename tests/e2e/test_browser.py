@@ -94,7 +94,7 @@ def test_the_card_is_on_the_page(page: Page, hub: Served) -> None:
     about = page.locator(".hub-facts")
     expect(about).to_contain_text("licence")
     expect(about.locator(".hub-tiles dd").first).not_to_be_empty()
-    expect(page.locator(".hub-model-card")).to_contain_text("Limits")
+    expect(page.locator(".hub-model-card").first).to_contain_text("Limits")
 
 
 @pytest.mark.parametrize("options", [{"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}])

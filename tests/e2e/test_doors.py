@@ -143,7 +143,8 @@ def test_a_bad_file_gets_the_same_words_over_every_door(
 
 
 @pytest.mark.parametrize(
-    ("given", "part"), [({"opacity": 300}, "between 0 and 1"), ({"opacity": float("nan")}, "between 0 and 1")]
+    ("given", "part"),
+    [({"opacity": 300}, "between 0 and 1, got 300"), ({"opacity": "much"}, "a number between 0 and 1, got .much.")],
 )
 def test_a_bad_parameter_gets_the_hubs_words_through_gradio(
     given: dict[str, Any], part: str, client: Client, photo: Path

@@ -87,7 +87,7 @@ def test_unlabelled_pixels_do_not_count() -> None:
 def test_the_interval_holds_the_figure_and_narrows_with_more_pictures() -> None:
     def width(count: int) -> float:
         hits = np.zeros((count, 2, 2))
-        hits[np.arange(count), 0, np.arange(count) % 10 == 0] = 1
+        hits[np.arange(count), 0, (np.arange(count) % 10 == 0).astype(int)] = 1
         low, high = evaluate.bootstrap(hits, lambda mean: evaluate.confusion_figures(mean, {}))["accuracy"]
         assert low <= hits.mean(0).trace() / hits.mean(0).sum() <= high
         return high - low

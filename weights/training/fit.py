@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]  # its stubs are a package of their own
 
 Batches = Iterator[tuple[Tensor, Tensor]]
 
@@ -81,7 +81,7 @@ def fit(
                 output = model(images)
             value = loss(output.float(), targets)
             optimizer.zero_grad(set_to_none=True)
-            value.backward()
+            value.backward()  # type: ignore[no-untyped-call]  # so it is in torch
             nn.utils.clip_grad_norm_(model.parameters(), 5.0)
             optimizer.step()
             scheduler.step()
@@ -95,7 +95,8 @@ def fit(
         print(json.dumps(line), flush=True)
         _save(checkpoint, model, average, optimizer, scheduler, history)
         write_report(out, history, schedule)
-    return average.module
+    trained: nn.Module = average.module
+    return trained
 
 
 def write_report(out: Path, history: list[dict[str, float]], schedule: Schedule) -> None:
