@@ -86,7 +86,7 @@ class _Page:
                 weights = fields.weights_choice(demo)
                 inputs += [weights] if weights else []
                 with gr.Row():
-                    run = gr.Button("Run", variant="primary", scale=3)
+                    run = gr.Button("Run", variant="primary", scale=3, elem_classes="hub-run")
                     stop = gr.Button("Stop", variant="stop", scale=1, visible=False)
                 chosen = self.examples()
             with gr.Column(scale=7, min_width=320):

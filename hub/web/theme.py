@@ -8,7 +8,8 @@ import gradio as gr
 
 STYLE = Path(__file__).with_name("style.css")
 
-# Runs once per page: names the tab after the demo; on the home page, search filters the cards as people type.
+# Runs once per page: names the tab after the demo; shows the result on a phone, where it is below the examples;
+# on the home page, search filters the cards as people type.
 HEAD = """<meta name="color-scheme" content="light dark"><script>
 document.addEventListener("input", (event) => {
   const field = event.target.closest(".hub-search input");
@@ -21,6 +22,10 @@ document.addEventListener("input", (event) => {
     shown += match;
   });
   document.querySelector(".hub-none").hidden = shown > 0;
+});
+document.addEventListener("click", (event) => {
+  if (window.innerWidth > 700 || !event.target.closest(".hub-run, [data-example]")) return;
+  setTimeout(() => document.querySelector(".hub-status")?.scrollIntoView({behavior: "smooth", block: "start"}), 200);
 });
 new MutationObserver((_, observer) => {
   const heading = document.querySelector(".hub-title h1");
