@@ -127,8 +127,9 @@ DEMO = Demo(
     present=present,
     weights=(Weights("camvid_segmentation"),),
     examples=(
-        Example({"image": "high_street.jpg"}, title="High street with shops, parked cars and a cyclist"),
-        Example({"image": "leafy_road.jpg"}, title="Road under trees with a cyclist and people"),
+        Example({"image": "high_street.jpg"}, title="Shopping street with parked cars and a cyclist"),
+        Example({"image": "leafy_road.jpg"}, title="Tree-lined road with a cyclist ahead"),
+        Example({"image": "junction.jpg"}, title="Junction with a red bus and bare trees"),
     ),
     max_batch=4,
     order=10,
