@@ -57,7 +57,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="a short run, under a minute")
+    parser.add_argument("--quick", action="store_true", help="a short run of about a minute")
     parser.add_argument("--only", type=_names, default=list(MEASUREMENTS), metavar="A,B", help=", ".join(MEASUREMENTS))
     parser.add_argument("--weights-folder", type=Path, default=ROOT / "weights", help="default: weights/ beside app.py")
     return parser.parse_args(arguments)
@@ -84,7 +84,10 @@ def _run(given: argparse.Namespace) -> int:
         for measurement in given.only:
             _tell(f"{measurement} ...")
             begin, meter = time.perf_counter(), report.Others()
-            found[measurement] = MEASUREMENTS[measurement](bench)
+            try:
+                found[measurement] = MEASUREMENTS[measurement](bench)
+            except (ConnectionError, BenchError) as error:
+                raise BenchError(f"{measurement}: {error}\n{processes.ended()}") from error
             others[measurement] = round(meter.percent(), 1)
             _tell(f"{measurement}: {time.perf_counter() - begin:.0f} s, others took {others[measurement]} %")
     about = {

@@ -19,7 +19,7 @@ class BenchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How often each thing is done; `full` keeps a run on two free cores under about six minutes."""
+    """How often each thing is done; `full` keeps a run on two free cores to about six minutes, `quick` to about one."""
 
     rounds: int
     latency_requests: int  # in each round
@@ -31,11 +31,12 @@ class Plan:
     starts: int
     soak_first: int
     soak_last: int
+    soak_steps: int  # readings on the way
     clients: int = 16
 
 
-FULL = Plan(6, 30, 192, 4, 12, 64, 3, 7, 200, 2000)
-QUICK = Plan(2, 8, 48, 1, 5, 32, 1, 1, 20, 100)
+FULL = Plan(6, 24, 128, 4, 12, 64, 3, 7, 200, 2000, 10)
+QUICK = Plan(1, 8, 32, 1, 4, 16, 1, 1, 10, 50, 1)
 
 
 @dataclass(frozen=True, slots=True)

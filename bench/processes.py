@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 START_S, STOP_S = 180.0, 15.0
 PR_SET_PDEATHSIG = 1
 POLL_S = 0.01
+DYING_S = 3.0  # a server that is told to stop closes its port first
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
@@ -85,6 +86,7 @@ class Processes:
     def __init__(self, folder: Path):
         self.folder = folder
         self._running: list[subprocess.Popen[str]] = []
+        self._logs: dict[int, Path] = {}
         self._count = 0
 
     def __enter__(self) -> Processes:
@@ -113,6 +115,7 @@ class Processes:
                 preexec_fn=_end_with_parent,
             )
         self._running.append(process)
+        self._logs[process.pid] = log
         return process
 
     def serve(self, name: str, arguments: list[str], port: int) -> Server:
@@ -134,6 +137,14 @@ class Processes:
                 if pipe is not None:
                     pipe.close()
         self._running = [process for process in self._running if process not in processes]
+
+    def ended(self) -> str:
+        """Which processes ended by themselves or by another's hand, with the tail of their logs; empty: none."""
+        time.sleep(DYING_S)
+        gone = [process for process in self._running if process.poll() is not None]
+        return "\n".join(
+            f"{self._logs[p.pid].stem} ended with {p.returncode}:\n{tail(self._logs[p.pid])}" for p in gone
+        )
 
     def _log(self, name: str) -> Path:
         return self.folder / f"{self._count}-{name}.log"

@@ -23,7 +23,6 @@ from hub.spec import ImageInput
 CLIENTS = 4
 SIZES = ((320, 240), (640, 480), (1024, 768), (600, 1200))
 REFUSED, REPEATED = 0.125, 0.25  # shares of all requests
-STEPS = 10  # readings on the way
 JSON_TYPE = {"Content-Type": "application/json"}
 
 
@@ -39,7 +38,8 @@ def measure(bench: Bench) -> Findings:
     first, last = bench.plan.soak_first, bench.plan.soak_last
     server = bench.hub("soak")
     server.wait()
-    marks = sorted({first, *range(last // STEPS, last + 1, last // STEPS), last})
+    step = last // bench.plan.soak_steps
+    marks = sorted({first, *range(step, last + 1, step), last})
     series, answered, statuses = [], 0, dict[str, int]()
     for mark in marks:
         _ask(bench, server, range(answered, mark), statuses)

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from weights.evaluate import MEASURES
+
 ROOT = Path(__file__).resolve().parents[2] / "weights"
 REPOSITORIES = sorted(path.parent for path in ROOT.glob("*/config.json"))
 SECTIONS = ["Data", "Metrics", "Limits", "Licence", "Recipe"]
@@ -26,7 +28,8 @@ def test_the_card_has_metadata_and_sections(folder: Path) -> None:
     assert {"license", "library_name", "tags", "pipeline_tag", "datasets", "model-index"} <= front.keys()
     assert re.findall(r"^## (.+)$", text, re.M)[: len(SECTIONS)] == SECTIONS
     assert f"python -m weights.{folder.name}.recipe" in text
-    assert f"python -m weights.evaluate {folder.name}" in text
+    if folder.name in MEASURES:  # others have no page yet whose code could measure them
+        assert f"python -m weights.evaluate {folder.name}" in text
 
 
 def test_the_metadata_and_the_table_give_the_same_figures(folder: Path) -> None:
