@@ -211,8 +211,32 @@ def recalls(confusion: Array, config: Config) -> dict[str, float]:
     return {f"{name} found": float(share) for name, share in zip(config["label_names"], shares, strict=True)}
 
 
+def tag_samples(data: Path, split: str, config: Config) -> list[Sample]:
+    return [Sample(data / "images" / row["image"], set(row["tags"].split())) for row in rows(data, split)]
+
+
+def tag_count(answer: dict[str, Any], truth: set[str], config: Config) -> Array:
+    """[tags, 3]: rightly found, wrongly found, missed."""
+    found = {row["label"] for row in answer["tags"]}
+    pairs = [(name in found, name in truth) for name in config["label_names"]]
+    return np.array([(f and t, f and not t, t and not f) for f, t in pairs], dtype=np.int64)
+
+
+def macro_f1(counts: Array, config: Config) -> Figures:
+    """Mean of the tags' F1 scores; a tag that neither occurs nor is found has none."""
+    return {"macro_f1": float(np.nanmean(list(f1_by_tag(counts, config).values())))}
+
+
+def f1_by_tag(counts: Array, config: Config) -> dict[str, float]:
+    hits, wrong, missed = counts.T
+    with np.errstate(invalid="ignore"):
+        scores = 2 * hits / (2 * hits + wrong + missed)
+    return {name: float(score) for name, score in zip(config["label_names"], scores, strict=True)}
+
+
 MEASURES = {
     "vehicle_classifier": Measure(vehicle_samples, vehicle_count, confusion_figures, recalls),
+    "satellite_landuse": Measure(tag_samples, tag_count, macro_f1, f1_by_tag),
     "camvid_segmentation": Measure(camvid_samples, camvid_count, camvid_figures, intersection_over_union),
 }
 

@@ -1,4 +1,4 @@
-"""Renders the example pictures of `vehicle_classifier` and `camvid_segmentation` with Blender's Python module.
+"""Renders the example pictures of three demos with Blender's Python module.
 
 python3.11 -m venv /tmp/bpyenv && /tmp/bpyenv/bin/pip install bpy==5.0.1 pillow scikit-image
 /tmp/bpyenv/bin/python demos/assets/make_examples.py            # all of them
@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 from PIL import Image  # noqa: E402 - after the path
-from scenes import drives, kit, portraits  # noqa: E402 - after the path
+from scenes import aerials, drives, kit, portraits  # noqa: E402 - after the path
 
 PAGES: dict[str, tuple[Callable[[], float], ...]] = {
     "vehicle_classifier": (
@@ -34,7 +34,9 @@ PAGES: dict[str, tuple[Callable[[], float], ...]] = {
         portraits.saloon,
     ),
     "camvid_segmentation": (drives.high_street, drives.leafy_road, drives.junction),
+    "satellite_labels": (aerials.car_park, aerials.houses, aerials.harbour, aerials.courts),
 }
+SQUARE = {"satellite_labels": 512}  # pages with square pictures, and their width
 MAX_BYTES = 200_000
 
 
@@ -51,7 +53,8 @@ def main() -> None:
             exposure = scene()
             built = time.monotonic()
             raw = Path(tempfile.mkdtemp()) / "raw.png"
-            kit.render(raw, arguments.width, arguments.width * 3 // 4, arguments.samples, exposure)
+            width = arguments.width or SQUARE.get(page, 960)
+            kit.render(raw, width, width if page in SQUARE else width * 3 // 4, arguments.samples, exposure)
             picture = folder / f"{scene.__name__}.jpg"
             save(Image.open(raw).convert("RGB"), picture)
             seconds = f"built in {built - started:.0f} s, rendered in {time.monotonic() - built:.0f} s"
@@ -61,7 +64,7 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="pictures to make; default: all")
-    parser.add_argument("--width", type=int, default=960, help="pixels; the height is three quarters of it")
+    parser.add_argument("--width", type=int, help="pixels; default: 960, square pages 512")
     parser.add_argument("--samples", type=int, default=16, help="light paths a pixel")
     parser.add_argument("--out", type=Path, help="another folder than the one this file is in")
     return parser.parse_args()

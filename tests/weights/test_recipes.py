@@ -120,3 +120,22 @@ def test_rare_classes_count_more() -> None:
     weights = class_weights(masks)
     assert (weights.diff() < 0).all()
     assert weights.mean() == pytest.approx(1.0)
+
+
+def test_recall_counts_twice_and_each_tag_counts_once() -> None:
+    from weights.training.tags import f1_by_tag, f2_by_picture
+
+    wanted = torch.tensor([[True, True, False], [True, False, False]])
+    missed = torch.tensor([[True, False, False], [True, False, False]])
+    added = torch.tensor([[True, True, True], [True, False, False]])
+    assert f2_by_picture(wanted, wanted) == f1_by_tag(wanted, wanted) == 1.0
+    assert f2_by_picture(missed, wanted) < f2_by_picture(added, wanted) < 1.0
+    assert f1_by_tag(missed, wanted) == 0.5  # the second tag was never found; the third never occurs
+
+
+def test_one_threshold_is_chosen_for_all_tags() -> None:
+    from weights.training.tags import best_threshold, f1_by_tag
+
+    probabilities = torch.tensor([[0.9, 0.25], [0.15, 0.4]])
+    threshold, score = best_threshold(probabilities, torch.tensor([[1.0, 0.0], [0.0, 1.0]]), f1_by_tag)
+    assert 0.25 < threshold <= 0.4 and score == 1.0

@@ -12,4 +12,4 @@ from weights.training.tags import Task, f1_by_tag, options, train
 TASK = Task(name="landuse", metric="macro_f1", score=f1_by_tag, crop_scale=(0.6, 1.0))
 
 if __name__ == "__main__":
-    train(TASK, options(__doc__, epochs=18))
+    train(TASK, options(__doc__, epochs=12))

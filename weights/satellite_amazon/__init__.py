@@ -1,1 +1,0 @@
-"""Weather and land use over the Amazon, 17 tags: weights, card and recipe."""
