@@ -51,7 +51,7 @@ def present(output: NDArray[Any], image: Image.Image, threshold: float, config: 
     probabilities = dict(zip(config["label_names"], map(float, 1 / (1 + np.exp(-output))), strict=True))
     picked = sorted((n for n, p in probabilities.items() if p >= limit), key=lambda n: -probabilities[n])
     return {
-        "tags": [{"label": n, "probability_percent": round(100 * probabilities[n], 1)} for n in picked],
+        "tags": [{"label": n, "percent": round(100 * probabilities[n], 1)} for n in picked],
         "probabilities": probabilities,
     }
 
