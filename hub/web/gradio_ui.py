@@ -72,6 +72,7 @@ class _Page:
 
     def __init__(self, pages: _Pages, page: Page):
         self.pages, self.engine, self.page, self.demo = pages, pages.engine, page, page.demo
+        self.running: dict[str, set[Cancel]] = {}  # by browser session; touched in the event loop only
         self.names = [f.name for f in self.demo.inputs] + (["weights"] if len(self.demo.weights) > 1 else [])
 
     # --- layout -----------------------------------------------------------------------------------
@@ -145,7 +146,7 @@ class _Page:
         pictures = [c for c in inputs if isinstance(c, fields.Upload)]
         if quick and len(pictures) == 1 and all(not f.required for f in self.demo.inputs if f.name != self._picture()):
             triggers += [pictures[0].upload]
-        events = [gr.on(triggers, self.run, trigger_mode="multiple", **options)]
+        gr.on(triggers, self.run, trigger_mode="multiple", **options)
         if quick and pictures:
             declared = [*self.demo.inputs, *([None] if "weights" in self.names else [])]
             # `input` and not a slider's `release`: the keyboard moves sliders too.
@@ -153,13 +154,14 @@ class _Page:
                 c.input for c, f in zip(inputs, declared, strict=True) if isinstance(f, Slider | Choice) or f is None
             ]
             if changes:
-                events.append(gr.on(changes, self.run_again, trigger_mode="always_last", **options))
+                gr.on(changes, self.run_again, trigger_mode="always_last", **options)
         if chosen is not None:
             picked = chosen.click(
                 self.pick, outputs=inputs, show_progress="hidden", queue=False, api_visibility="private"
             )
-            events.append(picked.success(self.run, **options))
-        stop.click(self.stopped, outputs=outputs, cancels=events, queue=False, api_visibility="private")
+            picked.success(self.run, **options)
+        # Not by Gradio's `cancels`: that is another stream, and the run's last progress may overtake its answer.
+        stop.click(self.stop, queue=False, show_progress="hidden", api_visibility="private")
 
     def _picture(self) -> str:
         return next((f.name for f in self.demo.inputs if isinstance(f, ImageInput)), "")
@@ -178,15 +180,15 @@ class _Page:
             values.append(given.get("weights", self.demo.weights[0].name))
         return values[0] if len(values) == 1 else values
 
-    async def run_again(self, *values: Any) -> AsyncIterator[list[Any]]:
+    async def run_again(self, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
         """A parameter was changed: runs if the pictures are there."""
         if all(v is not None for f, v in zip(self.demo.inputs, values, strict=False) if isinstance(f, ImageInput)):
-            async for update in self.run(*values):
+            async for update in self.run(request, *values):
                 yield update
         else:
             yield [gr.skip()] * (4 + len(self.demo.outputs))
 
-    async def run(self, *values: Any) -> AsyncIterator[list[Any]]:
+    async def run(self, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
         """One run with its stages as they happen; leaving the page or Stop cancels it."""
         begin, unchanged = time.perf_counter(), [gr.skip()] * len(self.demo.outputs)
         loop, events, cancel = asyncio.get_running_loop(), asyncio.Queue[tuple[str, Progress | None]](), Cancel()
@@ -198,6 +200,8 @@ class _Page:
         call = partial(self.engine.run, self.page.slug, given, on_event=on_event, cancel=cancel)
         task = asyncio.ensure_future(loop.run_in_executor(self.pages.threads, call))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # a run nobody waits for any more
+        session = request.session_hash or ""
+        self.running.setdefault(session, set()).add(cancel)
         stage, progress = "queued", None
         try:
             while not task.done():
@@ -214,6 +218,9 @@ class _Page:
             yield [*self.finish(task), *self.shown(task, unchanged)]
         finally:
             cancel.set()
+            self.running[session].discard(cancel)
+            if not self.running[session]:
+                del self.running[session]
 
     def finish(self, task: asyncio.Future[Result]) -> list[Any]:
         """Status line, stop button, receipt and head at the end of a run."""
@@ -234,9 +241,10 @@ class _Page:
             return unchanged
         return fields.shown(self.demo, task.result(), self.pages.folder)
 
-    def stopped(self) -> list[Any]:
-        unchanged = [gr.skip()] * len(self.demo.outputs)
-        return [html.stopped(), gr.update(visible=False), gr.skip(), gr.skip(), *unchanged]
+    async def stop(self, request: gr.Request) -> None:
+        """Cancels this browser session's runs on this page; each tells so itself, as its last update."""
+        for cancel in self.running.get(request.session_hash or "", ()):
+            cancel.set()
 
     # --- gradio_client ----------------------------------------------------------------------------
 
