@@ -79,7 +79,7 @@ def train(task: Task, options: argparse.Namespace) -> None:
         options.out,
     )
     config = classifier.config(trained, options.arch, task.name, labels, task.source_px, mean, std)
-    export.save_repository(trained, config | {"threshold": validate(trained)["threshold_flips"]}, options.out)
+    export.save_repository(trained, config | {"threshold": validate(trained)["threshold"]}, options.out)
 
 
 def load(task: Task, folder: Path, rows: list[data.Row], labels: list[str]) -> tuple[Tensor, Tensor]:
