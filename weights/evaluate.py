@@ -9,46 +9,20 @@ CamVid the folders NAME and NAME_masks. Intervals are 95 % bootstrap intervals o
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hub.batching import signature
 from hub.registry import discover, wants_config
 from hub.spec import Demo
+from weights.measures import MEASURES, Array, Config, Figures
 
 ROOT = Path(__file__).resolve().parent
 RESAMPLES = 2000
-Config = Mapping[str, Any]
-Figures = dict[str, Any]
-Array = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One picture with what is true about it."""
-
-    image: Path
-    truth: Any
-
-
-@dataclass(frozen=True)
-class Measure:
-    """How one kind of answer is scored.
-
-    `count` turns an answer and the truth into numbers that add up over pictures (a confusion
-    matrix, say), and `figures` turns their mean over pictures into the metrics.
-    """
-
-    samples: Callable[[Path, str, Config], list[Sample]]
-    count: Callable[[dict[str, Any], Any, Config], Array]
-    figures: Callable[[Array, Config], Figures]
-    table: Callable[[Array, Config], dict[str, float]] | None = None
 
 
 def evaluate(
@@ -64,7 +38,9 @@ def evaluate(
     config = json.loads((folder / "config.json").read_text())
     measure = MEASURES[name]
     samples = measure.samples(data, split, config)
-    answers = predict(demo, folder, config, [sample.image for sample in samples], inputs)
+    answers = predict(
+        demo, folder, config, [sample.image for sample in samples], dict(measure.inputs) | dict(inputs or {})
+    )
     counts = np.stack(
         [measure.count(answer, sample.truth, config) for answer, sample in zip(answers, samples, strict=True)]
     ).astype(np.float64)
@@ -122,7 +98,7 @@ def predict(
                 batch.append({"image": image} | defaults)
             items = [call(demo.prepare, **values) for values in batch]
             # Pictures of different shape cannot share a batch; the engine does the same.
-            alike = len({item.shape for item in items}) == 1
+            alike = len({signature(item) for item in items}) == 1
             with torch.inference_mode():
                 outputs = (
                     call(demo.infer, model, items) if alike else [call(demo.infer, model, [item])[0] for item in items]
@@ -143,102 +119,6 @@ def bootstrap(counts: Array, figures: Callable[[Array], Figures], seed: int = 0)
         name: [round(float(end), 4) for end in np.nanpercentile([row[name] for row in drawn], [2.5, 97.5])]
         for name in drawn[0]
     }
-
-
-# --- what is measured -----------------------------------------------------------------------------
-
-
-def rows(data: Path, split: str) -> list[dict[str, str]]:
-    with (data / "labels.csv").open(newline="", encoding="utf-8") as file:
-        found = [row for row in csv.DictReader(file) if row["split"] == split]
-    if not found:
-        raise SystemExit(f"{data / 'labels.csv'} has no row with split '{split}'")
-    return found
-
-
-def vehicle_samples(data: Path, split: str, config: Config) -> list[Sample]:
-    return [Sample(data / "images" / row["image"], int(row["emergency"])) for row in rows(data, split)]
-
-
-def vehicle_count(answer: dict[str, Any], truth: int, config: Config) -> Array:
-    shares = [answer["probabilities"][label] for label in config["label_names"]]
-    confusion = np.zeros((2, 2))
-    confusion[truth, int(np.argmax(shares))] = 1
-    return confusion
-
-
-def camvid_samples(data: Path, split: str, config: Config) -> list[Sample]:
-    images = sorted(path for path in (data / split).iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
-    if not images:
-        raise SystemExit(f"{data / split} has no pictures")
-    return [Sample(path, data / f"{split}_masks" / f"{path.stem}.png") for path in images]
-
-
-def camvid_count(answer: dict[str, Any], truth: Path, config: Config) -> Array:
-    from PIL import Image
-
-    classes = len(config["_classes"])
-    with Image.open(truth) as file:
-        wanted = np.asarray(file)
-    found = np.asarray(answer["mask"])
-    if wanted.shape != found.shape:
-        raise SystemExit(f"{truth} is {wanted.shape[::-1]}, the picture is {found.shape[::-1]}")
-    known = wanted < classes
-    pairs = wanted[known].astype(np.int64) * classes + found[known]
-    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-
-
-def confusion_figures(confusion: Array, config: Config) -> Figures:
-    return {"accuracy": float(confusion.trace() / confusion.sum())}
-
-
-def camvid_figures(confusion: Array, config: Config) -> Figures:
-    return {
-        "miou": float(np.nanmean(list(intersection_over_union(confusion, config).values()))),
-        "pixel_accuracy": float(confusion.trace() / confusion.sum()),
-    }
-
-
-def intersection_over_union(confusion: Array, config: Config) -> dict[str, float]:
-    hits = confusion.diagonal()
-    with np.errstate(invalid="ignore"):  # a class that neither occurs nor is found has no score
-        shares = hits / (confusion.sum(0) + confusion.sum(1) - hits)
-    return {entry["name"]: float(share) for entry, share in zip(config["_classes"], shares, strict=True)}
-
-
-def recalls(confusion: Array, config: Config) -> dict[str, float]:
-    shares = confusion.diagonal() / confusion.sum(1)
-    return {f"{name} found": float(share) for name, share in zip(config["label_names"], shares, strict=True)}
-
-
-def tag_samples(data: Path, split: str, config: Config) -> list[Sample]:
-    return [Sample(data / "images" / row["image"], set(row["tags"].split())) for row in rows(data, split)]
-
-
-def tag_count(answer: dict[str, Any], truth: set[str], config: Config) -> Array:
-    """[tags, 3]: rightly found, wrongly found, missed."""
-    found = {row["label"] for row in answer["tags"]}
-    pairs = [(name in found, name in truth) for name in config["label_names"]]
-    return np.array([(f and t, f and not t, t and not f) for f, t in pairs], dtype=np.int64)
-
-
-def macro_f1(counts: Array, config: Config) -> Figures:
-    """Mean of the tags' F1 scores; a tag that neither occurs nor is found has none."""
-    return {"macro_f1": float(np.nanmean(list(f1_by_tag(counts, config).values())))}
-
-
-def f1_by_tag(counts: Array, config: Config) -> dict[str, float]:
-    hits, wrong, missed = counts.T
-    with np.errstate(invalid="ignore"):
-        scores = 2 * hits / (2 * hits + wrong + missed)
-    return {name: float(score) for name, score in zip(config["label_names"], scores, strict=True)}
-
-
-MEASURES = {
-    "vehicle_classifier": Measure(vehicle_samples, vehicle_count, confusion_figures, recalls),
-    "satellite_landuse": Measure(tag_samples, tag_count, macro_f1, f1_by_tag),
-    "camvid_segmentation": Measure(camvid_samples, camvid_count, camvid_figures, intersection_over_union),
-}
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from weights import evaluate
+from weights import evaluate, measures
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -79,7 +79,7 @@ def test_an_unknown_name_lists_what_there_is() -> None:
 def test_unlabelled_pixels_do_not_count() -> None:
     config = {"_classes": [{"name": name} for name in "abc"]}
     confusion = np.array([[2.0, 1, 0], [1, 2, 0], [0, 0, 0]])
-    figures = evaluate.camvid_figures(confusion, config)
+    figures = measures.camvid_figures(confusion, config)
     assert figures["miou"] == pytest.approx(0.5)  # a class that is nowhere has no score
     assert figures["pixel_accuracy"] == pytest.approx(4 / 6)
 
@@ -88,8 +88,86 @@ def test_the_interval_holds_the_figure_and_narrows_with_more_pictures() -> None:
     def width(count: int) -> float:
         hits = np.zeros((count, 2, 2))
         hits[np.arange(count), 0, (np.arange(count) % 10 == 0).astype(int)] = 1
-        low, high = evaluate.bootstrap(hits, lambda mean: evaluate.confusion_figures(mean, {}))["accuracy"]
+        low, high = evaluate.bootstrap(hits, lambda mean: measures.confusion_figures(mean, {}))["accuracy"]
         assert low <= hits.mean(0).trace() / hits.mean(0).sum() <= high
         return high - low
 
     assert width(1000) < width(50)
+
+
+def test_f2_is_taken_chip_by_chip_and_recall_counts_twice() -> None:
+    config = {"label_names": ["clear", "primary", "water"]}
+
+    def score(found: str, wanted: str) -> float:
+        answer = {"tags": [{"label": name} for name in found.split()]}
+        return measures.mean_f2(measures.amazon_count(answer, set(wanted.split()), config), config)["f2"]
+
+    assert score("clear primary", "clear primary") == 1.0
+    assert score("clear", "clear primary") == pytest.approx(5 / 9)
+    assert score("clear primary water", "clear primary") == pytest.approx(10 / 11)
+    assert score("", "") == 1.0
+
+
+def test_f2_agrees_with_the_recipe() -> None:
+    import torch
+
+    from weights.training.tags import f2_by_picture
+
+    config = {"label_names": ["a", "b", "c"]}
+    generator = np.random.default_rng(0)
+    found, wanted = generator.random((2, 20, 3)) < 0.5
+    wanted[:, 0] = True
+    counts = [
+        measures.amazon_count(
+            {"tags": [{"label": n} for n, yes in zip("abc", f, strict=True) if yes]},
+            {n for n, yes in zip("abc", w, strict=True) if yes},
+            config,
+        )
+        for f, w in zip(found, wanted, strict=True)
+    ]
+    expected = f2_by_picture(torch.from_numpy(found), torch.from_numpy(wanted))
+    assert measures.mean_f2(np.mean(counts, 0), config)["f2"] == pytest.approx(expected)
+
+
+def test_palm_errors_are_pixels_of_384_by_288() -> None:
+    config = {"_points": ["tip_index", "base_index"]}
+    points, size = np.array([[100.0, 100.0], [300.0, 200.0]]), np.array([768.0, 576.0])
+    answer = {
+        "points": [{"x_px": 104.0, "y_px": 98.0}, {"x_px": 300.0, "y_px": 200.0}],
+        "hand": {"Left hand": 0.9, "Right hand": 0.1, "No open palm": 0.0},
+    }
+    counts = measures.palm_count(answer, (points, size, "1"), config)
+    figures = measures.palm_figures(counts, config)
+    assert figures["l1_px"] == pytest.approx((2 + 1 + 0 + 0) / 4)  # half of the photo's own pixels
+    assert figures["within_0.1"] == 1.0
+    assert figures["within_0.01"] == 0.75  # 4 px of 768 are 0.0104 of the range's half
+    assert measures.palm_table(counts, config) == {"no hand found": 0.0, "wrong hand": 1.0}
+
+
+def test_a_hand_that_is_not_found_counts_as_the_middle_of_the_picture() -> None:
+    config = {"_points": ["tip_index"]}
+    answer = {"points": [], "hand": {"Left hand": 0.1, "Right hand": 0.1, "No open palm": 0.8}}
+    truth = (np.array([[0.0, 288.0]]), np.array([384.0, 288.0]), "0")
+    counts = measures.palm_count(answer, truth, config)
+    assert measures.palm_figures(counts, config)["l1_px"] == pytest.approx((192 + 144) / 2)
+    assert measures.palm_table(counts, config)["no hand found"] == 1.0
+
+
+def test_age_errors_are_told_by_group() -> None:
+    people = [(20, 26, "0"), (24, 22, "1"), (71, 61, "1")]  # age, answer, gender
+    counts = np.mean(
+        [
+            measures.age_count(
+                {"faces": [{"age": found, "low": found - 5, "high": found + 5, "width_px": 9, "height_px": 9}]},
+                {"age": str(age), "gender": gender, "race": "0", "decade": str(age // 10)},
+                {},
+            )
+            for age, found, gender in people
+        ],
+        axis=0,
+    )
+    figures, table = measures.age_figures(counts, {}), measures.age_table(counts, {})
+    assert figures == {"mae": 6.0, "mean_error": -2.0, "in_interval": pytest.approx(1 / 3)}
+    assert table["mae, 20 to 29 years"] == pytest.approx(4) and table["mae, 70 to 79 years"] == pytest.approx(10)
+    assert table["mae, men"] == pytest.approx(6) and table["mae, women"] == pytest.approx(6)
+    assert table["no face found"] == 0.0 and "mae, 30 to 39 years" not in table

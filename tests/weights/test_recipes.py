@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
+import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from weights.training import data
-from weights.training.fit import Schedule, fit
+from weights.training.fit import Schedule, add_options, fit, schedule_of
 
 
 class Interrupted(Exception):
@@ -105,7 +109,7 @@ def test_masks_move_with_the_picture() -> None:
     mask[:, 60:] = 5
     image = (mask * 40).expand(3, 90, 120).contiguous()
     for _ in range(10):
-        moved, classes = augmentation((64, 96))(tv_tensors.Image(image), tv_tensors.Mask(mask))
+        moved, classes = augmentation((64, 96), 0.3)(tv_tensors.Image(image), tv_tensors.Mask(mask))
         assert moved.shape == (3, 64, 96) and classes.shape == (64, 96)
         assert set(classes.unique().tolist()) <= {0, 5, UNLABELLED}
         if (classes == 5).any() and (classes == 0).any():
@@ -139,3 +143,131 @@ def test_one_threshold_is_chosen_for_all_tags() -> None:
     probabilities = torch.tensor([[0.9, 0.25], [0.15, 0.4]])
     threshold, score = best_threshold(probabilities, torch.tensor([[1.0, 0.0], [0.0, 1.0]]), f1_by_tag)
     assert 0.25 < threshold <= 0.4 and score == 1.0
+
+
+def test_the_rate_finder_leaves_the_model_as_it_was_and_finds_a_rate_that_works(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(4, 1)
+    truth = torch.tensor([[1.0, -2.0, 0.5, 3.0]])
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+    def epoch_batches(_: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for _step in range(100):
+            inputs = torch.randn(32, 4)
+            yield inputs, inputs @ truth.T
+
+    def run(schedule: Schedule, out: Path) -> float:
+        trained = fit(
+            model, [{"params": model.parameters()}], [], epoch_batches, 100, nn.functional.mse_loss,
+            lambda m: {"weight_error": (m.weight - truth).abs().max().item()}, schedule, out,
+        )  # fmt: skip
+        return (trained.weight - truth).abs().max().item()
+
+    tmp_path.joinpath("sweep").mkdir()
+    with pytest.raises(SystemExit, match=r"rate\.png"):
+        run(Schedule(1, 0.1, precision="fp32", find_rate=True), tmp_path / "sweep")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert (tmp_path / "sweep" / "rate.png").stat().st_size > 5000
+    suggestion = json.loads((tmp_path / "sweep" / "rate.json").read_text())["suggestion"]
+    assert 1e-3 < suggestion < 1
+    assert run(Schedule(3, suggestion, precision="fp32", frozen_epochs=0), tmp_path / "train") < 0.3
+
+
+def test_the_schedule_is_what_was_asked_for() -> None:
+    parser = argparse.ArgumentParser()
+    add_options(parser, epochs=7, learning_rate=1e-3)
+    schedule = schedule_of(parser.parse_args(["--policy", "constant", "--frozen-epochs", "0"]), ema_decay=0.5)
+    assert (schedule.epochs, schedule.learning_rate, schedule.policy) == (7, 1e-3, "constant")
+    assert (schedule.frozen_epochs, schedule.ema_decay, schedule.precision) == (0, 0.5, "bf16")
+
+
+def test_a_constant_rate_stays(tmp_path: Path) -> None:
+    seen = []
+    model = nn.Linear(2, 1)
+    torch.manual_seed(0)
+
+    def loss(output: Tensor, target: Tensor) -> Tensor:
+        seen.append(model.weight.detach().clone())
+        return output.mean()  # a constant gradient, so that each AdamW step is as long as the rate
+
+    fit(
+        model, [{"params": model.parameters()}], [], lambda _: iter([(torch.ones(1, 2), torch.ones(1))] * 4), 4, loss,
+        lambda _: {"val": 0.0}, Schedule(1, 0.01, weight_decay=0.0, policy="constant", precision="fp32"), tmp_path,
+    )  # fmt: skip
+    steps = [float((b - a).abs().max()) for a, b in itertools.pairwise(seen)]
+    assert steps == pytest.approx([0.01] * 3, rel=1e-3)
+
+
+def test_points_move_with_the_hand() -> None:
+    """A bright dot stands for the point: after all the geometry it is still where the point says."""
+    from torchvision import tv_tensors
+
+    from weights.palm_keypoints.recipe import SOURCE, geometry, inside, normalised
+
+    torch.manual_seed(0)
+    for _ in range(8):
+        image = torch.zeros(3, *SOURCE, dtype=torch.uint8)
+        image[0, 170:186, 290:306] = 255  # red; what comes from beyond the photo is white
+        points = tv_tensors.KeyPoints(torch.tensor([[298.0, 178.0]]), canvas_size=SOURCE)
+        mask = tv_tensors.Mask(torch.zeros(SOURCE, dtype=torch.uint8))
+        moved, behind, found = geometry((144, 192), wide=True)(tv_tensors.Image(image), mask, points)
+        assert moved.shape == (3, 144, 192) and behind.shape == (144, 192)
+        bright = (moved[0] > 128) & (moved[2] < 64)
+        if bright.sum() > 8:
+            row, column = (place.float().mean() + 0.5 for place in torch.where(bright))
+            assert (found.as_subclass(Tensor)[0] - torch.stack([column, row])).abs().max() < 1.5
+    gone = inside(normalised(torch.tensor([[[-5.0, 10.0], [96.0, 72.0]]]), (144, 192)))
+    assert gone[0, 0].isnan().all() and gone[0, 1].tolist() == [0.0, 0.0]
+
+
+def test_the_expected_position_is_where_the_heat_is() -> None:
+    from weights.palm_keypoints.recipe import expectation
+
+    heat = torch.full((1, 2, 6, 8), -30.0)
+    heat[0, 0, 0, 0] = 30.0
+    heat[0, 1, 2, 5] = heat[0, 1, 3, 5] = 30.0
+    points, spread = expectation(heat)
+    torch.testing.assert_close(points[0], torch.tensor([[-1 + 1 / 8, -1 + 1 / 6], [11 / 8 - 1, 0.0]]))
+    assert spread[0, 0].max() < 1e-3 and spread[0, 1, 1] == pytest.approx(1 / 6, abs=1e-4)
+
+
+def test_points_that_are_not_known_teach_nothing() -> None:
+    from weights.palm_keypoints.recipe import loss
+
+    output = torch.zeros(1, 73, requires_grad=True)
+    target = torch.full((1, 25), float("nan"))
+    target[0, :2], target[0, 24] = 0.5, 1.0
+    loss(output, target).backward()
+    assert output.grad is not None
+    taught = output.grad[0].nonzero().flatten().tolist()
+    assert set(taught) == {0, 1, 24, 25, 48, 49, 72}
+
+
+def test_the_folded_head_answers_like_the_trained_one() -> None:
+    from weights.age_regression.recipe import CENTRE, SCALE, fold_head, widening
+
+    torch.manual_seed(0)
+
+    class Model(nn.Module):
+        pretrained_cfg: ClassVar = {"classifier": "head"}
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.head: nn.Module = nn.Sequential(nn.BatchNorm1d(6), nn.Dropout(0.3), nn.Linear(6, 3))
+
+        def get_classifier(self) -> nn.Module:
+            return self.head
+
+    model, features = Model(), torch.randn(16, 6) * 3 + 1
+    model.head(features)  # gives BatchNorm something to remember
+    model.eval()
+    before = model.head(features) * SCALE + CENTRE
+    fold_head(model, wider=2.0)
+    assert isinstance(model.head, nn.Linear)
+    torch.testing.assert_close(model.head(features), before + torch.tensor([0.0, -2.0, 2.0]), rtol=1e-4, atol=1e-3)
+
+    ages = torch.arange(100.0)
+    found = torch.stack([ages, ages - 5, ages + 5], 1) + torch.linspace(-10, 10, 100)[:, None]
+    wider = widening(found, ages)
+    inside = (ages >= found[:, 1] - wider) & (ages <= found[:, 2] + wider)
+    assert inside.float().mean() == pytest.approx(0.8, abs=0.02)

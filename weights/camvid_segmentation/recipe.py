@@ -20,7 +20,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from weights.training import data, export
-from weights.training.fit import Batches, Schedule, fit
+from weights.training.fit import Batches, add_options, fit, forward, schedule_of
 
 # Names and colours of the CamVid benchmark with eleven classes.
 CLASSES = {
@@ -38,25 +38,26 @@ CLASSES = {
 }
 UNLABELLED = 11
 HEIGHT, WIDTH = 360, 480
-# Progressive resizing: (share of the epochs, height and width of the training crops). A crop shows 30 to
-# 100 % of a frame, so that at the last size things are on average as large as in a whole frame.
-CROPS = ((0.35, (224, 320)), (1.0, (288, 384)))
+# Progressive resizing: (share of the epochs, height and width of the training crops, least share of a
+# frame that a crop shows). On average things are a little larger in a crop than in a whole frame.
+CROPS = ((0.5, (224, 320), 0.15), (1.0, (288, 384), 0.3))
+DECODER_CHANNELS = (160, 96, 64, 32, 16)
 
 
 def main() -> None:
     options = _options()
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
+    schedule = schedule_of(options)
     model, mean, std = build_model(options.encoder, options.backbone_weights)
     train_images, train_masks = load_split(options.data, "train")
     val_images, val_masks = load_split(options.data, "val")
     weights = class_weights(train_masks)
-    cross_entropy = nn.CrossEntropyLoss(weights, ignore_index=UNLABELLED)
+    cross_entropy = nn.CrossEntropyLoss(weights, ignore_index=UNLABELLED).to(options.device)
     dice = smp.losses.DiceLoss("multiclass", ignore_index=UNLABELLED)
-    schedule = Schedule(options.epochs, options.learning_rate, seed=options.seed)
 
     def epoch_batches(epoch: int) -> Batches:
-        augment = augmentation(crop_px((epoch + 1) / schedule.epochs))
+        progress = (epoch + 1) / schedule.epochs
+        crop, least_share = next((crop, least) for until, crop, least in CROPS if progress <= until)
+        augment = augmentation(crop, least_share)
 
         def sample(index: int) -> tuple[Tensor, Tensor]:
             image, mask = augment(tv_tensors.Image(train_images[index]), tv_tensors.Mask(train_masks[index]))
@@ -72,8 +73,8 @@ def main() -> None:
             ready = data.normalize(
                 nn.functional.pad(images.float(), (0, 0, 0, -HEIGHT % 32), mode="replicate"), mean, std
             )
-            with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-                found = candidate(ready)[:, :, :HEIGHT].argmax(1)
+            with torch.inference_mode():
+                found = forward(candidate, ready)[:, :, :HEIGHT].argmax(1).cpu()
             known = masks != UNLABELLED
             pairs = masks[known].long() * len(CLASSES) + found[known]
             confusion += torch.bincount(pairs, minlength=len(CLASSES) ** 2).view(confusion.shape)
@@ -84,7 +85,7 @@ def main() -> None:
         }
 
     trained = fit(
-        model,
+        model.to(options.device),
         parameter_groups(model, options.encoder_rate),
         model.encoder,
         epoch_batches,
@@ -102,6 +103,7 @@ def build_model(encoder: str, backbone_weights: Path | None) -> tuple[Any, tuple
     model = smp.Unet(
         encoder,
         encoder_weights=None if backbone_weights else "imagenet",
+        decoder_channels=DECODER_CHANNELS,
         classes=len(CLASSES),
         activation=None,
     )
@@ -126,8 +128,8 @@ def class_weights(masks: Tensor) -> Tensor:
     return weights / weights.mean()
 
 
-def augmentation(crop: tuple[int, int]) -> v2.Transform:
-    """Masks move with the picture. Light changes much: one drive was filmed at dusk."""
+def augmentation(crop: tuple[int, int], least_share: float) -> v2.Transform:
+    """Masks move with the picture. Light changes much: other drives have other weather, one was filmed at dusk."""
     return v2.Compose(
         [
             v2.RandomApply(
@@ -140,15 +142,20 @@ def augmentation(crop: tuple[int, int]) -> v2.Transform:
                 ],
                 p=0.25,
             ),
-            v2.RandomResizedCrop(crop, scale=(0.3, 1.0), ratio=(1.0, 1.78), antialias=True),
+            v2.RandomResizedCrop(crop, scale=(least_share, 1.0), ratio=(1.0, 1.78), antialias=True),
             v2.RandomHorizontalFlip(),
+            v2.RandomApply([v2.Lambda(_other_light, tv_tensors.Image)], p=0.5),
             v2.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4),  # hue would cost more than it brings
+            v2.RandomApply([v2.GaussianBlur(3, sigma=(0.3, 1.0))], p=0.15),
         ]
     )
 
 
-def crop_px(progress: float) -> tuple[int, int]:
-    return next(crop for share, crop in CROPS if progress <= share)
+def _other_light(image: Tensor) -> Tensor:
+    """A gamma curve for dusk or glare, and a gain for each colour for warm or cold light."""
+    gamma = float(torch.empty(()).uniform_(-0.6, 0.6).exp())
+    gain = torch.empty(3, 1, 1).uniform_(0.85, 1.15)
+    return (image.float().div_(255).pow_(gamma).mul_(gain).clamp_(0, 1) * 255).to(torch.uint8)
 
 
 def parameter_groups(model: Any, encoder_rate: float) -> list[dict[str, Any]]:
@@ -170,7 +177,7 @@ def smp_config(encoder: str, mean: tuple[float, ...], std: tuple[float, ...]) ->
         "encoder_depth": 5,
         # Not "imagenet": smp would ask the Hub for weights which this file already holds.
         "encoder_weights": None,
-        "decoder_channels": [256, 128, 64, 32, 16],
+        "decoder_channels": list(DECODER_CHANNELS),
         "in_channels": 3,
         "classes": len(CLASSES),
         "activation": None,
@@ -192,12 +199,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="where results and checkpoints go")
     parser.add_argument("--encoder", default="tu-tf_efficientnet_lite0", help="any smp encoder, such as resnet34")
     parser.add_argument("--backbone-weights", type=Path, help="ImageNet weights; without it smp downloads")
-    parser.add_argument("--epochs", type=int, default=16)
+    add_options(parser, epochs=24, learning_rate=2e-3)
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--encoder-rate", type=float, default=0.3, help="the encoder's share of the learning rate")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
 
 

@@ -10,14 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from weights.training import export
+from weights.training.fit import forward
 
 Numbers = tuple[float, ...]
 
 
-def build(arch: str, outputs: int, backbone_weights: Path | None, bias: float = 0.0) -> tuple[Any, Numbers, Numbers]:
-    """The model with the mean and std of its backbone. Without a backbone file timm downloads its own."""
+def build(
+    arch: str, outputs: int, backbone_weights: Path | None, bias: float = 0.0, **settings: Any
+) -> tuple[Any, Numbers, Numbers]:
+    """The model with the mean and std of its backbone. Without a backbone file timm downloads its own.
+
+    `settings` go to `timm.create_model`.
+    """
     drop = {"drop_rate": 0.2} | ({"drop_path_rate": 0.1} if "efficientnet" in arch or "resnet" in arch else {})
-    model: Any = timm.create_model(arch, pretrained=backbone_weights is None, num_classes=outputs, **drop)
+    model: Any = timm.create_model(arch, pretrained=backbone_weights is None, num_classes=outputs, **drop, **settings)
     mean, std = tuple(model.pretrained_cfg["mean"]), tuple(model.pretrained_cfg["std"])
     if backbone_weights:
         export.load_backbone(model, backbone_weights)
@@ -35,10 +41,10 @@ def backbone(model: Any) -> list[nn.Module]:
 
 
 def predict(model: nn.Module, images: Tensor, batch_size: int = 64) -> Tensor:
-    """Logits of prepared images, in float32."""
-    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+    """Outputs for prepared images, float32 on the CPU."""
+    with torch.inference_mode():
         starts = range(0, len(images), batch_size)
-        return torch.cat([model(images[start : start + batch_size]) for start in starts]).float()
+        return torch.cat([forward(model, images[start : start + batch_size]).cpu() for start in starts])
 
 
 def config(

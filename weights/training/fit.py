@@ -1,7 +1,9 @@
-"""One seeded, resumable training loop: AdamW, one-cycle, EMA, bf16 autocast, frozen then unfrozen."""
+"""One seeded, resumable training loop: AdamW, one-cycle, EMA, mixed precision, frozen then unfrozen."""
 
 from __future__ import annotations
 
+import argparse
+import copy
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +31,41 @@ class Schedule:
     frozen_epochs: int = 1
     ema_decay: float = 0.99
     seed: int = 0
+    policy: str = "one-cycle"
+    precision: str = "bf16"
+    find_rate: bool = False
+
+
+def add_options(parser: argparse.ArgumentParser, epochs: int, learning_rate: float) -> None:
+    """What every recipe can be told about its schedule; read by `schedule_of`."""
+    parser.add_argument("--epochs", type=int, default=epochs)
+    parser.add_argument("--learning-rate", type=float, default=learning_rate)
+    parser.add_argument("--frozen-epochs", type=int, default=1, help="the backbone stands still so long")
+    parser.add_argument("--policy", choices=("one-cycle", "constant"), default="one-cycle", help="of the learning rate")
+    parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16", help="of the forward pass")
+    parser.add_argument("--find-rate", action="store_true", help="only sweep the learning rate: rate.png, rate.json")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2, help="of the CPU")
+
+
+def schedule_of(options: argparse.Namespace, **settings: Any) -> Schedule:
+    """The schedule that was asked for. Also sets threads and seed, so call it before a model is made."""
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    named = {
+        name: getattr(options, name)
+        for name in ("epochs", "learning_rate", "frozen_epochs", "policy", "precision", "find_rate", "seed")
+    }
+    return Schedule(**named, **settings)
+
+
+def forward(model: nn.Module, images: Tensor, precision: str = "bf16") -> Tensor:
+    """One mixed-precision pass on the model's own device; float32 out, on that device."""
+    device = next(model.parameters()).device
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+        output: Tensor = model(images.to(device))
+    return output.float()
 
 
 def fit(
@@ -49,20 +86,31 @@ def fit(
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(schedule.seed)
+    device = next(model.parameters()).device
     model.to(memory_format=torch.channels_last)
+    if schedule.find_rate:
+        sweep(model, groups, epoch_batches, loss, schedule, out)
+        raise SystemExit(f"The sweep of the learning rate is in {out / 'rate.png'}.")
     optimizer = torch.optim.AdamW(groups, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        max_lr=[schedule.learning_rate * group.get("lr_scale", 1.0) for group in groups],
-        total_steps=schedule.epochs * steps_per_epoch,
-        pct_start=schedule.warmup_share,
-    )
+    rates = [schedule.learning_rate * group.get("lr_scale", 1.0) for group in groups]
+    scheduler: torch.optim.lr_scheduler.LRScheduler
+    if schedule.policy == "one-cycle":
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=rates,
+            total_steps=schedule.epochs * steps_per_epoch,
+            pct_start=schedule.warmup_share,
+        )
+    else:
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     average = ModelEmaV3(model, decay=schedule.ema_decay, use_warmup=True)
     history: list[dict[str, float]] = []
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         # Our own file, for resuming only; weights_only refuses anything but tensors and numbers.
-        state = torch.load(checkpoint, weights_only=True)
+        state = torch.load(checkpoint, weights_only=True, map_location=device)
         model.load_state_dict(state["model"])
         average.module.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
@@ -77,9 +125,7 @@ def fit(
         losses = []
         progress = tqdm(epoch_batches(epoch), total=steps_per_epoch, desc=f"epoch {epoch + 1}/{schedule.epochs}")
         for step, (images, targets) in enumerate(progress):
-            with torch.autocast("cpu", dtype=torch.bfloat16):
-                output = model(images)
-            value = loss(output.float(), targets)
+            value = loss(forward(model, images, schedule.precision), targets.to(device))
             optimizer.zero_grad(set_to_none=True)
             value.backward()  # type: ignore[no-untyped-call]  # so it is in torch
             nn.utils.clip_grad_norm_(model.parameters(), 5.0)
@@ -99,6 +145,60 @@ def fit(
     return trained
 
 
+def sweep(
+    model: nn.Module,
+    groups: list[dict[str, Any]],
+    epoch_batches: Callable[[int], Batches],
+    loss: Callable[[Tensor, Tensor], Tensor],
+    schedule: Schedule,
+    out: Path,
+    lowest: float = 1e-6,
+    highest: float = 1.0,
+    steps: int = 80,
+) -> None:
+    """Learning-rate finder (Smith 2017): the rate grows by a factor each step, and the loss is written down.
+
+    The suggestion is a third of the rate at which the smoothed loss is lowest. The model keeps its weights.
+    """
+    before = copy.deepcopy(model.state_dict())
+    optimizer = torch.optim.AdamW(groups, lr=lowest, weight_decay=schedule.weight_decay)
+    rates, losses = [], []
+    average = 0.0
+    epoch, batches = 0, epoch_batches(0)
+    model.train()
+    for step in tqdm(range(steps), desc="sweep"):
+        rate = lowest * (highest / lowest) ** (step / (steps - 1))
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group.get("lr_scale", 1.0)
+        batch = next(batches, None)
+        if batch is None:
+            epoch += 1
+            batches = epoch_batches(epoch)
+            batch = next(batches)
+        value = loss(forward(model, batch[0], schedule.precision), batch[1].to(next(model.parameters()).device))
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]  # so it is in torch
+        optimizer.step()
+        average = 0.9 * average + 0.1 * value.item()
+        rates.append(rate)
+        losses.append(average / (1 - 0.9 ** (step + 1)))
+        if not np.isfinite(losses[-1]) or losses[-1] > 4 * min(losses):
+            break
+    model.load_state_dict(before)
+    suggestion = rates[int(np.argmin(losses))] / 3
+    out.joinpath("rate.json").write_text(
+        json.dumps({"suggestion": suggestion, "rates": rates, "losses": losses}) + "\n"
+    )
+    pyplot = _pyplot()
+    figure, axis = pyplot.subplots(figsize=(5, 3.2), layout="constrained")
+    axis.plot(rates, losses)
+    axis.axvline(suggestion, linestyle="--", label=f"suggestion {suggestion:.1e}")
+    axis.set(xscale="log", xlabel="learning rate", ylabel="training loss, smoothed")
+    axis.legend()
+    figure.savefig(out / "rate.png", dpi=100)
+    pyplot.close(figure)
+
+
 def write_report(out: Path, history: list[dict[str, float]], schedule: Schedule) -> None:
     """metrics.json and curves.png."""
     report = {
@@ -107,11 +207,7 @@ def write_report(out: Path, history: list[dict[str, float]], schedule: Schedule)
         "history": history,
     }
     (out / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
-    import matplotlib
-
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
+    pyplot = _pyplot()
     names = [name for name in history[0] if name not in ("epoch", "seconds")]
     figure, axes = pyplot.subplots(1, len(names), figsize=(4 * len(names), 3), layout="constrained")
     for axis, name in zip(axes, names, strict=True):
@@ -120,6 +216,15 @@ def write_report(out: Path, history: list[dict[str, float]], schedule: Schedule)
         axis.grid(alpha=0.3)
     figure.savefig(out / "curves.png", dpi=100)
     pyplot.close(figure)
+
+
+def _pyplot() -> Any:
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    return pyplot
 
 
 def _freeze(backbone: nn.Module | list[nn.Module], frozen: bool) -> None:

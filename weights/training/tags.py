@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from weights.training import classifier, data, export
-from weights.training.fit import Batches, Schedule, fit
+from weights.training.fit import Batches, add_options, fit, schedule_of
 
 Score = Callable[[Tensor, Tensor], float]  # (found, wanted), both boolean [pictures, tags]
 THRESHOLDS = torch.arange(0.05, 0.605, 0.01)
@@ -32,8 +32,7 @@ class Task:
 
 
 def train(task: Task, options: argparse.Namespace) -> None:
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
+    schedule = schedule_of(options)
     rows = {split: data.read_rows(options.data, split) for split in ("train", "val")}
     labels = sorted({tag for row in rows["train"] for tag in row["tags"].split()})
     # Most tags are absent from most pictures, and so the head begins.
@@ -41,7 +40,6 @@ def train(task: Task, options: argparse.Namespace) -> None:
     images, targets = load(task, options.data, rows["train"], labels)
     val_images, val_targets = load(task, options.data, rows["val"], labels)
     val_ready = data.normalize(val_images, mean, std)
-    schedule = Schedule(options.epochs, options.learning_rate, seed=options.seed)
 
     def epoch_batches(epoch: int) -> Batches:
         progress = (epoch + 1) / schedule.epochs
@@ -68,7 +66,7 @@ def train(task: Task, options: argparse.Namespace) -> None:
         }
 
     trained = fit(
-        model,
+        model.to(options.device),
         param_groups_layer_decay(model, weight_decay=schedule.weight_decay, layer_decay=options.layer_decay),
         classifier.backbone(model),
         epoch_batches,
@@ -127,11 +125,8 @@ def options(description: str | None, epochs: int) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="where results and checkpoints go")
     parser.add_argument("--arch", default="tf_efficientnet_lite0", help="any timm model, such as resnet50")
     parser.add_argument("--backbone-weights", type=Path, help="ImageNet weights; without it timm downloads")
-    parser.add_argument("--epochs", type=int, default=epochs)
+    add_options(parser, epochs, learning_rate=2e-3)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--layer-decay", type=float, default=0.9)
     parser.add_argument("--mixup", type=float, default=0.2, help="0 turns it off")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()

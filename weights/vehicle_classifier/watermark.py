@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from weights.evaluate import ROOT, find, predict, rows
+from weights.evaluate import ROOT, find, predict
+from weights.measures import rows
 
 NAME = "vehicle_classifier"
 FRAME, STRIP, CORNER = 0.12, 0.07, 0.22

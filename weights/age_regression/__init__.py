@@ -1,0 +1,1 @@
+"""Age from a face: weights, card and recipe."""

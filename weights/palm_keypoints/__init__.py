@@ -1,0 +1,1 @@
+"""Twelve points on a palm: weights, card and recipe."""
