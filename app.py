@@ -48,8 +48,11 @@ def serve(chosen: settings.Settings) -> int:
 
     from hub.engine import Engine
     from hub.web import server, share
+    from hub.weights import fetch_ahead
 
-    app = server.build_app(Engine(chosen))
+    engine = Engine(chosen)
+    fetch_ahead(engine.weights, engine.registry)
+    app = server.build_app(engine)
     port = listener.getsockname()[1]
     place = "127.0.0.1" if chosen.host in ("0.0.0.0", "::", "") else chosen.host
     print(f"Demo Hub: http://{place}:{port}", flush=True)

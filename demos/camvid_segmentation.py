@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hub.images import normalise, overlay
-from hub.spec import Demo, Example, ImageInput, ImageOutput, Json, Mask, Slider, Weights
+from hub.spec import Choice, Choices, Demo, Example, ImageInput, ImageOutput, Json, Mask, Slider, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
     from PIL import Image
-    from torch import nn
+    from torch import Tensor, nn
+
+BEST, FAST = "best", "fast"
+# Test-time augmentation: the probabilities of these views are averaged. Each is (scale, mirrored).
+VIEWS = {BEST: ((1.0, 0.0), (1.0, 1.0), (1.25, 0.0), (1.25, 1.0)), FAST: ((1.0, 0.0),)}
+STRIP = 32  # rows of the photo that are worked on at a time
 
 
 def load(folder: Path, device: torch.device) -> nn.Module:
@@ -23,88 +28,132 @@ def load(folder: Path, device: torch.device) -> nn.Module:
     import segmentation_models_pytorch as smp
     from safetensors.torch import load_file
 
-    # What smp.from_pretrained does, without its fall-back to a pickle and its line on stdout.
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    model: nn.Module = getattr(smp, config.pop("_model_class"))(**config)
+    # What smp.from_pretrained does, without its fall-back to a pickle, its line on stdout and its look for
+    # ImageNet weights on the network; and a config can name an architecture, not any function of smp.
+    config = {**json.loads((folder / "config.json").read_text(encoding="utf-8")), "encoder_weights": None}
+    model: nn.Module = smp.MODEL_ARCHITECTURES_MAPPING[config.pop("_model_class").lower()](**config)
     model.load_state_dict(load_file(folder / "model.safetensors"))
     return model.eval()
 
 
-def prepare(image: Image.Image, opacity: float, config: Mapping[str, Any]) -> NDArray[Any]:
-    """[3, height, width] in the photo's own shape, with as many pixels as a training frame.
+def prepare(
+    image: Image.Image, opacity: float, show: tuple[str, ...], quality: str, config: Mapping[str, Any]
+) -> dict[str, NDArray[Any]]:
+    """`pixels` [3, height, width] in the photo's own shape, with the area of a training frame; `views` [views, 2].
 
-    The sides are padded to what the network divides by; `inner_size` says how much is photo.
+    The number of views is part of the item's shape, so fast and best runs never share a batch.
     """
     import numpy as np
     from PIL import Image
 
     settings = config["_preprocessing"]
-    width, height = inner_size(image, settings)
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    size = inner_size(image, settings)
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
     pixels = normalise(image, settings["mean"], settings["std"])
-    below, right = -height % settings["multiple"], -width % settings["multiple"]
-    return np.pad(pixels, ((0, 0), (0, below), (0, right)), mode="edge")
+    return {"pixels": pixels, "views": np.array(VIEWS[quality], np.float32)}
 
 
-def infer(model: nn.Module, items: list[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Logits [classes, height, width], padding included."""
+def infer(model: Any, items: list[dict[str, NDArray[Any]]], config: Mapping[str, Any]) -> list[dict[str, NDArray[Any]]]:
+    """`logits` [classes, height, width]: logarithms of the views' mean probabilities, at the item's own size.
+
+    `embedding` [features]: the deepest features of the first view, which every quality has, averaged over it.
+    """
     import numpy as np
     import torch
 
-    batch = torch.from_numpy(np.stack(items)).to(next(model.parameters()))
-    logits: torch.Tensor = model(batch.contiguous(memory_format=torch.channels_last))
-    return list(logits.float().cpu().numpy())
+    batch = torch.from_numpy(np.stack([item["pixels"] for item in items])).to(next(model.parameters()))
+    views: list[tuple[float, float]] = items[0]["views"].tolist()
+    multiple = config["_preprocessing"]["multiple"]
+    seen = [look(model, batch, scale, bool(mirrored), multiple) for scale, mirrored in views]
+    logits = seen[0][0] if len(seen) == 1 else torch.stack([scores for scores, _ in seen]).logsumexp(0)
+    embeddings = seen[0][1].cpu().numpy()
+    return [
+        {"logits": one, "embedding": embedding} for one, embedding in zip(logits.cpu().numpy(), embeddings, strict=True)
+    ]
 
 
-def present(output: NDArray[Any], image: Image.Image, opacity: float, config: Mapping[str, Any]) -> dict[str, Any]:
+def look(model: Any, batch: Tensor, scale: float, mirrored: bool, multiple: int) -> tuple[Tensor, Tensor]:
+    """One view of a batch [n, 3, height, width]: log probabilities [n, classes, height, width] and features [n, f].
+
+    Sides are padded to what the network divides by, with the photo's own edge, and cut again.
+    """
+    import torch
+    from torch.nn.functional import interpolate, log_softmax, pad
+
+    size = batch.shape[2:]
+    height, width = (round(side * scale) for side in size)
+    view = batch if scale == 1 else interpolate(batch, (height, width), mode="bilinear", align_corners=False)
+    view = view.flip(3) if mirrored else view
+    view = pad(view, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+    features = model.encoder(view.contiguous(memory_format=torch.channels_last))
+    logits = model.segmentation_head(model.decoder(features)).float()[:, :, :height, :width]
+    logits = logits.flip(3) if mirrored else logits
+    logits = logits if scale == 1 else interpolate(logits, size, mode="bilinear", align_corners=False)
+    return log_softmax(logits, 1), features[-1].float().mean((2, 3))
+
+
+def present(
+    output: dict[str, NDArray[Any]],
+    image: Image.Image,
+    opacity: float,
+    show: tuple[str, ...],
+    quality: str,
+    config: Mapping[str, Any],
+) -> dict[str, Any]:
     import numpy as np
+    from PIL import Image
 
-    width, height = inner_size(image, config["_preprocessing"])
-    mask = best_class(output[:, :height, :width], image.size)
+    mask = best_class(output["logits"], image.size)
     classes = config["_classes"]
-    palette = [entry["colour"] for entry in classes]
-    shares = np.bincount(mask.ravel(), minlength=len(classes)) / mask.size * 100
+    hidden = [number for number, entry in enumerate(classes) if show and entry["name"] not in show]
+    shares = np.array(Image.fromarray(mask).histogram()[: len(classes)]) / mask.size * 100
     legend = [
         {
             "colour": "#{:02x}{:02x}{:02x}".format(*entry["colour"]),
             "class": entry["name"],
             "percent": round(float(share), 2),
+            **({"shown": number not in hidden} if show else {}),
         }
-        for entry, share in zip(classes, shares, strict=True)
+        for number, (entry, share) in enumerate(zip(classes, shares, strict=True))
     ]
     return {
-        "overlay": overlay(image, mask, palette, opacity),
+        "overlay": overlay(image, mask, [entry["colour"] for entry in classes], opacity, ignore=hidden),
         "mask": mask,
         "legend": sorted(legend, key=lambda row: -row["percent"]),
     }
 
 
 def inner_size(image: Image.Image, settings: Mapping[str, Any]) -> tuple[int, int]:
-    """Width and height with the same shape as the photo and the area of a training frame."""
+    """Width and height with the photo's shape, whatever it is, and the area of a training frame."""
     scale = (settings["width"] * settings["height"] / (image.width * image.height)) ** 0.5
-    # A long strip must keep at least a few pixels across, and not become endless the other way.
-    shortest, longest = settings["multiple"], 4 * settings["width"]
-    width, height = (min(max(round(side * scale), shortest), longest) for side in image.size)
-    return width, height
+    return max(1, round(image.width * scale)), max(1, round(image.height * scale))
 
 
 def best_class(logits: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """The strongest class at the photo's own size: scores are enlarged, not class ids, so that
-    edges stay smooth; one class at a time, so that a large photo does not need much memory."""
+    """The strongest class at the photo's own size, uint8 [height, width].
+
+    Scores are enlarged, not class ids, so that edges stay smooth; a few rows at a time, so that a large photo
+    needs little memory and the rows stay in the processor's cache.
+    """
     import numpy as np
     from PIL import Image
 
     if logits.shape[:0:-1] == size:
         ids: NDArray[Any] = logits.argmax(0).astype(np.uint8)
         return ids
-    mask = np.zeros(size[::-1], dtype=np.uint8)
-    best = np.full(size[::-1], -np.inf, dtype=np.float32)
-    for number, plane in enumerate(logits):
-        enlarged = np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BILINEAR))
-        stronger = enlarged > best
-        mask[stronger] = number
-        np.maximum(best, enlarged, out=best)
+    width, height = size
+    planes = [Image.fromarray(plane) for plane in logits]
+    mask = np.zeros((height, width), np.uint8)
+    for top in range(0, height, STRIP):
+        rows = mask[top : top + STRIP]
+        share = logits.shape[1] / height
+        box = (0, top * share, logits.shape[2], (top + len(rows)) * share)
+        best = np.full(rows.shape, -np.inf, np.float32)
+        for number, plane in enumerate(planes):
+            enlarged = np.asarray(plane.resize(rows.shape[::-1], Image.Resampling.BILINEAR, box))
+            np.copyto(rows, number, where=enlarged > best)
+            np.maximum(best, enlarged, out=best)
     return mask
 
 
@@ -115,9 +164,17 @@ DEMO = Demo(
     inputs=(
         ImageInput("image", "Street photo", "Seen from a car, by day", webcam=True),
         Slider("opacity", "Opacity", 0.0, 1.0, 0.55, 0.05, help="How strongly the colours cover the photo"),
+        Choices("show", "Show only", help="None ticked: every class is coloured", options_from="_classes"),
+        Choice(
+            "quality",
+            "Quality",
+            (BEST, FAST),
+            default=BEST,
+            help="Best averages four views of the photo (mirrored, enlarged), which takes about five times as long",
+        ),
     ),
     outputs=(
-        ImageOutput("overlay", "Overlay", "The classes over the photo", format="jpeg"),
+        ImageOutput("overlay", "Photo and classes", "Drag the line to compare", format="jpeg", compare="image"),
         Json("legend", "Legend", "Share of the pixels", table=True),
         Mask("mask", "Class ids", "Exact ids, 0 to 10, one byte a pixel"),
     ),
@@ -131,6 +188,9 @@ DEMO = Demo(
         Example({"image": "leafy_road.jpg"}, title="Tree-lined road with a cyclist ahead"),
         Example({"image": "junction.jpg"}, title="Junction with a red bus and bare trees"),
     ),
+    version="2",
     max_batch=4,
+    live={"quality": FAST},
+    similar=True,
     order=10,
 )

@@ -1,11 +1,12 @@
-"""Aerial pictures: every label that fits, picked by a threshold."""
+"""Aerial pictures: every label that fits, picked by a threshold, and what speaks for one of them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from hub.images import normalise
-from hub.spec import Demo, Example, ImageInput, Json, Labels, Slider, Weights
+from hub.spec import Choice, Demo, Example, ImageInput, ImageOutput, Json, Labels, Slider, Weights
+from hub.why import OFF, classify, drawn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import nn
 
+STRONGEST = "strongest"
+AMAZON = "satellite_amazon"
+
 
 def load(folder: Path, device: torch.device) -> nn.Module:
     import timm
@@ -24,44 +28,46 @@ def load(folder: Path, device: torch.device) -> nn.Module:
     return model.eval()
 
 
-def prepare(image: Image.Image, threshold: float, config: Mapping[str, Any]) -> NDArray[Any]:
-    """The whole picture, squashed to the model's square as in training: [3, height, width]."""
+def prepare(image: Image.Image, threshold: float, why: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole picture, squashed to the model's square as in training: "pixels" [1, 3, height, width]."""
     from PIL import Image
 
     settings = config["pretrained_cfg"]
     _, height, width = settings["input_size"]
     square = image.resize((width, height), Image.Resampling[settings["interpolation"].upper()], reducing_gap=3.0)
-    return normalise(square, settings["mean"], settings["std"])
+    return {"pixels": normalise(square, settings["mean"], settings["std"])[None], "why": why}
 
 
-def infer(model: nn.Module, items: list[NDArray[Any]]) -> list[NDArray[Any]]:
-    """One logit a label. Mirror images at test time brought nothing here (weights/LOG.md)."""
-    import numpy as np
-    import torch
-
-    batch = torch.from_numpy(np.stack(items)).to(next(model.parameters()))
-    return list(model(batch.contiguous(memory_format=torch.channels_last)).float().cpu().numpy())
+def infer(model: nn.Module, items: list[dict[str, Any]], config: Mapping[str, Any]) -> list[dict[str, NDArray[Any]]]:
+    """One logit a label, and more. Mirror images at test time brought nothing here (weights/LOG.md)."""
+    pixels, why = [item["pixels"] for item in items], [item["why"] for item in items]
+    return classify(model, pixels, why, config["label_names"], exclusive=False)
 
 
-def present(output: NDArray[Any], image: Image.Image, threshold: float, config: Mapping[str, Any]) -> dict[str, Any]:
+def present(
+    output: dict[str, NDArray[Any]], image: Image.Image, threshold: float, why: str, config: Mapping[str, Any]
+) -> dict[str, Any]:
     import numpy as np
 
     # 0 asks for the threshold that was chosen on the validation pictures of these weights.
-    limit = threshold or config["threshold"]
-    probabilities = dict(zip(config["label_names"], map(float, 1 / (1 + np.exp(-output))), strict=True))
+    limit = float(threshold or config["threshold"])
+    shares = 1 / (1 + np.exp(-output["logits"]))
+    probabilities = dict(zip(config["label_names"], map(float, shares), strict=True))
     picked = sorted((n for n, p in probabilities.items() if p >= limit), key=lambda n: -probabilities[n])
     return {
         "tags": [{"label": n, "percent": round(100 * probabilities[n], 1)} for n in picked],
+        "threshold_used": limit,
         "probabilities": probabilities,
+        "why": drawn(image, output, why, probabilities),
     }
 
 
 DEMO = Demo(
     title="Satellite labels",
-    summary="Names everything it sees from above: buildings, cars, trees, water, courts and more.",
+    summary="Names everything it sees from above: buildings, cars, trees, rivers, fields, forest and more.",
     task="Multi-label image classification",
     inputs=(
-        ImageInput("image", "Aerial picture", "Straight down, about 80 m across"),
+        ImageInput("image", "Aerial picture", "Straight down: 80 m across for land use, 1 km for the Amazon"),
         Slider(
             "threshold",
             "Threshold",
@@ -71,22 +77,36 @@ DEMO = Demo(
             0.01,
             help="Labels at or above it are picked. 0: the value chosen on validation for these weights",
         ),
+        Choice(
+            "why",
+            "Why",
+            (OFF, STRONGEST),
+            default=OFF,
+            help="A heat map of what speaks for the strongest label, or for another",
+            options_from="label_names",
+        ),
     ),
     outputs=(
         Json("tags", "Picked labels", "At or above the threshold", table=True),
-        Labels("probabilities", "All probabilities", top=17),
+        ImageOutput("why", "Why", "Heat map over the picture: bright is what counts", format="jpeg", optional=True),
+        Json("threshold_used", "Threshold used"),
+        Labels("probabilities", "All probabilities", top=17, line="threshold_used"),
     ),
     load=load,
     prepare=prepare,
     infer=infer,
     present=present,
-    weights=(Weights("satellite_landuse", "Land use (17 labels)"),),
+    weights=(Weights("satellite_landuse", "Land use (17 labels)"), Weights(AMAZON, "Amazon (17 tags)")),
     examples=(
         Example({"image": "houses.jpg"}, title="Houses along a street"),
         Example({"image": "harbour.jpg"}, title="Boats at their jetties"),
         Example({"image": "courts.jpg"}, title="Three tennis courts in a park"),
         Example({"image": "car_park.jpg"}, title="Car park"),
+        Example({"image": "forest_river.jpg", "weights": AMAZON}, title="River in a rain forest"),
+        Example({"image": "forest_fields.jpg", "weights": AMAZON}, title="Fields, a road and farms in a forest"),
+        Example({"image": "forest_clouds.jpg", "weights": AMAZON}, title="Clouds over a rain forest"),
     ),
     max_batch=8,
+    similar=True,
     order=30,
 )

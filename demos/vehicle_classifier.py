@@ -1,11 +1,13 @@
-"""Emergency vehicle or not: a timm classifier with the probabilities of both classes."""
+"""Emergency vehicle or not: a timm classifier with the probabilities of both classes, and where it looked."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from hub.images import normalise
-from hub.spec import Choice, Demo, Example, ImageInput, Labels, Weights
+from hub.native import image_classifier, model_input
+from hub.spec import Choice, Demo, Example, ImageInput, ImageOutput, Labels, Weights
+from hub.why import OFF, classify, drawn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,43 +19,37 @@ if TYPE_CHECKING:
     from torch import nn
 
 SINGLE, MIRRORED = "photo as it is", "photo and its mirror image"
+ANSWER = "the answer"
 
 
 def load(folder: Path, device: torch.device) -> nn.Module:
-    import timm
-
-    model: nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True)
-    return model.eval()
+    return image_classifier(folder)
 
 
-def prepare(image: Image.Image, views: str, config: Mapping[str, Any]) -> NDArray[Any]:
-    """The whole photo, squashed to the model's square as in training: [views, 3, height, width]."""
+def prepare(image: Image.Image, views: str, why: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The photo at the model's size, as in training (the bundled weights': squashed): [views, 3, height, width]."""
     import numpy as np
-    from PIL import Image
 
     settings = config["pretrained_cfg"]
-    _, height, width = settings["input_size"]
-    square = image.resize((width, height), Image.Resampling[settings["interpolation"].upper()])
-    pixels = normalise(square, settings["mean"], settings["std"])
-    return np.stack([pixels, pixels[:, :, ::-1]] if views == MIRRORED else [pixels])
+    pixels = normalise(model_input(image, settings), settings["mean"], settings["std"])
+    return {"pixels": np.stack([pixels, pixels[:, :, ::-1]] if views == MIRRORED else [pixels]), "why": why}
 
 
-def infer(model: nn.Module, items: list[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Logits, averaged over the views of each photo."""
-    import numpy as np
-    import torch
-
-    batch = torch.from_numpy(np.stack(items)).to(next(model.parameters()))
-    logits = model(batch.flatten(0, 1).contiguous(memory_format=torch.channels_last)).float()
-    return list(logits.unflatten(0, batch.shape[:2]).mean(1).cpu().numpy())
+def infer(model: nn.Module, items: list[dict[str, Any]], config: Mapping[str, Any]) -> list[dict[str, NDArray[Any]]]:
+    """Logits and embedding, averaged over the views of each photo; the map of a class where it is asked for."""
+    pixels, why = [item["pixels"] for item in items], [item["why"] for item in items]
+    return classify(model, pixels, why, config["label_names"], exclusive=True)
 
 
-def present(output: NDArray[Any], image: Image.Image, views: str, config: Mapping[str, Any]) -> dict[str, Any]:
+def present(
+    output: dict[str, NDArray[Any]], image: Image.Image, views: str, why: str, config: Mapping[str, Any]
+) -> dict[str, Any]:
     import numpy as np
 
-    shares = np.exp(output - output.max())
+    shares = np.exp(output["logits"] - output["logits"].max())
     shares /= shares.sum()
-    return {"probabilities": dict(zip(config["label_names"], map(float, shares), strict=True))}
+    probabilities = dict(zip(config["label_names"], map(float, shares), strict=True))
+    return {"probabilities": probabilities, "why": drawn(image, output, why, probabilities)}
 
 
 DEMO = Demo(
@@ -69,8 +65,19 @@ DEMO = Demo(
             default=MIRRORED,
             help="Test-time augmentation: the average with the mirror image takes twice as long",
         ),
+        Choice(
+            "why",
+            "Why",
+            (OFF, ANSWER),
+            default=OFF,
+            help="A heat map of what speaks for the answer, or for a class",
+            options_from="label_names",
+        ),
     ),
-    outputs=(Labels("probabilities", "Probabilities", top=2),),
+    outputs=(
+        Labels("probabilities", "Probabilities", top=2),
+        ImageOutput("why", "Why", "Heat map over the photo: bright is what counts", format="jpeg", optional=True),
+    ),
     load=load,
     prepare=prepare,
     infer=infer,
@@ -85,5 +92,7 @@ DEMO = Demo(
         Example({"image": "saloon.jpg"}, title="Silver saloon in a car park"),
     ),
     max_batch=16,
+    live={"views": SINGLE},
+    similar=True,
     order=20,
 )

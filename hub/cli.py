@@ -1,4 +1,4 @@
-"""The command line: `python -m hub list | run | status | new`.
+"""The command line: `python -m hub list | run | status | new`, and what cli_hub.py adds: `lock | pull | verify | ...`
 
 Answers go to stdout, everything else to stderr. Exit status: 0 done, 2 wrong usage or input, 1 any other
 error, 130 interrupted.
@@ -19,14 +19,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hub import cli_run, new
+from hub import cli_hub, cli_run, new
 from hub.cli_show import console, exit_status, tell
 from hub.errors import HubError, InputError, UnavailableError
 from hub.registry import ROOT, Page, discover
 from hub.settings import Settings, add_flags, from_flags, go_offline
-from hub.weights import WeightsStore
+from hub.weights import WeightsStore, open_store
 
-FOLDERS = ("demos_folder", "weights_folder")
+FOLDERS = ("demos_folder", "weights_folder", "weights", "hub_folder", "settings_file")
 MACHINE = ("device", "dtype", "pool_gb", "data", "offline")
 LIMITS = ("max_batch", "batch_window_ms", "deadline_s", "max_upload_mb", "max_megapixels")
 
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         add_flags(made.add_argument_group("settings", "also HUB_... environment variables"), [*flags, "log_level"])
         return made
 
-    made = command("list", _list, "List all demos.", FOLDERS)
+    made = command("list", _list, "List all demos.", (*FOLDERS, "data", "offline"))
     made.add_argument("--json", action="store_true", help="print one JSON document")
 
     made = command("run", cli_run.run, "Run a demo on one or more pictures.", (*FOLDERS, *MACHINE, *LIMITS))
@@ -84,9 +84,12 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--url", help="address of the hub (default: http://127.0.0.1:7860, or as --host and --port say)")
     made.add_argument("--json", action="store_true", help="print one JSON document")
 
-    made = command("new", _new, "Write a new demo page to begin from.", ("demos_folder",))
+    made = command("new", _new, "Write a new demo page to begin from.", ("demos_folder", "settings_file"))
     made.add_argument("slug", help="name of the file and the page's address: lower-case letters, digits and _")
     made.add_argument("--folder", type=Path, metavar="DIR", help="where to write it (default: the demos folder)")
+
+    for name, run, help, add_arguments in cli_hub.commands():
+        add_arguments(command(name, run, help, cli_hub.PLACES))
     return parser
 
 
@@ -106,8 +109,8 @@ def _log(level: str | None) -> None:
 
 
 def _list(given: argparse.Namespace, settings: Settings) -> int:
-    store = _weights(settings)
-    entries = [_entry(page, store) for page in discover(_demos_folder(settings))]
+    registry, store = open_store(settings, discover(_demos_folder(settings)))
+    entries = [_entry(page, store) for page in registry]
     if given.json:
         print(json.dumps(entries, indent=2, ensure_ascii=False))
         return 0
@@ -131,7 +134,8 @@ def _entry(page: Page, store: WeightsStore) -> dict[str, Any]:
     demo = page.declared
     weights = [_weights_entry(w.name, store) for w in demo.weights] if demo else []
     missing = weights[0]["reason"] if weights else ""
-    code = "broken" if demo is None else "unavailable" if missing else "on_demand"
+    fetched = bool(weights) and store.is_remote(weights[0]["name"]) and not store.snapshots.offline
+    code = "broken" if demo is None else "unavailable" if missing and not fetched else "on_demand"
     return {
         "slug": page.slug,
         "title": page.title,
@@ -149,10 +153,6 @@ def _weights_entry(name: str, store: WeightsStore) -> dict[str, Any]:
         return {"name": name, "size_bytes": store.size_bytes(name), "reason": ""}
     except UnavailableError as error:
         return {"name": name, "size_bytes": 0, "reason": error.message}
-
-
-def _weights(settings: Settings) -> WeightsStore:
-    return WeightsStore(Path(settings.weights_folder) if settings.weights_folder else None)
 
 
 def _demos_folder(settings: Settings) -> Path:
@@ -214,8 +214,8 @@ def _machine(settings: Settings) -> dict[str, Any]:
 
     device = devices.pick_device(settings.device)
     dtype = devices.pick_dtype(settings.dtype, device, settings.data_folder / "dtype.json")
-    store = _weights(settings)
-    names = dict.fromkeys(w.name for p in discover(_demos_folder(settings)) if p.declared for w in p.declared.weights)
+    registry, store = open_store(settings, discover(_demos_folder(settings)))
+    names = dict.fromkeys(w.name for p in registry if p.declared for w in p.declared.weights)
     return {
         "device": str(device),
         "dtype": str(dtype).removeprefix("torch."),

@@ -15,13 +15,13 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from hub.cli_show import console, document, exit_status, show, tell
+from hub.cli_show import console, document, download_bar, exit_status, show, tell
 from hub.engine import Engine
 from hub.errors import HubError, InputError, UnavailableError
 from hub.jobs import Cancel
 from hub.results import Picture, Result
 from hub.settings import Settings
-from hub.spec import Demo, ImageInput
+from hub.spec import Choices, Demo, ImageInput
 from hub.suggest import unknown
 
 Run = dict[str, Any]  # inputs of one run; pictures are paths
@@ -56,6 +56,7 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
     try:
         page = engine.registry.get(given.slug)
         runs = plan(page.demo, given.image, given.set)
+        _fetch(engine, page.demo, runs)
         folder = _Folder(given.out, given.force) if given.out else None
         out = console(stdout)
         # Libraries print while they load ("Loading weights ..."); only answers belong on stdout.
@@ -65,9 +66,19 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
         engine.close()
 
 
+def _fetch(engine: Engine, demo: Demo, runs: Sequence[Run]) -> None:
+    """Downloads weights that are on the Hub, with a bar: nobody else waits, so this command does. Raises HubError."""
+    known = [w.name for w in demo.weights]
+    for name in {str(inputs.get("weights") or known[0]) for inputs in runs if known}:
+        if name in known and engine.weights.is_remote(name):
+            with download_bar(name) as heard:
+                engine.weights.obtain(name, heard)
+
+
 def plan(demo: Demo, images: Sequence[str], values: Sequence[str]) -> list[Run]:
     """Flags -> the inputs of each run. Raises InputError."""
     pictures = [f.name for f in demo.inputs if isinstance(f, ImageInput)]
+    several_options = {f.name for f in demo.inputs if isinstance(f, Choices)}
     common: Run = {}
     for text in values:
         name, equals, value = text.partition("=")
@@ -75,6 +86,10 @@ def plan(demo: Demo, images: Sequence[str], values: Sequence[str]) -> list[Run]:
             raise InputError(f"--set wants NAME=VALUE, got {text!r}")
         if name in pictures:
             raise InputError(f"{name} is a picture; give it with --image {name}={value}", field=name)
+        if name in common and name in several_options:
+            before = common[name]
+            common[name] = [*before, value] if isinstance(before, list) else [before, value]
+            continue
         if name in common:
             raise InputError(f"--set {name} is given more than once; give it once.", field=name)
         common[name] = value

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
 
 from hub.errors import HubError, InputError, NotFoundError
 from hub.results import Result
+from hub.snapshots import OnBytes
 from hub.spec import Demo, Gallery, Json, Labels
 
 WIDTH = 160  # of tables that go to a file or pipe
@@ -27,6 +31,8 @@ def document(demo: Demo, result: Result, paths: dict[str, list[Path]]) -> dict[s
         if field.name in values:
             outputs[field.name] = values[field.name]
             continue
+        if field.name not in result.pictures:
+            continue  # optional, and not there this time
         saved = [str(path) for path in paths.get(field.name, [])]
         if isinstance(field, Gallery):
             captions = [picture.caption for picture in result.pictures[field.name]]
@@ -45,6 +51,8 @@ def show(out: Console, demo: Demo, result: Result, paths: dict[str, list[Path]],
     if heading:
         out.print(Text(heading, style="bold"), soft_wrap=True)
     for field in demo.outputs:
+        if field.name not in values and field.name not in result.pictures:
+            continue  # optional, and not there this time
         if isinstance(field, Labels):
             shares = list(values[field.name].items())[: field.top]
             width = max((len(name) for name, _ in shares), default=0)
@@ -86,6 +94,16 @@ def _receipt(result: Result) -> str:
     load = f", of which {receipt.load_ms:.0f} ms loading the model" if receipt.cold else ""
     weights = f", weights {receipt.weights}@{receipt.digest[:12]}" if receipt.weights else ""
     return f"result {result.id}, {receipt.total_ms:.0f} ms{load}, {receipt.device} {receipt.dtype}{weights}{seed}"
+
+
+@contextmanager
+def download_bar(name: str) -> Iterator[OnBytes]:
+    """A bar on stderr, if that is a terminal, for the bytes of a download."""
+    screen = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=screen, transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda file, done, total: bar.update(task, description=file, completed=done, total=total)
 
 
 def console(file: TextIO | None = None) -> Console:

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hub.errors import UnavailableError
+from hub import inputs
+from hub.errors import DeclarationError, UnavailableError
+from hub.sources import HUB, LOCAL
+from hub.spec import Choice, Choices
 
 if TYPE_CHECKING:
     from hub.engine import Engine
@@ -34,6 +37,9 @@ class WeightsFacts:
     metrics: tuple[Metric, ...]
     card: str  # Markdown
     reason: str = ""  # why they cannot be used; empty: they can
+    source: str = ""  # where they are from, in words
+    commit: str = ""  # of weights from the Hub
+    locked: bool = False  # whether every file was compared with the lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,8 @@ def state(engine: Engine, page: Page) -> State:
     if page.declared is None:
         return State("broken", "Not working", page.error)
     for weights in page.declared.weights[:1]:
+        if engine.weights.is_remote(weights.name):
+            return _to_fetch(engine, weights.name)
         try:
             size = engine.weights.size_bytes(weights.name)
         except UnavailableError as error:
@@ -58,6 +66,15 @@ def state(engine: Engine, page: Page) -> State:
             return State("ready", "Ready")
         return State("on_demand", f"Loads on first use · {megabytes(size)}")
     return State("ready", "Ready")
+
+
+def _to_fetch(engine: Engine, name: str) -> State:
+    """Weights on the Hub that are not here yet."""
+    fetching = engine.weights.fetching(name)
+    if fetching:
+        return State("on_demand", f"Downloading · {fetching.percent} % of {megabytes(fetching.total)}")
+    reason = engine.weights.trouble(name)
+    return State("unavailable", "Weights missing", reason) if reason else State("on_demand", "Downloads on first use")
 
 
 def weights_facts(engine: Engine, page: Page) -> tuple[WeightsFacts, ...]:
@@ -76,7 +93,55 @@ def _facts(engine: Engine, name: str, title: str) -> WeightsFacts:
     except UnavailableError as error:
         data, text = {}, error.message
     licence = str(data.get("license_name") or data.get("license") or "not stated")
-    return WeightsFacts(name, title, folder.size_bytes, folder.digest, licence, _metrics(data), text)
+    return WeightsFacts(
+        name,
+        title,
+        folder.size_bytes,
+        folder.digest,
+        licence,
+        _metrics(data),
+        text,
+        source=_source(name),
+        commit=folder.commit,
+        locked=folder.locked,
+    )
+
+
+def _source(name: str) -> str:
+    if name.startswith(HUB):
+        return "Hugging Face Hub"
+    return "local folder" if name.startswith(LOCAL) else "bundled"
+
+
+def notices(engine: Engine) -> tuple[str, ...]:
+    """What visitors should know: results that cannot be kept, a Hub that did not answer, work without network."""
+    told = [engine.results.warning] if engine.results.warning else []
+    remote = any(w.name.startswith(HUB) for p in engine.registry if p.declared for w in p.declared.weights)
+    if engine.settings.offline and remote:
+        told.append("This hub is offline: it uses the models that are on this machine.")
+    return (*told, *engine.weights.snapshots.notices())
+
+
+def options(engine: Engine, page: Page, weights: str) -> dict[str, tuple[str, ...]]:
+    """Options, by input, that a choice has with these weights: of the inputs that take some from the weights.
+
+    Empty while the weights are not there or have no such list; a run says so.
+    """
+    fields = [f for f in page.demo.inputs if isinstance(f, Choice | Choices) and f.options_from]
+    if not fields:
+        return {}
+    try:
+        config = engine.weights.find(weights).config
+        return {f.name: inputs.options(f, weights, config) for f in fields}
+    except (UnavailableError, DeclarationError):
+        return {}
+
+
+def all_options(engine: Engine, page: Page) -> dict[str, tuple[str, ...]]:
+    """`options` of all sets of weights in one; an input is left out while any set is not there."""
+    found = [options(engine, page, w.name) for w in page.demo.weights]
+    names = set.intersection(*(set(one) for one in found)) if found else set()
+    return {name: tuple(dict.fromkeys(option for one in found for option in one[name])) for name in names}
 
 
 def _metrics(data: Mapping[str, Any]) -> tuple[Metric, ...]:

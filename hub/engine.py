@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -23,15 +24,17 @@ from hub.batching import Batcher, Outcome
 from hub.decode import ImageLimits
 from hub.errors import BusyError, CancelledError, DeadlineError, HubError, brief
 from hub.inputs import read
-from hub.jobs import Cancel, Job, OnEvent, call, quiet
+from hub.jobs import Cancel, Job, OnEvent, call, model_key, quiet
 from hub.leases import Lease
 from hub.metrics import Metrics
 from hub.models import ModelPool
 from hub.registry import Page, Registry, discover
-from hub.results import Capsule, Receipt, Result, ResultStore
+from hub.results import Capsule, Receipt, Result
 from hub.settings import Settings, go_offline
+from hub.similar import Index, Similar
 from hub.spec import Demo
-from hub.weights import Folder, WeightsStore
+from hub.store import ResultStore
+from hub.weights import PATIENCE_S, Folder, open_store
 
 if TYPE_CHECKING:
     import torch
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RAW_OUTPUTS_SHARE = 4  # model outputs kept for other parameters take at most 1/4 of the results' memory
+EMBEDDINGS_SHARE = 8  # and what finds similar pictures 1/8
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +66,19 @@ class Engine:
         if self.settings.offline:
             go_offline()
         folder = Path(self.settings.demos_folder) if self.settings.demos_folder else None
-        self.registry = registry or discover(folder, self.settings.only())
-        self.weights = WeightsStore(Path(self.settings.weights_folder) if self.settings.weights_folder else None)
+        found = registry or discover(folder, self.settings.only())
+        self.registry, self.weights = open_store(self.settings, found)
         self.metrics = Metrics()
-        self.limits = ImageLimits(
-            max_bytes=int(self.settings.max_upload_mb * 2**20),
-            max_pixels=int(self.settings.max_megapixels * 1_000_000),
-        )
+        most_bytes, most_pixels = self.settings.max_upload_mb * 2**20, self.settings.max_megapixels * 1_000_000
+        self.limits = ImageLimits(int(most_bytes), int(most_pixels))
         memory = int(self.settings.results_memory_mb * 2**20)
+        self.similar = Similar(self, Index(memory // EMBEDDINGS_SHARE))
         self.results = ResultStore(
             self.settings.data_folder,
             memory_bytes=memory,
             disk_bytes=int(self.settings.results_disk_mb * 2**20),
             max_age_s=self.settings.results_days * 86_400,
+            on_gone=self.similar.index.remove,
         )
         # Guards _hardware while it is found out; taken alone.
         self._hardware_lock = threading.Lock()
@@ -117,25 +121,34 @@ class Engine:
         *,
         on_event: OnEvent = lambda stage, progress: None,
         cancel: Cancel | None = None,
+        session: str = "",
+        background: bool = False,
+        live: bool = False,
     ) -> Result:
         """Answers one request: a stored result, a share in an equal one that is running, or a new run.
 
         `inputs` are values by input name: pictures as `bytes`, `Path` or `PIL.Image`, the rest as numbers or
-        text. `on_event(stage, progress)` hears "queued", "loading" and "running", from any thread. Raises a
-        HubError, and nothing else, whose text a user can read.
+        text. `on_event(stage, progress)` hears "queued", "loading" and "running", from any thread. `session`
+        names the browser session that asks, where one does, and so may see this result among similar ones later.
+        `background`: nobody waits, so it takes no place from those who do. `live`: a camera frame, of which nothing
+        is kept. Raises a HubError, and nothing else, whose text a user can read.
         """
         begin = time.perf_counter()
         known = slug if slug in self.registry.pages else "unknown"
         try:
             job = self._job(slug, inputs, begin, on_event, cancel or Cancel())
+            # A live run has an id of its own, by which nobody finds, shares or keeps it.
+            id = secrets.token_hex(16) if live else job.id
+            job = replace(job, id=id, session=session, background=background, live=live)
             result, outcome = self._answer(job)
+            self.similar.keep(result, job.demo, session)
         # No local may hold the error: its traceback holds this frame, and so the uploaded pictures.
         except HubError as error:
             self._count_error(known, error)
             raise
         except Exception as error:
             raise self._count_error(known, self._unexpected(slug, error)) from error
-        self.metrics.requests.labels(slug, outcome).inc()
+        self.metrics.requests.labels(slug, "background" if background else outcome).inc()
         self.metrics.stage_seconds.labels(slug, "total").observe(time.perf_counter() - begin)
         return result
 
@@ -151,8 +164,8 @@ class Engine:
     def _job(self, slug: str, raw: Mapping[str, Any], begin: float, on_event: OnEvent, cancel: Cancel) -> Job:
         page = self.registry.get(slug)
         demo = page.demo
-        checked = read(demo, raw, self.limits)
-        folder = self.weights.find(checked.weights) if checked.weights else None
+        checked = read(demo, raw, self.limits, lambda name: self.weights.obtain(name, patience_s=PATIENCE_S).config)
+        folder = self.weights.obtain(checked.weights, patience_s=PATIENCE_S) if checked.weights else None
         capsule = Capsule(
             page=slug,
             version=demo.version,
@@ -176,13 +189,15 @@ class Engine:
             future = self._running.get(job.id)
             mine = future is None
             if future is None:
-                if self._in_work >= self.settings.queue_limit:
+                if self._in_work >= self.settings.queue_limit and not job.background:
                     raise BusyError(
                         f"{self._in_work} requests are in work, the most this hub takes. Try again in a moment.",
                         retry_after_s=1,
                     )
                 future = self._running[job.id] = Future()
-                self._in_work += 1
+                self._in_work += not job.background
+        if mine and not job.background:
+            self.similar.examples.make_way()
         return self._lead(future, job) if mine else self._share(future, job)
 
     def _lead(self, future: Future[Result], job: Job) -> tuple[Result, str]:
@@ -197,7 +212,8 @@ class Engine:
                 self.metrics.cache_hits.labels(job.page.slug, "result").inc()
                 return self._as_cached(result, job), "hit"
             result = self._compute(job)
-            self.results.put(result)
+            if not job.live:
+                self.results.put(result)
             return result, "computed"
         except HubError as error:
             failure = copy.copy(error)
@@ -209,7 +225,7 @@ class Engine:
             self.metrics.in_work.dec()
             with self._lock:  # before the others hear of it, so that none of them finds an ended run
                 del self._running[job.id]
-                self._in_work -= 1
+                self._in_work -= not job.background
             if result is not None:
                 future.set_result(result)
             else:
@@ -247,6 +263,7 @@ class Engine:
             item = job.call(job.demo.prepare, **values)
             prepare_ms = (time.perf_counter() - begin) * 1000
             outcome = self._infer(job, item, submit)
+        sight = None if job.live else self.similar.look(job, outcome.output, values)
         begin = time.perf_counter()
         presented = job.call(job.demo.present, outcome.output, **values)
         values_json, pictures = outputs.encode(job.page.slug, job.demo, presented)
@@ -274,14 +291,14 @@ class Engine:
             digest=job.capsule.digest,
             created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
-        return Result(job.id, job.capsule.to_json(), values_json, pictures, receipt)
+        return Result(job.id, job.capsule.to_json(), values_json, pictures, receipt, sight)
 
     def _infer(self, job: Job, item: Any, submit: Callable[..., Outcome]) -> Outcome:
         """The model's output; from memory when the same item met the same weights before.
 
         So a parameter that only `present` uses (a threshold, an opacity) never runs the model again.
         """
-        digest = outputs.digest(item)
+        digest = "" if job.live else outputs.digest(item)
         raw_key = (job.key, digest)
         if digest:
             with self._lock:
@@ -312,7 +329,7 @@ class Engine:
             batcher = self._batchers.get(job.key)
             if batcher is None:
                 # New bytes under the same name: nobody can ask for the old ones any more.
-                family = job.key.split("@")[0] + "@"
+                family = job.key.rsplit("@", 1)[0] + "@"
                 stale = [key for key in self._batchers if key.startswith(family)]
                 for key in stale:
                     del self._batchers[key]
@@ -346,13 +363,11 @@ class Engine:
 
     def preload(self, slug: str) -> bool:
         """Loads a demo's default model if it fits without evicting anybody. Raises HubError."""
-        page = self.registry.get(slug)
-        demo = page.demo
-        folder = self.weights.find(demo.weights[0].name) if demo.weights else None
-        key = f"{slug}/{folder.name}@{folder.short_digest}" if folder else slug
-        return self.pool.ensure(
-            key, partial(self._load, demo, folder), estimate_bytes=folder.size_bytes if folder else 0
-        )
+        demo = self.registry.get(slug).demo
+        folder = self.weights.obtain(demo.weights[0].name) if demo.weights else None
+        key = model_key(slug, folder.name, folder.digest) if folder else slug
+        size = folder.size_bytes if folder else 0
+        return self.pool.ensure(key, partial(self._load, demo, folder), estimate_bytes=size)
 
     def is_loaded(self, slug: str) -> bool:
         """Whether a demo's default model is in memory. Never waits for torch or a load."""
@@ -362,14 +377,19 @@ class Engine:
         ready = [model.key for model in hardware.pool.status() if model.state == "ready"]
         return any(key.startswith(f"{slug}/{weights[0].name}@") for key in ready) if weights else slug in ready
 
+    def holds(self, key: str) -> bool:
+        """Whether a model is in memory, by its `model_key`. Never waits for torch or a load."""
+        return self._hardware is not None and self._hardware.pool.loaded(key)
+
     @property
     def in_work(self) -> int:
-        """How many runs are in work."""
+        """How many runs are in work that somebody waits for."""
         with self._lock:
             return self._in_work
 
     def close(self) -> None:
         """Drops all models. Runs in work get a HubError."""
+        self.similar.examples.close()
         if self._hardware is not None:
             self._hardware.pool.close()
 

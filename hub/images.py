@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +15,9 @@ from PIL import Image
 from PIL.Image import Resampling
 
 Palette = Sequence[Sequence[int]] | NDArray[np.uint8]  # one (red, green, blue) per class id
+HEAT = "inferno"  # dark to bright in even steps, also to colour-blind eyes and in grey print
+HEAT_SHARE = 0.62  # of the colour where a heat map is hottest; the rest is photo
+HEAT_DIM = 0.6  # of the photo's light where a heat map is cold
 
 
 def on_white(image: Image.Image) -> Image.Image:
@@ -186,3 +190,36 @@ def _coloured(index: Image.Image, palette: Palette, ignore: Collection[int] = ()
     index = index.copy()
     index.putpalette(colours.tobytes())
     return index.convert("RGB")
+
+
+# --- heat maps ------------------------------------------------------------------------------------
+
+
+def heat_map(image: Image.Image, strength: NDArray[np.float32], longest: int = 1024) -> Image.Image:
+    """The picture, dimmed where `strength` is low and tinted dark red to yellow where it is high.
+
+    `strength`: float32 [rows, columns] of any size, laid over the whole picture; 0 is cold, 1 and above hottest. The
+    new image has the picture's size, or its shape with sides of at most `longest` pixels.
+    """
+    if not isinstance(strength, np.ndarray) or strength.dtype != np.float32 or strength.ndim != 2 or not strength.size:
+        given = f"{strength.dtype} {list(strength.shape)}" if isinstance(strength, np.ndarray) else strength
+        raise ValueError(f"strength must be a float32 array [rows, columns], got {given}")
+    if not np.isfinite(strength).all():
+        raise ValueError("strength must be finite numbers")
+    scale = min(1.0, longest / max(image.size))
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    base = image if image.mode == "RGB" else image.convert("RGB")
+    base = base.resize(size, Resampling.BICUBIC, reducing_gap=1.5) if size != image.size else base
+    # Bicubic, because between the few places of a network's last map straight lines would look like edges.
+    heat = np.asarray(Image.fromarray(np.ascontiguousarray(strength)).resize(size, Resampling.BICUBIC)).clip(0, 1)
+    level = Image.fromarray((heat * 255).round().astype(np.uint8))
+    light = level.point([round(255 * (HEAT_DIM + (1 - HEAT_DIM) * i / 255)) for i in range(256)])
+    dimmed = Image.composite(base, Image.new("RGB", size), light)
+    return Image.composite(_coloured(level, _heat_colours()), dimmed, level.point(lambda i: i * HEAT_SHARE))
+
+
+@cache
+def _heat_colours() -> NDArray[np.uint8]:
+    from matplotlib import colormaps  # here, because most runs draw no heat
+
+    return (colormaps[HEAT](np.linspace(0, 1, 256))[:, :3] * 255).round().astype(np.uint8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,13 @@ from typing import Any
 from PIL import Image
 
 from hub.decode import ImageLimits, decode
-from hub.errors import InputError, TooLargeError
+from hub.errors import DeclarationError, InputError, TooLargeError
 from hub.images import encode
-from hub.spec import Choice, Demo, ImageInput, Input, Seed, Slider, Text
+from hub.spec import Choice, Choices, Demo, ImageInput, Input, Seed, Slider, Text
 from hub.suggest import unknown
 
 SEED_LIMIT = 2**32
+Config = Callable[[str], Mapping[str, Any]]  # weights by name -> their config.json
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +39,16 @@ class Inputs:
         return {**self.parameters, **images}
 
 
-def read(demo: Demo, raw: Mapping[str, Any], limits: ImageLimits | None = None) -> Inputs:
+def read(demo: Demo, raw: Mapping[str, Any], limits: ImageLimits | None = None, config: Config | None = None) -> Inputs:
     """Checks `raw` (values by input name). Raises InputError that says what was given and what is allowed.
 
     Pictures may be `bytes`, a `Path` or a `PIL.Image`; numbers may be text, as forms and flags send them.
+    `config` finds the options that come from the weights; without it any text passes for one of those.
     """
     limits = limits or ImageLimits()
     fields = {f.name: f for f in demo.inputs}
-    allowed = [*fields, "weights"] if demo.weights else [*fields]
-    for name in raw:
-        if name not in allowed:
-            raise InputError(unknown("input", str(name), allowed), field=str(name))
+    _known(raw, [*fields, "weights"] if demo.weights else [*fields])
+    weights = _weights(demo, raw.get("weights"))
     parameters: dict[str, Any] = {}
     pictures: dict[str, bytes] = {}
     for name, entry in fields.items():
@@ -56,9 +56,39 @@ def read(demo: Demo, raw: Mapping[str, Any], limits: ImageLimits | None = None) 
         if isinstance(entry, ImageInput):
             pictures[name] = _picture(entry, value, limits)
         else:
-            parameters[name] = _value(entry, value)
+            parameters[name] = _value(entry, value, weights, config)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in pictures.items()}
-    return Inputs(parameters, pictures, digests, _weights(demo, raw.get("weights")), limits)
+    return Inputs(parameters, pictures, digests, weights, limits)
+
+
+def parameters(demo: Demo, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Some of the inputs that are not pictures, checked as `read` does without a config. Raises InputError."""
+    fields = {f.name: f for f in demo.inputs if not isinstance(f, ImageInput)}
+    _known(raw, list(fields))
+    return {name: _value(fields[name], value, None, None) for name, value in raw.items()}
+
+
+def options(entry: Choice | Choices, weights: str, config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The declared options, then those of the weights. Raises DeclarationError when config.json has no such list."""
+    if not entry.options_from:
+        return entry.options
+    listed = config.get(entry.options_from)
+    entries = listed if isinstance(listed, list | tuple) else ()
+    found = [e.get("name") if isinstance(e, Mapping) else e for e in entries]
+    names = [name for name in found if isinstance(name, str) and name]
+    if not names or names != found:
+        raise DeclarationError(
+            f"config.json of the weights {weights!r} must have a list {entry.options_from!r} of texts, or of objects "
+            f'with "name", for the input {entry.name!r}.',
+            field=entry.name,
+        )
+    return tuple(dict.fromkeys([*entry.options, *names]))
+
+
+def _known(raw: Mapping[str, Any], allowed: list[str]) -> None:
+    for name in raw:
+        if name not in allowed:
+            raise InputError(unknown("input", str(name), allowed), field=str(name))
 
 
 def _weights(demo: Demo, value: Any) -> str | None:
@@ -70,11 +100,13 @@ def _weights(demo: Demo, value: Any) -> str | None:
     return str(value)
 
 
-def _value(entry: Input, value: Any) -> Any:
+def _value(entry: Input, value: Any, weights: str | None, config: Config | None) -> Any:
     if isinstance(entry, Slider):
         return _number(entry, value)
-    if isinstance(entry, Choice):
-        return _choice(entry, value)
+    if isinstance(entry, Choice | Choices):
+        unsure = bool(entry.options_from) and (config is None or weights is None)
+        allowed = None if unsure else options(entry, weights or "", config(weights) if config and weights else {})
+        return _choice(entry, value, allowed) if isinstance(entry, Choice) else _choices(entry, value, allowed)
     if isinstance(entry, Seed):
         return _seed(entry, value)
     assert isinstance(entry, Text)
@@ -125,15 +157,39 @@ def _number(entry: Slider, value: Any) -> int | float:
     return int(number)
 
 
-def _choice(entry: Choice, value: Any) -> str:
+def _choice(entry: Choice, value: Any, allowed: tuple[str, ...] | None) -> str:
+    """`allowed` None: the weights' options are not known here, so any text may be one of them."""
     if value is None or value == "":
         return entry.default
-    if isinstance(value, str) and value in entry.options:
+    if isinstance(value, str) and (allowed is None or value in allowed):
         return value
+    known = list(allowed or entry.options)
     if not isinstance(value, str):
-        listed = ", ".join(repr(o) for o in entry.options)
+        listed = ", ".join(repr(o) for o in known)
         raise InputError(f"{entry.name} must be one of {listed}, got {_described(value)}.", field=entry.name)
-    raise InputError(unknown(entry.name, _short(value), list(entry.options)), field=entry.name)
+    raise InputError(unknown(entry.name, _short(value), known), field=entry.name)
+
+
+def _choices(entry: Choices, value: Any, allowed: tuple[str, ...] | None) -> tuple[str, ...]:
+    """In the options' order, so that the same options ticked in another order are the same run."""
+    if value is None:
+        return entry.default
+    if isinstance(value, str):
+        exact = value in (allowed or ())  # a name from a config may have a comma
+        value = [value] if exact else [part.strip() for part in value.split(",") if part.strip()]
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        wrong = next((v for v in value if not isinstance(v, str)), "") if isinstance(value, list | tuple) else value
+        raise InputError(
+            f"{entry.name} must be a list of texts, or text with commas, got {_described(wrong)}"
+            f"{' in a list' if wrong is not value else ''}.",
+            field=entry.name,
+        )
+    if allowed is None:
+        return tuple(dict.fromkeys(value))
+    for one in value:
+        if one not in allowed:
+            raise InputError(unknown(entry.name, _short(one), list(allowed)), field=entry.name)
+    return tuple(option for option in allowed if option in value)
 
 
 def _seed(entry: Seed, value: Any) -> int:

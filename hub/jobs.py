@@ -45,15 +45,22 @@ class Job:
     begin: float
     on_event: OnEvent
     cancel: Cancel
+    session: str = ""  # the browser session that asked, if one did
+    background: bool = False  # nobody waits for it
+    live: bool = False  # a camera frame: nothing of it is kept
 
     @property
     def key(self) -> str:
-        """The model's name in the pool."""
-        return f"{self.page.slug}/{self.folder.name}@{self.folder.short_digest}" if self.folder else self.page.slug
+        return model_key(self.page.slug, self.capsule.weights, self.capsule.digest)
 
     def call(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """Calls a demo's function, with `config` where it asks for it."""
         return call(self.folder, function, *arguments, **named)
+
+
+def model_key(slug: str, weights: str, digest: str) -> str:
+    """A model's name in the pool; `weights` empty: the demo has none."""
+    return f"{slug}/{weights}@{digest[:12]}" if weights else slug
 
 
 def call(folder: Folder | None, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

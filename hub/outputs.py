@@ -24,13 +24,16 @@ MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg"}
 def encode(slug: str, demo: Demo, presented: Any) -> tuple[str, Mapping[str, tuple[Picture, ...]]]:
     """Checks `present`'s dict against the declared outputs. Raises HubError that names the output at fault."""
     names = [f.name for f in demo.outputs]
-    if not isinstance(presented, Mapping) or set(presented) != set(names):
+    needed = {f.name for f in demo.outputs if not f.optional}
+    if not isinstance(presented, Mapping) or not needed <= set(presented) <= set(names):
         given = sorted(presented) if isinstance(presented, Mapping) else type(presented).__name__
         raise HubError(f"{slug}: present must return a dict with {names}, got {given}.")
     values: dict[str, Any] = {}
     pictures: dict[str, tuple[Picture, ...]] = {}
     for field in demo.outputs:
-        value = presented[field.name]
+        value = presented.get(field.name)
+        if field.optional and value is None:
+            continue
         try:
             if isinstance(field, ImageOutput | Mask | Gallery):
                 pictures[field.name] = _pictures(field, value)
@@ -38,7 +41,17 @@ def encode(slug: str, demo: Demo, presented: Any) -> tuple[str, Mapping[str, tup
                 values[field.name] = _value(field, value)
         except (TypeError, ValueError, OSError) as error:  # OSError: a mode that Pillow cannot write
             raise HubError(f"{slug}: output {field.name!r} is not what it declares: {error}.") from error
+    for field in demo.outputs:
+        if isinstance(field, Labels) and field.line and not _is_share(values[field.line]):
+            raise HubError(
+                f"{slug}: output {field.line!r} is where {field.name!r} draws a line; it must be a number "
+                f"in [0, 1], got {values[field.line]!r}."
+            )
     return json.dumps(values, allow_nan=False, ensure_ascii=False), MappingProxyType(pictures)
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _pictures(field: Output, value: Any) -> tuple[Picture, ...]:
@@ -46,7 +59,8 @@ def _pictures(field: Output, value: Any) -> tuple[Picture, ...]:
         ids = np.asarray(value)
         return (Picture(encode_mask(ids), "image/png", ids.shape[1], ids.shape[0]),)
     if isinstance(field, ImageOutput):
-        return (_picture(value, field.format, ""),)
+        image, caption = value if isinstance(value, tuple) and len(value) == 2 else (value, "")
+        return (_picture(image, field.format, str(caption)),)
     if not isinstance(value, Sequence):
         raise TypeError(f"a list of (image, caption) is wanted, got a {type(value).__name__}")
     return tuple(_picture(image, "png", str(caption)) for image, caption in value)

@@ -9,7 +9,6 @@ import importlib.util
 import inspect
 import keyword
 import logging
-import math
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -21,8 +20,9 @@ from types import ModuleType
 from typing import get_args
 
 from hub import inputs
+from hub.declarations import field_problems
 from hub.errors import DeclarationError, InputError, NotFoundError
-from hub.spec import Choice, Demo, Example, ImageInput, Input, Output, Slider, Text, Weights
+from hub.spec import Demo, Example, ImageInput, Input, Output, Weights
 from hub.suggest import unknown
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,9 @@ RESERVED_SLUGS = frozenset(
     theme token upload user weights
     """.split()
 )
-RESERVED_NAMES = frozenset({"config", "weights", "self", "output", "model", "items", "id", "receipt"})
+RESERVED_NAMES = frozenset(
+    {"config", "weights", "self", "output", "model", "items", "id", "receipt", "similar", "thumbnail"}
+)
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
@@ -196,8 +198,7 @@ def problems(slug: str, demo: Demo, assets: Path) -> list[str]:
                 found.append(f"{kind}: the name {name!r} is reserved; choose another.")
             if names.count(name) > 1:
                 found.append(f"{kind}: {name!r} is declared {names.count(name)} times; names must differ.")
-    for entry in demo.inputs:
-        found += _field_problems(entry)
+    found += field_problems(demo)
     if not isinstance(demo.max_batch, int) or demo.max_batch < 1:
         found.append(f"max_batch is {demo.max_batch!r}; it must be a whole number, 1 or more.")
     if not _all_are(Weights, demo.weights):
@@ -212,32 +213,6 @@ def problems(slug: str, demo: Demo, assets: Path) -> list[str]:
 
 def _all_are(kind: type, entries: object) -> bool:
     return isinstance(entries, tuple) and all(isinstance(entry, kind) for entry in entries)
-
-
-def _field_problems(entry: Input) -> list[str]:
-    if isinstance(entry, Slider):
-        numbers = (entry.minimum, entry.maximum, entry.default, entry.step)
-        if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
-            return [f"{entry.name}: minimum, maximum, default and step must be finite numbers, got {numbers}."]
-        if not entry.minimum < entry.maximum:
-            return [f"{entry.name}: minimum {entry.minimum} must be below maximum {entry.maximum}."]
-        if not entry.minimum <= entry.default <= entry.maximum:
-            return [f"{entry.name}: default {entry.default} is not between {entry.minimum} and {entry.maximum}."]
-        if not 0 < entry.step <= entry.maximum - entry.minimum:
-            return [f"{entry.name}: step {entry.step} must be above 0 and fit into the range."]
-    if isinstance(entry, Choice):
-        if not _all_are(str, entry.options):
-            return [f"{entry.name}: options must be a tuple of texts, such as ('low', 'high'), got {entry.options!r}."]
-        if len(set(entry.options)) < 2 or len(set(entry.options)) != len(entry.options):
-            return [f"{entry.name}: options must be at least two different texts, got {entry.options!r}."]
-        if entry.default not in entry.options:
-            return [f"{entry.name}: default {entry.default!r} is not one of {entry.options!r}."]
-    if isinstance(entry, Text):
-        if entry.max_chars < 1:
-            return [f"{entry.name}: max_chars must be 1 or more, got {entry.max_chars}."]
-        if entry.default is not None and len(entry.default) > entry.max_chars:
-            return [f"{entry.name}: the default has more than max_chars = {entry.max_chars} characters."]
-    return []
 
 
 def _function_problems(demo: Demo) -> list[str]:

@@ -1,19 +1,31 @@
 """One table of settings. Each is a flag (`--keep-alive-s 60`) and an environment variable (`HUB_KEEP_ALIVE_S=60`).
 
-A flag beats the environment, which beats the default.
+A flag beats the environment, which beats the settings file (TOML), which beats the default.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from hub.errors import InputError
+from hub.suggest import unknown
 
+OFFLINE_SWITCHES = (
+    "HF_HUB_OFFLINE",
+    "TRANSFORMERS_OFFLINE",
+    "HF_DATASETS_OFFLINE",
+    "HF_HUB_DISABLE_TELEMETRY",
+    "HF_HUB_DISABLE_UPDATE_CHECK",
+    "DISABLE_TELEMETRY",
+    "DO_NOT_TRACK",
+)
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
 
@@ -32,11 +44,14 @@ class Settings:
     preload: bool = _setting(False, "load models at start, as many as fit, instead of on first use")
     device: str = _setting("auto", "cuda, cuda:1, mps or cpu; auto takes the first of these that works")
     dtype: str = _setting("auto", "float32, bfloat16 or float16; auto measures which is faster on the device")
-    offline: bool = _setting(False, "never touch the network; use bundled weights only")
+    offline: bool = _setting(False, "never touch the network; use the weights on this machine")
     auth: str = _setting("", "USER:PASSWORD asked for at every door (HTTP Basic); empty: open to all")
     data: str = _setting("data", "folder for results and measurements")
     demos_folder: str = _setting("", "folder of demo files; empty: demos/ beside app.py")
     weights_folder: str = _setting("", "folder of weights; empty: weights/ beside app.py")
+    weights: str = _setting("", "NAME=SOURCE,...: weights for a page: hf://owner/name@revision or the path of a folder")
+    hub_folder: str = _setting("", "folder for weights from the Hugging Face Hub; empty: hub/ in the data folder")
+    settings_file: str = _setting("", "TOML file with these settings; flags and the environment win; empty: none")
     pool_gb: float = _setting(0.0, "memory for models on the device, in GB; 0: a share of what is free at start")
     keep_alive_s: float = _setting(900.0, "an unused model leaves memory after this many seconds; 0: never")
     max_batch: int = _setting(8, "most requests in one forward pass (a demo may allow fewer)")
@@ -47,6 +62,7 @@ class Settings:
     max_megapixels: float = _setting(50.0, "largest picture, in megapixels, checked before decoding")
     results_memory_mb: float = _setting(128.0, "results kept in memory, in MB")
     results_disk_mb: float = _setting(1024.0, "results kept on disk, in MB; 0: none")
+    similar: str = _setting("session", "whose past pictures a page finds similar ones in: session, everyone or off")
     results_days: float = _setting(30.0, "results are kept this many days")
     log_level: str = _setting("info", "debug, info, warning or error")
 
@@ -54,17 +70,24 @@ class Settings:
     def data_folder(self) -> Path:
         return Path(self.data).expanduser().resolve()
 
+    @property
+    def hub_cache(self) -> Path:
+        return Path(self.hub_folder).expanduser().resolve() if self.hub_folder else self.data_folder / "hub"
+
     def only(self) -> tuple[str, ...]:
         """The slugs of `demos`, empty for all."""
         return tuple(s.strip() for s in self.demos.split(",") if s.strip())
 
 
 TABLE: tuple[tuple[str, Any, str], ...] = tuple((f.name, f.default, str(f.metadata["help"])) for f in fields(Settings))
+OPTIONS = {"similar": ("session", "everyone", "off")}
 POSITIVE = {"max_batch", "queue_limit", "deadline_s", "max_upload_mb", "max_megapixels"}
 
 
 def parse(name: str, text: str, default: Any, source: str) -> Any:
     """Text -> the type of `default`. Raises InputError that names `source` (the flag or variable)."""
+    if name in OPTIONS and text not in OPTIONS[name]:
+        raise InputError(f"{source} must be {', '.join(OPTIONS[name][:-1])} or {OPTIONS[name][-1]}, got {text!r}")
     kind = type(default)
     if kind is bool:
         if text.strip().lower() in TRUE | FALSE:
@@ -85,14 +108,34 @@ def parse(name: str, text: str, default: Any, source: str) -> Any:
     return value
 
 
-def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Defaults overridden by HUB_* variables."""
-    values = {}
+def from_environment(environment: Mapping[str, str] = os.environ, file: str | None = None) -> Settings:
+    """Defaults overridden by the settings file, then by HUB_* variables. `file` beats HUB_SETTINGS_FILE."""
+    chosen = file if file is not None else environment.get("HUB_SETTINGS_FILE", "")
+    values = from_file(Path(chosen).expanduser()) if chosen else {}
     for name, default, _ in TABLE:
         variable = f"HUB_{name.upper()}"
         if variable in environment:
             values[name] = parse(name, environment[variable], default, variable)
     return Settings(**values)
+
+
+def from_file(path: Path) -> dict[str, Any]:
+    """Settings by name from a TOML file; `weights` may be a table `name = source`. Raises InputError."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"The settings file {path} cannot be read: {error}") from None
+    defaults = {name: default for name, default, _ in TABLE}
+    values = {}
+    for name, value in data.items():
+        if name not in defaults or name == "settings_file":
+            raise InputError(f"{path}: " + unknown("setting", name, [*defaults]))
+        if name == "weights" and isinstance(value, dict):
+            value = ",".join(f"{key}={source}" for key, source in value.items())
+        if isinstance(value, dict | list):
+            raise InputError(f"{path}: {name} must be one value, got a {type(value).__name__}")
+        values[name] = parse(name, str(value), defaults[name], f"{path}: {name}")
+    return values
 
 
 def add_flags(parser: argparse.ArgumentParser | argparse._ArgumentGroup, names: Sequence[str] | None = None) -> None:
@@ -103,16 +146,20 @@ def add_flags(parser: argparse.ArgumentParser | argparse._ArgumentGroup, names: 
         flag, text = "--" + name.replace("_", "-"), f"{help} (default: {default!r})".replace("%", "%%")
         if isinstance(default, bool):
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+        elif name == "weights":
+            parser.add_argument(flag, metavar="NAME=SOURCE", action="append", default=None, help=text)
         else:
             parser.add_argument(flag, metavar="X", default=None, help=text)
 
 
 def from_flags(arguments: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> Settings:
     """Environment settings overridden by the flags that were given."""
-    base = from_environment(environment)
+    base = from_environment(environment, getattr(arguments, "settings_file", None))
     values = {name: getattr(base, name) for name, _, _ in TABLE}
     for name, default, _ in TABLE:
         given = getattr(arguments, name, None)
+        if isinstance(given, list):
+            given = ",".join(given)
         if given is not None:
             flag = "--" + name.replace("_", "-")
             values[name] = given if isinstance(given, bool) else parse(name, given, default, flag)
@@ -120,6 +167,11 @@ def from_flags(arguments: argparse.Namespace, environment: Mapping[str, str] = o
 
 
 def go_offline() -> None:
-    """Sets every library's own offline switch. Call before they are imported."""
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"):
+    """Sets every library's own offline switch, also of a huggingface_hub that read its switch already."""
+    for name in OFFLINE_SWITCHES:
         os.environ[name] = "1"
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["STREAMLIT_BROWSER_GATHER_USAGE_STATS"] = "false"
+    constants = sys.modules.get("huggingface_hub.constants")
+    if constants is not None:
+        vars(constants).update(HF_HUB_OFFLINE=True, HF_HUB_DISABLE_TELEMETRY=True)

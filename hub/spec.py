@@ -17,7 +17,10 @@ from typing import Any, ClassVar, Literal
 
 @dataclass(frozen=True, slots=True)
 class ImageInput:
-    """A picture. `prepare` gets an RGB `PIL.Image`, decoded within limits and turned upright."""
+    """A picture. `prepare` gets an RGB `PIL.Image`, decoded within limits and turned upright.
+
+    `webcam=True` offers the camera: for one photo, and live (see `Demo.live`).
+    """
 
     name: str
     label: str
@@ -63,13 +66,34 @@ class Slider:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of a few named options, as a `str`."""
+    """One of a few named options, as a `str`.
+
+    `options_from` names a key of the chosen weights' config.json: its list (texts, or objects with "name")
+    follows `options`. The default must be one of `options`, which every set of weights has.
+    """
 
     name: str
     label: str
     options: tuple[str, ...]
     default: str
     help: str = ""
+    options_from: str = ""
+    required: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Any number of a few named options: a `tuple[str, ...]` in the options' order, each once; `()` for none.
+
+    `options_from` as for `Choice`. Headless: a JSON list, a repeated form field, or text with commas.
+    """
+
+    name: str
+    label: str
+    options: tuple[str, ...] = ()
+    default: tuple[str, ...] = ()
+    help: str = ""
+    options_from: str = ""
     required: ClassVar[bool] = False
 
 
@@ -83,19 +107,27 @@ class Seed:
     required: ClassVar[bool] = False
 
 
-Input = ImageInput | Text | Slider | Choice | Seed
+Input = ImageInput | Text | Slider | Choice | Choices | Seed
 
 # --- outputs --------------------------------------------------------------------------------------
+# With `optional=True`, `present` may leave an output out or return None for it: pages hide it, REST and the
+# command line leave it out.
 
 
 @dataclass(frozen=True, slots=True)
 class ImageOutput:
-    """`present` returns an RGB `PIL.Image`. `jpeg` suits photographs, `png` drawings and exact pixels."""
+    """`present` returns an RGB `PIL.Image`. `jpeg` suits photographs, `png` drawings and exact pixels.
+
+    With `(PIL.Image, caption)` the page shows the caption in the label's place.
+    `compare` names an image input whose picture has the same shape: the page lays a slider over the two.
+    """
 
     name: str
     label: str
     help: str = ""
     format: Literal["png", "jpeg"] = "png"
+    compare: str = ""
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +137,23 @@ class Mask:
     name: str
     label: str
     help: str = ""
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """`present` returns `{label: probability}` with probabilities in [0, 1]."""
+    """`present` returns `{label: probability}` with probabilities in [0, 1].
+
+    `line` names a `Json` output with a number in [0, 1], such as a threshold: the page draws it through all
+    bars instead of showing it on its own.
+    """
 
     name: str
     label: str
     help: str = ""
     top: int = 5
+    line: str = ""
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +161,14 @@ class Json:
     """`present` returns JSON-able data. With `table=True` it is a list of flat dicts with equal keys.
 
     In a table, a column `colour` (`#rrggbb`) is drawn as a swatch and one whose name ends in
-    `percent` as a bar.
+    `percent` as a bar; rows whose column `shown` is False are pale.
     """
 
     name: str
     label: str
     help: str = ""
     table: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +178,7 @@ class Gallery:
     name: str
     label: str
     help: str = ""
+    optional: bool = False
 
 
 Output = ImageOutput | Mask | Labels | Json | Gallery
@@ -151,6 +192,7 @@ class Weights:
 
     name: str
     title: str = ""  # what the page calls it where there is a choice; default: the name
+    sources: tuple[str, ...] = ()  # alternatives, each a choice of its own: "hf://owner/name@revision" (hub/sources.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +226,7 @@ class Demo:
     infer(model, items) -> outputs
         Batched, under `torch.inference_mode()`: `n` items -> a list of `n` outputs on the CPU. May be a
         generator that yields `Progress` and returns the list.
+        With `similar=True` each output is a dict which holds "embedding": a float32 array [features].
     present(output, **inputs) -> dict
         Pure, CPU: one output -> one entry per declared output.
 
@@ -206,5 +249,7 @@ class Demo:
     note: str = ""  # shown above the inputs: what it must not be used for, say
     version: str = "1"  # raise it when prepare, infer or present answer differently: old results are not reused
     max_batch: int = 8
+    live: Mapping[str, Any] = field(default_factory=dict)  # inputs that live camera frames have, whatever the page says
+    similar: bool = False  # `infer` returns dicts with "embedding": the page shows what the model finds similar
     order: int = 100  # place in the gallery, small first
     links: Mapping[str, str] = field(default_factory=dict)  # title -> address, for "About this model"

@@ -1,26 +1,37 @@
-"""Weights by name -> a verified local folder with its digest, config and card. The only code that would download."""
+"""Weights by name -> a verified local folder with its digest, config and card."""
 
 from __future__ import annotations
 
 import hashlib
-import json
+import logging
 import threading
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from hub.errors import UnavailableError
-from hub.registry import ROOT
+from hub import catalogue, formats, lock
+from hub.errors import HubError, UnavailableError
+from hub.lock import Locked
+from hub.registry import ROOT, Registry
+from hub.remote import GoneError
+from hub.settings import Settings
+from hub.snapshots import OFFLINE, Fetching, OnBytes, Snapshots
+from hub.sources import HUB, LOCAL, HubSource, apply, choices, parse_hub
 
-PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5"}
+log = logging.getLogger(__name__)
+
+PATIENCE_S = 10.0  # how long a visitor waits for a download; a hundred of them must not hold every thread for hours
+
 EMPTY: Mapping[str, Any] = MappingProxyType({})
+Stamp = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """Weights found on disk. `digest` is over the names and bytes of config.json and *.safetensors."""
+    """Weights found on disk. `digest` is over the names and bytes of the files a model reads, `files`."""
 
     name: str
     path: Path
@@ -28,26 +39,66 @@ class Folder:
     size_bytes: int
     digest: str
     config: Mapping[str, Any]
+    commit: str = ""  # of weights from the Hub
+    locked: bool = False  # whether the files were compared with the lock
 
     @property
     def short_digest(self) -> str:
         return self.digest[:12]
 
 
-class WeightsStore:
-    """Resolves names to folders; hashes each file once as long as it does not change."""
+def open_store(settings: Settings, registry: Registry) -> tuple[Registry, WeightsStore]:
+    """The pages with a choice of weights per source, and the store that finds them. Raises InputError."""
+    registry, local = apply(registry, choices(settings.weights))
+    root = Path(settings.weights_folder) if settings.weights_folder else None
+    return registry, WeightsStore(root, settings.hub_cache, offline=settings.offline, local=local)
 
-    def __init__(self, root: Path | None = None):
+
+def fetch_ahead(store: WeightsStore, registry: Registry) -> None:
+    """Begins to fetch the pages' default weights that are on the Hub. Pages serve meanwhile, and tell how far it is."""
+    names = [page.declared.weights[0].name for page in registry if page.declared and page.declared.weights]
+    wanted = [name for name in dict.fromkeys(names) if name.startswith(HUB)]
+
+    def fetch() -> None:
+        for name in wanted:
+            try:
+                store.obtain(name)
+            except UnavailableError as error:
+                log.warning("%s", error.message)
+
+    if wanted:
+        threading.Thread(target=fetch, name="fetch-ahead", daemon=True).start()
+
+
+class WeightsStore:
+    """Resolves names to folders; hashes each file once as long as it does not change.
+
+    A name is that of a folder in `root`, an address `hf://...`, or one of `local`. What the lock knows must match it.
+    """
+
+    def __init__(
+        self,
+        root: Path | None = None,
+        hub_folder: Path | None = None,
+        *,
+        offline: bool = False,
+        local: Mapping[str, Path] = EMPTY,
+    ):
         self.root = root or ROOT / "weights"
-        self._lock = threading.Lock()  # guards _folders and _reading; taken last
+        self.snapshots = Snapshots(hub_folder or Path("data") / "hub", offline=offline)
+        self.local = dict(local)
+        self._lock = threading.Lock()  # guards the dicts below; taken last
         self._reading: dict[str, threading.Lock] = {}  # by name: large files take seconds, and others go on
-        self._folders: dict[str, tuple[tuple[tuple[str, int, int], ...], Folder]] = {}
+        self._folders: dict[str, tuple[Stamp, Folder]] = {}
+        self._fetches: dict[str, Future[None]] = {}
+        self._locked: tuple[tuple[int, int], dict[str, Locked]] = ((0, 0), {})
 
     def find(self, name: str) -> Folder:
-        """The verified folder. Raises UnavailableError that says what is missing or refused."""
-        path = self.root / name
-        files = self._files(name, path)
-        stamp = tuple((f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in files)
+        """The verified folder, if it is on this disk. Raises UnavailableError that says what is missing or refused."""
+        path, commit = self._path(name)
+        files = formats.files_of(path, repr(name))
+        locked = self.locked().get(name)
+        stamp = (*((n, f.stat().st_mtime_ns, f.stat().st_size) for n, f in files.items()), ("", *self._locked[0]))
         with self._lock:
             known = self._folders.get(name)
             if known and known[0] == stamp:
@@ -58,67 +109,149 @@ class WeightsStore:
                 known = self._folders.get(name)
             if known and known[0] == stamp:
                 return known[1]
-            folder = _read(name, path, files)
+            folder = self._read(name, path, files, commit, locked)
             with self._lock:
                 self._folders[name] = (stamp, folder)
             return folder
 
+    def obtain(self, name: str, heard: OnBytes | None = None, *, patience_s: float | None = None) -> Folder:
+        """As `find`, but weights on the Hub are fetched first. Raises UnavailableError.
+
+        With `patience_s`, who has waited so long is told how far the download is; it goes on meanwhile.
+        """
+        if name.startswith(HUB):
+            if patience_s is None or not self.is_remote(name):
+                self._get(name, heard)
+            else:
+                self._get_in_background(name, patience_s)
+        return self.find(name)
+
+    def _get(self, name: str, heard: OnBytes | None = None) -> None:
+        source = parse_hub(name)
+        try:
+            self.snapshots.get(source, self.locked().get(name), heard)
+        except GoneError as error:
+            raise GoneError(f"{error.message} {catalogue.instead_of(source.repo)}".rstrip()) from None
+
+    def _get_in_background(self, name: str, patience_s: float) -> None:
+        with self._lock:
+            fetch = self._fetches.get(name)
+            if fetch is None or fetch.done():
+                fetch = self._fetches[name] = Future()
+                threading.Thread(target=self._fulfil, args=(fetch, name), name=f"fetch {name}", daemon=True).start()
+        try:
+            error = fetch.exception(timeout=patience_s)
+        except TimeoutError:
+            known = self.fetching(name)
+            how = f": {known.percent} % of {known.total / 1e6:.0f} MB" if known else ""
+            text = f"{name} is not on this machine yet. It is being downloaded{how}. Try again in a moment."
+            raise UnavailableError(text) from None
+        if isinstance(error, HubError):
+            raise type(error)(error.message)  # a copy: others may be told the same
+        if error is not None:
+            raise error
+
+    def _fulfil(self, fetch: Future[None], name: str) -> None:
+        try:
+            self._get(name)
+            fetch.set_result(None)
+        except Exception as error:  # whatever it is, those who wait must hear of it
+            fetch.set_exception(error)
+
+    def is_remote(self, name: str) -> bool:
+        """Whether `obtain` would have to fetch the weights."""
+        return name.startswith(HUB) and self.snapshots.local(parse_hub(name), self.locked().get(name)) is None
+
+    def fetching(self, name: str) -> Fetching | None:
+        """The download of these weights, while one is on its way."""
+        return self.snapshots.fetching(parse_hub(name)) if name.startswith(HUB) else None
+
+    def trouble(self, name: str) -> str:
+        """Why weights on the Hub cannot be fetched, or could not the last time; empty: nothing is known against it."""
+        return self.snapshots.trouble(parse_hub(name)) if name.startswith(HUB) else ""
+
     def size_bytes(self, name: str) -> int:
         """Bytes on disk, without hashing. Raises UnavailableError."""
-        return sum(f.stat().st_size for f in self._files(name, self.root / name))
+        return sum(f.stat().st_size for f in formats.files_of(self._path(name)[0], repr(name)).values())
 
     def card(self, name: str) -> tuple[dict[str, Any], str]:
         """The model card: its YAML data and its Markdown text. Raises UnavailableError."""
-        path = self.root / name / "README.md"
+        path = self._path(name)[0] / "README.md"
         if not path.is_file():
-            raise UnavailableError(f"Weights {name!r} have no card; expected {path}.")
+            where = "" if name.startswith(LOCAL) else f"; expected {path}"  # visitors see no path they did not choose
+            raise UnavailableError(f"Weights {name!r} have no card{where}.")
         from huggingface_hub import ModelCard  # heavy, and only the page and REST detail need it
 
-        card = ModelCard(path.read_text(encoding="utf-8"), ignore_metadata_errors=True)
+        card = ModelCard(path.read_text(encoding="utf-8", errors="replace"), ignore_metadata_errors=True)
         return card.data.to_dict(), card.text
 
-    def _files(self, name: str, path: Path) -> tuple[Path, ...]:
-        if not path.is_dir():
-            raise UnavailableError(
-                f"There are no weights {name!r}: {path} does not exist. Run its recipe or copy it there."
-            )
-        files = sorted(f for f in path.rglob("*") if f.suffix == ".safetensors" or _is_config(f))
-        if not any(f.suffix == ".safetensors" for f in files):
-            pickles = sorted(f.name for f in path.rglob("*") if f.suffix in PICKLES)
-            if pickles:
-                raise UnavailableError(
-                    f"Weights {name!r} hold {', '.join(pickles)} but no .safetensors file. Such files can run code "
-                    "when read, so the hub refuses them; convert them with safetensors and try again."
-                )
-            raise UnavailableError(f"Weights {name!r} in {path} hold no .safetensors file.")
-        return tuple(files)
+    # --- the lock ---------------------------------------------------------------------------------
 
+    @property
+    def lock_path(self) -> Path:
+        return self.root / lock.FILE
 
-def _is_config(file: Path) -> bool:
-    # metrics.json is about the weights, not part of what they answer.
-    return file.suffix == ".json" and not file.name.startswith("metrics")
-
-
-def _read(name: str, path: Path, files: tuple[Path, ...]) -> Folder:
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            content = hashlib.file_digest(stream, "sha256").hexdigest()
-        digest.update(f"{file.relative_to(path).as_posix()}\0{content}\n".encode())
-    config: dict[str, Any] = {}
-    if (path / "config.json").is_file():
+    def locked(self) -> dict[str, Locked]:
+        """The lock, read again when it changed. Raises UnavailableError when it is damaged."""
         try:
-            config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UnavailableError(f"Weights {name!r}: config.json is not valid JSON: {error}.") from None
-    size = sum(f.stat().st_size for f in files)
-    return Folder(name, path, files, size, digest.hexdigest(), freeze(config))
+            stat = self.lock_path.stat()
+            stamp = (stat.st_mtime_ns, stat.st_size)
+        except OSError:
+            stamp = (0, 0)
+        with self._lock:
+            if self._locked[0] != stamp:
+                self._locked = (stamp, lock.read(self.lock_path))
+            return self._locked[1]
 
+    def files(self, name: str) -> dict[str, Path]:
+        """The files these weights are read from, and where they are. Raises UnavailableError."""
+        return formats.files_of(self._path(name)[0], repr(name))
 
-def freeze(value: Any) -> Any:
-    """Read-only view of JSON data: mappings and tuples all the way down."""
-    if isinstance(value, dict):
-        return MappingProxyType({k: freeze(v) for k, v in value.items()})
-    if isinstance(value, list):
-        return tuple(freeze(v) for v in value)
-    return value
+    # --- private ----------------------------------------------------------------------------------
+
+    def _path(self, name: str) -> tuple[Path, str]:
+        """The folder, and its commit on the Hub."""
+        if name.startswith(LOCAL):
+            if name not in self.local:
+                raise UnavailableError(f"There are no weights {name!r}; give their folder with --weights.")
+            return self.local[name], ""
+        if not name.startswith(HUB):
+            return self.root / name, ""
+        source = parse_hub(name)
+        snapshot = self.snapshots.local(source, self.locked().get(name))
+        if snapshot is None:
+            raise UnavailableError(f"{name} is not on this machine yet. {self._how(source)}")
+        return snapshot.folder, snapshot.entry.commit
+
+    def _how(self, source: HubSource) -> str:
+        fetching = self.snapshots.fetching(source)
+        if fetching:
+            return f"It is being downloaded: {fetching.percent} % of {fetching.total / 1e6:.0f} MB."
+        if self.snapshots.offline:
+            return OFFLINE
+        return "It is downloaded on first use, or now: python -m hub pull"
+
+    def _read(self, name: str, path: Path, files: Mapping[str, Path], commit: str, locked: Locked | None) -> Folder:
+        entry = lock.of_files(files, commit)
+        self._check(name, entry, locked)
+        digest = hashlib.sha256()
+        for file, content in entry.files.items():
+            digest.update(f"{file}\0{content.sha256}\n".encode())
+        config = formats.freeze(formats.config_of(path, repr(name)))
+        size = entry.size_bytes
+        paths = tuple(files.values())
+        return Folder(name, path, paths, size, digest.hexdigest(), config, commit, locked is not None)
+
+    def _check(self, name: str, entry: Locked, locked: Locked | None) -> None:
+        """Compares with the lock or, for a snapshot that nobody locked, with what was fetched."""
+        expected, mend = locked, "Restore the files, or if the change is meant: python -m hub lock"
+        if name.startswith(HUB):
+            source = parse_hub(name)
+            snapshot = self.snapshots.local(source, locked)
+            expected, mend = locked or (snapshot.entry if snapshot else None), "Fetch it again: python -m hub pull"
+        if expected is None:
+            return
+        read = {path: file for path, file in expected.files.items() if formats.is_read(path)}
+        wrong = lock.differences(entry, Locked(expected.commit, read))
+        if wrong:
+            raise UnavailableError(f"Weights {name!r} are refused: {'; '.join(wrong[:3])}. {mend}")

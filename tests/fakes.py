@@ -19,7 +19,21 @@ from PIL import Image
 from hub.leases import Lease
 from hub.models import ModelPool
 from hub.registry import Page, Registry
-from hub.spec import Demo, ImageInput, Json, Labels, Mask, Progress, Seed, Slider, Text, Weights
+from hub.spec import (
+    Choice,
+    Choices,
+    Demo,
+    ImageInput,
+    ImageOutput,
+    Json,
+    Labels,
+    Mask,
+    Progress,
+    Seed,
+    Slider,
+    Text,
+    Weights,
+)
 
 PATIENCE_S = 30.0  # how long a test waits for another thread before it calls that a hang
 
@@ -186,6 +200,27 @@ def shade_demo(**changes: Any) -> Demo:
     return Demo(**{**declared, **changes})
 
 
+def colour_demo(**changes: Any) -> Demo:
+    """The mean colour of a picture is its embedding; `shown` is used by `present` alone."""
+
+    def infer(model: FakeModel, items: list[np.ndarray]) -> list[dict[str, Any]]:
+        return [{"embedding": item.mean((0, 1)), "logits": item.mean()} for item in items]
+
+    declared: dict[str, Any] = {
+        "title": "Colours",
+        "summary": "Says how red a picture is.",
+        "task": "Image classification",
+        "inputs": (ImageInput("image", "Photo"), Slider("shown", "Shown", 0.0, 1.0, 0.5, 0.1)),
+        "outputs": (Labels("share", "Share"),),
+        "load": lambda folder, device: FakeModel(),
+        "prepare": lambda image, shown: np.asarray(image.resize((8, 8)), np.float32) / 255,
+        "infer": infer,
+        "present": lambda output, image, shown: {"share": {"red": min(1.0, float(output["logits"]))}},
+        "similar": True,
+    }
+    return Demo(**{**declared, **changes})
+
+
 def steps_demo(calls: Calls, steps: int = 3, **changes: Any) -> Demo:
     """A generator `infer`: counts up to `steps`, with a preview per item at each."""
 
@@ -239,3 +274,53 @@ def picture(width: int = 64, height: int = 48, seed: int = 0, mode: str = "RGB")
     noise = np.random.default_rng(seed).integers(0, 40, (height, width, 3))
     ramp = np.linspace(0, 215, width)[None, :, None]
     return Image.fromarray((noise + ramp).astype(np.uint8)).convert(mode)
+
+
+def picky_demo(**changes: Any) -> Demo:
+    """Paints with the ticked colours: several choices, a picture to compare, outputs that may be missing, a line."""
+
+    def prepare(image: Image.Image, paints: tuple[str, ...], detail: str) -> np.ndarray:
+        return np.asarray(image.resize((8, 8)), np.float32) / 255
+
+    def infer(model: Any, items: list[np.ndarray]) -> list[np.ndarray]:
+        return [item.mean((0, 1)) for item in items]
+
+    def present(output: np.ndarray, image: Image.Image, paints: tuple[str, ...], detail: str) -> dict[str, Any]:
+        kept = [name in paints for name in ("red", "green", "blue")]
+        painted = (np.asarray(image) * np.array(kept)).astype(np.uint8) if any(kept) else None
+        return {
+            "painted": None if painted is None else Image.fromarray(painted),
+            "shares": dict(zip(("red", "green", "blue"), map(float, output), strict=True)),
+            "limit": 0.25,
+            **({"facts": {"paints": list(paints)}} if detail == "much" else {}),
+        }
+
+    declared: dict[str, Any] = {
+        "title": "Picky",
+        "summary": "Keeps the colours you tick.",
+        "task": "Image to image",
+        "inputs": (
+            ImageInput("image", "Photo", webcam=True),
+            Choices("paints", "Paints", ("red", "green", "blue"), default=("red", "blue")),
+            Choice("detail", "Detail", ("little", "much"), default="much"),
+        ),
+        "outputs": (
+            ImageOutput("painted", "Painted", compare="image", optional=True),
+            Labels("shares", "Shares", line="limit"),
+            Json("limit", "Limit"),
+            Json("facts", "Facts", optional=True),
+        ),
+        "load": lambda folder, device: FakeModel(),
+        "prepare": prepare,
+        "infer": infer,
+        "present": present,
+        "live": {"detail": "little"},
+    }
+    return Demo(**{**declared, **changes})
+
+
+def plain(red: int, green: int, blue: int, width: int = 64, height: int = 48) -> Image.Image:
+    return Image.new("RGB", (width, height), (red, green, blue))
+
+
+REDS, BLUES = (plain(250, 20, 20), plain(220, 40, 30)), (plain(20, 20, 250), plain(30, 50, 220))

@@ -24,11 +24,11 @@ from hub.batching import signature
 from hub.engine import Engine
 from hub.errors import InputError, NotFoundError, UnavailableError
 from hub.registry import Page, Registry, discover, wants_config
-from hub.results import Result
+from hub.results import Picture, Result
 from hub.settings import Settings
-from hub.spec import Choice, Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask, Seed, Slider, Text
+from hub.spec import Choice, Choices, Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask, Seed, Slider, Text
 from hub.weights import EMPTY
-from tests.fakes import Calls, counting_demo, picture, registry_of, shade_demo, steps_demo
+from tests.fakes import Calls, counting_demo, picky_demo, picture, registry_of, shade_demo, steps_demo
 
 # How far a batch may be from single runs, by the dtype of the model.
 PROBABILITY = {"float32": 1e-4, "bfloat16": 0.02}
@@ -41,7 +41,12 @@ new.create("written_page", Path(WRITTEN.name) / "demos")
 PAGES: dict[str, Page] = {
     **discover().pages,
     **discover(Path(WRITTEN.name) / "demos").pages,
-    **registry_of(fake_shade=shade_demo(), fake_doubler=counting_demo(Calls()), fake_steps=steps_demo(Calls())).pages,
+    **registry_of(
+        fake_shade=shade_demo(),
+        fake_doubler=counting_demo(Calls()),
+        fake_steps=steps_demo(Calls()),
+        fake_picky=picky_demo(),
+    ).pages,
 }
 SEES = [
     slug
@@ -94,16 +99,31 @@ def usual_inputs(demo: Demo, image: Image.Image | None = None) -> dict[str, Any]
 
 def run(engine: Engine, slug: str, values: dict[str, Any], weights: str | None = None) -> Result:
     result = engine.run(slug, {**values, "weights": weights} if weights else values)
-    check_outputs(whole(slug), result)
+    decoded = inputs.read(whole(slug), values).decoded()
+    sizes = {name: value.size for name, value in decoded.items() if isinstance(value, Image.Image)}
+    check_outputs(whole(slug), result, sizes)
     return result
 
 
-def check_outputs(demo: Demo, result: Result) -> None:
+def check_shape(picture: Picture, size: tuple[int, int]) -> None:
+    """A picture to compare has the shape of its input, to half a pixel."""
+    width, height = size
+    off = abs(picture.width * height - picture.height * width)
+    assert off <= max(size) / 2 + 1, f"{picture.width} x {picture.height} beside {width} x {height}"
+
+
+def check_outputs(demo: Demo, result: Result, sizes: dict[str, tuple[int, int]]) -> None:
     values = result.values
     assert json.loads(json.dumps(values, allow_nan=False)) == values
     declared = {field.name for field in demo.outputs}
-    assert set(values) | set(result.pictures) == declared
+    needed = {field.name for field in demo.outputs if not field.optional}
+    there = set(values) | set(result.pictures)
+    assert needed <= there <= declared
     for field in demo.outputs:
+        if field.name not in there:
+            continue
+        if isinstance(field, ImageOutput) and field.compare:
+            check_shape(result.pictures[field.name][0], sizes[field.compare])
         if isinstance(field, Labels):
             assert values[field.name]
             assert all(0 <= probability <= 1 for probability in values[field.name].values())
@@ -147,6 +167,8 @@ def bad_values(field: Any) -> list[Any]:
         return [*wrong, True, "much", "nan", float("nan"), float("inf"), field.minimum - 1, field.maximum + 1, 10**400]
     if isinstance(field, Choice):
         return [*wrong, True, 1, "no such option"]
+    if isinstance(field, Choices):
+        return [*wrong, [1], True, 1, "no such option", [*field.default, "no such option"]]
     if isinstance(field, Seed):
         return [*wrong, True, -2, 2**32, 0.5, "x", float("nan")]
     assert isinstance(field, Text)
@@ -155,12 +177,15 @@ def bad_values(field: Any) -> list[Any]:
 
 
 @every_page
-def test_bad_inputs_are_input_errors_that_name_the_field(slug: str) -> None:
+def test_bad_inputs_are_input_errors_that_name_the_field(slug: str, engine: Engine) -> None:
     demo = whole(slug)
+    if any(isinstance(f, Choice | Choices) and f.options_from for f in demo.inputs):
+        weights_or_skip(engine, slug)
     for field in demo.inputs:
         for bad in bad_values(field):
             with pytest.raises(InputError) as caught:
-                inputs.read(demo, {**usual_inputs(demo), field.name: bad}).decoded()
+                values = {**usual_inputs(demo), field.name: bad}
+                inputs.read(demo, values, None, lambda name: engine.weights.find(name).config).decoded()
             assert caught.value.field == field.name, repr(bad)
             assert caught.value.message.strip(), repr(bad)
 
@@ -217,16 +242,26 @@ def test_pictures_of_every_shape_and_mode_work(slug: str, shape: str, engine: En
 
 @every_page
 def test_the_ends_of_every_range_and_every_option_work(slug: str, engine: Engine) -> None:
-    weights_or_skip(engine, slug)
     demo = whole(slug)
-    for field in demo.inputs:
-        ends: tuple[Any, ...] = ()
-        if isinstance(field, Slider):
-            ends = (field.minimum, field.maximum)
-        elif isinstance(field, Choice):
-            ends = field.options
-        for value in ends:
-            run(engine, slug, {**usual_inputs(demo), field.name: value})
+    for weights in weights_or_skip(engine, slug):
+        for field in demo.inputs:
+            for value in ends(field, engine, weights):
+                run(engine, slug, {**usual_inputs(demo), field.name: value}, weights)
+
+
+def ends(field: Any, engine: Engine, weights: str | None) -> list[Any]:
+    if isinstance(field, Slider):
+        return [field.minimum, field.maximum]
+    if not isinstance(field, Choice | Choices):
+        return []
+    known = inputs.options(field, weights or "", engine.weights.find(weights).config if weights else EMPTY)
+    return list(known) if isinstance(field, Choice) else [[], *([option] for option in known), list(known)]
+
+
+@every_page_that_sees
+def test_what_live_frames_are_given_works(slug: str, engine: Engine) -> None:
+    for weights in weights_or_skip(engine, slug):
+        run(engine, slug, {**usual_inputs(whole(slug)), **whole(slug).live}, weights)
 
 
 # --- the four functions ---------------------------------------------------------------------------
@@ -318,13 +353,18 @@ def test_a_batch_answers_as_single_runs_do(slug: str, dtype: str, parts: Callabl
 
 def compare(demo: Demo, dtype: str, alone: dict[str, Any], together: dict[str, Any]) -> None:
     for field in demo.outputs:
-        one, other = alone[field.name], together[field.name]
+        one, other = alone.get(field.name), together.get(field.name)
+        if field.optional and (one is None or other is None):
+            assert one is other is None, f"{field.name} is there in one run and not in the other"
+            continue
         if isinstance(field, Labels):
             assert one == pytest.approx(other, abs=PROBABILITY[dtype])
         elif isinstance(field, Mask):
             assert np.mean(np.asarray(one) == np.asarray(other)) >= EQUAL_PIXELS
         elif isinstance(field, ImageOutput | Gallery):
-            pairs = [((one, ""), (other, ""))] if isinstance(field, ImageOutput) else zip(one, other, strict=True)
+            if isinstance(field, ImageOutput):  # with or without a caption
+                one, other = ([shown if isinstance(shown, tuple) else (shown, "")] for shown in (one, other))
+            pairs = zip(one, other, strict=True)
             for (a, _), (b, _) in pairs:
                 assert np.abs(np.asarray(a, np.float32) - np.asarray(b, np.float32)).mean() <= PIXEL_LEVELS
         else:

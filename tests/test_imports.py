@@ -11,7 +11,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-HEAVY = ("torch", "torchvision", "gradio", "streamlit", "diffusers", "transformers", "timm", "pandas", "fastapi")
+HEAVY = (
+    "torch", "torchvision", "torchcam", "gradio", "streamlit", "diffusers", "transformers", "timm", "pandas",
+    "fastapi", "matplotlib",
+)  # fmt: skip
 
 
 def imported_by(code: str, folder: Path) -> set[str]:
@@ -35,6 +38,7 @@ def imported_by(code: str, folder: Path) -> set[str]:
     [
         "import hub.spec, hub.errors, hub.settings, hub.suggest",
         "import hub.registry",
+        "import hub.why, hub.images",
         "import hub.engine",
         "from hub.registry import discover; assert len(list(discover())) >= 1",
         "from hub.engine import Engine; e = Engine(); e.close()",

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from hub.decode import ImageLimits
-from hub.errors import InputError, TooLargeError
+from hub.errors import DeclarationError, InputError, TooLargeError
 from hub.images import encode
-from hub.inputs import SEED_LIMIT, read
-from hub.spec import Choice, Demo, ImageInput, Json, Seed, Slider, Text, Weights
+from hub.inputs import SEED_LIMIT, options, read
+from hub.spec import Choice, Choices, Demo, ImageInput, Json, Seed, Slider, Text, Weights
 from tests.fakes import picture
 
 HUGE = 10**5000  # more digits than Python writes out
@@ -178,6 +178,77 @@ def test_a_choice_takes_one_of_its_options_and_has_a_default() -> None:
 )
 def test_a_choice_that_is_refused_lists_or_suggests_options(given: Any, told: str) -> None:
     assert message(STYLE, given) == told
+
+
+PAINTS = Choices("paints", "Paints", ("red", "green", "dark blue"), default=("green",))
+
+
+@pytest.mark.parametrize(
+    ("given", "got"),
+    [
+        (None, ("green",)),
+        ("", ()),
+        ([], ()),
+        ("dark blue", ("dark blue",)),
+        ("dark blue, red", ("red", "dark blue")),
+        (["dark blue", "red", "red"], ("red", "dark blue")),
+        (("green",), ("green",)),
+    ],
+)
+def test_several_options_come_as_text_or_list_and_go_in_their_declared_order(given: Any, got: tuple[str, ...]) -> None:
+    assert value(PAINTS, given) == got
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("dark", "No paints 'dark'. Did you mean 'dark blue'?"),
+        (["red", "oil"], "No paints 'oil'. There is: 'red', 'green', 'dark blue'."),
+        (5, "paints must be a list of texts, or text with commas, got 5."),
+        (["red", 5], "paints must be a list of texts, or text with commas, got 5 in a list."),
+        ({"red": True}, "paints must be a list of texts, or text with commas, got a dict."),
+    ],
+)
+def test_options_that_are_refused_say_what_is_allowed(given: Any, told: str) -> None:
+    assert message(PAINTS, given) == told
+
+
+# --- options that come with the weights -----------------------------------------------------------
+
+LABEL = Choice("label", "Label", ("the best",), default="the best", options_from="label_names")
+LABELS = Choices("labels", "Labels", options_from="label_names")
+CONFIGS: dict[str, dict[str, Any]] = {
+    "cars": {"label_names": ["saloon", "van, long"]},
+    "trees": {"label_names": [{"name": "oak", "colour": [1, 2, 3]}, {"name": "the best"}]},
+}
+OF_WEIGHTS = demo(LABEL, LABELS, weights=(Weights("cars"), Weights("trees")))
+
+
+def of_weights(weights: str, **given: Any) -> dict[str, Any]:
+    return read(OF_WEIGHTS, {"weights": weights, **given}, None, CONFIGS.__getitem__).parameters
+
+
+def test_options_of_the_chosen_weights_follow_the_declared_ones() -> None:
+    assert of_weights("cars", label="saloon") == {"label": "saloon", "labels": ()}
+    assert of_weights("trees", labels=["the best", "oak"]) == {"label": "the best", "labels": ("oak", "the best")}
+
+
+def test_an_option_with_a_comma_may_be_given_alone_as_text() -> None:
+    assert of_weights("cars", labels="van, long")["labels"] == ("van, long",)
+    assert of_weights("cars", labels=["van, long", "saloon"])["labels"] == ("saloon", "van, long")
+
+
+def test_an_option_of_other_weights_is_refused() -> None:
+    for given in ({"label": "oak"}, {"labels": ["oak"]}):
+        with pytest.raises(InputError, match=r"There is: .*'saloon', 'van, long'") as caught:
+            of_weights("cars", **given)
+        assert caught.value.field in given
+
+
+@pytest.mark.parametrize("listed", [None, [], "saloon", [1], ["saloon", ""], [{"title": "saloon"}], {"0": "saloon"}])
+def test_weights_without_the_list_are_told_by_name(listed: Any) -> None:
+    with pytest.raises(DeclarationError, match=r"config.json of the weights 'odd' must have a list 'label_names'"):
+        options(LABEL, "odd", {"label_names": listed})
 
 
 def test_text_is_stripped_and_kept() -> None:

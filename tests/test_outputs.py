@@ -177,3 +177,45 @@ def test_an_output_of_unknown_kind_has_no_size() -> None:
     assert seal(object())[1] is None
     assert seal([np.zeros(2), object()])[1] is None
     assert seal(picture())[1] is None
+
+
+# --- optional outputs, and lines ------------------------------------------------------------------
+
+MAYBE = declaring(
+    Json("always", "A"),
+    ImageOutput("image", "I", optional=True),
+    Mask("mask", "M", optional=True),
+    Labels("labels", "L", optional=True),
+    Gallery("pictures", "G", optional=True),
+    Json("more", "J", optional=True),
+)
+
+
+def test_an_optional_output_may_be_none_or_left_out() -> None:
+    names = [f.name for f in MAYBE.outputs]
+    for presented in ({"always": 1}, dict.fromkeys(names) | {"always": 1}):
+        values, pictures = encode("page", MAYBE, presented)
+        assert (json.loads(values), dict(pictures)) == ({"always": 1}, {})
+    values, pictures = encode("page", MAYBE, {"always": None, "image": picture(), "more": 0})
+    assert (json.loads(values), list(pictures)) == ({"always": None, "more": 0}, ["image"])
+
+
+@pytest.mark.parametrize("presented", [{"image": picture()}, {"always": 1, "other": 2}, {}, None])
+def test_what_is_not_optional_must_be_there_and_nothing_else_may_be(presented: Any) -> None:
+    with pytest.raises(HubError, match="page: present must return a dict with"):
+        encode("page", MAYBE, presented)
+
+
+LINED = declaring(Labels("labels", "L", line="limit"), Json("limit", "Limit"))
+
+
+@pytest.mark.parametrize("limit", [0, 0.5, 1.0])
+def test_a_line_is_a_number_among_the_probabilities(limit: float) -> None:
+    values, _ = encode("page", LINED, {"labels": {"a": 0.5}, "limit": limit})
+    assert json.loads(values)["limit"] == limit
+
+
+@pytest.mark.parametrize("limit", [None, "0.5", True, 1.5, -0.1, [0.5]])
+def test_a_line_anywhere_else_is_refused(limit: Any) -> None:
+    with pytest.raises(HubError, match=r"page: output 'limit' is where 'labels' draws a line; .* got "):
+        encode("page", LINED, {"labels": {"a": 0.5}, "limit": limit})

@@ -16,16 +16,18 @@ from hub.images import encode
 from hub.registry import RESERVED_NAMES, RESERVED_SLUGS, discover, problems
 from hub.spec import (
     Choice,
+    Choices,
     Demo,
     Example,
     ImageInput,
     ImageOutput,
     Json,
+    Labels,
     Slider,
     Text,
     Weights,
 )
-from tests.fakes import picture
+from tests.fakes import picky_demo, picture
 
 PAGE = """
 from hub.spec import Demo, Json, Slider
@@ -228,6 +230,22 @@ def test_a_whole_declaration_has_no_problems(tmp_path: Path) -> None:
         (with_input(Choice("c", "C", ("a", "b"), "z")), "c: default 'z' is not one of ('a', 'b')."),
         (with_input(Choice("c", "C", "ab", "a")), "c: options must be a tuple of texts"),  # type: ignore[arg-type]
         (with_input(Choice("c", "C", (1, 2), 1)), "c: options must be a tuple of texts"),  # type: ignore[arg-type]
+        (with_input(Choice("c", "C", ("a", ""), "a")), "c: an option is empty"),
+        (with_input(Choice("c", "C", ("a",), "b", options_from="names")), "is not one of ('a',) (other options depend"),
+        (with_input(Choice("c", "C", ("a",), "a", options_from="names")), "and this demo has no weights."),
+        (with_input(Choices("c", "C", ("a", "b"), default="a")), "c: default must be a tuple"),  # type: ignore[arg-type]
+        (with_input(Choices("c", "C", ("a", "b"), default=("z",))), "c: default 'z' is not one of ('a', 'b')."),
+        (with_input(Choices("c", "C", ("a, b", "c"))), "c: the option 'a, b' has a comma"),
+        (with_input(Choices("c", "C")), "c: options must be at least two different texts"),
+        (
+            {"outputs": (ImageOutput("o", "O", compare="img"),)},
+            "compare='img' is not an image input; there is: 'image'",
+        ),
+        ({"outputs": (Labels("o", "O", line="limit"),)}, "line='limit' is not a Json output"),
+        ({"outputs": (Labels("o", "O", line="t"), Json("t", "T", table=True))}, "line='t' is not a Json output"),
+        ({"outputs": (Labels("o", "O", line="t"), Json("t", "T", optional=True))}, "line='t' is not a Json output"),
+        ({"live": {"a": 1}}, "live is for a demo with one image input that has webcam=True."),
+        ({"live": {"a": 1}, "inputs": (ImageInput("image", "I", webcam=True),)}, "live: No input 'a'."),
         (with_input(Text("t", "T", max_chars=0)), "t: max_chars must be 1 or more, got 0."),
         (with_input(Text("t", "T", default="long", max_chars=3)), "t: the default has more than max_chars = 3"),
         ({"max_batch": 0}, "max_batch is 0; it must be a whole number, 1 or more."),
@@ -251,6 +269,12 @@ def test_a_wrong_declaration_is_told_with_its_fix(changes: dict[str, Any], told:
     found = problems("page", declared(**changes), tmp_path)
     assert told in " ".join(found)
     assert len(found) == len(set(found))
+
+
+def test_the_newer_fields_can_be_declared_together(tmp_path: Path) -> None:
+    assert problems("page", picky_demo(), tmp_path) == []
+    for field in (Choice("c", "C", ("best",), "best", options_from="names"), Choices("d", "D", options_from="names")):
+        assert problems("page", declared(**with_input(field), weights=(Weights("w"),)), tmp_path) == []
 
 
 def test_what_no_check_foresees_still_breaks_only_its_own_page(folder: Path) -> None:

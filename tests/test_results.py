@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from hub.results import Capsule, Picture, Receipt, Result, ResultStore, load_secret
+from hub.results import Capsule, Picture, Receipt, Result
+from hub.store import ResultStore, load_secret
 from tests.fakes import Clock
 
 BASE = Capsule(
@@ -310,7 +311,7 @@ def test_a_full_disk_costs_only_durability(
     def full(*_: Any) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("hub.results._write", full)
+    monkeypatch.setattr("hub.store._write", full)
     kept = store(tmp_path)
     kept.put(result(1))
     assert kept.get(result(1).id) is not None

@@ -1,4 +1,4 @@
-"""Renders the example pictures of three demos with Blender's Python module.
+"""Renders the example pictures of the demos with Blender's Python module.
 
 python3.11 -m venv /tmp/bpyenv && /tmp/bpyenv/bin/pip install bpy==5.0.1 pillow scikit-image
 /tmp/bpyenv/bin/python demos/assets/make_examples.py            # all of them
@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 from PIL import Image  # noqa: E402 - after the path
-from scenes import aerials, drives, kit, portraits  # noqa: E402 - after the path
+from scenes import aerials, drives, hands, kit, portraits  # noqa: E402 - after the path
 
 PAGES: dict[str, tuple[Callable[[], float], ...]] = {
     "vehicle_classifier": (
@@ -34,9 +34,11 @@ PAGES: dict[str, tuple[Callable[[], float], ...]] = {
         portraits.saloon,
     ),
     "camvid_segmentation": (drives.high_street, drives.leafy_road, drives.junction),
+    "palm_keypoints": (hands.left_palm, hands.right_palm),
     "satellite_labels": (aerials.car_park, aerials.houses, aerials.harbour, aerials.courts),
 }
 SQUARE = {"satellite_labels": 512}  # pages with square pictures, and their width
+UPRIGHT = {"right_palm": 720}  # pictures that are higher than wide, and their width
 MAX_BYTES = 200_000
 
 
@@ -53,8 +55,9 @@ def main() -> None:
             exposure = scene()
             built = time.monotonic()
             raw = Path(tempfile.mkdtemp()) / "raw.png"
-            width = arguments.width or SQUARE.get(page, 960)
-            kit.render(raw, width, width if page in SQUARE else width * 3 // 4, arguments.samples, exposure)
+            width = arguments.width or SQUARE.get(page) or UPRIGHT.get(scene.__name__, 960)
+            shape = 1.0 if page in SQUARE else 4 / 3 if scene.__name__ in UPRIGHT else 3 / 4
+            kit.render(raw, width, round(width * shape), arguments.samples, exposure)
             picture = folder / f"{scene.__name__}.jpg"
             save(Image.open(raw).convert("RGB"), picture)
             seconds = f"built in {built - started:.0f} s, rendered in {time.monotonic() - built:.0f} s"

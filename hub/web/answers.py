@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -10,10 +12,12 @@ from hub import describe
 from hub.engine import Engine
 from hub.registry import Page
 from hub.results import Result
+from hub.similar import Match
 from hub.spec import Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask
 from hub.web import schema
 
 API = "/api/v1"
+SIMILAR_LIMIT, SIMILAR_MOST = 8, 50  # similar pictures that are told when nobody says how many, and at most
 KINDS = {ImageOutput: "image", Mask: "mask", Labels: "labels", Json: "json", Gallery: "gallery"}
 
 
@@ -36,6 +40,24 @@ def answer(result: Result, page: Page | None, root_path: str = "") -> dict[str, 
     if result.seed is not None:
         body["seed"] = result.seed
     return {**body, "receipt": asdict(result.receipt)}
+
+
+def similar(result: Result, matches: Sequence[Match], complete: bool, root_path: str = "") -> dict[str, Any]:
+    """What is similar to a result, nearest first."""
+    base = f"{root_path}{API}/results"
+    entries = [
+        {
+            "kind": "result" if match.example is None else "example",
+            "id": match.id,
+            "url": f"{base}/{match.id}",
+            "title": match.title,
+            "similarity": match.similarity,
+            "thumbnail": f"{base}/{match.id}/thumbnail",
+            "created_at": datetime.fromtimestamp(match.created, UTC).isoformat(timespec="seconds"),
+        }
+        for match in matches
+    ]
+    return {"id": result.id, "demo": result.capsule["page"], "similar": entries, "complete": complete}
 
 
 def summary(engine: Engine, page: Page, root_path: str) -> dict[str, Any]:
@@ -64,7 +86,7 @@ def detail(engine: Engine, page: Page, root_path: str) -> dict[str, Any]:
     return {
         **head,
         "note": demo.note,
-        "inputs": schema.inputs(demo, "json"),
+        "inputs": schema.inputs(demo, "json", describe.all_options(engine, page)),
         "outputs": [{"name": f.name, "type": KINDS[type(f)], "schema": schemas[f.name]} for f in demo.outputs],
         "examples": [
             {

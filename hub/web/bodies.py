@@ -16,7 +16,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from hub.errors import InputError, TooLargeError, UnsupportedMediaError
-from hub.spec import Demo, ImageInput
+from hub.spec import Choices, Demo, ImageInput
 from hub.web.problems import MalformedError
 
 SLACK_BYTES = 2**20  # for the fields that are not pictures, and what frames them
@@ -146,10 +146,11 @@ async def _read_form(request: Request, boundary: bytes, limit: int) -> list[_Par
 
 def _form_inputs(parts: list[_Part], demo: Demo, pictures: frozenset[str]) -> dict[str, Any]:
     known = {f.name for f in demo.inputs}
+    several = {f.name for f in demo.inputs if isinstance(f, Choices)}
     inputs: dict[str, Any] = {}
     for part in parts:
         name = part.name
-        if name in inputs:
+        if name in inputs and name not in several:
             raise InputError(f"{name} is given more than once; give it once.", field=name)
         if name in pictures:  # a browser sends an empty part without a file name when no file was chosen
             inputs[name] = None if not part.data and not part.filename else bytes(part.data)
@@ -157,9 +158,11 @@ def _form_inputs(parts: list[_Part], demo: Demo, pictures: frozenset[str]) -> di
             raise InputError(f"{name} is not a picture; send it as a plain form field, not as a file.", field=name)
         else:
             try:
-                inputs[name] = part.data.decode()
+                text = part.data.decode()
             except UnicodeDecodeError:
                 raise InputError(f"{name} is not valid UTF-8 text.", field=name) from None
+            before = inputs.get(name)
+            inputs[name] = text if name not in inputs else [*(before if isinstance(before, list) else [before]), text]
     return inputs
 
 

@@ -7,28 +7,50 @@ and the same error. (Gradio's own checks would answer first, in other words; gr.
 from __future__ import annotations
 
 import base64
+import hashlib
 from abc import ABCMeta
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from hub.decode import ImageLimits, decode, sniff
+from hub.images import encode
 from hub.results import Picture, Result
-from hub.spec import Choice, Demo, Gallery, ImageInput, ImageOutput, Input, Json, Labels, Mask, Output, Seed, Slider
+from hub.spec import (
+    Choice,
+    Choices,
+    Demo,
+    Gallery,
+    ImageInput,
+    ImageOutput,
+    Input,
+    Json,
+    Labels,
+    Mask,
+    Output,
+    Seed,
+    Slider,
+)
 from hub.web import html
 
 RADIO_UP_TO = 4  # more options become a dropdown
+TICKS_UP_TO = 14  # more options to tick become a dropdown
 
 
-def _unchecked(base: type[Any], preprocess: Callable[[Any, Any], Any]) -> type[Any]:
-    """`base` with another `preprocess`.
+def changed(base: type[Any], kind: str, **methods: Callable[..., Any]) -> type[Any]:
+    """The component `base` with other methods.
 
     Made past Gradio's own metaclass, which would write a .pyi file beside this module at every start.
     """
-    attributes = {"preprocess": preprocess, "is_template": True, "__module__": __name__}
-    return ABCMeta.__new__(type(base), f"Unchecked{base.__name__}", (base,), attributes)
+    attributes = {**methods, "is_template": True, "__module__": __name__}
+    return ABCMeta.__new__(type(base), f"{kind}{base.__name__}", (base,), attributes)
+
+
+def _unchecked(base: type[Any], preprocess: Callable[[Any, Any], Any]) -> type[Any]:
+    return changed(base, "Unchecked", preprocess=preprocess)
 
 
 def _as_is(self: Any, payload: Any) -> Any:
@@ -47,16 +69,23 @@ def _as_file(self: Any, payload: Any) -> Path | bytes | None:
 Upload = _unchecked(gr.Image, _as_file)
 SliderField = _unchecked(gr.Slider, _as_is)
 RadioField, DropdownField = _unchecked(gr.Radio, _as_is), _unchecked(gr.Dropdown, _as_is)
+TicksField = _unchecked(gr.CheckboxGroup, _as_is)
 TextField = _unchecked(gr.Textbox, _as_is)
 
 
-def input_component(field: Input) -> gr.components.Component:
-    """The component that asks for `field`."""
+def input_component(field: Input, options: Sequence[str] | None = None) -> gr.components.Component:
+    """The component that asks for `field`; `options` are all a choice has, its weights' included."""
     if isinstance(field, ImageInput):
         sources = ["upload", "clipboard", *(["webcam"] if field.webcam else [])]
         placeholder = f"# {field.help or 'Drop a picture here'}\nor click to choose one"
         return Upload(
-            label=field.label, type="filepath", image_mode=None, sources=sources, height=300, placeholder=placeholder
+            label=field.label,
+            type="filepath",
+            image_mode=None,
+            sources=sources,
+            height=300,
+            placeholder=placeholder,
+            webcam_options=gr.WebcamOptions(mirror=False),  # a mirrored left hand would be called a right one
         )
     info = field.help or None
     if isinstance(field, Slider):
@@ -65,7 +94,10 @@ def input_component(field: Input) -> gr.components.Component:
             field.minimum, field.maximum, value=field.default, step=field.step, label=label, info=info, buttons=[]
         )
     if isinstance(field, Choice):
-        return choice(field.label, [(o, o) for o in field.options], field.default, info)
+        named = [(o, o) for o in options or field.options]
+        return choice(field.label, named, field.default, info, growing=bool(field.options_from))
+    if isinstance(field, Choices):
+        return choices(field, options or field.options, info)
     if isinstance(field, Seed):
         # A text field can be empty, which asks for a new seed; Gradio's number field would say 0.
         return TextField(value="", max_lines=1, label=field.label, info=info, placeholder="random")
@@ -74,10 +106,26 @@ def input_component(field: Input) -> gr.components.Component:
     )
 
 
-def choice(label: str, options: list[tuple[str, str]], default: str, info: str | None) -> gr.components.Component:
-    """Radio buttons for a few options, a dropdown for more."""
-    component = RadioField if len(options) <= RADIO_UP_TO else DropdownField
+def choice(
+    label: str, options: list[tuple[str, str]], default: str, info: str | None, growing: bool = False
+) -> gr.components.Component:
+    """Radio buttons for a few options, a dropdown for more; `growing`: other weights may have more."""
+    component = RadioField if len(options) <= RADIO_UP_TO and not growing else DropdownField
     return component(choices=options, value=default, label=label, info=info)
+
+
+def choices(field: Choices, options: Sequence[str], info: str | None) -> gr.components.Component:
+    """Options to tick; a dropdown where there are many, or where other weights may have many."""
+    value = list(field.default)
+    if len(options) <= TICKS_UP_TO:
+        return TicksField(choices=list(options), value=value, label=field.label, info=info)
+    return DropdownField(choices=list(options), value=value, label=field.label, info=info, multiselect=True)
+
+
+def on_page(demo: Demo) -> list[Output]:
+    """The outputs that people see by themselves: not the number that another draws as a line."""
+    lines = {f.line for f in demo.outputs if isinstance(f, Labels)}
+    return [f for f in demo.outputs if f.name not in lines]
 
 
 def weights_choice(demo: Demo) -> gr.components.Component | None:
@@ -88,19 +136,24 @@ def weights_choice(demo: Demo) -> gr.components.Component | None:
 
 
 def output_component(field: Output) -> gr.components.Component:
-    """The component people see `field` in."""
+    """The component people see `field` in; an optional one is hidden until there is something to see."""
+    visible = not field.optional
+    if isinstance(field, ImageOutput) and field.compare:
+        return gr.ImageSlider(
+            label=field.label, interactive=False, type="filepath", buttons=["download", "fullscreen"], visible=visible,
+        )  # fmt: skip
     if isinstance(field, ImageOutput):
         return gr.Image(
             label=field.label, interactive=False, type="filepath", buttons=["download", "fullscreen"],
-            alt_text=field.help or field.label,
+            alt_text=field.help or field.label, visible=visible,
         )  # fmt: skip
     if isinstance(field, Mask):
-        return gr.File(label=field.label, interactive=False)
+        return gr.File(label=field.label, interactive=False, visible=visible, height=110)
     if isinstance(field, Gallery):
-        return gr.Gallery(label=field.label, interactive=False, columns=3, object_fit="contain")
+        return gr.Gallery(label=field.label, interactive=False, columns=3, object_fit="contain", visible=visible)
     if isinstance(field, Json) and not field.table:
-        return gr.JSON(label=field.label)
-    return gr.HTML(panel(field, None), apply_default_css=False)
+        return gr.JSON(label=field.label, visible=visible)
+    return gr.HTML(panel(field, None), apply_default_css=False, visible=visible)
 
 
 def api_component(field: Output) -> gr.components.Component:
@@ -112,38 +165,61 @@ def api_component(field: Output) -> gr.components.Component:
     return gr.JSON(label=field.label, visible=False)
 
 
-def panel(field: Output, value: Any) -> str:
-    """Labels and tables as the hub draws them; `value` None: nothing yet."""
+def panel(field: Output, value: Any, line: float | None = None) -> str:
+    """Labels and tables as the hub draws them; `value` None: nothing yet; `line` is drawn through all labels."""
     if value is None:
         body = '<p class="hub-pending">Shown here after a run.</p>'
     elif isinstance(field, Labels):
-        body = html.labels(value, field.top)
+        body = html.labels(value, field.top, line)
     else:
         body = html.table(value)
     help = f'<p class="hub-help">{escape(field.help)}</p>' if field.help else ""
     return f'<section class="hub-panel"><h2>{escape(field.label)}</h2>{help}{body}</section>'
 
 
-def shown(demo: Demo, result: Result, folder: Path) -> list[Any]:
-    """A result as values of `output_component`s, in declared order."""
-    values = result.values
-    drawn = {f.name: panel(f, values[f.name]) for f in demo.outputs if isinstance(f, Labels) or _is_table(f)}
-    return plain(demo, result, folder, drawn)
-
-
-def plain(demo: Demo, result: Result, folder: Path, drawn: Mapping[str, Any] | None = None) -> list[Any]:
-    """A result as values of `api_component`s, in declared order."""
+def shown(demo: Demo, result: Result, folder: Path, before: Mapping[str, Any]) -> list[Any]:
+    """A result as values of `output_component`s, in the order of `on_page`; `before` holds the picture inputs."""
     values, answers = result.values, list[Any]()
-    for field in demo.outputs:
-        pictures = result.pictures.get(field.name, ())
-        files = [(file(result.id, field.name, n, p, folder), p.caption) for n, p in enumerate(pictures)]
-        if isinstance(field, Gallery):
-            answers.append(files)
-        elif files:
-            answers.append(files[0][0])
+    for field in on_page(demo):
+        value = _one(field, result, folder)
+        if field.optional and value is None:
+            answers.append(gr.update(visible=False, value=None))
+            continue
+        if isinstance(field, Labels) or (isinstance(field, Json) and field.table):
+            value = panel(field, value, values.get(field.line) if isinstance(field, Labels) else None)
+        elif isinstance(field, ImageOutput) and field.compare:
+            value = (browsable(before[field.compare], folder), value)
+        if isinstance(field, ImageOutput):  # a caption stands in the label's place; the label comes back after it
+            caption = result.pictures[field.name][0].caption
+            answers.append(gr.update(visible=True, value=value, label=caption or field.label))
         else:
-            answers.append((drawn or {}).get(field.name, values.get(field.name)))
+            answers.append(gr.update(visible=True, value=value) if field.optional else value)
     return answers
+
+
+def plain(demo: Demo, result: Result, folder: Path) -> list[Any]:
+    """A result as values of `api_component`s, in declared order; None for an optional output that is not there."""
+    return [_one(field, result, folder) for field in demo.outputs]
+
+
+def _one(field: Output, result: Result, folder: Path) -> Any:
+    if field.name not in result.pictures:
+        return result.values.get(field.name)
+    pictures = result.pictures[field.name]
+    files = [(file(result.id, field.name, n, p, folder), p.caption) for n, p in enumerate(pictures)]
+    return files if isinstance(field, Gallery) else files[0][0]
+
+
+def browsable(picture: Path | bytes, folder: Path) -> str:
+    """A file of an input picture that every browser shows as the engine saw it: upright, sRGB, on white."""
+    data = picture.read_bytes() if isinstance(picture, Path) else picture
+    if isinstance(picture, Path) and sniff(data) == "JPEG":
+        return str(picture)
+    path = folder / "inputs" / f"{hashlib.sha256(data).hexdigest()[:32]}.jpg"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode(decode(data, ImageLimits(max_bytes=len(data))), "jpeg"))
+    return str(path)
 
 
 def file(id: str, name: str, number: int, picture: Picture, folder: Path) -> str:
@@ -154,7 +230,3 @@ def file(id: str, name: str, number: int, picture: Picture, folder: Path) -> str
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(picture.data)
     return str(path)
-
-
-def _is_table(field: Output) -> bool:
-    return isinstance(field, Json) and field.table

@@ -6,10 +6,10 @@ import asyncio
 import inspect
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from hub.errors import CancelledError, HubError
 from hub.jobs import Cancel
 from hub.registry import Page
 from hub.results import Result
-from hub.spec import Choice, ImageInput, Progress, Slider
-from hub.web import fields, html, snippets
+from hub.sources import HUB
+from hub.spec import Choice, Choices, ImageInput, Progress, Slider
+from hub.web import fields, gradio_api, html, live_ui, similar_ui, snippets
 
 EXAMPLE_CLICK = """element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-example]');
@@ -64,7 +65,7 @@ class _Pages:
 
     def gallery(self) -> str:
         pages = [(page, describe.state(self.engine, page)) for page in self.engine.registry]
-        return html.gallery(pages, [self.engine.results.warning] if self.engine.results.warning else [])
+        return html.gallery(pages, describe.notices(self.engine))
 
 
 class _Page:
@@ -72,8 +73,12 @@ class _Page:
 
     def __init__(self, pages: _Pages, page: Page):
         self.pages, self.engine, self.page, self.demo = pages, pages.engine, page, page.demo
+        self.outputs = fields.on_page(self.demo)
+        self.similar = similar_ui.Row(self.engine, page)
         self.running: dict[str, set[Cancel]] = {}  # by browser session; touched in the event loop only
+        self.growing = [f for f in self.demo.inputs if isinstance(f, Choice | Choices) and f.options_from]
         self.names = [f.name for f in self.demo.inputs] + (["weights"] if len(self.demo.weights) > 1 else [])
+        self.live = live_ui.Live(self.engine, pages.threads, page, self.names)
 
     # --- layout -----------------------------------------------------------------------------------
 
@@ -83,21 +88,42 @@ class _Page:
         blocks.load(self.head, outputs=head, show_progress="hidden", queue=False, api_visibility="private")
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
-                inputs = [fields.input_component(f) for f in demo.inputs]
-                weights = fields.weights_choice(demo)
-                inputs += [weights] if weights else []
-                with gr.Row():
-                    run = gr.Button("Run", variant="primary", scale=3, elem_classes="hub-run")
-                    stop = gr.Button("Stop", variant="stop", scale=1, visible=False)
-                chosen = self.examples()
+                inputs = self.inputs()
+                with gr.Column() as buttons:
+                    with gr.Row():
+                        run = gr.Button("Run", variant="primary", scale=3, elem_classes="hub-run")
+                        stop = gr.Button("Stop", variant="stop", scale=1, visible=False)
+                    chosen = self.examples()
             with gr.Column(scale=7, min_width=320):
-                status = draw(html.hint(bool(demo.examples)))
-                outputs = [fields.output_component(f) for f in demo.outputs]
-                receipt = draw()
-        self.about()
+                with gr.Column() as answers:
+                    status = draw(html.hint(bool(demo.examples)))
+                    outputs = [fields.output_component(f) for f in self.outputs]
+                    receipt = draw()
+                    self.similar.build(receipt, EXAMPLE_CLICK)
+                if self.live.wanted:
+                    self.live.view()
+        self.about(blocks)
         self.code()
         self.connect(inputs, [status, stop, receipt, head, *outputs], run, stop, chosen)
-        self.endpoint(inputs)
+        fixed = [
+            c for c, f in zip(inputs, demo.inputs, strict=False) if isinstance(f, ImageInput) or f.name in demo.live
+        ]
+        self.live.connect(inputs, [*fixed, buttons, answers])
+        gradio_api.add(self.engine, self.pages.threads, self.pages.folder, self.page, self.names, inputs)
+
+    def inputs(self) -> list[Any]:
+        """Draws what asks for the inputs, in declared order, then for the weights where there is a choice."""
+        options = self.options(self.demo.weights[0].name if self.demo.weights else "")
+        inputs = []
+        for field in self.demo.inputs:
+            inputs.append(fields.input_component(field, options.get(field.name)))
+            if isinstance(field, ImageInput) and self.live.wanted:
+                self.live.camera(field)
+        weights = fields.weights_choice(self.demo)
+        return inputs + ([weights] if weights else [])
+
+    def options(self, weights: str) -> dict[str, tuple[str, ...]]:
+        return describe.options(self.engine, self.page, weights)
 
     def head(self) -> str:
         return html.title(self.page, describe.state(self.engine, self.page))
@@ -111,17 +137,31 @@ class _Page:
         ]
         return draw(html.examples(self.page.slug, entries), js_on_load=EXAMPLE_CLICK)
 
-    def about(self) -> None:
+    def about(self, blocks: gr.Blocks) -> None:
         facts = describe.weights_facts(self.engine, self.page)
         if not facts and not self.demo.links:
             return
         with gr.Accordion("About this model", open=False):
+            shown = []
             for fact in facts:
-                draw(html.weights([fact]))
-                if fact.card:
-                    gr.Markdown(fact.card, elem_classes="hub-model-card")
+                shown.append([draw(html.weights([fact], several=len(facts) > 1))])
+                with gr.Accordion("Its card", open=False) if len(facts) > 1 else nullcontext():
+                    shown[-1].append(gr.Markdown(fact.card, elem_classes="hub-model-card"))
+            if any(fact.name.startswith(HUB) for fact in facts):  # these may come while the hub runs
+                components = [component for pair in shown for component in pair]
+                blocks.load(
+                    self.facts, outputs=components, show_progress="hidden", queue=False, api_visibility="private"
+                )
             if self.demo.links:
                 gr.Markdown("\n".join(f"- [{title}]({address})" for title, address in self.demo.links.items()))
+
+    def facts(self) -> list[str]:
+        """What `about` shows of each set of weights, as it is now."""
+        facts = describe.weights_facts(self.engine, self.page)
+        several = len(facts) > 1
+        return [
+            text for fact in facts for text in (html.weights([fact], several=several), fact.card or "There is no card.")
+        ]
 
     def code(self) -> None:
         with gr.Accordion("Use it from code", open=False), gr.Tabs():
@@ -151,17 +191,39 @@ class _Page:
             declared = [*self.demo.inputs, *([None] if "weights" in self.names else [])]
             # `input` and not a slider's `release`: the keyboard moves sliders too.
             changes = [
-                c.input for c, f in zip(inputs, declared, strict=True) if isinstance(f, Slider | Choice) or f is None
+                c.input
+                for c, f in zip(inputs, declared, strict=True)
+                if isinstance(f, Slider | Choice | Choices) or (f is None and not self.growing)
             ]
             if changes:
                 gr.on(changes, self.run_again, trigger_mode="always_last", **options)
-        if chosen is not None:
-            picked = chosen.click(
+        if self.growing and "weights" in self.names:
+            components = [c for c, f in zip(inputs, self.demo.inputs, strict=False) if f in self.growing]
+            adapted = inputs[-1].input(
+                self.adapt, inputs=[inputs[-1], *components], outputs=components, queue=False, show_progress="hidden",
+                api_visibility="private",
+            )  # fmt: skip
+            if quick and pictures:
+                adapted.success(self.run_again, **options)
+        for tiles in filter(None, (chosen, self.similar.tiles)):
+            picked = tiles.click(
                 self.pick, outputs=inputs, show_progress="hidden", queue=False, api_visibility="private"
             )
             picked.success(self.run, **options)
         # Not by Gradio's `cancels`: that is another stream, and the run's last progress may overtake its answer.
         stop.click(self.stop, queue=False, show_progress="hidden", api_visibility="private")
+
+    def adapt(self, weights: str, *values: Any) -> Any:
+        """Other weights were chosen: their options, with what was chosen before where they have it too."""
+        options, updates = self.options(weights), []
+        for field, value in zip(self.growing, values, strict=True):
+            known = options.get(field.name, field.options)
+            if isinstance(field, Choices):
+                value = [one for one in value or () if one in known]
+            else:
+                value = value if value in known else field.default
+            updates.append(gr.update(choices=list(known), value=value))
+        return updates[0] if len(updates) == 1 else updates
 
     def _picture(self) -> str:
         return next((f.name for f in self.demo.inputs if isinstance(f, ImageInput)), "")
@@ -173,31 +235,41 @@ class _Page:
             raise gr.Error("There is no such example; reload the page.", print_exception=False)
         given = self.demo.examples[number].inputs
         values: list[Any] = []
+        weights = self.demo.weights[0].name if self.demo.weights else ""
+        options = self.options(str(given.get("weights", weights)))
         for field in self.demo.inputs:
             value = given.get(field.name, getattr(field, "default", None))
-            values.append(str(self.page.assets / value) if isinstance(field, ImageInput) and value else value)
+            if isinstance(field, ImageInput) and value:
+                value = str(self.page.assets / value)
+            elif isinstance(field, Choices):
+                value = list(value)
+            if field.name in options:
+                value = gr.update(choices=list(options[field.name]), value=value)
+            values.append(value)
         if "weights" in self.names:
             values.append(given.get("weights", self.demo.weights[0].name))
         return values[0] if len(values) == 1 else values
 
     async def run_again(self, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
-        """A parameter was changed: runs if the pictures are there."""
-        if all(v is not None for f, v in zip(self.demo.inputs, values, strict=False) if isinstance(f, ImageInput)):
+        """A parameter was changed: runs if the pictures are there; a live camera's next frame has it anyway."""
+        there = all(v is not None for f, v in zip(self.demo.inputs, values, strict=False) if isinstance(f, ImageInput))
+        if there and not self.live.is_on(request):
             async for update in self.run(request, *values):
                 yield update
         else:
-            yield [gr.skip()] * (4 + len(self.demo.outputs))
+            yield [gr.skip()] * (4 + len(self.outputs))
 
     async def run(self, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
         """One run with its stages as they happen; leaving the page or Stop cancels it."""
-        begin, unchanged = time.perf_counter(), [gr.skip()] * len(self.demo.outputs)
+        begin, unchanged = time.perf_counter(), [gr.skip()] * len(self.outputs)
         loop, events, cancel = asyncio.get_running_loop(), asyncio.Queue[tuple[str, Progress | None]](), Cancel()
 
         def on_event(stage: str, progress: Progress | None) -> None:
             loop.call_soon_threadsafe(events.put_nowait, (stage, progress))
 
         given = {n: v for n, v in zip(self.names, values, strict=True) if v is not None}
-        call = partial(self.engine.run, self.page.slug, given, on_event=on_event, cancel=cancel)
+        who = self.similar.session(request)
+        call = partial(self.engine.run, self.page.slug, given, on_event=on_event, cancel=cancel, session=who)
         task = asyncio.ensure_future(loop.run_in_executor(self.pages.threads, call))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # a run nobody waits for any more
         session = request.session_hash or ""
@@ -215,7 +287,11 @@ class _Page:
                     step, total = (progress.step, progress.total) if progress else (0, 0)
                     line = html.status(stage, time.perf_counter() - begin, step, total)
                     yield [line, gr.update(visible=True), gr.skip(), gr.skip(), *unchanged]
-            yield [*self.finish(task), *self.shown(task, unchanged)]
+            if task.exception() is None:
+                self.similar.answered(request, task.result())
+                draw = partial(fields.shown, self.demo, task.result(), self.pages.folder, given)
+                unchanged = await loop.run_in_executor(self.pages.threads, draw)
+            yield [*self.finish(task), *unchanged]
         finally:
             cancel.set()
             self.running[session].discard(cancel)
@@ -236,55 +312,7 @@ class _Page:
             return [html.error(problem), hidden, gr.skip(), gr.skip()]
         raise problem
 
-    def shown(self, task: asyncio.Future[Result], unchanged: list[Any]) -> list[Any]:
-        if task.exception() is not None:
-            return unchanged
-        return fields.shown(self.demo, task.result(), self.pages.folder)
-
     async def stop(self, request: gr.Request) -> None:
         """Cancels this browser session's runs on this page; each tells so itself, as its last update."""
         for cancel in self.running.get(request.session_hash or "", ()):
             cancel.set()
-
-    # --- gradio_client ----------------------------------------------------------------------------
-
-    def endpoint(self, inputs: list[Any]) -> None:
-        """`/<slug>` for gradio_client: parameters named as the inputs; the outputs in order, then the receipt."""
-        outputs = [fields.api_component(f) for f in self.demo.outputs]
-        answers = ", ".join(f.name for f in self.demo.outputs)
-        receipt = gr.JSON(label="receipt", visible=False)
-        button = gr.Button(visible=False)
-        button.click(
-            self.named(self.predict),
-            inputs=inputs,
-            outputs=[*outputs, receipt],
-            api_name=self.page.slug,
-            api_description=f"{self.demo.summary} Answers {answers} and a receipt.",
-            concurrency_limit=None,
-            show_progress="hidden",
-        )
-
-    async def predict(self, *values: Any) -> list[Any]:
-        given = {n: v for n, v in zip(self.names, values, strict=True) if v is not None}
-        loop = asyncio.get_running_loop()
-        try:
-            result = await loop.run_in_executor(self.pages.threads, partial(self.engine.run, self.page.slug, given))
-        except HubError as problem:
-            raise gr.Error(problem.message, title=problem.title, print_exception=False) from None
-        receipt = {"id": result.id, "seed": result.seed, **snippets.receipt_json(result)}
-        return [*fields.plain(self.demo, result, self.pages.folder), receipt]
-
-    def named(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """`function(*values)` with a signature of the declared names, which gradio_client shows and takes."""
-
-        async def call(*values: Any) -> Any:
-            return await function(*values)
-
-        required = {f.name for f in self.demo.inputs if f.required}
-        kind, none = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.empty
-        parameters = [inspect.Parameter(n, kind, default=none if n in required else None) for n in self.names]
-        # Python wants parameters without a default first; Gradio reads names and order only.
-        if any(a.default is None and b.default is none for a, b in pairwise(parameters)):
-            parameters = [p.replace(default=none) for p in parameters]
-        call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        return call

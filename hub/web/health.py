@@ -31,7 +31,7 @@ def readiness(engine: Engine) -> tuple[bool, dict[str, Any]]:
     states = {page.slug: describe.state(engine, page) for page in engine.registry}
     wrong = {slug: s.reason or s.text for slug, s in states.items() if s.code in ("unavailable", "broken")}
     ready = len(wrong) < len(states)
-    warnings = [engine.results.warning] if engine.results.warning else []
+    warnings = list(describe.notices(engine))
     reasons = [] if ready else ["No demo can answer." if states else "There is no demo."]
     return ready, {
         "status": "ready" if ready else "not ready",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -122,33 +123,77 @@ def done(receipt: Receipt) -> str:
     )
 
 
-def labels(values: Mapping[str, float], top: int) -> str:
-    """Probabilities as bars, the highest first."""
-    rows = "".join(
-        f'<li><span class="hub-name">{escape(name)}</span><span class="hub-value">{100 * value:.1f} %</span>'
-        f'<span class="hub-meter" aria-hidden="true"><span style="width:{100 * value:.1f}%"></span></span></li>'
-        for name, value in list(values.items())[:top]
+COMPACT_FROM = 7  # as many labels or more are drawn one line each
+
+
+def live_waiting() -> str:
+    return '<div class="hub-status hub-idle">Waiting for the camera. Allow it if your browser asks.</div>'
+
+
+def live(rate: float | None, receipt: Receipt) -> str:
+    """Where live mode is: the measured rate, and what the last frame took."""
+    counted = f"<strong>{rate:.1f}</strong> frames a second" if rate else "<strong>First frame</strong>"
+    took = f"{_ms(receipt.total_ms)} a frame, {_ms(receipt.infer_ms)} of it in the model"
+    return (
+        f'<div class="hub-status hub-live"><span class="hub-live-dot" aria-hidden="true"></span>Live: {counted}'
+        f"<span> · {took}</span></div>"
     )
-    return f'<ol class="hub-labels">{rows}</ol>'
+
+
+def value(data: Any) -> str:
+    """JSON data as it is."""
+    return f'<pre class="hub-value-json">{escape(json.dumps(data, indent=2, ensure_ascii=False))}</pre>'
+
+
+def labels(values: Mapping[str, float], top: int, line: float | None = None) -> str:
+    """Probabilities as bars, the highest first; `line`, in [0, 1], is drawn through all bars with its number.
+
+    Labels at or above the line stand out; without one the first does.
+    """
+    shown = list(values.items())[:top]
+    rows = ""
+    for number, (name, value) in enumerate(shown):
+        strong = number == 0 if line is None else value >= line
+        rows += (
+            f"<li{' class=hub-strong' if strong else ''}>"
+            f'<span class="hub-name">{escape(name)}</span><span class="hub-value">{100 * value:.1f} %</span>'
+            f'<span class="hub-meter" aria-hidden="true"><span style="width:{100 * value:.1f}%"></span></span></li>'
+        )
+    kind = " hub-compact" if len(shown) >= COMPACT_FROM else ""
+    if line is None:
+        return f'<ol class="hub-labels{kind}">{rows}</ol>'
+    above = sum(value >= line for value in values.values())
+    told = f"{above} of {len(values)} at or above the line at {100 * line:.1f} %"
+    return (
+        f'<p class="hub-line-text"><span class="hub-line-key" aria-hidden="true"></span>{told}</p>'
+        f'<ol class="hub-labels hub-lined{kind}" style="--hub-at:{100 * line:.2f}%">{rows}</ol>'
+    )
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A table of flat dicts; `colour` becomes a swatch, a column ending in `percent` a bar."""
+    """A table of flat dicts; `colour` becomes a swatch, a column ending in `percent` a bar; `shown` false is pale."""
     if not rows:
         return '<p class="hub-idle">Nothing to list.</p>'
     columns = list(rows[0])
     head = "".join(f'<th scope="col">{escape(c.replace("_", " "))}</th>' for c in columns if c != "colour")
-    body = "".join("<tr>" + "".join(_cell(c, row) for c in columns if c != "colour") + "</tr>" for row in rows)
+    body = "".join(
+        f"<tr{' class=hub-off' if row.get('shown') is False else ''}>"
+        + "".join(_cell(c, row) for c in columns if c != "colour")
+        + "</tr>"
+        for row in rows
+    )
     return f'<table class="hub-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _cell(column: str, row: Mapping[str, Any]) -> str:
     value = row[column]
+    if isinstance(value, bool):
+        return f"<td>{'yes' if value else 'no'}</td>"
     if column.endswith("percent") and isinstance(value, int | float):
         share = min(100.0, max(0.0, value))
         meter = f'<span class="hub-meter" aria-hidden="true"><span style="width:{share:.1f}%"></span></span>'
-        return f'<td class="hub-number"><span class="hub-digits">{value:.1f}</span>{meter}</td>'
-    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f'<td class="hub-percent"><div><span class="hub-digits">{value:.1f}</span>{meter}</div></td>'
+    if isinstance(value, int | float):
         return f'<td class="hub-number">{value:g}</td>'
     first = next(c for c in row if c != "colour") == column
     swatch = (
@@ -189,21 +234,25 @@ def _ms(ms: float) -> str:
     return f"{ms / 1000:.2f} s" if ms >= 1000 else f"{ms:.0f} ms" if ms >= 10 else f"{ms:.1f} ms"
 
 
-def weights(facts: Iterable[WeightsFacts]) -> str:
+def weights(facts: Iterable[WeightsFacts], several: bool = False) -> str:
     """The figures of the card in short: metrics as tiles, then size, digest and licence."""
-    return "".join(_weights(f) for f in facts)
+    return "".join(_weights(f, several) for f in facts)
 
 
-def _weights(facts: WeightsFacts) -> str:
+def _weights(facts: WeightsFacts, several: bool) -> str:
+    title = f"<h3>{escape(facts.title)}</h3>" if several else ""  # of one set, the page's title says it
     if facts.reason:
-        return f'<p class="hub-note">{escape(facts.reason)}</p>'
+        return f'<section class="hub-facts">{title}<p class="hub-note">{escape(facts.reason)}</p></section>'
     tiles = "".join(
         f"<div><dt>{escape(m.name)}</dt><dd>{m.value:.3g}</dd><span>{escape(m.dataset)}</span></div>"
         for m in facts.metrics
     )
-    return f"""<section class="hub-facts"><dl class="hub-tiles">{tiles}</dl>
-<p><code>{escape(facts.name)}</code> · {megabytes(facts.size_bytes)} · sha256 <code>{facts.digest[:12]}</code> ·
-licence: {escape(facts.licence)}</p></section>"""
+    commit = f" · commit <code>{facts.commit[:12]}</code>" if facts.commit else ""
+    checked = ", as locked" if facts.locked else ""
+    tiles = f'<dl class="hub-tiles">{tiles}</dl>' if tiles else ""
+    return f"""<section class="hub-facts">{title}{tiles}
+<p><code>{escape(facts.name)}</code> · {escape(facts.source)}{commit} · {megabytes(facts.size_bytes)} ·
+sha256 <code>{facts.digest[:12]}</code>{checked} · licence: {escape(facts.licence)}</p></section>"""
 
 
 def examples(slug: str, entries: Sequence[tuple[str | None, str]]) -> str:

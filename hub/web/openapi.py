@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from hub.registry import Page, Registry
 from hub.web import schema
+from hub.web.answers import SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.problems import MEDIA_TYPE
+from hub.web.sessions import TOKEN
 
 PROBLEMS = {
     400: "The request is malformed",
@@ -25,12 +28,17 @@ RUN_PROBLEMS = (400, 404, 413, 415, 422, 429, 500, 503, 504)
 OBJECT = {"type": "object"}
 
 
-def document(registry: Registry, root_path: str = "") -> dict[str, Any]:
-    """The whole document, as JSON data. `root_path` is where a proxy mounts the hub."""
+def document(registry: Registry, options: Callable[[Page], schema.Options], root_path: str = "") -> dict[str, Any]:
+    """The whole document, as JSON data.
+
+    `options` tells what the weights of a page bring; `root_path` is where a proxy mounts the hub.
+    """
     paths: dict[str, Any] = {
         "/api/v1/demos": _get("listDemos", "All demos", {"type": "array", "items": _ref("Demo")}),
         "/api/v1/demos/{slug}/assets/{name}": _file("getAsset", ["slug", "name"]),
         "/api/v1/results/{id}": _get("getResult", "A stored result", _ref("Result"), ["id"], (404,)),
+        "/api/v1/results/{id}/similar": _similar(),
+        "/api/v1/results/{id}/thumbnail": _file("getThumbnail", ["id"]),
         "/api/v1/results/{id}/{output}": _file("getOutput", ["id", "output"]),
         "/api/v1/results/{id}/{output}/{number}": _file("getGalleryPicture", ["id", "output", "number"]),
         "/api/v1/status": _get("getStatus", "Device, models in memory, results, requests in work", OBJECT),
@@ -42,7 +50,7 @@ def document(registry: Registry, root_path: str = "") -> dict[str, Any]:
         path = f"/api/v1/demos/{page.slug}"
         paths[path] = _get(f"describe_{page.slug}", f"About {page.title}", _ref("Demo"), [], (404,))
         if page.declared:
-            paths[path]["post"] = _run(page)
+            paths[path]["post"] = _run(page, options(page))
     return {
         "openapi": "3.1.0",
         "info": {
@@ -56,6 +64,7 @@ def document(registry: Registry, root_path: str = "") -> dict[str, Any]:
             "schemas": {
                 "Demo": _demo(),
                 "Result": _result(),
+                "Similar": schema.similar(),
                 "Receipt": schema.receipt(),
                 "Problem": schema.problem(),
             },
@@ -113,7 +122,21 @@ def _file(id: str, parameters: list[str]) -> dict[str, Any]:
     return {"get": operation}
 
 
-def _run(page: Page) -> dict[str, Any]:
+def _similar() -> dict[str, Any]:
+    found = _get("findSimilar", "Similar pictures, nearest first", _ref("Similar"), ["id"], (404, 422))
+    found["get"]["description"] = (
+        "The page's examples, and past results: those of the browser session that the cookie hub_session names (32 to "
+        "128 letters, digits, - or _; send it with runs too), or everyone's where the setting `similar` says so."
+    )
+    limit = {"type": "integer", "minimum": 1, "maximum": SIMILAR_MOST, "default": SIMILAR_LIMIT}
+    found["get"]["parameters"] += [
+        {"name": "limit", "in": "query", "schema": limit},
+        {"name": "hub_session", "in": "cookie", "schema": {"type": "string", "pattern": f"^{TOKEN.pattern}$"}},
+    ]
+    return found
+
+
+def _run(page: Page, options: schema.Options) -> dict[str, Any]:
     demo = page.demo
     operation = _operation(page.slug, f"Run {page.title}", {"application/json": schema.answer(page)}, [], RUN_PROBLEMS)
     operation["description"] = " ".join(filter(None, (demo.summary, demo.note)))
@@ -121,8 +144,8 @@ def _run(page: Page) -> dict[str, Any]:
     operation["requestBody"] = {
         "required": any(f.required for f in demo.inputs),
         "content": {
-            "multipart/form-data": {"schema": schema.inputs(demo, "form")},
-            "application/json": {"schema": schema.inputs(demo, "json")},
+            "multipart/form-data": {"schema": schema.inputs(demo, "form", options)},
+            "application/json": {"schema": schema.inputs(demo, "json", options)},
         },
     }
     retry = {"description": "Seconds to wait", "schema": {"type": "integer"}}

@@ -17,13 +17,14 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from hub import describe
 from hub.engine import Engine
-from hub.errors import BusyError, CancelledError, HubError, NotFoundError
+from hub.errors import BusyError, CancelledError, HubError, InputError, NotFoundError
 from hub.jobs import Cancel
 from hub.registry import Page
 from hub.results import Picture, Result
-from hub.web import answers, health, openapi
-from hub.web.answers import API
+from hub.web import answers, health, openapi, sessions
+from hub.web.answers import API, SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.bodies import read_inputs
 from hub.web.problems import MethodError, problem, unexpected
 
@@ -37,7 +38,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 def add_to(app: FastAPI, engine: Engine) -> None:
     """Puts the routes before all others of `app` and makes the typed document its OpenAPI document."""
     app.router.routes[:0] = routes(engine)
-    app.openapi = partial(openapi.document, engine.registry)  # type: ignore[method-assign]
+    app.openapi = partial(openapi.document, engine.registry, partial(describe.all_options, engine))  # type: ignore[method-assign]
 
 
 def routes(engine: Engine) -> list[BaseRoute]:
@@ -49,6 +50,8 @@ def routes(engine: Engine) -> list[BaseRoute]:
         f"{API}/demos/{{slug}}": {"GET": door.demo, "POST": door.run},
         f"{API}/demos/{{slug}}/assets/{{name}}": {"GET": door.asset},
         f"{API}/results/{{id}}": {"GET": door.result},
+        f"{API}/results/{{id}}/similar": {"GET": door.similar},
+        f"{API}/results/{{id}}/thumbnail": {"GET": door.thumbnail},
         f"{API}/results/{{id}}/{{output}}": {"GET": door.output},
         f"{API}/results/{{id}}/{{output}}/{{number:int}}": {"GET": door.output},
         f"{API}/status": {"GET": door.status},
@@ -111,15 +114,18 @@ class _Door:
         cancel = Cancel()
         watch = asyncio.create_task(_watch(request, cancel))
         try:
-            work = partial(self._run, page, inputs, cancel, request.scope.get("root_path", ""))
+            session = sessions.of(request.cookies)
+            work = partial(self._run, page, inputs, cancel, session, request.scope.get("root_path", ""))
             body = await to_thread.run_sync(work, limiter=self.threads, abandon_on_cancel=True)
         finally:
             cancel.set()
             watch.cancel()
         return _json_text(body)
 
-    def _run(self, page: Page, inputs: Callable[[], dict[str, Any]], cancel: Cancel, root_path: str) -> bytes:
-        result = self.engine.run(page.slug, inputs(), cancel=cancel)
+    def _run(
+        self, page: Page, inputs: Callable[[], dict[str, Any]], cancel: Cancel, session: str, root_path: str
+    ) -> bytes:
+        result = self.engine.run(page.slug, inputs(), cancel=cancel, session=session)
         return _dump(answers.answer(result, page, root_path))
 
     # --- results ----------------------------------------------------------------------------------
@@ -141,6 +147,27 @@ class _Door:
             what = f"no picture {number} in {name!r}" if pictures else f"no output {name!r}; there is: {there}"
             raise NotFoundError(f"Result {result.id} has {what}.")
         return _picture(request, pictures[number], f"{result.id}-{name}-{number}")
+
+    async def similar(self, request: Request) -> Response:
+        """Who knows a result's id may ask; whose past results are shown depends on the setting and the cookie."""
+        result, limit = await self._stored(request), _limit(request)
+        page = self.engine.registry.pages.get(result.capsule["page"])
+        if page is None or not self.engine.similar.wanted(page.declared):
+            off = self.engine.settings.similar == "off"
+            why = "It is switched off on this hub (similar=off)." if off else "Its page does not offer that."
+            raise NotFoundError(f"Nothing similar is looked for beside result {result.id}. {why}")
+        find = partial(self.engine.similar.find, result, sessions.of(request.cookies), limit)
+        matches = await to_thread.run_sync(find)
+        missing, _ = await to_thread.run_sync(self.engine.similar.outstanding, result)
+        body = answers.similar(result, matches, not missing, request.scope.get("root_path", ""))
+        return _json_text(_dump(body))
+
+    async def thumbnail(self, request: Request) -> Response:
+        result = await self._stored(request)
+        if result.sight is None:
+            raise NotFoundError(f"Result {result.id} has no thumbnail of its picture.")
+        picture = Picture(result.sight.thumbnail, "image/jpeg", 0, 0)
+        return _picture(request, picture, f"{result.id}-thumbnail")
 
     async def _stored(self, request: Request) -> Result:
         id = request.path_params["id"]
@@ -172,7 +199,9 @@ class _Door:
         return FileResponse(page.assets / name, headers={"Cache-Control": "public, max-age=3600"})
 
     async def openapi(self, request: Request) -> Response:
-        return JSONResponse(openapi.document(self.engine.registry, request.scope.get("root_path", "")))
+        options = partial(describe.all_options, self.engine)
+        root_path = request.scope.get("root_path", "")
+        return JSONResponse(await to_thread.run_sync(openapi.document, self.engine.registry, options, root_path))
 
     # --- operations -------------------------------------------------------------------------------
 
@@ -195,6 +224,14 @@ async def _watch(request: Request, cancel: Cancel) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
     cancel.set()
+
+
+def _limit(request: Request) -> int:
+    """How many similar pictures are asked for. Raises InputError."""
+    text = request.query_params.get("limit", str(SIMILAR_LIMIT))
+    if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= SIMILAR_MOST):
+        raise InputError(f"limit must be a whole number from 1 to {SIMILAR_MOST}, got {text[:40]!r}.", field="limit")
+    return int(text)
 
 
 def _dump(body: Any) -> bytes:

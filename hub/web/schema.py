@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
@@ -9,10 +10,25 @@ from pydantic import TypeAdapter
 from hub.inputs import SEED_LIMIT
 from hub.registry import Page
 from hub.results import Receipt
-from hub.spec import Choice, Demo, Gallery, ImageInput, ImageOutput, Input, Json, Labels, Mask, Output, Seed, Slider
+from hub.spec import (
+    Choice,
+    Choices,
+    Demo,
+    Gallery,
+    ImageInput,
+    ImageOutput,
+    Input,
+    Json,
+    Labels,
+    Mask,
+    Output,
+    Seed,
+    Slider,
+)
 
 Schema = dict[str, Any]
 Body = Literal["json", "form"]
+Options = Mapping[str, tuple[str, ...]]  # by input: options that the weights bring
 ID: Schema = {
     "type": "string",
     "pattern": "^[0-9a-f]{32}$",
@@ -20,9 +36,12 @@ ID: Schema = {
 }
 
 
-def inputs(demo: Demo, body: Body) -> Schema:
-    """The object a run takes. Pictures are base64 in JSON and files in a form."""
-    properties = {f.name: _input(f, body) for f in demo.inputs}
+def inputs(demo: Demo, body: Body, options: Options | None = None) -> Schema:
+    """The object a run takes. Pictures are base64 in JSON and files in a form.
+
+    `options`: what choices that take options from the weights have, with any of them.
+    """
+    properties = {f.name: _input(f, body, options or {}) for f in demo.inputs}
     if len(demo.weights) > 1:
         names = [w.name for w in demo.weights]
         properties["weights"] = {"type": "string", "title": "Weights", "enum": names, "default": names[0]}
@@ -31,7 +50,7 @@ def inputs(demo: Demo, body: Body) -> Schema:
     return {**schema, "required": required} if required else schema
 
 
-def _input(field: Input, body: Body) -> Schema:
+def _input(field: Input, body: Body, options: Options) -> Schema:
     schema: Schema = {"title": field.label}
     notes = [field.help.rstrip(".")] if field.help else []
     if isinstance(field, ImageInput):
@@ -48,8 +67,13 @@ def _input(field: Input, body: Body) -> Schema:
         if field.unit:
             schema["x-unit"] = field.unit
             notes.append(f"In {field.unit}")
-    elif isinstance(field, Choice):
-        schema |= {"type": "string", "enum": list(field.options), "default": field.default}
+    elif isinstance(field, Choice | Choices):
+        known = options.get(field.name, () if field.options_from else field.options)
+        option = {"type": "string", **({"enum": list(known)} if known else {})}
+        several = {"type": "array", "items": option, "uniqueItems": True}
+        schema |= option if isinstance(field, Choice) else several
+        schema["default"] = field.default if isinstance(field, Choice) else list(field.default)
+        notes += [f"Options come with the weights ({field.options_from} in config.json)"] if field.options_from else []
     elif isinstance(field, Seed):
         schema |= {"type": "integer", "minimum": 0, "maximum": SEED_LIMIT - 1}
     else:
@@ -61,7 +85,8 @@ def _input(field: Input, body: Body) -> Schema:
 def outputs(demo: Demo) -> Schema:
     """The object of outputs by name."""
     properties = {f.name: _output(f) for f in demo.outputs}
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+    required = [f.name for f in demo.outputs if not f.optional]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
 def _output(field: Output) -> Schema:
@@ -89,6 +114,30 @@ def answer(page: Page) -> Schema:
     if any(f.name == "seed" for f in demo.inputs):
         properties["seed"] = {"type": "integer", "description": "The seed that was used"}
     properties["receipt"] = {"$ref": "#/components/schemas/Receipt"}
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def similar() -> Schema:
+    """What is similar to a result."""
+    text: Schema = {"type": "string"}
+    url: Schema = {**text, "format": "uri-reference"}
+    cosine = {"type": "number", "minimum": -1, "maximum": 1, "description": "Cosine of the two embeddings"}
+    entry = {
+        "kind": {**text, "enum": ["example", "result"]},
+        "id": ID,
+        "url": url,
+        "title": {**text, "description": "Of an example; empty for a past result"},
+        "similarity": cosine,
+        "thumbnail": {**url, "description": "JPEG of at most 160 pixels a side"},
+        "created_at": {**text, "format": "date-time"},
+    }
+    complete = "Whether all examples were compared. If not, they follow once the model is in memory and idle"
+    properties: Schema = {
+        "id": ID,
+        "demo": text,
+        "similar": {"type": "array", "items": {"type": "object", "properties": entry, "required": list(entry)}},
+        "complete": {"type": "boolean", "description": complete},
+    }
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub.engine import Engine
 from hub.errors import HubError, InputError, NotFoundError, SignInError
-from hub.web import gradio_ui, html, rest, theme
+from hub.web import gradio_ui, html, rest, sessions, theme
 from hub.web.problems import problem
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ def build_app(engine: Engine) -> FastAPI:
     rest.add_to(app, engine)
 
     app.add_middleware(_KnownPages, engine=engine)
+    app.add_middleware(sessions.SessionCookie, engine=engine)
     if engine.settings.auth:
         if ":" not in engine.settings.auth:
             raise InputError("--auth must be USER:PASSWORD")

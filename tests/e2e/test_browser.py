@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from hub.registry import discover
@@ -73,6 +74,28 @@ def test_moving_a_slider_answers_anew_without_running_the_model(page: Page, hub:
     page.keyboard.press("ArrowRight")
     page.locator(".hub-receipt summary").click()
     expect(page.locator(".hub-receipt")).to_contain_text("model not run again")
+
+
+def test_classes_are_chosen_compared_and_downloaded_exactly(page: Page, hub: Served) -> None:
+    page.goto(f"{hub.url}/camvid_segmentation")
+    page.get_by_label("fast", exact=True).check()
+    page.locator(".hub-examples button").first.click()  # which puts the other inputs back to their defaults
+    expect(page.locator(".hub-done")).to_be_visible(timeout=60_000)
+    expect(page.locator("tr.hub-off")).to_have_count(0)
+    pictures = page.locator(".slider-wrap img")
+    expect(pictures).to_have_count(2)
+    sizes = pictures.evaluate_all(
+        "all => Promise.all(all.map(i => i.decode().then(() => [i.naturalWidth, i.naturalHeight])))"
+    )
+    assert sizes[0] == sizes[1]
+    page.get_by_label("road", exact=True).check()
+    expect(page.locator("tr.hub-off")).to_have_count(10, timeout=60_000)
+    expect(page.locator("tr:not(.hub-off) td").first).to_have_text("road")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="mask.png").or_(page.locator("a[download='mask.png']")).first.click()
+    with Image.open(download.value.path()) as mask:
+        assert (mask.format, mask.mode, list(mask.size)) == ("PNG", "L", sizes[0])
+        assert mask.getextrema()[1] <= 10
 
 
 def test_a_bad_file_is_told_on_the_page_and_the_next_one_works(

@@ -1,0 +1,111 @@
+"""Image classifiers as their repositories have them, timm's or transformers', for pages that take either.
+
+Demos may import this module beside hub.spec, hub.images and hub.why. Weights are read from safetensors alone;
+code that a repository brings is never run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hub.errors import InputError, UnavailableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PIL import Image
+    from torch import Tensor, nn
+
+
+def image_classifier(folder: Path) -> nn.Module:
+    """The model in eval mode, with timm's two halves, `forward_features` and `forward_head`.
+
+    Raises UnavailableError for a repository that needs what is not here.
+    """
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if "architecture" in config:
+        import timm
+
+        model: nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True)
+        return model.eval()
+    if "id2label" not in config:
+        raise UnavailableError(
+            "This page runs image classifiers of timm (config.json with `architecture`) or transformers (with "
+            "`id2label`); these weights are neither."
+        )
+    return _transformers(folder, config).eval()
+
+
+def model_input(image: Image.Image, settings: Mapping[str, Any]) -> Image.Image:
+    """The photo at the model's size as it was trained: squashed, or its middle (`crop_mode`, `crop_pct`).
+
+    `settings`: `pretrained_cfg` of the weights' config.
+    """
+    from PIL import Image as Pillow
+
+    _, height, width = settings["input_size"]
+    resampling = Pillow.Resampling[settings["interpolation"].upper()]
+    if settings.get("crop_mode", "center") == "squash":
+        return image.resize((width, height), resampling)
+    # What Resize and CenterCrop of torchvision give, without the large picture in between that a long strip makes.
+    short = int(min(width, height) / (settings.get("crop_pct") or 1.0))
+    across, down = image.width / min(image.size), image.height / min(image.size)
+    full_width, full_height = max(int(short * across), width), max(int(short * down), height)
+    left, top = round((full_width - width) / 2), round((full_height - height) / 2)
+    x, y = image.width / full_width, image.height / full_height
+    box = (left * x, top * y, min((left + width) * x, image.width), min((top + height) * y, image.height))
+    return image.resize((width, height), resampling, box=box)
+
+
+def _transformers(folder: Path, config: Mapping[str, Any]) -> nn.Module:
+    try:
+        from transformers import AutoModelForImageClassification
+        from transformers.utils import logging
+    except ImportError:
+        raise UnavailableError(
+            "These weights are a model of transformers, which is not installed: pip install transformers"
+        ) from None
+    logging.disable_progress_bar()
+    try:
+        found = AutoModelForImageClassification.from_pretrained(
+            folder, use_safetensors=True, trust_remote_code=False, local_files_only=True
+        )
+    except (ValueError, KeyError) as error:
+        kind = config.get("model_type", "unnamed")
+        raise UnavailableError(
+            f"transformers has no image classifier of the kind {kind!r} of its own. If the repository brings code for "
+            f"it, that is not run here. ({str(error).splitlines()[0][:120]})"
+        ) from None
+    return _halves(found)
+
+
+def _halves(classifier: nn.Module) -> nn.Module:
+    """A classifier of transformers with timm's two halves; every one of them ends in `logits` and `hidden_states`."""
+    import torch
+
+    class Halves(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.classifier = classifier
+
+        def forward_features(self, pixels: Tensor) -> _Answers:
+            return _Answers(self.classifier(pixel_values=pixels, output_hidden_states=True))
+
+        def forward_head(self, answers: _Answers, pre_logits: bool = False) -> Tensor:
+            last = answers.last
+            return answers.logits if not pre_logits else last.mean((2, 3)) if last.ndim == 4 else last.mean(1)
+
+    return Halves()
+
+
+class _Answers:
+    """What a transformers classifier answered; there is no map of places to cut out of it."""
+
+    def __init__(self, answer: Any):
+        self.logits: Tensor = answer.logits
+        self.last: Tensor = answer.hidden_states[-1]
+
+    def __getitem__(self, rows: object) -> Any:
+        raise InputError("why must be 'off' with these weights: models of transformers have no map here.", field="why")

@@ -1,0 +1,89 @@
+"""What a result keeps of the picture it was made from: the model's embedding of it, and a thumbnail."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hub.errors import HubError
+
+THUMBNAIL_SIDE = 160  # pixels, the longer side at most
+THUMBNAIL_QUALITY = 82
+SAMPLES = 3  # pixels looked at per thumbnail pixel and side
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """One picture as the model saw it. `owner` names the browser session that had it made, hashed; or is empty."""
+
+    embedding: NDArray[np.float32]  # [features], of length 1, read-only
+    thumbnail: bytes  # JPEG
+    owner: str = ""
+
+    @property
+    def size_bytes(self) -> int:
+        return self.embedding.nbytes + len(self.thumbnail) + 256
+
+
+def look(slug: str, output: Any, image: Image.Image, owner: str) -> Sight | None:
+    """The sight of one run; None when the embedding is zero and so points nowhere.
+
+    Raises HubError when `infer` did not return what `similar=True` promises.
+    """
+    found = output.get("embedding") if isinstance(output, dict) else None
+    if not isinstance(found, np.ndarray) or found.ndim != 1 or found.dtype.kind != "f" or not found.size:
+        given = f"{found.dtype} {list(found.shape)}" if isinstance(found, np.ndarray) else type(output).__name__
+        raise HubError(
+            f'{slug}: with similar=True, infer must return dicts which hold "embedding", a float32 array [features]; '
+            f"got {given}."
+        )
+    unit = found.astype(np.float32)  # a copy: the output is shared
+    length = float(np.linalg.norm(unit))
+    if not np.isfinite(length):
+        raise HubError(f"{slug}: the embedding holds numbers that are not finite.")
+    if length == 0:
+        return None
+    unit /= length
+    unit.flags.writeable = False
+    return Sight(unit, thumbnail(image), owner)
+
+
+def thumbnail(image: Image.Image) -> bytes:
+    """JPEG of at most 160 pixels a side. Large pictures are sampled first, so that it costs the same at any size."""
+    scale = min(1.0, THUMBNAIL_SIDE / max(image.size))
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    if max(image.size) > SAMPLES * max(size):
+        sampled = image.resize((SAMPLES * size[0], SAMPLES * size[1]), Image.Resampling.NEAREST)
+        small = sampled.reduce(SAMPLES)
+    else:
+        small = image.resize(size, Image.Resampling.BOX)
+    file = io.BytesIO()
+    small.save(file, "JPEG", quality=THUMBNAIL_QUALITY)
+    return file.getvalue()
+
+
+def to_bytes(sight: Sight) -> bytes:
+    """The file of a sight: safetensors, so that reading it can run no code. The owner is kept elsewhere."""
+    from safetensors.numpy import save
+
+    data: bytes = save({"embedding": sight.embedding, "thumbnail": np.frombuffer(sight.thumbnail, np.uint8)})
+    return data
+
+
+def from_bytes(data: bytes, owner: str) -> Sight:
+    """The sight in such a file. Raises ValueError when it is not one."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        held = load(data)
+        embedding, picture = held["embedding"], held["thumbnail"]
+    except (SafetensorError, KeyError) as error:
+        raise ValueError(f"no picture's embedding: {error}") from None
+    embedding.flags.writeable = False
+    return Sight(embedding, picture.tobytes(), owner)

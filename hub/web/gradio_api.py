@@ -1,0 +1,63 @@
+"""The door for gradio_client: `/<slug>`, with parameters named as the inputs."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from hub.engine import Engine
+from hub.errors import HubError
+from hub.registry import Page
+from hub.web import fields, snippets
+
+
+def add(
+    engine: Engine, threads: Executor, folder: Path, page: Page, names: Sequence[str], inputs: Sequence[Any]
+) -> None:
+    """Adds the endpoint: it answers the outputs in order, then the receipt. Files are written to `folder`."""
+    demo = page.demo
+
+    async def predict(*values: Any) -> list[Any]:
+        given = {n: v for n, v in zip(names, values, strict=True) if v is not None}
+        run = partial(engine.run, page.slug, given)
+        try:
+            result = await asyncio.get_running_loop().run_in_executor(threads, run)
+        except HubError as problem:
+            raise gr.Error(problem.message, title=problem.title, print_exception=False) from None
+        receipt = {"id": result.id, "seed": result.seed, **snippets.receipt_json(result)}
+        return [*fields.plain(demo, result, folder), receipt]
+
+    outputs = [fields.api_component(f) for f in demo.outputs]
+    answers = ", ".join(f.name for f in demo.outputs)
+    gr.Button(visible=False).click(
+        _named(predict, names, {f.name for f in demo.inputs if f.required}),
+        inputs=list(inputs),
+        outputs=[*outputs, gr.JSON(label="receipt", visible=False)],
+        api_name=page.slug,
+        api_description=f"{demo.summary} Answers {answers} and a receipt.",
+        concurrency_limit=None,
+        show_progress="hidden",
+    )
+
+
+def _named(function: Callable[..., Any], names: Sequence[str], required: set[str]) -> Callable[..., Any]:
+    """`function(*values)` with a signature of the declared names, which gradio_client shows and takes."""
+
+    async def call(*values: Any) -> Any:
+        return await function(*values)
+
+    kind, none = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.empty
+    parameters = [inspect.Parameter(n, kind, default=none if n in required else None) for n in names]
+    # Python wants parameters without a default first; Gradio reads names and order only.
+    if any(a.default is None and b.default is none for a, b in pairwise(parameters)):
+        parameters = [p.replace(default=none) for p in parameters]
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return call

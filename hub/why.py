@@ -1,0 +1,141 @@
+"""What classification pages share: a timm model's logits, its embedding and, only when asked, where it looked.
+
+Demos may import this module beside hub.spec and hub.images. The maps are Grad-CAM by torchcam, taken at the
+model's last map of places: what timm's `forward_features` returns. The network up to there runs as always;
+only its head runs a second time with gradients, on a module of our own, so that a model never wears a hook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hub.errors import InputError
+from hub.images import heat_map
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor, nn
+
+OFF = "off"  # the choice that costs nothing
+FIELD = "why"  # the input that pages offer the choice as
+FULL_HEAT = 2.0  # logits; a map that nowhere reaches them is drawn paler, not blown up to full colour
+FAINT = 0.5  # logits; a map that nowhere reaches them shows nothing worth the name
+
+
+def classify(
+    model: nn.Module,
+    pixels: Sequence[NDArray[np.float32]],
+    why: Sequence[str],
+    names: Sequence[str],
+    *,
+    exclusive: bool,
+) -> list[dict[str, NDArray[np.float32]]]:
+    """One dict a picture: "logits" [classes], "embedding" [features] and, where asked for, "cam" [rows, columns].
+
+    `pixels`: one array [views, 3, height, width] a picture, all of one shape; a second view is the mirror image.
+    Logits, embeddings and maps are means over the views. `why`: `OFF`, one of `names`, or any other word for the
+    strongest class. `cam` is in logits: what the class would gain if the whole picture looked like that place (at
+    least 0); with `exclusive` classes, its lead over the others. Raises InputError when a map is asked of a model
+    that has no places.
+    """
+    import torch
+
+    views = len(pixels[0])
+    batch = torch.from_numpy(np.concatenate(pixels)).to(next(model.parameters()))
+    head: Any = model  # a timm model: these two methods are its forward pass
+    features = head.forward_features(batch.contiguous(memory_format=torch.channels_last))
+    logits = _mean_of_views(head.forward_head(features), views)
+    embeddings = _mean_of_views(head.forward_head(features, pre_logits=True).flatten(1), views)
+    answers = [{"logits": a, "embedding": b} for a, b in zip(logits, embeddings, strict=True)]
+    asked = [number for number, word in enumerate(why) if word != OFF]
+    if asked:
+        classes = [names.index(why[n]) if why[n] in names else int(logits[n].argmax()) for n in asked]
+        rows = [n * views + view for n in asked for view in range(views)]
+        maps = class_maps(model, features[rows], [c for c in classes for _ in range(views)], exclusive=exclusive)
+        grouped = maps.reshape(len(asked), views, *maps.shape[1:])
+        grouped[:, 1:] = grouped[:, 1:, :, ::-1].copy()  # the mirror image's, turned back
+        for number, cam in zip(asked, grouped.mean(1), strict=True):
+            answers[number]["cam"] = cam
+    return answers
+
+
+def drawn(
+    image: Image.Image, answer: Mapping[str, NDArray[np.float32]], why: str, shares: Mapping[str, float]
+) -> tuple[Image.Image, str] | None:
+    """The "cam" of one answer over its picture, with a caption; None when there is none.
+
+    `shares`: probability by class name, in the order of the logits; `why` as for `classify`.
+    """
+    if "cam" not in answer:
+        return None
+    cam, names = answer["cam"], list(shares)
+    name = why if why in shares else names[int(answer["logits"].argmax())]
+    peak = float(cam.max())
+    what = "What speaks for" if peak >= FAINT else "Next to nothing speaks for"
+    return heat_map(image, cam / np.float32(max(peak, FULL_HEAT))), f"{what} {name} ({shares[name]:.0%})"
+
+
+def class_maps(model: nn.Module, features: Tensor, classes: Sequence[int], *, exclusive: bool) -> NDArray[np.float32]:
+    """Grad-CAM of one class a picture, in logits as `classify` says: float32 [pictures, rows, columns].
+
+    `features` is what the model's `forward_features` returned. Works under `torch.inference_mode()`; leaves
+    neither hooks nor gradients on the model. Raises InputError when the model has no map of places.
+    """
+    import torch
+    from torchcam.methods import GradCAM
+
+    head: Any = model
+    score = _lead if exclusive else _logit
+    targets: list[Callable[[Any], Tensor]] = [partial(score, index=index) for index in classes]
+    places = torch.nn.Identity()  # wears torchcam's hooks in the model's place
+    with torch.inference_mode(False), torch.enable_grad(), GradCAM(places, places) as grad_cam:
+        maps, back = _as_map(model, features.detach().clone())  # a clone made here may take part in a backward pass
+        seen = places(maps.float().requires_grad_())  # in float32, so that the sum over channels is exact
+        scores = head.forward_head(back(seen).to(features.dtype, copy=True))
+        (cams,) = grad_cam(scores=scores.float(), targets=targets, normalized=False)
+    out: NDArray[np.float32] = cams.cpu().numpy() * np.float32(cams.shape[1] * cams.shape[2])
+    return out
+
+
+def _logit(row: Tensor, index: int) -> Tensor:
+    return row[index]
+
+
+def _lead(row: Tensor, index: int) -> Tensor:
+    """The class against all others: what its softmax probability depends on. Of two classes, the difference."""
+    others = [other for other in range(len(row)) if other != index]
+    return row[index] - row[others].logsumexp(0)
+
+
+def _mean_of_views(values: Tensor, views: int) -> NDArray[np.float32]:
+    out: NDArray[np.float32] = values.float().reshape(-1, views, values.shape[1]).mean(1).cpu().numpy()
+    return out
+
+
+def _as_map(model: Any, features: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Features as [pictures, channels, rows, columns], and what turns such a map into features again."""
+    import torch
+
+    if features.ndim == 4:
+        if "NHWC" in str(getattr(model, "output_fmt", "NCHW")):
+            return features.permute(0, 3, 1, 2), lambda m: m.permute(0, 2, 3, 1)
+        return features, lambda m: m
+    grid = getattr(getattr(model, "patch_embed", None), "grid_size", None)
+    first = int(getattr(model, "num_prefix_tokens", 0))
+    by_one_token = getattr(model, "global_pool", "") == "token"
+    if features.ndim != 3 or grid is None or features.shape[1] != first + grid[0] * grid[1] or by_one_token:
+        raise InputError(
+            f"{FIELD} must be {OFF!r} with these weights: what reaches the last layer of this network "
+            f"({type(model).__name__}) is not laid out like the picture, so there is no map to draw.",
+            field=FIELD,
+        )
+    prefix, tokens = features[:, :first], features[:, first:]
+    return (
+        tokens.transpose(1, 2).reshape(len(tokens), -1, *grid),
+        lambda m: torch.cat([prefix, m.flatten(2).transpose(1, 2)], 1),
+    )
