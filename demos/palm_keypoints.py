@@ -231,10 +231,11 @@ def _peaks(heat: torch.Tensor) -> torch.Tensor:
 def present(output: dict[str, Any], image: Image.Image, quality: str, config: Mapping[str, Any]) -> dict[str, Any]:
     import numpy as np
 
-    # Three classes, "no hand" with logit 0: with one clear hand, its share is the sigmoid of its logit.
-    odds = np.exp(np.clip(np.append(output["logits"], 0), -30, 30))
+    # Three classes, of which "no hand" wins when neither hand's sigmoid reaches the least presence.
+    none = np.log(config["_min_presence"] / (1 - config["_min_presence"]))
+    odds = np.exp(np.clip(np.append(output["logits"], none), -30, 30))
     shares = dict(zip((LEFT, RIGHT, NONE), map(float, odds / odds.sum()), strict=True))
-    if max(shares[LEFT], shares[RIGHT]) < config["_min_presence"]:
+    if max(shares[LEFT], shares[RIGHT]) < shares[NONE]:
         return {"overlay": (reduced(image), NOT_FOUND), "hand": shares, "points": [], "fingers": [], "ratios": []}
     names = config["_points"]
     points = dict(zip(names, output["points"], strict=True))

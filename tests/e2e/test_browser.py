@@ -11,6 +11,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from hub.registry import discover
+from hub.spec import ImageOutput, Json, Labels, Mask
 from tests.served import Served
 
 pytestmark = pytest.mark.browser
@@ -55,8 +56,13 @@ def test_gallery_to_page_to_example_to_result(page: Page, hub: Served, slug: str
     expect(page.locator(ENDED)).to_be_visible(timeout=60_000)
     expect(page.locator(".hub-done")).to_be_visible()
     expect(page.locator(".hub-receipt")).to_contain_text("Infer")
+    lines = {output.line for output in declared.outputs if isinstance(output, Labels)}
     for output in declared.outputs:
-        expect(page.get_by_text(output.label).first).to_be_visible()
+        if isinstance(output, Labels | Json) and output.name not in lines and not output.optional:
+            expect(page.get_by_role("heading", name=output.label, exact=True)).to_be_visible()
+    pictures = [output for output in declared.outputs if isinstance(output, ImageOutput | Mask) and not output.optional]
+    drawn = page.locator("img[src*='file=']").filter(visible=True)
+    expect(drawn.nth(len(pictures))).to_be_visible()  # the photo itself is the first
 
 
 def test_an_uploaded_photo_runs_without_another_click(page: Page, hub: Served, photo: Path) -> None:

@@ -54,6 +54,7 @@ def over_gradio(client: Client, slug: str) -> dict[str, Any]:
     return {
         f.name: Path(a).read_bytes() if isinstance(f, ImageOutput | Mask) else a
         for f, a in zip(fields, answers, strict=True)
+        if not (f.optional and a is None)  # REST leaves out what is not there
     }
 
 

@@ -14,6 +14,7 @@ from hub.spec import ImageInput, Text
 from hub.web.lanes import PAUSE_S, Lanes, Meter
 from hub.web.live_ui import offered
 from tests.fakes import Calls, Clock, picky_demo, registry_of, shade_demo, steps_demo
+from tests.served import run_async
 from tests.web.doors import png
 
 
@@ -64,7 +65,7 @@ def test_a_frame_that_waits_gives_way_to_a_newer_one() -> None:
         gate.set()
         return await asyncio.gather(*tasks), ran
 
-    found, ran = asyncio.run(scenario())
+    found, ran = run_async(scenario())
     assert found == [0, None, None, None, 4]
     assert ran == [0, 4]
 
@@ -99,7 +100,7 @@ def test_a_lane_is_free_when_its_work_ends_even_if_nobody_waits_for_it() -> None
             await lanes.run("tab", failing)
         return [begun, after, await lanes.run("tab", quick)]
 
-    assert asyncio.run(scenario()) == [False, "quick", "quick"]
+    assert run_async(scenario()) == [False, "quick", "quick"]
 
 
 def test_the_rate_is_measured_and_begins_anew_after_a_pause() -> None:

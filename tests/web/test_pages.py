@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from hub.settings import Settings
 from hub.spec import Choice, Choices, ImageInput, Labels, Weights
 from hub.web import fields, gradio_ui, html
 from tests.fakes import picky_demo, picture, registry_of, shade_demo, write_weights
+from tests.served import run_async
 from tests.web.doors import png
 
 
@@ -48,7 +48,7 @@ def drawn_by(engine: Engine) -> list[dict[str, Any]]:
     async def build() -> list[dict[str, Any]]:
         return list(gradio_ui.build(engine).get_config_file()["components"])
 
-    return asyncio.run(build())
+    return run_async(build())
 
 
 def components(config: list[dict[str, Any]], label: str) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from hub.similar import Match
 from hub.spec import Example
 from hub.web import similar_ui
 from tests.fakes import BLUES, REDS, colour_demo, plain
+from tests.served import run_async
 
 MINE = SimpleNamespace(cookies={"hub_session": "m" * 32}, session_hash="tab")
 THEIRS = SimpleNamespace(cookies={"hub_session": "t" * 32}, session_hash="other")
@@ -54,7 +55,7 @@ def filled(row: similar_ui.Row, request: Any = MINE) -> list[list[Any]]:
     async def collect() -> list[list[Any]]:
         return [update async for update in row.fill(request)]
 
-    return asyncio.run(collect())
+    return run_async(collect())
 
 
 def test_the_row_comes_at_once_and_again_when_the_examples_are_in(row: similar_ui.Row) -> None:
@@ -95,7 +96,7 @@ def test_an_older_answer_does_not_draw_over_a_newer_one(row: similar_ui.Row) -> 
         row._last["tab"] = "newer"
         return list(await waiting)
 
-    assert all(update.get("__type__") == "update" and "value" not in update for update in asyncio.run(overtaken()))
+    assert all(update.get("__type__") == "update" and "value" not in update for update in run_async(overtaken()))
 
 
 def test_a_past_result_opens_below_the_row(row: similar_ui.Row) -> None:

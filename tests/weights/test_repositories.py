@@ -63,7 +63,8 @@ def test_the_library_loads_it_natively(folder: Path) -> None:
         assert config["encoder_weights"] is None
         model = smp.from_pretrained(str(folder)).float().eval()
         side, outputs = 64, config["classes"]
-        assert len(config["_classes"]) == outputs
-        assert len({tuple(entry["colour"]) for entry in config["_classes"]}) == outputs
+        assert len(config.get("_classes") or config["_points"]) == outputs
+        assert len({tuple(entry["colour"]) for entry in config.get("_classes", ())}) in (0, outputs)
     with torch.inference_mode():
-        assert model(torch.zeros(1, 3, side, side)).shape[:2] == (1, outputs)
+        answer = model(torch.zeros(1, 3, side, side))
+    assert (answer[0] if isinstance(answer, tuple) else answer).shape[:2] == (1, outputs)
