@@ -189,7 +189,7 @@ def infer(model: Any, items: list[dict[str, Any]], config: Mapping[str, Any]) ->
     ]
     features = _features(model, crops)
     heat = model.segmentation_head(model.decoder(features)).float()
-    places = _peaks(heat).cpu().numpy().astype(np.float64).reshape(len(items), -1, heat.shape[1], 2)
+    places = expectation(heat)[0].cpu().numpy().astype(np.float64).reshape(len(items), -1, heat.shape[1], 2)
     embeddings = features[-1].float().mean((2, 3)).cpu().numpy().reshape(len(items), places.shape[1], -1)
     outputs = []
     for views, seen, answers, embedding in zip(chosen, places, first, embeddings, strict=True):
@@ -212,17 +212,20 @@ def _features(model: Any, crops: list[torch.Tensor]) -> Any:
     return model.encoder(batch.contiguous(memory_format=torch.channels_last))
 
 
-def _peaks(heat: torch.Tensor) -> torch.Tensor:
-    """Heat maps [n, points, height, width] -> the mean place of each, [n, points, 2] as x, y in -1 to 1."""
+def expectation(heat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Heat maps [n, points, height, width] -> mean places and standard deviations, [n, points, 2] in -1 to 1."""
     import torch
 
-    share = heat.flatten(2).softmax(2).view_as(heat)
-    places = []
+    shares = heat.flatten(2).softmax(2).view_as(heat)
+    found = []
     for axis, other in ((3, 2), (2, 3)):
         count = heat.shape[axis]
-        middles = (torch.arange(count, device=heat.device) * 2 + 1) / count - 1
-        places.append(share.sum(other) @ middles)
-    return torch.stack(places, -1)
+        places = (torch.arange(count, device=heat.device) * 2 + 1) / count - 1
+        line = shares.sum(other)
+        mean = line @ places
+        found.append((mean, (line @ places.square() - mean.square()).clamp(min=1e-8).sqrt()))
+    (x, x_spread), (y, y_spread) = found
+    return torch.stack([x, y], -1), torch.stack([x_spread, y_spread], -1)
 
 
 # --- what people see ------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hub.images import normalise
+from hub.native import image_classifier, model_input
 from hub.spec import Choice, Demo, Example, ImageInput, ImageOutput, Json, Labels, Slider, Weights
 from hub.why import OFF, classify, drawn
 
@@ -22,20 +23,14 @@ AMAZON = "satellite_amazon"
 
 
 def load(folder: Path, device: torch.device) -> nn.Module:
-    import timm
-
-    model: nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True)
-    return model.eval()
+    return image_classifier(folder)
 
 
 def prepare(image: Image.Image, threshold: float, why: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The whole picture, squashed to the model's square as in training: "pixels" [1, 3, height, width]."""
-    from PIL import Image
-
+    """The picture at the model's size as in training: "pixels" [1, 3, height, width]."""
     settings = config["pretrained_cfg"]
-    _, height, width = settings["input_size"]
-    square = image.resize((width, height), Image.Resampling[settings["interpolation"].upper()], reducing_gap=3.0)
-    return {"pixels": normalise(square, settings["mean"], settings["std"])[None], "why": why}
+    pixels = normalise(model_input(image, settings), settings["mean"], settings["std"])
+    return {"pixels": pixels[None], "why": why}
 
 
 def infer(model: nn.Module, items: list[dict[str, Any]], config: Mapping[str, Any]) -> list[dict[str, NDArray[Any]]]:

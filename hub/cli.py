@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
@@ -118,7 +119,7 @@ def _list(given: argparse.Namespace, settings: Settings) -> int:
     for heading in ("Slug", "Title", "Task", "Weights", "State"):
         table.add_column(heading, overflow="fold")
     for entry in entries:
-        sizes = (f"{w['name']} ({'missing' if w['reason'] else _size(w['size_bytes'])})" for w in entry["weights"])
+        sizes = (f"{w['name']} ({'missing' if w['reason'] else decimal(w['size_bytes'])})" for w in entry["weights"])
         weights = ", ".join(sizes) or "none needed"
         state = entry["state"]
         colour = "green" if state["code"] == "on_demand" else "red"
@@ -159,10 +160,6 @@ def _demos_folder(settings: Settings) -> Path:
     return Path(settings.demos_folder) if settings.demos_folder else ROOT / "demos"
 
 
-def _size(size: float) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
-
-
 # --- status ---------------------------------------------------------------------------------------
 
 
@@ -181,9 +178,9 @@ def _status(given: argparse.Namespace, settings: Settings) -> int:
     elif machine is not None:
         out.print(f"No hub answers at {url}. Start one: make serve", soft_wrap=True, markup=False)
         out.print(f"This machine would use {machine['device']} in {machine['dtype']}, ", end="")
-        out.print(f"and at most {_size(machine['budget_bytes'])} for models.")
+        out.print(f"and at most {decimal(machine['budget_bytes'])} for models.")
         for entry in machine["weights"]:
-            out.print(f"  weights {entry['name']}: {entry['reason'] or _size(entry['size_bytes'])}", soft_wrap=True)
+            out.print(f"  weights {entry['name']}: {entry['reason'] or decimal(entry['size_bytes'])}", soft_wrap=True)
     return 0
 
 
@@ -228,7 +225,7 @@ def _show_running(out: Console, url: str, found: dict[str, Any]) -> None:
     pool, results, queue = found["pool"], found["results"], found["queue"]
     out.print(f"Hub at {url}: {found['device']} in {found['dtype']}, {queue['in_work']} of at most ", end="")
     out.print(f"{queue['limit']} requests in work")
-    out.print(f"Models: {_size(pool['used_bytes'])} of at most {_size(pool['budget_bytes'])}")
+    out.print(f"Models: {decimal(pool['used_bytes'])} of at most {decimal(pool['budget_bytes'])}")
     if pool["models"]:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in ("Model", "Size", "State", "In memory for", "Idle for", "Used by"):
@@ -236,7 +233,7 @@ def _show_running(out: Console, url: str, found: dict[str, Any]) -> None:
         for model in pool["models"]:
             idle = _duration(model["idle_for_s"]) if not model["leases"] else "in use"
             state = model["state"] + (", pinned" if model["pinned"] else "")
-            cells = [model["key"], _size(model["bytes"]), state, _duration(model["loaded_for_s"]), idle]
+            cells = [model["key"], decimal(model["bytes"]), state, _duration(model["loaded_for_s"]), idle]
             table.add_row(*map(Text, cells), str(model["leases"]))
         out.print(table)
     out.print(f"Results: {results['memory_results']} in memory ({results['memory_bytes'] / 1e6:.1f} MB), ", end="")

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
@@ -100,7 +101,7 @@ def _lock(given: argparse.Namespace, settings: Settings) -> int:
             continue
         entry, changed = entries[name], name in old and old[name] != entries[name]
         mark = " (changed)" if changed else "" if name in old else " (new)"
-        table.add_row(name + mark, entry.commit[:12] or "bundled", str(len(entry.files)), _size(entry.size_bytes))
+        table.add_row(name + mark, entry.commit[:12] or "bundled", str(len(entry.files)), decimal(entry.size_bytes))
     kept = {name: entry for name, entry in old.items() if given.names and name not in names}
     lock.write(store.lock_path, {**kept, **entries})
     console().print(table)
@@ -128,7 +129,7 @@ def _pull(given: argparse.Namespace, settings: Settings) -> int:
             with download_bar(name) as heard:
                 folder = store.obtain(name, heard)
             locked = "as locked" if folder.locked else "not locked"
-            size = _size(folder.size_bytes)
+            size = decimal(folder.size_bytes)
             print(f"{name}: commit {folder.commit[:12]}, {len(folder.files)} files, {size}, {locked}")
         except UnavailableError as error:
             tell(error, "" if name in error.message else name)
@@ -172,7 +173,7 @@ def _compared(store: WeightsStore, name: str) -> tuple[list[str], str]:
         return [error.message], "cannot be read"
     return (
         lock.differences(found, locked) if locked else []
-    ), f"{len(found.files)} files, {_size(found.size_bytes)}{word}"
+    ), f"{len(found.files)} files, {decimal(found.size_bytes)}{word}"
 
 
 # --- pack, unpack, publish, catalogue -------------------------------------------------------------
@@ -181,9 +182,8 @@ def _compared(store: WeightsStore, name: str) -> tuple[list[str], str]:
 def _pack(given: argparse.Namespace, settings: Settings) -> int:
     store, known = _open(settings)
     packed = pack.pack(store, known, given.out, given.wheels)
-    print(
-        f"Wrote {given.out}: {packed.files} files, {_size(packed.bytes)}. There: python -m hub unpack {given.out.name}"
-    )
+    print(f"Wrote {given.out}: {packed.files} files, {decimal(packed.bytes)}.")
+    print(f"There: python -m hub unpack {given.out.name}")
     return 0
 
 
@@ -191,7 +191,7 @@ def _unpack(given: argparse.Namespace, settings: Settings) -> int:
     store, _ = _open(settings)
     folders = {"weights": store.root, "hub": settings.hub_cache, "wheels": given.wheels}
     done = pack.unpack(given.archive, folders, force=given.force)
-    print(f"Restored {done.files} files, {_size(done.bytes)}. Check them: python -m hub verify")
+    print(f"Restored {done.files} files, {decimal(done.bytes)}. Check them: python -m hub verify")
     if given.wheels.is_dir() and any(given.wheels.glob("*.whl")):
         print(f"Install: pip install --no-index --find-links {given.wheels} -r requirements.txt")
     return 0
@@ -202,7 +202,7 @@ def _publish(given: argparse.Namespace, settings: Settings) -> int:
     planned = publish.plan(store.root / given.name, given.repo, private=given.private)
     table = _table("File", "Size")
     for name in planned.files:
-        table.add_row(name, _size(planned.size(name)))
+        table.add_row(name, decimal(planned.size(name)))
     console().print(table)
     print(f"Licence: {planned.licence}. Metrics: {'; '.join(planned.metrics) or 'none in the card'}.")
     if given.dry_run:
@@ -232,7 +232,3 @@ def _table(*headings: str) -> Table:
     for heading in headings:
         table.add_column(heading, overflow="fold")
     return table
-
-
-def _size(size: float) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"

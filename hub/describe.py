@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rich.filesize import decimal
+
 from hub import inputs
 from hub.errors import DeclarationError, UnavailableError
 from hub.sources import HUB, LOCAL
@@ -64,7 +66,7 @@ def state(engine: Engine, page: Page) -> State:
             return State("unavailable", "Weights missing", error.message)
         if engine.is_loaded(page.slug):
             return State("ready", "Ready")
-        return State("on_demand", f"Loads on first use · {megabytes(size)}")
+        return State("on_demand", f"Loads on first use · {decimal(size)}")
     return State("ready", "Ready")
 
 
@@ -72,7 +74,7 @@ def _to_fetch(engine: Engine, name: str) -> State:
     """Weights on the Hub that are not here yet."""
     fetching = engine.weights.fetching(name)
     if fetching:
-        return State("on_demand", f"Downloading · {fetching.percent} % of {megabytes(fetching.total)}")
+        return State("on_demand", f"Downloading · {fetching.percent} % of {decimal(fetching.total)}")
     reason = engine.weights.trouble(name)
     return State("unavailable", "Weights missing", reason) if reason else State("on_demand", "Downloads on first use")
 
@@ -154,8 +156,3 @@ def _metrics(data: Mapping[str, Any]) -> tuple[Metric, ...]:
                     name = str(metric.get("name") or metric.get("type") or "metric")
                     found.append(Metric(name, float(metric["value"]), dataset))
     return tuple(found)
-
-
-def megabytes(size: int) -> str:
-    """`7.0 MB`, with decimal megabytes as disks and downloads count them."""
-    return f"{size / 1e6:.1f} MB" if size < 1e8 else f"{size / 1e6:.0f} MB"

@@ -14,6 +14,7 @@ import socket
 import socketserver
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -105,7 +106,7 @@ class HubServer:
         return None
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler, ABC):
     """What both hosts share: faults, ranges, answers."""
 
     protocol_version = "HTTP/1.1"
@@ -143,8 +144,9 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.route()
 
+    @abstractmethod
     def route(self) -> None:
-        raise NotImplementedError
+        """Answers a request that no fault stands in the way of."""
 
     def send(self, status: int, body: Any = b"", headers: dict[str, str] | None = None) -> None:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()

@@ -8,7 +8,9 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from hub.describe import State, WeightsFacts, megabytes
+from rich.filesize import decimal
+
+from hub.describe import State, WeightsFacts
 from hub.errors import HubError
 from hub.registry import Page
 from hub.results import Receipt
@@ -251,7 +253,7 @@ def _weights(facts: WeightsFacts, several: bool) -> str:
     checked = ", as locked" if facts.locked else ""
     tiles = f'<dl class="hub-tiles">{tiles}</dl>' if tiles else ""
     return f"""<section class="hub-facts">{title}{tiles}
-<p><code>{escape(facts.name)}</code> · {escape(facts.source)}{commit} · {megabytes(facts.size_bytes)} ·
+<p><code>{escape(facts.name)}</code> · {escape(facts.source)}{commit} · {decimal(facts.size_bytes)} ·
 sha256 <code>{facts.digest[:12]}</code>{checked} · licence: {escape(facts.licence)}</p></section>"""
 
 

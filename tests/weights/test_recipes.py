@@ -175,8 +175,10 @@ def test_the_rate_finder_leaves_the_model_as_it_was_and_finds_a_rate_that_works(
 
 def test_the_schedule_is_what_was_asked_for() -> None:
     parser = argparse.ArgumentParser()
-    add_options(parser, epochs=7, learning_rate=1e-3)
-    schedule = schedule_of(parser.parse_args(["--policy", "constant", "--frozen-epochs", "0"]), ema_decay=0.5)
+    add_options(parser, epochs=7, learning_rate=1e-3, batch_size=4)
+    schedule = schedule_of(
+        parser.parse_args(["--out", "runs", "--policy", "constant", "--frozen-epochs", "0"]), ema_decay=0.5
+    )
     assert (schedule.epochs, schedule.learning_rate, schedule.policy) == (7, 1e-3, "constant")
     assert (schedule.frozen_epochs, schedule.ema_decay, schedule.precision) == (0, 0.5, "bf16")
 
@@ -221,7 +223,7 @@ def test_points_move_with_the_hand() -> None:
 
 
 def test_the_expected_position_is_where_the_heat_is() -> None:
-    from weights.palm_keypoints.recipe import expectation
+    from demos.palm_keypoints import expectation
 
     heat = torch.full((1, 2, 6, 8), -30.0)
     heat[0, 0, 0, 0] = 30.0

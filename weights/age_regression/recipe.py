@@ -4,11 +4,11 @@ weights, about half an hour on two cores:
     DATA="--data ../shared/data/age --backbone-weights ../shared/backbones/tf_efficientnet_lite0.safetensors"
     AGE="python -m weights.age_regression.recipe $DATA"
     $AGE --out runs/age1
-    $AGE --out runs/age2 --start runs/age1/checkpoint.pt --epochs 8 --least-px 128 --frozen-epochs 0 \
+    $AGE --out runs/age2 --start runs/age1/average.safetensors --epochs 8 --least-px 128 --frozen-epochs 0 \
         --learning-rate 1.5e-3 --seed 1
-    $AGE --out runs/age3 --start runs/age2/checkpoint.pt --epochs 4 --least-px 160 --frozen-epochs 0 \
+    $AGE --out runs/age3 --start runs/age2/average.safetensors --epochs 4 --least-px 160 --frozen-epochs 0 \
         --learning-rate 3e-4 --seed 2
-    $AGE --out runs/age4 --start runs/age3/checkpoint.pt --epochs 3 --least-px 160 --frozen-epochs 0 \
+    $AGE --out runs/age4 --start runs/age3/average.safetensors --epochs 3 --least-px 160 --frozen-epochs 0 \
         --learning-rate 4e-4 --mixup 0 --seed 3
 
 Average and maximum pooling side by side, BatchNorm, dropout and one linear layer; SmoothL1 on the age, and
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, smooth_l1_loss
@@ -47,8 +48,7 @@ def main() -> None:
     schedule = schedule_of(options, ema_decay=0.995)
     model, mean, std = build(options.arch, options.backbone_weights, options.dropout)
     if options.start:
-        # Our own file; weights_only refuses anything but tensors and numbers.
-        model.load_state_dict(torch.load(options.start, weights_only=True)["average"])
+        model.load_state_dict(load_file(options.start))
     images, ages = load_split(options.data, "train")
     val_images, val_ages = load_split(options.data, "val")
     inner = slice(PAD_PX, PAD_PX + SOURCE_PX)
@@ -183,13 +183,10 @@ def _far_away(image: Tensor) -> Tensor:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with images/ and labels.csv")
-    parser.add_argument("--out", type=Path, required=True, help="where results and checkpoints go")
     parser.add_argument("--arch", default="tf_efficientnet_lite0", help="any timm model, such as resnet34")
-    parser.add_argument("--backbone-weights", type=Path, help="ImageNet weights; without it timm downloads")
-    add_options(parser, epochs=10, learning_rate=2e-3)
-    parser.add_argument("--batch-size", type=int, default=48)
+    add_options(parser, epochs=10, learning_rate=2e-3, batch_size=48)
     parser.add_argument("--layer-decay", type=float, default=0.9)
-    parser.add_argument("--start", type=Path, help="checkpoint.pt of an earlier run: a further cycle from its weights")
+    parser.add_argument("--start", type=Path, help="average.safetensors of an earlier run: a further cycle from there")
     parser.add_argument("--least-px", type=int, default=0, help="smallest side of the training pictures")
     parser.add_argument("--dropout", type=float, default=0.3)
     parser.add_argument("--mixup", type=float, default=0.2, help="0 turns it off")

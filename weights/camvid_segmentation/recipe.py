@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from weights.training import data, export
+from weights.training import data, export, unet
 from weights.training.fit import Batches, add_options, fit, forward, schedule_of
 
 # Names and colours of the CamVid benchmark with eleven classes.
@@ -41,13 +41,13 @@ HEIGHT, WIDTH = 360, 480
 # Progressive resizing: (share of the epochs, height and width of the training crops, least share of a
 # frame that a crop shows). On average things are a little larger in a crop than in a whole frame.
 CROPS = ((0.5, (224, 320), 0.15), (1.0, (288, 384), 0.3))
-DECODER_CHANNELS = (160, 96, 64, 32, 16)
+ARCHITECTURE = {"decoder_channels": [160, 96, 64, 32, 16], "classes": len(CLASSES)}
 
 
 def main() -> None:
     options = _options()
     schedule = schedule_of(options)
-    model, mean, std = build_model(options.encoder, options.backbone_weights)
+    model, mean, std = unet.build(options.encoder, options.backbone_weights, **ARCHITECTURE)
     train_images, train_masks = load_split(options.data, "train")
     val_images, val_masks = load_split(options.data, "val")
     weights = class_weights(train_masks)
@@ -86,7 +86,7 @@ def main() -> None:
 
     trained = fit(
         model.to(options.device),
-        parameter_groups(model, options.encoder_rate),
+        unet.parameter_groups(model, options.encoder_rate),
         model.encoder,
         epoch_batches,
         len(train_images) // options.batch_size,
@@ -96,23 +96,6 @@ def main() -> None:
         options.out,
     )
     export.save_repository(trained, smp_config(options.encoder, mean, std), options.out)
-
-
-def build_model(encoder: str, backbone_weights: Path | None) -> tuple[Any, tuple[float, ...], tuple[float, ...]]:
-    """The U-Net with the mean and std that its encoder was trained with."""
-    model = smp.Unet(
-        encoder,
-        encoder_weights=None if backbone_weights else "imagenet",
-        decoder_channels=DECODER_CHANNELS,
-        classes=len(CLASSES),
-        activation=None,
-    )
-    if backbone_weights is None:
-        settings = smp.encoders.get_preprocessing_params(encoder)
-        return model, tuple(settings["mean"]), tuple(settings["std"])
-    # The last 1x1 convolution of the classifier is no part of a feature encoder.
-    export.load_backbone(model.encoder.model, backbone_weights, skip=("conv_head", "bn2", "classifier"))
-    return model, (127 / 255,) * 3, (128 / 255,) * 3
 
 
 def load_split(folder: Path, split: str) -> tuple[Tensor, Tensor]:
@@ -158,49 +141,21 @@ def _other_light(image: Tensor) -> Tensor:
     return (image.float().div_(255).pow_(gamma).mul_(gain).clamp_(0, 1) * 255).to(torch.uint8)
 
 
-def parameter_groups(model: Any, encoder_rate: float) -> list[dict[str, Any]]:
-    """The pretrained encoder learns more slowly; biases and normalisation do not decay."""
-    groups = []
-    for part, scale in ((model.encoder, encoder_rate), (model.decoder, 1.0), (model.segmentation_head, 1.0)):
-        matrices = [parameter for parameter in part.parameters() if parameter.ndim > 1]
-        vectors = [parameter for parameter in part.parameters() if parameter.ndim <= 1]
-        groups.append({"params": matrices, "lr_scale": scale})
-        groups.append({"params": vectors, "lr_scale": scale, "weight_decay": 0.0})
-    return groups
-
-
-def smp_config(encoder: str, mean: tuple[float, ...], std: tuple[float, ...]) -> dict[str, object]:
-    """What `smp.from_pretrained(FOLDER)` reads; it passes over keys which start with an underscore."""
-    return {
-        "_model_class": "Unet",
-        "encoder_name": encoder,
-        "encoder_depth": 5,
-        # Not "imagenet": smp would ask the Hub for weights which this file already holds.
-        "encoder_weights": None,
-        "decoder_channels": list(DECODER_CHANNELS),
-        "in_channels": 3,
-        "classes": len(CLASSES),
-        "activation": None,
-        "_preprocessing": {
-            "height": HEIGHT,
-            "width": WIDTH,
-            "multiple": 32,
-            "mean": list(mean),
-            "std": list(std),
-        },
-        "_classes": [{"name": name, "colour": list(colour)} for name, colour in CLASSES.items()],
-        "_unlabelled": UNLABELLED,
-    }
+def smp_config(encoder: str, mean: unet.Numbers, std: unet.Numbers) -> dict[str, Any]:
+    return unet.config(
+        encoder,
+        **ARCHITECTURE,
+        _preprocessing={"height": HEIGHT, "width": WIDTH, "multiple": 32, "mean": list(mean), "std": list(std)},
+        _classes=[{"name": name, "colour": list(colour)} for name, colour in CLASSES.items()],
+        _unlabelled=UNLABELLED,
+    )
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with train, train_masks, val, val_masks")
-    parser.add_argument("--out", type=Path, required=True, help="where results and checkpoints go")
     parser.add_argument("--encoder", default="tu-tf_efficientnet_lite0", help="any smp encoder, such as resnet34")
-    parser.add_argument("--backbone-weights", type=Path, help="ImageNet weights; without it smp downloads")
-    add_options(parser, epochs=24, learning_rate=2e-3)
-    parser.add_argument("--batch-size", type=int, default=8)
+    add_options(parser, epochs=24, learning_rate=2e-3, batch_size=8)
     parser.add_argument("--encoder-rate", type=float, default=0.3, help="the encoder's share of the learning rate")
     return parser.parse_args()
 

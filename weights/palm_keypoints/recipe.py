@@ -20,14 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, interpolate
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from weights.training import classifier, data, export
+from demos.palm_keypoints import expectation
+from weights.training import classifier, data, export, unet
 from weights.training.fit import Batches, add_options, fit, schedule_of
 
 FINGERS = ("index", "middle", "ring", "pinky")
@@ -42,7 +42,11 @@ SOURCE = (360, 480)  # pictures wait in memory at this size, so that crops stay 
 # Progressive resizing: (share of the epochs, heights of the training batches, drawn at random).
 HEIGHTS = ((0.4, (144, 144, 216)), (0.75, (144, 216, 288)), (1.0, (216, 288, 288)))
 SPREAD = 0.03  # wanted standard deviation of a heat map, in [-1, 1]: about 6 px
-DECODER_CHANNELS = (96, 48, 32, 16, 8)
+ARCHITECTURE = {
+    "decoder_channels": [96, 48, 32, 16, 8],
+    "classes": len(POINTS),
+    "aux_params": {"classes": 25, "pooling": "avg", "dropout": 0.2, "activation": None},
+}
 COARSE = slice(0, 24)
 PRESENCE = 24
 
@@ -54,20 +58,6 @@ class Hands:
     images: Tensor  # uint8 [n, 3, 360, 480]
     background: Tensor  # uint8 [n, 360, 480], 255 where the light background is
     points: Tensor  # [n, 12, 2] pixels of the 360x480 picture; NaN where unknown
-
-
-def expectation(heat: Tensor) -> tuple[Tensor, Tensor]:
-    """Heat maps [n, points, height, width] to expected positions and standard deviations [n, points, 2] in [-1, 1]."""
-    height, width = heat.shape[-2:]
-    shares = heat.flatten(2).softmax(2).view_as(heat)
-    results = []
-    for count, other in ((width, 2), (height, 3)):
-        places = (2 * torch.arange(count, device=heat.device) + 1) / count - 1
-        line = shares.sum(other)
-        mean = line @ places
-        results.append((mean, (line @ places.square() - mean.square()).clamp(min=1e-8).sqrt()))
-    (x, x_spread), (y, y_spread) = results
-    return torch.stack([x, y], -1), torch.stack([x_spread, y_spread], -1)
 
 
 class Trained(nn.Module):
@@ -87,7 +77,7 @@ class Trained(nn.Module):
 def main() -> None:
     options = _options()
     schedule = schedule_of(options)
-    model, mean, std = build_model(options.encoder, options.backbone_weights)
+    model, mean, std = unet.build(options.encoder, options.backbone_weights, **ARCHITECTURE)
     hands = [load_palms(options.data, "train")] + ([load_more(options.more)] if options.more else [])
     val = load_palms(options.data, "val")
     val_ready = data.normalize(
@@ -119,7 +109,7 @@ def main() -> None:
 
     trained = fit(
         Trained(model).to(options.device),
-        parameter_groups(model, options.encoder_rate),
+        unet.parameter_groups(model, options.encoder_rate),
         model.encoder,
         epoch_batches,
         per_epoch,
@@ -141,18 +131,6 @@ def loss(output: Tensor, target: Tensor) -> Tensor:
     coarse = ((output[:, 48:72] - wanted).abs() * known).sum() / count
     spread = ((output[:, 24:48] - SPREAD).abs() * known).sum() / count
     return 10 * fine + 2 * coarse + 2 * spread + 0.3 * binary_cross_entropy_with_logits(output[:, 72], present)
-
-
-def build_model(encoder: str, backbone_weights: Path | None) -> tuple[Any, tuple[float, ...], tuple[float, ...]]:
-    """The U-Net with the mean and std that its encoder was trained with."""
-    settings = {key: value for key, value in architecture(encoder).items() if not key.startswith("_")}
-    model = smp.Unet(**settings | {"encoder_weights": None if backbone_weights else "imagenet"})
-    if backbone_weights is None:
-        used = smp.encoders.get_preprocessing_params(encoder)
-        return model, tuple(used["mean"]), tuple(used["std"])
-    # The last 1x1 convolution of the classifier is no part of a feature encoder.
-    export.load_backbone(model.encoder.model, backbone_weights, skip=("conv_head", "bn2", "classifier"))
-    return model, (127 / 255,) * 3, (128 / 255,) * 3
 
 
 def load_palms(folder: Path, split: str) -> Hands:
@@ -309,57 +287,24 @@ def inside(points: Tensor) -> Tensor:
 # --- the model's files ------------------------------------------------------------------------------
 
 
-def parameter_groups(model: Any, encoder_rate: float) -> list[dict[str, Any]]:
-    """The pretrained encoder learns more slowly; biases and normalisation do not decay."""
-    groups = []
-    for part, scale in (
-        (model.encoder, encoder_rate),
-        (model.decoder, 1.0),
-        (model.segmentation_head, 1.0),
-        (model.classification_head, 1.0),
-    ):
-        matrices = [parameter for parameter in part.parameters() if parameter.ndim > 1]
-        vectors = [parameter for parameter in part.parameters() if parameter.ndim <= 1]
-        groups.append({"params": matrices, "lr_scale": scale})
-        groups.append({"params": vectors, "lr_scale": scale, "weight_decay": 0.0})
-    return groups
-
-
-def architecture(encoder: str) -> dict[str, Any]:
-    return {
-        "_model_class": "Unet",
-        "encoder_name": encoder,
-        "encoder_depth": 5,
-        # Not "imagenet": smp would ask the Hub for weights which this file already holds.
-        "encoder_weights": None,
-        "decoder_channels": list(DECODER_CHANNELS),
-        "in_channels": 3,
-        "classes": len(POINTS),
-        "activation": None,
-        "aux_params": {"classes": 25, "pooling": "avg", "dropout": 0.2, "activation": None},
-    }
-
-
-def smp_config(encoder: str, mean: tuple[float, ...], std: tuple[float, ...]) -> dict[str, Any]:
-    """What `smp.from_pretrained(FOLDER)` reads; it passes over keys which start with an underscore."""
-    return architecture(encoder) | {
-        "_preprocessing": {"height": HEIGHT, "width": WIDTH, "mean": list(mean), "std": list(std)},
-        "_points": list(POINTS),
-        "_min_presence": 0.98,  # of eight views the best one counts: palms reach 0.98, few other pictures do
-    }
+def smp_config(encoder: str, mean: unet.Numbers, std: unet.Numbers) -> dict[str, Any]:
+    return unet.config(
+        encoder,
+        **ARCHITECTURE,
+        _preprocessing={"height": HEIGHT, "width": WIDTH, "mean": list(mean), "std": list(std)},
+        _points=list(POINTS),
+        _min_presence=0.98,  # of eight views the best one counts: palms reach 0.98, few other pictures do
+    )
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with images/ and labels.csv (12 points)")
-    parser.add_argument("--out", type=Path, required=True, help="where results and checkpoints go")
     parser.add_argument("--more", type=Path, help="folder with further hands and 21 landmarks")
     parser.add_argument("--others", type=Path, action="append", default=[], help="folder of pictures without a hand")
     parser.add_argument("--encoder", default="tu-tf_efficientnet_lite0", help="any smp encoder, such as resnet34")
-    parser.add_argument("--backbone-weights", type=Path, help="ImageNet weights; without it smp downloads")
-    add_options(parser, epochs=24, learning_rate=2e-3)
+    add_options(parser, epochs=24, learning_rate=2e-3, batch_size=16)
     parser.add_argument("--samples", type=int, default=640, help="augmented samples an epoch")
-    parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--encoder-rate", type=float, default=0.5, help="the encoder's share of the learning rate")
     return parser.parse_args()
 

@@ -27,11 +27,15 @@ def load_backbone(model: nn.Module, path: Path, skip: tuple[str, ...] = ()) -> N
 def save_repository(model: nn.Module, config: dict[str, Any], out: Path, dtype: torch.dtype = torch.float16) -> None:
     """Write config.json and model.safetensors. Integer tensors keep their type."""
     out.mkdir(parents=True, exist_ok=True)
+    save_tensors(model, out / "model.safetensors", dtype)
+    (out / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+
+
+def save_tensors(model: nn.Module, path: Path, dtype: torch.dtype = torch.float32) -> None:
+    """Write the state as safetensors, numbers with a fraction as `dtype`."""
     tensors = {
         name: tensor.detach().cpu().to(dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
         for name, tensor in model.state_dict().items()
     }
-    path = out / "model.safetensors"
     save_file(tensors, path, metadata={"format": "pt"})
     path.chmod(0o644)  # safetensors makes files that only their owner can read
-    (out / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")

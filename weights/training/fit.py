@@ -17,6 +17,8 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from tqdm import tqdm  # type: ignore[import-untyped]  # its stubs are a package of their own
 
+from weights.training import export
+
 Batches = Iterator[tuple[Tensor, Tensor]]
 
 
@@ -36,8 +38,11 @@ class Schedule:
     find_rate: bool = False
 
 
-def add_options(parser: argparse.ArgumentParser, epochs: int, learning_rate: float) -> None:
-    """What every recipe can be told about its schedule; read by `schedule_of`."""
+def add_options(parser: argparse.ArgumentParser, epochs: int, learning_rate: float, batch_size: int) -> None:
+    """What every recipe can be told; `schedule_of` reads the part of it that is the schedule."""
+    parser.add_argument("--out", type=Path, required=True, help="where results and checkpoints go")
+    parser.add_argument("--backbone-weights", type=Path, help="ImageNet weights; without it they are downloaded")
+    parser.add_argument("--batch-size", type=int, default=batch_size)
     parser.add_argument("--epochs", type=int, default=epochs)
     parser.add_argument("--learning-rate", type=float, default=learning_rate)
     parser.add_argument("--frozen-epochs", type=int, default=1, help="the backbone stands still so long")
@@ -142,6 +147,7 @@ def fit(
         _save(checkpoint, model, average, optimizer, scheduler, history)
         write_report(out, history, schedule)
     trained: nn.Module = average.module
+    export.save_tensors(trained, out / "average.safetensors")
     return trained
 
 

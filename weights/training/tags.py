@@ -122,11 +122,8 @@ def f1_by_tag(found: Tensor, wanted: Tensor) -> float:
 def options(description: str | None, epochs: int) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with images/ and labels.csv")
-    parser.add_argument("--out", type=Path, required=True, help="where results and checkpoints go")
     parser.add_argument("--arch", default="tf_efficientnet_lite0", help="any timm model, such as resnet50")
-    parser.add_argument("--backbone-weights", type=Path, help="ImageNet weights; without it timm downloads")
-    add_options(parser, epochs, learning_rate=2e-3)
-    parser.add_argument("--batch-size", type=int, default=32)
+    add_options(parser, epochs, learning_rate=2e-3, batch_size=32)
     parser.add_argument("--layer-decay", type=float, default=0.9)
     parser.add_argument("--mixup", type=float, default=0.2, help="0 turns it off")
     return parser.parse_args()

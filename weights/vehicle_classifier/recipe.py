@@ -38,7 +38,9 @@ def main() -> None:
     mixup = Mixup(mixup_alpha=options.mixup, label_smoothing=0.05, num_classes=2) if options.mixup else None
 
     def epoch_batches(epoch: int) -> Batches:
-        augment = augmentation(side_px((epoch + 1) / schedule.epochs))
+        progress = (epoch + 1) / schedule.epochs
+        augment = augmentation(side_px(progress) if options.progressive else SIZES[-1][1])
+        mix = mixup if progress <= options.mixup_until else None
         samples = BorderSwap(train_images, train_labels, share=options.border_swap)
         for images, labels in data.batches(
             len(train_images),
@@ -46,7 +48,7 @@ def main() -> None:
             lambda index: (augment(samples(index)), train_labels[index]),
         ):
             ready = data.normalize(images, mean, std)
-            yield mixup(ready, labels) if mixup else (ready, nn.functional.one_hot(labels, 2).float())
+            yield mix(ready, labels) if mix else (ready, nn.functional.one_hot(labels, 2).float())
 
     def validate(candidate: nn.Module) -> dict[str, float]:
         logits = classifier.predict(candidate, val_ready)
@@ -111,13 +113,13 @@ def paste_border(image: Tensor, donor: Tensor, whole_frame: bool) -> Tensor:
 
 
 def augmentation(side: int) -> v2.Transform:
-    """Hue hardly moves: colour tells a fire engine from a lorry."""
+    """Hue stays: colour tells a fire engine from a lorry."""
     return v2.Compose(
         [
             v2.RandomResizedCrop(side, scale=(0.35, 1.0), ratio=(0.7, 1.6), antialias=True),
             v2.RandomHorizontalFlip(),
             v2.RandomApply([v2.RandomRotation(8, interpolation=v2.InterpolationMode.BILINEAR)], p=0.25),
-            v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.02),
+            v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3),
             v2.RandomGrayscale(p=0.05),
             v2.RandomErasing(p=0.2, scale=(0.02, 0.15), value=[127]),
         ]
@@ -131,13 +133,14 @@ def side_px(progress: float) -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with images/ and labels.csv")
-    parser.add_argument("--out", type=Path, required=True, help="where results and checkpoints go")
     parser.add_argument("--arch", default="tf_efficientnet_lite0", help="any timm model, such as resnet34")
-    parser.add_argument("--backbone-weights", type=Path, help="ImageNet weights; without it timm downloads")
-    add_options(parser, epochs=20, learning_rate=1e-3)
-    parser.add_argument("--batch-size", type=int, default=32)
+    add_options(parser, epochs=20, learning_rate=1e-3, batch_size=32)
     parser.add_argument("--layer-decay", type=float, default=0.9)
     parser.add_argument("--mixup", type=float, default=0.2, help="0 turns it off")
+    parser.add_argument("--mixup-until", type=float, default=0.5, help="share of the epochs with mixup, the first ones")
+    parser.add_argument(
+        "--progressive", action=argparse.BooleanOptionalAction, default=True, help="small pictures first"
+    )
     parser.add_argument("--border-swap", type=float, default=0.5, help="share of samples; 0 turns it off")
     return parser.parse_args()
 

@@ -12,7 +12,7 @@ from itertools import pairwise, product
 import bpy
 import numpy as np
 
-from . import kit, plants, street, vehicles
+from . import kit, plants, street, surfaces, vehicles
 from .kit import Mesh
 
 ACROSS = 77.0  # metres from the left to the right border
@@ -46,7 +46,7 @@ def patchy(name: str = "grass", light: str = "6c7450", dark: str = "4d5a39", bar
         colour = shader.mix(shader.math("MULTIPLY", worn, 0.55), colour, kit.hexa(bare))
         return shader.principled(Base_Color=colour, Roughness=0.95, Normal=shader.bump(fine, 0.06, 0.6))
 
-    return street.once(f"patchy {name}", make)
+    return surfaces.once(f"patchy {name}", make)
 
 
 def water() -> bpy.types.Material:
@@ -56,7 +56,7 @@ def water() -> bpy.types.Material:
         tone = shader.mix(shader.math("MULTIPLY", ripples, 0.22), tone, kit.hexa("35615a"))
         return shader.principled(Base_Color=tone, Roughness=0.22, Normal=shader.bump(ripples, 0.09))
 
-    return street.once("water", make)
+    return surfaces.once("water", make)
 
 
 def sheet(low: tuple[float, float], high: tuple[float, float], z: float, material: bpy.types.Material) -> None:
@@ -81,7 +81,7 @@ def path(start: tuple[float, float], end: tuple[float, float], sway: float, wave
     mesh = Mesh()
     for a, b in pairwise(middle):
         corners = a - across * 1.3, a + across * 1.3, b + across * 1.3, b - across * 1.3
-        mesh.face([(*corner, 0.05) for corner in reversed(corners)], street.stained("walk", "b0aa9d", 0.5))
+        mesh.face([(*corner, 0.05) for corner in reversed(corners)], surfaces.stained("walk", "b0aa9d", 0.5))
     mesh.build("path")
 
 
@@ -121,7 +121,7 @@ def hip(mesh: Mesh, low: tuple[float, float], high: tuple[float, float], roof: s
     """A house: walls, a hipped roof with pale ridge tiles, a vent."""
     (x0, y0), (x1, y1) = low, high
     tiles = patchy(f"roof {roof}", roof, roof, roof, 0.5)
-    walls, half = street.stained("render", "c9c0ae"), min(x1 - x0, y1 - y0) / 2
+    walls, half = surfaces.stained("render", "c9c0ae"), min(x1 - x0, y1 - y0) / 2
     top = eaves + half * 0.5
     mesh.box((x0 + 0.5, y0 + 0.5, 0), (x1 - 0.5, y1 - 0.5, eaves), walls)
     a, b, c, d = ((x, y, eaves) for x, y in ((x0, y0), (x1, y0), (x1, y1), (x0, y1)))
@@ -131,7 +131,7 @@ def hip(mesh: Mesh, low: tuple[float, float], high: tuple[float, float], roof: s
     for slope in ([a, b, last, first], [b, c, last], [c, d, first, last], [d, a, first]):
         mesh.face(slope, tiles)
     for ends in ((first, last), (a, first), (d, first), (b, last), (c, last)):
-        mesh.tube(ends, 0.13, street.stained(f"ridge {roof}", roof, 2.0, 0.1), 6)
+        mesh.tube(ends, 0.13, surfaces.stained(f"ridge {roof}", roof, 2.0, 0.1), 6)
     mesh.face([d, c, b, a], walls)
     x, y = x0 + half * 0.9, y0 + half * 0.5
     mesh.box((x, y, eaves), (x + 0.5, y + 0.5, top), kit.plain("vent", "8b8a86"))
@@ -148,7 +148,7 @@ def home(mesh: Mesh, x: float, y: float, way: int, roof: str, mirror: bool) -> N
     hip(mesh, *at(-6.2, 1.5, 5.8, 9.8), roof)
     hip(mesh, *at(0.6, -2.2, 6.4, 6.0), roof, 2.75)
     for low, high in (at(1.2, -9.2, 5.4, -1.6), at(-1.6, -9.2, -0.6, 2), at(-4.5, 9, 0.5, 12.5)):
-        sheet(low, high, 0.03, street.stained("drive", "a39f96", 0.5, 0.4))
+        sheet(low, high, 0.03, surfaces.stained("drive", "a39f96", 0.5, 0.4))
 
 
 def boat(kind: int, length: float) -> bpy.types.Object:
@@ -157,8 +157,8 @@ def boat(kind: int, length: float) -> bpy.types.Object:
     shape = ((-0.5, 0.82), (-0.2, 1.0), (0.1, 0.96), (0.3, 0.7), (0.42, 0.38), (0.5, 0.0))
     hull = [*shape, *[(a, -b) for a, b in reversed(shape[:-1])]]
     mesh = Mesh()
-    white, deck = kit.plain("gel coat", "e9e8e2", 0.35), street.stained("deck", "cbc3b0", 1.5, 0.2)
-    glass, teak = kit.plain("boat glass", "12181d", 0.1), street.stained("teak", "9c7a52", 2.0)
+    white, deck = kit.plain("gel coat", "e9e8e2", 0.35), surfaces.stained("deck", "cbc3b0", 1.5, 0.2)
+    glass, teak = kit.plain("boat glass", "12181d", 0.1), surfaces.stained("teak", "9c7a52", 2.0)
     for scale, z, material in ((1.0, -0.2, white), (0.86, 0.95, deck if kind else white)):
         mesh.prism([(a * length * scale, -b * beam * scale) for a, b in hull], z, z + 0.05 + scale // 1, material)
     mesh.box((-0.46 * length, -beam * 0.62, 1.0), (-0.16 * length, beam * 0.62, 1.03), deck if kind == 1 else teak)
@@ -178,7 +178,7 @@ def boat(kind: int, length: float) -> bpy.types.Object:
 
 def jetty(x: float, y0: float, y1: float, berths: Sequence[float], reach: float) -> None:
     """A walkway along y with fingers to both sides and piles at their ends."""
-    mesh, planks, pile = Mesh(), street.stained("planks", "a89a86", 3.0, 0.5), kit.plain("pile", "4c4237", 0.9)
+    mesh, planks, pile = Mesh(), surfaces.stained("planks", "a89a86", 3.0, 0.5), kit.plain("pile", "4c4237", 0.9)
     mesh.box((x - 1.2, y0, 0.2), (x + 1.2, y1, 0.7), planks)
     for y in berths:
         mesh.box((x - reach, y - 0.4, 0.3), (x + reach, y + 0.4, 0.65), planks)
@@ -191,7 +191,7 @@ def jetty(x: float, y0: float, y1: float, berths: Sequence[float], reach: float)
 def car_park() -> float:
     """Four and a half double rows of cars, a walkway and a strip of grass."""
     rng = np.random.default_rng(4)
-    sheet(*ALL, 0, street.asphalt("626263"))
+    sheet(*ALL, 0, surfaces.asphalt("626263"))
     middles, bays = (-39.5, -23.0, -6.5, 10.0, 26.5), np.arange(-FAR, FAR, 2.6)
     lines = [(x - 0.07, c - 5, x + 0.07, c + (5 if c < 26 else 0)) for c in middles for x in bays]
     street.marks([*lines, *[(-FAR, c - 0.07, FAR, c + 0.07) for c in middles]])
@@ -207,7 +207,7 @@ def car_park() -> float:
                     places.append((x + 1.3, c + side * 2.5, 90 + 180 * int(rng.random() < 0.5)))
     islands.build("islands", 0.1)
     park([*places, (-9, -14.9, 0), (24, 17.6, 180)], 2)
-    sheet((-FAR, 27), (FAR, 29.2), 0.12, street.stained("walk", "a8a49a", 0.5))
+    sheet((-FAR, 27), (FAR, 29.2), 0.12, surfaces.stained("walk", "a8a49a", 0.5))
     sheet((-FAR, 29.2), (FAR, FAR), 0.1, patchy())
     for y, gap in ((34, 12), (41, 8)):
         spots += [(x + rng.normal(0, 1), y + rng.uniform(-2, 3)) for x in range(-46, 49, gap)]
@@ -219,9 +219,9 @@ def houses() -> float:
     """A street with homes, their drives, lawns and trees."""
     rng = np.random.default_rng(8)
     sheet(*ALL, 0, patchy())
-    sheet((-FAR, -4.2), (FAR, 4.2), 0.02, street.asphalt("6a6968"))
-    sheets([(-FAR, -4.6, FAR, -4.2), (-FAR, 4.2, FAR, 4.6)], 0.05, street.stained("kerb", "a9a59c", 2.0))
-    sheets([(-FAR, -7.8, FAR, -6.4), (-FAR, 6.4, FAR, 7.8)], 0.035, street.stained("walk", "a8a49a", 0.5))
+    sheet((-FAR, -4.2), (FAR, 4.2), 0.02, surfaces.asphalt("6a6968"))
+    sheets([(-FAR, -4.6, FAR, -4.2), (-FAR, 4.2, FAR, 4.6)], 0.05, surfaces.stained("kerb", "a9a59c", 2.0))
+    sheets([(-FAR, -7.8, FAR, -6.4), (-FAR, 6.4, FAR, 7.8)], 0.035, surfaces.stained("walk", "a8a49a", 0.5))
     roofs = ("6b5d52", "7d7b78", "857060", "565a5e", "75685c")
     mesh, spots, low_spots, places, fence = Mesh(), [], [], [], kit.plain("fence", "8a7a66", 0.9)
     for row, way in ((15.5, 1), (-15.5, -1), (53, -1), (-53, 1)):
@@ -268,8 +268,8 @@ def courts() -> float:
     """Three tennis courts in a park, a path around them, a few cars."""
     rng = np.random.default_rng(6)
     sheet(*ALL, 0, patchy())
-    sheet((-28, -17), (28, 19), 0.03, street.stained("surround", "614840", 0.2, 0.3))
-    green, lines, mesh = street.stained("court", "4a5c78", 0.25, 0.25), [], Mesh()
+    sheet((-28, -17), (28, 19), 0.03, surfaces.stained("surround", "614840", 0.2, 0.3))
+    green, lines, mesh = surfaces.stained("court", "4a5c78", 0.25, 0.25), [], Mesh()
     for x in (-18.2, 0, 18.2):
         sheet((x - 6.6, -13.2), (x + 6.6, 15.2), 0.04, green)
         for a, long in ((-5.485, 11.885), (-4.115, 11.885), (0, 6.4), (4.115, 11.885), (5.485, 11.885)):
@@ -287,10 +287,10 @@ def courts() -> float:
     mesh.build("fittings")
     path((-60, 24.5), (60, 30), 3, 2.0)
     path((-34, 27), (-36, -60), -3, 1.0)
-    sheet((-FAR, -FAR), (FAR, -28.5), 0.03, street.asphalt("6a6968"))
-    sheet((-FAR, -28.5), (FAR, -28.1), 0.08, street.stained("kerb", "a9a59c", 2.0))
+    sheet((-FAR, -FAR), (FAR, -28.5), 0.03, surfaces.asphalt("6a6968"))
+    sheet((-FAR, -28.5), (FAR, -28.1), 0.08, surfaces.stained("kerb", "a9a59c", 2.0))
     bays = np.arange(-FAR, FAR, 2.7)
-    sheets([(x, -33.5, x + 0.12, -28.6) for x in bays], 0.04, street.worn_paint())
+    sheets([(x, -33.5, x + 0.12, -28.6) for x in bays], 0.04, surfaces.worn_paint())
     park([(x + 1.4, -31, 90 if rng.random() < 0.6 else -90) for x in bays if rng.random() < 0.5], 9, 8)
     spots = [(x + rng.normal(0, 1.5), -22.8 + rng.normal(0, 0.8)) for x in range(-46, 50, 8)]
     spots += [(x + rng.normal(0, 2), 36 + rng.normal(0, 2.5)) for x in range(-48, 50, 9)]

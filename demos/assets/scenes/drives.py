@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import kit, people, plants, services, street, vehicles
+from . import houses, kit, people, plants, services, street, surfaces, vehicles
+from .houses import House, Wall
 from .portraits import materials
-from .street import House, Wall
 
 COARSE = 0.03
 PLATES = ("KD19 HUB", "EA12 WLK", "AV57 RTE", "CB21 CAM", "MK66 JNR", "LS08 OAK", "EX15 FEN", "HG20 ELM")
@@ -33,20 +33,20 @@ def arrow(x: float, y: float) -> None:
         [(x, y - 0.08), (x + 2.2, y - 0.08), (x + 2.2, y + 0.08), (x, y + 0.08)],
         [(x + 2.2, y - 0.35), (x + 3.6, y), (x + 2.2, y + 0.35)],
     ):
-        mesh.face([(a, b, 0.0045) for a, b in outline], street.worn_paint())
+        mesh.face([(a, b, 0.0045) for a, b in outline], surfaces.worn_paint())
     mesh.build("arrow")
 
 
 def covers(spots: list[tuple[float, float]], patches: list[tuple[float, float, float, float]]) -> None:
     """Manholes, and places where the road was mended."""
-    mesh, iron = kit.Mesh(), street.stained("iron cover", "3b3a39", 6.0)
+    mesh, iron = kit.Mesh(), surfaces.stained("iron cover", "3b3a39", 6.0)
     for x, y in spots:
         ring = [
             (x + 0.33 * np.cos(t), y + 0.33 * np.sin(t), 0.003) for t in np.linspace(0, 2 * np.pi, 24, endpoint=False)
         ]
         mesh.face(ring, iron)
     for x0, y0, x1, y1 in patches:
-        mesh.face([(x0, y0, 0.002), (x1, y0, 0.002), (x1, y1, 0.002), (x0, y1, 0.002)], street.asphalt("4a4a4c"))
+        mesh.face([(x0, y0, 0.002), (x1, y0, 0.002), (x1, y1, 0.002), (x0, y1, 0.002)], surfaces.asphalt("4a4a4c"))
     mesh.build("covers")
 
 
@@ -73,8 +73,8 @@ def high_street() -> float:
         House(6, 3, m["cream"], m["stone"], shop="2d4a4a", sign="COFFEE"), House(7, 3, m["red"], m["stone"], shop="37202c", sign="BANK", bays=3),
         House(5.4, 3, m["buff"], m["stone"], "27406b"), House(5.4, 2, m["buff"], m["stone"], "22402e"), House(6, 3, m["white"], m["stone"], shop="7a5a22", sign="TOYS"),
     ]  # fmt: skip
-    street.terrace(Wall((-4, 6.5), 0, False), left * 5)
-    street.terrace(Wall((-6, -6.5), 0, True), (right * 5)[1:])
+    houses.terrace(Wall((-4, 6.5), 0, False), left * 5)
+    houses.terrace(Wall((-6, -6.5), 0, True), (right * 5)[1:])
     traffic([(9.5, 2.95, 0, "7d8185", vehicles.SALOON), (15.4, 2.95, 0, "1b2b45", vehicles.HATCHBACK), (21, 2.95, 0, "8c1518", vehicles.HATCHBACK), (27.5, 2.95, 0, "c9ccce", vehicles.HATCHBACK),
              (46, 2.95, 0, "24272a", vehicles.SALOON), (33, 1.05, 0, "5d1a1d", vehicles.HATCHBACK), (24, -1.9, 180, "2b4a3a", vehicles.SALOON)])  # fmt: skip
     kit.place(services.van(step=COARSE), 52, -1.9, turn=180)
@@ -115,8 +115,8 @@ def leafy_road() -> float:
         House(6.4, 3, m["red"], m["stone"], "22402e"),
         House(6.4, 2, m["brown"], m["stone"], "6b1f24", roof="tile"),
     ]
-    street.terrace(Wall((2, 10.5), 0, False), villa * 4)
-    street.terrace(Wall((22, -11), 0, True), villa[::-1] * 4)
+    houses.terrace(Wall((2, 10.5), 0, False), villa * 4)
+    houses.terrace(Wall((22, -11), 0, True), villa[::-1] * 4)
     kinds = [
         plants.tree(81, 10, 30000),
         plants.tree(82, 9, 30000, dark="233814", light="7d9040"),
@@ -163,8 +163,8 @@ def junction() -> float:
         House(10, 3, m["concrete"], m["white"], roof="flat", bays=5, storey=3.4),
         House(7, 3, m["red"], m["stone"], bays=3, shop="1f3350", sign="LIBRARY"),
     ]
-    street.terrace(Wall((10, 10.5), 0, False), [*office, *office, *office], 14)
-    street.terrace(Wall((26, -11), 0, True), [office[2], office[0], office[1], office[2], office[0]], 14)
+    houses.terrace(Wall((10, 10.5), 0, False), [*office, *office, *office], 14)
+    houses.terrace(Wall((26, -11), 0, True), [office[2], office[0], office[1], office[2], office[0]], 14)
     plants.hedge((-10, -12.5, 0), (24, -10.5, 1.2), 6, 350)
     plants.lawn((-10, -40), (25, -9.7), 0.13)
     bare = [plants.tree(91, 9, 0, spread=0.5), plants.tree(92, 10, 0, spread=0.5)]

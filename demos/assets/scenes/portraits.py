@@ -11,8 +11,8 @@ import math
 import bpy
 import numpy as np
 
-from . import kit, plants, services, street, vehicles
-from .street import House, Wall
+from . import houses, kit, plants, services, street, surfaces, vehicles
+from .houses import House, Wall
 
 
 def look(
@@ -26,9 +26,9 @@ def look(
 
 def materials() -> dict:
     return {
-        "red": street.brick("8a4a38"), "buff": street.brick("b29a72"), "brown": street.brick("6e4a3c"),
-        "white": street.stained("render", "dcd8cc"), "cream": street.stained("render", "d3c6a4"), "stone": street.stained("stone", "b5ad9c", 1.2),
-        "concrete": street.stained("concrete", "a3a19b", 0.5),
+        "red": surfaces.brick("8a4a38"), "buff": surfaces.brick("b29a72"), "brown": surfaces.brick("6e4a3c"),
+        "white": surfaces.stained("render", "dcd8cc"), "cream": surfaces.stained("render", "d3c6a4"), "stone": surfaces.stained("stone", "b5ad9c", 1.2),
+        "concrete": surfaces.stained("concrete", "a3a19b", 0.5),
     }  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def ambulance() -> float:
     street.road(-60, 40, 4.4, 2.6, "57585a")
     street.marks([*street.dashes(-50, 30, 2.6), *[(x, -3.9, x + 0.1, -1.7) for x in np.arange(-30, 20, 3.2)]])
     houses = [House(6.4, 3, m["buff"], m["stone"], roof="flat", bays=3, door="2c4c63") for _ in range(7)]
-    street.terrace(Wall((-40, -9.5), 0, True), houses, 12)
+    houses.terrace(Wall((-40, -9.5), 0, True), houses, 12)
     plants.hedge((-40, -8.6, 0), (-1, -7.6, 1.0), 2)
     plants.hedge((1.8, -8.6, 0), (20, -7.6, 0.9), 3)
     plants.scatter(
@@ -58,19 +58,19 @@ def ambulance() -> float:
 
 def fire_station(m: dict) -> None:
     """Five red doors under a name, and a wing of offices, along y = -8.2."""
-    street.terrace(
+    houses.terrace(
         Wall((-36, -8.2), 0, True), [House(12, 2, m["red"], m["stone"], bays=4, roof="flat", storey=3.4)], 10
     )
     wall, mesh = Wall((-24, -8.2), 0, True), kit.Mesh()
-    doors = [street.Opening(1 + 5.2 * i, 5.2 + 5.2 * i, 0.02, 4.3, "shop", "b3141b") for i in range(5)]
-    street.front(mesh, wall, 30, 7.2, doors, m["red"], m["stone"])
+    doors = [houses.Opening(1 + 5.2 * i, 5.2 + 5.2 * i, 0.02, 4.3, "shop", "b3141b") for i in range(5)]
+    houses.front(mesh, wall, 30, 7.2, doors, m["red"], m["stone"])
     wall.block(mesh, (0, 30), (-8, 0.12), (7.2, 7.7), m["stone"])
     red = kit.plain("door red", "a5161c", 0.35)
     for left in (door.a0 + offset for door in doors for offset in (0.15, 2.15)):
         for level in (0, 1, 2, 4, 5, 6):  # the fourth panel is glass
             wall.block(mesh, (left, left + 1.85), (-0.12, -0.05), (0.1 + 0.6 * level, 0.62 + 0.6 * level), red)
     wall.block(mesh, (0, 30), (0, 0.1), (4.75, 5.6), kit.plain("fascia", "ece9df", 0.5))
-    street.words("FIRE STATION", wall, 19.5, 4.97, 0.5, "a5161c")
+    houses.words("FIRE STATION", wall, 19.5, 4.97, 0.5, "a5161c")
     mesh.build("station")
 
 
@@ -106,7 +106,7 @@ def police_car() -> float:
         House(5.2, 2, m["red"], m["white"], "1f2224"), House(5.4, 2, m["brown"], m["stone"], "7a5a22"), House(5.2, 3, m["cream"], m["white"], "3a2a55"),
         House(5.4, 2, m["red"], m["stone"], "22402e"),
     ]  # fmt: skip
-    street.terrace(Wall((-31, -7.0), 0, True), row)
+    houses.terrace(Wall((-31, -7.0), 0, True), row)
     plants.scatter([plants.tree(21, 8)], [(-36, -5.5), (-44, -4), (-40, 6), (-52, 2), (-58, -3), (-60, 6)])
     street.lamp_post(-6.4, -4.9, 1)
     street.bollard(3.0, -4.8)
@@ -128,7 +128,7 @@ def hatchback() -> float:
     street.garden_wall(-60, 40, -6.1, 0.7, m["red"])
     plants.hedge((-60, -7.4, 0.2), (40, -6.4, 1.75), 4, 500)
     plants.lawn((-60, -40), (40, -6.0), 0.05)
-    street.terrace(
+    houses.terrace(
         Wall((-34, -15), 0, True),
         [House(8, 2, m["white"], m["stone"], "27406b", bays=3, roof="tile"), House(8, 2, m["red"], m["stone"], bays=3)]
         * 2,
@@ -150,7 +150,7 @@ def pickup() -> float:
     street.road(-90, 40, 3.6, 0.1, "6d6b68")
     plants.lawn((-90, -60), (40, -3.75), 0.12, 60000)
     plants.lawn((-90, 3.75), (40, 40), 0.12)
-    mesh, wood = kit.Mesh(), street.stained("timber", "8a7a62", 3.0)
+    mesh, wood = kit.Mesh(), surfaces.stained("timber", "8a7a62", 3.0)
     for x in np.arange(-60, 14, 2.2):
         mesh.box((x - 0.06, -5.96, 0), (x + 0.06, -5.84, 1.25), wood)
     for z in (0.45, 0.8, 1.12):
