@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from hub.errors import UnavailableError
-from hub.registry import ROOT
+from hub.settings import ROOT
 from hub.sources import parse_hub
 
 PATH = ROOT / "weights" / "catalogue.toml"

@@ -1,4 +1,4 @@
-"""The command line: `python -m hub list | run | status | new`, and what cli_hub.py adds: `lock | pull | verify | ...`
+"""The command line: `python -m hub list | run | compare | status | new`, and what cli_hub.py adds: `lock | pull | ...`
 
 Answers go to stdout, everything else to stderr. Exit status: 0 done, 2 wrong usage or input, 1 any other
 error, 130 interrupted.
@@ -12,19 +12,19 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from hub import cli_hub, cli_run, new
+from hub import cli_compare, cli_hub, cli_links, cli_run, cli_status, new
 from hub.cli_show import console, exit_status, tell
 from hub.errors import HubError, InputError, UnavailableError
-from hub.registry import ROOT, Page, discover
-from hub.settings import Settings, add_flags, from_flags, go_offline
+from hub.registry import Page, discover
+from hub.settings import ROOT, Settings, add_flags, from_flags, go_offline
 from hub.weights import WeightsStore, open_store
 
 FOLDERS = ("demos_folder", "weights_folder", "weights", "hub_folder", "settings_file")
@@ -79,11 +79,17 @@ def _parser() -> argparse.ArgumentParser:
     made = command("run", cli_run.run, "Run a demo on one or more pictures.", (*FOLDERS, *MACHINE, *LIMITS))
     cli_run.add_arguments(made)
 
-    made = command(
-        "status", _status, "Show what a running hub holds in memory.", (*FOLDERS, *MACHINE, "host", "port", "auth")
-    )
-    made.add_argument("--url", help="address of the hub (default: http://127.0.0.1:7860, or as --host and --port say)")
-    made.add_argument("--json", action="store_true", help="print one JSON document")
+    about = "Run two sets of weights of a demo on the same pictures, and tell what differs."
+    cli_compare.add_arguments(command("compare", cli_compare.run, about, (*FOLDERS, *MACHINE, *LIMITS)))
+
+    address = (*FOLDERS, *MACHINE, "host", "port", "auth")
+    cli_status.add_address(command("status", cli_status.status, "Show what a running hub holds in memory.", address))
+    for action, help in cli_status.HELP.items():
+        change = partial(cli_status.change, action=action)
+        cli_status.add_model(command(action, change, help, ("host", "port", "auth", "settings_file")))
+
+    about = "List, end, note and export shared results and what people said of them."
+    cli_links.add_arguments(command("links", cli_links.run, about, cli_links.PLACES))
 
     made = command("new", _new, "Write a new demo page to begin from.", ("demos_folder", "settings_file"))
     made.add_argument("slug", help="name of the file and the page's address: lower-case letters, digits and _")
@@ -110,7 +116,7 @@ def _log(level: str | None) -> None:
 
 
 def _list(given: argparse.Namespace, settings: Settings) -> int:
-    registry, store = open_store(settings, discover(_demos_folder(settings)))
+    registry, store = open_store(settings, discover(settings.pages_folder))
     entries = [_entry(page, store) for page in registry]
     if given.json:
         print(json.dumps(entries, indent=2, ensure_ascii=False))
@@ -127,7 +133,7 @@ def _list(given: argparse.Namespace, settings: Settings) -> int:
         table.add_row(Text(entry["slug"], style="bold"), Text(entry["title"]), Text(entry["task"]), Text(weights), text)
     console().print(table)
     if not entries:
-        print(f"There is no demo in {_demos_folder(settings)}. Write one: python -m hub new my_demo", file=sys.stderr)
+        print(f"There is no demo in {settings.pages_folder}. Write one: python -m hub new my_demo", file=sys.stderr)
     return 0
 
 
@@ -156,102 +162,11 @@ def _weights_entry(name: str, store: WeightsStore) -> dict[str, Any]:
         return {"name": name, "size_bytes": 0, "reason": error.message}
 
 
-def _demos_folder(settings: Settings) -> Path:
-    return Path(settings.demos_folder) if settings.demos_folder else ROOT / "demos"
-
-
-# --- status ---------------------------------------------------------------------------------------
-
-
-def _status(given: argparse.Namespace, settings: Settings) -> int:
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
-    url = (given.url or f"http://{host}:{settings.port}").rstrip("/")
-    found = _ask(url, settings.auth)
-    machine = _machine(settings) if found is None else None
-    if given.json:
-        shown = {"running": True, "url": url, **found} if found else {"running": False, "url": url, "machine": machine}
-        print(json.dumps(shown, indent=2, ensure_ascii=False))
-        return 0
-    out = console()
-    if found is not None:
-        _show_running(out, url, found)
-    elif machine is not None:
-        out.print(f"No hub answers at {url}. Start one: make serve", soft_wrap=True, markup=False)
-        out.print(f"This machine would use {machine['device']} in {machine['dtype']}, ", end="")
-        out.print(f"and at most {decimal(machine['budget_bytes'])} for models.")
-        for entry in machine["weights"]:
-            out.print(f"  weights {entry['name']}: {entry['reason'] or decimal(entry['size_bytes'])}", soft_wrap=True)
-    return 0
-
-
-def _ask(url: str, auth: str) -> dict[str, Any] | None:
-    """The status of the hub at `url`; None when nothing listens there."""
-    import httpx
-
-    user, _, password = auth.partition(":")
-    try:
-        answer = httpx.get(f"{url}/api/v1/status", timeout=10, auth=(user, password) if auth else None)
-    except httpx.ConnectError:
-        return None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise UnavailableError(f"{url} cannot be asked: {type(error).__name__}: {error}") from None
-    if answer.status_code == 401:
-        raise UnavailableError(f"The hub at {url} asks for a password; give --auth USER:PASSWORD or set HUB_AUTH.")
-    try:
-        found = answer.json()
-        if answer.status_code == 200 and isinstance(found["pool"], dict):
-            return dict(found)
-    except (ValueError, KeyError, TypeError):
-        pass  # told below
-    raise UnavailableError(f"Something answers at {url} (status {answer.status_code}), but it is not a Demo Hub.")
-
-
-def _machine(settings: Settings) -> dict[str, Any]:
-    from hub import devices
-
-    device = devices.pick_device(settings.device)
-    dtype = devices.pick_dtype(settings.dtype, device, settings.data_folder / "dtype.json")
-    registry, store = open_store(settings, discover(_demos_folder(settings)))
-    names = dict.fromkeys(w.name for p in registry if p.declared for w in p.declared.weights)
-    return {
-        "device": str(device),
-        "dtype": str(dtype).removeprefix("torch."),
-        "budget_bytes": int(settings.pool_gb * devices.GB) or devices.default_budget(device),
-        "weights": [_weights_entry(name, store) for name in names],
-    }
-
-
-def _show_running(out: Console, url: str, found: dict[str, Any]) -> None:
-    pool, results, queue = found["pool"], found["results"], found["queue"]
-    out.print(f"Hub at {url}: {found['device']} in {found['dtype']}, {queue['in_work']} of at most ", end="")
-    out.print(f"{queue['limit']} requests in work")
-    out.print(f"Models: {decimal(pool['used_bytes'])} of at most {decimal(pool['budget_bytes'])}")
-    if pool["models"]:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in ("Model", "Size", "State", "In memory for", "Idle for", "Used by"):
-            table.add_column(heading)
-        for model in pool["models"]:
-            idle = _duration(model["idle_for_s"]) if not model["leases"] else "in use"
-            state = model["state"] + (", pinned" if model["pinned"] else "")
-            cells = [model["key"], decimal(model["bytes"]), state, _duration(model["loaded_for_s"]), idle]
-            table.add_row(*map(Text, cells), str(model["leases"]))
-        out.print(table)
-    out.print(f"Results: {results['memory_results']} in memory ({results['memory_bytes'] / 1e6:.1f} MB), ", end="")
-    out.print(f"{results['disk_results']} on disk ({results['disk_bytes'] / 1e6:.1f} MB)")
-    if results["warning"]:
-        out.print(Text(results["warning"], style="yellow"))
-
-
-def _duration(seconds: float) -> str:
-    minutes, hours = seconds / 60, seconds / 3600
-    return f"{seconds:.0f} s" if seconds < 120 else f"{minutes:.0f} min" if minutes < 120 else f"{hours:.1f} h"
-
-
 # --- new ------------------------------------------------------------------------------------------
 
 
 def _new(given: argparse.Namespace, settings: Settings) -> int:
-    folder = given.folder or _demos_folder(settings)
+    folder = given.folder or settings.pages_folder
     page, picture = new.create(given.slug, folder)
     default = folder.resolve() == (ROOT / "demos").resolve()
     flag = "" if default else f" --demos-folder {folder}"

@@ -14,7 +14,7 @@ from hub import catalogue, lock, pack, publish
 from hub.cli_show import console, download_bar, tell
 from hub.errors import HubError, NotFoundError, UnavailableError
 from hub.lock import Locked
-from hub.registry import ROOT, discover
+from hub.registry import discover
 from hub.settings import Settings
 from hub.sources import HUB, LOCAL, parse_hub
 from hub.suggest import unknown
@@ -63,8 +63,7 @@ def _publish_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _open(settings: Settings) -> tuple[WeightsStore, list[str]]:
     """The store, and the names of all weights the pages know."""
-    folder = Path(settings.demos_folder) if settings.demos_folder else ROOT / "demos"
-    registry, store = open_store(settings, discover(folder, settings.only()))
+    registry, store = open_store(settings, discover(settings.pages_folder, settings.only()))
     names = dict.fromkeys(w.name for p in registry if p.declared for w in p.declared.weights)
     return store, list(names)
 

@@ -6,11 +6,11 @@ import argparse
 import json
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -18,13 +18,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from hub.cli_show import console, document, download_bar, exit_status, show, tell
 from hub.engine import Engine
 from hub.errors import HubError, InputError, UnavailableError
-from hub.jobs import Cancel
+from hub.jobs import Cancel, OnEvent
 from hub.results import Picture, Result
 from hub.settings import Settings
 from hub.spec import Choices, Demo, ImageInput
 from hub.suggest import unknown
 
 Run = dict[str, Any]  # inputs of one run; pictures are paths
+T = TypeVar("T")
+Ask = Callable[[Run, OnEvent, Cancel], T]
+Tell = Callable[[Console, T, str, str], dict[str, Any]]  # console, answer, stem of files, heading -> the JSON document
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,25 +55,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace, settings: Settings) -> int:
     """Runs the demo on each picture. A picture that fails is told on stderr; the others go on."""
-    engine, stdout = Engine(settings), sys.stdout
+    engine = Engine(settings)
     try:
         page = engine.registry.get(given.slug)
         runs = plan(page.demo, given.image, given.set)
-        _fetch(engine, page.demo, runs)
-        folder = _Folder(given.out, given.force) if given.out else None
-        out = console(stdout)
-        # Libraries print while they load ("Loading weights ..."); only answers belong on stdout.
-        with redirect_stdout(sys.stderr), _answers(engine, given.slug, runs, out) as answers:
-            return _tell_all(page.demo, given, runs, answers, folder, out)
+        known = [w.name for w in page.demo.weights]
+        fetch(engine, {str(inputs.get("weights") or known[0]) for inputs in runs if known} & {*known})
+        folder = Folder(given.out, given.force) if given.out else None
+
+        def ask(inputs: Run, hear: OnEvent, cancel: Cancel) -> Result:
+            return engine.run(given.slug, inputs, on_event=hear, cancel=cancel)
+
+        def tell_one(out: Console, found: Result, stem: str, heading: str) -> dict[str, Any]:
+            paths = folder.save(found, stem) if folder else {}
+            if given.json:
+                return document(page.demo, found, paths)
+            show(out, page.demo, found, paths, heading)
+            return {}
+
+        return each(engine, given, runs, ask, tell_one)
     finally:
         engine.close()
 
 
-def _fetch(engine: Engine, demo: Demo, runs: Sequence[Run]) -> None:
+def each(engine: Engine, given: argparse.Namespace, runs: Sequence[Run], ask: Ask[T], tell_one: Tell[T]) -> int:
+    """Asks for every run's answer, with progress, and tells each as it comes; returns the exit status."""
+    out = console(sys.stdout)
+    # Libraries print while they load ("Loading weights ..."); only answers belong on stdout.
+    with redirect_stdout(sys.stderr), _answers(engine, given.slug, runs, out, ask) as answers:
+        return _tell_all(given, runs, answers, out, tell_one)
+
+
+def fetch(engine: Engine, names: Iterable[str]) -> None:
     """Downloads weights that are on the Hub, with a bar: nobody else waits, so this command does. Raises HubError."""
-    known = [w.name for w in demo.weights]
-    for name in {str(inputs.get("weights") or known[0]) for inputs in runs if known}:
-        if name in known and engine.weights.is_remote(name):
+    for name in names:
+        if engine.weights.is_remote(name):
             with download_bar(name) as heard:
                 engine.weights.obtain(name, heard)
 
@@ -112,7 +131,9 @@ def plan(demo: Demo, images: Sequence[str], values: Sequence[str]) -> list[Run]:
 
 
 @contextmanager
-def _answers(engine: Engine, slug: str, runs: Sequence[Run], out: Console) -> Iterator[Iterator[Result | HubError]]:
+def _answers(
+    engine: Engine, slug: str, runs: Sequence[Run], out: Console, ask: Ask[T]
+) -> Iterator[Iterator[T | HubError]]:
     """Answers in the order of `runs`, with progress on a terminal. Leaving it early cancels what is left."""
     cancel = Cancel()
     # On one terminal answers and progress share a console, which keeps them apart; a pipe gets answers alone.
@@ -136,22 +157,22 @@ def _answers(engine: Engine, slug: str, runs: Sequence[Run], out: Console) -> It
         alone = len(runs) == 1
         task = bar.add_task("starting" if alone else slug, total=None if alone else len(runs))
 
-        def work(inputs: Run) -> Result:
+        def work(inputs: Run) -> T:
             def hear(stage: str, progress: Any) -> None:
                 if alone:
                     steps = {"completed": progress.step, "total": progress.total} if progress else {}
                     bar.update(task, description="loading the model" if stage == "loading" else stage, **steps)
 
-            return engine.run(slug, inputs, on_event=hear, cancel=cancel)
+            return ask(inputs, hear, cancel)
 
-        def collect() -> Iterator[Result | HubError]:
+        def collect() -> Iterator[T | HubError]:
             while futures:
                 try:
                     yield futures.popleft().result()
                 except HubError as error:
                     yield error
 
-        futures: deque[Future[Result]] = deque(workers.submit(work, inputs) for inputs in runs)
+        futures: deque[Future[T]] = deque(workers.submit(work, inputs) for inputs in runs)
         for future in () if alone else futures:
             future.add_done_callback(lambda done: bar.advance(task))
         try:
@@ -162,12 +183,11 @@ def _answers(engine: Engine, slug: str, runs: Sequence[Run], out: Console) -> It
 
 
 def _tell_all(
-    demo: Demo,
     given: argparse.Namespace,
     runs: Sequence[Run],
-    answers: Iterator[Result | HubError],
-    folder: _Folder | None,
+    answers: Iterator[T | HubError],
     out: Console,
+    tell_one: Tell[T],
 ) -> int:
     alone, status, documents = len(runs) == 1, 0, []
     for inputs, found in zip(runs, answers, strict=True):
@@ -181,17 +201,14 @@ def _tell_all(
             error = {"code": found.code, "detail": found.message, "field": found.field}
             documents.append({"inputs": shown, "error": error})
             continue
-        paths = folder.save(found, picture.stem if picture else given.slug) if folder else {}
-        if given.json:
-            documents.append({"inputs": shown, **document(demo, found, paths)})
-        else:
-            show(out, demo, found, paths, "" if alone else str(picture))
+        told = tell_one(out, found, picture.stem if picture else given.slug, "" if alone else str(picture))
+        documents.append({"inputs": shown, **told})
     if given.json:
         print(json.dumps(documents[0] if alone else documents, indent=2, ensure_ascii=False), file=out.file)
     return status
 
 
-class _Folder:
+class Folder:
     """Where output pictures go. Never overwrites what was there (unless forced) or what this command wrote."""
 
     def __init__(self, path: Path, force: bool):

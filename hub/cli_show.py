@@ -70,7 +70,7 @@ def show(out: Console, demo: Demo, result: Result, paths: dict[str, list[Path]],
                 caption = f" {picture.caption}" if picture.caption else ""
                 line = Text.assemble((field.label, "cyan"), caption, ": ", where, (f" ({what})", "dim"))
                 out.print(line, soft_wrap=True)
-    out.print(Text(_receipt(result), style="dim"), soft_wrap=True)
+    out.print(Text(receipt_line(result), style="dim"), soft_wrap=True)
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
@@ -86,7 +86,8 @@ def _colour(column: str, value: Any) -> str:
     return str(value) if column == "colour" and isinstance(value, str) and len(value) == 7 else ""
 
 
-def _receipt(result: Result) -> str:
+def receipt_line(result: Result) -> str:
+    """What a result cost, in one line."""
     receipt = result.receipt
     seed = "" if result.seed is None else f", seed {result.seed}"
     if receipt.cached:

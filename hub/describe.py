@@ -64,7 +64,7 @@ def state(engine: Engine, page: Page) -> State:
             size = engine.weights.size_bytes(weights.name)
         except UnavailableError as error:
             return State("unavailable", "Weights missing", error.message)
-        if engine.is_loaded(page.slug):
+        if engine.models.is_loaded(page.slug):
             return State("ready", "Ready")
         return State("on_demand", f"Loads on first use · {decimal(size)}")
     return State("ready", "Ready")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import json
 import logging
 import platform
 import sys
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from hub.errors import InputError
+from hub.remembered import Remembered
 
 if TYPE_CHECKING:
     import torch
@@ -61,11 +61,12 @@ def pick_dtype(name: str, device: torch.device, memory: Path | None = None) -> t
         return torch.float32
     what = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.processor()} {_cpu_flags()}"
     key = f"{device.type} | {what} | torch {torch.__version__}"
-    known = _recall(memory)
-    if key not in known:
-        known[key] = "bfloat16" if _bf16_speedup(device) > 1.15 else "float32"
-        _remember(memory, known)
-    return named.get(known[key], torch.float32)
+    remembered = Remembered(memory)
+    chosen = remembered.read().get(key)
+    if not isinstance(chosen, str) or chosen not in named:
+        chosen = "bfloat16" if _bf16_speedup(device) > 1.15 else "float32"
+        remembered.add({key: chosen})
+    return named[chosen]
 
 
 def _bf16_speedup(device: torch.device) -> float:
@@ -104,24 +105,6 @@ def _cpu_flags() -> str:
         return platform.machine()
     flags = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "").split()
     return ",".join(f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16") if f in flags)
-
-
-def _recall(memory: Path | None) -> dict[str, str]:
-    try:
-        known = json.loads(memory.read_text(encoding="utf-8")) if memory else {}
-    except (OSError, ValueError):
-        return {}
-    return {k: v for k, v in known.items() if isinstance(v, str)} if isinstance(known, dict) else {}
-
-
-def _remember(memory: Path | None, known: dict[str, str]) -> None:
-    if memory is None:
-        return
-    try:
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        memory.write_text(json.dumps(known, indent=2), encoding="utf-8")
-    except OSError as error:
-        log.warning("the measured dtype is not remembered: %s", error)
 
 
 def default_budget(device: torch.device) -> int:

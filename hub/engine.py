@@ -11,51 +11,35 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cachetools import LRUCache
 
-from hub import devices, outputs
+from hub import outputs
 from hub.batching import Batcher, Outcome
 from hub.decode import ImageLimits
 from hub.errors import BusyError, CancelledError, DeadlineError, HubError, brief
 from hub.inputs import read
-from hub.jobs import Cancel, Job, OnEvent, call, model_key, quiet
-from hub.leases import Lease
+from hub.jobs import Cancel, Job, OnEvent, call, quiet
 from hub.metrics import Metrics
 from hub.models import ModelPool
 from hub.registry import Page, Registry, discover
+from hub.residency import Hardware, Residency
 from hub.results import Capsule, Receipt, Result
 from hub.settings import Settings, go_offline
+from hub.sharing import Sharing
 from hub.similar import Index, Similar
 from hub.spec import Demo
 from hub.store import ResultStore
 from hub.weights import PATIENCE_S, Folder, open_store
 
-if TYPE_CHECKING:
-    import torch
-
 log = logging.getLogger(__name__)
 
 RAW_OUTPUTS_SHARE = 4  # model outputs kept for other parameters take at most 1/4 of the results' memory
 EMBEDDINGS_SHARE = 8  # and what finds similar pictures 1/8
-
-
-@dataclass(frozen=True, slots=True)
-class Hardware:
-    """Where models run, found out once per engine."""
-
-    device: torch.device
-    dtype: torch.dtype
-    pool: ModelPool
-
-    @property
-    def dtype_name(self) -> str:
-        return str(self.dtype).removeprefix("torch.")
 
 
 class Engine:
@@ -65,14 +49,14 @@ class Engine:
         self.settings = settings or Settings()
         if self.settings.offline:
             go_offline()
-        folder = Path(self.settings.demos_folder) if self.settings.demos_folder else None
-        found = registry or discover(folder, self.settings.only())
+        found = registry or discover(self.settings.pages_folder, self.settings.only())
         self.registry, self.weights = open_store(self.settings, found)
         self.metrics = Metrics()
         most_bytes, most_pixels = self.settings.max_upload_mb * 2**20, self.settings.max_megapixels * 1_000_000
         self.limits = ImageLimits(int(most_bytes), int(most_pixels))
         memory = int(self.settings.results_memory_mb * 2**20)
         self.similar = Similar(self, Index(memory // EMBEDDINGS_SHARE))
+        self.sharing = Sharing(self, memory)
         self.results = ResultStore(
             self.settings.data_folder,
             memory_bytes=memory,
@@ -80,9 +64,7 @@ class Engine:
             max_age_s=self.settings.results_days * 86_400,
             on_gone=self.similar.index.remove,
         )
-        # Guards _hardware while it is found out; taken alone.
-        self._hardware_lock = threading.Lock()
-        self._hardware: Hardware | None = None
+        self.models = Residency(self.settings, self.registry, self.weights, self.metrics)
         if self.settings.device not in ("auto", "cpu"):
             self.hardware()  # a device that is not here should stop the start, not the first visitor
         # Guards _batchers, _running, _raw and _in_work. Never held while a demo's code, a load or a wait runs.
@@ -96,21 +78,11 @@ class Engine:
 
     def hardware(self) -> Hardware:
         """Device, dtype and pool. The first call imports torch, so that pages can be served before it is there."""
-        with self._hardware_lock:
-            if self._hardware is None:
-                device = devices.pick_device(self.settings.device)
-                dtype = devices.pick_dtype(self.settings.dtype, device, self.settings.data_folder / "dtype.json")
-                budget = int(self.settings.pool_gb * devices.GB) or devices.default_budget(device)
-                self.metrics.pool_budget_bytes.set(budget)
-                keep_alive_s = self.settings.keep_alive_s
-                pool = ModelPool(budget, keep_alive_s=keep_alive_s, on_change=self.metrics.pool_changed)
-                self._hardware = Hardware(device, dtype, pool)
-                log.info("models run on %s in %s, in at most %.1f GB", device, dtype, budget / devices.GB)
-            return self._hardware
+        return self.models.hardware()
 
     @property
     def pool(self) -> ModelPool:
-        return self.hardware().pool
+        return self.models.pool
 
     # --- the one path -----------------------------------------------------------------------------
 
@@ -142,6 +114,7 @@ class Engine:
             job = replace(job, id=id, session=session, background=background, live=live)
             result, outcome = self._answer(job)
             self.similar.keep(result, job.demo, session)
+            self.sharing.keep(result.id, job)
         # No local may hold the error: its traceback holds this frame, and so the uploaded pictures.
         except HubError as error:
             self._count_error(known, error)
@@ -343,7 +316,7 @@ class Engine:
         return Batcher(
             page.slug,
             partial(call, folder, demo.infer),
-            partial(self._lease, demo, folder, key, self.settings.deadline_s),
+            partial(self.models.lease, demo, folder, key, self.settings.deadline_s),
             max_batch=min(self.settings.max_batch, demo.max_batch),
             window_s=self.settings.batch_window_ms / 1000,
             guard=_inference_mode,
@@ -351,35 +324,6 @@ class Engine:
             is_loaded=partial(self.pool.loaded, key),
             on_batch=self.metrics.batch_size.labels(page.slug).observe,
         )
-
-    def _lease(self, demo: Demo, folder: Folder | None, key: str, timeout_s: float) -> AbstractContextManager[Lease]:
-        load = partial(self._load, demo, folder)
-        return self.pool.lease(key, load, estimate_bytes=folder.size_bytes if folder else 0, timeout_s=timeout_s)
-
-    def _load(self, demo: Demo, folder: Folder | None) -> Any:
-        hardware = self.hardware()
-        model = demo.load(folder.path if folder else None, hardware.device)
-        return devices.place(model, hardware.device, hardware.dtype)
-
-    def preload(self, slug: str) -> bool:
-        """Loads a demo's default model if it fits without evicting anybody. Raises HubError."""
-        demo = self.registry.get(slug).demo
-        folder = self.weights.obtain(demo.weights[0].name) if demo.weights else None
-        key = model_key(slug, folder.name, folder.digest) if folder else slug
-        size = folder.size_bytes if folder else 0
-        return self.pool.ensure(key, partial(self._load, demo, folder), estimate_bytes=size)
-
-    def is_loaded(self, slug: str) -> bool:
-        """Whether a demo's default model is in memory. Never waits for torch or a load."""
-        hardware, weights = self._hardware, self.registry.get(slug).demo.weights
-        if hardware is None:
-            return False
-        ready = [model.key for model in hardware.pool.status() if model.state == "ready"]
-        return any(key.startswith(f"{slug}/{weights[0].name}@") for key in ready) if weights else slug in ready
-
-    def holds(self, key: str) -> bool:
-        """Whether a model is in memory, by its `model_key`. Never waits for torch or a load."""
-        return self._hardware is not None and self._hardware.pool.loaded(key)
 
     @property
     def in_work(self) -> int:
@@ -390,8 +334,7 @@ class Engine:
     def close(self) -> None:
         """Drops all models. Runs in work get a HubError."""
         self.similar.examples.close()
-        if self._hardware is not None:
-            self._hardware.pool.close()
+        self.models.close()
 
 
 def _inference_mode() -> AbstractContextManager[Any]:

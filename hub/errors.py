@@ -2,7 +2,10 @@
 
 HubError                      500  internal_error
 ├── DeclarationError          500  a demo file is wrong (shown on its page; other pages serve)
-├── NotFoundError             404  no such demo, result or output
+├── ForbiddenError            403  only its owner may do that
+├── NotFoundError             404  no such demo, result, output or link
+│   └── GoneError             410  a link that was taken back, or is past its day
+├── ConflictError             409  what was asked for is no longer as it was, such as pictures not held any more
 ├── InputError                422  a value is missing, unknown, of a wrong type or out of range
 │   ├── TooLargeError         413  more bytes or pixels than allowed
 │   └── UnsupportedMediaError 415  a format that is not read here
@@ -39,6 +42,18 @@ class SignInError(HubError):
 
 class NotFoundError(HubError):
     status, title, code = 404, "Not found", "not_found"
+
+
+class ForbiddenError(HubError):
+    status, title, code = 403, "That is not yours to change", "forbidden"
+
+
+class GoneError(NotFoundError):
+    status, title, code = 410, "No longer here", "gone"
+
+
+class ConflictError(HubError):
+    status, title, code = 409, "It is no longer as it was", "conflict"
 
 
 class InputError(HubError):

@@ -138,7 +138,7 @@ class Examples:
         return False
 
     def _is_loaded(self, wish: _Wish) -> bool:
-        return self._engine.holds(model_key(wish.slug, wish.weights, wish.digest))
+        return self._engine.models.holds(model_key(wish.slug, wish.weights, wish.digest))
 
 
 def _files(page: Page, example: Example) -> list[Any]:

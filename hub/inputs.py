@@ -61,11 +61,13 @@ def read(demo: Demo, raw: Mapping[str, Any], limits: ImageLimits | None = None, 
     return Inputs(parameters, pictures, digests, weights, limits)
 
 
-def parameters(demo: Demo, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Some of the inputs that are not pictures, checked as `read` does without a config. Raises InputError."""
+def parameters(
+    demo: Demo, raw: Mapping[str, Any], weights: str | None = None, config: Config | None = None
+) -> dict[str, Any]:
+    """Some of the inputs that are not pictures, checked as `read` does. Raises InputError."""
     fields = {f.name: f for f in demo.inputs if not isinstance(f, ImageInput)}
     _known(raw, list(fields))
-    return {name: _value(fields[name], value, None, None) for name, value in raw.items()}
+    return {name: _value(fields[name], value, weights, config) for name, value in raw.items()}
 
 
 def options(entry: Choice | Choices, weights: str, config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -48,3 +48,4 @@ class ModelStatus:
     loaded_for_s: float
     idle_for_s: float
     load_ms: float
+    leaves: int  # its turn to leave when room is needed: 1 is the next one; 0: pinned, in use or loading

@@ -10,7 +10,7 @@ import copy
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,6 +32,9 @@ class _NoRoomError(UnavailableError):
 class ModelPool:
     """Keeps models in at most `budget_bytes`. `clock` is in seconds; `measure` gives a model's bytes.
 
+    `known_bytes`: what models took in earlier processes, so that the first load can plan; `on_measured` hears of
+    every size that is new.
+
     A model that has waited `patience_s` for models in constant use gets their place: they take no new
     leases until it is loaded.
     """
@@ -46,14 +49,17 @@ class ModelPool:
         release: Callable[[], None] = give_back,
         clock: Callable[[], float] = time.monotonic,
         on_change: Callable[[str, float], None] = lambda event, amount: None,
+        known_bytes: Mapping[str, int] | None = None,
+        on_measured: Callable[[str, int], None] = lambda key, size: None,
     ):
         self.budget_bytes = budget_bytes
         self.keep_alive_s, self.patience_s = keep_alive_s, patience_s
         self._measure, self._release, self._clock, self._on_change = measure, release, clock, on_change
+        self._on_measured = on_measured
         # Guards everything below, and wakes whoever waits for a load, room or the end.
         self._changed = threading.Condition()
         self._entries: dict[str, Entry] = {}
-        self._known_bytes: dict[str, int] = {}  # measured sizes outlive the models, so the next load can plan
+        self._known_bytes = dict(known_bytes or {})  # measured sizes outlive the models, so the next load can plan
         self._first: Entry | None = None  # has waited `patience_s`: room is for this one first
         self._closed = False
         self._reaper: threading.Thread | None = None
@@ -76,12 +82,26 @@ class ModelPool:
         finally:
             self._leave(entry)
 
-    def ensure(self, key: str, load: Callable[[], Any], *, estimate_bytes: int = 0) -> bool:
-        """Loads `key` ahead of use if there is room without evicting anybody. Returns whether it is in memory."""
+    def ensure(
+        self,
+        key: str,
+        load: Callable[[], Any],
+        *,
+        estimate_bytes: int = 0,
+        evict: bool = False,
+        pin: bool = False,
+        timeout_s: float | None = None,
+    ) -> bool:
+        """Loads `key` ahead of use; without `evict` only into room that is free. Returns whether it is in memory.
+
+        `pin`: and it stays, whatever comes. Raises as `lease` does.
+        """
         try:
-            entry, cold = self._enter(key, load, estimate_bytes, None, evict=False)
+            entry, cold = self._enter(key, load, estimate_bytes, timeout_s, evict)
         except _NoRoomError:
             return False
+        with self._changed:
+            entry.pinned = entry.pinned or pin
         self._leave(entry, used=not cold)
         return True
 
@@ -132,6 +152,8 @@ class ModelPool:
             self._admit(entry, end, evict)
             model, load_ms = self._construct(entry.key, load)
             size = self._measure(model)
+            if self._known_bytes.get(entry.key) != size:
+                self._on_measured(entry.key, size)
             with self._changed:
                 entry.bytes = self._known_bytes[entry.key] = size
                 entry.model, entry.load_ms = model, load_ms
@@ -294,16 +316,22 @@ class ModelPool:
     def _used(self) -> int:
         return sum(e.bytes for e in self._entries.values() if e.admitted)
 
+    def known_bytes(self) -> dict[str, int]:
+        """Measured bytes by model, here or in earlier processes, the latest last."""
+        with self._changed:
+            return dict(self._known_bytes)
+
     def loaded(self, key: str) -> bool:
         with self._changed:
             entry = self._entries.get(key)
             return entry is not None and entry.ready
 
     def status(self) -> list[ModelStatus]:
-        """All models, the one that would leave next first."""
+        """All models: those that may leave, in the order in which they would; then the others, the latest used last."""
         with self._changed:
             now = self._clock()
-            entries = sorted(self._entries.values(), key=lambda e: (e.pinned or e.leases > 0, not e.used, e.last_used))
+            turns = {e.key: turn for turn, e in enumerate(self._idle(None), 1)}
+            others = sorted((e for e in self._entries.values() if e.key not in turns), key=lambda e: e.last_used)
             return [
                 ModelStatus(
                     key=e.key,
@@ -314,8 +342,9 @@ class ModelPool:
                     loaded_for_s=now - e.loaded_at if e.ready else 0.0,
                     idle_for_s=now - e.last_used if e.ready and not e.leases else 0.0,
                     load_ms=e.load_ms,
+                    leaves=turns.get(e.key, 0),
                 )
-                for e in entries
+                for e in [*(self._entries[key] for key in turns), *others]
             ]
 
     def close(self) -> None:

@@ -22,12 +22,12 @@ from typing import get_args
 from hub import inputs
 from hub.declarations import field_problems
 from hub.errors import DeclarationError, InputError, NotFoundError
+from hub.settings import ROOT
 from hub.spec import Demo, Example, ImageInput, Input, Output, Weights
 from hub.suggest import unknown
 
 log = logging.getLogger(__name__)
 
-ROOT = Path(__file__).resolve().parent.parent
 ENTRY_POINTS = "demo_hub.demos"
 # Names that routes of the hub, of Gradio or of later doors already use.
 RESERVED_SLUGS = frozenset(
@@ -38,7 +38,8 @@ RESERVED_SLUGS = frozenset(
     """.split()
 )
 RESERVED_NAMES = frozenset(
-    {"config", "weights", "self", "output", "model", "items", "id", "receipt", "similar", "thumbnail"}
+    {"config", "weights", "self", "output", "model", "items", "id", "receipt", "similar", "thumbnail", "links", "link"}
+    | {"example"}  # with `link`, what an address may name beside the inputs
 )
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 

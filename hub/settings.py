@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Any
 from hub.errors import InputError
 from hub.suggest import unknown
 
+ROOT = Path(__file__).resolve().parent.parent
 OFFLINE_SWITCHES = (
     "HF_HUB_OFFLINE",
     "TRANSFORMERS_OFFLINE",
@@ -39,6 +41,7 @@ class Settings:
 
     host: str = _setting("127.0.0.1", "address to listen on; 0.0.0.0 serves the whole network")
     port: int = _setting(7860, "port to listen on; 0 takes a free one")
+    public_url: str = _setting("", "address people reach this hub by, for links behind a proxy; empty: as asked")
     share: bool = _setting(False, "open a public Gradio tunnel to this hub (needs internet)")
     demos: str = _setting("", "comma-separated slugs to serve; empty: all")
     preload: bool = _setting(False, "load models at start, as many as fit, instead of on first use")
@@ -46,6 +49,7 @@ class Settings:
     dtype: str = _setting("auto", "float32, bfloat16 or float16; auto measures which is faster on the device")
     offline: bool = _setting(False, "never touch the network; use the weights on this machine")
     auth: str = _setting("", "USER:PASSWORD asked for at every door (HTTP Basic); empty: open to all")
+    manage: str = _setting("local", "who may load, pin and unload models: local (or signed in), everyone or nobody")
     data: str = _setting("data", "folder for results and measurements")
     demos_folder: str = _setting("", "folder of demo files; empty: demos/ beside app.py")
     weights_folder: str = _setting("", "folder of weights; empty: weights/ beside app.py")
@@ -64,6 +68,7 @@ class Settings:
     results_disk_mb: float = _setting(1024.0, "results kept on disk, in MB; 0: none")
     similar: str = _setting("session", "whose past pictures a page finds similar ones in: session, everyone or off")
     results_days: float = _setting(30.0, "results are kept this many days")
+    links_disk_mb: float = _setting(2048.0, "shared results (links) kept on disk, in MB; 0: nobody can share")
     log_level: str = _setting("info", "debug, info, warning or error")
 
     @property
@@ -74,13 +79,17 @@ class Settings:
     def hub_cache(self) -> Path:
         return Path(self.hub_folder).expanduser().resolve() if self.hub_folder else self.data_folder / "hub"
 
+    @property
+    def pages_folder(self) -> Path:
+        return Path(self.demos_folder).expanduser() if self.demos_folder else ROOT / "demos"
+
     def only(self) -> tuple[str, ...]:
         """The slugs of `demos`, empty for all."""
         return tuple(s.strip() for s in self.demos.split(",") if s.strip())
 
 
 TABLE: tuple[tuple[str, Any, str], ...] = tuple((f.name, f.default, str(f.metadata["help"])) for f in fields(Settings))
-OPTIONS = {"similar": ("session", "everyone", "off")}
+OPTIONS = {"similar": ("session", "everyone", "off"), "manage": ("local", "everyone", "nobody")}
 POSITIVE = {"max_batch", "queue_limit", "deadline_s", "max_upload_mb", "max_megapixels"}
 
 
@@ -88,6 +97,8 @@ def parse(name: str, text: str, default: Any, source: str) -> Any:
     """Text -> the type of `default`. Raises InputError that names `source` (the flag or variable)."""
     if name in OPTIONS and text not in OPTIONS[name]:
         raise InputError(f"{source} must be {', '.join(OPTIONS[name][:-1])} or {OPTIONS[name][-1]}, got {text!r}")
+    if name == "public_url" and text and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", text):
+        raise InputError(f"{source} must be an address such as https://demos.example.org/hub, got {text!r}")
     kind = type(default)
     if kind is bool:
         if text.strip().lower() in TRUE | FALSE:
@@ -138,18 +149,20 @@ def from_file(path: Path) -> dict[str, Any]:
     return values
 
 
-def add_flags(parser: argparse.ArgumentParser | argparse._ArgumentGroup, names: Sequence[str] | None = None) -> None:
-    """Adds a flag per setting (all, or those named) to `parser`."""
+def add_flags(
+    parser: argparse.ArgumentParser | argparse._ArgumentGroup, names: Sequence[str] | None = None, absent: Any = None
+) -> None:
+    """Adds a flag per setting (all, or those named) to `parser`; `absent` is the value of one that is not given."""
     for name, default, help in TABLE:
         if names is not None and name not in names:
             continue
         flag, text = "--" + name.replace("_", "-"), f"{help} (default: {default!r})".replace("%", "%%")
         if isinstance(default, bool):
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=absent, help=text)
         elif name == "weights":
-            parser.add_argument(flag, metavar="NAME=SOURCE", action="append", default=None, help=text)
+            parser.add_argument(flag, metavar="NAME=SOURCE", action="append", default=absent, help=text)
         else:
-            parser.add_argument(flag, metavar="X", default=None, help=text)
+            parser.add_argument(flag, metavar="X", default=absent, help=text)
 
 
 def from_flags(arguments: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> Settings:

@@ -15,9 +15,9 @@ from typing import Any
 from hub import catalogue, formats, lock
 from hub.errors import HubError, UnavailableError
 from hub.lock import Locked
-from hub.registry import ROOT, Registry
+from hub.registry import Registry
 from hub.remote import GoneError
-from hub.settings import Settings
+from hub.settings import ROOT, Settings
 from hub.snapshots import OFFLINE, Fetching, OnBytes, Snapshots
 from hub.sources import HUB, LOCAL, HubSource, apply, choices, parse_hub
 

@@ -19,8 +19,7 @@ from PIL import Image
 
 from hub.cli import main
 from hub.engine import Engine
-from hub.registry import ROOT
-from hub.settings import Settings
+from hub.settings import ROOT, Settings
 
 DEMO = """
 import time
@@ -286,31 +285,30 @@ def test_status_says_when_no_hub_runs_and_what_this_machine_would_use(
     assert not found["running"]
     assert (found["machine"]["device"], found["machine"]["dtype"]) == ("cpu", "float32")
     assert found["machine"]["budget_bytes"] > 0
-    assert found["machine"]["weights"][0]["name"] == "nowhere"
+    assert found["machine"]["models"][0]["state"] in ("absent", "missing")
     assert main(arguments) == 0
     assert capsys.readouterr().out.startswith("No hub answers at http://127.0.0.1:9. Start one: make serve")
 
 
+MODEL = {"demo": "shades", "title": "Shades", "weights": "weights", "state": "ready", "bytes": 14_000_000,
+         "measured": True,
+         "reason": "", "leases": 2, "pinned": True, "loaded_for_s": 300.0, "idle_for_s": 0.0, "load_ms": 12.0,
+         "leaves": 0}  # fmt: skip
 RUNNING = {
     "device": "cpu",
     "dtype": "bfloat16",
-    "pool": {
-        "budget_bytes": 2_000_000_000,
-        "used_bytes": 14_000_000,
-        "models": [
-            {"key": "shades/weights@0123", "state": "ready", "bytes": 14_000_000, "leases": 2, "pinned": True,
-             "loaded_for_s": 300.0, "idle_for_s": 0.0, "load_ms": 12.0},
-        ],
-    },
+    "pool": {"budget_bytes": 2_000_000_000, "used_bytes": 14_000_000, "models": []},
+    "models": [MODEL, {**MODEL, "demo": "idle", "leases": 0, "pinned": False, "idle_for_s": 60.0, "leaves": 1}],
+    "process_bytes": 700_000_000,
     "results": {"memory_results": 3, "memory_bytes": 5000, "disk_results": 4, "disk_bytes": 9000, "warning": ""},
     "queue": {"in_work": 2, "limit": 64},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(
     ("code", "body", "status", "says"),
     [
-        (200, json.dumps(RUNNING), 0, "shades/weights@0123"),
+        (200, json.dumps(RUNNING), 0, "shades/weights"),
         (200, "<html>", 1, "not a Demo Hub"),
         (200, "[]", 1, "not a Demo Hub"),
         (401, "", 1, "--auth USER:PASSWORD"),
@@ -335,4 +333,6 @@ def test_status_tells_what_a_running_hub_holds(
     assert says in printed.out + printed.err
     if status == 0:
         assert "14.0 MB of at most 2.0 GB" in printed.out
-        assert "5 min" in printed.out
+        lines = {line.split()[0]: line.split() for line in printed.out.splitlines() if "/weights" in line}
+        assert lines["shades/weights"][1:] == "14.0 MB in memory, pinned 5 min in use 2".split()
+        assert lines["idle/weights"][1:] == "14.0 MB in memory 5 min 60 s next".split()

@@ -418,9 +418,9 @@ def test_the_config_of_weights_cannot_be_changed_by_a_demo(make_engine: Make, tm
 def test_a_preloaded_model_makes_the_first_run_warm(make_engine: Make) -> None:
     calls = Calls()
     engine = make_engine(doubler=counting_demo(calls))
-    assert not engine.is_loaded("doubler")
-    assert engine.preload("doubler")
-    assert engine.is_loaded("doubler")
+    assert not engine.models.is_loaded("doubler")
+    assert engine.models.preload("doubler")
+    assert engine.models.is_loaded("doubler")
     assert not engine.run("doubler", {"number": 1}).receipt.cold
     assert calls.loads == 1
 

@@ -15,8 +15,8 @@ from hub import new
 from hub.cli import main
 from hub.engine import Engine
 from hub.errors import InputError
-from hub.registry import ROOT, discover
-from hub.settings import Settings
+from hub.registry import discover
+from hub.settings import ROOT, Settings
 
 
 @pytest.fixture(scope="module")

@@ -355,7 +355,7 @@ def test_no_model_is_loaded_for_examples(with_examples: Callable[..., Engine]) -
     assert stored.receipt.cached
     assert again.similar.find(stored, "mine") == []
     assert not again.similar.examples.wake(again.registry.get("colours"), stored.capsule, "any")
-    assert not again.is_loaded("colours")
+    assert not again.models.is_loaded("colours")
 
 
 def test_an_example_waits_until_nobody_is_served_and_makes_way(with_examples: Callable[..., Engine]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from hub import describe
+from hub.compare import Comparison, figures
 from hub.engine import Engine
 from hub.registry import Page
 from hub.results import Result
@@ -40,6 +41,12 @@ def answer(result: Result, page: Page | None, root_path: str = "") -> dict[str, 
     if result.seed is not None:
         body["seed"] = result.seed
     return {**body, "receipt": asdict(result.receipt)}
+
+
+def comparison(found: Comparison, page: Page, root_path: str = "") -> dict[str, Any]:
+    """Both answers as `answer` tells them, and what differs."""
+    both = {side: answer(result, page, root_path) for side, result in (("a", found.a), ("b", found.b))}
+    return {"demo": page.slug, **both, **figures(found)}
 
 
 def similar(result: Result, matches: Sequence[Match], complete: bool, root_path: str = "") -> dict[str, Any]:

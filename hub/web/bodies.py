@@ -7,7 +7,7 @@ import binascii
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from starlette.requests import Request
 
 from hub.errors import InputError, TooLargeError, UnsupportedMediaError
 from hub.spec import Choices, Demo, ImageInput
+from hub.suggest import unknown
 from hub.web.problems import MalformedError
 
 SLACK_BYTES = 2**20  # for the fields that are not pictures, and what frames them
@@ -49,6 +50,26 @@ async def read_inputs(request: Request, demo: Demo, picture_bytes: int) -> Calla
         return dict
     given = media_type.decode("latin-1") or "no Content-Type"
     raise UnsupportedMediaError(f"The body is {given[:100]}, which is not read here. {WANTED}")
+
+
+async def read_texts(request: Request, names: Sequence[str], required: Sequence[str]) -> dict[str, str]:
+    """A small JSON object of texts by name. Raises HubError."""
+    media_type, _ = parse_options_header(request.headers.get("content-type", ""))
+    if media_type != b"application/json":  # which another website's form cannot send
+        raise UnsupportedMediaError(f"Send application/json with {', '.join(names)}.")
+    body = bytearray()
+    async for chunk in _chunks(request, SLACK_BYTES):
+        body += chunk
+    given = _json_inputs(body, frozenset())
+    for name, value in given.items():
+        if name not in names:
+            raise InputError(unknown("field", str(name), names), field=str(name))
+        if not isinstance(value, str):
+            raise InputError(f"{name} must be text, got {type(value).__name__}.", field=name)
+    for name in required:
+        if not given.get(name):
+            raise InputError(f"{name} is missing.", field=name)
+    return given
 
 
 async def _chunks(request: Request, limit: int) -> AsyncIterator[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import partial
@@ -13,10 +14,14 @@ from typing import Any
 
 import gradio as gr
 
+from hub.compare import compare, figures
 from hub.engine import Engine
 from hub.errors import HubError
 from hub.registry import Page
+from hub.results import Result
 from hub.web import fields, snippets
+
+log = logging.getLogger(__name__)
 
 
 def add(
@@ -32,8 +37,7 @@ def add(
             result = await asyncio.get_running_loop().run_in_executor(threads, run)
         except HubError as problem:
             raise gr.Error(problem.message, title=problem.title, print_exception=False) from None
-        receipt = {"id": result.id, "seed": result.seed, **snippets.receipt_json(result)}
-        return [*fields.plain(demo, result, folder), receipt]
+        return [*fields.plain(demo, result, folder), _receipt(result)]
 
     outputs = [fields.api_component(f) for f in demo.outputs]
     answers = ", ".join(f.name for f in demo.outputs)
@@ -46,6 +50,44 @@ def add(
         concurrency_limit=None,
         show_progress="hidden",
     )
+
+
+def add_compare(
+    engine: Engine, threads: Executor, folder: Path, page: Page, inputs: Sequence[Any], sides: Sequence[Any]
+) -> None:
+    """Adds `/<slug>_compare`: the outputs of A, those of B, then what differs with both receipts."""
+    demo, name = page.demo, f"{page.slug}_compare"
+    if name in engine.registry.pages:
+        log.warning("%s has no endpoint for comparisons: another demo is called %s", page.slug, name)
+        return
+    names = [f.name for f in demo.inputs]
+
+    async def predict(*values: Any) -> list[Any]:
+        given = {n: v for n, v in zip(names, values, strict=False) if v is not None}
+        a, b = (value or "" for value in values[len(names) :])
+        run = partial(compare, engine, page.slug, given, a, b)
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(threads, run)
+        except HubError as problem:
+            raise gr.Error(problem.message, title=problem.title, print_exception=False) from None
+        told = {"a": _receipt(found.a), "b": _receipt(found.b), **figures(found)}
+        return [answer for result in (found.a, found.b) for answer in fields.plain(demo, result, folder)] + [told]
+
+    outputs = [fields.api_component(f) for _ in sides for f in demo.outputs]
+    answers = ", ".join(f.name for f in demo.outputs)
+    gr.Button(visible=False).click(
+        _named(predict, [*names, "weights_a", "weights_b"], {f.name for f in demo.inputs if f.required}),
+        inputs=[*inputs[: len(names)], *sides],
+        outputs=[*outputs, gr.JSON(label="comparison", visible=False)],
+        api_name=name,
+        api_description=f"Two sets of weights on the same inputs: {answers} of A, the same of B, and what differs.",
+        concurrency_limit=None,
+        show_progress="hidden",
+    )
+
+
+def _receipt(result: Result) -> dict[str, Any]:
+    return {"id": result.id, "seed": result.seed, **snippets.receipt_json(result)}
 
 
 def _named(function: Callable[..., Any], names: Sequence[str], required: set[str]) -> Callable[..., Any]:

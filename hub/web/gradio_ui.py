@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import tempfile
-import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import aclosing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,19 +17,19 @@ import gradio as gr
 from hub import describe
 from hub.engine import Engine
 from hub.errors import CancelledError, HubError
-from hub.jobs import Cancel
+from hub.jobs import Cancel, OnEvent
 from hub.registry import Page
 from hub.results import Result
 from hub.sources import HUB
-from hub.spec import Choice, Choices, ImageInput, Progress, Slider
-from hub.web import fields, gradio_api, html, live_ui, similar_ui, snippets
+from hub.spec import Choice, Choices, ImageInput, Slider
+from hub.web import compare_ui, deep_links, fields, gradio_api, html, links_ui, live_ui, similar_ui, snippets, status_ui
+from hub.web.runs import Runs
 
 EXAMPLE_CLICK = """element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-example]');
   if (button) trigger('click', {example: Number(button.dataset.example)});
 });"""
 DAY_S = 86_400
-TICK_S = 0.25  # how often the seconds on the page move on
 
 
 def build(engine: Engine) -> gr.Blocks:
@@ -47,6 +46,9 @@ def build(engine: Engine) -> gr.Blocks:
                 draw(html.broken(page))
             else:
                 _Page(ui, page).build(blocks)
+    with blocks.route("Status", "/status", show_in_navbar=False):
+        draw(html.masthead(engine.registry, home=False))
+        status_ui.build(blocks, engine)
     return blocks
 
 
@@ -75,10 +77,12 @@ class _Page:
         self.pages, self.engine, self.page, self.demo = pages, pages.engine, page, page.demo
         self.outputs = fields.on_page(self.demo)
         self.similar = similar_ui.Row(self.engine, page)
-        self.running: dict[str, set[Cancel]] = {}  # by browser session; touched in the event loop only
+        self.runs = Runs(pages.threads)
+        self.share = links_ui.Share(self.engine, page)
         self.growing = [f for f in self.demo.inputs if isinstance(f, Choice | Choices) and f.options_from]
         self.names = [f.name for f in self.demo.inputs] + (["weights"] if len(self.demo.weights) > 1 else [])
         self.live = live_ui.Live(self.engine, pages.threads, page, self.names)
+        self.compare = compare_ui.Compare(self.engine, pages.threads, pages.folder, page, self.similar.session)
 
     # --- layout -----------------------------------------------------------------------------------
 
@@ -88,6 +92,7 @@ class _Page:
         blocks.load(self.head, outputs=head, show_progress="hidden", queue=False, api_visibility="private")
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
+                notice = draw(visible=False)
                 inputs = self.inputs()
                 with gr.Column() as buttons:
                     with gr.Row():
@@ -99,17 +104,24 @@ class _Page:
                     status = draw(html.hint(bool(demo.examples)))
                     outputs = [fields.output_component(f) for f in self.outputs]
                     receipt = draw()
+                    self.share.build(receipt, inputs)
                     self.similar.build(receipt, EXAMPLE_CLICK)
                 if self.live.wanted:
                     self.live.view()
+        compare = self.compare.build(inputs)
         self.about(blocks)
         self.code()
         self.connect(inputs, [status, stop, receipt, head, *outputs], run, stop, chosen)
         fixed = [
             c for c, f in zip(inputs, demo.inputs, strict=False) if isinstance(f, ImageInput) or f.name in demo.live
         ]
-        self.live.connect(inputs, [*fixed, buttons, answers])
+        self.live.connect(inputs, [*fixed, buttons, answers, *([compare] if compare else [])])
+        deep_links.connect(blocks, self.engine, self.page, notice, self.names, inputs, self.pages.folder)
         gradio_api.add(self.engine, self.pages.threads, self.pages.folder, self.page, self.names, inputs)
+        if self.compare.wanted:
+            gradio_api.add_compare(
+                self.engine, self.pages.threads, self.pages.folder, self.page, inputs, self.compare.sides
+            )
 
     def inputs(self) -> list[Any]:
         """Draws what asks for the inputs, in declared order, then for the weights where there is a choice."""
@@ -261,42 +273,28 @@ class _Page:
 
     async def run(self, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
         """One run with its stages as they happen; leaving the page or Stop cancels it."""
-        begin, unchanged = time.perf_counter(), [gr.skip()] * len(self.outputs)
-        loop, events, cancel = asyncio.get_running_loop(), asyncio.Queue[tuple[str, Progress | None]](), Cancel()
-
-        def on_event(stage: str, progress: Progress | None) -> None:
-            loop.call_soon_threadsafe(events.put_nowait, (stage, progress))
-
+        unchanged = [gr.skip()] * len(self.outputs)
         given = {n: v for n, v in zip(self.names, values, strict=True) if v is not None}
         who = self.similar.session(request)
-        call = partial(self.engine.run, self.page.slug, given, on_event=on_event, cancel=cancel, session=who)
-        task = asyncio.ensure_future(loop.run_in_executor(self.pages.threads, call))
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # a run nobody waits for any more
-        session = request.session_hash or ""
-        self.running.setdefault(session, set()).add(cancel)
-        stage, progress = "queued", None
-        try:
-            while not task.done():
-                heard = asyncio.ensure_future(events.get())
-                either: set[asyncio.Future[Any]] = {task, heard}
-                await asyncio.wait(either, timeout=TICK_S, return_when=asyncio.FIRST_COMPLETED)
-                if heard.done():
-                    stage, progress = heard.result()
-                heard.cancel()
-                if not task.done():
+
+        def work(hear: OnEvent, cancel: Cancel) -> Result:
+            return self.engine.run(self.page.slug, given, on_event=hear, cancel=cancel, session=who)
+
+        async with aclosing(self.runs.follow(request.session_hash or "", work)) as moments:
+            async for now in moments:
+                task = now.ended
+                if task is None:
+                    stage, progress = now.told or ("queued", None)
                     step, total = (progress.step, progress.total) if progress else (0, 0)
-                    line = html.status(stage, time.perf_counter() - begin, step, total)
+                    line = html.status(stage, now.seconds, step, total)
                     yield [line, gr.update(visible=True), gr.skip(), gr.skip(), *unchanged]
-            if task.exception() is None:
-                self.similar.answered(request, task.result())
-                draw = partial(fields.shown, self.demo, task.result(), self.pages.folder, given)
-                unchanged = await loop.run_in_executor(self.pages.threads, draw)
-            yield [*self.finish(task), *unchanged]
-        finally:
-            cancel.set()
-            self.running[session].discard(cancel)
-            if not self.running[session]:
-                del self.running[session]
+                    continue
+                if task.exception() is None:
+                    self.similar.answered(request, task.result())
+                    self.share.answered(request, task.result())
+                    draw = partial(fields.shown, self.demo, task.result(), self.pages.folder, given)
+                    unchanged = await asyncio.get_running_loop().run_in_executor(self.pages.threads, draw)
+                yield [*self.finish(task), *unchanged]
 
     def finish(self, task: asyncio.Future[Result]) -> list[Any]:
         """Status line, stop button, receipt and head at the end of a run."""
@@ -314,5 +312,4 @@ class _Page:
 
     async def stop(self, request: gr.Request) -> None:
         """Cancels this browser session's runs on this page; each tells so itself, as its last update."""
-        for cancel in self.running.get(request.session_hash or "", ()):
-            cancel.set()
+        self.runs.stop(request.session_hash or "")

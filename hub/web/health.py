@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+import psutil
+
 from hub import describe
 from hub.engine import Engine
 
@@ -22,6 +24,8 @@ def status(engine: Engine) -> dict[str, Any]:
         },
         "results": {**engine.results.stats(), "warning": engine.results.warning},
         "queue": {"in_work": engine.in_work, "limit": engine.settings.queue_limit},
+        "models": [asdict(one) for one in engine.models.residents()],
+        "process_bytes": psutil.Process().memory_info().rss,
         "demos": {page.slug: asdict(describe.state(engine, page)) for page in engine.registry},
     }
 

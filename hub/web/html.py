@@ -27,7 +27,7 @@ def masthead(pages: Iterable[Page], home: bool) -> str:
 <a class="hub-brand" href="./"{here}><span class="hub-mark" aria-hidden="true"></span>Demo Hub</a>
 <span class="hub-bar-links"><details><summary>Demos</summary>
 <ul><li><a href="./">All demos</a></li>{items}</ul></details>
-<a href="api/v1/openapi.json">REST API</a></span></nav>"""
+<a href="status">Status</a><a href="api/v1/openapi.json">REST API</a></span></nav>"""
 
 
 def asset_url(slug: str, name: str) -> str:
@@ -206,7 +206,7 @@ def _cell(column: str, row: Mapping[str, Any]) -> str:
     return f"<td>{swatch}{escape(str(value))}</td>"
 
 
-def receipt(run: Receipt, id: str, seed: int | None) -> str:
+def receipt(run: Receipt, id: str, seed: int | None, opened: bool = False) -> str:
     """What the result cost, stage by stage, and what it was made with."""
     stages = [
         ("Queue", run.queue_ms),
@@ -228,7 +228,8 @@ def receipt(run: Receipt, id: str, seed: int | None) -> str:
         facts.append(("Seed", str(seed)))
     rows = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
     again = "<p>Times are of the run that made this result; it was kept and shown again.</p>" if run.cached else ""
-    return f"""<details class="hub-receipt"><summary>Receipt <span>{_ms(run.total_ms)}</span></summary>
+    return f"""<details class="hub-receipt"{" open" * opened}>
+<summary>Receipt <span>{_ms(run.total_ms)}</span></summary>
 <dl class="hub-times">{times}</dl><dl>{rows}</dl>{again}</details>"""
 
 

@@ -7,15 +7,18 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from hub.registry import Page, Registry
-from hub.web import schema
+from hub.web import links_schema, schema
 from hub.web.answers import SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.problems import MEDIA_TYPE
 from hub.web.sessions import TOKEN
 
 PROBLEMS = {
     400: "The request is malformed",
-    404: "No such demo, result or output",
+    403: "Only its owner may do that",
+    404: "No such demo, result, output or link",
     405: "The method is not allowed here",
+    409: "What was asked for is no longer as it was",
+    410: "A link that was taken back, or is past its day",
     413: "More bytes or pixels than are read",
     415: "A format that is not read here",
     422: "An input is missing, unknown, of a wrong type or out of range; `field` names it",
@@ -44,6 +47,7 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], root
         "/api/v1/status": _get("getStatus", "Device, models in memory, results, requests in work", OBJECT),
         "/healthz": _get("getHealth", "Whether the process is up", OBJECT),
         "/readyz": _get("getReadiness", "Whether the hub can serve, and what is wrong", OBJECT, [], (503,)),
+        **links_schema.paths(),
         "/metrics": {"get": _operation("getMetrics", "Prometheus metrics", {"text/plain": {"type": "string"}})},
     }
     for page in registry:
@@ -51,6 +55,8 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], root
         paths[path] = _get(f"describe_{page.slug}", f"About {page.title}", _ref("Demo"), [], (404,))
         if page.declared:
             paths[path]["post"] = _run(page, options(page))
+            if len(page.declared.weights) > 1:
+                paths[f"{path}/compare"] = {"post": _compare(page, options(page))}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -67,6 +73,7 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], root
                 "Similar": schema.similar(),
                 "Receipt": schema.receipt(),
                 "Problem": schema.problem(),
+                **links_schema.schemas(),
             },
             "responses": {
                 f"Problem{status}": {"description": text, "content": {MEDIA_TYPE: {"schema": _ref("Problem")}}}
@@ -155,6 +162,27 @@ def _run(page: Page, options: schema.Options) -> dict[str, Any]:
         "content": {MEDIA_TYPE: {"schema": _ref("Problem")}},
     }
     return operation
+
+
+def _compare(page: Page, options: schema.Options) -> dict[str, Any]:
+    """A run's operation, with two sets of weights in the place of one."""
+    operation, names = _run(page, options), [w.name for w in page.demo.weights]
+    sides = {
+        f"weights_{side}": {"type": "string", "title": f"Weights {side.upper()}", "enum": names, "default": default}
+        for side, default in zip("ab", names, strict=False)
+    }
+    for media_type in operation["requestBody"]["content"].values():
+        properties = {k: v for k, v in media_type["schema"]["properties"].items() if k != "weights"}
+        media_type["schema"] = {**media_type["schema"], "properties": properties | sides}
+    operation["responses"]["200"] = {
+        "description": "Both answers, and what differs",
+        "content": {"application/json": {"schema": schema.comparison(page)}},
+    }
+    return {
+        **operation,
+        "operationId": f"compare_{page.slug}",
+        "summary": f"Compare two sets of weights of {page.title}",
+    }
 
 
 def _demo() -> dict[str, Any]:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -18,14 +19,15 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from hub import describe
+from hub.compare import compare
 from hub.engine import Engine
-from hub.errors import BusyError, CancelledError, HubError, InputError, NotFoundError
+from hub.errors import BusyError, CancelledError, ForbiddenError, HubError, InputError, NotFoundError
 from hub.jobs import Cancel
 from hub.registry import Page
 from hub.results import Picture, Result
-from hub.web import answers, health, openapi, sessions
+from hub.web import access, answers, health, openapi, sessions
 from hub.web.answers import API, SIMILAR_LIMIT, SIMILAR_MOST
-from hub.web.bodies import read_inputs
+from hub.web.bodies import read_inputs, read_texts
 from hub.web.problems import MethodError, problem, unexpected
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ def routes(engine: Engine) -> list[BaseRoute]:
         f"{API}/openapi.json": {"GET": door.openapi},
         f"{API}/demos": {"GET": door.demos},
         f"{API}/demos/{{slug}}": {"GET": door.demo, "POST": door.run},
+        f"{API}/demos/{{slug}}/compare": {"POST": door.compare},
         f"{API}/demos/{{slug}}/assets/{{name}}": {"GET": door.asset},
         f"{API}/results/{{id}}": {"GET": door.result},
         f"{API}/results/{{id}}/similar": {"GET": door.similar},
@@ -55,16 +58,17 @@ def routes(engine: Engine) -> list[BaseRoute]:
         f"{API}/results/{{id}}/{{output}}": {"GET": door.output},
         f"{API}/results/{{id}}/{{output}}/{{number:int}}": {"GET": door.output},
         f"{API}/status": {"GET": door.status},
+        f"{API}/models": {"GET": door.models, "POST": door.change_model},
         "/healthz": {"GET": door.healthz},
         "/readyz": {"GET": door.readyz},
         "/metrics": {"GET": door.metrics},
         "/api": {},
         "/api/{path:path}": {},
     }
-    return [Route(path, _Methods(endpoints), name=f"rest:{path}") for path, endpoints in table.items()]
+    return [Route(path, Methods(endpoints), name=f"rest:{path}") for path, endpoints in table.items()]
 
 
-class _Methods:
+class Methods:
     """One path: picks the endpoint by method and turns whatever it raises into problem JSON."""
 
     def __init__(self, endpoints: Mapping[str, Endpoint]):
@@ -106,6 +110,13 @@ class _Door:
     # --- runs -------------------------------------------------------------------------------------
 
     async def run(self, request: Request) -> Response:
+        return await self._work(request, self._run)
+
+    async def compare(self, request: Request) -> Response:
+        return await self._work(request, self._compare)
+
+    async def _work(self, request: Request, run: Callable[..., bytes]) -> Response:
+        """Reads the inputs and runs them in a thread; cancelled when the client goes away."""
         slug = request.path_params["slug"]
         page = self.engine.registry.get(slug)
         inputs = await read_inputs(request, page.demo, self.engine.limits.max_bytes)
@@ -115,7 +126,7 @@ class _Door:
         watch = asyncio.create_task(_watch(request, cancel))
         try:
             session = sessions.of(request.cookies)
-            work = partial(self._run, page, inputs, cancel, session, request.scope.get("root_path", ""))
+            work = partial(run, page, inputs, cancel, session, request.scope.get("root_path", ""))
             body = await to_thread.run_sync(work, limiter=self.threads, abandon_on_cancel=True)
         finally:
             cancel.set()
@@ -127,6 +138,14 @@ class _Door:
     ) -> bytes:
         result = self.engine.run(page.slug, inputs(), cancel=cancel, session=session)
         return _dump(answers.answer(result, page, root_path))
+
+    def _compare(
+        self, page: Page, inputs: Callable[[], dict[str, Any]], cancel: Cancel, session: str, root_path: str
+    ) -> bytes:
+        given = inputs()
+        a, b = (given.pop(name, None) or "" for name in ("weights_a", "weights_b"))
+        found = compare(self.engine, page.slug, given, a, b, cancel=cancel, session=session)
+        return _dump(answers.comparison(found, page, root_path))
 
     # --- results ----------------------------------------------------------------------------------
 
@@ -207,6 +226,19 @@ class _Door:
 
     async def status(self, request: Request) -> Response:
         return JSONResponse(await to_thread.run_sync(partial(health.status, self.engine)))
+
+    async def models(self, request: Request) -> Response:
+        found = await to_thread.run_sync(self.engine.models.residents)
+        return JSONResponse([asdict(one) for one in found], headers={"Cache-Control": "no-store"})
+
+    async def change_model(self, request: Request) -> Response:
+        """Loads, pins, unpins or unloads one page's model; an abandoned request leaves a load to end."""
+        why = access.refusal(self.engine.settings, request.client.host if request.client else "", request.headers)
+        if why:
+            raise ForbiddenError(f"This request may not change what is in memory. {why}")
+        wish = await read_texts(request, ("demo", "weights", "action"), ("demo", "action"))
+        work = partial(self.engine.models.change, wish["demo"], wish.get("weights", ""), wish["action"])
+        return JSONResponse(asdict(await to_thread.run_sync(work, limiter=self.threads, abandon_on_cancel=True)))
 
     async def healthz(self, request: Request) -> Response:
         return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})

@@ -117,6 +117,25 @@ def answer(page: Page) -> Schema:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
+def comparison(page: Page) -> Schema:
+    """What a comparison of two sets of weights is answered with."""
+    text, number, optional = {"type": "string"}, {"type": "integer"}, {"type": ["number", "null"]}
+    row = {"output": text, "name": text, "column": text, "a": optional, "b": optional}
+    row["difference"] = {**optional, "description": "b - a; null where one of them has no such number"}
+    share = {**optional, "minimum": 0, "maximum": 1, "description": "Share of the pixels; null: see note"}
+    levels = {**number, "description": "A pixel differs when a channel does by more than this, of 255"}
+    picture = {"output": text, "number": number, "differ": share, "levels": levels, "note": text}
+    properties: Schema = {
+        "demo": {**text, "const": page.slug},
+        "a": answer(page),
+        "b": answer(page),
+        "rows": {"type": "array", "items": {"type": "object", "properties": row, "required": list(row)}},
+        "pictures": {"type": "array", "items": {"type": "object", "properties": picture, "required": list(picture)}},
+        "notes": {"type": "array", "items": text, "description": "Where one side was not asked exactly what was given"},
+    }
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
 def similar() -> Schema:
     """What is similar to a result."""
     text: Schema = {"type": "string"}

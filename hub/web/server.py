@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub.engine import Engine
 from hub.errors import HubError, InputError, NotFoundError, SignInError
-from hub.web import gradio_ui, html, rest, sessions, theme
+from hub.web import gradio_ui, html, permalinks, rest, sessions, theme
 from hub.web.problems import problem
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ def build_app(engine: Engine) -> FastAPI:
         title="Demo Hub", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json"
     )
     rest.add_to(app, engine)
+    permalinks.add_to(app, engine)
 
     app.add_middleware(_KnownPages, engine=engine)
     app.add_middleware(sessions.SessionCookie, engine=engine)
@@ -88,7 +89,7 @@ def warm_up(engine: Engine) -> None:
             if page.declared is None:
                 continue
             try:
-                if not engine.preload(page.slug):
+                if not engine.models.preload(page.slug):
                     log.info("%s is not preloaded: no room without evicting another", page.slug)
             except HubError as error:
                 log.error("%s is not preloaded: %s", page.slug, error.message)

@@ -36,7 +36,9 @@ class SessionCookie:
         self.needed = engine.settings.similar == "session" and any(demo.similar for demo in demos)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self.needed or scope["type"] != "http" or scope["method"] != "GET" or of(_cookies(scope)):
+        wanted = self.needed and scope["type"] == "http" and scope["method"] == "GET"
+        # Whoever only looks at a shared result gets none.
+        if not wanted or scope["path"].startswith("/r/") or of(_cookies(scope)):
             await self.app(scope, receive, send)
             return
 

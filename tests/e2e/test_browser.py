@@ -104,6 +104,29 @@ def test_classes_are_chosen_compared_and_downloaded_exactly(page: Page, hub: Ser
         assert mask.getextrema()[1] <= 10
 
 
+def test_two_sets_of_weights_are_compared_beside_each_other(page: Page, hub: Served) -> None:
+    page.goto(f"{hub.url}/satellite_labels")
+    page.locator(".hub-examples button").first.click()
+    expect(page.locator(".hub-done")).to_be_visible(timeout=60_000)
+    page.get_by_label("Why", exact=True).click()
+    page.get_by_role("option", name="strongest", exact=True).click()
+    page.get_by_role("button", name="Compare weights").click()
+    page.get_by_role("button", name="Run A and B").click()
+    compared = page.locator(".hub-compare")
+    expect(compared.locator(".hub-paid .hub-receipt")).to_have_count(2, timeout=60_000)
+    expect(compared.locator(".hub-paid")).to_contain_text("satellite_landuse")
+    expect(compared.locator(".hub-paid")).to_contain_text("satellite_amazon")
+    expect(compared.locator(".slider-wrap img")).to_have_count(2)
+    expect(compared.locator(".hub-measured")).to_contain_text("of the pixels differ")
+    expect(compared.get_by_role("rowheader", name="water")).to_be_visible()
+    expect(compared.locator(".hub-old")).to_be_hidden()
+    page.locator(".hub-examples button").nth(1).click()
+    expect(compared.locator(".hub-old")).to_be_visible()
+    compared.locator("label").filter(has_text="Amazon (17 tags)").first.click()  # A, as B is
+    page.get_by_role("button", name="Run A and B").click()
+    expect(compared.locator(".hub-error")).to_contain_text("weights_a and weights_b are both")
+
+
 def test_a_bad_file_is_told_on_the_page_and_the_next_one_works(
     page: Page, hub: Served, photo: Path, tmp_path: Path
 ) -> None:

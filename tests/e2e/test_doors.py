@@ -101,7 +101,28 @@ def test_gradio_client_parameters_are_the_declared_inputs(client: Client) -> Non
     for page in discover():
         names = [p["parameter_name"] for p in endpoints[f"/{page.slug}"]["parameters"]]
         assert names[: len(page.demo.inputs)] == [f.name for f in page.demo.inputs]
-    assert {name.strip("/") for name in endpoints} == set(SLUGS)
+    compared = {f"{page.slug}_compare" for page in discover() if len(page.demo.weights) > 1}
+    assert {name.strip("/") for name in endpoints} == {*SLUGS, *compared}
+
+
+def test_a_comparison_tells_the_same_through_rest_and_gradio_client(hub: Served, client: Client) -> None:
+    slug = "satellite_labels"
+    _, paths = example(slug)
+    files = {name: path.read_bytes() for name, path in paths.items()}
+    answer = httpx.post(f"{hub.url}/api/v1/demos/{slug}/compare", files=files, timeout=60)
+    assert answer.status_code == 200, answer.text
+    rest, given = answer.json(), {name: handle_file(path) for name, path in paths.items()}
+    *answers, told = client.predict(**given, weights_b="satellite_amazon", api_name=f"/{slug}_compare")
+    assert {key: told[key] for key in ("rows", "pictures", "notes")} == {
+        key: rest[key] for key in ("rows", "pictures", "notes")
+    }
+    assert [told[side]["id"] for side in "ab"] == [rest[side]["id"] for side in "ab"]
+    names = [f.name for f in discover().get(slug).demo.outputs]
+    assert [answers[names.index("probabilities") + at] for at in (0, len(names))] == [
+        rest[side]["outputs"]["probabilities"] for side in "ab"
+    ]
+    both = [row["name"] for row in rest["rows"] if row["output"] == "probabilities" and row["difference"] is not None]
+    assert both == ["water"], "the one label that both sets of weights know"
 
 
 @pytest.fixture(scope="module")

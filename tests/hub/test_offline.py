@@ -15,7 +15,7 @@ from hub import describe, settings
 from hub.engine import Engine
 from hub.errors import UnavailableError
 from hub.images import encode
-from hub.registry import ROOT
+from hub.settings import ROOT
 from hub.snapshots import Snapshots
 from hub.sources import parse_hub
 from hub.spec import Weights

@@ -12,8 +12,7 @@ import torch
 from hub import publish
 from hub.engine import Engine
 from hub.errors import InputError, UnavailableError
-from hub.registry import ROOT
-from hub.settings import Settings
+from hub.settings import ROOT, Settings
 from hub.weights import WeightsStore
 from tests.fakes import picture, write_weights
 from tests.hub_server import TOKEN, HubServer

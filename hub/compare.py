@@ -1,0 +1,154 @@
+"""Two sets of weights on the same inputs: both answers, and what differs between them in figures."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from hub import inputs
+from hub.differences import Pair, Row, pairs, rows
+from hub.engine import Engine
+from hub.errors import CancelledError, HubError, InputError
+from hub.jobs import Cancel
+from hub.registry import Page
+from hub.results import Result
+from hub.spec import Choice, Choices, Demo, Progress, Seed
+from hub.suggest import unknown
+from hub.weights import PATIENCE_S
+
+OnSide = Callable[[str, str, Progress | None], None]  # side, "a" or "b"; then stage and progress as Engine.run tells
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The answers of weights A and B. `notes`: where one side could not be asked exactly what was given."""
+
+    a: Result
+    b: Result
+    rows: tuple[Row, ...]
+    pictures: tuple[Pair, ...]
+    notes: tuple[str, ...]
+
+
+def compare(
+    engine: Engine,
+    slug: str,
+    given: Mapping[str, Any],
+    a: str = "",
+    b: str = "",
+    *,
+    session: str = "",
+    cancel: Cancel | None = None,
+    on_event: OnSide = lambda side, stage, progress: None,
+) -> Comparison:
+    """Runs the same inputs with weights `a` and with weights `b`; empty: the page's first, and the next other one.
+
+    Inputs are as `Engine.run` takes them, without `weights`. Raises HubError.
+    """
+    page = engine.registry.get(slug)
+    demo, cancel = page.demo, cancel or Cancel()
+    if "weights" in given:
+        raise InputError("A comparison takes weights_a and weights_b, not weights.", field="weights")
+    names = chosen(page, a, b)
+    given = _seeded(demo, given)
+    asked, notes = _asked(engine, demo, given, names)
+    values_a, values_b = asked
+
+    def run(side: str, weights: str, values: dict[str, Any]) -> Result:
+        heard = partial(on_event, side)
+        if cancel.is_set():
+            raise CancelledError("The comparison was cancelled.")
+        try:
+            return engine.run(slug, {**values, "weights": weights}, on_event=heard, cancel=cancel, session=session)
+        except (InputError, CancelledError):
+            raise
+        except HubError as error:
+            raise _named(error, weights) from None
+
+    # One after the other: on one device the two models would slow each other down, might not fit into memory
+    # together, and neither receipt would tell what its weights take.
+    result_a, result_b = run("a", names[0], values_a), run("b", names[1], values_b)
+    return Comparison(result_a, result_b, rows(demo, result_a, result_b), pairs(demo, result_a, result_b), notes)
+
+
+def figures(found: Comparison) -> dict[str, Any]:
+    """What differs, as JSON data, the same through every door; the pictures themselves are in both answers."""
+    pictures = [
+        {"output": p.output, "number": p.number, "differ": p.differ, "levels": p.levels, "note": p.note}
+        for p in found.pictures
+    ]
+    return {"rows": [asdict(row) for row in found.rows], "pictures": pictures, "notes": list(found.notes)}
+
+
+# --- what is asked --------------------------------------------------------------------------------
+
+
+def chosen(page: Page, a: str = "", b: str = "") -> tuple[str, str]:
+    """Names of the two sets of weights. Raises InputError."""
+    known = [w.name for w in page.demo.weights]
+    if len(known) < 2:
+        has = f"has only the weights {known[0]!r}" if known else "has no weights"
+        add = f" Start the hub with --weights {page.slug}=./FOLDER (or =hf://owner/name) to add some." if known else ""
+        raise InputError(f"{page.title} {has}; a comparison needs two sets.{add}", field="weights_b")
+    for field, name in (("weights_a", a), ("weights_b", b)):
+        if name and name not in known:
+            raise InputError(unknown("weights", str(name), known), field=field)
+    a = a or next(name for name in known if name != b)
+    b = b or next(name for name in known if name != a)
+    if a == b:
+        others = ", ".join(repr(name) for name in known if name != a)
+        text = f"weights_a and weights_b are both {a!r}; a comparison needs two. Give one of them as {others}."
+        raise InputError(text, field="weights_b")
+    return a, b
+
+
+def _seeded(demo: Demo, given: Mapping[str, Any]) -> dict[str, Any]:
+    """With a seed for both, drawn here where none was given."""
+    seeds = {f.name: given.get(f.name) for f in demo.inputs if isinstance(f, Seed)}
+    return {**given, **inputs.parameters(demo, seeds)}
+
+
+def _asked(
+    engine: Engine, demo: Demo, given: Mapping[str, Any], names: Sequence[str]
+) -> tuple[tuple[dict[str, Any], dict[str, Any]], tuple[str, ...]]:
+    """The inputs of each side, and a note for each option that only one of them has.
+
+    Such an option falls back to the default. One that neither has is left to `Engine.run` to refuse.
+    """
+    asked, notes = (dict(given), dict(given)), list[str]()
+    for field in demo.inputs:
+        if not isinstance(field, Choice | Choices) or not field.options_from or given.get(field.name) is None:
+            continue
+        configs = [engine.weights.obtain(name, patience_s=PATIENCE_S).config for name in names]
+        known = [inputs.options(field, name, config) for name, config in zip(names, configs, strict=True)]
+        wanted = _wanted(demo, field, given[field.name], {*known[0], *known[1]})
+        for number, (own, other) in enumerate((known, known[::-1])):
+            foreign = [option for option in wanted if option not in own and option in other]
+            if not foreign:
+                continue
+            kept = tuple(option for option in wanted if option not in foreign)
+            value = kept or field.default if isinstance(field, Choices) else field.default
+            asked[number][field.name] = value
+            told = f"with {value!r}" if isinstance(value, str) else f"with {', '.join(value)}" if value else "without"
+            missing = ", ".join(repr(option) for option in foreign)
+            notes.append(f"{field.label}: weights {names[number]!r} have no {missing}, so {'AB'[number]} ran {told}.")
+    return asked, tuple(notes)
+
+
+def _wanted(demo: Demo, field: Choice | Choices, value: Any, known: set[str]) -> tuple[str, ...]:
+    """The options a value asks for. Raises InputError."""
+    if isinstance(value, str) and value in known:  # a name from a config may have a comma
+        return (value,)
+    read = inputs.parameters(demo, {field.name: value})[field.name]
+    return (read,) if isinstance(read, str) else tuple(read)
+
+
+def _named(error: HubError, weights: str) -> HubError:
+    """A copy that says whose error it is."""
+    told = copy.copy(error).with_traceback(None)
+    told.message = error.message if weights in error.message else f"With weights {weights!r}: {error.message}"
+    told.args = (told.message,)
+    return told

@@ -1,0 +1,226 @@
+"""Whose models are in memory: the device, the pool, loading ahead of use, pinning and unloading."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from hub import devices
+from hub.errors import ConflictError, InputError, UnavailableError
+from hub.jobs import model_key
+from hub.leases import Lease, ModelStatus
+from hub.metrics import Metrics
+from hub.models import ModelPool
+from hub.registry import Page, Registry
+from hub.remembered import Remembered
+from hub.settings import Settings
+from hub.spec import Demo
+from hub.suggest import unknown
+from hub.weights import PATIENCE_S, Folder, WeightsStore
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger(__name__)
+ACTIONS = ("load", "pin", "unpin", "unload")
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """Where models run, found out once per engine."""
+
+    device: torch.device
+    dtype: torch.dtype
+    pool: ModelPool
+
+    @property
+    def dtype_name(self) -> str:
+        return str(self.dtype).removeprefix("torch.")
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """One page's model with one set of weights, in memory or not; sizes in bytes, times in seconds."""
+
+    demo: str
+    title: str
+    weights: str  # empty: the page has none
+    state: str  # ready, loading, absent, or missing: its weights are not on this machine
+    bytes: int  # measured while it was in memory; before the first time, what its files take
+    measured: bool
+    reason: str = ""  # why it is missing
+    leases: int = 0
+    pinned: bool = False
+    loaded_for_s: float = 0.0
+    idle_for_s: float = 0.0
+    load_ms: float = 0.0
+    leaves: int = 0  # its turn to leave when room is needed: 1 is the next one; 0: not before this changes
+
+
+class Residency:
+    """Brings the pages' models into the pool, tells who is there, and changes it for who may."""
+
+    def __init__(self, settings: Settings, registry: Registry, weights: WeightsStore, metrics: Metrics):
+        self.settings, self.registry, self.weights, self.metrics = settings, registry, weights, metrics
+        # Guards _hardware while it is found out; taken alone.
+        self._lock = threading.Lock()
+        self._hardware: Hardware | None = None
+
+    def hardware(self) -> Hardware:
+        """Device, dtype and pool. The first call imports torch, so that pages can be served before it is there."""
+        with self._lock:
+            if self._hardware is None:
+                settings = self.settings
+                device = devices.pick_device(settings.device)
+                dtype = devices.pick_dtype(settings.dtype, device, settings.data_folder / "dtype.json")
+                budget = int(settings.pool_gb * devices.GB) or devices.default_budget(device)
+                self.metrics.pool_budget_bytes.set(budget)
+                sizes, kind = Remembered(settings.data_folder / "sizes.json"), f"{device.type} {dtype} "
+                known = {k.removeprefix(kind): n for k, n in sizes.read().items() if k.startswith(kind)}
+                pool = ModelPool(
+                    budget,
+                    keep_alive_s=settings.keep_alive_s,
+                    on_change=self.metrics.pool_changed,
+                    known_bytes={key: size for key, size in known.items() if isinstance(size, int)},
+                    on_measured=lambda key, size: sizes.add({kind + key: size}),
+                )
+                self._hardware = Hardware(device, dtype, pool)
+                log.info("models run on %s in %s, in at most %.1f GB", device, dtype, budget / devices.GB)
+            return self._hardware
+
+    @property
+    def pool(self) -> ModelPool:
+        return self.hardware().pool
+
+    def lease(self, demo: Demo, folder: Folder | None, key: str, timeout_s: float) -> AbstractContextManager[Lease]:
+        """The model of a run. Outlives the run that made it: it holds nothing of that run."""
+        size = folder.size_bytes if folder else 0
+        return self.pool.lease(key, partial(self._load, demo, folder), estimate_bytes=size, timeout_s=timeout_s)
+
+    def _load(self, demo: Demo, folder: Folder | None) -> Any:
+        hardware = self.hardware()
+        model = demo.load(folder.path if folder else None, hardware.device)
+        return devices.place(model, hardware.device, hardware.dtype)
+
+    # --- ahead of use -----------------------------------------------------------------------------
+
+    def preload(self, slug: str, weights: str = "", *, evict: bool = False, pin: bool = False) -> bool:
+        """Loads a demo's model ahead of use; without `evict` only into free room. `weights` empty: its default.
+
+        Returns whether it is in memory. Raises HubError.
+        """
+        demo = self.registry.get(slug).demo
+        folder = self.weights.obtain(_known(demo, weights), patience_s=PATIENCE_S) if demo.weights else None
+        return self.pool.ensure(
+            model_key(slug, folder.name, folder.digest) if folder else slug,
+            partial(self._load, demo, folder),
+            estimate_bytes=folder.size_bytes if folder else 0,
+            evict=evict,
+            pin=pin,
+            timeout_s=self.settings.deadline_s,
+        )
+
+    def change(self, slug: str, weights: str, action: str) -> Resident:
+        """Loads, pins, unpins or unloads a demo's model; to pin an absent one loads it. Returns how it stands now.
+
+        Raises HubError: ConflictError while it is in use, InputError for what is not known.
+        """
+        if action not in ACTIONS:
+            text = f"action must be {', '.join(ACTIONS[:-1])} or {ACTIONS[-1]}, got {action[:40]!r}."
+            raise InputError(text, field="action")
+        page = self.registry.get(slug)
+        name = _known(page.demo, weights)
+        if action in ("load", "pin"):
+            self.preload(slug, name, evict=True, pin=action == "pin")
+        else:
+            for model in self._models(slug, name):
+                if action == "unpin":
+                    self.pool.pin(model.key, False)
+                elif not self.pool.unload(model.key):
+                    self._still_there(page, model)
+        return self._resident(page, name)
+
+    def _still_there(self, page: Page, model: ModelStatus) -> None:
+        """Says why a model could not be unloaded, unless it has gone by itself."""
+        now = next((m for m in self.pool.status() if m.key == model.key), None)
+        if now is not None:
+            why = f"in use by {now.leases} run{'s' * (now.leases != 1)}" if now.state == "ready" else "being loaded"
+            raise ConflictError(f"{page.title} is {why} and stays until that ends. Try again in a moment.")
+
+    # --- state ------------------------------------------------------------------------------------
+
+    def is_loaded(self, slug: str) -> bool:
+        """Whether a demo's default model is in memory. Never waits for torch or a load."""
+        names = [w.name for w in self.registry.get(slug).demo.weights] or [""]
+        return any(model.state == "ready" for model in self._models(slug, names[0]))
+
+    def holds(self, key: str) -> bool:
+        """Whether a model is in memory, by its `model_key`. Never waits for torch or a load."""
+        return self._hardware is not None and self._hardware.pool.loaded(key)
+
+    def residents(self) -> list[Resident]:
+        """Every page's models: in memory first, in the order in which they would leave; then the others by page."""
+        found = [
+            self._resident(page, name)
+            for page in self.registry
+            if page.declared
+            for name in ([w.name for w in page.declared.weights] or [""])
+        ]
+        return sorted(found, key=lambda r: (r.state not in ("ready", "loading"), not r.leaves, r.leaves))
+
+    def _models(self, slug: str, weights: str) -> list[ModelStatus]:
+        """What the pool holds for a page and weights: one model, or also one of bytes that changed on disk since."""
+        if self._hardware is None:
+            return []
+        wanted = f"{slug}/{weights}@" if weights else slug
+        return [m for m in self._hardware.pool.status() if m.key == slug or (weights and m.key.startswith(wanted))]
+
+    def _resident(self, page: Page, weights: str) -> Resident:
+        size, reason = 0, ""
+        try:
+            size = self.weights.size_bytes(weights) if weights else 0
+        except UnavailableError as error:
+            reason = error.message
+        known = self._hardware.pool.known_bytes() if self._hardware else {}
+        family = model_key(page.slug, weights, "")
+        measured = [n for key, n in known.items() if key == family or (weights and key.startswith(family))]
+        found = Resident(
+            demo=page.slug,
+            title=page.title,
+            weights=weights,
+            state="missing" if reason else "absent",
+            bytes=measured[-1] if measured else size,
+            measured=bool(measured),
+            reason=reason,
+        )
+        for model in self._models(page.slug, weights)[-1:]:
+            found = replace(
+                found,
+                state=model.state,
+                bytes=model.bytes,
+                measured=found.measured and model.state == "ready",
+                leases=model.leases,
+                pinned=model.pinned,
+                loaded_for_s=round(model.loaded_for_s, 1),
+                idle_for_s=round(model.idle_for_s, 1),
+                load_ms=round(model.load_ms, 1),
+                leaves=model.leaves,
+            )
+        return found
+
+    def close(self) -> None:
+        """Drops all models."""
+        if self._hardware is not None:
+            self._hardware.pool.close()
+
+
+def _known(demo: Demo, weights: str) -> str:
+    """The name of a demo's weights, its default for an empty one. Raises InputError."""
+    names = [w.name for w in demo.weights]
+    if weights and weights not in names:
+        raise InputError(unknown("weights", weights, names), field="weights")
+    return weights or (names[0] if names else "")

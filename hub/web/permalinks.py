@@ -1,0 +1,227 @@
+"""The pages of shared results, `/r/<id>`: drawn from what the link keeps, with no model, no demo and no torch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from anyio import to_thread
+from fastapi import FastAPI
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from hub.engine import Engine
+from hub.errors import ForbiddenError, HubError, NotFoundError, TooLargeError
+from hub.links import FEEDBACK_CHARS, Link
+from hub.web import addresses, html, links_rest, sessions
+
+log = logging.getLogger(__name__)
+TEMPLATES = Path(__file__).with_name("templates")
+STYLE = Path(__file__).with_name("style.css")
+FORM_BYTES = 16 * 1024
+# Inline styles are the widths of bars and the colours of swatches; there is no inline script.
+POLICY = (
+    "default-src 'none'; img-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self'; font-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Robots-Tag": "noindex",
+    "Referrer-Policy": "same-origin",  # the address is the key: other sites do not hear it
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "private, no-store",
+}
+TITLES = {404: "Nothing is shared here", 410: "This link has ended", 403: "That is not yours to change"}
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def add_to(app: FastAPI, engine: Engine) -> None:
+    """Puts the pages, and the links' part of REST, before all other routes of `app`."""
+    app.router.routes[:0] = [*routes(engine), *links_rest.routes(engine)]
+
+
+def routes(engine: Engine) -> list[BaseRoute]:
+    """The routes; they answer every path under /r with a page, unknown ones too."""
+    door = _Door(engine)
+    table: dict[str, tuple[str, Endpoint]] = {
+        "/r/page.css": ("GET", door.style),
+        "/r/page.js": ("GET", door.script),
+        "/r/{id}": ("GET", door.page),
+        "/r/{id}/feedback": ("POST", door.feedback),
+        "/r/{id}/revoke": ("POST", door.revoke),
+        "/r/{id}/{name}": ("GET", door.file),
+        "/r": ("GET", door.nothing),
+        "/r/{path:path}": ("GET", door.nothing),
+    }
+    return [Route(path, _Html(*entry), name=f"link:{path}") for path, entry in table.items()]
+
+
+class _Html:
+    """One path: turns whatever its endpoint raises into a page."""
+
+    def __init__(self, method: str, endpoint: Endpoint):
+        self.method, self.endpoint = method, endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            given = "GET" if request.method == "HEAD" else request.method
+            if given != self.method:
+                response: Response = Response("Not allowed here.", 405, headers={**HEADERS, "Allow": self.method})
+            else:
+                response = await self.endpoint(request)
+        except ClientDisconnect:
+            return
+        except HubError as error:
+            response = _problem(error, request)
+        except Exception as error:  # the last net: a fault of ours must not show a traceback
+            log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
+            response = _problem(HubError("The hub failed on this page; its log has the details."), request)
+        await response(scope, receive, send)
+
+
+class _Door:
+    """The pages over one engine."""
+
+    def __init__(self, engine: Engine):
+        self.engine, self.links = engine, engine.sharing.links
+
+    async def page(self, request: Request) -> Response:
+        return HTMLResponse(await to_thread.run_sync(self._page, request), headers=HEADERS)
+
+    def _page(self, request: Request) -> str:
+        id = request.path_params["id"]
+        link, document = self.links.read(id)
+        mine = self._is_mine(request, id)
+        return draw(
+            link,
+            document,
+            url=addresses.link(self.engine.settings, request, id),
+            again_url=self._again(link),
+            mine=mine,
+            feedback=self.links.feedback([id]) if mine else (),
+            thanks="thanks" in request.query_params,
+        )
+
+    def _again(self, link: Link) -> str:
+        """Where it can be tried; empty when its demo is not here any more."""
+        page = self.engine.registry.pages.get(link.page)
+        return f"../{link.page}?link={link.id}" if page and page.declared else ""
+
+    def _is_mine(self, request: Request, id: str) -> bool:
+        session = sessions.of(request.cookies)
+        return bool(session) and self.links.owns(id, owner=self.engine.sharing.owner(session))
+
+    async def file(self, request: Request) -> Response:
+        id, name = request.path_params["id"], request.path_params["name"]
+        picture = await to_thread.run_sync(self.links.file, id, name)
+        tag = f'"{id}-{name}"'
+        # Asked for again each time, so that a link that was taken back is gone; but not sent again.
+        headers = {**HEADERS, "Cache-Control": "private, no-cache", "ETag": tag}
+        if tag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(picture.data, media_type=picture.media_type, headers=headers)
+
+    async def feedback(self, request: Request) -> Response:
+        form = await _form(request)
+        id = request.path_params["id"]
+        say = partial(self.links.say, id, form.get("thumb", ""), form.get("text", ""))
+        await to_thread.run_sync(say)
+        return RedirectResponse(f"../{id}?thanks=1#feedback", 303, headers=HEADERS)
+
+    async def revoke(self, request: Request) -> Response:
+        await _form(request)
+        id = request.path_params["id"]
+        if not await to_thread.run_sync(self._is_mine, request, id):
+            raise ForbiddenError("Only the browser that made this link can take it back here.")
+        await to_thread.run_sync(self.links.revoke, id)
+        return RedirectResponse(f"../{id}", 303, headers=HEADERS)
+
+    async def style(self, request: Request) -> Response:
+        text = STYLE.read_text(encoding="utf-8") + (TEMPLATES / "page.css").read_text(encoding="utf-8")
+        return Response(text, media_type="text/css", headers={"Cache-Control": "no-cache"})
+
+    async def script(self, request: Request) -> Response:
+        text = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+        return Response(text, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
+
+    async def nothing(self, request: Request) -> Response:
+        path = request.path_params.get("path", "")
+        if path.endswith("/") and "/" not in path[:-1] and path[:-1].isalnum():
+            return RedirectResponse(f"../{path[:-1]}", 308, headers=HEADERS)
+        raise NotFoundError("There is no such link. Check that the whole address was copied.")
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """A small form. Raises ForbiddenError when another site sent it, TooLargeError."""
+    if request.headers.get("sec-fetch-site", "same-origin") in ("cross-site", "same-site"):
+        raise ForbiddenError("This form can only be sent from the page itself.")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > FORM_BYTES:
+            raise TooLargeError(f"The form has more than the {FORM_BYTES // 1024} KB that are read.")
+    fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20)
+    return {name: values[-1] for name, values in fields.items()}
+
+
+def _problem(error: HubError, request: Request) -> HTMLResponse:
+    up = max(1, request.scope["path"].strip("/").count("/") + request.scope["path"].endswith("/")) * "../"
+    title = TITLES.get(error.status, error.title)
+    home, here = (up, f"{up}r/") if request.scope["path"] != "/r" else ("./", "r/")
+    text = _templates().get_template("problem.html").render(title=title, message=error.message, home=home, here=here)
+    return HTMLResponse(text, error.status, headers=HEADERS)
+
+
+# --- drawing --------------------------------------------------------------------------------------
+
+
+def draw(link: Link, document: Mapping[str, Any], **more: Any) -> str:
+    """A link's page from its document, of this or any earlier format; everything in it is escaped."""
+    template = _templates().get_template("permalink.html")
+    parts = {**document, "feedback_chars": FEEDBACK_CHARS, "home": "../", "here": ""}
+    return template.render(**{**parts, "link": link, "id": link.id, "note": link.note, **more})
+
+
+@cache
+def _templates() -> Environment:
+    made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    made.filters.update(
+        day=day,
+        time=lambda when: _time(when).strftime("%-d %b %Y, %H:%M UTC"),
+        ms=lambda ms: f"{ms / 1000:.2f} s" if ms >= 1000 else f"{ms:.0f} ms" if ms >= 10 else f"{ms:.1f} ms",
+        setting=setting,
+        # These three escape what they are given.
+        labels=lambda entry: Markup(html.labels(entry["value"], entry["top"], entry.get("line"))),
+        table=lambda rows: Markup(html.table(rows)),
+        json=lambda value: Markup(html.value(value)),
+    )
+    return made
+
+
+def day(when: float | str) -> str:
+    """`21 Nov 2026`, in UTC."""
+    return _time(when).strftime("%-d %b %Y")
+
+
+def _time(when: float | str) -> datetime:
+    return datetime.fromisoformat(when) if isinstance(when, str) else datetime.fromtimestamp(when, UTC)
+
+
+def setting(value: Any) -> str:
+    """A parameter as people read it."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

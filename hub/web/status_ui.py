@@ -1,0 +1,153 @@
+"""The status page: what is in memory, since when, for whom, who would leave next; and buttons for who may."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from html import escape
+from typing import Any
+
+import gradio as gr
+import psutil
+from anyio import to_thread
+from rich.filesize import decimal
+
+from hub.engine import Engine
+from hub.errors import ForbiddenError, HubError
+from hub.residency import Resident
+from hub.web import access, html
+from hub.web.similar_ui import ago
+
+EVERY_S = 2.0  # how often an open page looks
+CLICK = """element.addEventListener('click', (event) => {
+  const button = event.target.closest('button[data-action]');
+  if (button) trigger('click', {...button.dataset});
+});"""
+HERE, AWAY = ("Size", "Loaded", "In use by", "Leaves"), ("Size", "State")
+DONE = {"load": "is in memory", "pin": "stays in memory", "unpin": "may leave again", "unload": "has left memory"}
+
+
+def build(blocks: gr.Blocks, engine: Engine) -> None:
+    """Draws the page here, and keeps it up to date while somebody looks."""
+    view = _View(engine)
+    options: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
+    gr.HTML(_HEAD, apply_default_css=False)
+    said = gr.HTML("", apply_default_css=False)
+    shown = gr.State("")
+    board = gr.HTML("", apply_default_css=False, js_on_load=CLICK)
+    blocks.load(view.fresh, outputs=[board, shown], **options)
+    gr.Timer(EVERY_S).tick(view.again, inputs=shown, outputs=[board, shown], **options)
+    changed = board.click(view.change, outputs=said, concurrency_limit=None, **(options | {"queue": True}))
+    changed.then(view.fresh, outputs=[board, shown], **options)
+
+
+class _View:
+    """The page's events over one engine."""
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+
+    def refusal(self, request: gr.Request) -> str:
+        client = request.client.host if request.client else ""
+        return access.refusal(self.engine.settings, client, request.headers)
+
+    async def fresh(self, request: gr.Request) -> list[Any]:
+        drawn = await to_thread.run_sync(partial(self._draw, self.refusal(request)))
+        return [drawn, drawn]
+
+    async def again(self, request: gr.Request, shown: str) -> list[Any]:
+        """Only what changed is sent, so that a focused button keeps its focus."""
+        drawn = await to_thread.run_sync(partial(self._draw, self.refusal(request)))
+        return [gr.skip(), gr.skip()] if drawn == shown else [drawn, drawn]
+
+    async def change(self, event: gr.EventData, request: gr.Request) -> str:
+        """One button: what came of it, in a sentence."""
+        asked = event._data if isinstance(event._data, dict) else {}
+        demo, weights, action = (str(asked.get(name, ""))[:200] for name in ("demo", "weights", "action"))
+        try:
+            if why := self.refusal(request):
+                raise ForbiddenError(f"You may not change what is in memory. {why}")
+            begin = time.perf_counter()
+            now = await to_thread.run_sync(self.engine.models.change, demo, weights, action)
+        except HubError as problem:
+            return html.error(problem)
+        took = f" It took {time.perf_counter() - begin:.1f} s." if action == "load" else ""
+        name = f"{now.title} ({now.weights})" if now.weights else now.title
+        return f'<div class="hub-status hub-done" role="status">{escape(name)} {DONE[action]}.{took}</div>'
+
+    def _draw(self, refused: str) -> str:
+        hardware = self.engine.hardware()
+        residents = self.engine.models.residents()
+        here = [one for one in residents if one.state in ("ready", "loading")]
+        away = [one for one in residents if one not in here]
+        used, budget = hardware.pool.used_bytes(), hardware.pool.budget_bytes
+        results = self.engine.results.stats()
+        tiles = {
+            "Device": f"{hardware.device} <span>{hardware.dtype_name}</span>",
+            "Models": f"{decimal(used)} <span>of at most {decimal(budget)}</span>",
+            "Whole process": f"{decimal(round(psutil.Process().memory_info().rss, -7))}",
+            "In work": f"{self.engine.in_work} <span>of at most {self.engine.settings.queue_limit}</span>",
+            "Results": f"{results['memory_results']} <span>{decimal(results['memory_bytes'])} in memory</span>",
+        }
+        facts = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in tiles.items())
+        note = f'<p class="hub-help">{escape(refused)}</p>' if refused else ""
+        return (
+            f'<dl class="hub-tiles hub-board">{facts}</dl>{_bar(here, budget)}'
+            f"{_table('In memory', here, 'Nothing is loaded yet.', not refused)}"
+            f"{_table('Not in memory', away, 'Everything is loaded.', not refused)}{note}"
+        )
+
+
+_HEAD = """<header class="hub-title"><h1>Status</h1>
+<p class="hub-lead">Which models are in memory, and which would make room for the next one.</p></header>"""
+
+
+def _bar(here: list[Resident], budget: int) -> str:
+    """The budget as a bar, with a piece for each model."""
+    pieces = "".join(
+        f'<span style="width:{100 * one.bytes / budget:.3f}%" title="{escape(one.title)}: {decimal(one.bytes)}"></span>'
+        for one in here
+    )
+    used = sum(one.bytes for one in here)
+    text = f"Models take {decimal(used)} of {decimal(budget)}"
+    return f'<div class="hub-budget" role="img" aria-label="{text}">{pieces}</div>'
+
+
+def _table(title: str, entries: list[Resident], empty: str, may: bool) -> str:
+    if not entries:
+        return f'<section class="hub-panel"><h2>{title}</h2><p class="hub-pending">{empty}</p></section>'
+    headings = HERE if title == "In memory" else AWAY
+    heads = "".join(f'<th scope="col">{name}</th>' for name in ("Model", *headings))
+    rows = "".join(_row(one, headings, may) for one in entries)
+    return (
+        f'<section class="hub-panel hub-models"><h2>{title}</h2><table class="hub-table">'
+        f'<thead><tr>{heads}<th scope="col"><span class="hub-unseen">Actions</span></th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></section>"
+    )
+
+
+def _row(one: Resident, headings: tuple[str, ...], may: bool) -> str:
+    ready = one.state == "ready"
+    since = ago(time.time() - one.loaded_for_s) if ready else ""
+    users = f"{one.leases} run{'s' * (one.leases != 1)}" if one.leases else "nobody" if ready else ""
+    turn = {0: "", 1: "next"}.get(one.leaves, f"{one.leaves}.")
+    turn = "pinned" if one.pinned else "after its run" if ready and one.leases else turn
+    size = decimal(one.bytes) if one.measured else f"{decimal(one.bytes)} of files" if one.bytes else ""
+    state = {"loading": "being loaded", "missing": one.reason, "absent": "loads on first use"}.get(one.state, "")
+    cells = {"Size": size, "Loaded": since or state, "State": state, "In use by": users, "Leaves": turn}
+    named = "".join(f'<td data-name="{name}">{escape(cells[name])}</td>' for name in headings)
+    weights = f"<span>{escape(one.weights)}</span>" if one.weights else ""
+    return (
+        f'<tr><th scope="row"><a href="{escape(one.demo)}">{escape(one.title)}</a>{weights}</th>{named}'
+        f"<td>{_buttons(one) if may else ''}</td></tr>"
+    )
+
+
+def _buttons(one: Resident) -> str:
+    actions = {"ready": ("unpin" if one.pinned else "pin", "unload"), "absent": ("load", "pin")}.get(one.state, ())
+    where = f'data-demo="{escape(one.demo)}" data-weights="{escape(one.weights)}"'
+    return "".join(
+        f'<button type="button" data-action="{action}" {where} aria-label="{action.title()} {escape(one.title)}">'
+        f"{action.title()}</button>"
+        for action in actions
+    )

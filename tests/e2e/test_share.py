@@ -1,0 +1,54 @@
+"""Sharing in real headless Chromium: a link is made on a page, opened by a stranger, tried, and taken back."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.served import Served
+
+pytestmark = pytest.mark.browser
+PATIENCE_MS = 60_000  # a model is loaded, on a machine that may be busy
+
+
+def visitor(browser: Browser, complaints: list[str]) -> Page:
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    return page
+
+
+def test_a_result_is_shared_opened_by_a_stranger_tried_and_taken_back(browser: Browser, hub: Served) -> None:
+    complaints: list[str] = []  # a policy that blocks what the page needs would be told here
+    mine, other = visitor(browser, complaints), visitor(browser, complaints)
+    mine.goto(f"{hub.url}/vehicle_classifier")
+    mine.locator(".hub-examples button").first.click()
+    mine.get_by_role("button", name="Share this result").click()
+    mine.get_by_label("Note").fill("Look at <b>this</b>")
+    mine.get_by_role("button", name="Make the link").click()
+    link = mine.locator(".hub-link input")
+    expect(link).to_be_visible(timeout=PATIENCE_MS)
+    address = link.input_value()
+    assert address.startswith(f"{hub.url}/r/")
+
+    other.goto(address)
+    expect(other.locator(".share-note")).to_contain_text("Look at <b>this</b>")
+    expect(other.get_by_role("button", name="Print")).to_be_visible()  # its script ran
+    assert other.locator(".share-columns img").first.evaluate("i => i.decode().then(() => i.naturalWidth > 100)")
+    assert other.locator(".hub-meter > span").first.evaluate("e => e.getBoundingClientRect().width") > 100
+    other.get_by_text("Yes", exact=True).click()
+    other.get_by_role("button", name="Send").click()
+    expect(other.get_by_text("Thank you")).to_be_visible()
+    expect(other.get_by_text("Take this link back")).to_have_count(0)
+    other.get_by_role("link", name="Try it yourself").click()
+    expect(other.locator(".hub-filled")).to_contain_text("as in the shared result", timeout=PATIENCE_MS)
+    other.get_by_role("button", name="Run", exact=True).click()
+    expect(other.locator(".hub-done")).to_be_visible(timeout=PATIENCE_MS)
+
+    mine.goto(address)
+    expect(mine.locator(".share-mine")).to_contain_text("1 up, 0 down")
+    mine.get_by_role("button", name="Take this link back").click()
+    expect(mine.get_by_role("heading", name="This link has ended")).to_be_visible()
+    assert [text for text in complaints if "410" not in text] == []
+    for page in (mine, other):
+        page.context.close()

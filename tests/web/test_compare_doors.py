@@ -1,0 +1,213 @@
+"""Comparisons through REST and on the page: the engine's figures, drawn so that everybody can read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fastapi.openapi.models import OpenAPI
+from starlette.testclient import TestClient
+
+from hub.compare import Comparison, compare, figures
+from hub.differences import Pair
+from hub.engine import Engine
+from hub.spec import Json, Labels
+from hub.web import compare_html, gradio_ui
+from hub.web.compare_ui import Compare
+from tests import two_weights
+from tests.served import run_async
+from tests.web.doors import app_of
+
+COMPARE = "/api/v1/demos/pair/compare"
+VISITOR: Any = SimpleNamespace(cookies={}, session_hash="tab")
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return two_weights.write(tmp_path_factory.mktemp("two"))
+
+
+@pytest.fixture(scope="module")
+def engine(photo: Path) -> Iterator[Engine]:
+    made = two_weights.make_engine(photo.parent)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def client(engine: Engine) -> TestClient:
+    return TestClient(app_of(engine))
+
+
+@pytest.fixture(scope="module")
+def found(engine: Engine, photo: Path) -> Comparison:
+    return compare(engine, "pair", {"image": photo, "seed": 7, "best": "eel"})
+
+
+# --- REST -----------------------------------------------------------------------------------------
+
+
+def test_rest_answers_both_runs_and_the_engines_figures(client: TestClient, photo: Path, found: Comparison) -> None:
+    given = {"seed": "7", "best": "eel", "weights_a": "one", "weights_b": "two"}
+    answer = client.post(COMPARE, files={"image": photo.read_bytes()}, data=given)
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert {key: body[key] for key in ("rows", "pictures", "notes")} == two_weights.plain(figures(found))
+    for side, result in (("a", found.a), ("b", found.b)):
+        stored = client.get(f"/api/v1/results/{result.id}").json()
+        assert {k: v for k, v in body[side].items() if k != "receipt"} == {
+            k: v for k, v in stored.items() if k != "receipt"
+        }
+        assert body[side]["receipt"]["weights"] == {"a": "one", "b": "two"}[side]
+        assert client.get(body[side]["outputs"]["painted"]).content == result.pictures["painted"][0].data
+    swapped = client.post(COMPARE, files={"image": photo.read_bytes()}, data={"seed": "7", "weights_a": "two"}).json()
+    assert [swapped[side]["receipt"]["weights"] for side in "ab"] == ["two", "one"]
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "status", "field"),
+    [
+        (COMPARE, {"weights_a": "two", "weights_b": "two"}, 422, "weights_b"),
+        (COMPARE, {"weights_b": 5}, 422, "weights_b"),
+        (COMPARE, {"weights": "one"}, 422, "weights"),
+        (COMPARE, {"weights_b": "gone"}, 503, None),
+        ("/api/v1/demos/single/compare", {}, 422, "weights_b"),
+        ("/api/v1/demos/pear/compare", {}, 404, None),
+    ],
+)
+def test_rest_refuses_what_cannot_be_compared(
+    client: TestClient, path: str, given: dict[str, Any], status: int, field: str | None, photo: Path
+) -> None:
+    import base64
+
+    answer = client.post(path, json={"image": base64.b64encode(photo.read_bytes()).decode(), **given})
+    assert (answer.status_code, answer.json().get("field")) == (status, field), answer.text
+    assert answer.headers["content-type"].startswith("application/problem+json")
+
+
+def test_the_openapi_document_has_it_where_there_are_two_sets(client: TestClient, photo: Path) -> None:
+    assert client.get(COMPARE).status_code == 405
+    document = client.get("/api/v1/openapi.json").json()
+    OpenAPI.model_validate(document)
+    assert "/api/v1/demos/single/compare" not in document["paths"]
+    operation = document["paths"][COMPARE]["post"]
+    body = operation["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
+    assert list(body) == ["image", "best", "kept", "seed", "weights_a", "weights_b"]
+    assert body["weights_b"] == {
+        "type": "string", "title": "Weights B", "enum": ["one", "two", "gone"], "default": "two"
+    }  # fmt: skip
+    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    answer = client.post(COMPARE, files={"image": photo.read_bytes()}).json()
+    assert set(schema["required"]) == set(answer)
+    for key in ("rows", "pictures"):
+        assert set(schema["properties"][key]["items"]["required"]) == set(answer[key][0])
+    assert set(schema["properties"]["a"]["required"]) == set(answer["a"])
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+def test_only_a_page_with_two_sets_has_it(engine: Engine) -> None:
+    async def build() -> dict[str, Any]:  # in a loop: outside of one, Gradio makes loops that it never closes
+        return dict(gradio_ui.build(engine).get_config_file())
+
+    config = run_async(build())
+    drawn = [c["props"] for c in config["components"]]
+    assert sum(props.get("label") == "Compare weights" for props in drawn) == 1
+    assert sum(props.get("value") == "Run A and B" for props in drawn) == 1
+    assert [props["value"] for props in drawn if props.get("label") in ("A", "B")] == ["one", "two"]
+    names = {event["api_name"] for event in config["dependencies"]}
+    assert "pair_compare" in names
+    assert "single_compare" not in names
+
+
+@pytest.fixture
+def page(engine: Engine, tmp_path: Path) -> Compare:
+    pages = gradio_ui._Pages(engine)
+    return Compare(engine, pages.threads, tmp_path, engine.registry.get("pair"), lambda request: "")
+
+
+def updates(page: Compare, *values: Any) -> list[list[Any]]:
+    async def collect() -> list[list[Any]]:
+        return [update async for update in page.run(VISITOR, *values)]
+
+    return run_async(collect())
+
+
+def test_a_run_ends_with_the_pictures_the_numbers_and_both_receipts(
+    page: Compare, photo: Path, found: Comparison
+) -> None:
+    *_, last = updates(page, "one", "two", photo, "eel", [], "7")
+    stop, head, above, slider, _, photos, heat, hidden, answer = last
+    assert stop["visible"] is False
+    assert "so B ran with &#x27;off&#x27;" in head
+    assert "First &lt;b&gt;set&lt;/b&gt;" in head
+    assert "25.0 % of the pixels differ." in above
+    assert "painted by one, left" in above
+    files = [Path(file).read_bytes() for file in slider["value"]]
+    assert files == [result.pictures["painted"][0].data for result in (found.a, found.b)]
+    assert photos["visible"] is True
+    assert hidden["visible"] is False, "one picture alone has no slider"
+    assert "Only B has this picture." in heat
+    assert f'src="api/v1/results/{found.b.id}/heat"' in heat
+    for result in (found.a, found.b):
+        assert f'href="api/v1/results/{result.id}"' in answer
+        assert f"sha256 <code>{result.receipt.digest[:12]}</code>" in answer
+    assert answer.count("hub-receipt") == 2
+    assert "<b>set" not in answer
+
+
+def test_what_is_wrong_is_told_where_it_was_asked_for(page: Compare, photo: Path) -> None:
+    *_, (stop, told, *rest) = updates(page, "one", "one", photo, "off", [], "")
+    assert stop["visible"] is False
+    assert "weights_a and weights_b are both" in told
+    assert all("value" not in update for update in rest), "what was there stays"
+
+
+def test_numbers_have_signs_and_what_one_side_has_alone_stands_apart(engine: Engine, found: Comparison) -> None:
+    demo, titles = engine.registry.get("pair").demo, ("First", "two")
+    fields = {f.name: f for f in demo.outputs if isinstance(f, Labels | Json)}
+    shares = compare_html.numbers(demo, fields["shares"], found, titles)
+    assert shares.index("+40.0") < shares.index("\N{MINUS SIGN}5.0")
+    assert shares.index("\N{MINUS SIGN}25.0") > 0, "the line's own number"
+    assert ">Limit</th>" in shares
+    table, lists = shares.split('<div class="hub-pair">')
+    assert "eel" not in table and "fox" not in table
+    assert lists.index("eel") < lists.index("fox")
+    rows = compare_html.numbers(demo, fields["rows"], found, titles)
+    assert 'style="background:#ff0000"' in rows
+    assert "60.0 %" in rows
+    facts = compare_html.numbers(demo, fields["facts"], found, titles)
+    assert "2 that are the same" in facts
+    assert "&quot;off&quot;" in facts, "what is not a number is shown as it is"
+    words = compare_html.numbers(demo, fields["words"], found, titles)
+    assert "&quot;one&quot;" in words and "&quot;two&quot;" in words
+    same = replace(found, b=found.a, rows=())
+    assert "The same from both." in compare_html.numbers(demo, fields["words"], same, titles)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ((0.0, True, 100), "0"),
+        ((0.4, True, 100), "+40.0"),
+        ((-0.0003, True, 100), "\N{MINUS SIGN}0.03"),
+        ((-1234.5,), "\N{MINUS SIGN}1234.5"),
+        ((2,), "+2"),
+    ],
+)
+def test_no_difference_that_is_there_looks_like_none(given: tuple[Any, ...], text: str) -> None:
+    assert compare_html.signed(*given) == text
+
+
+def test_a_share_of_pixels_is_told_in_words() -> None:
+    def told(differ: float, levels: int = 0) -> str:
+        return compare_html.measured(Pair("p", 0, None, None, differ, levels))
+
+    assert told(0.0) == "No pixels differ."
+    assert told(0.0001) == "Less than 0.1 % of the pixels differ."
+    assert told(0.25, 8) == "25.0 % of the pixels differ by more than 8 of 255."
