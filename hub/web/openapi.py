@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from hub.registry import Page, Registry
+from hub.residency import ACTIONS
 from hub.web import links_schema, schema
 from hub.web.answers import SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.problems import MEDIA_TYPE
@@ -45,6 +46,10 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], root
         "/api/v1/results/{id}/{output}": _file("getOutput", ["id", "output"]),
         "/api/v1/results/{id}/{output}/{number}": _file("getGalleryPicture", ["id", "output", "number"]),
         "/api/v1/status": _get("getStatus", "Device, models in memory, results, requests in work", OBJECT),
+        "/api/v1/models": {
+            **_get("listModels", "Every page's models, in memory or not", {"type": "array", "items": _ref("Model")}),
+            "post": _change_model(),
+        },
         "/healthz": _get("getHealth", "Whether the process is up", OBJECT),
         "/readyz": _get("getReadiness", "Whether the hub can serve, and what is wrong", OBJECT, [], (503,)),
         **links_schema.paths(),
@@ -72,6 +77,7 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], root
                 "Result": _result(),
                 "Similar": schema.similar(),
                 "Receipt": schema.receipt(),
+                "Model": schema.model(),
                 "Problem": schema.problem(),
                 **links_schema.schemas(),
             },
@@ -81,6 +87,17 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], root
             },
         },
     }
+
+
+def _change_model() -> dict[str, Any]:
+    operation = _operation("changeModel", "The model as it stands now", {"application/json": _ref("Model")})
+    operation["responses"] |= {
+        str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in (403, 404, 409, 422, 503)
+    }
+    wish = {"demo": {"type": "string"}, "weights": {"type": "string"}, "action": {"enum": list(ACTIONS)}}
+    body = {"type": "object", "properties": wish, "required": ["demo", "action"]}
+    operation["summary"] = "Load, pin, unpin or unload a page's model"
+    return {**operation, "requestBody": {"required": True, "content": {"application/json": {"schema": body}}}}
 
 
 def _version() -> str:

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from hub.inputs import SEED_LIMIT
 from hub.registry import Page
+from hub.residency import Resident
 from hub.results import Receipt
 from hub.spec import (
     Choice,
@@ -164,6 +165,13 @@ def receipt() -> Schema:
     """What a result cost."""
     schema: Schema = TypeAdapter(Receipt).json_schema()
     schema["description"] = "What the result cost, in milliseconds; of a stored result, what its first run cost."
+    return schema
+
+
+def model() -> Schema:
+    """One page's model with one set of weights."""
+    schema: Schema = TypeAdapter(Resident).json_schema()
+    schema["description"] = "A page's model, in memory or not. Sizes in bytes, times in seconds but load_ms."
     return schema
 
 

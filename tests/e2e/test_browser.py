@@ -213,3 +213,17 @@ CONTRASTS = """() => {
     return (a + 0.05) / (b + 0.05);
   })];
 }"""
+
+
+def test_the_status_page_loads_pins_and_unloads(page: Page, hub: Served) -> None:
+    page.goto(f"{hub.url}/status")
+    row = page.locator("tr", has_text="satellite_amazon")
+    if row.get_by_role("button", name="Unload").count():  # an earlier test has used it
+        row.get_by_role("button", name="Unload").click()
+    row.get_by_role("button", name="Load", exact=False).first.click()
+    expect(page.locator(".hub-done")).to_contain_text("Satellite labels (satellite_amazon) is in memory.")
+    row.get_by_role("button", name="Pin", exact=False).first.click()
+    expect(row).to_contain_text("pinned")
+    row.get_by_role("button", name="Unload").click()
+    expect(page.locator(".hub-done")).to_contain_text("has left memory")
+    expect(row.get_by_role("button", name="Load", exact=False).first).to_be_visible()

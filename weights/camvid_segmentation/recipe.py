@@ -155,7 +155,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with train, train_masks, val, val_masks")
     parser.add_argument("--encoder", default="tu-tf_efficientnet_lite0", help="any smp encoder, such as resnet34")
-    add_options(parser, epochs=24, learning_rate=2e-3, batch_size=8)
+    add_options(parser, epochs=40, learning_rate=2e-3, batch_size=8)
     parser.add_argument("--encoder-rate", type=float, default=0.3, help="the encoder's share of the learning rate")
     return parser.parse_args()
 

@@ -113,13 +113,13 @@ def paste_border(image: Tensor, donor: Tensor, whole_frame: bool) -> Tensor:
 
 
 def augmentation(side: int) -> v2.Transform:
-    """Hue stays: colour tells a fire engine from a lorry."""
+    """Hue hardly moves: colour tells a fire engine from a lorry."""
     return v2.Compose(
         [
             v2.RandomResizedCrop(side, scale=(0.35, 1.0), ratio=(0.7, 1.6), antialias=True),
             v2.RandomHorizontalFlip(),
             v2.RandomApply([v2.RandomRotation(8, interpolation=v2.InterpolationMode.BILINEAR)], p=0.25),
-            v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3),
+            v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.02),
             v2.RandomGrayscale(p=0.05),
             v2.RandomErasing(p=0.2, scale=(0.02, 0.15), value=[127]),
         ]
@@ -137,7 +137,7 @@ def _options() -> argparse.Namespace:
     add_options(parser, epochs=20, learning_rate=1e-3, batch_size=32)
     parser.add_argument("--layer-decay", type=float, default=0.9)
     parser.add_argument("--mixup", type=float, default=0.2, help="0 turns it off")
-    parser.add_argument("--mixup-until", type=float, default=0.5, help="share of the epochs with mixup, the first ones")
+    parser.add_argument("--mixup-until", type=float, default=1.0, help="share of the epochs with mixup, the first ones")
     parser.add_argument(
         "--progressive", action=argparse.BooleanOptionalAction, default=True, help="small pictures first"
     )
