@@ -43,7 +43,12 @@ def environment() -> dict[str, str]:
 
 def serve(chosen: settings.Settings) -> int:
     """Serves until stopped."""
-    listener = listen(chosen.host, chosen.port)
+    with listen(chosen.host, chosen.port) as listener:
+        return serve_on(listener, chosen)
+
+
+def serve_on(listener: socket.socket, chosen: settings.Settings) -> int:
+    """Builds the hub and serves it on a socket that listens already."""
     import uvicorn
 
     from hub.engine import Engine

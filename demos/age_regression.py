@@ -1,10 +1,15 @@
-"""Ages of the faces in a photo: YuNet finds the faces, a timm model gives each an age with an interval."""
+"""Ages of the faces in a photo: YuNet finds the faces, a model gives each an age with an interval.
+
+The model tells years (outputs age, low, high, as the bundled one) or age bands (classes such as "20-29").
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hub.age_bands import bands, years
 from hub.images import normalise
+from hub.native import image_classifier
 from hub.spec import Choice, Demo, Example, ImageInput, ImageOutput, Json, Slider, Weights
 
 if TYPE_CHECKING:
@@ -38,14 +43,13 @@ CHUNK = 32  # faces in one forward pass
 LONGEST = 2048  # px: the drawing of a large photo is made smaller, so that it can be looked at
 CROWD = 12  # with more faces, intervals are in the table alone
 DARK, LIGHT = "#10151c", "#ffffff"
+YEARS = ("age", "low", "high")  # outputs of a model that tells years; any other tells bands
+LEVEL = 0.8  # share of a distribution over bands that is in the interval; other weights bring theirs
 BOX = ((1, 0, 1, 0), (0, 1, 0, 1), (0, 0, 1, 0), (0, 0, 0, 1))  # left, top, width, height to left, top, right, bottom
 
 
 def load(folder: Path, device: torch.device) -> nn.Module:
-    import timm
-
-    model: nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True)
-    return model.eval()
+    return image_classifier(folder)
 
 
 def prepare(
@@ -59,6 +63,8 @@ def prepare(
     from PIL import Image
 
     settings = config["pretrained_cfg"]
+    if tuple(config["label_names"]) != YEARS:
+        bands(config["label_names"])  # says so before a model is loaded if these weights tell no ages
     _, height, width = settings["input_size"]
     if faces == WHOLE:
         found = np.full((1, 15), np.nan, np.float32)
@@ -179,26 +185,50 @@ def crop(pixels: NDArray[Any], matrix: NDArray[Any], width: int, height: int) ->
 # --- the model ------------------------------------------------------------------------------------
 
 
-def infer(model: Any, items: list[dict[str, NDArray[Any]]]) -> list[dict[str, NDArray[Any]]]:
+def infer(model: Any, items: list[dict[str, NDArray[Any]]], config: Mapping[str, Any]) -> list[dict[str, NDArray[Any]]]:
     """For each photo "ages" [faces, 3] (age, low, high in years, means over the views) and "found" as in the item."""
     import numpy as np
     import torch
 
-    parameter, head = next(model.parameters()), model.get_classifier()
     crops = torch.from_numpy(np.concatenate([item["crops"] for item in items]))
-    pooled = [torch.zeros(0, head.in_features, device=parameter.device)]
-    for part in torch.split(crops.flatten(0, 1), CHUNK):
-        batch = part.to(parameter).contiguous(memory_format=torch.channels_last)
-        pooled.append(model.forward_head(model.forward_features(batch), pre_logits=True).flatten(1).float())
-    features = torch.cat(pooled).reshape(*crops.shape[:2], head.in_features).mean(1)
-    # In float32: bfloat16 knows only quarters of a year at 40.
-    years = torch.nn.functional.linear(features, head.weight.float(), head.bias.float())
+    parts = torch.split(crops.flatten(0, 1), CHUNK) if len(crops) else ()
+    labels = tuple(config["label_names"])
+    if labels == YEARS:
+        answers = [_tell(model, part) for part in parts]
+        ages = _over_views(answers, crops, 3).cpu().numpy()
+    else:
+        answers = [model.forward_head(model.forward_features(_moved(model, part))).float() for part in parts]
+        shares = _over_views(answers, crops, len(labels)).softmax(1).cpu().numpy()
+        ages = years(shares, bands(labels), LEVEL)
     outputs, start = [], 0
     for item in items:
         own = slice(start, start + len(item["found"]))
-        outputs.append({"ages": years[own].cpu().numpy(), "found": item["found"]})
+        outputs.append({"ages": ages[own], "found": item["found"]})
         start = own.stop
     return outputs
+
+
+def _tell(model: Any, crops: torch.Tensor) -> torch.Tensor:
+    """[crops, 3] in years. The last layer runs in float32: bfloat16 knows only quarters of a year at 40."""
+    import torch
+
+    head = model.get_classifier()
+    features = model.forward_head(model.forward_features(_moved(model, crops)), pre_logits=True).flatten(1)
+    return torch.nn.functional.linear(features.float(), head.weight.float(), head.bias.float())
+
+
+def _moved(model: Any, crops: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    return crops.to(next(model.parameters())).contiguous(memory_format=torch.channels_last)
+
+
+def _over_views(answers: list[torch.Tensor], crops: torch.Tensor, outputs: int) -> torch.Tensor:
+    """[faces, outputs]: the mean over the views of each face; `crops` are [faces, views, ...]."""
+    import torch
+
+    together = torch.cat(answers) if answers else torch.zeros(0, outputs)
+    return together.reshape(*crops.shape[:2], outputs).mean(1)
 
 
 # --- what people see ------------------------------------------------------------------------------
@@ -223,7 +253,7 @@ def present(
         rows.append(row if np.isnan(found[14]) else row | {"score": round(float(found[14]), 3)})
     faces_found = "1 face" if len(rows) == 1 else f"{len(rows)} faces"
     # The share of people whose age is in the interval, as the weights promise it.
-    caption = f"{faces_found}, {config['interval_level']:.0%} intervals" if rows else "No face found"
+    caption = f"{faces_found}, {config.get('interval_level', LEVEL):.0%} intervals" if rows else "No face found"
     return {"overlay": (drawn(image, rows), caption), "faces": rows}
 
 

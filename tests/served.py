@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +25,26 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
     """`asyncio.run` in a thread of its own: Playwright leaves a loop running in the tests' thread."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, work).result()
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def command(main: Callable[[list[str]], int], *words: str, folder: Path = ROOT) -> Done:
+    """Runs a command line in this process, which has imported torch already."""
+    out, err = io.StringIO(), io.StringIO()
+    with chdir(folder), redirect_stdout(out), redirect_stderr(err):
+        try:
+            status = main(list(words))
+        except SystemExit as ended:  # argparse ends so
+            status = ended.code if isinstance(ended.code, int) else 1
+    return Done(status, out.getvalue(), err.getvalue())
 
 
 @dataclass(frozen=True)

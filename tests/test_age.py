@@ -29,6 +29,7 @@ SIDE = 64
 CONFIG: dict[str, Any] = {
     "architecture": "test_efficientnet",
     "num_classes": 3,
+    "label_names": ["age", "low", "high"],
     "num_features": 256,
     "model_args": {"global_pool": "catavgmax"},
     "interval_level": 0.8,
@@ -196,7 +197,7 @@ class Mean(nn.Module):
         self.batches.append(len(crops))
         return crops
 
-    def forward_head(self, features: Tensor, pre_logits: bool) -> Tensor:
+    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
         assert pre_logits
         return features.mean((2, 3))
 
@@ -212,7 +213,7 @@ def test_each_age_comes_back_to_its_face_over_photos_views_and_chunks() -> None:
             number += 1
         items.append({"found": np.zeros((count, 15), np.float32), "crops": crops})
     with torch.inference_mode():
-        outputs = page.infer(model, items)
+        outputs = page.infer(model, items, CONFIG)
     assert max(model.batches) == page.CHUNK
     ages = np.concatenate([output["ages"] for output in outputs])
     assert ages == pytest.approx(np.repeat(np.arange(number)[:, None] + 0.5, 3, 1))

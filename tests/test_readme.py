@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
@@ -13,9 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hub import settings
+from hub import cli, settings
 from hub.registry import discover
-from tests.served import ROOT, serving
+from tests.served import ROOT, Done, command, serving
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -75,22 +74,20 @@ def test_commands_and_python_blocks_run_as_written(tmp_path: Path) -> None:
     page = discover().get("vehicle_classifier")
     shutil.copy(page.assets / str(page.demo.examples[0].inputs["image"]), tmp_path / "photo.jpg")
     with serving(tmp_path / "data", "--demos", "vehicle_classifier,camvid_segmentation") as served:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "HUB_OFFLINE": "1"}
         for line in [line for block in blocks("sh") for line in block.splitlines()]:
-            command = line.split("#")[0].strip().replace("http://127.0.0.1:7860", served.url)
-            if command.startswith("make"):
+            given = line.split("#")[0].strip().replace("http://127.0.0.1:7860", served.url)
+            if given.startswith("make"):
                 continue
-            words = shlex.split(command.replace(".venv/bin/python", sys.executable))
+            words = shlex.split(given)
+            done: Done | subprocess.CompletedProcess[str]
             if words[0] == "curl":
                 words[1:1] = ["--silent", "--show-error", "--fail"]
-            elif "status" in words:
-                words += ["--url", served.url]
-            elif "new" in words:
-                words += ["--folder", str(tmp_path / "demos")]
-            done = subprocess.run(
-                words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
-            )
-            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+                done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+            else:
+                assert words[:3] == [".venv/bin/python", "-m", "hub"], given
+                extra = {"status": ["--url", served.url], "new": ["--folder", str(tmp_path / "demos")]}
+                done = command(cli.main, *words[3:], *extra.get(words[3], []), folder=tmp_path)
+            assert done.returncode == 0, f"{given}\n{done.stdout}\n{done.stderr}"
         for block in blocks("python"):
             script = block.replace("http://127.0.0.1:7860", served.url)
             done = subprocess.run(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,7 @@ def bootstrap(counts: Array, figures: Callable[[Array], Figures], seed: int = 0)
     }
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("name", help="a page's slug or the name of weights")
     parser.add_argument("--data", type=Path, required=True)
@@ -129,7 +130,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="another folder in the same format; default: the bundled one")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the page")
     parser.add_argument("--json", action="store_true", help="print one JSON object last")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     inputs = dict(setting.split("=", 1) for setting in options.set)
     result = evaluate(options.name, options.data, options.split, options.weights, inputs)
     print(f"{result['name']}, {result['images']} pictures of '{result['split']}', 95 % interval in brackets")
@@ -139,7 +140,8 @@ def main() -> None:
         print(f"  {name:18} {value:.4f}")
     if options.json:
         print(json.dumps(result))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

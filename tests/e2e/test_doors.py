@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,10 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+from hub.cli import main
 from hub.registry import discover
 from hub.spec import ImageInput, ImageOutput, Json, Labels, Mask
-from tests.served import ROOT, Served
+from tests.served import ROOT, Served, command
 
 SLUGS = [page.slug for page in discover()]
 
@@ -32,7 +31,7 @@ def example(slug: str) -> tuple[dict[str, Any], dict[str, Path]]:
     """Parameters and picture paths of a page's first example."""
     page = discover().get(slug)
     pictures = {f.name for f in page.demo.inputs if isinstance(f, ImageInput)}
-    inputs = dict(page.demo.examples[0].inputs)
+    inputs = {**page.demo.examples[0].inputs, **page.demo.live}  # the quick settings, where a page has them
     paths = {name: page.assets / str(inputs.pop(name)) for name in pictures & inputs.keys()}
     return inputs, paths
 
@@ -60,10 +59,10 @@ def over_gradio(client: Client, slug: str) -> dict[str, Any]:
 
 def over_cli(slug: str, folder: Path) -> dict[str, Any]:
     parameters, paths = example(slug)
-    command = [sys.executable, "-m", "hub", "run", slug, "--json", "--out", str(folder), "--data", str(folder / "data")]
-    command += [word for name, path in paths.items() for word in ("--image", f"{name}={path}")]
-    command += [word for name, value in parameters.items() for word in ("--set", f"{name}={value}")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    words = ["run", slug, "--json", "--out", str(folder), "--data", str(folder / "data")]
+    words += [word for name, path in paths.items() for word in ("--image", f"{name}={path}")]
+    words += [word for name, value in parameters.items() for word in ("--set", f"{name}={value}")]
+    done = command(main, *words)
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
     document = printed[0] if isinstance(printed, list) else printed
@@ -156,8 +155,7 @@ def test_a_bad_file_gets_the_same_words_over_every_door(
     with pytest.raises(AppError) as caught:
         client.predict(image=handle_file(bad_files[name]), api_name=f"/{slug}")
     assert answer.json()["detail"] in str(caught.value)
-    command = [sys.executable, "-m", "hub", "run", slug, "--image", str(bad_files[name])]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = command(main, "run", slug, "--image", str(bad_files[name]))
     assert done.returncode == 2
     assert answer.json()["detail"] in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr

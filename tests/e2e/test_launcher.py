@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import httpx
 import pytest
 from gradio_client import Client
 
-from tests.served import ROOT, serving
-
-
-def launch(*flags: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "app.py", *flags]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+import app
+from hub import cli
+from tests.served import command, serving
 
 
 @pytest.mark.parametrize(
@@ -33,7 +28,7 @@ def launch(*flags: str) -> subprocess.CompletedProcess[str]:
 def test_a_wrong_flag_ends_the_start_with_one_line_that_helps(
     flags: tuple[str, ...], words: str, tmp_path: Path
 ) -> None:
-    done = launch(*flags, "--data", str(tmp_path))
+    done = command(app.main, *flags, "--data", str(tmp_path))
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
@@ -41,7 +36,7 @@ def test_a_wrong_flag_ends_the_start_with_one_line_that_helps(
 
 def test_a_taken_port_is_told_before_anything_is_built() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        done = launch("--port", str(taken.getsockname()[1]))
+        done = command(app.main, "--port", str(taken.getsockname()[1]))
     assert done.returncode == 2
     assert "Cannot listen on 127.0.0.1" in done.stderr
     assert "--port" in done.stderr
@@ -66,10 +61,7 @@ def test_a_password_is_asked_for_at_every_door(tmp_path: Path) -> None:
 
 def test_a_broken_demo_file_is_a_page_that_says_so_while_others_serve(tmp_path: Path) -> None:
     demos = tmp_path / "demos"
-    made = subprocess.run(
-        [sys.executable, "-m", "hub", "new", "fine_demo", "--folder", str(demos)],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    made = command(cli.main, "new", "fine_demo", "--folder", str(demos))
     assert made.returncode == 0, made.stderr
     (demos / "broken_demo.py").write_text("import a_package_nobody_has\n")
     with serving(tmp_path / "data", "--demos-folder", str(demos)) as served:

@@ -103,6 +103,60 @@ def test_an_imagenet_model_without_names_gets_the_thousand_names(
     assert len(result.values["probabilities"]) == 1000
 
 
+FACES = ["0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "more than 70"]
+CERTAIN = {"30-39": 0.6, "40-49": 0.4}
+
+
+@pytest.mark.filterwarnings("default")  # transformers' own
+def test_a_classifier_of_age_bands_tells_years_on_the_age_page(
+    hub: HubServer, start: Callable[..., Engine], tmp_path: Path
+) -> None:
+    transformers = pytest.importorskip("transformers")
+    import torch
+
+    config = transformers.ViTConfig(
+        hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, image_size=32, patch_size=16,
+        id2label=dict(enumerate(FACES)), label2id={name: number for number, name in enumerate(FACES)},
+    )  # fmt: skip
+    model = transformers.ViTForImageClassification(config).eval()
+    with torch.no_grad():  # the same answer for any face
+        model.classifier.weight.zero_()
+        model.classifier.bias.copy_(torch.tensor([CERTAIN.get(name, 1e-9) for name in FACES]).log())
+    model.save_pretrained(tmp_path / "vit")
+    hub.add("someone/fairface", files_in(tmp_path / "vit"))
+    page = "age_regression"
+    engine = start(f"{page}=hf://someone/fairface", page)
+    (row,) = engine.run(page, {"image": picture(80, 80), "faces": "the picture is one face"}).values["faces"]
+    assert row["age"] == pytest.approx(30 + 10 * 0.5 / 0.6, abs=0.1)  # half of the people are younger
+    assert (row["low"], row["high"]) == pytest.approx((30 + 10 * 0.1 / 0.6, 40 + 10 * 0.3 / 0.4), abs=0.1)
+    assert engine.run(page, {"image": picture(80, 80)}).values["faces"] == [], "no face, and no model in trouble"
+
+
+def test_weights_that_tell_no_age_are_named_before_they_are_loaded(
+    hub: HubServer, timm_files: Callable[..., dict[str, bytes]], start: Callable[..., Engine]
+) -> None:
+    hub.add("someone/vehicles", timm_files(names=NAMES))
+    page = "age_regression"
+    engine = start(f"{page}=hf://someone/vehicles", page)
+    with pytest.raises(UnavailableError, match=r"age bands such as '20-29'.* class 'bus'"):
+        engine.run(page, {"image": picture()})
+
+
+@pytest.mark.parametrize(
+    ("label", "band"),
+    [("0-2", (0, 3)), ("10 to 19", (10, 20)), ("70+", (70, 100)), ("Over 70 years", (70, 100)), ("34", (34, 35)),
+     ("under 3", (0, 3)), ("(25, 32)", (25, 33)), ("9-3", None), ("adult", None)],
+)  # fmt: skip
+def test_age_bands_are_read_as_repositories_write_them(label: str, band: tuple[float, float] | None) -> None:
+    from hub.age_bands import bands
+
+    if band:
+        assert bands([label]) == [band]
+    else:
+        with pytest.raises(UnavailableError, match="age bands"):
+            bands([label])
+
+
 @pytest.mark.filterwarnings("default")  # transformers' own
 def test_a_transformers_classifier_runs_with_its_own_names_and_preprocessing(
     hub: HubServer, start: Callable[..., Engine], tmp_path: Path

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.served import command
 from weights import evaluate, measures
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def photo(path: Path, seed: int, size: tuple[int, int] = (96, 72)) -> None:
@@ -44,16 +41,9 @@ def streets(tmp_path: Path) -> Path:
 
 
 def test_json_comes_last_with_the_agreed_keys(vehicles: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "weights.evaluate",
-        "vehicle_classifier",
-        "--data",
-        str(vehicles),
-        "--json",
-    ]
-    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    done = command(evaluate.main, "vehicle_classifier", "--data", str(vehicles), "--json")
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout
     result = json.loads(printed.splitlines()[-1])
     assert result["images"] == 4
     low, high = result["interval_95"]["accuracy"]
