@@ -90,6 +90,12 @@ class Settings:
 
 TABLE: tuple[tuple[str, Any, str], ...] = tuple((f.name, f.default, str(f.metadata["help"])) for f in fields(Settings))
 OPTIONS = {"similar": ("session", "everyone", "off"), "manage": ("local", "everyone", "nobody")}
+# Of texts that are not empty: (pattern, what it asks for). Told here, before anything heavy is imported.
+PATTERNS = {
+    "public_url": (r"https?://[^\s/?#]+(/[^\s?#]*)?", "an address such as https://demos.example.org/hub"),
+    "device": (r"auto|cpu|mps|cuda(:\d+)?", "auto, cuda, cuda:N, mps or cpu"),
+    "dtype": (r"auto|float32|bfloat16|float16", "auto, float32, bfloat16 or float16"),
+}
 POSITIVE = {"max_batch", "queue_limit", "deadline_s", "max_upload_mb", "max_megapixels"}
 
 
@@ -97,8 +103,10 @@ def parse(name: str, text: str, default: Any, source: str) -> Any:
     """Text -> the type of `default`. Raises InputError that names `source` (the flag or variable)."""
     if name in OPTIONS and text not in OPTIONS[name]:
         raise InputError(f"{source} must be {', '.join(OPTIONS[name][:-1])} or {OPTIONS[name][-1]}, got {text!r}")
-    if name == "public_url" and text and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", text):
-        raise InputError(f"{source} must be an address such as https://demos.example.org/hub, got {text!r}")
+    if text and name in PATTERNS and not re.fullmatch(PATTERNS[name][0], text):
+        raise InputError(f"{source} must be {PATTERNS[name][1]}, got {text!r}")
+    if name == "auth" and text and not all(text.partition(":")[::2]):
+        raise InputError(f"{source} must be USER:PASSWORD")
     kind = type(default)
     if kind is bool:
         if text.strip().lower() in TRUE | FALSE:

@@ -99,9 +99,9 @@ def main() -> None:
     low, high = found[1::2, 1] - wider, found[1::2, 2] + wider
     inside = ((val_ages[1::2] >= low) & (val_ages[1::2] <= high)).float().mean().item()
     (options.out / "interval.json").write_text(json.dumps({"wider_years": wider, "inside_other_half": inside}) + "\n")
-    config = classifier.config(trained, options.arch, "age", ["age", "low", "high"], SIDE_PX, mean, std)
-    config |= {"model_args": {"global_pool": "catavgmax"}, "interval_level": LEVEL}
-    export.save_repository(trained, config, options.out)
+    pooling = {"global_pool": "catavgmax"}
+    config = classifier.config(trained, options.arch, "age", ["age", "low", "high"], SIDE_PX, mean, std, pooling)
+    export.save_repository(trained, config | {"interval_level": LEVEL}, options.out)
 
 
 def build(

@@ -14,10 +14,18 @@ from torch import nn
 def load_backbone(model: nn.Module, path: Path, skip: tuple[str, ...] = ()) -> None:
     """Load the tensors of `path` as float32, but for names that start with one of `skip`.
 
-    What the file lacks (a new head) stays as it is; what the model lacks is an error.
+    What the file lacks (a new head) stays as it is; what the model lacks is an error. Of a DenseNet whose last
+    block is shorter than the file's, the layers it has are loaded: each layer there only adds channels at the end.
     """
     tensors = {name: tensor.float() for name, tensor in load_file(path).items() if not name.startswith(skip or "*")}
     own = model.state_dict()
+    if "features.norm5.weight" in own:
+        channels = len(own["features.norm5.weight"])
+        tensors = {
+            name: tensor[:channels] if name.startswith("features.norm5.") and tensor.ndim else tensor
+            for name, tensor in tensors.items()
+            if name in own or not name.startswith("features.denseblock4.")
+        }
     unknown = [name for name in tensors if name not in own or own[name].shape != tensors[name].shape]
     if unknown:
         raise SystemExit(f"{path} does not fit this architecture: {len(unknown)} tensors, first {unknown[0]}")

@@ -31,6 +31,7 @@ class Schedule:
     weight_decay: float = 0.02
     warmup_share: float = 0.25
     frozen_epochs: int = 1
+    frozen_norm: bool = False
     ema_decay: float = 0.99
     seed: int = 0
     policy: str = "one-cycle"
@@ -46,6 +47,9 @@ def add_options(parser: argparse.ArgumentParser, epochs: int, learning_rate: flo
     parser.add_argument("--epochs", type=int, default=epochs)
     parser.add_argument("--learning-rate", type=float, default=learning_rate)
     parser.add_argument("--frozen-epochs", type=int, default=1, help="the backbone stands still so long")
+    parser.add_argument(
+        "--frozen-norm", action="store_true", help="batch normalisation keeps the backbone's own means and variances"
+    )
     parser.add_argument("--policy", choices=("one-cycle", "constant"), default="one-cycle", help="of the learning rate")
     parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16", help="of the forward pass")
     parser.add_argument("--find-rate", action="store_true", help="only sweep the learning rate: rate.png, rate.json")
@@ -60,7 +64,16 @@ def schedule_of(options: argparse.Namespace, **settings: Any) -> Schedule:
     torch.manual_seed(options.seed)
     named = {
         name: getattr(options, name)
-        for name in ("epochs", "learning_rate", "frozen_epochs", "policy", "precision", "find_rate", "seed")
+        for name in (
+            "epochs",
+            "learning_rate",
+            "frozen_epochs",
+            "frozen_norm",
+            "policy",
+            "precision",
+            "find_rate",
+            "seed",
+        )
     }
     return Schedule(**named, **settings)
 
@@ -127,6 +140,8 @@ def fit(
         started = time.monotonic()
         model.train()
         _freeze(backbone, epoch < schedule.frozen_epochs)
+        if schedule.frozen_norm:
+            keep_norms(model)
         losses = []
         progress = tqdm(epoch_batches(epoch), total=steps_per_epoch, desc=f"epoch {epoch + 1}/{schedule.epochs}")
         for step, (images, targets) in enumerate(progress):
@@ -238,6 +253,13 @@ def _freeze(backbone: nn.Module | list[nn.Module], frozen: bool) -> None:
         module.requires_grad_(not frozen)
         if frozen:
             module.eval()  # frozen layers keep their batch statistics too
+
+
+def keep_norms(model: nn.Module) -> None:
+    """Batch normalisation goes on with the statistics it has; its scales and shifts still learn."""
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
 
 
 def _save(

@@ -11,6 +11,7 @@ class: what stands at a border then says nothing about the label.
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import torch
@@ -31,24 +32,10 @@ SIZES = ((0.3, 144), (0.65, 176), (1.0, 208))
 def main() -> None:
     options = _options()
     schedule = schedule_of(options)
-    model, mean, std = classifier.build(options.arch, len(LABELS), options.backbone_weights)
+    model, mean, std = classifier.build(options.arch, len(LABELS), options.backbone_weights, **options.model_args)
     train_images, train_labels = load_split(options.data, "train")
     val_images, val_labels = load_split(options.data, "val")
     val_ready = data.normalize(val_images, mean, std)
-    mixup = Mixup(mixup_alpha=options.mixup, label_smoothing=0.05, num_classes=2) if options.mixup else None
-
-    def epoch_batches(epoch: int) -> Batches:
-        progress = (epoch + 1) / schedule.epochs
-        augment = augmentation(side_px(progress) if options.progressive else SIZES[-1][1])
-        mix = mixup if progress <= options.mixup_until else None
-        samples = BorderSwap(train_images, train_labels, share=options.border_swap)
-        for images, labels in data.batches(
-            len(train_images),
-            options.batch_size,
-            lambda index: (augment(samples(index)), train_labels[index]),
-        ):
-            ready = data.normalize(images, mean, std)
-            yield mix(ready, labels) if mix else (ready, nn.functional.one_hot(labels, 2).float())
 
     def validate(candidate: nn.Module) -> dict[str, float]:
         logits = classifier.predict(candidate, val_ready)
@@ -58,6 +45,27 @@ def main() -> None:
             "val_accuracy": (logits.argmax(1) == val_labels).float().mean().item(),
             "val_accuracy_flip": (flipped.argmax(1) == val_labels).float().mean().item(),
         }
+
+    if options.probe and not (options.out / "checkpoint.pt").exists():
+        bordered = BorderSwap(train_images, train_labels, share=1.0)
+        swapped = torch.stack([bordered(index) for index in range(len(train_images))])
+        views = torch.cat([train_images, train_images.flip(3), swapped])
+        classifier.probe(model, data.normalize(views, mean, std), train_labels.repeat(3))
+        print(json.dumps({"probe": validate(model.eval())}), flush=True)
+    mixup = Mixup(mixup_alpha=options.mixup, label_smoothing=0.05, num_classes=2) if options.mixup else None
+
+    def epoch_batches(epoch: int) -> Batches:
+        progress = (epoch + 1) / schedule.epochs
+        augment = augmentation(side_px(progress) if options.progressive else SIZES[-1][1], options.least_crop)
+        mix = mixup if progress <= options.mixup_until else None
+        samples = BorderSwap(train_images, train_labels, share=options.border_swap)
+        for images, labels in data.batches(
+            len(train_images),
+            options.batch_size,
+            lambda index: (augment(samples(index)), train_labels[index]),
+        ):
+            ready = data.normalize(images, mean, std)
+            yield mix(ready, labels) if mix else (ready, nn.functional.one_hot(labels, 2).float())
 
     trained = fit(
         model.to(options.device),
@@ -70,7 +78,7 @@ def main() -> None:
         schedule,
         options.out,
     )
-    config = classifier.config(trained, options.arch, "emergency", LABELS, SOURCE_PX, mean, std)
+    config = classifier.config(trained, options.arch, "emergency", LABELS, SOURCE_PX, mean, std, options.model_args)
     export.save_repository(trained, config, options.out)
 
 
@@ -112,11 +120,11 @@ def paste_border(image: Tensor, donor: Tensor, whole_frame: bool) -> Tensor:
     return pasted
 
 
-def augmentation(side: int) -> v2.Transform:
+def augmentation(side: int, least_crop: float = 0.35) -> v2.Transform:
     """Hue hardly moves: colour tells a fire engine from a lorry."""
     return v2.Compose(
         [
-            v2.RandomResizedCrop(side, scale=(0.35, 1.0), ratio=(0.7, 1.6), antialias=True),
+            v2.RandomResizedCrop(side, scale=(least_crop, 1.0), ratio=(0.7, 1.6), antialias=True),
             v2.RandomHorizontalFlip(),
             v2.RandomApply([v2.RandomRotation(8, interpolation=v2.InterpolationMode.BILINEAR)], p=0.25),
             v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.02),
@@ -134,6 +142,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with images/ and labels.csv")
     parser.add_argument("--arch", default="tf_efficientnet_lite0", help="any timm model, such as resnet34")
+    parser.add_argument("--model-args", type=json.loads, default={}, help="JSON for timm.create_model")
     add_options(parser, epochs=20, learning_rate=1e-3, batch_size=32)
     parser.add_argument("--layer-decay", type=float, default=0.9)
     parser.add_argument("--mixup", type=float, default=0.2, help="0 turns it off")
@@ -141,6 +150,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--progressive", action=argparse.BooleanOptionalAction, default=True, help="small pictures first"
     )
+    parser.add_argument(
+        "--probe", action=argparse.BooleanOptionalAction, default=False, help="start from a linear probe as the head"
+    )
+    parser.add_argument("--least-crop", type=float, default=0.35, help="smallest share of the photo in a sample")
     parser.add_argument("--border-swap", type=float, default=0.5, help="share of samples; 0 turns it off")
     return parser.parse_args()
 
