@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import shutil
+import time
 from abc import ABCMeta
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -226,7 +229,19 @@ def file(id: str, name: str, number: int, picture: Picture, folder: Path) -> str
     """Writes an encoded picture where Gradio may serve it from, as it is: Gradio would encode it again."""
     suffix = f"-{number}" if number else ""
     path = folder / id / f"{name}{suffix}.{picture.extension}"
+    if not path.parent.exists():
+        _sweep(folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.touch()  # it is in use again
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(picture.data)
     return str(path)
+
+
+def _sweep(folder: Path, age_s: float = 3600.0) -> None:
+    """Removes what Gradio copied long ago."""
+    oldest = time.time() - age_s
+    for entry in folder.iterdir():
+        with suppress(FileNotFoundError):  # another thread was first
+            if entry.stat().st_mtime < oldest:
+                shutil.rmtree(entry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from hub.engine import Engine
 from hub.registry import Page, Registry
+from hub.results import Picture
 from hub.settings import Settings
 from hub.spec import Choice, Choices, ImageInput, Labels, Weights
 from hub.web import fields, gradio_ui, html
@@ -139,3 +141,13 @@ def test_a_page_whose_weights_are_absent_still_opens(tmp_path: Path) -> None:
     (labels,) = components(drawn_by(engine), "Labels")
     assert labels["props"]["choices"] == []
     engine.close()
+
+
+def test_files_of_old_results_leave_the_pages_temporary_folder(tmp_path: Path) -> None:
+    made = Picture(b"bytes", "image/png", 1, 1)
+    old, kept = (Path(fields.file(name, "overlay", 0, made, tmp_path)) for name in ("old", "kept"))
+    os.utime(old.parent, (0, 0))
+    os.utime(kept.parent, (0, 0))
+    fields.file("kept", "overlay", 0, made, tmp_path)  # shown again
+    fields.file("new", "overlay", 0, made, tmp_path)
+    assert not old.exists() and kept.exists()
