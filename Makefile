@@ -15,7 +15,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-ann
 NOT_CUDA := grep -vE '^(nvidia-|cuda-|triton)'
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check lint bench lock setup setup-dev clean
+.PHONY: help serve test check lint bench flow lock setup setup-dev clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -36,10 +36,14 @@ lint: setup-dev  ## ruff and mypy
 bench: setup-dev  ## measure the hub against plain baselines, side by side (ARGS="--quick" for a short run)
 	$(BIN)/python -m bench $(ARGS)
 
+flow: $(VENV)/.installed-flow  ## draw a grid of pictures with Metaflow (ARGS="--page stable_diffusion --subjects ... --max-workers 4")
+	$(BIN)/python hub/batch/flow.py run $(ARGS)
+
 lock: setup-dev  ## write requirements*.txt anew from requirements*.in
 	$(PIP) --quiet uv
 	$(LOCK) requirements.in | $(NOT_CUDA) > requirements.txt.new && mv requirements.txt.new requirements.txt
 	$(LOCK) requirements-dev.in | $(NOT_CUDA) > requirements-dev.txt.new && mv requirements-dev.txt.new requirements-dev.txt
+	$(LOCK) requirements-flow.in | $(NOT_CUDA) > requirements-flow.txt.new && mv requirements-flow.txt.new requirements-flow.txt
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
@@ -60,6 +64,10 @@ endif
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	$(PIP) -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.installed-flow: requirements-flow.txt $(VENV)/.installed
+	$(PIP) -r requirements-flow.txt
 	@touch $@
 
 clean:  ## remove the environment and what tools left behind (never results or weights)

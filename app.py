@@ -8,8 +8,11 @@ import os
 import socket
 import sys
 
-from hub import settings
+from hub import settings, users
 from hub.errors import HubError
+
+# A Space's proxy comes from one of these, and says who asks; without, all visitors would share one address's limits.
+PRIVATE = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,10 +22,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         chosen = settings.from_flags(parser.parse_args(arguments), environment())
         logging.basicConfig(level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        for noisy in ("httpx", "httpx2"):
+        for noisy in ("httpx", "httpx2", "mcp"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
         if chosen.offline:
             settings.go_offline()  # before anything imports huggingface_hub
+        users.opened(chosen.auth)  # a wrong file is told before anything heavy happens
         return serve(chosen)
     except (HubError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -34,6 +38,13 @@ def main(arguments: list[str] | None = None) -> int:
 def environment() -> dict[str, str]:
     """The environment, with what a Hugging Face Space needs where nothing else is said."""
     found = dict(os.environ)
+    exported = settings.ROOT / "space.toml"  # what export-space writes beside this file
+    if exported.is_file():
+        found.setdefault("HUB_SETTINGS_FILE", str(exported))
+    if "SPACES_ZERO_GPU" in found:
+        from hub import zero
+
+        found = (zero.SETTINGS if zero.wanted(found) else {}) | found
     if "SPACE_ID" in found:
         found.setdefault("HUB_HOST", "0.0.0.0")
         if os.access("/data", os.W_OK):  # the Space's persistent storage
@@ -51,22 +62,23 @@ def serve_on(listener: socket.socket, chosen: settings.Settings) -> int:
     """Builds the hub and serves it on a socket that listens already."""
     import uvicorn
 
+    from hub import zero
     from hub.engine import Engine
     from hub.web import server, share
     from hub.weights import fetch_ahead
 
+    spaces = zero.claim()
     engine = Engine(chosen)
+    if spaces:
+        engine.zero = zero.Zero(engine, spaces, listener.getsockname()[1])
     fetch_ahead(engine.weights, engine.registry)
     app = server.build_app(engine)
-    port = listener.getsockname()[1]
-    place = "127.0.0.1" if chosen.host in ("0.0.0.0", "::", "") else chosen.host
-    print(f"Demo Hub: http://{place}:{port}", flush=True)
-    if chosen.host not in ("127.0.0.1", "localhost", "::1") and not chosen.auth and "SPACE_ID" not in os.environ:
-        print("Everyone who can reach this machine can use it. --auth USER:PASSWORD asks for a password.", flush=True)
-    if chosen.share:
-        print(f"Public link: {share.tunnel(place, port)} (anyone with it can use this hub)", flush=True)
+    share.announce(engine, listener.getsockname()[1])
     # An open browser tab keeps a connection for ever; stopping does not wait for it.
-    config = uvicorn.Config(app, log_level="warning", proxy_headers=True, timeout_graceful_shutdown=3)
+    proxies = os.environ.get("FORWARDED_ALLOW_IPS") or (PRIVATE if "SPACE_ID" in os.environ else None)
+    config = uvicorn.Config(
+        app, log_level="warning", proxy_headers=True, forwarded_allow_ips=proxies, timeout_graceful_shutdown=3
+    )
     uvicorn.Server(config).run(sockets=[listener])
     return 0
 

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -46,6 +47,7 @@ class Ticket:
     on_event: Callable[[str, Progress | None], None]
     signature: Any = None
     begin: float = field(default_factory=time.perf_counter)
+    context: Context = field(default_factory=copy_context)  # of who asks; hub/zero.py counts GPU seconds to them
     done: threading.Event = field(default_factory=threading.Event)
     cancelled: bool = False
     outcome: Outcome | None = None
@@ -221,9 +223,7 @@ class Batcher:
         """One pass of `infer`, driving it where it is a generator. Raises CancelledError when all have left."""
         items = [ticket.item for ticket in batch]
         with self._guard():
-            outputs = self._infer(model, items)
-            if inspect.isgenerator(outputs):
-                outputs = _drive(outputs, batch)
+            outputs = batch[0].context.run(_passed, self._infer, model, items, batch)
         if not isinstance(outputs, Sequence) or len(outputs) != len(items):
             count = len(outputs) if isinstance(outputs, Sequence) else f"a {type(outputs).__name__}"
             raise HubError(
@@ -239,6 +239,11 @@ class Batcher:
             return OutOfMemoryError(f"{self.name} does not fit into memory for this input. Make the input smaller.")
         log.error("%s failed while running", self.name, exc_info=error)
         return HubError(f"{self.name} failed on this input: {brief(error)}")
+
+
+def _passed(infer: Infer, model: Any, items: list[Any], batch: list[Ticket]) -> Any:
+    outputs = infer(model, items)
+    return _drive(outputs, batch) if inspect.isgenerator(outputs) else outputs
 
 
 def _drive(steps: Any, batch: list[Ticket]) -> Any:

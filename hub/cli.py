@@ -1,4 +1,4 @@
-"""The command line: `python -m hub list | run | compare | status | new`, and what cli_hub.py adds: `lock | pull | ...`
+"""The command line: `python -m hub list | run | call | compare | status | mcp`, and those of cli_hub.py: `pull | ...`
 
 Answers go to stdout, everything else to stderr. Exit status: 0 done, 2 wrong usage or input, 1 any other
 error, 130 interrupted.
@@ -20,7 +20,19 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from hub import cli_compare, cli_hub, cli_links, cli_run, cli_status, new
+from hub import (
+    cli_call,
+    cli_compare,
+    cli_export,
+    cli_grid,
+    cli_hub,
+    cli_links,
+    cli_mcp,
+    cli_run,
+    cli_status,
+    cli_users,
+    new,
+)
 from hub.cli_show import console, exit_status, tell
 from hub.errors import HubError, InputError, UnavailableError
 from hub.registry import Page, discover
@@ -79,8 +91,13 @@ def _parser() -> argparse.ArgumentParser:
     made = command("run", cli_run.run, "Run a demo on one or more pictures.", (*FOLDERS, *MACHINE, *LIMITS))
     cli_run.add_arguments(made)
 
+    cli_call.add_arguments(command("call", cli_call.run, cli_call.HELP, ("auth", "settings_file")))
+
     about = "Run two sets of weights of a demo on the same pictures, and tell what differs."
     cli_compare.add_arguments(command("compare", cli_compare.run, about, (*FOLDERS, *MACHINE, *LIMITS)))
+
+    cli_grid.add_grid(command("grid", cli_grid.run_grid, cli_grid.GRID_HELP, (*FOLDERS, *MACHINE, *LIMITS)))
+    cli_grid.add_gallery(command("gallery", cli_grid.run_gallery, cli_grid.GALLERY_HELP, (*FOLDERS, *MACHINE)))
 
     address = (*FOLDERS, *MACHINE, "host", "port", "auth")
     cli_status.add_address(command("status", cli_status.status, "Show what a running hub holds in memory.", address))
@@ -90,6 +107,13 @@ def _parser() -> argparse.ArgumentParser:
 
     about = "List, end, note and export shared results and what people said of them."
     cli_links.add_arguments(command("links", cli_links.run, about, cli_links.PLACES))
+
+    cli_users.add_user_arguments(command("users", cli_users.users, cli_users.USERS, cli_users.PLACES))
+    cli_users.add_token_arguments(command("tokens", cli_users.tokens, cli_users.TOKENS, cli_users.TOKEN_PLACES))
+
+    cli_export.add_arguments(command("export-space", cli_export.run, cli_export.HELP, cli_export.PLACES))
+
+    command("mcp", cli_mcp.run, cli_mcp.HELP, (*FOLDERS, *MACHINE, *LIMITS, "demos"))
 
     made = command("new", _new, "Write a new demo page to begin from.", ("demos_folder", "settings_file"))
     made.add_argument("slug", help="name of the file and the page's address: lower-case letters, digits and _")

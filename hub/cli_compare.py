@@ -58,7 +58,7 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
             show(out, page, found, paths, heading)
             return {}
 
-        return cli_run.each(engine, given, runs, ask, tell_one)
+        return cli_run.each(settings, given, runs, ask, tell_one)
     finally:
         engine.close()
 

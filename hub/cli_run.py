@@ -31,8 +31,13 @@ Tell = Callable[[Console, T, str, str], dict[str, Any]]  # console, answer, stem
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of `run`."""
+    """The slug, and the flags of `run`."""
     parser.add_argument("slug", help="which demo; see `python -m hub list`")
+    add_flags(parser)
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """What to run on, and what becomes of the answers."""
     parser.add_argument(
         "--image",
         nargs="+",
@@ -73,16 +78,16 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
             show(out, page.demo, found, paths, heading)
             return {}
 
-        return each(engine, given, runs, ask, tell_one)
+        return each(settings, given, runs, ask, tell_one)
     finally:
         engine.close()
 
 
-def each(engine: Engine, given: argparse.Namespace, runs: Sequence[Run], ask: Ask[T], tell_one: Tell[T]) -> int:
+def each(settings: Settings, given: argparse.Namespace, runs: Sequence[Run], ask: Ask[T], tell_one: Tell[T]) -> int:
     """Asks for every run's answer, with progress, and tells each as it comes; returns the exit status."""
     out = console(sys.stdout)
     # Libraries print while they load ("Loading weights ..."); only answers belong on stdout.
-    with redirect_stdout(sys.stderr), _answers(engine, given.slug, runs, out, ask) as answers:
+    with redirect_stdout(sys.stderr), _answers(settings, given.slug, runs, out, ask) as answers:
         return _tell_all(given, runs, answers, out, tell_one)
 
 
@@ -132,7 +137,7 @@ def plan(demo: Demo, images: Sequence[str], values: Sequence[str]) -> list[Run]:
 
 @contextmanager
 def _answers(
-    engine: Engine, slug: str, runs: Sequence[Run], out: Console, ask: Ask[T]
+    settings: Settings, slug: str, runs: Sequence[Run], out: Console, ask: Ask[T]
 ) -> Iterator[Iterator[T | HubError]]:
     """Answers in the order of `runs`, with progress on a terminal. Leaving it early cancels what is left."""
     cancel = Cancel()
@@ -145,7 +150,7 @@ def _answers(
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    workers = ThreadPoolExecutor(min(len(runs), engine.settings.max_batch, engine.settings.queue_limit))
+    workers = ThreadPoolExecutor(min(len(runs), settings.max_batch, settings.queue_limit))
     with Progress(
         *columns,
         console=screen,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -21,9 +21,10 @@ from hub.snapshots import OnBytes
 from hub.spec import Demo, Gallery, Json, Labels
 
 WIDTH = 160  # of tables that go to a file or pipe
+Paths = Mapping[str, Sequence[Path | str]]  # by output: where its pictures are; addresses on a hub elsewhere
 
 
-def document(demo: Demo, result: Result, paths: dict[str, list[Path]]) -> dict[str, Any]:
+def document(demo: Demo, result: Result, paths: Paths) -> dict[str, Any]:
     """As REST answers, but pictures are paths of files; null when they were not kept."""
     values = result.values
     outputs: dict[str, Any] = {}
@@ -45,7 +46,7 @@ def document(demo: Demo, result: Result, paths: dict[str, list[Path]]) -> dict[s
     return {**body, **seed, "receipt": asdict(result.receipt)}
 
 
-def show(out: Console, demo: Demo, result: Result, paths: dict[str, list[Path]], heading: str) -> None:
+def show(out: Console, demo: Demo, result: Result, paths: Paths, heading: str) -> None:
     """A result for people."""
     values = result.values
     if heading:

@@ -87,16 +87,19 @@ def _ask(method: str, url: str, settings: Settings, body: dict[str, str] | None 
     """A hub's answer; None when nothing listens there. Raises HubError with the hub's own words."""
     import httpx
 
-    user, _, password = settings.auth.partition(":")
-    auth = (user, password) if settings.auth else None
+    from hub.rest_client import credentials
+
+    headers = credentials(settings.auth)
     try:
-        answer = httpx.request(method, url, json=body, timeout=LOAD_S if body else 10, auth=auth)
+        answer = httpx.request(method, url, json=body, timeout=LOAD_S if body else 10, headers=headers)
     except httpx.ConnectError:
         return None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise UnavailableError(f"{url} cannot be asked: {type(error).__name__}: {error}") from None
     if answer.status_code == 401:
-        raise UnavailableError(f"The hub at {url} asks for a password; give --auth USER:PASSWORD or set HUB_AUTH.")
+        raise UnavailableError(
+            f"The hub at {url} asks who you are; give --auth USER:PASSWORD or --auth TOKEN, or set HUB_AUTH."
+        )
     try:
         found = answer.json()
         if answer.status_code == 200 and isinstance(found, dict):

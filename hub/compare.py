@@ -17,6 +17,7 @@ from hub.registry import Page
 from hub.results import Result
 from hub.spec import Choice, Choices, Demo, Progress, Seed
 from hub.suggest import unknown
+from hub.users import Caller
 from hub.weights import PATIENCE_S
 
 OnSide = Callable[[str, str, Progress | None], None]  # side, "a" or "b"; then stage and progress as Engine.run tells
@@ -42,6 +43,7 @@ def compare(
     *,
     session: str = "",
     cancel: Cancel | None = None,
+    caller: Caller | None = None,
     on_event: OnSide = lambda side, stage, progress: None,
 ) -> Comparison:
     """Runs the same inputs with weights `a` and with weights `b`; empty: the page's first, and the next other one.
@@ -62,7 +64,8 @@ def compare(
         if cancel.is_set():
             raise CancelledError("The comparison was cancelled.")
         try:
-            return engine.run(slug, {**values, "weights": weights}, on_event=heard, cancel=cancel, session=session)
+            asked = {**values, "weights": weights}
+            return engine.run(slug, asked, on_event=heard, cancel=cancel, session=session, caller=caller)
         except (InputError, CancelledError):
             raise
         except HubError as error:

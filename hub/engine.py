@@ -14,18 +14,20 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 
-from hub import outputs
+from hub import capsules, outputs
 from hub.batching import Batcher, Outcome
 from hub.decode import ImageLimits
 from hub.errors import BusyError, CancelledError, DeadlineError, HubError, brief
 from hub.inputs import read
 from hub.jobs import Cancel, Job, OnEvent, call, quiet
+from hub.limits import Allowance
 from hub.metrics import Metrics
 from hub.models import ModelPool
+from hub.pictures import Pictures
 from hub.registry import Page, Registry, discover
 from hub.residency import Hardware, Residency
 from hub.results import Capsule, Receipt, Result
@@ -34,7 +36,11 @@ from hub.sharing import Sharing
 from hub.similar import Index, Similar
 from hub.spec import Demo
 from hub.store import ResultStore
+from hub.users import Caller
 from hub.weights import PATIENCE_S, Folder, open_store
+
+if TYPE_CHECKING:
+    from hub.zero import Zero
 
 log = logging.getLogger(__name__)
 
@@ -55,14 +61,16 @@ class Engine:
         most_bytes, most_pixels = self.settings.max_upload_mb * 2**20, self.settings.max_megapixels * 1_000_000
         self.limits = ImageLimits(int(most_bytes), int(most_pixels))
         memory = int(self.settings.results_memory_mb * 2**20)
+        self.allowance = Allowance(self.settings.rate_limit, self.settings.quota)
         self.similar = Similar(self, Index(memory // EMBEDDINGS_SHARE))
         self.sharing = Sharing(self, memory)
+        self.pictures = Pictures(self)
         self.results = ResultStore(
             self.settings.data_folder,
             memory_bytes=memory,
             disk_bytes=int(self.settings.results_disk_mb * 2**20),
             max_age_s=self.settings.results_days * 86_400,
-            on_gone=self.similar.index.remove,
+            on_gone=self._forget,
         )
         self.models = Residency(self.settings, self.registry, self.weights, self.metrics)
         if self.settings.device not in ("auto", "cpu"):
@@ -75,6 +83,7 @@ class Engine:
             memory // RAW_OUTPUTS_SHARE, getsizeof=lambda kept: kept[1]
         )
         self._in_work = 0
+        self.zero: Zero | None = None  # on a ZeroGPU Space, what borrows a GPU for each pass
 
     def hardware(self) -> Hardware:
         """Device, dtype and pool. The first call imports torch, so that pages can be served before it is there."""
@@ -96,6 +105,7 @@ class Engine:
         session: str = "",
         background: bool = False,
         live: bool = False,
+        caller: Caller | None = None,
     ) -> Result:
         """Answers one request: a stored result, a share in an equal one that is running, or a new run.
 
@@ -103,11 +113,13 @@ class Engine:
         text. `on_event(stage, progress)` hears "queued", "loading" and "running", from any thread. `session`
         names the browser session that asks, where one does, and so may see this result among similar ones later.
         `background`: nobody waits, so it takes no place from those who do. `live`: a camera frame, of which nothing
-        is kept. Raises a HubError, and nothing else, whose text a user can read.
+        is kept. `caller` is whose run it counts as; None: nobody's. Raises a HubError, and nothing else, whose text a
+        user can read.
         """
         begin = time.perf_counter()
         known = slug if slug in self.registry.pages else "unknown"
         try:
+            self.allowance.spend(caller)
             job = self._job(slug, inputs, begin, on_event, cancel or Cancel())
             # A live run has an id of its own, by which nobody finds, shares or keeps it.
             id = secrets.token_hex(16) if live else job.id
@@ -115,6 +127,7 @@ class Engine:
             result, outcome = self._answer(job)
             self.similar.keep(result, job.demo, session)
             self.sharing.keep(result.id, job)
+            self.pictures.keep(result, job)
         # No local may hold the error: its traceback holds this frame, and so the uploaded pictures.
         except HubError as error:
             self._count_error(known, error)
@@ -124,6 +137,11 @@ class Engine:
         self.metrics.requests.labels(slug, "background" if background else outcome).inc()
         self.metrics.stage_seconds.labels(slug, "total").observe(time.perf_counter() - begin)
         return result
+
+    def _forget(self, id: str) -> None:
+        """A result is kept nowhere any more."""
+        self.similar.index.remove(id)
+        self.pictures.remove(id)
 
     def _count_error(self, slug: str, error: HubError) -> HubError:
         self.metrics.requests.labels(slug, "error").inc()
@@ -240,6 +258,7 @@ class Engine:
         begin = time.perf_counter()
         presented = job.call(job.demo.present, outcome.output, **values)
         values_json, pictures = outputs.encode(job.page.slug, job.demo, presented)
+        pictures = capsules.stamped(job.demo, pictures, job.capsule.to_json())
         present_ms = (time.perf_counter() - begin) * 1000
         stages = {
             "queue": outcome.queue_ms,
@@ -315,7 +334,7 @@ class Engine:
         # It outlives the run that made it: it must hold nothing of that run, such as its pictures.
         return Batcher(
             page.slug,
-            partial(call, folder, demo.infer),
+            self.zero.lent(key) if self.zero else partial(call, folder, demo.infer),
             partial(self.models.lease, demo, folder, key, self.settings.deadline_s),
             max_batch=min(self.settings.max_batch, demo.max_batch),
             window_s=self.settings.batch_window_ms / 1000,
@@ -334,6 +353,7 @@ class Engine:
     def close(self) -> None:
         """Drops all models. Runs in work get a HubError."""
         self.similar.examples.close()
+        self.pictures.close()
         self.models.close()
 
 

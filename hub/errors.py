@@ -2,7 +2,9 @@
 
 HubError                      500  internal_error
 ├── DeclarationError          500  a demo file is wrong (shown on its page; other pages serve)
+├── SignInError               401  nobody is told from who asks
 ├── ForbiddenError            403  only its owner may do that
+│   └── RoleError             403  only another role may do that
 ├── NotFoundError             404  no such demo, result, output or link
 │   └── GoneError             410  a link that was taken back, or is past its day
 ├── ConflictError             409  what was asked for is no longer as it was, such as pictures not held any more
@@ -46,6 +48,10 @@ class NotFoundError(HubError):
 
 class ForbiddenError(HubError):
     status, title, code = 403, "That is not yours to change", "forbidden"
+
+
+class RoleError(ForbiddenError):
+    title = "Your access does not reach this far"
 
 
 class GoneError(NotFoundError):

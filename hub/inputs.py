@@ -54,7 +54,8 @@ def read(demo: Demo, raw: Mapping[str, Any], limits: ImageLimits | None = None, 
     for name, entry in fields.items():
         value = raw.get(name)
         if isinstance(entry, ImageInput):
-            pictures[name] = _picture(entry, value, limits)
+            if entry.required or (value is not None and value != ""):
+                pictures[name] = _picture(entry, value, limits)
         else:
             parameters[name] = _value(entry, value, weights, config)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in pictures.items()}

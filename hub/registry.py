@@ -32,7 +32,7 @@ ENTRY_POINTS = "demo_hub.demos"
 # Names that routes of the hub, of Gradio or of later doors already use.
 RESERVED_SLUGS = frozenset(
     """
-    api app assets auth config docs embed favicon file files gradio_api healthz history home info links login
+    api app assets auth config docs embed favicon file files gallery gradio_api healthz history home info links login
     logout manifest mcp metrics openapi proxy queue r readyz results robots static status streamlit svelte
     theme token upload user weights
     """.split()

@@ -28,6 +28,9 @@ OFFLINE_SWITCHES = (
     "DISABLE_TELEMETRY",
     "DO_NOT_TRACK",
 )
+LIMIT = r"[1-9]\d{0,8}/(second|minute|hour|day)"
+ORIGIN = r"\s*https?://[^\s/?#,]+/?\s*"
+MEMBER = r"\s*(\*|[\w.-]+):(view|run|admin)\s*"
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
 
@@ -48,8 +51,12 @@ class Settings:
     device: str = _setting("auto", "cuda, cuda:1, mps or cpu; auto takes the first of these that works")
     dtype: str = _setting("auto", "float32, bfloat16 or float16; auto measures which is faster on the device")
     offline: bool = _setting(False, "never touch the network; use the weights on this machine")
-    auth: str = _setting("", "USER:PASSWORD asked for at every door (HTTP Basic); empty: open to all")
-    manage: str = _setting("local", "who may load, pin and unload models: local (or signed in), everyone or nobody")
+    auth: str = _setting("", "USER:PASSWORD or a users file (`hub users`), asked for at every door; empty: open")
+    space_users: str = _setting("", "on a Space with hf_oauth, who may sign in: NAME:ROLE,... (* is anyone); empty: no")
+    manage: str = _setting("local", "who may load, pin and unload models: local (or role admin), everyone or nobody")
+    rate_limit: str = _setting("", "runs of one user or browser, such as 60/minute; empty: as many as it can")
+    quota: str = _setting("", "the same over a longer time, such as 500/day; empty: no end")
+    allow_origins: str = _setting("", "other websites whose pages may call this hub: https://a.org,...; *: any")
     data: str = _setting("data", "folder for results and measurements")
     demos_folder: str = _setting("", "folder of demo files; empty: demos/ beside app.py")
     weights_folder: str = _setting("", "folder of weights; empty: weights/ beside app.py")
@@ -83,6 +90,20 @@ class Settings:
     def pages_folder(self) -> Path:
         return Path(self.demos_folder).expanduser() if self.demos_folder else ROOT / "demos"
 
+    @property
+    def asks(self) -> bool:
+        """Whether the hub asks who comes; else it is open to all who reach it."""
+        return bool(self.auth or self.space_users)
+
+    def origins(self) -> tuple[str, ...]:
+        """The other websites of `allow_origins`."""
+        return tuple(s.strip().rstrip("/") for s in self.allow_origins.split(",") if s.strip())
+
+    def space_roles(self) -> dict[str, str]:
+        """Roles by Hugging Face name, as `space_users` has them; * stands for all others."""
+        pairs = (entry.strip().partition(":") for entry in self.space_users.split(",") if entry.strip())
+        return {name: role for name, _, role in pairs}
+
     def only(self) -> tuple[str, ...]:
         """The slugs of `demos`, empty for all."""
         return tuple(s.strip() for s in self.demos.split(",") if s.strip())
@@ -95,6 +116,10 @@ PATTERNS = {
     "public_url": (r"https?://[^\s/?#]+(/[^\s?#]*)?", "an address such as https://demos.example.org/hub"),
     "device": (r"auto|cpu|mps|cuda(:\d+)?", "auto, cuda, cuda:N, mps or cpu"),
     "dtype": (r"auto|float32|bfloat16|float16", "auto, float32, bfloat16 or float16"),
+    "space_users": (rf"{MEMBER}(,{MEMBER})*", "names with roles such as ann:admin,ben:run,*:view"),
+    "rate_limit": (LIMIT, "a number per second, minute, hour or day, such as 60/minute"),
+    "quota": (LIMIT, "a number per second, minute, hour or day, such as 500/day"),
+    "allow_origins": (rf"\*|{ORIGIN}(,{ORIGIN})*", "*, or origins such as https://a.org,https://b.org"),
 }
 POSITIVE = {"max_batch", "queue_limit", "deadline_s", "max_upload_mb", "max_megapixels"}
 
@@ -105,8 +130,6 @@ def parse(name: str, text: str, default: Any, source: str) -> Any:
         raise InputError(f"{source} must be {', '.join(OPTIONS[name][:-1])} or {OPTIONS[name][-1]}, got {text!r}")
     if text and name in PATTERNS and not re.fullmatch(PATTERNS[name][0], text):
         raise InputError(f"{source} must be {PATTERNS[name][1]}, got {text!r}")
-    if name == "auth" and text and not all(text.partition(":")[::2]):
-        raise InputError(f"{source} must be USER:PASSWORD")
     kind = type(default)
     if kind is bool:
         if text.strip().lower() in TRUE | FALSE:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cachetools import LRUCache
 from PIL import Image
 
-from hub import describe
+from hub import capsules, describe
 from hub.cards import card
 from hub.decode import ImageLimits, decode
 from hub.errors import ConflictError, InputError, NotFoundError
@@ -105,7 +105,7 @@ class Sharing:
             held = {**given, **(self._recent.get(result.id) or {})}
         digests, found = result.capsule["inputs"], dict[str, Picture]()
         for field in demo.inputs:
-            if not isinstance(field, ImageInput) or field.name in leave_out:
+            if not isinstance(field, ImageInput) or field.name in leave_out or _unused(field, result):
                 continue
             data = held.get(field.name, b"")
             if hashlib.sha256(data).hexdigest() != digests.get(field.name):
@@ -116,6 +116,11 @@ class Sharing:
                 )
             found[field.name] = clean(data, self._engine.limits)
         return found
+
+
+def _unused(field: ImageInput, result: Result) -> bool:
+    """Whether an optional picture was not given."""
+    return not field.required and field.name not in result.capsule["inputs"]
 
 
 def _size(pictures: Mapping[str, bytes]) -> int:
@@ -143,7 +148,7 @@ def snapshot(
     demo, capsule, files = page.demo, result.capsule, dict[str, Picture]()
     inputs = []
     for field in demo.inputs:
-        if isinstance(field, ImageInput):
+        if isinstance(field, ImageInput) and not _unused(field, result):
             shown = {"name": field.name, "label": field.label, "left_out": field.name in leave_out, "file": ""}
             if field.name in pictures:
                 shown["file"] = f"in-{field.name}.{pictures[field.name].extension}"
@@ -194,7 +199,7 @@ def _output(field: Output, result: Result, files: dict[str, Picture]) -> dict[st
     shown = []
     for number, picture in enumerate(result.pictures[field.name]):
         name = f"out-{field.name}-{number}.{picture.extension}"
-        files[name] = picture
+        files[name] = capsules.without(picture)  # it would tell what people leave out
         shown.append({"file": name, "caption": picture.caption, "width": picture.width, "height": picture.height})
     return {**entry, "kind": "mask" if isinstance(field, Mask) else "pictures", "files": shown}
 

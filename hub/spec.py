@@ -19,14 +19,19 @@ from typing import Any, ClassVar, Literal
 class ImageInput:
     """A picture. `prepare` gets an RGB `PIL.Image`, decoded within limits and turned upright.
 
-    `webcam=True` offers the camera: for one photo, and live (see `Demo.live`).
+    `webcam=True` offers the camera: for one photo, and live (see `Demo.live`). With `optional=True` it may be left
+    out: `prepare` and `present` are then called without it, so they give it the default None.
     """
 
     name: str
     label: str
     help: str = ""
     webcam: bool = False
-    required: ClassVar[bool] = True
+    optional: bool = False
+
+    @property
+    def required(self) -> bool:
+        return not self.optional
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +210,15 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a generator `infer` yields while one batch runs; `preview` is a PIL image per item, or None."""
+    """What a generator `infer` yields while one batch runs.
+
+    `preview` is a PIL image (or None) per item, or None; `left_s` the seconds to come, by the steps so far.
+    """
 
     step: int
     total: int
     preview: tuple[Any, ...] | None = None
+    left_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,6 +168,14 @@ class ResultStore:
             except (OSError, ValueError, KeyError, TypeError) as error:
                 log.debug("no similar pictures from result %s: %s", id, error)
 
+    def records(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Id and record.json of each result on disk that can be read."""
+        with self._lock:
+            listed = [*self._index.entries]
+        for id in listed:
+            with suppress(OSError, ValueError):
+                yield id, dict(json.loads((self._path(id) / "record.json").read_text(encoding="utf-8")))
+
     def _is_old(self, created: float) -> bool:
         return self._clock() - created >= self.max_age_s
 

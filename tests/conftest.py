@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hub import engine as engine_module
+from hub import residency
 from hub.engine import Engine
 from hub.models import ModelPool
 from hub.settings import Settings
@@ -17,12 +17,18 @@ from hub.spec import Demo
 from tests.fakes import registry_of
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_unloading() -> Iterator[None]:
+    """A full garbage collection takes a tenth of a second with torch loaded; test_models tests real unloading."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(residency, "ModelPool", partial(ModelPool, release=lambda: None))
+        yield
+
+
 @pytest.fixture
-def make_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Engine]]:
+def make_engine(tmp_path: Path) -> Iterator[Callable[..., Engine]]:
     """Builds an engine over fake demos: `make_engine(doubler=demo, settings={"queue_limit": 2})`. CPU, float32."""
     engines = []
-    # A full garbage collection takes a tenth of a second with torch loaded; test_models tests real unloading.
-    monkeypatch.setattr(engine_module, "ModelPool", partial(ModelPool, release=lambda: None))
 
     def make(settings: dict[str, Any] | None = None, **demos: Demo) -> Engine:
         chosen = {

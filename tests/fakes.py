@@ -6,6 +6,8 @@ import gc
 import json
 import logging
 import threading
+import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -247,6 +249,34 @@ def steps_demo(calls: Calls, steps: int = 3, **changes: Any) -> Demo:
         "outputs": (Json("text", "Text"),),
         "load": lambda folder, device: FakeModel(),
         "prepare": prepare,
+        "infer": infer,
+        "present": present,
+    }
+    return Demo(**{**declared, **changes})
+
+
+def drawing_demo(calls: Calls, pause_s: float = 0.0, refused: str = "", **changes: Any) -> Demo:
+    """Words become a picture: a square of the colour that they and the seed say. Refuses prompts with `refused`."""
+
+    def infer(model: Any, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        calls.batches.append(len(items))
+        time.sleep(pause_s)
+        return items
+
+    def present(output: dict[str, Any], prompt: str, width: int, seed: int) -> dict[str, Any]:
+        if refused and refused in prompt:
+            raise ValueError(f"{refused} is not drawn")
+        shade = zlib.crc32(f"{prompt} {seed}".encode())
+        return {"picture": plain(shade % 256, shade // 256 % 256, shade // 65536 % 256, width, width)}
+
+    declared: dict[str, Any] = {
+        "title": "Pictures from words",
+        "summary": "Draws a colour.",
+        "task": "Text-to-image",
+        "inputs": (Text("prompt", "Prompt"), Slider("width", "Width", 8, 64, 32, 1), Seed()),
+        "outputs": (ImageOutput("picture", "Picture"),),
+        "load": lambda folder, device: FakeModel(),
+        "prepare": lambda prompt, width, seed: {"prompt": prompt, "width": width, "seed": seed},
         "infer": infer,
         "present": present,
     }

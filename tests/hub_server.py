@@ -22,6 +22,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
+ID = r"((?:spaces/)?[^/]+/[^/]+)"  # a Space is kept as spaces/<owner>/<name>
 TOKEN = "hf_localTokenThatMustNeverBeShown"
 LFS = (".safetensors", ".bin", ".pth", ".pt", ".ckpt", ".model")  # kept on the storage host
 
@@ -34,6 +35,7 @@ class Repo:
 
     private: bool = False
     gated: bool = False
+    sdk: str = ""  # of a Space
     commits: dict[str, Files] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
 
@@ -209,18 +211,19 @@ class HubHandler(Handler):
 
     def route(self) -> None:
         routes = [
-            (r"/api/models/([^/]+/[^/]+)(?:/revision/([^/]+))?", self.info),
-            (r"/api/models/([^/]+/[^/]+)/tree/([^/]+)(?:/(.*))?", self.tree),
-            (r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.resolve),
-            (r"/api/resolve-cache/models/([^/]+/[^/]+)/([^/]+)/(.+)", self.small),
+            (rf"/api/models/{ID}(?:/revision/([^/]+))?", self.info),
+            (rf"/api/models/{ID}/tree/([^/]+)(?:/(.*))?", self.tree),
+            (rf"/{ID}/resolve/([^/]+)/(.+)", self.resolve),
+            (rf"/api/resolve-cache/models/{ID}/([^/]+)/(.+)", self.small),
             (r"/api/repos/create", self.create),
-            (r"/api/models/([^/]+/[^/]+)/preupload/([^/]+)", self.preupload),
-            (r"/([^/]+/[^/]+)\.git/info/lfs/objects/batch", self.batch),
-            (r"/api/models/([^/]+/[^/]+)/commit/([^/]+)", self.commit),
+            (rf"/api/models/{ID}/preupload/([^/]+)", self.preupload),
+            (rf"/{ID}\.git/info/lfs/objects/batch", self.batch),
+            (rf"/api/models/{ID}/commit/([^/]+)", self.commit),
             (r"/api/validate-yaml", lambda: self.send(200, {"errors": [], "warnings": []})),
         ]
+        path = re.sub(r"^/api/spaces/", "/api/models/spaces/", self.path_only)
         for pattern, answer in routes:
-            found = re.fullmatch(pattern, self.path_only)
+            found = re.fullmatch(pattern, path)
             if found:
                 answer(*(unquote(part) if part else "" for part in found.groups()))
                 return
@@ -311,12 +314,16 @@ class HubHandler(Handler):
         if not self.may_write():
             return
         wanted = json.loads(self.body)
-        id = "/".join(filter(None, [wanted.get("organization"), wanted["name"]]))
+        kind = "spaces" if wanted.get("type") == "space" else None
+        id = "/".join(filter(None, [kind, wanted.get("organization"), wanted["name"]]))
         if id in self.hub.repos:
             self.send(409, {"error": "You already created this model repo", "url": f"{self.hub.endpoint}/{id}"})
             return
         self.hub.add(
-            id, {".gitattributes": b"*.safetensors filter=lfs\n"}, private=wanted.get("visibility") == "private"
+            id,
+            {".gitattributes": b"*.safetensors filter=lfs\n"},
+            private=wanted.get("visibility") == "private",
+            sdk=wanted.get("sdk", ""),
         )
         self.send(200, {"url": f"{self.hub.endpoint}/{id}", "name": id, "id": id})
 

@@ -87,7 +87,7 @@ def usual_inputs(demo: Demo, image: Image.Image | None = None) -> dict[str, Any]
     values: dict[str, Any] = {}
     for field in demo.inputs:
         if isinstance(field, ImageInput):
-            values[field.name] = image or picture(160, 120)
+            values[field.name] = image or (picture(160, 120) if field.required else None)
         elif isinstance(field, Seed):
             values[field.name] = 7
         elif isinstance(field, Text):
@@ -162,7 +162,8 @@ def example_inputs(slug: str, given: Any) -> dict[str, Any]:
 def bad_values(field: Any) -> list[Any]:
     wrong: list[Any] = [["a list"], {"a": 1}]
     if isinstance(field, ImageInput):
-        return [*wrong, None, "", 5, b"", b"not a picture", b"\x89PNG\r\n\x1a\n cut off"]
+        missing = [None, ""] if field.required else []
+        return [*wrong, *missing, 5, b"", b"not a picture", b"\x89PNG\r\n\x1a\n cut off"]
     if isinstance(field, Slider):
         return [*wrong, True, "much", "nan", float("nan"), float("inf"), field.minimum - 1, field.maximum + 1, 10**400]
     if isinstance(field, Choice):

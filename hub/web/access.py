@@ -1,8 +1,9 @@
-"""Who may change what the hub holds in memory: whoever signed in, or sits at its machine."""
+"""Who may: change what the hub holds in memory (signed in, or at its machine); come from a browser (no other site)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from hub.settings import Settings
@@ -12,21 +13,68 @@ HERE = {"localhost", "127.0.0.1", "::1"}
 PASSED_ON = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
 
-def refusal(settings: Settings, client: str, headers: Mapping[str, str]) -> str:
-    """Why a request may not load, pin or unload models; empty: it may. `client` is the address it came from."""
+def refusal(settings: Settings, client: str, headers: Mapping[str, str], role: str = "admin") -> str:
+    """Why a request may not load, pin or unload models; empty: it may.
+
+    `client` is the address it came from, `role` that of who signed in, where the hub asks for that.
+    """
     host = headers.get("host", "")
     origin = headers.get("origin", "")
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin") or (origin and _host(origin) != host):
         return "Another website asked for it."  # a visitor's browser would send the sign-in along
     if settings.manage == "nobody":
         return "It is switched off on this hub (manage=nobody)."
-    if settings.manage == "everyone" or settings.auth:  # who got this far has signed in
+    if settings.asks:  # who got this far has signed in
+        return "" if role == "admin" else f"It needs the role admin; yours is {role}."
+    if settings.manage == "everyone":
         return ""
     # A tunnel's requests come from this machine too. `host` is looked at because a strange name may point here.
     local = client in HERE and urlsplit(f"//{host}").hostname in HERE
     if settings.share or not local or any(name in headers for name in PASSED_ON):
         return "Only a browser or command on the hub's own machine may, or who signs in where --auth is set."
     return ""
+
+
+def crossing(settings: Settings, headers: Mapping[str, str]) -> str:
+    """Why a request that changes something is refused as another website's; empty: it is none.
+
+    The visitor's browser would send the sign-in along. Programs send none of these headers.
+    """
+    origin, site = headers.get("origin", ""), headers.get("sec-fetch-site", "")
+    if origin and {origin, "*"} & {*settings.origins()}:
+        return ""
+    # No website can make a browser send the second of these.
+    hosts = {headers.get("host", ""), headers.get("x-forwarded-host", ""), urlsplit(settings.public_url).netloc} - {""}
+    # A browser knows best, also where a proxy changes the host; over plain http most do not say it.
+    if site in ("none", "same-origin") if site else not origin or _host(origin) in hosts:
+        return ""
+    who = f" ({origin[:100]})" if origin else ""
+    return f"Another website{who} asked for it. This hub allows some with --allow-origins; its own name: --public-url."
+
+
+def foreign(settings: Settings, headers: Mapping[str, str]) -> str:
+    """As `crossing`, and of a name that was made to point here.
+
+    A page of another site may also reach this machine under a name of its own that points here (DNS rebinding): then
+    Origin and Host agree, but the name is none of ours. An IP address cannot be made to point elsewhere.
+    """
+    if why := crossing(settings, headers):
+        return why
+    host, origin = headers.get("host", ""), headers.get("origin", "")
+    if not origin or _host(origin) == urlsplit(settings.public_url).netloc or origin in settings.origins():
+        return ""
+    name = urlsplit(f"//{host}").hostname or ""
+    if name in HERE or _is_address(name):
+        return ""
+    return f"{host} is not known as this hub's name; if it is, start it with --public-url."
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _host(origin: str) -> str:

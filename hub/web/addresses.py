@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import socket
+from functools import cache
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub.settings import Settings
+
+EVERY_PLACE = ("0.0.0.0", "::", "")  # hosts that mean all addresses of this machine
 
 
 def base(settings: Settings, request: Request) -> str:
@@ -15,3 +25,68 @@ def base(settings: Settings, request: Request) -> str:
 def link(settings: Settings, request: Request, id: str) -> str:
     """The page of a shared result."""
     return f"{base(settings, request)}/r/{id}"
+
+
+def reachable(settings: Settings, request: Request) -> str:
+    """Where people on other machines reach this hub; empty: only this machine does."""
+    if settings.public_url or not is_loopback(request.url.hostname or ""):
+        return base(settings, request)
+    return network(settings, request.url.port or 80)
+
+
+def network(settings: Settings, port: int) -> str:
+    """The hub's address in the local network, if it listens there."""
+    if settings.host in EVERY_PLACE:
+        return f"http://{_own_address()}:{port}" if _own_address() else ""
+    return "" if is_loopback(settings.host) else f"http://{settings.host}:{port}"
+
+
+def is_loopback(name: str) -> bool:
+    """Whether a host's name or address means the machine itself."""
+    try:
+        return ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
+
+
+@cache
+def _own_address() -> str:
+    """The address that this machine has in its network; empty: it has none. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # an address of the documentation's range: only the route is looked up
+            found = str(probe.getsockname()[0])
+        except OSError:
+            return ""
+    return "" if is_loopback(found) or found == "0.0.0.0" else found
+
+
+def prefix(settings: Settings) -> str:
+    """The path under which a proxy offers the hub, such as /hub; empty: at its root."""
+    return urlsplit(settings.public_url).path.rstrip("/")
+
+
+class BehindProxy:
+    """Lets what makes addresses know the public one: the path the hub is under, and https where the proxy speaks it.
+
+    A proxy may pass the path on or strip it. Paths inside the hub never have it; `root_path` does.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings):
+        self.app, self.public, self.prefix = app, urlsplit(settings.public_url), prefix(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            path = scope["path"]
+            if self.prefix and path == self.prefix and scope["type"] == "http":  # relative links need the slash
+                await RedirectResponse(f"{self.prefix}/", 308)(scope, receive, send)
+                return
+            if self.prefix and path.startswith(f"{self.prefix}/"):
+                raw = scope.get("raw_path") or b""
+                scope = {**scope, "path": path.removeprefix(self.prefix), "raw_path": raw[len(self.prefix) :]}
+            headers = MutableHeaders(scope=scope)
+            if headers.get("host") == self.public.netloc:
+                secure = {"http": {"http": "http", "https": "https"}, "websocket": {"http": "ws", "https": "wss"}}
+                scope = {**scope, "scheme": secure[scope["type"]][self.public.scheme]}
+            scope = {**scope, "root_path": self.prefix}
+        await self.app(scope, receive, send)

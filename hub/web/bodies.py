@@ -201,7 +201,7 @@ def _json_inputs(body: bytearray, pictures: frozenset[str]) -> dict[str, Any]:
         raise MalformedError(f"The body is not valid JSON: {error}.") from None
     if not isinstance(inputs, dict):
         raise MalformedError(f"The body must be a JSON object with the inputs by name, got {type(inputs).__name__}.")
-    return {name: _picture(name, value) if name in pictures else value for name, value in inputs.items()}
+    return {name: picture(name, value) if name in pictures else value for name, value in inputs.items()}
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -213,7 +213,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _picture(name: str, value: Any) -> Any:
+def picture(name: str, value: Any) -> Any:
     """Base64, plain or as a data: URL -> bytes. Anything but text is the engine's to refuse."""
     if not isinstance(value, str) or not value:
         return value

@@ -17,7 +17,8 @@ from hub.errors import CancelledError, HubError
 from hub.jobs import Cancel
 from hub.registry import Page
 from hub.spec import ImageOutput
-from hub.web import compare_html, fields, html
+from hub.users import Caller
+from hub.web import compare_html, fields, guard, html
 from hub.web.runs import Runs
 
 # In the browser alone: an answer that is shown is not one to the inputs that stand above it any more.
@@ -76,7 +77,7 @@ class Compare:
         """Both runs with their stages as they happen; leaving the page or Stop cancels them."""
         given = {n: v for n, v in zip(self.names, values, strict=True) if v is not None}
         unchanged = [gr.skip()] * (2 * len(self.pictures) + 1)
-        work = partial(self._work, given, a or "", b or "", self.session(request))
+        work = partial(self._work, given, a or "", b or "", self.session(request), guard.caller(request.request))
         async with aclosing(self.runs.follow(request.session_hash or "", work)) as moments:
             async for now in moments:
                 if now.ended is None:
@@ -97,10 +98,17 @@ class Compare:
         self.runs.stop(request.session_hash or "")
 
     def _work(
-        self, given: Mapping[str, Any], a: str, b: str, session: str, hear: Callable[..., None], cancel: Cancel
+        self,
+        given: Mapping[str, Any],
+        a: str,
+        b: str,
+        session: str,
+        who: Caller,
+        hear: Callable[..., None],
+        cancel: Cancel,
     ) -> list[Any]:
-        slug = self.page.slug
-        return self.drawn(compare(self.engine, slug, given, a, b, session=session, cancel=cancel, on_event=hear))
+        options: dict[str, Any] = {"session": session, "cancel": cancel, "caller": who, "on_event": hear}
+        return self.drawn(compare(self.engine, self.page.slug, given, a, b, **options))
 
     def _busy(self, a: str, b: str, told: tuple[Any, ...], seconds: float) -> str:
         side, stage, progress = told or ("a", "queued", None)

@@ -86,7 +86,7 @@ def input_component(field: Input, options: Sequence[str] | None = None) -> gr.co
             type="filepath",
             image_mode=None,
             sources=sources,
-            height=300,
+            height=300 if field.required else 160,
             placeholder=placeholder,
             webcam_options=gr.WebcamOptions(mirror=False),  # a mirrored left hand would be called a right one
         )

@@ -7,19 +7,24 @@ import inspect
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from contextvars import copy_context
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.context import LocalContext
 
 from hub.compare import compare, figures
 from hub.engine import Engine
 from hub.errors import HubError
+from hub.jobs import Cancel
 from hub.registry import Page
 from hub.results import Result
-from hub.web import fields, snippets
+from hub.spec import Progress
+from hub.users import Caller
+from hub.web import fields, guard, snippets
 
 log = logging.getLogger(__name__)
 
@@ -31,18 +36,28 @@ def add(
     demo = page.demo
 
     async def predict(*values: Any) -> list[Any]:
+        *values, progress = values  # type: ignore[assignment]  # Gradio puts it where the signature has it: last
         given = {n: v for n, v in zip(names, values, strict=True) if v is not None}
-        run = partial(engine.run, page.slug, given)
+        cancel, context = Cancel(), copy_context()
+
+        def hear(stage: str, now: Progress | None) -> None:
+            # From the engine's thread, with the context by which Gradio knows whose progress it is.
+            step = (now.step, now.total) if now else None
+            context.copy().run(progress, step, desc=stage, unit="steps")
+
+        run = partial(engine.run, page.slug, given, on_event=hear, cancel=cancel, caller=_caller())
         try:
             result = await asyncio.get_running_loop().run_in_executor(threads, run)
         except HubError as problem:
             raise gr.Error(problem.message, title=problem.title, print_exception=False) from None
+        finally:
+            cancel.set()  # a client that cancels its job ends this coroutine, and so the run
         return [*fields.plain(demo, result, folder), _receipt(result)]
 
     outputs = [fields.api_component(f) for f in demo.outputs]
     answers = ", ".join(f.name for f in demo.outputs)
     gr.Button(visible=False).click(
-        _named(predict, names, {f.name for f in demo.inputs if f.required}),
+        _named(predict, names, {f.name for f in demo.inputs if f.required}, progress=True),
         inputs=list(inputs),
         outputs=[*outputs, gr.JSON(label="receipt", visible=False)],
         api_name=page.slug,
@@ -65,7 +80,7 @@ def add_compare(
     async def predict(*values: Any) -> list[Any]:
         given = {n: v for n, v in zip(names, values, strict=False) if v is not None}
         a, b = (value or "" for value in values[len(names) :])
-        run = partial(compare, engine, page.slug, given, a, b)
+        run = partial(compare, engine, page.slug, given, a, b, caller=_caller())
         try:
             found = await asyncio.get_running_loop().run_in_executor(threads, run)
         except HubError as problem:
@@ -86,12 +101,23 @@ def add_compare(
     )
 
 
+def _caller() -> Caller:
+    """Who calls. Gradio knows the request by the task, so that the signature keeps to the inputs."""
+    request = LocalContext.request.get(None)
+    return guard.caller(request.request if request else None)
+
+
 def _receipt(result: Result) -> dict[str, Any]:
     return {"id": result.id, "seed": result.seed, **snippets.receipt_json(result)}
 
 
-def _named(function: Callable[..., Any], names: Sequence[str], required: set[str]) -> Callable[..., Any]:
-    """`function(*values)` with a signature of the declared names, which gradio_client shows and takes."""
+def _named(
+    function: Callable[..., Any], names: Sequence[str], required: set[str], progress: bool = False
+) -> Callable[..., Any]:
+    """`function(*values)` with a signature of the declared names, which gradio_client shows and takes.
+
+    `progress`: a tracker follows the values, which Gradio fills in and nobody sees.
+    """
 
     async def call(*values: Any) -> Any:
         return await function(*values)
@@ -101,5 +127,7 @@ def _named(function: Callable[..., Any], names: Sequence[str], required: set[str
     # Python wants parameters without a default first; Gradio reads names and order only.
     if any(a.default is None and b.default is none for a, b in pairwise(parameters)):
         parameters = [p.replace(default=none) for p in parameters]
+    if progress:
+        parameters.append(inspect.Parameter("progress", kind, default=gr.Progress()))
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return call

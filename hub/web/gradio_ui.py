@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import inspect
+import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +24,21 @@ from hub.registry import Page
 from hub.results import Result
 from hub.sources import HUB
 from hub.spec import Choice, Choices, ImageInput, Slider
-from hub.web import compare_ui, deep_links, fields, gradio_api, html, links_ui, live_ui, similar_ui, snippets, status_ui
+from hub.web import (
+    code_ui,
+    compare_ui,
+    deep_links,
+    events,
+    fields,
+    gradio_api,
+    guard,
+    html,
+    links_ui,
+    live_ui,
+    restore_ui,
+    similar_ui,
+    status_ui,
+)
 from hub.web.runs import Runs
 
 EXAMPLE_CLICK = """element.addEventListener('click', (event) => {
@@ -64,6 +80,7 @@ class _Pages:
         self.engine = engine
         self.threads = ThreadPoolExecutor(engine.settings.queue_limit + 8, thread_name_prefix="page")
         self.folder = Path(tempfile.mkdtemp(prefix="demo-hub-"))
+        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
 
     def gallery(self) -> str:
         pages = [(page, describe.state(self.engine, page)) for page in self.engine.registry]
@@ -99,6 +116,8 @@ class _Page:
                         run = gr.Button("Run", variant="primary", scale=3, elem_classes="hub-run")
                         stop = gr.Button("Stop", variant="stop", scale=1, visible=False)
                     chosen = self.examples()
+                if restore_ui.wanted(self.page):
+                    restore_ui.build(self.engine, self.page, notice, self.names, inputs)
             with gr.Column(scale=7, min_width=320):
                 with gr.Column() as answers:
                     status = draw(html.hint(bool(demo.examples)))
@@ -110,7 +129,7 @@ class _Page:
                     self.live.view()
         compare = self.compare.build(inputs)
         self.about(blocks)
-        self.code()
+        code_ui.build(blocks, self.engine, self.page)
         self.connect(inputs, [status, stop, receipt, head, *outputs], run, stop, chosen)
         fixed = [
             c for c, f in zip(inputs, demo.inputs, strict=False) if isinstance(f, ImageInput) or f.name in demo.live
@@ -174,12 +193,6 @@ class _Page:
         return [
             text for fact in facts for text in (html.weights([fact], several=several), fact.card or "There is no card.")
         ]
-
-    def code(self) -> None:
-        with gr.Accordion("Use it from code", open=False), gr.Tabs():
-            for title, language, text in snippets.all_of(self.page.slug, self.demo, self.engine.settings.port):
-                with gr.Tab(title):
-                    gr.Code(text, language=language, interactive=False, show_label=False, wrap_lines=True)
 
     # --- events -----------------------------------------------------------------------------------
 
@@ -275,18 +288,20 @@ class _Page:
         """One run with its stages as they happen; leaving the page or Stop cancels it."""
         unchanged = [gr.skip()] * len(self.outputs)
         given = {n: v for n, v in zip(self.names, values, strict=True) if v is not None}
-        who = self.similar.session(request)
+        session, who = self.similar.session(request), guard.caller(request.request)
 
         def work(hear: OnEvent, cancel: Cancel) -> Result:
-            return self.engine.run(self.page.slug, given, on_event=hear, cancel=cancel, session=who)
+            slug = self.page.slug
+            return self.engine.run(slug, given, on_event=hear, cancel=cancel, session=session, caller=who)
 
         async with aclosing(self.runs.follow(request.session_hash or "", work)) as moments:
             async for now in moments:
                 task = now.ended
                 if task is None:
                     stage, progress = now.told or ("queued", None)
-                    step, total = (progress.step, progress.total) if progress else (0, 0)
-                    line = html.status(stage, now.seconds, step, total)
+                    step, total, left_s = (progress.step, progress.total, progress.left_s) if progress else (0, 0, None)
+                    so_far = events.data_url(events.preview(progress))
+                    line = html.status(stage, now.seconds, step, total, left_s, so_far)
                     yield [line, gr.update(visible=True), gr.skip(), gr.skip(), *unchanged]
                     continue
                 if task.exception() is None:

@@ -12,6 +12,7 @@ from rich.filesize import decimal
 
 from hub.describe import State, WeightsFacts
 from hub.errors import HubError
+from hub.pictures import from_words
 from hub.registry import Page
 from hub.results import Receipt
 
@@ -22,11 +23,15 @@ STAGES = (("queued", "Queued"), ("loading", "Loading the model"), ("running", "R
 def masthead(pages: Iterable[Page], home: bool) -> str:
     """The bar on top of every page, with a menu of all demos."""
     here = ' aria-current="page"' if home else ""
-    items = "".join(f'<li><a href="{quote(page.slug)}">{escape(page.title)}</a></li>' for page in pages)
+    listed = [*pages]
+    items = "".join(f'<li><a href="{quote(page.slug)}">{escape(page.title)}</a></li>' for page in listed)
+    pictures = '<a href="gallery">Gallery</a>' if any(from_words(page.declared) for page in listed) else ""
     return f"""<nav class="hub-bar" aria-label="Main">
 <a class="hub-brand" href="./"{here}><span class="hub-mark" aria-hidden="true"></span>Demo Hub</a>
 <span class="hub-bar-links"><details><summary>Demos</summary>
-<ul><li><a href="./">All demos</a></li>{items}</ul></details>
+<ul><li><a href="./">All demos</a></li>{items}
+<li class="hub-narrow"><a href="streamlit/">Streamlit</a></li></ul></details>
+{pictures}<a class="hub-wide" href="streamlit/">Streamlit</a>
 <a href="status">Status</a><a href="api/v1/openapi.json">REST API</a></span></nav>"""
 
 
@@ -89,8 +94,13 @@ def hint(has_examples: bool) -> str:
     return f'<div class="hub-status hub-idle">{text}</div>'
 
 
-def status(stage: str, seconds: float, step: int = 0, total: int = 0) -> str:
-    """Where a run is: the stages that were reached, the one it is in, and the seconds so far."""
+def status(
+    stage: str, seconds: float, step: int = 0, total: int = 0, left_s: float | None = None, preview: str = ""
+) -> str:
+    """Where a run is: the stages that were reached, the one it is in, and the seconds so far.
+
+    `left_s`: the seconds to come, where they are known; `preview`: the picture so far as a data: URL.
+    """
     names = [code for code, _ in STAGES]
     now = names.index(stage)
     parts = []
@@ -99,9 +109,11 @@ def status(stage: str, seconds: float, step: int = 0, total: int = 0) -> str:
         current = ' aria-current="step"' if kind == "now" else ""
         parts.append(f'<li class="{kind}"{current}>{text}</li>')
     bar = f'<progress max="{total}" value="{step}">{step} of {total}</progress> {step} of {total}' if total else ""
+    to_come = f", about {max(1, round(left_s))} s to come" if left_s is not None else ""
+    shown = f'<img class="hub-preview" src="{preview}" alt="The picture so far">' if preview else ""
     return (
         f'<div class="hub-status hub-busy" role="status"><ol>{"".join(parts)}</ol>{bar}'
-        f'<span class="hub-seconds">{seconds:.1f} s</span></div>'
+        f'<span class="hub-seconds">{seconds:.1f} s{to_come}</span>{shown}</div>'
     )
 
 
@@ -196,7 +208,7 @@ def _cell(column: str, row: Mapping[str, Any]) -> str:
         meter = f'<span class="hub-meter" aria-hidden="true"><span style="width:{share:.1f}%"></span></span>'
         return f'<td class="hub-percent"><div><span class="hub-digits">{value:.1f}</span>{meter}</div></td>'
     if isinstance(value, int | float):
-        return f'<td class="hub-number">{value:g}</td>'
+        return f'<td class="hub-number">{value if isinstance(value, int) else format(value, "g")}</td>'
     first = next(c for c in row if c != "colour") == column
     swatch = (
         f'<span class="hub-swatch" style="background:{escape(str(row["colour"]))}"></span>'

@@ -18,7 +18,7 @@ from hub.errors import HubError
 from hub.registry import Page
 from hub.results import Picture, Result
 from hub.spec import Demo, ImageInput, ImageOutput, Json, Labels
-from hub.web import fields, html
+from hub.web import fields, guard, html
 from hub.web.lanes import Lanes, Meter
 
 FRAME_EVERY_S = 0.1  # how often the browser offers a frame; what cannot be answered in time is dropped
@@ -141,7 +141,7 @@ class Live:
         """Answers one frame, unless a newer one comes before its turn."""
         given = {n: v for n, v in zip(self.names, values, strict=True) if v is not None} | dict(self.demo.live)
         tab, unchanged = request.session_hash or "", [gr.skip()] * len(self.drawn)
-        run = partial(self.engine.run, self.page.slug, given, live=True)
+        run = partial(self.engine.run, self.page.slug, given, live=True, caller=guard.caller(request.request))
         loop = asyncio.get_running_loop()
         try:
             result = await self.lanes.run(tab, lambda: loop.run_in_executor(self.threads, run))

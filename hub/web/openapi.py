@@ -8,7 +8,7 @@ from typing import Any
 
 from hub.registry import Page, Registry
 from hub.residency import ACTIONS
-from hub.web import links_schema, schema
+from hub.web import gallery_schema, links_schema, schema
 from hub.web.answers import SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.problems import MEDIA_TYPE
 from hub.web.sessions import TOKEN
@@ -32,10 +32,10 @@ RUN_PROBLEMS = (400, 404, 413, 415, 422, 429, 500, 503, 504)
 OBJECT = {"type": "object"}
 
 
-def document(registry: Registry, options: Callable[[Page], schema.Options], root_path: str = "") -> dict[str, Any]:
+def document(registry: Registry, options: Callable[[Page], schema.Options], place: str = "") -> dict[str, Any]:
     """The whole document, as JSON data.
 
-    `options` tells what the weights of a page bring; `root_path` is where a proxy mounts the hub.
+    `options` tells what the weights of a page bring; `place` is where a proxy has the hub.
     """
     paths: dict[str, Any] = {
         "/api/v1/demos": _get("listDemos", "All demos", {"type": "array", "items": _ref("Demo")}),
@@ -53,6 +53,7 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], root
         "/healthz": _get("getHealth", "Whether the process is up", OBJECT),
         "/readyz": _get("getReadiness", "Whether the hub can serve, and what is wrong", OBJECT, [], (503,)),
         **links_schema.paths(),
+        **gallery_schema.paths(),
         "/metrics": {"get": _operation("getMetrics", "Prometheus metrics", {"text/plain": {"type": "string"}})},
     }
     for page in registry:
@@ -66,10 +67,10 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], root
         "openapi": "3.1.0",
         "info": {
             "title": "Demo Hub",
-            "version": _version(),
+            "version": hub_version(),
             "description": "Live model demos. Errors are problem JSON (RFC 9457).",
         },
-        **({"servers": [{"url": root_path}]} if root_path else {}),
+        **({"servers": [{"url": place}]} if place else {}),
         "paths": paths,
         "components": {
             "schemas": {
@@ -80,6 +81,7 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], root
                 "Model": schema.model(),
                 "Problem": schema.problem(),
                 **links_schema.schemas(),
+                **gallery_schema.schemas(),
             },
             "responses": {
                 f"Problem{status}": {"description": text, "content": {MEDIA_TYPE: {"schema": _ref("Problem")}}}
@@ -100,7 +102,8 @@ def _change_model() -> dict[str, Any]:
     return {**operation, "requestBody": {"required": True, "content": {"application/json": {"schema": body}}}}
 
 
-def _version() -> str:
+def hub_version() -> str:
+    """The version of this program."""
     try:
         return version("demo-hub")
     except PackageNotFoundError:  # run from a checkout
@@ -162,7 +165,9 @@ def _similar() -> dict[str, Any]:
 
 def _run(page: Page, options: schema.Options) -> dict[str, Any]:
     demo = page.demo
-    operation = _operation(page.slug, f"Run {page.title}", {"application/json": schema.answer(page)}, [], RUN_PROBLEMS)
+    told = {"type": "string", "description": "Events stage and progress, at the end result or error, with JSON."}
+    content = {"application/json": schema.answer(page), "text/event-stream": told}
+    operation = _operation(page.slug, f"Run {page.title}", content, [], RUN_PROBLEMS)
     operation["description"] = " ".join(filter(None, (demo.summary, demo.note)))
     operation["tags"] = [demo.task]
     operation["requestBody"] = {

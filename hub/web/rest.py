@@ -22,10 +22,11 @@ from hub import describe
 from hub.compare import compare
 from hub.engine import Engine
 from hub.errors import BusyError, CancelledError, ForbiddenError, HubError, InputError, NotFoundError
-from hub.jobs import Cancel
+from hub.jobs import Cancel, OnEvent
 from hub.registry import Page
 from hub.results import Picture, Result
-from hub.web import access, answers, health, openapi, sessions
+from hub.users import Caller
+from hub.web import access, answers, events, guard, health, openapi, sessions
 from hub.web.answers import API, SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.bodies import read_inputs, read_texts
 from hub.web.problems import MethodError, problem, unexpected
@@ -110,7 +111,23 @@ class _Door:
     # --- runs -------------------------------------------------------------------------------------
 
     async def run(self, request: Request) -> Response:
+        if events.wanted(request):
+            return await self._stream(request)
         return await self._work(request, self._run)
+
+    async def _stream(self, request: Request) -> Response:
+        """As `_work`, but told step by step. What is wrong before the run is answered as ever."""
+        page = self.engine.registry.get(request.path_params["slug"])
+        inputs = await read_inputs(request, page.demo, self.engine.limits.max_bytes)
+        if self.threads.available_tokens < 1:
+            raise BusyError("Too many requests wait for an answer. Try again in a moment.", retry_after_s=1)
+        who, root_path = guard.caller(request), request.scope.get("root_path", "")
+
+        async def work(hear: OnEvent, cancel: Cancel) -> bytes:
+            run = partial(self._run, page, inputs, cancel, who, root_path, hear)
+            return await to_thread.run_sync(run, limiter=self.threads, abandon_on_cancel=True)
+
+        return events.stream(request, work)
 
     async def compare(self, request: Request) -> Response:
         return await self._work(request, self._compare)
@@ -125,8 +142,7 @@ class _Door:
         cancel = Cancel()
         watch = asyncio.create_task(_watch(request, cancel))
         try:
-            session = sessions.of(request.cookies)
-            work = partial(run, page, inputs, cancel, session, request.scope.get("root_path", ""))
+            work = partial(run, page, inputs, cancel, guard.caller(request), request.scope.get("root_path", ""))
             body = await to_thread.run_sync(work, limiter=self.threads, abandon_on_cancel=True)
         finally:
             cancel.set()
@@ -134,17 +150,23 @@ class _Door:
         return _json_text(body)
 
     def _run(
-        self, page: Page, inputs: Callable[[], dict[str, Any]], cancel: Cancel, session: str, root_path: str
+        self,
+        page: Page,
+        inputs: Callable[[], dict[str, Any]],
+        cancel: Cancel,
+        who: Caller,
+        root_path: str,
+        hear: OnEvent = lambda stage, progress: None,
     ) -> bytes:
-        result = self.engine.run(page.slug, inputs(), cancel=cancel, session=session)
+        result = self.engine.run(page.slug, inputs(), cancel=cancel, session=who.session, on_event=hear, caller=who)
         return _dump(answers.answer(result, page, root_path))
 
     def _compare(
-        self, page: Page, inputs: Callable[[], dict[str, Any]], cancel: Cancel, session: str, root_path: str
+        self, page: Page, inputs: Callable[[], dict[str, Any]], cancel: Cancel, who: Caller, root_path: str
     ) -> bytes:
         given = inputs()
         a, b = (given.pop(name, None) or "" for name in ("weights_a", "weights_b"))
-        found = compare(self.engine, page.slug, given, a, b, cancel=cancel, session=session)
+        found = compare(self.engine, page.slug, given, a, b, cancel=cancel, session=who.session, caller=who)
         return _dump(answers.comparison(found, page, root_path))
 
     # --- results ----------------------------------------------------------------------------------
@@ -219,8 +241,8 @@ class _Door:
 
     async def openapi(self, request: Request) -> Response:
         options = partial(describe.all_options, self.engine)
-        root_path = request.scope.get("root_path", "")
-        return JSONResponse(await to_thread.run_sync(openapi.document, self.engine.registry, options, root_path))
+        place = self.engine.settings.public_url.rstrip("/") or request.scope.get("root_path", "")
+        return JSONResponse(await to_thread.run_sync(openapi.document, self.engine.registry, options, place))
 
     # --- operations -------------------------------------------------------------------------------
 
@@ -233,7 +255,8 @@ class _Door:
 
     async def change_model(self, request: Request) -> Response:
         """Loads, pins, unpins or unloads one page's model; an abandoned request leaves a load to end."""
-        why = access.refusal(self.engine.settings, request.client.host if request.client else "", request.headers)
+        who = guard.caller(request)
+        why = access.refusal(self.engine.settings, who.address, request.headers, who.role)
         if why:
             raise ForbiddenError(f"This request may not change what is in memory. {why}")
         wish = await read_texts(request, ("demo", "weights", "action"), ("demo", "action"))

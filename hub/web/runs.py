@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -43,7 +44,7 @@ class Runs:
         def hear(*event: Any) -> None:
             loop.call_soon_threadsafe(events.put_nowait, event)
 
-        task = asyncio.ensure_future(loop.run_in_executor(self._threads, work, hear, cancel))
+        task = asyncio.ensure_future(loop.run_in_executor(self._threads, copy_context().run, work, hear, cancel))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # work nobody waits for any more
         self._running.setdefault(session, set()).add(cancel)
         try:

@@ -103,7 +103,7 @@ def _output(field: Output) -> Schema:
         return {**schema, "type": "array", "items": {"type": "object", "properties": entry, "required": list(entry)}}
     if isinstance(field, Labels):
         share = {"type": "number", "minimum": 0, "maximum": 1}
-        return {**schema, "type": "object", "additionalProperties": share}
+        return {**schema, "type": "object", "additionalProperties": share, "x-top": field.top}
     assert isinstance(field, Json)
     return {**schema, "type": "array", "items": {"type": "object"}} if field.table else schema
 

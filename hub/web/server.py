@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
 import logging
 import os
 import threading
@@ -17,26 +14,42 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub.engine import Engine
-from hub.errors import HubError, InputError, NotFoundError, SignInError
-from hub.web import gradio_ui, html, permalinks, rest, sessions, theme
-from hub.web.problems import problem
+from hub.errors import HubError, NotFoundError
+from hub.web import (
+    addresses,
+    embed,
+    gallery,
+    gradio_ui,
+    guard,
+    html,
+    mcp_mount,
+    permalinks,
+    rest,
+    sessions,
+    space_signin,
+    streamlit_mount,
+    theme,
+)
 
 log = logging.getLogger(__name__)
-OPEN_TO_ALL = {"/healthz", "/readyz"}  # probes have no password
 
 
 def build_app(engine: Engine) -> FastAPI:
     """The whole hub as one ASGI app. Closing its lifespan closes the engine."""
+    mcp = mcp_mount.door(engine)
+    streamlit = streamlit_mount.Mounted(engine)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Pages are served while torch is still being imported and models preloaded.
         threading.Thread(target=warm_up, args=(engine,), name="warm-up", daemon=True).start()
-        yield
+        async with mcp.run():
+            yield
+        await streamlit.close()
         engine.close()
 
     app = FastAPI(
@@ -44,14 +57,20 @@ def build_app(engine: Engine) -> FastAPI:
     )
     rest.add_to(app, engine)
     permalinks.add_to(app, engine)
+    gallery.add_to(app, engine)
+    app.router.routes[:0] = mcp.routes()
+    embed.add_to(app, engine)
+    streamlit.add_to(app)
 
     app.add_middleware(_KnownPages, engine=engine)
     app.add_middleware(sessions.SessionCookie, engine=engine)
-    if engine.settings.auth:
-        if ":" not in engine.settings.auth:
-            raise InputError("--auth must be USER:PASSWORD")
-        app.add_middleware(_BasicAuth, credentials=engine.settings.auth)
+    app.user_middleware[:0] = guard.layers(engine)
+    space_signin.add_to(app, engine.settings)
+    if engine.settings.public_url:  # outermost, so that all others see paths without the proxy's
+        app.add_middleware(addresses.BehindProxy, settings=engine.settings)
     pages = gradio_ui.build(engine)
+    if engine.zero:
+        pages.queue(max_size=engine.settings.queue_limit)  # on ZeroGPU Gradio would let one visitor wait, no more
     # Mounting leaves this False, and then Gradio takes any path on this machine as a file the caller uploaded.
     pages.has_launched = True
     with warnings.catch_warnings():
@@ -73,6 +92,7 @@ def _mount(app: FastAPI, engine: Engine, pages: gr.Blocks) -> FastAPI:
         theme=theme.make(),
         css_paths=[theme.STYLE],
         head=theme.HEAD,
+        root_path=addresses.prefix(engine.settings) or None,
     )
     return mounted
 
@@ -118,29 +138,3 @@ class _KnownPages:
         from hub.registry import RESERVED_SLUGS
 
         return name in self.engine.registry.pages or name in RESERVED_SLUGS or "." in name
-
-
-class _BasicAuth:
-    """HTTP Basic over every door: pages, REST, files and websockets alike."""
-
-    def __init__(self, app: ASGIApp, credentials: str):
-        self.app, self.wanted = app, credentials.encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or scope.get("path") in OPEN_TO_ALL or self._known(scope):
-            await self.app(scope, receive, send)
-            return
-        if scope["path"].startswith("/api/"):
-            answer: Response = problem(SignInError("Send the user name and password by HTTP Basic."), Request(scope))
-        else:
-            answer = Response("Sign in to use this hub.", 401)
-        answer.headers["WWW-Authenticate"] = 'Basic realm="Demo Hub", charset="UTF-8"'
-        await answer(scope, receive, send)
-
-    def _known(self, scope: Scope) -> bool:
-        given = dict(scope["headers"]).get(b"authorization", b"")
-        kind, _, text = given.partition(b" ")
-        try:
-            return kind.lower() == b"basic" and hmac.compare_digest(base64.b64decode(text, validate=True), self.wanted)
-        except binascii.Error:
-            return False

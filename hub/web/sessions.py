@@ -11,6 +11,7 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.engine import Engine
+from hub.pictures import from_words
 
 COOKIE = "hub_session"
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32,128}")  # shorter ones could be guessed
@@ -28,12 +29,14 @@ def of(cookies: Mapping[str, str], page: str = "") -> str:
 
 
 class SessionCookie:
-    """Gives a browser its cookie with the first page, where past results are shown by session."""
+    """Gives a browser its cookie with the first page, where past results are shown or runs counted by session."""
 
     def __init__(self, app: ASGIApp, engine: Engine):
         self.app = app
         demos = [page.declared for page in engine.registry if page.declared]
-        self.needed = engine.settings.similar == "session" and any(demo.similar for demo in demos)
+        counted = engine.settings.rate_limit or engine.settings.quota  # by browser
+        shown = any(demo.similar or from_words(demo) for demo in demos)
+        self.needed = bool(counted) or (engine.settings.similar == "session" and shown)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         wanted = self.needed and scope["type"] == "http" and scope["method"] == "GET"

@@ -1,26 +1,30 @@
-"""The same run as Python, curl and command line, for "Use it from code" and the docs."""
+"""The same run as Python, curl, command line and MCP, for "Use it from code". Tests run them all."""
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from typing import Any
 
 from hub.results import Result
 from hub.spec import Choices, Demo, ImageInput, Text
 
+PHOTO = "photo.jpg"
 
-def all_of(slug: str, demo: Demo, port: int) -> list[tuple[str, str, str]]:
-    """(title, language, text) of each way to call a demo."""
+
+def all_of(slug: str, demo: Demo, base: str) -> list[tuple[str, str, str]]:
+    """(title, language, text) of each way to call a demo; `base` is where the hub is."""
     return [
-        ("Python", "python", python(slug, demo, port)),
-        ("curl", "shell", curl(slug, demo, port)),
-        ("Command line", "shell", command(slug, demo)),
+        ("Python", "python", python(slug, demo, base)),
+        ("curl", "shell", curl(slug, demo, base)),
+        ("Command line", "shell", command(slug, demo, base)),
+        ("MCP", "python", mcp(slug, demo, base)),
     ]
 
 
-def python(slug: str, demo: Demo, port: int) -> str:
+def python(slug: str, demo: Demo, base: str) -> str:
     arguments = [
-        f"    {f.name}=" + ('handle_file("photo.jpg"),' if isinstance(f, ImageInput) else f"{_value(f)!r},")
+        f"    {f.name}=" + (f'handle_file("{PHOTO}"),' if isinstance(f, ImageInput) else f"{_value(f)!r},")
         for f in demo.inputs
         if f.required or _value(f) is not None
     ]
@@ -28,26 +32,54 @@ def python(slug: str, demo: Demo, port: int) -> str:
     body = "\n".join([*arguments, f'    api_name="/{slug}",'])
     return (
         "from gradio_client import Client, handle_file\n\n"
-        f'client = Client("http://127.0.0.1:{port}")\n{names} = client.predict(\n{body}\n)\n'
+        f'client = Client("{base}")\n{names} = client.predict(\n{body}\n)\n'
     )
 
 
-def curl(slug: str, demo: Demo, port: int) -> str:
-    parts = [
-        f"-F {f.name}=@photo.jpg" if isinstance(f, ImageInput) else f"-F {f.name}={_quoted(_value(f))}"
-        for f in demo.inputs
-        if isinstance(f, ImageInput) or _value(f) not in (None, [])
-    ]
-    return " \\\n  ".join([f"curl http://127.0.0.1:{port}/api/v1/demos/{slug}", *parts]) + "\n"
+def curl(slug: str, demo: Demo, base: str) -> str:
+    parts = [f"-F {name}={value}" for name, value in _words(demo, "@")]
+    return " \\\n  ".join([f"curl {shlex.quote(f'{base}/api/v1/demos/{slug}')}", *parts]) + "\n"
 
 
-def command(slug: str, demo: Demo) -> str:
-    parts = [
-        "--image photo.jpg" if isinstance(f, ImageInput) else f"--set {f.name}={_quoted(_value(f))}"
+def command(slug: str, demo: Demo, base: str) -> str:
+    """On this hub from anywhere, and without a hub from a checkout."""
+    flags = [f"--{name.replace('_', '-')} {value}" for name, value in _words(demo, "")]
+    pictures = {f.name for f in demo.inputs if isinstance(f, ImageInput)}
+    settings = [f"--image {v}" if n in pictures else f"--set {n}={v}" for n, v in _words(demo, "")]
+    far = " ".join([f"python -m hub call {shlex.quote(base)} {slug}", *flags, "--out results/"])
+    here = " ".join([f"python -m hub run {slug}", *settings, "--out results/"])
+    return f"# on this hub:\n{far}\n# or without one, on this machine:\n{here}\n"
+
+
+def mcp(slug: str, demo: Demo, base: str) -> str:
+    """With the official SDK; how to add the hub to an agent is in the comment."""
+    pictures = any(isinstance(f, ImageInput) and f.required for f in demo.inputs)
+    arguments = [
+        f'        "{f.name}": ' + ("picture," if isinstance(f, ImageInput) else f"{_value(f)!r},")
         for f in demo.inputs
-        if isinstance(f, ImageInput) or _value(f) not in (None, [])
+        if f.required or _value(f) not in (None, [])
     ]
-    return " ".join([f"python -m hub run {slug}", *parts, "--out results/"]) + "\n"
+    read = f'    picture = base64.b64encode(Path("{PHOTO}").read_bytes()).decode()\n' if pictures else ""
+    imports = "import asyncio\n" + ("import base64\nfrom pathlib import Path\n" if pictures else "")
+    body = "\n".join(arguments)
+    return (
+        f"# An agent takes the address {base}/mcp (streamable HTTP);\n"
+        f"# one on this machine may also start: python -m hub mcp\n{imports}\nfrom mcp import Client\n\n\n"
+        f"async def main():\n{read}    arguments = {{\n{body}\n    }}\n"
+        f'    async with Client("{base}/mcp") as client:\n'
+        f'        answer = await client.call_tool("{slug}", arguments)\n'
+        "    print(answer.structured_content)\n\n\n"
+        "asyncio.run(main())\n"
+    )
+
+
+def _words(demo: Demo, at: str) -> list[tuple[str, str]]:
+    """Inputs with a value to show, as a shell takes them; `at` is what stands before a file's name."""
+    return [
+        (f.name, f"{at}{PHOTO}" if isinstance(f, ImageInput) else _quoted(_value(f)))
+        for f in demo.inputs
+        if f.required or _value(f) not in (None, [])
+    ]
 
 
 def _value(field: Any) -> Any:
@@ -58,7 +90,7 @@ def _value(field: Any) -> Any:
 
 def _quoted(value: Any) -> str:
     value = ",".join(value) if isinstance(value, list) else value
-    return f"'{value}'" if isinstance(value, str) and not value.isalnum() else str(value)
+    return shlex.quote(str(value)) or "''"
 
 
 def receipt_json(result: Result) -> dict[str, Any]:

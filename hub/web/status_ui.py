@@ -15,7 +15,7 @@ from rich.filesize import decimal
 from hub.engine import Engine
 from hub.errors import ForbiddenError, HubError
 from hub.residency import Resident
-from hub.web import access, html
+from hub.web import access, guard, html
 from hub.web.similar_ui import ago
 
 EVERY_S = 2.0  # how often an open page looks
@@ -48,17 +48,24 @@ class _View:
         self.engine = engine
 
     def refusal(self, request: gr.Request) -> str:
-        client = request.client.host if request.client else ""
-        return access.refusal(self.engine.settings, client, request.headers)
+        who = guard.caller(request.request)
+        return access.refusal(self.engine.settings, who.address, request.headers, who.role)
 
     async def fresh(self, request: gr.Request) -> list[Any]:
-        drawn = await to_thread.run_sync(partial(self._draw, self.refusal(request)))
+        drawn = await self._drawn(request)
         return [drawn, drawn]
 
     async def again(self, request: gr.Request, shown: str) -> list[Any]:
         """Only what changed is sent, so that a focused button keeps its focus."""
-        drawn = await to_thread.run_sync(partial(self._draw, self.refusal(request)))
+        drawn = await self._drawn(request)
         return [gr.skip(), gr.skip()] if drawn == shown else [drawn, drawn]
+
+    async def _drawn(self, request: gr.Request) -> str:
+        refused = self.refusal(request)
+        # The page itself is closed to them.
+        if self.engine.settings.asks and not guard.caller(request.request).is_admin:
+            return html.error(ForbiddenError(refused))
+        return await to_thread.run_sync(partial(self._draw, refused))
 
     async def change(self, event: gr.EventData, request: gr.Request) -> str:
         """One button: what came of it, in a sentence."""

@@ -9,8 +9,13 @@ import gradio as gr
 STYLE = Path(__file__).with_name("style.css")
 
 # Runs once per page: names the tab after the demo; shows the result on a phone, where it is below the examples;
-# on the home page, search filters the cards as people type.
-HEAD = """<meta name="color-scheme" content="light dark"><script>
+# on the home page, search filters the cards as people type. In another site's frame: tells its height (embed.js).
+# That has its own bar and margins; Gradio would make the rules for it look inside its container only.
+HEAD = """<meta name="color-scheme" content="light dark"><style>
+.hub-framed .hub-bar { display: none !important; }
+.hub-framed .gradio-container .main.fillable.app { max-width: none !important; padding: 0 !important; }
+.hub-framed .gradio-container main.contain { padding: 4px 16px 20px !important; }
+</style><script>
 document.addEventListener("input", (event) => {
   const field = event.target.closest(".hub-search input");
   if (!field) return;
@@ -33,6 +38,15 @@ new MutationObserver((_, observer) => {
   document.title = heading.textContent + " · Demo Hub";
   observer.disconnect();
 }).observe(document.documentElement, {childList: true, subtree: true});
+if (window.top !== window.self) {
+  document.documentElement.classList.add("hub-framed");
+  let told = 0;
+  setInterval(() => {
+    const main = document.querySelector(".gradio-container main");
+    const height = main ? Math.ceil(main.getBoundingClientRect().bottom + window.scrollY) : 0;
+    if (height && height !== told) window.parent.postMessage({demoHubHeight: told = height}, "*");
+  }, 300);
+}
 </script>"""
 
 

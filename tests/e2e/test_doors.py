@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import shlex
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +17,16 @@ import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from mcp import Client as McpClient
 from PIL import Image
 
-from hub.cli import main
+from hub.cli import _parser, main
+from hub.cli_run import plan
+from hub.inputs import read
 from hub.registry import discover
 from hub.spec import ImageInput, ImageOutput, Json, Labels, Mask
-from tests.served import ROOT, Served, command
+from hub.web import snippets
+from tests.served import ROOT, Served, command, run_async
 
 SLUGS = [page.slug for page in discover()]
 
@@ -57,6 +66,20 @@ def over_gradio(client: Client, slug: str) -> dict[str, Any]:
     }
 
 
+def over_mcp(hub: Served, slug: str) -> dict[str, Any]:
+    parameters, paths = example(slug)
+    files = {name: base64.b64encode(path.read_bytes()).decode() for name, path in paths.items()}
+
+    async def call() -> Any:
+        async with McpClient(f"{hub.url}/mcp") as client:
+            return await client.call_tool(slug, {**parameters, **files})
+
+    answer = run_async(call())
+    assert not answer.is_error, answer.content
+    pictures = {p["output"]: httpx.get(p["url"]).content for p in answer.structured_content["pictures"]}
+    return {**answer.structured_content["outputs"], **pictures}
+
+
 def over_cli(slug: str, folder: Path) -> dict[str, Any]:
     parameters, paths = example(slug)
     words = ["run", slug, "--json", "--out", str(folder), "--data", str(folder / "data")]
@@ -74,9 +97,9 @@ def over_cli(slug: str, folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_every_door_gives_the_same_answer(slug: str, hub: Served, client: Client, tmp_path: Path) -> None:
-    """Byte-equal pictures through REST and gradio_client (one run, kept); the CLI's own run is close in its dtype."""
+    """Byte-equal through REST, gradio_client and MCP (one run, kept); the CLI's own run is close in its dtype."""
     rest, gradio, cli = over_rest(hub, slug), over_gradio(client, slug), over_cli(slug, tmp_path)
-    assert rest == gradio
+    assert rest == gradio == over_mcp(hub, slug)
     for field in discover().get(slug).demo.outputs:
         if isinstance(field, Labels):
             assert cli[field.name] == pytest.approx(rest[field.name], abs=0.02)
@@ -85,6 +108,32 @@ def test_every_door_gives_the_same_answer(slug: str, hub: Served, client: Client
             assert (ours == theirs).mean() > 0.995
         elif isinstance(field, Json) and field.table:
             assert len(cli[field.name]) == len(rest[field.name])
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize("slug", SLUGS)
+def test_use_it_from_code_runs_as_written(
+    slug: str, hub: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every snippet of every page, against a served hub; `photo.jpg` is the page's example."""
+    demo, (_, paths) = discover().get(slug).demo, example(slug)
+    for path in paths.values():
+        shutil.copy(path, tmp_path / snippets.PHOTO)
+    monkeypatch.chdir(tmp_path)
+    ways = {title: text for title, _, text in snippets.all_of(slug, demo, hub.url)}
+    for title in ("Python", "MCP"):
+        with ThreadPoolExecutor(1) as thread:  # without the event loop that Playwright leaves in the tests' thread
+            thread.submit(exec, ways[title], {}).result(60)
+    assert "'receipt': {" in capsys.readouterr().out  # the MCP snippet prints the whole answer
+    script = ways["curl"].replace("curl", "curl -sSf", 1)
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(done.stdout)["receipt"]["cached"]  # the same inputs as in the snippets before
+    far, here = [shlex.split(line)[3:] for line in ways["Command line"].splitlines() if not line.startswith("#")]
+    called = command(main, *far, folder=tmp_path)
+    assert called.returncode == 0, called.stderr
+    assert "stored result" in called.stdout
+    given = _parser().parse_args(here)  # running it once more would only load the model once more
+    assert read(demo, plan(demo, given.image, given.set)[0])
 
 
 def test_a_result_made_over_rest_is_a_hit_for_gradio_client(hub: Served, client: Client) -> None:

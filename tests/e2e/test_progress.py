@@ -116,6 +116,17 @@ def test_search_filters_a_long_gallery(page: Page, slow_hub: Served) -> None:
     expect(page.get_by_text("No demo matches.")).to_be_visible()
 
 
+def test_stop_on_a_streamlit_page_frees_the_model(page: Page, slow_hub: Served) -> None:
+    page.goto(f"{slow_hub.url}/streamlit/slow?steps=500")
+    page.get_by_label("Prompt").fill("fourth")
+    page.get_by_role("button", name="Run").click()
+    page.get_by_text("of 500").wait_for()
+    assert in_work(slow_hub) == 1
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("Stopped.").wait_for()
+    wait_until_idle(slow_hub)
+
+
 def test_stopping_the_hub_does_not_wait_for_an_open_tab(page: Page, slow_hub: Served) -> None:
     """The last test of this file: it ends the hub of the others."""
     begin(page, slow_hub, "never ends")

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import cv2
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from hub.registry import discover
+from hub.web import embed, qr
 from tests.served import Served
 
 pytestmark = pytest.mark.browser
@@ -52,3 +62,38 @@ def test_a_result_is_shared_opened_by_a_stranger_tried_and_taken_back(browser: B
     assert [text for text in complaints if "410" not in text] == []
     for page in (mine, other):
         page.context.close()
+
+
+@pytest.fixture
+def blog(hub: Served, tmp_path: Path) -> Iterator[str]:
+    """Another website, of another origin, with the snippet that the page offers."""
+    snippet = embed.component(discover().get("vehicle_classifier"), hub.url)
+    (tmp_path / "index.html").write_text(f"<!doctype html><title>Blog</title><h1>A blog</h1>{snippet}<p>The end.</p>")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://localhost:{server.server_address[1]}/"
+        server.shutdown()
+
+
+def test_a_page_runs_inside_another_website_as_high_as_it_is(browser: Browser, hub: Served, blog: str) -> None:
+    complaints: list[str] = []
+    page = visitor(browser, complaints)
+    page.goto(blog)
+    frame = page.frame_locator("demo-hub-page iframe")
+    expect(frame.locator(".hub-bar")).to_be_hidden(timeout=PATIENCE_MS)  # the website has a bar of its own
+    frame.locator(".hub-examples button").first.click()
+    expect(frame.locator(".hub-done")).to_be_visible(timeout=PATIENCE_MS)
+    heights = "[e.frame.getBoundingClientRect().height, document.documentElement.scrollHeight]"
+    page.wait_for_function(
+        "e => e.frame.getBoundingClientRect().height > 1000", arg=page.query_selector("demo-hub-page")
+    )
+    framed, whole = page.locator("demo-hub-page").evaluate(f"e => {heights}")
+    inside = frame.locator("body").evaluate("() => document.querySelector('main').getBoundingClientRect().bottom")
+    assert abs(framed - inside) < 40, "the frame is as high as the page: no second scroll bar, no gap"
+    assert whole < framed + 300
+    assert [text for text in complaints if "favicon" not in text and "404" not in text] == []
+    page.set_content(f"<div style='width: 240px'>{qr.svg(hub.url)}</div>")  # what a page shows where others reach it
+    photo = cv2.imdecode(np.frombuffer(page.screenshot(), np.uint8), cv2.IMREAD_COLOR)
+    assert cv2.QRCodeDetector().detectAndDecode(photo)[0] == hub.url
+    page.context.close()

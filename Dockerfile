@@ -1,0 +1,43 @@
+# The hub in a container, for CPUs or NVIDIA GPUs:
+#   docker build -t demo-hub .
+#   docker run -p 7860:7860 -v hub-data:/home/user/app/data demo-hub
+#   docker build -t demo-hub:cuda --build-arg TORCH=cuda .
+#   docker run --gpus all -p 7860:7860 -v hub-data:/home/user/app/data demo-hub:cuda
+# Settings are HUB_... variables: docker run -e HUB_PRELOAD=1 ...
+FROM python:3.11.14-slim-bookworm
+
+# cpu: the small build of torch, from PyTorch's own index; cuda: the one on PyPI, which brings CUDA along. The driver is
+# the host's in any case, so both stand on the same base.
+ARG TORCH=cpu
+
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+
+# Spaces run a container as user 1000.
+RUN useradd --create-home --uid 1000 user
+WORKDIR /home/user/app
+
+# Before the code, so that a change of the code does not install 2 GB again.
+COPY requirements.txt .
+RUN case "$TORCH" in cpu|cuda) ;; *) echo "TORCH must be cpu or cuda, got '$TORCH'" >&2; exit 1 ;; esac \
+    && if [ "$TORCH" = cpu ]; then \
+        grep -E '^(torch|torchvision)==' requirements.txt > /tmp/torch.txt \
+        && pip install --index-url https://download.pytorch.org/whl/cpu -r /tmp/torch.txt \
+        && rm /tmp/torch.txt; \
+    fi \
+    && pip install -r requirements.txt
+
+COPY --chown=1000:1000 . .
+RUN install --directory --owner=1000 --group=1000 data
+USER 1000
+
+ENV HUB_HOST=0.0.0.0 \
+    HUB_PORT=7860
+EXPOSE 7860
+HEALTHCHECK --interval=30s --timeout=5s --start-period=120s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['HUB_PORT'] + '/healthz', timeout=4)"]
+CMD ["python", "app.py"]

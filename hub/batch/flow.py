@@ -1,0 +1,220 @@
+"""The grid as a Metaflow flow, for thousands of pictures: in processes here; on Kubernetes or AWS Batch by flags alone.
+
+    make flow ARGS='--page stable_diffusion --subjects "red circle;blue star" --styles "on black;on white" --seeds 4'
+    python hub/batch/flow.py run --page ... --run-name autumn     # once more: draws only what is missing
+    python hub/batch/flow.py resume                               # Metaflow's own: goes on where a step failed
+    python hub/batch/flow.py card view draw                       # the pictures of each style
+    python hub/batch/flow.py run --page ... --carry true --with kubernetes:image=IMAGE,gpu=1,memory=16000
+    python hub/batch/flow.py run --page ... --carry true --with batch:image=IMAGE,gpu=1,memory=16000
+    python hub/batch/fetch.py RUN_ID                              # brings carried pictures into this hub's gallery
+
+Elsewhere IMAGE has what requirements.txt and requirements-flow.txt list; the program, its pages and bundled weights
+travel in Metaflow's code package, pictures in its datastore (METAFLOW_DEFAULT_DATASTORE=s3). The hub's own settings are
+HUB_... variables, as everywhere.
+"""
+
+# ruff: noqa: E402 - where this program is, and where Metaflow's files go, is said before either is imported
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+# Tasks run this file by its path: here the program is two folders up, elsewhere beside it in Metaflow's package.
+ROOT = HERE if (HERE / "hub").is_dir() else HERE.parents[1]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from hub.batch import environment
+
+environment.prepare()
+
+from metaflow import FlowSpec, Parameter, card, current, package_sources, retry, step
+from metaflow.cards import Image, Markdown, Table
+
+from hub.batch import grid, plan, workers
+from hub.batch.folder import Record, RunFolder
+from hub.batch.plan import Plan
+from hub.batch.workers import Tally
+from hub.engine import Engine
+from hub.errors import HubError, InputError
+from hub.gallery import seeds_of
+from hub.settings import Settings, from_environment
+
+PACKAGED = ("py", "json", "toml", "md", "txt", "model", "safetensors", "png", "jpg", "html", "css", "js")
+SIDE = 160  # pixels of a picture on a card
+CARD_MOST = 400  # pictures on a card; all are in the run's folder
+
+
+@package_sources([str(ROOT / name) for name in ("hub", "demos", "weights")], suffixes=PACKAGED)
+class GridFlow(FlowSpec):
+    """Draws every subject in every style with every seed; what is drawn already stays."""
+
+    page = Parameter("page", default="", help="a page that makes pictures from words")
+    subjects = Parameter("subjects", default="", help="what the pictures show, with ; between")
+    styles = Parameter("styles", default="", help="words added to each subject, with ; between")
+    seeds = Parameter("seeds", default="1", help="how many seeds (4), or which (7,12,40-49)")
+    template = Parameter("template", default="", help="how prompts are made; default: '{subject}, {style}'")
+    settings = Parameter("settings", default="{}", help="other inputs of the page, as JSON")
+    run_name = Parameter("run-name", default="", help="a name; that of an earlier run goes on with it")
+    shards = Parameter("shards", default=1, help="tasks for each style")
+    carry = Parameter("carry", default=False, help="pictures travel in the datastore: where tasks share no disk")
+
+    @step
+    def start(self) -> None:
+        """Plans the grid, or finds it; fetches the weights once for all tasks of this machine."""
+        engine = _engine()
+        try:
+            made = _plan(engine, self)
+        finally:
+            engine.close()
+        self.plan = made.to_json()
+        self.parts = [(style, part) for style in made.styles for part in range(max(1, int(self.shards)))]
+        print(f"Run {made.run}: {len(made)} cells in {len(self.parts)} tasks.")
+        self.next(self.draw, foreach="parts")
+
+    @card(type="blank", id="pictures")
+    @retry(times=2, minutes_between_retries=0)
+    @step
+    def draw(self) -> None:
+        """Draws what one part of a style still lacks."""
+        style, part = self.input
+        made, engine = plan.read(self.plan), _engine(self.index, len(self.parts))
+        try:
+            grid.check(engine, made)
+            folder = _folder(made)
+            every = [c for n, c in enumerate(made.cells(style)) if n % max(1, int(self.shards)) == part]
+            lacking = {cell.name for cell in grid.missing(folder, made, style)}
+            todo = [cell for cell in every if cell.name in lacking]
+            begin, worker = time.time(), f"task {current.task_id}"
+            tally = workers.here(engine, folder, made, todo, _Printer(style, len(todo)), worker) if todo else Tally()
+        finally:
+            engine.close()
+        names, done = {cell.name for cell in every}, folder.done()
+        self.records = [record for name, record in done.items() if name in names]
+        self.failed = tally.failed
+        pace = grid.total(tally.paces.values())
+        self.pace = {"style": style, "task": current.task_id, "pictures": pace.pictures, "seconds": pace.seconds,
+                     "load_s": pace.load_s, "begin": begin, "end": time.time()}  # fmt: skip
+        files = [entry["file"] for record in self.records for entry in record["pictures"]]
+        self.files = {file: (folder.path / file).read_bytes() for file in files} if self.carry else {}
+        _show(current.card["pictures"], made, style, self.records, folder)
+        self.next(self.join)
+
+    @card(type="blank", id="figures")
+    @step
+    def join(self, inputs: Any) -> None:
+        """Adds up what the tasks did."""
+        self.plan = inputs[0].plan
+        self.paces = [task.pace for task in inputs]
+        self.drawn = sum(pace["pictures"] for pace in self.paces)
+        self.cells = sum(len(task.records) for task in inputs)
+        self.failures = {name: text for task in inputs for name, text in task.failed.items()}
+        rows = [[p["style"], str(p["pictures"]), f"{p['load_s']:.1f} s", f"{p['seconds']:.1f} s", f"{_a_minute(p):.1f}"]
+                for p in self.paces]  # fmt: skip
+        current.card["figures"].append(Markdown(f"# Run {plan.read(self.plan).run}\n{self._told()}"))
+        current.card["figures"].append(Table(rows, headers=["Style", "Pictures", "Loading", "Drawing", "A minute"]))
+        for row in rows:
+            print("{}: {} pictures, loading {}, drawing {}, {} a minute".format(*row))
+        self.next(self.end)
+
+    @step
+    def end(self) -> None:
+        """Tells what there is now. Fails where cells failed, so that nobody takes the run for whole."""
+        print(self._told())
+        if self.failures:
+            raise HubError(f"{len(self.failures)} cells failed, for example: {next(iter(self.failures.values()))}")
+
+    def _told(self) -> str:
+        made, busy = plan.read(self.plan), [pace for pace in self.paces if pace["pictures"]]
+        text = f"{self.cells} of {len(made)} cells are there, {self.drawn} of these drawn now"
+        if busy:
+            seconds = max(p["end"] for p in busy) - min(p["begin"] for p in busy)
+            text += f": {60 * self.drawn / seconds:.1f} pictures a minute in all, with loading"
+        return f"{text}. {grid.root(_settings()) / made.run}"
+
+
+def _settings() -> Settings:
+    return grid.settings_for(from_environment())
+
+
+def _engine(number: int = 0, count: int = 1) -> Engine:
+    """An engine for one of `count` tasks, which share the cores and GPUs of their machine."""
+    return Engine(workers.own_device(_settings(), number, min(count, os.cpu_count() or 1)))
+
+
+def _plan(engine: Engine, flow: Any) -> Plan:
+    root = grid.root(engine.settings)
+    if flow.run_name and (root / plan.run_name(flow.run_name)).is_dir():
+        _, made = RunFolder.open(root, flow.run_name)
+        grid.check(engine, made)
+        return made
+    try:
+        settings = dict(json.loads(flow.settings))
+    except (TypeError, ValueError) as error:
+        raise InputError(f'--settings must be JSON such as {{"steps": 8}}: {error}', field="settings") from None
+    subjects, styles = ([t for t in given.split(";") if t.strip()] for given in (flow.subjects, flow.styles))
+    more = {"template": flow.template, "settings": settings, "run": flow.run_name}
+    made = plan.make(engine, flow.page, subjects, styles, seeds_of(flow.seeds), **more)
+    RunFolder.create(root, made)
+    return made
+
+
+def _folder(made: Plan) -> RunFolder:
+    """The run's folder; made here where the task's machine does not share the disk with the start."""
+    root = grid.root(_settings())
+    return RunFolder(root / made.run) if (root / made.run).is_dir() else RunFolder.create(root, made)
+
+
+class _Printer:
+    """Tells a task's progress in its log, a line each tenth."""
+
+    def __init__(self, style: str, count: int):
+        self.style, self.count, self.done = style, count, 0
+
+    def __call__(self, kind: str, value: Any) -> None:
+        if kind == "failed":
+            print(f"error: {value[0].prompt}, seed {value[0].seed}: {value[1]}", file=sys.stderr)
+        if kind in ("done", "failed"):
+            self.done += 1
+            if self.done % max(1, self.count // 10) == 0 or self.done == self.count:
+                print(f"{self.style}: {self.done} of {self.count}", flush=True)
+
+
+def _show(into: Any, made: Plan, style: str, records: list[Record], folder: RunFolder) -> None:
+    """A row per subject, a column per seed."""
+    found = {(record["subject"], record["seed"]): record for record in records}
+    seeds = [seed for seed in made.seeds if any(of == seed for _, of in found)]
+    seeds = seeds[: max(1, CARD_MOST // len(made.subjects))]
+    facts = f"Run {made.run}, page {made.page}, weights {made.weights or 'none'} {made.digest[:12]}"
+    into.append(Markdown(f"# {style or made.page}\n{facts}"))
+    rows = []
+    for subject in made.subjects:
+        cells = [_small(folder, found.get((subject, seed))) for seed in seeds]
+        rows.append([Markdown(subject), *cells])
+    into.append(Table(rows, headers=["", *(f"seed {seed}" for seed in seeds)]))
+
+
+def _small(folder: RunFolder, record: Record | None) -> Any:
+    from PIL import Image as Pillow
+
+    if record is None:
+        return Markdown("")
+    data, file = (folder.path / record["pictures"][0]["file"]).read_bytes(), io.BytesIO()
+    image = Pillow.open(io.BytesIO(data)).convert("RGB")
+    image.thumbnail((SIDE, SIDE))
+    image.save(file, "JPEG", quality=82)
+    return Image(file.getvalue())
+
+
+def _a_minute(pace: dict[str, Any]) -> float:
+    return 60 * float(pace["pictures"]) / pace["seconds"] if pace["seconds"] else 0.0
+
+
+if __name__ == "__main__":
+    GridFlow()

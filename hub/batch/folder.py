@@ -1,0 +1,146 @@
+"""The folder of one grid: its plan, a file per picture, and a manifest with a line per cell.
+
+A picture is written whole under another name, then renamed; its manifest line follows. So a kill leaves at most a
+picture without a line, and that one says itself what it is: nothing is drawn twice, nothing is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from hub.batch import plan as plans
+from hub.batch.plan import Plan
+from hub.batch.png import record_of, with_record
+from hub.errors import ConflictError, NotFoundError, UnavailableError
+from hub.pictures import MANIFEST
+from hub.results import Picture
+
+log = logging.getLogger(__name__)
+PLAN, PICTURES = "run.json", "pictures"
+
+FILE = re.compile(rf"{PICTURES}/[0-9a-f]{{2}}/[0-9a-f]{{32}}(-\d+)?\.png")
+
+Record = dict[str, Any]  # one line of the manifest
+
+
+class RunFolder:
+    """Where one grid's pictures are. Any number of processes may write into it."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    @classmethod
+    def create(cls, root: Path, plan: Plan) -> RunFolder:
+        """A new folder `root/<run>` with its plan. Raises ConflictError when there is one, UnavailableError."""
+        folder = cls(root / plan.run)
+        try:
+            folder.path.mkdir(parents=True)
+            (folder.path / PICTURES).mkdir()
+            folder._write(folder.path / PLAN, plan.to_json().encode())
+        except FileExistsError:
+            raise ConflictError(f"There is a run {plan.run!r} in {root}; go on with it: --resume {plan.run}.") from None
+        except OSError as error:
+            raise UnavailableError(f"{folder.path} cannot be written: {error.strerror}.") from None
+        return folder
+
+    @classmethod
+    def open(cls, root: Path, run: str) -> tuple[RunFolder, Plan]:
+        """An earlier run's folder and plan. Raises NotFoundError that lists the runs there are."""
+        folder = cls(root / plans.run_name(run))
+        try:
+            return folder, plans.read((folder.path / PLAN).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            known = ", ".join(sorted((p.parent.name for p in root.glob(f"*/{PLAN}")), reverse=True)[:8]) or "none"
+            raise NotFoundError(f"There is no run {run!r} in {root}. There is: {known}.") from None
+        except (OSError, ValueError) as error:
+            raise UnavailableError(f"The plan {folder.path / PLAN} cannot be read: {error}") from None
+
+    def hold(self) -> FileLock:
+        """Taken while a command draws into the folder. Raises ConflictError when another one does."""
+        lock = FileLock(self.path / ".drawing.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise ConflictError(f"Another command is drawing {self.path.name!r} at this moment.") from None
+        return lock
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    def keep(self, record: Mapping[str, Any], capsule: Mapping[str, Any], pictures: Sequence[Picture]) -> Record:
+        """Writes a cell's pictures, with `capsule` in them, then its line, which it returns. Raises HubError."""
+        shown = [{"file": f"{PICTURES}/{record['cell'][:2]}/{record['cell']}{f'-{n}' if n else ''}.png",
+                  "width": picture.width, "height": picture.height, "caption": picture.caption}
+                 for n, picture in enumerate(pictures)]  # fmt: skip
+        full = {**record, "pictures": shown}
+        try:
+            for number, (entry, picture) in enumerate(zip(shown, pictures, strict=True)):
+                self._write(self.path / str(entry["file"]), with_record(picture, capsule, number, full))
+            self._append(full)
+        except OSError as error:
+            raise UnavailableError(f"{self.path} cannot be written: {error.strerror}.") from None
+        return full
+
+    def adopt(self, record: Record, files: Mapping[str, bytes]) -> None:
+        """Writes a cell that was drawn elsewhere, with its files by name. Raises HubError."""
+        try:
+            for entry in record["pictures"]:
+                if not FILE.fullmatch(entry["file"]) or entry["file"] not in files:
+                    raise NotFoundError(f"The picture {entry['file'][:80]!r} was not brought along.")
+                self._write(self.path / entry["file"], files[entry["file"]])
+            self._append(record)
+        except OSError as error:
+            raise UnavailableError(f"{self.path} cannot be written: {error.strerror}.") from None
+
+    def _write(self, path: Path, data: bytes) -> None:
+        path.parent.mkdir(exist_ok=True)
+        fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            with fresh.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())  # a name must never stand for bytes that a power cut took
+            fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
+
+    def _append(self, record: Record) -> None:
+        line = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+        with FileLock(self.path / ".manifest.lock"), (self.path / MANIFEST).open("a+b") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+            torn = file.read(1) not in (b"", b"\n")  # a line that a power cut left half written
+            file.write(b"\n" * torn + line)
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def records(self) -> Iterator[Record]:
+        """The manifest's lines, in the order they were written; a cell that was drawn again has two."""
+        with suppress(FileNotFoundError), (self.path / MANIFEST).open("rb") as file:
+            for line in file:
+                with suppress(ValueError):
+                    yield json.loads(line)
+
+    def done(self) -> dict[str, Record]:
+        """The record of each cell whose pictures are all here. Pictures that lack their line get it now."""
+        here = self._files()
+        found = {r["cell"]: r for r in self.records() if all(p["file"] in here for p in r["pictures"])}
+        listed = {entry["file"] for record in found.values() for entry in record["pictures"]}
+        for file in sorted(here - listed):
+            record, number = record_of((self.path / file).read_bytes()) or ({"pictures": []}, -1)
+            if number == 0 and all(p["file"] in here for p in record["pictures"]):
+                self._append(record)
+                found[record["cell"]] = record
+        return found
+
+    def _files(self) -> set[str]:
+        folder = self.path / PICTURES
+        return {f"{PICTURES}/{p.parent.name}/{p.name}" for p in folder.glob("??/[0-9a-f]*.png")}

@@ -1,0 +1,170 @@
+"""Draws the cells of a grid that are missing: the one core of the command line's workers and of the Metaflow flow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hub.batch.folder import Record, RunFolder
+from hub.batch.plan import Cell, Plan
+from hub.engine import Engine
+from hub.errors import CancelledError, ConflictError, HubError, UnavailableError
+from hub.jobs import Cancel
+from hub.pictures import picture_outputs
+from hub.settings import Settings
+
+PATIENCE_S = 3600.0  # for one picture: nobody sits and waits for it
+SHARD = 16  # cells handed to a worker at a time
+
+OnDone = Callable[[Record], None]
+OnFailed = Callable[[Cell, HubError], None]
+
+
+def settings_for(settings: Settings) -> Settings:
+    """Settings of an engine that draws grids: its pictures are kept in the run's folder, not among the results."""
+    return replace(settings, results_disk_mb=0.0, similar="off", deadline_s=max(settings.deadline_s, PATIENCE_S))
+
+
+def root(settings: Settings) -> Path:
+    """Where grids are kept; the gallery looks there."""
+    return settings.data_folder / "batches"
+
+
+def missing(folder: RunFolder, plan: Plan, style: str | None = None) -> list[Cell]:
+    """The cells that are not drawn yet, of one style or of all; a cell that is planned twice is drawn once."""
+    done = folder.done()
+    return list({cell.name: cell for cell in plan.cells(style) if cell.name not in done}.values())
+
+
+def shards(cells: Sequence[Cell], size: int = SHARD) -> list[list[Cell]]:
+    """Cells in portions, in their order."""
+    return [list(cells[at : at + size]) for at in range(0, len(cells), size)]
+
+
+def check(engine: Engine, plan: Plan) -> None:
+    """Raises ConflictError when the page or its weights are not those that the run began with, and HubError."""
+    demo = engine.registry.get(plan.page).demo
+    if demo.version != plan.version:
+        raise ConflictError(f"The page {plan.page!r} has changed since run {plan.run!r} began: begin a new run.")
+    if plan.weights:
+        folder = engine.weights.obtain(plan.weights)
+        if folder.digest != plan.digest:
+            raise ConflictError(
+                f"The weights {plan.weights!r} have changed since run {plan.run!r} began: they are "
+                f"{folder.digest[:12]} and were {plan.digest[:12]}. Begin a new run."
+            )
+
+
+def load(engine: Engine, plan: Plan) -> float:
+    """Brings the model into memory; returns the seconds it took."""
+    begin = time.perf_counter()
+    engine.models.preload(plan.page, plan.weights, evict=True)
+    return time.perf_counter() - begin
+
+
+def draw(
+    engine: Engine,
+    folder: RunFolder,
+    plan: Plan,
+    cells: Iterable[Cell],
+    *,
+    on_done: OnDone = lambda record: None,
+    on_failed: OnFailed = lambda cell, error: None,
+    cancel: Cancel | None = None,
+    worker: str = "",
+) -> None:
+    """Draws and keeps `cells`, as many together as the model takes; a cell that fails is told, the others go on.
+
+    Raises UnavailableError when the folder cannot be written, CancelledError once `cancel` is set.
+    """
+    cancel, left = cancel or Cancel(), iter(cells)
+    together = min(
+        engine.settings.max_batch, engine.registry.get(plan.page).demo.max_batch, engine.settings.queue_limit
+    )
+    with ThreadPoolExecutor(together, thread_name_prefix="grid") as threads:
+        running: dict[Future[Record], Cell] = {}
+        try:
+            while True:
+                # Few are asked for ahead, so that a cancelled run has few to wait for.
+                while len(running) < together and not cancel.is_set() and (cell := next(left, None)):
+                    running[threads.submit(_draw_one, engine, folder, plan, cell, cancel, worker)] = cell
+                if not running:
+                    break
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    _tell(future, running.pop(future), on_done, on_failed)
+        except BaseException:
+            cancel.set()
+            raise
+    if cancel.is_set():
+        raise CancelledError("The run was stopped.")
+
+
+def _tell(future: Future[Record], cell: Cell, on_done: OnDone, on_failed: OnFailed) -> None:
+    error = future.exception()
+    if error is None:
+        on_done(future.result())
+    elif isinstance(error, _FolderError):
+        raise UnavailableError(error.message)
+    elif isinstance(error, HubError):
+        if not isinstance(error, CancelledError):
+            on_failed(cell, error)
+    else:
+        raise error
+
+
+class _FolderError(HubError):
+    """The disk is full or read-only: no other cell would fare better."""
+
+
+def _draw_one(engine: Engine, folder: RunFolder, plan: Plan, cell: Cell, cancel: Cancel, worker: str) -> Record:
+    result = engine.run(plan.page, plan.inputs(cell), cancel=cancel)
+    names = picture_outputs(engine.registry.get(plan.page).demo)
+    pictures = [picture for name in names for picture in result.pictures.get(name, ())]
+    if not pictures:
+        raise HubError(f"{plan.page} gave no picture for {cell.prompt!r}.")
+    record: dict[str, Any] = {
+        "run": plan.run, "cell": cell.name, "subject": cell.subject, "style": cell.style, "seed": cell.seed,
+        "prompt": cell.prompt, "page": plan.page, "version": plan.version, "weights": plan.weights,
+        "digest": plan.digest, "dtype": result.receipt.dtype, "device": result.receipt.device,
+        "parameters": dict(cell.parameters), "created_at": result.receipt.created_at,
+        "infer_ms": result.receipt.infer_ms, "worker": worker,
+    }  # fmt: skip
+    try:
+        return folder.keep(record, result.capsule, pictures)
+    except UnavailableError as error:
+        raise _FolderError(error.message) from error
+
+
+# --- figures --------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Pace:
+    """What one worker has done: pictures, and the seconds from its first to its last."""
+
+    pictures: int = 0
+    load_s: float = 0.0
+    begin: float = 0.0
+    end: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.begin
+
+    @property
+    def per_minute(self) -> float:
+        return 60 * self.pictures / self.seconds if self.seconds > 0 else 0.0
+
+
+def total(paces: Iterable[Pace]) -> Pace:
+    """All workers together, from the first that began to the last that ended."""
+    busy = [pace for pace in paces if pace.pictures]
+    if not busy:
+        return Pace()
+    return Pace(
+        sum(p.pictures for p in busy), max(p.load_s for p in busy), min(p.begin for p in busy), max(p.end for p in busy)
+    )

@@ -1,0 +1,309 @@
+"""The index of generated pictures: SQLite with full-text search. Files stay where they are; it can be made anew."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+log = logging.getLogger(__name__)
+
+VERSION = 1  # of the tables; another one is made anew
+COLUMNS = (
+    "id", "source", "result", "place", "demo", "prompt", "subject", "style", "seed", "weights", "digest", "run",
+    "created", "width", "height", "caption", "parameters", "inputs",
+)  # fmt: skip
+SCHEMA = f"""
+CREATE TABLE pictures (row INTEGER PRIMARY KEY, id TEXT UNIQUE, source TEXT, result TEXT, place TEXT, demo TEXT,
+  prompt TEXT, subject TEXT, style TEXT, seed INTEGER, weights TEXT, digest TEXT, run TEXT, created REAL, width INTEGER,
+  height INTEGER, caption TEXT, parameters TEXT, inputs TEXT);
+CREATE INDEX by_time ON pictures (created DESC, row DESC);
+CREATE INDEX by_run ON pictures (run, subject, style, seed);
+CREATE INDEX by_result ON pictures (result);
+CREATE TABLE owners (result TEXT, owner TEXT, PRIMARY KEY (result, owner)) WITHOUT ROWID;
+CREATE TABLE batches (run TEXT PRIMARY KEY, offset INTEGER) WITHOUT ROWID;
+CREATE VIRTUAL TABLE words USING fts5(prompt, subject, style, demo, weights, content='pictures', content_rowid='row',
+  tokenize="unicode61 remove_diacritics 2", prefix='2 3');
+CREATE TRIGGER added AFTER INSERT ON pictures BEGIN INSERT INTO words (rowid, prompt, subject, style, demo, weights)
+  VALUES (new.row, new.prompt, new.subject, new.style, new.demo, new.weights); END;
+CREATE TRIGGER removed AFTER DELETE ON pictures BEGIN
+  INSERT INTO words (words, rowid, prompt, subject, style, demo, weights)
+  VALUES ('delete', old.row, old.prompt, old.subject, old.style, old.demo, old.weights); END;
+PRAGMA user_version = {VERSION};
+"""
+FACETS = {"demo": "demo", "model": "weights || '@' || substr(digest, 1, 12)", "run": "run", "subject": "subject",
+          "style": "style"}  # fmt: skip
+FACET_MOST = 200
+SINGLE = "single"  # what `run` is called for runs that are no grid's
+
+Order = Literal["new", "old", "seed"]
+ORDERS: dict[Order, str] = {
+    "new": "created DESC, row DESC",
+    "old": "created, row",
+    "seed": "subject, style, seed, created, row",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One generated picture. `place`: `<result>/<output>/<number>`, or its file in the folder of grids."""
+
+    source: Literal["run", "batch"]
+    result: str  # id of the result, or the cell of the grid
+    place: str
+    demo: str
+    prompt: str
+    subject: str
+    style: str
+    seed: int | None
+    weights: str
+    digest: str
+    run: str  # the grid's; empty for a single run
+    created: float  # seconds since the epoch
+    width: int
+    height: int
+    caption: str
+    parameters: Mapping[str, Any]  # all settings it was made with
+    inputs: tuple[str, ...] = ()  # pictures it began from, by name: settings alone do not bring it back
+
+    @property
+    def id(self) -> str:
+        return hashlib.sha256(f"{self.source}/{self.place}".encode()).hexdigest()[:24]
+
+    def row(self) -> tuple[Any, ...]:
+        parameters = json.dumps(self.parameters, ensure_ascii=False)
+        values = {n: getattr(self, n) for n in COLUMNS} | {"parameters": parameters, "inputs": ",".join(self.inputs)}
+        return tuple(values[name] for name in COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks. Grids are for all; single runs for nobody, their `owner`, or (`owner` None) for everyone."""
+
+    singles: bool
+    owner: str | None
+
+    def where(self) -> tuple[str, list[Any]]:
+        if self.singles and self.owner is None:
+            return "1", []
+        if not self.singles or not self.owner:
+            return "source = 'batch'", []
+        mine = "(source = 'batch' OR EXISTS (SELECT 1 FROM owners WHERE owners.result = pictures.result AND owner = ?))"
+        return mine, [self.owner]
+
+
+ALL = Viewer(True, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is looked for; empty: anything. `since` and `until` are seconds since the epoch, `until` excluded."""
+
+    text: str = ""
+    demo: str = ""
+    subject: str = ""
+    style: str = ""
+    seed: int | None = None
+    model: str = ""  # name of weights, or name@digest
+    run: str = ""
+    result: str = ""
+    since: float | None = None
+    until: float | None = None
+    ids: tuple[str, ...] = ()
+
+    def where(self) -> tuple[str, list[Any]]:
+        parts, values = list[str](), list[Any]()
+        for name in ("demo", "subject", "style", "seed", "result"):
+            value = getattr(self, name)
+            if value not in ("", None):
+                parts.append(f"{name} = ?")
+                values.append(value)
+        if self.model:
+            name, _, digest = self.model.partition("@")
+            parts.append("weights = ? AND substr(digest, 1, ?) = ?")
+            values += [name, len(digest), digest]
+        if self.run:
+            parts.append("run = ?")
+            values.append("" if self.run == SINGLE else self.run)
+        for comparison, value in (("created >= ?", self.since), ("created < ?", self.until)):
+            if value is not None:
+                parts.append(comparison)
+                values.append(value)
+        if self.ids:
+            parts.append(f"id IN ({','.join('?' * len(self.ids))})")
+            values += self.ids
+        if words := re.findall(r"\w+", self.text):
+            parts.append("row IN (SELECT rowid FROM words WHERE words MATCH ?)")
+            values.append(" ".join(f'"{word}"*' for word in words))
+        return " AND ".join(parts) or "1", values
+
+
+class Index:
+    """The tables in one file, or in memory for this process where the file cannot be written."""
+
+    def __init__(self, path: Path):
+        # Guards the connection: one statement or transaction at a time, each a few milliseconds. Taken alone.
+        self._lock = threading.Lock()
+        self.fresh = False  # it was made anew: what exists has to be read again
+        self._connection = self._open(path)
+
+    def _open(self, path: Path) -> sqlite3.Connection:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return self._connect(str(path))
+        except (OSError, sqlite3.Error) as error:
+            log.warning("the index of pictures is made anew: %s", error)
+        try:
+            for old in path.parent.glob(f"{path.name}*"):
+                old.unlink()
+            return self._connect(str(path))
+        except (OSError, sqlite3.Error) as error:
+            log.warning("the index of pictures is kept in memory only: %s", error)
+            return self._connect(":memory:")
+
+    def _connect(self, path: str) -> sqlite3.Connection:
+        made = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+        made.execute("PRAGMA journal_mode = WAL")
+        made.execute("PRAGMA synchronous = NORMAL")
+        (version,) = made.execute("PRAGMA user_version").fetchone()
+        if version not in (0, VERSION):
+            made.close()
+            raise sqlite3.DatabaseError(f"it has version {version}, this program reads {VERSION}")
+        if version == 0:
+            made.executescript(f"BEGIN IMMEDIATE;{SCHEMA}COMMIT;")
+            self.fresh = True
+        return made
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+
+    def _ask(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._connection.execute(sql, values).fetchall()
+
+    # --- what is in it ----------------------------------------------------------------------------
+
+    def add(self, entries: Iterable[Entry], owner: str = "") -> None:
+        """Keeps entries that are new, and another owner of their result."""
+        with self._changing() as connection:
+            results = {entry.result for entry in _insert(connection, entries)}
+            connection.executemany("INSERT OR IGNORE INTO owners VALUES (?, ?)", [(r, owner) for r in results if owner])
+
+    def results(self) -> list[tuple[str, float]]:
+        """Id and time of each single result in it."""
+        return [(id, at) for id, at in self._ask("SELECT DISTINCT result, created FROM pictures WHERE source = 'run'")]
+
+    def remove_results(self, ids: Sequence[str]) -> list[str]:
+        """Forgets single results; returns the ids of their pictures."""
+        found = list[str]()
+        with self._changing() as connection:
+            for id in ids:
+                gone = connection.execute("DELETE FROM pictures WHERE source = 'run' AND result = ? RETURNING id", [id])
+                found += [picture for (picture,) in gone.fetchall()]
+                connection.execute("DELETE FROM owners WHERE result = ?", [id])
+        return found
+
+    def batches(self) -> dict[str, int]:
+        """How many bytes of each grid's manifest were read."""
+        return dict(self._ask("SELECT run, offset FROM batches"))
+
+    def add_batch(self, run: str, entries: Iterable[Entry], offset: int) -> None:
+        """More of a grid, whose manifest was read up to `offset`."""
+        with self._changing() as connection:
+            _insert(connection, entries)
+            connection.execute("INSERT OR REPLACE INTO batches VALUES (?, ?)", [run, offset])
+
+    def remove_batch(self, run: str) -> list[str]:
+        """Forgets a grid; returns the ids of its pictures."""
+        with self._changing() as connection:
+            gone = connection.execute("DELETE FROM pictures WHERE source = 'batch' AND run = ? RETURNING id", [run])
+            found = [id for (id,) in gone.fetchall()]
+            connection.execute("DELETE FROM batches WHERE run = ?", [run])
+        return found
+
+    # --- what is looked for -----------------------------------------------------------------------
+
+    def search(
+        self, query: Query, viewer: Viewer, *, order: Order = "new", limit: int = 60, offset: int = 0
+    ) -> tuple[list[Entry], int]:
+        """Entries in order, at most `limit` after `offset`, and how many there are in all."""
+        where, values = _both(query, viewer)
+        ((count,),) = self._ask(f"SELECT count(*) FROM pictures WHERE {where}", values)
+        rows = self._ask(
+            f"SELECT {', '.join(COLUMNS)} FROM pictures WHERE {where} ORDER BY {ORDERS[order]} LIMIT ? OFFSET ?",
+            [*values, limit, offset],
+        )
+        return [_entry(row) for row in rows], int(count)
+
+    def facets(self, viewer: Viewer) -> dict[str, list[dict[str, Any]]]:
+        """The values there are of each filter, with counts: the most frequent, runs the newest first."""
+        where, values = viewer.where()
+        found = {}
+        for name, column in FACETS.items():
+            order = "max(created) DESC" if name == "run" else "count(*) DESC, 1"
+            some = "weights <> ''" if name == "model" else f"{name} <> ''"
+            rows = self._ask(
+                f"SELECT {column}, count(*), max(created) FROM pictures WHERE {where} AND {some} GROUP BY 1 "
+                f"ORDER BY {order} LIMIT {FACET_MOST}",
+                values,
+            )
+            found[name] = [{"value": value, "count": count, "latest": latest} for value, count, latest in rows]
+        return found
+
+    def pairs(
+        self, a: str, b: str, query: Query, viewer: Viewer, *, limit: int, offset: int
+    ) -> tuple[list[tuple[Entry, Entry]], int]:
+        """The pictures that two grids have of the same subject, style and seed, and how many such pairs there are."""
+        where, values = _both(query, viewer)
+        columns = ", ".join(f"{side}.{name}" for side in ("a", "b") for name in COLUMNS)
+        both = (
+            f"(SELECT * FROM pictures WHERE run = ? AND {where}) a JOIN (SELECT * FROM pictures WHERE run = ?) b "
+            "ON a.subject = b.subject AND a.style = b.style AND a.seed = b.seed"
+        )
+        ((count,),) = self._ask(f"SELECT count(*) FROM {both}", [a, *values, b])
+        rows = self._ask(
+            f"SELECT {columns} FROM {both} ORDER BY a.subject, a.style, a.seed, a.row LIMIT ? OFFSET ?",
+            [a, *values, b, limit, offset],
+        )
+        size = len(COLUMNS)
+        return [(_entry(row[:size]), _entry(row[size:])) for row in rows], int(count)
+
+
+def _insert(connection: sqlite3.Connection, entries: Iterable[Entry]) -> list[Entry]:
+    listed = list(entries)
+    sql = f"INSERT OR IGNORE INTO pictures ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+    connection.executemany(sql, [entry.row() for entry in listed])
+    return listed
+
+
+def _both(query: Query, viewer: Viewer) -> tuple[str, list[Any]]:
+    (asked, values), (allowed, more) = query.where(), viewer.where()
+    return f"{asked} AND {allowed}", [*values, *more]
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    values = dict(zip(COLUMNS, row, strict=True))
+    del values["id"]
+    values["parameters"] = json.loads(values["parameters"])
+    values["inputs"] = tuple(filter(None, values["inputs"].split(",")))
+    return Entry(**values)

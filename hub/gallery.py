@@ -1,0 +1,150 @@
+"""What the gallery's doors share: reading a search, rows of the CSV, ZIP files of pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
+from urllib.parse import urlencode
+
+from hub.batch.index import Entry, Order, Query
+from hub.errors import InputError, NotFoundError
+from hub.inputs import SEED_LIMIT
+from hub.pictures import Pictures
+from hub.results import EXTENSIONS
+
+COLUMNS = ("file", "prompt", "subject", "style", "seed", "page", "weights", "digest", "run", "created_at", "width",
+           "height", "id", "settings")  # fmt: skip
+ORDER_NAMES: tuple[Order, ...] = get_args(Order)
+FILTERS = ("q", "demo", "subject", "style", "seed", "model", "run", "since", "until")
+PER_PAGE, PER_PAGE_MOST = 60, 200
+TEXT_CHARS = 500
+MOST_SEEDS = 10_000
+
+
+def query(given: Mapping[str, str], ids: tuple[str, ...] = ()) -> Query:
+    """A search from texts by name. Raises InputError."""
+    for name in FILTERS:
+        if len(given.get(name, "")) > TEXT_CHARS:
+            raise InputError(f"{name} has more than the {TEXT_CHARS} characters that are read.", field=name)
+    seed = given.get("seed", "").strip()
+    if seed and not (seed.isascii() and seed.isdigit() and int(seed[:11]) < SEED_LIMIT):
+        raise InputError(f"seed must be a whole number from 0 to {SEED_LIMIT - 1}, got {seed[:40]!r}.", field="seed")
+    since, until = (_day(given.get(name, ""), name) for name in ("since", "until"))
+    return Query(
+        ids=ids,
+        text=given.get("q", ""),
+        seed=int(seed) if seed else None,
+        since=since.timestamp() if since else None,
+        until=(until + timedelta(days=1)).timestamp() if until else None,
+        **{name: given.get(name, "") for name in ("demo", "subject", "style", "model", "run")},
+    )
+
+
+def _day(text: str, name: str) -> datetime | None:
+    try:
+        return datetime.strptime(text.strip(), "%Y-%m-%d").replace(tzinfo=UTC) if text.strip() else None
+    except ValueError:
+        raise InputError(f"{name} must be a day such as 2026-11-21, got {text[:40]!r}.", field=name) from None
+
+
+def seeds_of(text: str) -> list[int]:
+    """`4`: the seeds 0 to 3; `7,12,40-49`: these. Raises InputError."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    matched = [re.fullmatch(r"(\d{1,10})(?:-(\d{1,10}))?", part) for part in parts]
+    if not parts or None in matched:
+        raise InputError(f"seeds must be how many (4), or which (7,12,40-49), got {text[:80]!r}.", field="seeds")
+    if len(parts) == 1 and "-" not in parts[0] and "," not in text:
+        ranges = [(0, int(parts[0]) - 1)]
+    else:
+        ranges = [(int(m[1]), int(m[2] or m[1])) for m in matched if m]
+    count = sum(last - first + 1 for first, last in ranges)
+    if count < 1 or any(last < first for first, last in ranges) or count > MOST_SEEDS:
+        raise InputError(
+            f"seeds must be 1 to {MOST_SEEDS}, the smaller first in 40-49, got {text[:80]!r}.", field="seeds"
+        )
+    return [seed for first, last in ranges for seed in range(first, last + 1)]
+
+
+def when(created: float) -> str:
+    return datetime.fromtimestamp(created, UTC).isoformat(timespec="seconds")
+
+
+def address(entry: Entry) -> str:
+    """What opens its page with all settings, from the hub's root."""
+    pairs = list[tuple[str, str]]()
+    for name, value in entry.parameters.items():
+        for one in value if isinstance(value, list | tuple) else (value,):
+            pairs.append((name, str(one)))
+    if entry.weights:
+        pairs.append(("weights", entry.weights))
+    return f"{entry.demo}?{urlencode(pairs)}"
+
+
+def row(entry: Entry, kind: str = "image/png") -> dict[str, str]:
+    """What prompts.csv tells of a picture; `file` is a name people can read, and no two alike."""
+    words = re.sub(r"[^a-z0-9]+", "-", entry.prompt.lower()).strip("-")[:60].strip("-") or "picture"
+    seed = "" if entry.seed is None else str(entry.seed)
+    file = "-".join(filter(None, (words, seed, entry.id[:6]))) + "." + EXTENSIONS[kind]
+    settings = json.dumps(dict(entry.parameters), ensure_ascii=False, sort_keys=True)
+    values = (file, entry.prompt, entry.subject, entry.style, seed, entry.demo, entry.weights, entry.digest,
+              entry.run, when(entry.created), str(entry.width), str(entry.height), entry.id, settings)  # fmt: skip
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def table(rows: Iterable[Mapping[str, str]]) -> str:
+    """The CSV. A text that a spreadsheet would take for a formula is led by an apostrophe: visitors wrote it."""
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    formula = ("=", "+", "-", "@", "\t", "\r")
+    writer.writerows({n: f"'{text}" if text.startswith(formula) else text for n, text in one.items()} for one in rows)
+    return out.getvalue()
+
+
+def files(pictures: Pictures, entries: Iterable[Entry]) -> Iterator[tuple[dict[str, str], bytes]]:
+    """Row and file of each picture; those that went meanwhile are left out."""
+    for entry in entries:
+        with suppress(NotFoundError):
+            data, kind = pictures.file(entry)
+            yield row(entry, kind), data
+
+
+def archive(pictures: Pictures, entries: Iterable[Entry]) -> Iterator[bytes]:
+    """A ZIP file in pieces: the pictures, and prompts.csv."""
+    out, rows = _Pieces(), list[dict[str, str]]()
+    with zipfile.ZipFile(out, "w") as made:  # stored, not deflated: pictures are compressed
+        for told, data in files(pictures, entries):
+            made.writestr(told["file"], data)
+            rows.append(told)
+            yield out.take()
+        made.writestr("prompts.csv", table(rows).encode())
+    yield out.take()
+
+
+class _Pieces(io.RawIOBase):
+    """Somewhere to write that cannot be gone back in, and is emptied as it fills."""
+
+    def __init__(self) -> None:
+        self._held, self._at = bytearray(), 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._held += data
+        self._at += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._at
+
+    def take(self) -> bytes:
+        taken, self._held = bytes(self._held), bytearray()
+        return taken

@@ -1,0 +1,135 @@
+"""What an address such as `/<slug>?threshold=0.4&example=2&weights=...` asks a page to show. Draws nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hub import inputs
+from hub.engine import Engine
+from hub.errors import HubError, InputError
+from hub.registry import Page
+from hub.results import Picture
+from hub.spec import Choices, ImageInput
+from hub.suggest import unknown
+
+EXAMPLE, LINK, WEIGHTS = "example", "link", "weights"
+# What Gradio, Streamlit, and those who count visitors, put into addresses; an input of the same name is the page's.
+NOT_OURS, NOT_OURS_BEGIN = {"fbclid", "gclid", "view", "deep_link", "session_hash", "logs"}, ("__", "utm_")
+MOST = 64  # parameters that are looked at
+
+
+@dataclass(slots=True)
+class Filled:
+    """What an address asks a page to show."""
+
+    values: dict[str, Any] = field(default_factory=dict)  # by input name; a picture is a file
+    told: list[str] = field(default_factory=list)  # what was filled in
+    problems: list[str] = field(default_factory=list)  # what was not: what was given, what is allowed
+
+
+def read(engine: Engine, page: Page, query: Iterable[tuple[str, str]], folder: Path) -> Filled:
+    """The values that an address gives: an example's, over these a shared result's, over these its own.
+
+    Pictures of a shared result are written to `folder`. Never raises a HubError: that becomes a problem to tell.
+    """
+    given: dict[str, list[str]] = {}
+    for name, value in [*query][:MOST]:
+        if is_ours(page, name):
+            given.setdefault(name, []).append(value)
+    filled = Filled()
+    steps = ((_example, EXAMPLE), (_shared, LINK))
+    for step, name in steps:
+        if name in given:
+            try:
+                step(engine, page, given.pop(name)[-1], folder, filled)
+            except HubError as error:
+                filled.problems.append(error.message)
+    own(engine, page, given, filled)
+    return filled
+
+
+def is_ours(page: Page, name: str) -> bool:
+    declared = any(entry.name == name for entry in page.demo.inputs)
+    return declared or (name not in NOT_OURS and not name.startswith(NOT_OURS_BEGIN))
+
+
+def _example(engine: Engine, page: Page, text: str, folder: Path, filled: Filled) -> None:
+    count = len(page.demo.examples)
+    if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= count):
+        allowed = f"a whole number from 1 to {count}" if count else "left out: this page has none"
+        raise InputError(f"example must be {allowed}, got {text[:40]!r}.")
+    example = page.demo.examples[int(text) - 1]
+    defaults = {f.name: f.default for f in page.demo.inputs if hasattr(f, "default")}
+    filled.values |= {**defaults, **example.inputs}
+    for entry in page.demo.inputs:
+        if isinstance(entry, ImageInput) and entry.name in example.inputs:
+            filled.values[entry.name] = str(page.assets / str(example.inputs[entry.name]))
+    filled.told.append(f"Filled in: {example.title}.")
+
+
+def _shared(engine: Engine, page: Page, id: str, folder: Path, filled: Filled) -> None:
+    link, document = engine.sharing.links.read(id)
+    if link.page != page.slug:
+        raise InputError(f"That shared result is of another page: {document['page']['title']}.")
+    again = document["again"]
+    asked: dict[str, Any] = {**again["parameters"]}
+    if again["weights"]:
+        asked[WEIGHTS] = again["weights"]
+    own(engine, page, {name: [value] for name, value in asked.items()}, filled)
+    missing = []
+    for entry in document["inputs"]:
+        if not any(isinstance(f, ImageInput) and f.name == entry["name"] for f in page.demo.inputs):
+            continue
+        if entry["file"]:
+            picture = engine.sharing.links.file(id, entry["file"])
+            filled.values[entry["name"]] = _written(picture, entry["name"], id, folder)
+        else:
+            missing.append(entry["label"])
+    filled.told.append("Filled in as in the shared result. Change what you like, then run.")
+    if missing:
+        filled.told.append(f"Left out there, so choose your own: {', '.join(missing)}.")
+    if again["version"] != page.demo.version:
+        filled.told.append("This page has changed since that result was made, so the answer may differ.")
+
+
+def own(engine: Engine, page: Page, given: Mapping[str, Sequence[Any]], filled: Filled) -> None:
+    """Checks named values as a run does; the good ones are taken, each bad one is told."""
+    demo = page.demo
+    known = {f.name: f for f in demo.inputs}
+    names = [w.name for w in demo.weights]
+    weights = given.get(WEIGHTS, [None])[-1]
+    if weights is not None and weights not in names:
+        filled.problems.append(unknown("weights", str(weights), names))
+    elif weights is not None:
+        filled.values[WEIGHTS] = weights
+    chosen = filled.values.get(WEIGHTS) or (names[0] if names else None)
+    for name, values in given.items():
+        entry = known.get(name)
+        if name == WEIGHTS:
+            continue
+        if entry is None:
+            allowed = [n for n, f in known.items() if not isinstance(f, ImageInput)]
+            filled.problems.append(unknown("input", name, [*allowed, *([WEIGHTS] if names else []), EXAMPLE]))
+        elif isinstance(entry, ImageInput):
+            filled.problems.append(f"{name} is a picture, which an address cannot hold: choose it, or name an example.")
+        elif len(values) > 1 and not isinstance(entry, Choices):
+            filled.problems.append(f"{name} is given {len(values)} times; give it once.")
+        else:
+            value = list(values) if len(values) > 1 else values[0]
+            try:
+                filled.values |= inputs.parameters(
+                    demo, {name: value}, chosen, lambda weights: engine.weights.find(weights).config
+                )
+            except HubError as error:
+                filled.problems.append(error.message)
+
+
+def _written(picture: Picture, name: str, id: str, folder: Path) -> str:
+    path = folder / f"link-{id}" / f"{name}.{picture.extension}"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture.data)
+    return str(path)

@@ -1,0 +1,123 @@
+"""The gallery in the OpenAPI document: its paths and its schemas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hub import gallery
+from hub.gallery import PER_PAGE, PER_PAGE_MOST
+from hub.inputs import SEED_LIMIT
+from hub.web.answers import API
+
+Schema = dict[str, Any]
+TEXT: Schema = {"type": "string"}
+OBJECT: Schema = {"type": "object"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+SEED: Schema = {"type": "integer", "minimum": 0, "maximum": SEED_LIMIT - 1}
+HELP = {
+    "q": "Words of the prompt, subject, style, page or model; each may be the beginning of one",
+    "model": "Weights: NAME or NAME@DIGEST",
+    "run": "A grid; `single` for runs that are no grid's",
+    "since": "A day such as 2026-11-21",
+    "until": "A day such as 2026-11-21, itself included",
+}
+WHO = (
+    "Grids are shown to all. Single runs are shown to the browser session that made them (cookie hub_session), to "
+    "everyone or to nobody, as the setting `similar` says."
+)
+
+
+def paths() -> dict[str, Any]:
+    """The operations, by path."""
+    filters = [_query(name, SEED if name == "seed" else TEXT, HELP.get(name, "")) for name in gallery.FILTERS]
+    paging = [_query("page", {"type": "integer", "minimum": 1, "default": 1})]
+    paging.append(_query("per_page", {"type": "integer", "minimum": 1, "maximum": PER_PAGE_MOST, "default": PER_PAGE}))
+    order = _query("order", {"type": "string", "enum": list(gallery.ORDER_NAMES), "default": "new"})
+    runs = [{**_query(side, TEXT, "A grid"), "required": True} for side in ("a", "b")]
+    ids = _query("ids", TEXT, "Ids of pictures with commas between")
+    kind = _query("format", {"type": "string", "enum": ["zip", "csv"], "default": "zip"})
+    one = [{"name": "id", "in": "path", "required": True, "schema": TEXT}]
+    files = {"application/zip": _binary(), "text/csv": TEXT}
+    search = _get(
+        "searchGallery", "Pictures made from words", _page("pictures", _ref("Picture")), [*filters, *paging, order]
+    )
+    search["get"]["description"] = WHO
+    pair = _object({"a": _ref("Picture"), "b": _ref("Picture")})
+    return {
+        f"{API}/gallery": search,
+        f"{API}/gallery/facets": _get("listGalleryFilters", "Values of the filters, with counts", OBJECT, []),
+        f"{API}/gallery/pairs": _get(
+            "compareGrids", "Pictures of the same subject, style and seed of two grids", _page("pairs", pair),
+            [*runs, *filters, *paging],
+        ),
+        f"{API}/gallery/download": _file("download", "Pictures and prompts.csv", files, [*filters, ids, kind], 422),
+        f"{API}/gallery/{{id}}": _get("getPicture", "One picture's settings", _ref("Picture"), one, 404),
+        f"{API}/gallery/{{id}}/image": _file(
+            "getPictureFile", "A picture's file", {"image/png": _binary(), "image/jpeg": _binary()}, one, 404
+        ),
+        f"{API}/gallery/{{id}}/thumbnail": _file(
+            "getPictureThumbnail", "At most 256 pixels a side", {"image/webp": _binary()}, one, 404
+        ),
+    }  # fmt: skip
+
+
+def schemas() -> dict[str, Schema]:
+    """The components that `paths` refers to."""
+    texts = (
+        "id",
+        "demo",
+        "title",
+        "prompt",
+        "subject",
+        "style",
+        "weights",
+        "digest",
+        "run",
+        "caption",
+        "image",
+        "thumbnail",
+    )
+    more = {
+        "seed": {**SEED, "type": ["integer", "null"]},
+        "created_at": {"type": "string", "format": "date-time"},
+        "width": COUNT,
+        "height": COUNT,
+        "settings": {"type": "object", "description": "All inputs that are no pictures"},
+        "begins_from": {"type": "array", "items": TEXT, "description": "Pictures it began from, by name of the input"},
+        "open": {"type": ["string", "null"], "description": "Opens its page with all settings; null: it is not here"},
+    }
+    return {"Picture": _object({**dict.fromkeys(texts, TEXT), **more})}
+
+
+def _page(name: str, entry: Schema) -> Schema:
+    return _object({"total": COUNT, "page": COUNT, "per_page": COUNT, name: {"type": "array", "items": entry}})
+
+
+def _get(id: str, summary: str, answer: Schema, parameters: list[Schema], problem: int = 422) -> dict[str, Any]:
+    return _file(id, summary, {"application/json": answer}, parameters, problem)
+
+
+def _file(id: str, summary: str, content: Schema, parameters: list[Schema], problem: int) -> dict[str, Any]:
+    kinds = {kind: {"schema": schema} for kind, schema in content.items()}
+    answers = {
+        "200": {"description": summary, "content": kinds},
+        str(problem): {"$ref": f"#/components/responses/Problem{problem}"},
+    }
+    found = {"operationId": id, "summary": summary, "tags": ["Gallery"], "responses": answers}
+    return {"get": {**found, "parameters": parameters} if parameters else found}
+
+
+def _query(name: str, schema: Schema, help: str = "") -> Schema:
+    return {"name": name, "in": "query", "schema": schema, **({"description": help} if help else {})}
+
+
+def _binary() -> Schema:
+    return {"type": "string", "format": "binary"}
+
+
+def _object(properties: Schema) -> Schema:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}

@@ -1,0 +1,260 @@
+"""One demo's Streamlit page: inputs in a form on the left, the answer on the right."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from PIL import Image, ImageOps
+from rich.filesize import decimal
+
+from hub import describe
+from hub.describe import WeightsFacts
+from hub.engine import Engine
+from hub.errors import CancelledError, HubError
+from hub.images import encode
+from hub.registry import Page
+from hub.results import Result
+from hub.spec import ImageInput
+from hub.web import (
+    filled,
+    snippets,
+    streamlit_inputs,
+    streamlit_outputs,
+    streamlit_run,
+    streamlit_share,
+    streamlit_similar,
+)
+from hub.web.streamlit_host import Host
+from hub.web.streamlit_inputs import Given, Values
+from hub.web.streamlit_run import Job
+from hub.web.streamlit_text import plain
+
+COLOURS: dict[str, Any] = {"ready": "green", "on_demand": "blue", "unavailable": "orange", "broken": "red"}
+EXAMPLE_PX, EXAMPLE = 132, (320, 240)  # width on the page; pixels of its picture
+SEVERAL = 2
+
+
+@dataclass(slots=True)
+class _State:
+    """One page in one browser session."""
+
+    values: Values
+    query: tuple[tuple[str, str], ...] = ()  # of the address that was filled in last
+    filled: filled.Filled = field(default_factory=filled.Filled)
+    run: bool = False  # an example was chosen, which runs at once
+    job: Job | None = None
+    outcome: Result | HubError | None = None
+    before: dict[str, Given] = field(default_factory=dict)  # the pictures that `outcome` was made from
+    earlier: bool = False  # `outcome` is an earlier result that was opened, not of these inputs
+
+
+def show(host: Host, page: Page, base: str) -> None:
+    """The whole page. `base`: where the hub is, without a slash at the end."""
+    if page.declared is None:
+        st.title(plain(page.title))
+        st.error(f"**This demo is not working**  \n{plain(page.error)}", icon=":material/error:")
+        st.caption("The other demos are not affected. Mend the file and start the hub again.")
+        return
+    state = _state(page)
+    _arrive(host.engine, page, state)
+    place = _head(page)
+    with place:
+        badge(host.engine, page)
+    left, right = st.columns([5, 7], gap="large")
+    with left:
+        _told(state.filled)
+        wanted = _ask(host.engine, page, state)
+        _examples(host.engine, page, state)
+    with st.container():  # before the answer, which may take its time
+        _about(host.engine, page)
+        _code(page, base)
+    with right:
+        if wanted or state.run:
+            _begin(host, page, state)
+        if state.job is not None:
+            state.outcome = streamlit_run.follow(state.job)
+            state.job = None
+        _answer(host, page, state, base)
+    with place:  # again: a run may have loaded the model
+        badge(host.engine, page)
+
+
+def _state(page: Page) -> _State:
+    found = st.session_state.get(page.slug)
+    if not isinstance(found, _State):
+        found = st.session_state[page.slug] = _State(Values())
+        found.values.fill(page, streamlit_inputs.defaults(page.demo), {})
+    return found
+
+
+def _arrive(engine: Engine, page: Page, state: _State) -> None:
+    """Fills in what the address says, once for each address."""
+    query = tuple((name, value) for name in st.query_params for value in st.query_params.get_all(name))
+    if query == state.query:
+        return
+    state.query = query
+    with tempfile.TemporaryDirectory() as folder:
+        state.filled = filled.read(engine, page, query, Path(folder))
+        values = dict(state.filled.values)
+        pictures = {
+            f.name: streamlit_inputs.given(engine, (path := Path(values.pop(f.name))).read_bytes(), path.name)
+            for f in page.demo.inputs
+            if isinstance(f, ImageInput) and f.name in values
+        }
+    state.values.fill(page, {n: v for n, v in values.items() if n in state.values.settings}, pictures)
+
+
+def _told(found: filled.Filled) -> None:
+    if found.problems:
+        wrong = "\n".join(f"- {plain(text)}" for text in found.problems)
+        st.warning(f"**Not all of this address could be used**\n\n{wrong}", icon=":material/link_off:")
+    for text in found.told:
+        st.info(plain(text), icon=":material/link:")
+
+
+def _head(page: Page) -> Any:
+    """The page's top; returns the place for its badge."""
+    st.caption(plain(page.demo.task))
+    st.title(plain(page.demo.title), anchor=False)
+    st.markdown(plain(page.demo.summary))
+    place = st.empty()
+    if page.demo.note:
+        st.info(plain(page.demo.note), icon=":material/info:")
+    return place
+
+
+def badge(engine: Engine, page: Page) -> None:
+    """Whether the page answers now."""
+    state = describe.state(engine, page)
+    st.badge(plain(state.text), color=COLOURS[state.code], help=plain(state.reason) or None)
+
+
+# --- inputs ---------------------------------------------------------------------------------------
+
+
+def _ask(engine: Engine, page: Page, state: _State) -> bool:
+    """Draws the inputs; whether a run is wanted. Pictures and weights are outside of the form: they show at once."""
+    values = state.values
+    for entry in page.demo.inputs:
+        if isinstance(entry, ImageInput):
+            streamlit_inputs.picture(engine, page, entry, values)
+    streamlit_inputs.weights(page, values)
+    with st.form(f"{page.slug}/form", border=any(not isinstance(f, ImageInput) for f in page.demo.inputs)):
+        for entry in page.demo.inputs:
+            if not isinstance(entry, ImageInput):
+                streamlit_inputs.setting(engine, page, entry, values)
+        return bool(st.form_submit_button("Run", type="primary", width="stretch", icon=":material/play_arrow:"))
+
+
+def _examples(engine: Engine, page: Page, state: _State) -> None:
+    if not page.demo.examples:
+        return
+    st.markdown("**Examples**")
+    pictures = [f.name for f in page.demo.inputs if isinstance(f, ImageInput)]
+    with st.container(horizontal=True):
+        for number, example in enumerate(page.demo.examples):
+            name = next((str(example.inputs[n]) for n in pictures if n in example.inputs), "")
+            with st.container(width=EXAMPLE_PX if name else "content"):
+                if name:
+                    st.image(small(page.assets / name), alt=example.title, width="stretch")
+                st.button(
+                    plain(example.title), key=f"{page.slug}/example/{number}", wrap=True, width="stretch",
+                    on_click=_pick, args=(engine, page, state, number),
+                )  # fmt: skip
+
+
+def _pick(engine: Engine, page: Page, state: _State, number: int) -> None:
+    """Fills the inputs with an example's; what it leaves out goes back to its default. Then runs."""
+    pictures, example = {}, page.demo.examples[number]
+    values = {**streamlit_inputs.defaults(page.demo), **example.inputs}
+    for entry in page.demo.inputs:
+        if isinstance(entry, ImageInput) and entry.name in values:
+            file = page.assets / str(values.pop(entry.name))
+            pictures[entry.name] = streamlit_inputs.given(engine, file.read_bytes(), example.title)
+    state.values.pictures.clear()
+    state.values.fill(page, {n: v for n, v in values.items() if n in state.values.settings}, pictures)
+    state.run = True
+
+
+@lru_cache(maxsize=512)
+def small(path: Path, size: tuple[int, int] = EXAMPLE) -> bytes:
+    """A picture the project ships, as a small JPEG of this size, cut where its shape differs."""
+    with Image.open(path) as image:
+        return encode(ImageOps.fit(image.convert("RGB"), size, Image.Resampling.LANCZOS), "jpeg")
+
+
+# --- the answer -----------------------------------------------------------------------------------
+
+
+def _begin(host: Host, page: Page, state: _State) -> None:
+    if state.job is not None:
+        state.job.cancel.set()  # a newer run takes its place
+    state.run = state.earlier = False
+    state.before = dict(state.values.pictures)
+    state.job = streamlit_run.start(host, page, state.values.all())
+
+
+def _answer(host: Host, page: Page, state: _State, base: str) -> None:
+    outcome = state.outcome
+    if outcome is None:
+        text = "Choose an example, or give your own input." if page.demo.examples else "Give your input, then run."
+        st.info(text, icon=":material/arrow_back:")
+    elif isinstance(outcome, CancelledError):
+        st.info("Stopped.", icon=":material/stop_circle:")
+    elif isinstance(outcome, HubError):
+        st.error(f"**{plain(outcome.title)}**  \n{plain(outcome.message)}", icon=":material/error:")
+    else:
+        if state.earlier:
+            st.info("An earlier result, not of what is on the left.", icon=":material/history:")
+        streamlit_outputs.receipt(outcome.receipt, outcome.id, outcome.seed)
+        streamlit_outputs.show(page.demo, outcome, state.before)
+        run, open_ = partial(_pick, host.engine, page, state), partial(_open, state)
+        streamlit_similar.row(host, page, outcome, run, open_)
+        streamlit_share.panel(host, page, outcome, state.values, base)
+
+
+def _open(state: _State, result: Result) -> None:
+    """Shows an earlier result in the answer's place."""
+    state.outcome = replace(result, receipt=replace(result.receipt, cached=True))
+    state.before, state.earlier = {}, True
+
+
+# --- what the model is ----------------------------------------------------------------------------
+
+
+def _about(engine: Engine, page: Page) -> None:
+    facts = describe.weights_facts(engine, page)
+    if facts or page.demo.links:
+        with st.expander("About this model", icon=":material/info:"):
+            tabs = st.tabs([plain(fact.title) for fact in facts]) if len(facts) >= SEVERAL else [st.container()]
+            for tab, fact in zip(tabs, facts, strict=False):
+                with tab:
+                    _facts(fact)
+            for title, address in page.demo.links.items():
+                st.markdown(f"- [{plain(title)}]({address})")
+
+
+def _code(page: Page, base: str) -> None:
+    with st.expander("Use it from code", icon=":material/code:"):
+        ways = snippets.all_of(page.slug, page.demo, base)
+        for tab, (_, language, text) in zip(st.tabs([title for title, _, _ in ways]), ways, strict=True):
+            tab.code(text, language=language, wrap_lines=True)
+
+
+def _facts(fact: WeightsFacts) -> None:
+    if fact.reason:
+        st.warning(plain(fact.reason), icon=":material/warning:")
+        return
+    with st.container(horizontal=True):
+        for metric in fact.metrics:
+            st.metric(plain(metric.name), f"{metric.value:.3g}", help=plain(metric.dataset) or None, width=170)
+    locked = ", as locked" if fact.locked else ""
+    size = decimal(fact.size_bytes)
+    told = f"{fact.name} · {fact.source} · {size} · sha256 {fact.digest[:12]}{locked} · licence: {fact.licence}"
+    st.caption(plain(told))
+    st.markdown(fact.card or "There is no card.")

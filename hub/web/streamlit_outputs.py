@@ -1,0 +1,184 @@
+"""Declared outputs and receipts in Streamlit's own elements; files to download are the hub's own bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import streamlit as st
+
+from hub.results import Picture, Receipt, Result
+from hub.spec import Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask, Output
+from hub.web.streamlit_inputs import Given
+from hub.web.streamlit_text import ms, plain
+
+BAR_PX = 30  # height of one label's bar, with the gap
+COMPACT_FROM = 7  # as many labels or more are drawn closer
+NAME_PX = 190  # room for a label's name
+WIDTH = 122  # of a chart in percent: the numbers stand beside the bars
+INK = {"light": ("#1e293b", "#0f766e"), "dark": ("#e9eef5", "#2dd4bf")}  # words and strong bars, by theme
+PALE, LINE = "#94a3b8", "#f59e0b"
+STAGES = ("queue", "load", "prepare", "infer", "present")
+
+
+def show(demo: Demo, result: Result, before: Mapping[str, Given]) -> None:
+    """All outputs in declared order, each with its download; `before` holds the picture inputs."""
+    lines = {f.line for f in demo.outputs if isinstance(f, Labels)}
+    values = result.values
+    for field in demo.outputs:
+        if field.name in lines or (field.name not in values and field.name not in result.pictures):
+            continue  # the number that another output draws as a line; an optional output that is not there
+        with st.container(border=True):
+            st.markdown(f"**{plain(field.label)}**")
+            compared = isinstance(field, ImageOutput) and field.compare  # its help is about Gradio's slider
+            if field.help and not compared:
+                st.caption(plain(field.help))
+            _one(demo, field, result, values, before)
+    slug = result.capsule["page"]
+    document = {"id": result.id, "demo": slug, "outputs": values, "receipt": asdict(result.receipt)}
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    st.download_button(
+        "Result as JSON", text, f"{slug}-{result.id[:12]}.json", "application/json", on_click="ignore",
+        icon=":material/data_object:", key=f"{result.id}/json",
+    )  # fmt: skip
+
+
+def _one(demo: Demo, field: Output, result: Result, values: Mapping[str, Any], before: Mapping[str, Given]) -> None:
+    if isinstance(field, Labels):
+        labels(values[field.name], field.top, values.get(field.line))
+    elif isinstance(field, Json) and field.table:
+        table(values[field.name])
+    elif isinstance(field, Json):
+        value(values[field.name])
+    elif isinstance(field, Mask):
+        picture = result.pictures[field.name][0]
+        st.caption(f"PNG, {picture.width} × {picture.height} px, one byte a pixel")
+        download(result, field.name, 0, picture)
+    elif isinstance(field, Gallery):
+        gallery(result, field.name)
+    else:
+        image(demo, field, result, before)
+
+
+def image(demo: Demo, field: ImageOutput, result: Result, before: Mapping[str, Given]) -> None:
+    """One picture; beside the input it is compared with, where it names one."""
+    picture = result.pictures[field.name][0]
+    first = before.get(field.compare)
+    place: Any = st.container()
+    if first is not None and first.preview:
+        label = next(f.label for f in demo.inputs if isinstance(f, ImageInput) and f.name == field.compare)
+        place, beside = st.tabs([plain(field.label), plain(label)])
+        beside.image(first.preview, width="stretch", alt=first.title)
+    with place:
+        st.image(picture.data, caption=plain(picture.caption) or None, width="stretch", alt=field.help or field.label)
+    download(result, field.name, 0, picture)
+
+
+def gallery(result: Result, name: str) -> None:
+    """Pictures side by side, as many as fit, each with its caption and download."""
+    with st.container(horizontal=True):
+        for number, picture in enumerate(result.pictures[name]):
+            with st.container(width=220):
+                st.image(picture.data, caption=plain(picture.caption) or None, width="stretch", alt=picture.caption)
+                download(result, name, number, picture)
+
+
+def download(result: Result, name: str, number: int, picture: Picture) -> None:
+    """The file as the hub keeps it, byte for byte."""
+    suffix = f"-{number}" if number else ""
+    st.download_button(
+        "Download", picture.data, f"{name}{suffix}.{picture.extension}", picture.media_type, on_click="ignore",
+        icon=":material/download:", key=f"{result.id}/{name}/{number}",
+    )  # fmt: skip
+
+
+def value(data: Any) -> None:
+    """JSON data: a number large, a text as it is, the rest as a tree."""
+    if isinstance(data, dict | list):
+        st.json(data)
+    elif isinstance(data, int | float) and not isinstance(data, bool):
+        st.metric("Value", f"{data:g}", label_visibility="collapsed")
+    else:
+        st.text("" if data is None else str(data))
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Flat dicts; `colour` becomes a swatch, a column ending in `percent` a bar; rows not `shown` are pale."""
+    if not rows:
+        st.caption("Nothing to list.")
+        return
+    import pandas as pd  # type: ignore[import-untyped]  # it has no types of its own
+
+    frame = pd.DataFrame(list(rows))
+    columns: dict[str, Any] = {name: st.column_config.Column(name.replace("_", " ")) for name in frame}
+    for name in frame:
+        if str(name).endswith("percent"):
+            columns[str(name)] = st.column_config.ProgressColumn(
+                str(name).replace("_", " "), format="%.1f", min_value=0, max_value=100
+            )
+    style = frame.style.format(dict.fromkeys(frame.select_dtypes("float"), "{:g}"))
+    if "colour" in frame:
+        columns["colour"] = st.column_config.TextColumn("", width=24, help="Colour in the picture")
+        style = style.map(lambda colour: f"background-color: {colour}; color: {colour}", subset=["colour"])
+    if "shown" in frame:
+        style = style.apply(
+            lambda row: ["" if row["shown"] or name == "colour" else f"color: {PALE}" for name in row.index], axis=1
+        )
+    st.dataframe(style, hide_index=True, column_config=columns, height="content")
+
+
+def labels(values: Mapping[str, float], top: int, line: float | None) -> None:
+    """Probabilities as bars, the highest first; `line`, in [0, 1], is drawn through all bars."""
+    import altair as alt
+
+    shown = list(values.items())[:top]
+    rows = [
+        {
+            "label": name,
+            "percent": 100 * share,
+            "text": f"{100 * share:.1f} %",
+            "strong": number == 0 if line is None else share >= line,
+        }
+        for number, (name, share) in enumerate(shown)
+    ]
+    if line is not None:
+        above = sum(share >= line for share in values.values())
+        st.caption(f"{above} of {len(values)} at or above the line at {100 * line:.1f} %")
+    step = BAR_PX if len(shown) < COMPACT_FROM else 0.75 * BAR_PX
+    words, strong = INK["dark" if st.context.theme.type == "dark" else "light"]
+    across = alt.X("percent:Q", scale=alt.Scale(domain=[0, WIDTH]), axis=None)
+    down = alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=NAME_PX, ticks=False, domain=False))
+    base = alt.Chart(alt.InlineData(rows)).encode(y=down)
+    bars = base.mark_bar(cornerRadius=3, height={"band": 0.62}).encode(
+        across, color=alt.condition("datum.strong", alt.value(strong), alt.value(PALE)),
+        tooltip=[alt.Tooltip("label:N"), alt.Tooltip("percent:Q", format=".2f", title="%")],
+    )  # fmt: skip
+    layers: list[Any] = [bars, base.mark_text(align="right", color=words).encode(alt.XDatum(WIDTH), text="text:N")]
+    if line is not None:
+        mark = alt.Chart(alt.InlineData([{"at": 100 * line}]))
+        layers.append(mark.mark_rule(strokeDash=[4, 3], color=LINE, strokeWidth=2).encode(x="at:Q"))
+    told = ", ".join(f"{name} {100 * share:.1f} %" for name, share in shown)
+    st.altair_chart(alt.layer(*layers).properties(height=alt.Step(step)), width="stretch", alt=told)
+
+
+def receipt(paid: Receipt, id: str, seed: int | None) -> None:
+    """What the result cost, stage by stage, and what it was made with."""
+    how = "kept from an earlier run" if paid.cached else "first use, model loaded" if paid.cold else "model ready"
+    st.success(f"**Done** in {ms(paid.total_ms)} · {how}", icon=":material/check_circle:")
+    with st.expander("Receipt", icon=":material/receipt_long:"):
+        with st.container(horizontal=True):
+            for stage in STAGES:
+                st.metric(stage.capitalize(), ms(getattr(paid, f"{stage}_ms")), width=110)
+        facts = {
+            "Model": "cold" if paid.cold else "warm",
+            "Batch": "model not run again" if paid.batch_size == 0 else f"batch of {paid.batch_size}",
+            "Device": f"{paid.device}, {paid.dtype}",
+            "Weights": f"{paid.weights} {paid.digest[:12]}" if paid.weights else "none",
+            "Result": id[:12],
+            **({} if seed is None else {"Seed": str(seed)}),
+        }
+        st.markdown("  \n".join(f"{plain(name)}: **{plain(text)}**" for name, text in facts.items()))
+        if paid.cached:
+            st.caption("Times are of the run that made this result; it was kept and shown again.")

@@ -1,0 +1,123 @@
+"""A run that a Streamlit page follows: in a thread of its own, so that clicks meanwhile neither end nor repeat it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
+from typing import Any
+
+import streamlit as st
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from hub.errors import CancelledError, HubError
+from hub.jobs import Cancel
+from hub.registry import Page
+from hub.results import Result
+from hub.spec import Progress
+from hub.web import guard, sessions
+from hub.web.streamlit_host import Host
+
+AT_ONCE_S = 0.15  # a stored result is there before anything would be drawn for it
+TICK_S = 0.1
+PATIENCE_S = 10.0  # a run that no page follows for so long is not wanted any more
+STAGES = {"queued": "Queued", "loading": "Loading the model", "running": "Running"}
+
+
+class Followed(Cancel):
+    """Also set when nobody has looked for a while: the page was left, or its browser closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = time.monotonic()
+
+    def is_set(self) -> bool:
+        return super().is_set() or time.monotonic() - self.seen > PATIENCE_S
+
+
+@dataclass(slots=True)
+class Job:
+    """One run in work; `told` is what the engine said last."""
+
+    cancel: Followed
+    begin: float
+    future: Future[Result] | None = None
+    told: tuple[str, Progress | None] = ("queued", None)
+    stages: list[str] = field(default_factory=list)  # those it was in, in order
+
+    def hear(self, stage: str, progress: Progress | None) -> None:
+        self.told = (stage, progress)
+        if stage not in self.stages:
+            self.stages.append(stage)
+
+
+def session() -> str:
+    """Who looks at this page, as the engine and links know sessions; the Gradio pages' cookie, where there is one."""
+    context = get_script_run_ctx()
+    return sessions.of(st.context.cookies, context.session_id if context else "")
+
+
+def start(host: Host, page: Page, values: Mapping[str, Any]) -> Job:
+    """Hands a run to the engine."""
+    job = Job(Followed(), time.monotonic())
+    whose = session() if host.engine.similar.wanted(page.declared) else ""
+    who = guard.caller_of_headers(st.context.headers)
+
+    def work() -> Result:
+        hear, cancel = job.hear, job.cancel
+        return host.engine.run(page.slug, values, on_event=hear, cancel=cancel, session=whose, caller=who)
+
+    job.future = host.threads.submit(work)
+    return job
+
+
+def follow(job: Job) -> Result | HubError:
+    """Shows stages, steps and previews until the run has ended; returns its outcome.
+
+    A click meanwhile ends this call, by an exception of Streamlit's own; the next one goes on from there.
+    """
+    assert job.future is not None
+    if not wait([job.future], AT_ONCE_S).done:
+        slot = st.empty()
+        with slot.container():
+            _show(job, job.future)
+        slot.empty()
+    error = job.future.exception()
+    if error is None:
+        return job.future.result()
+    if isinstance(error, HubError):
+        return error
+    raise error
+
+
+def _show(job: Job, future: Future[Result]) -> None:
+    box = st.status(STAGES["queued"])  # nothing in it: each new label would fold it up
+    bar, preview = st.empty(), st.empty()
+    st.button("Stop", icon=":material/stop_circle:", on_click=job.cancel.set, key="stop")
+    drawn: Progress | None = None
+    while not wait([future], TICK_S).done:
+        if _is_connected():
+            job.cancel.seen = time.monotonic()
+        stage, progress = job.told
+        label = "Stopping" if job.cancel.is_set() else STAGES[stage]
+        box.update(label=f"{label} · {time.monotonic() - job.begin:.1f} s")
+        if progress is not None and progress is not drawn:
+            drawn = progress
+            if progress.total:
+                left = "" if progress.left_s is None else f" · about {progress.left_s:.0f} s left"
+                share = min(1.0, progress.step / progress.total)
+                bar.progress(share, text=f"Step {progress.step} of {progress.total}{left}")
+            if progress.preview and progress.preview[0] is not None:
+                preview.image(progress.preview[0], caption="So far", width=256)
+
+
+def _is_connected() -> bool:
+    """Whether the browser is still there; Streamlit keeps a session a while after it went."""
+    context = get_script_run_ctx()
+    return context is None or not runtime.exists() or runtime.get_instance().is_active_session(context.session_id)
+
+
+def is_stop(outcome: Result | HubError) -> bool:
+    return isinstance(outcome, CancelledError)

@@ -1,0 +1,59 @@
+"""The row of similar pictures below a page's outputs: the page's examples, and this browser's earlier results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from hub.registry import Page
+from hub.results import Result
+from hub.sharing import headline
+from hub.similar import Match
+from hub.web.streamlit_host import Host
+from hub.web.streamlit_run import session
+from hub.web.streamlit_text import plain
+
+SHOWN, LEAST = 6, 0.4  # pictures in the row; cosine below which a picture is unlike
+TILE_PX = 110
+TICK_S = 1.0
+
+
+def row(host: Host, page: Page, result: Result, run: Callable[[int], None], show: Callable[[Result], None]) -> None:
+    """`run` gets the number of an example that was chosen, `show` an earlier result."""
+    if not host.engine.similar.wanted(page.declared):
+        return
+    _, more = host.engine.similar.outstanding(result)
+    # Examples are compared while the model is idle, and so may come in a moment.
+    st.fragment(_draw, run_every=TICK_S if more else None)(host, page, result, run, show, bool(more))
+
+
+def _draw(
+    host: Host, page: Page, result: Result, run: Callable[[int], None], show: Callable[[Result], None], waiting: bool
+) -> None:
+    similar = host.engine.similar
+    if waiting and not similar.outstanding(result)[1]:
+        st.rerun()  # all are there: a row that does not ask again
+    found = [match for match in similar.find(result, session(), SHOWN) if match.similarity > LEAST]
+    pictures = [(match, kept) for match in found if (kept := host.engine.results.get(match.id)) and kept.sight]
+    if not pictures:
+        return
+    with st.container(border=True):
+        st.markdown("**Similar pictures**")
+        whose = "everyone's earlier ones" if host.engine.settings.similar == "everyone" else "your own earlier ones"
+        st.caption(f"Among the examples and {whose}, as the model sees them. 1 is the same.")
+        with st.container(horizontal=True):
+            for match, kept in pictures:
+                with st.container(width=TILE_PX):
+                    _tile(page, match, kept, run, show)
+
+
+def _tile(page: Page, match: Match, kept: Result, run: Callable[[int], None], show: Callable[[Result], None]) -> None:
+    assert kept.sight is not None
+    title = match.title or headline(page.demo, kept) or "Earlier result"
+    st.image(kept.sight.thumbnail, alt=title, caption=f"{match.similarity:.2f}", width="stretch")
+    key = f"{page.slug}/similar/{match.id}"
+    if match.example is not None:
+        st.button("Run", key=key, help=plain(title), on_click=run, args=(match.example,), width="stretch")
+    else:
+        st.button("Open", key=key, help=plain(title), on_click=show, args=(kept,), width="stretch")

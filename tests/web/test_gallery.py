@@ -1,0 +1,202 @@
+"""The gallery over HTTP: who sees what, searches, pages, thumbnails, downloads, and an index that can be made anew."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from hub.batch import grid, plan, workers
+from hub.batch.folder import RunFolder
+from hub.cli import main
+from hub.engine import Engine
+from hub.registry import Page, Registry
+from hub.settings import Settings
+from hub.web import gallery, sessions
+from tests.fakes import Calls, drawing_demo, shade_demo
+from tests.served import command
+from tests.web.doors import app_of
+
+MINE, THEIRS = {sessions.COOKIE: "m" * 32}, {sessions.COOKIE: "t" * 32}
+Hub = Callable[..., tuple[Engine, TestClient]]
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    """An engine and a client of its doors over one data folder: making another is a restart."""
+    engines: list[Engine] = []
+
+    def start(**settings: Any) -> tuple[Engine, TestClient]:
+        demos = {"words": drawing_demo(Calls()), "shade": shade_demo()}
+        registry = Registry({slug: Page(slug, "a test", tmp_path, declared=demo) for slug, demo in demos.items()})
+        chosen = Settings(device="cpu", dtype="float32", data=str(tmp_path / "data"), **settings)
+        engines.append(Engine(chosen, registry))
+        app = app_of(engines[-1])
+        gallery.add_to(app, engines[-1])
+        return engines[-1], TestClient(app)
+
+    yield start
+    for engine in engines:
+        engine.close()
+
+
+def run(client: TestClient, cookies: dict[str, str], prompt: str, seed: int = 1) -> str:
+    become(client, cookies)
+    answer = client.post("/api/v1/demos/words", json={"prompt": prompt, "seed": seed})
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["id"])
+
+
+def become(client: TestClient, cookies: dict[str, str]) -> None:
+    client.cookies.clear()
+    client.cookies.update(cookies)
+
+
+def found(client: TestClient, query: str = "", cookies: dict[str, str] | None = None) -> list[dict[str, Any]]:
+    if cookies is not None:
+        become(client, cookies)
+    answer = client.get(f"/api/v1/gallery?{query}")
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["pictures"])
+
+
+def draw(engine: Engine, run: str, styles: list[str], template: str = "") -> RunFolder:
+    engine.pictures._looked = 0.0  # as a second later
+    engine = Engine(grid.settings_for(engine.settings), engine.registry)
+    made = plan.make(engine, "words", ["red ball", "blue cube"], styles, [1, 2], run=run, template=template)
+    folder = RunFolder.create(grid.root(engine.settings), made)
+    workers.here(engine, folder, made, grid.missing(folder, made), lambda kind, value: None)
+    engine.close()
+    return folder
+
+
+def test_single_runs_are_shown_to_the_browser_that_made_them(hub: Hub) -> None:
+    engine, client = hub()
+    mine, theirs = run(client, MINE, "my secret wish"), run(client, THEIRS, "another wish")
+    (seen,) = found(client, "q=wish", MINE)
+    assert (seen["prompt"], seen["run"], seen["demo"]) == ("my secret wish", "", "words")
+    assert [p["prompt"] for p in found(client, "", THEIRS)] == ["another wish"]
+    assert found(client, "", {}) == []
+    become(client, THEIRS)
+    for path in ("", "/image", "/thumbnail"):
+        assert client.get(f"/api/v1/gallery/{seen['id']}{path}").status_code == 404
+    assert "secret" not in client.get("/api/v1/gallery/download?format=csv").text
+    assert client.get("/api/v1/gallery/facets").json()["demo"][0]["count"] == 1
+    run(client, THEIRS, "my secret wish")  # an equal run: a stored result is given to both
+    assert len(found(client, "", THEIRS)) == 2
+    _, everyone = hub(similar="everyone")
+    assert {p["prompt"] for p in found(everyone, "", {})} == {"my secret wish", "another wish"}
+    _, off = hub(similar="off")
+    assert found(off, "", MINE) == []
+    engine.results.max_age_s = 0  # both are too old now
+    assert engine.results.get(mine) is None and engine.results.get(theirs) is None
+    assert found(client, "", MINE) == []
+
+
+def test_grids_are_found_by_what_they_were_made_with(hub: Hub) -> None:
+    engine, client = hub()
+    draw(engine, "first", ["on black", "on white"])
+    everything = found(client)
+    assert len(everything) == 8
+    assert {p["seed"] for p in found(client, "q=BALL&style=on+black&seed=2")} == {2}
+    assert [p["prompt"] for p in found(client, "q=cub&order=seed&run=first&style=on+white")] == [
+        "blue cube, on white"
+    ] * 2
+    assert found(client, "run=single") == found(client, "until=2020-01-01") == found(client, "q=zebra") == []
+    pages = [found(client, f"order=seed&per_page=3&page={number}") for number in (1, 2, 3, 4)]
+    assert [len(page) for page in pages] == [3, 3, 2, 0]
+    assert len({p["id"] for page in pages for p in page}) == 8
+    small = Image.open(io.BytesIO(client.get(everything[0]["thumbnail"]).content))
+    assert (small.format, small.size) == ("WEBP", (32, 32))
+    opened = urlsplit(everything[0]["open"])
+    assert opened.path == "/words" and parse_qs(opened.query)["prompt"] == [everything[0]["prompt"]]
+    for query, field in (
+        ("seed=x", "seed"),
+        ("page=0", "page"),
+        ("order=up", "order"),
+        ("sed=1", "sed"),
+        ("since=May", "since"),
+    ):
+        answer = client.get(f"/api/v1/gallery?{query}")
+        assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+def test_two_runs_are_laid_beside_each_other(hub: Hub) -> None:
+    engine, client = hub()
+    draw(engine, "first", ["on black", "on white"])
+    draw(engine, "second", ["on black"], template="one {subject} {style}")
+    body = client.get("/api/v1/gallery/pairs?a=first&b=second&per_page=3").json()
+    assert (body["total"], len(body["pairs"])) == (4, 3)
+    for pair in body["pairs"]:
+        assert pair["a"]["prompt"] == pair["b"]["prompt"].removeprefix("one ").replace(" on", ", on")
+        assert pair["a"]["seed"] == pair["b"]["seed"]
+    assert client.get("/api/v1/gallery/pairs?a=first").json()["field"] == "b"
+
+
+def test_a_download_holds_the_pictures_and_a_table_of_their_prompts(hub: Hub) -> None:
+    engine, client = hub()
+    folder = draw(engine, "first", ["", "=on black"])
+    with zipfile.ZipFile(io.BytesIO(client.get("/api/v1/gallery/download?q=ball").content)) as made:
+        assert made.testzip() is None
+        rows = list(csv.DictReader(io.StringIO(made.read("prompts.csv").decode())))
+        assert sorted(made.namelist()) == sorted([row["file"] for row in rows] + ["prompts.csv"])
+        record = next(r for r in folder.records() if r["seed"] == 2 and r["prompt"] == "red ball")
+        row = next(r for r in rows if r["seed"] == "2" and r["prompt"] == "red ball")
+        assert made.read(row["file"]) == (folder.path / record["pictures"][0]["file"]).read_bytes()
+    assert len(rows) == 4 and {row["style"] for row in rows} == {"", "'=on black"}  # no spreadsheet runs it
+    assert json.loads(rows[0]["settings"])["width"] == 32
+
+
+def test_the_index_is_made_anew_where_it_is_lost_or_damaged(hub: Hub, tmp_path: Path) -> None:
+    engine, client = hub()
+    folder, id = draw(engine, "first", [""]), run(client, MINE, "alone")
+    assert len(found(client, "", MINE)) == 5
+    engine.close()
+    for damaged in (None, b"no database" * 100):
+        for file in (tmp_path / "data" / "gallery").glob("index.db*"):
+            file.unlink()
+        if damaged:
+            (tmp_path / "data" / "gallery" / "index.db").write_bytes(damaged)
+        again, client = hub(similar="everyone")
+        assert len(found(client)) == 5
+        again.close()
+    with (folder.path / "manifest.jsonl").open("a") as file:
+        file.write('{"half of a li')  # another process is writing it
+    (tmp_path / "data" / "results" / id[:2] / id / "record.json").unlink()
+    (tmp_path / "data" / "results" / id[:2] / id).rename(tmp_path / "gone")
+    _, client = hub(similar="everyone")
+    assert {p["run"] for p in found(client)} == {"first"}
+    (folder.path / "manifest.jsonl").unlink()
+    _, client = hub()
+    assert found(client) == []
+
+
+def test_the_command_finds_and_copies_pictures(hub: Hub, tmp_path: Path) -> None:
+    engine, client = hub()
+    draw(engine, "first", [""])
+    run(client, MINE, "a ball of my own")
+    words = ["gallery", "--query", "ball", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--json"]
+    done = command(main, *words)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)  # who has the machine sees the runs of all visitors
+    assert told["total"] == 3 and {row["prompt"] for row in told["pictures"]} == {"red ball", "a ball of my own"}
+    assert len([*(tmp_path / "out").glob("*.png")]) == 3
+
+
+def test_the_page_runs_no_script_but_its_own(hub: Hub) -> None:
+    _, client = hub()
+    answer = client.get("/gallery")
+    assert answer.status_code == 200 and "script-src 'self';" in answer.headers["content-security-policy"]
+    for name, kind in (("gallery.css", "text/css"), ("gallery.js", "text/javascript")):
+        assert f"gallery/{name}" in answer.text
+        assert client.get(f"/gallery/{name}").headers["content-type"].startswith(kind)
+    assert client.get("/gallery/permalink.html").status_code == 404

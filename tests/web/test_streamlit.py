@@ -1,0 +1,249 @@
+"""The Streamlit pages by Streamlit's own test harness, over the same fake demos as the REST door."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from streamlit.testing.v1 import AppTest
+
+from hub.engine import Engine
+from hub.errors import CancelledError
+from hub.registry import Page, Registry
+from hub.results import Result
+from hub.settings import Settings
+from hub.spec import ImageInput, Json, Text, Weights
+from hub.web import guard, sessions, streamlit_host, streamlit_mount, streamlit_run
+from hub.web.streamlit_inputs import Values
+from hub.web.streamlit_text import plain
+from tests.fakes import Calls, picky_demo, shade_demo, steps_demo, write_weights
+from tests.served import ROOT, run_async
+from tests.web.doors import SHADES, png
+
+PATIENCE_S = 60
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    folder = tmp_path_factory.mktemp("hub")
+    (folder / "grey.png").write_bytes(png(colour="grey"))
+    write_weights(folder / "weights", "cars", {"label_names": ["saloon", "van"]}, b"1")
+    write_weights(folder / "weights", "trees", {"label_names": ["oak", "van"]}, b"2")
+    weighted = shade_demo(title="Weighted *light*", weights=(Weights("cars", "Of cars"), Weights("trees")))
+    optional = shade_demo(
+        inputs=(ImageInput("image", "Photo", optional=True), Text("prompt", "Prompt", default="hi", lines=1)),
+        outputs=(Json("said", "Said"),),
+        prepare=lambda prompt, image=None: 0.0,
+        infer=lambda model, items: items,
+        present=lambda output, prompt, image=None: {"said": f"{prompt}, {image and image.size}"},
+    )
+    demos = {
+        "shades": SHADES,
+        "optional": optional,
+        "picky": picky_demo(),
+        "weighted": weighted,
+        "steps": steps_demo(Calls()),
+    }
+    pages = {slug: Page(slug, "a test", folder, declared=demo) for slug, demo in demos.items()}
+    pages["broken"] = Page("broken", "a test", folder, error="broken.py cannot be imported")
+    settings = Settings(
+        data=str(folder / "data"), device="cpu", dtype="float32", weights_folder=str(folder / "weights")
+    )
+    made = Engine(settings, Registry(pages))
+    streamlit_host.use(made)
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def a_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The harness has no requests, and so no cookies; tests/e2e/test_streamlit.py has."""
+    monkeypatch.setattr(sessions, "of", lambda cookies, page="": "a browser of the tests")
+
+
+def opened(slug: str, **query: str | list[str]) -> AppTest:
+    """A demo's page at an address with these values."""
+
+    def script(slug: str) -> None:
+        from hub.web import streamlit_demo, streamlit_host
+
+        host = streamlit_host.current()
+        streamlit_demo.show(host, host.engine.registry.get(slug), "http://hub.test")
+
+    page = AppTest.from_function(script, kwargs={"slug": slug}, default_timeout=PATIENCE_S)
+    for name, value in query.items():
+        page.query_params[name] = value
+    return page.run()
+
+
+def press(page: AppTest, label: str) -> AppTest:
+    (button,) = [b for b in page.button if b.label == label]
+    page = button.click().run()
+    assert not page.exception
+    return page
+
+
+def upload(page: AppTest, data: bytes) -> AppTest:
+    return page.file_uploader[0].set_value(("photo.png", data, "image/png")).run()
+
+
+def words(element: Any) -> str:
+    """A text as people see it."""
+    return str(element.value).replace("\\", "")
+
+
+def outcome(page: AppTest, slug: str) -> Any:
+    return page.session_state[slug].outcome
+
+
+def test_the_gallery_links_every_demo_and_a_broken_one_is_no_trouble(engine: Engine) -> None:
+    home = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=PATIENCE_S).run()
+    assert not home.exception
+    assert [t.value for t in home.title] == ["Try the models"]
+    links = [link.proto.page for link in home.get("page_link")]
+    assert links == list(engine.registry.pages)
+    broken = opened("broken")
+    assert "broken.py cannot be imported" in words(broken.error[0])
+
+
+def test_a_result_of_another_door_is_a_hit_and_all_its_outputs_are_shown(engine: Engine) -> None:
+    given = {"image": png(colour="white"), "threshold": 0.25, "count": 3, "view": "back", "seed": "7"}
+    first = engine.run("shades", given)
+    page = upload(opened("shades"), png(colour="white"))
+    page.slider[0].set_value(0.25)
+    page.slider[1].set_value(3)
+    page.radio[0].set_value("back")
+    page.text_input[0].set_value("7")
+    page = press(page, "Run")
+    result = outcome(page, "shades")
+    assert isinstance(result, Result)
+    assert (result.id, result.receipt.cached) == (first.id, True)
+    assert "kept from an earlier run" in page.success[0].value
+    assert "Seed: **7**" in " ".join(m.value for m in page.markdown)
+    names = [button.proto.label for button in page.get("download_button")]
+    assert names == ["Download"] * 5 + ["Result as JSON"], "picture, mask, three copies"
+    (table,) = page.dataframe
+    assert table.value.to_dict("records") == [{"view": "back", "seed": 7, "percent": 50.0}]
+    chart = page.get("vega_lite_chart")[0].proto
+    assert chart.alt == "light 100.0 %, dark 0.0 %"
+
+
+def test_wrong_input_is_told_in_the_words_of_every_door(engine: Engine) -> None:
+    page = press(opened("shades"), "Run")
+    assert "image is missing: give a picture" in words(page.error[0])
+    page = upload(page, b"no picture at all")
+    assert "JPEG, PNG" in words(page.error[0]), "told at once, before it is run"
+    page = press(page, "Run")
+    assert "The format is not supported" in words(page.error[1])
+    page = upload(page, png())
+    page.text_input[0].set_value("-5")
+    assert "seed must be a whole number from 0" in words(press(page, "Run").error[0])
+
+
+def test_an_example_runs_in_a_click_and_takes_its_values(engine: Engine) -> None:
+    page = press(opened("shades"), "A grey square")
+    assert page.slider[0].value == 0.2
+    assert outcome(page, "shades").capsule["parameters"]["threshold"] == 0.2
+    assert not page.error
+
+
+def test_an_address_fills_in_what_it_can_and_says_what_it_cannot(engine: Engine) -> None:
+    page = opened("shades", example="1", threshold="0.75", count="9", veiw="back")
+    assert page.slider[0].value == 0.75
+    told = words(page.warning[0])
+    assert "count must be between 1 and 4 pictures, got 9" in told
+    assert "Did you mean 'view'?" in told
+    page.slider[0].set_value(0.5)
+    page = press(page, "Run")
+    assert page.slider[0].value == 0.5, "the address is read once"
+    assert outcome(page, "shades").capsule["parameters"]["threshold"] == 0.5
+
+
+def test_choices_optional_outputs_and_the_line_through_labels(engine: Engine) -> None:
+    page = upload(opened("picky"), png(colour="white"))
+    page = press(page, "Run")
+    assert outcome(page, "picky").capsule["parameters"]["paints"] == ["red", "blue"]
+    assert {"Painted", "Photo"} <= {tab.label for tab in page.tabs}, "a picture beside what it was made from"
+    assert json.loads(page.json[0].value) == {"paints": ["red", "blue"]}
+    assert any("3 of 3 at or above the line at 25.0 %" in words(c) for c in page.caption)
+    page.pills[0].set_value([])
+    page.radio[0].set_value("little")
+    page = press(page, "Run")
+    assert "Painted" not in [tab.label for tab in page.tabs]
+    assert not page.json
+
+
+def test_text_and_steps_run_and_other_weights_are_a_choice(engine: Engine) -> None:
+    page = opened("steps")
+    page.text_area[0].set_value("hello")
+    page.text_input[0].set_value("3")
+    page = press(page, "Run")
+    assert page.text[0].value == "hello 3"
+    page = upload(opened("weighted", weights="trees"), png())
+    assert page.title[0].value == plain("Weighted *light*")
+    assert outcome(press(page, "Run"), "weighted").capsule["weights"] == "trees"
+
+
+def test_an_optional_picture_may_be_left_out_and_taken_away_again(engine: Engine) -> None:
+    page = press(opened("optional"), "Run")
+    assert page.text[0].value == "hi, None"
+    page = press(upload(page, png()), "Run")
+    assert page.text[0].value == "hi, (24, 16)"
+    page = press(press(page, "Without it"), "Run")
+    assert page.text[0].value == "hi, None"
+
+
+def test_a_result_is_shared_and_taken_back(engine: Engine) -> None:
+    page = press(opened("shades"), "A grey square")
+    (note,) = [area for area in page.text_area if area.label == "Note"]
+    note.set_value("for Monday")
+    page = press(page, "Make the link")
+    address = next(code.value for code in page.code if code.value.startswith("http://hub.test/r/"))
+    id = address.rsplit("/", 1)[1]
+    link, document = engine.sharing.links.read(id)
+    assert (link.note, document["result"]) == ("for Monday", outcome(page, "shades").id[:12])
+    again = opened("shades", link=id)
+    assert "as in the shared result" in words(again.info[0])
+    assert again.slider[0].value == 0.2
+    page = press(page, "Make the link")  # the first is now one of the others
+    (end,) = [b for b in page.button if b.label == "Take back"]
+    assert end.key == f"end/{id}"
+    end.click().run()
+    assert engine.sharing.links.all(page="shades")[1].state(time.time()) == "revoked"
+
+
+def test_a_run_that_no_page_follows_any_more_is_cancelled(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streamlit_run, "PATIENCE_S", 0.2)
+    calls = Calls()
+    slow = Page("slow", "a test", engine.registry.get("steps").assets, declared=steps_demo(calls, steps=10**9))
+    engine.registry.pages["slow"] = slow
+    values = Values({"prompt": "on and on", "seed": "1"})
+    job = streamlit_run.start(streamlit_host.current(), slow, values.all())
+    assert job.future is not None
+    assert isinstance(job.future.exception(PATIENCE_S), CancelledError)
+
+
+def test_another_sites_page_cannot_open_a_session_and_nothing_is_imported_for_it(engine: Engine) -> None:
+    mounted, told = streamlit_mount.Mounted(engine), list[Any]()
+    app = FastAPI()
+    mounted.add_to(app)
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    headers = [(b"host", b"127.0.0.1:7860"), (b"origin", b"http://elsewhere.example")]
+    scope = {"type": "websocket", "path": "/streamlit/_stcore/stream", "headers": headers}
+    run_async(guard.Guard(app, engine)(scope, None, send))  # type: ignore[arg-type]
+    assert [message["type"] for message in told] == ["websocket.close"]
+    assert mounted._app is None
+
+
+def test_the_start_of_the_hub_does_not_import_streamlit() -> None:
+    code = "import hub.web.streamlit_mount, sys; sys.exit('streamlit' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=100, check=True)
