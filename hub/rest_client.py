@@ -110,6 +110,7 @@ class RemoteHub:
         values: dict[str, Any] = {}
         groups: dict[str, tuple[Picture, ...]] = {}
         addresses: dict[str, list[str]] = {}
+        captions = found.get("captions", {})
         for field in demo.outputs:
             if field.name not in found["outputs"]:
                 continue  # optional, and not there this time
@@ -117,7 +118,7 @@ class RemoteHub:
             if isinstance(field, Labels | Json):
                 values[field.name] = told
                 continue
-            entries = told if isinstance(told, list) else [{"url": told, "caption": ""}]
+            entries = told if isinstance(told, list) else [{"url": told, "caption": captions.get(field.name, "")}]
             addresses[field.name] = [self._here(entry["url"]) for entry in entries]
             groups[field.name] = tuple(
                 self._picture(address, entry["caption"])

@@ -38,6 +38,9 @@ def answer(result: Result, page: Page | None, root_path: str = "") -> dict[str, 
             entries = [{"url": f"{base}/{name}/{n}", "caption": p.caption} for n, p in enumerate(group)]
             shown[name] = entries if name in galleries or len(group) != 1 else f"{base}/{name}"
     body = {"id": result.id, "demo": result.capsule["page"], "outputs": shown}
+    single = [name for name in shown if len(result.pictures.get(name, ())) == 1 and name not in galleries]
+    if captions := {name: text for name in single if (text := result.pictures[name][0].caption)}:
+        body["captions"] = captions
     if result.seed is not None:
         body["seed"] = result.seed
     return {**body, "receipt": asdict(result.receipt)}

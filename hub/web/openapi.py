@@ -239,6 +239,6 @@ def _result() -> dict[str, Any]:
     properties = {"id": schema.ID, "demo": {"type": "string"}, "outputs": OBJECT, "receipt": _ref("Receipt")}
     return {
         "type": "object",
-        "properties": {**properties, "seed": {"type": "integer"}},
+        "properties": {**properties, "seed": {"type": "integer"}, "captions": schema.CAPTIONS},
         "required": list(properties),
     }

@@ -30,6 +30,11 @@ from hub.spec import (
 Schema = dict[str, Any]
 Body = Literal["json", "form"]
 Options = Mapping[str, tuple[str, ...]]  # by input: options that the weights bring
+CAPTIONS: Schema = {
+    "type": "object",
+    "additionalProperties": {"type": "string"},
+    "description": "What a page shows in the place of a picture's label, by output",
+}
 ID: Schema = {
     "type": "string",
     "pattern": "^[0-9a-f]{32}$",
@@ -115,7 +120,8 @@ def answer(page: Page) -> Schema:
     if any(f.name == "seed" for f in demo.inputs):
         properties["seed"] = {"type": "integer", "description": "The seed that was used"}
     properties["receipt"] = {"$ref": "#/components/schemas/Receipt"}
-    return {"type": "object", "properties": properties, "required": list(properties)}
+    required = list(properties)
+    return {"type": "object", "properties": {**properties, "captions": CAPTIONS}, "required": required}
 
 
 def comparison(page: Page) -> Schema:

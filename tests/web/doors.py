@@ -40,7 +40,7 @@ def _nothing(folder: Any, device: Any) -> None:
 def _present(output: float, image: Image.Image, threshold: float, count: int, view: str, seed: int) -> dict[str, Any]:
     grey = np.asarray(image.convert("L"))
     return {
-        "picture": image,
+        "picture": (image, "as it came"),
         "mask": (grey > 255 * threshold).astype(np.uint8),
         "shares": {"light": output / 255, "dark": 1 - output / 255},
         "facts": [{"view": view, "seed": seed, "percent": 50.0}],

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hub import lock
+from hub.formats import files_of
 from weights.evaluate import DRAWING, MEASURES
 
 ROOT = Path(__file__).resolve().parents[2] / "weights"
@@ -44,6 +46,11 @@ def test_weights_are_small_safetensors_only(folder: Path) -> None:
     assert (folder / "model.safetensors") in tensors or (folder / "model_index.json") in files
     assert not [path for path in files if path.suffix in (".bin", ".pt", ".pth", ".ckpt", ".pkl")]
     assert 0 < sum(path.stat().st_size for path in tensors) < 25_000_000
+
+
+def test_the_lock_that_is_committed_holds_for_these_files(folder: Path) -> None:
+    """After a change of weights: python -m hub lock"""
+    assert lock.read(ROOT / lock.FILE)[folder.name] == lock.of_files(files_of(folder, folder.name))
 
 
 def test_the_library_loads_it_natively(folder: Path) -> None:
