@@ -61,7 +61,7 @@ def run_grid(given: argparse.Namespace, settings: Settings) -> int:
         root = given.out or grid.root(settings)
         folder, made = _resumed(engine, root, given) if given.resume else _planned(engine, root, given)
         with folder.hold():
-            cells = grid.missing(folder, made)
+            cells = grid.missing(folder, made.cells())
             before = len({cell.name for cell in made.cells()}) - len(cells)
             with _progress(made, len(cells), before) as hear, redirect_stdout(sys.stderr):
                 try:

@@ -97,6 +97,11 @@ def usual_inputs(demo: Demo, image: Image.Image | None = None) -> dict[str, Any]
     return values
 
 
+def quick_inputs(demo: Demo, image: Image.Image | None = None) -> dict[str, Any]:
+    """`usual_inputs` with what live frames are given, the page's quickest settings; others are several such passes."""
+    return {**usual_inputs(demo, image), **demo.live}
+
+
 def run(engine: Engine, slug: str, values: dict[str, Any], weights: str | None = None) -> Result:
     result = engine.run(slug, {**values, "weights": weights} if weights else values)
     decoded = inputs.read(whole(slug), values).decoded()
@@ -209,7 +214,7 @@ def test_a_bad_request_leaves_the_next_one_working(slug: str, engine: Engine) ->
     with pytest.raises(NotFoundError):
         engine.run(f"{slug}_typo", {})
     for weights in weights_or_skip(engine, slug):
-        run(engine, slug, usual_inputs(whole(slug)), weights)
+        run(engine, slug, quick_inputs(whole(slug)), weights)
 
 
 # --- runs -----------------------------------------------------------------------------------------
@@ -219,7 +224,7 @@ def test_a_bad_request_leaves_the_next_one_working(slug: str, engine: Engine) ->
 def test_every_example_runs(slug: str, engine: Engine) -> None:
     for weights in weights_or_skip(engine, slug):
         for example in whole(slug).examples:
-            run(engine, slug, example_inputs(slug, example.inputs), weights)
+            run(engine, slug, {**example_inputs(slug, example.inputs), **whole(slug).live}, weights)
 
 
 SHAPES: dict[str, Callable[[], Image.Image]] = {
@@ -238,7 +243,7 @@ SHAPES: dict[str, Callable[[], Image.Image]] = {
 @pytest.mark.parametrize("shape", SHAPES)
 def test_pictures_of_every_shape_and_mode_work(slug: str, shape: str, engine: Engine) -> None:
     for weights in weights_or_skip(engine, slug):
-        run(engine, slug, usual_inputs(whole(slug), SHAPES[shape]()), weights)
+        run(engine, slug, quick_inputs(whole(slug), SHAPES[shape]()), weights)
 
 
 @every_page
@@ -247,7 +252,7 @@ def test_the_ends_of_every_range_and_every_option_work(slug: str, engine: Engine
     for weights in weights_or_skip(engine, slug):
         for field in demo.inputs:
             for value in ends(field, engine, weights):
-                run(engine, slug, {**usual_inputs(demo), field.name: value}, weights)
+                run(engine, slug, {**quick_inputs(demo), field.name: value}, weights)
 
 
 def ends(field: Any, engine: Engine, weights: str | None) -> list[Any]:
@@ -257,12 +262,6 @@ def ends(field: Any, engine: Engine, weights: str | None) -> list[Any]:
         return []
     known = inputs.options(field, weights or "", engine.weights.find(weights).config if weights else EMPTY)
     return list(known) if isinstance(field, Choice) else [[], *([option] for option in known), list(known)]
-
-
-@every_page_that_sees
-def test_what_live_frames_are_given_works(slug: str, engine: Engine) -> None:
-    for weights in weights_or_skip(engine, slug):
-        run(engine, slug, {**usual_inputs(whole(slug)), **whole(slug).live}, weights)
 
 
 # --- the four functions ---------------------------------------------------------------------------
@@ -298,9 +297,7 @@ class Parts:
 
     def values(self, seed: int = 0) -> dict[str, Any]:
         """Inputs as prepare gets them."""
-        # As quick as the page can be: what it does beyond that is several of the same passes.
-        quick = {**usual_inputs(self.demo, picture(160, 120, seed=seed)), **self.demo.live}
-        return inputs.read(self.demo, quick).decoded()
+        return inputs.read(self.demo, quick_inputs(self.demo, picture(160, 120, seed=seed))).decoded()
 
 
 @pytest.fixture(scope="module")

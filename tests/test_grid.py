@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -43,11 +44,15 @@ def planned(engine: Engine, run: str = "one", **more: object) -> tuple[RunFolder
     return RunFolder.create(grid.root(engine.settings), made), made
 
 
+def drawn(folder: RunFolder) -> dict[str, dict[str, Any]]:
+    return folder.done(())
+
+
 def test_every_cell_is_drawn_once_and_says_what_it_was_made_with(make_engine: Callable[..., Engine]) -> None:
     calls = Calls()
     engine = make_engine(words=drawing_demo(calls))
     folder, made = planned(engine, template="a {subject} ball {style}", settings={"width": 24})
-    cells = grid.missing(folder, made)
+    cells = grid.missing(folder, made.cells())
     assert [cell.prompt for cell in cells[::2]] == [
         "a red ball on black",
         "a blue ball on black",
@@ -56,16 +61,16 @@ def test_every_cell_is_drawn_once_and_says_what_it_was_made_with(make_engine: Ca
     ]
     tally = workers.here(engine, folder, made, cells, lambda kind, value: None)
     assert (tally.failed, grid.total(tally.paces.values()).pictures, sum(calls.batches)) == ({}, 8, 8)
-    assert grid.missing(folder, made) == []
+    assert grid.missing(folder, made.cells()) == []
     for cell in cells:
-        record = folder.done()[cell.name]
+        record = drawn(folder)[cell.name]
         data = (folder.path / record["pictures"][0]["file"]).read_bytes()
         capsule, _ = capsules.read(data)  # so the page it was made on can be set as it was
         assert capsule["parameters"] == {"prompt": cell.prompt, "width": 24, "seed": cell.seed} == record["parameters"]
         assert (record["run"], record["subject"], record["style"]) == ("one", cell.subject, cell.style)
         assert Image.open(io.BytesIO(data)).size == (24, 24)
     alone = engine.run("words", made.inputs(cells[3]))
-    record = folder.done()[cells[3].name]
+    record = drawn(folder)[cells[3].name]
     kept = (folder.path / record["pictures"][0]["file"]).read_bytes()
     assert with_record(alone.pictures["picture"][0], alone.capsule, 0, record) == kept
 
@@ -74,13 +79,13 @@ def test_a_picture_without_its_line_and_a_torn_line_cost_nothing(make_engine: Ca
     calls = Calls()
     engine = make_engine(words=drawing_demo(calls))
     folder, made = planned(engine)
-    workers.here(engine, folder, made, grid.missing(folder, made), lambda kind, value: None)
+    workers.here(engine, folder, made, grid.missing(folder, made.cells()), lambda kind, value: None)
     manifest = folder.path / "manifest.jsonl"
     lines = manifest.read_bytes().splitlines(keepends=True)
     manifest.write_bytes(b"".join(lines[:5]) + lines[6][:40])  # three lines lost, one of them torn
     lost = json.loads(lines[0])
     (folder.path / lost["pictures"][0]["file"]).unlink()
-    assert [cell.name for cell in grid.missing(folder, made)] == [lost["cell"]]
+    assert [cell.name for cell in grid.missing(folder, made.cells())] == [lost["cell"]]
     readable = [record["cell"] for record in folder.records()]
     assert sorted(readable) == sorted({json.loads(line)["cell"] for line in lines})
 
@@ -88,9 +93,9 @@ def test_a_picture_without_its_line_and_a_torn_line_cost_nothing(make_engine: Ca
 def test_a_cell_that_fails_is_told_and_the_others_are_drawn(make_engine: Callable[..., Engine]) -> None:
     engine = make_engine(words=drawing_demo(Calls(), refused="blue"))
     folder, made = planned(engine)
-    tally = workers.here(engine, folder, made, grid.missing(folder, made), lambda kind, value: None)
+    tally = workers.here(engine, folder, made, grid.missing(folder, made.cells()), lambda kind, value: None)
     assert len(tally.failed) == 4 and "blue is not drawn" in next(iter(tally.failed.values()))
-    assert {cell.subject for cell in grid.missing(folder, made)} == {"blue"}
+    assert {cell.subject for cell in grid.missing(folder, made.cells())} == {"blue"}
 
 
 def test_a_grid_goes_on_only_as_it_was_planned(make_engine: Callable[..., Engine]) -> None:
@@ -130,7 +135,7 @@ def test_a_killed_grid_is_resumed_by_two_workers(tmp_path: Path) -> None:
     finally:
         first.send_signal(signal.SIGKILL)
         first.wait(20)
-    before = {record["cell"]: record["created_at"] for record in folder.done().values()}
+    before = {record["cell"]: record["created_at"] for record in drawn(folder).values()}
     assert 8 <= len(before) < 24
     done = command(main, "grid", "--resume", "one", "--json", *[f for f in flags if f not in ("--workers", "2")])
     assert done.returncode == 0, done.stderr
@@ -169,7 +174,7 @@ def test_the_flow_draws_the_same_grid(tmp_path: Path) -> None:
         assert done.returncode == 0 and f"8 of 8 cells are there, {drawn} of these drawn now" in done.stdout, (
             done.stdout
         )
-    assert len(RunFolder(tmp_path / "data" / "batches" / "one").done()) == 8
+    assert len(RunFolder(tmp_path / "data" / "batches" / "one").done(())) == 8
     assert (
         len(list((tmp_path / "data" / "metaflow").rglob("*.html"))) == 6
     )  # a card per style and one of figures, twice

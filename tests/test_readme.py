@@ -20,7 +20,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def settings_table() -> str:
-    """The table as README.md must hold it. `python tests/test_readme.py` prints it."""
+    """The table as README.md must hold it. `python -m tests.test_readme` prints it."""
     rows = [f"| `{name}` | `{default!r}` | {help} |" for name, default, help in settings.TABLE]
     return "\n".join(["| setting | default | what it does |", "|---|---|---|", *rows])
 

@@ -181,7 +181,7 @@ def _stranger(scope: Scope) -> Caller:
 def _path(scope: Scope) -> str:
     """The path as the router sees it, which takes the proxy's prefix away where it is still there."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
-    return path.removeprefix(root) if root and path.startswith(f"{root}/") else path
+    return path.removeprefix(root) if root and f"{path}/".startswith(f"{root}/") else path
 
 
 def _without_header(scope: Scope) -> list[tuple[bytes, bytes]]:
@@ -192,7 +192,7 @@ def _check(known: Known, who: Caller, method: str, path: str) -> None:
     """Raises ForbiddenError."""
     wanted = needed(method, path)
     if not who.may(wanted):
-        raise RoleError(f"{known.name} has the role {known.role}. Only the role {wanted} may {MAY[wanted]}.")
+        raise RoleError(f"{known.name} has the role {known.role}. It takes the role {wanted} to {MAY[wanted]}.")
     if known.link and path not in OWN_FILES:
         place = re.fullmatch(r"/(?:r|api/v1/links)/([^/]+)(/.*)?", path)
         if place is None or place[1] != known.link:
@@ -245,8 +245,10 @@ PAGE = """<!doctype html>
 <style>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 34rem; margin: 18vh auto 0; padding: 0 1.25rem }}
 h1 {{ font-size: 1.5rem; line-height: 1.25; margin: 0 0 .5rem }}
-p {{ margin: 0 0 1rem; opacity: .8 }}
-a {{ display: inline-block; padding: .6rem 1rem; border-radius: .5rem; background: #0f766e; color: #fff }}
+p {{ margin: 0 0 1rem }}
+p:not(:has(a)) {{ opacity: .8 }}
+a {{ display: inline-block; padding: .6rem 1rem; border-radius: .5rem; background: #0f766e; color: #fff;
+  text-decoration: none }}
 </style></head><body><main><h1>{title}</h1>
 {lines}
 </main></body></html>

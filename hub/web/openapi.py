@@ -71,8 +71,13 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], plac
             "description": "Live model demos. Errors are problem JSON (RFC 9457).",
         },
         **({"servers": [{"url": place}]} if place else {}),
+        "security": [{}, {"token": []}, {"password": []}],  # as the hub is started: {} is none
         "paths": paths,
         "components": {
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "An access token of the hub"},
+                "password": {"type": "http", "scheme": "basic"},
+            },
             "schemas": {
                 "Demo": _demo(),
                 "Result": _result(),

@@ -36,6 +36,7 @@ class Row:
     def __init__(self, engine: Engine, page: Page):
         self.engine, self.page = engine, page
         self.wanted = engine.similar.wanted(page.declared)
+        self.owned = self.wanted or engine.pictures.wanted(page.declared)  # runs are shown to who asked for them
         self.tiles: gr.HTML | None = None
         self._last: LRUCache[str, str] = LRUCache(TABS)  # result id by open page; touched in the event loop only
 
@@ -51,7 +52,7 @@ class Row:
 
     def session(self, request: gr.Request) -> str:
         """Who asks, as `Engine.run` wants it."""
-        return sessions.of(request.cookies, request.session_hash or "") if self.wanted else ""
+        return sessions.of(request.cookies, request.session_hash or "") if self.owned else ""
 
     def answered(self, request: gr.Request, result: Result) -> None:
         """Remembers which result an open page shows."""

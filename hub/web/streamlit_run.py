@@ -62,7 +62,8 @@ def session() -> str:
 def start(host: Host, page: Page, values: Mapping[str, Any]) -> Job:
     """Hands a run to the engine."""
     job = Job(Followed(), time.monotonic())
-    whose = session() if host.engine.similar.wanted(page.declared) else ""
+    engine, demo = host.engine, page.declared
+    whose = session() if engine.similar.wanted(demo) or engine.pictures.wanted(demo) else ""
     who = guard.caller_of_headers(st.context.headers)
 
     def work() -> Result:

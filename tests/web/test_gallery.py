@@ -74,7 +74,7 @@ def draw(engine: Engine, run: str, styles: list[str], template: str = "") -> Run
     engine = Engine(grid.settings_for(engine.settings), engine.registry)
     made = plan.make(engine, "words", ["red ball", "blue cube"], styles, [1, 2], run=run, template=template)
     folder = RunFolder.create(grid.root(engine.settings), made)
-    workers.here(engine, folder, made, grid.missing(folder, made), lambda kind, value: None)
+    workers.here(engine, folder, made, grid.missing(folder, made.cells()), lambda kind, value: None)
     engine.close()
     return folder
 
