@@ -24,7 +24,7 @@ serve: setup  ## set up if needed, then serve the hub on http://127.0.0.1:7860 (
 	$(BIN)/python app.py $(ARGS)
 
 test: setup-dev  ## set up if needed, then run the default tests (ARGS="-k pool" to choose)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 check: lint test  ## what CI runs: lint, types, tests
 

@@ -67,9 +67,9 @@ class Pictures:
         """Whether single runs are kept here."""
         return self._engine.settings.similar != "off"
 
-    def wanted(self) -> bool:
-        """Whether there is a page for the gallery to show, or a grid."""
-        return any(from_words(page.declared) for page in self._engine.registry) or self.batches.is_dir()
+    def wanted(self, demo: Demo | None) -> bool:
+        """Whether single runs of a page are kept here, each for the session that asked for it."""
+        return self.singles and from_words(demo)
 
     def viewer(self, session: str) -> Viewer:
         """Who looks through a browser or REST; `session` as hub/web/sessions.py names it."""
@@ -80,7 +80,7 @@ class Pictures:
 
     def keep(self, result: Result, job: Job) -> None:
         """Remembers a result that was just given to a session. A disk that fails costs only that: it is logged."""
-        if job.live or not self.singles or not from_words(job.demo):
+        if job.live or not self.wanted(job.demo):
             return
         files = {name: [(p.width, p.height, p.caption) for p in group] for name, group in result.pictures.items()}
         try:
@@ -121,7 +121,7 @@ class Pictures:
                 with suppress(KeyError, TypeError, ValueError):
                     capsule = json.loads(record["capsule"])
                     page = self._engine.registry.pages.get(capsule["page"])
-                    if page is None or not from_words(page.declared):
+                    if page is None or not self.wanted(page.declared):
                         continue
                     files = {name: [(p["width"], p["height"], p["caption"]) for p in group]
                              for name, group in record["pictures"].items()}  # fmt: skip

@@ -1,9 +1,11 @@
 """Measure bundled weights through the page's own prepare, infer and present:
 
     python -m weights.evaluate vehicle_classifier --data FOLDER [--split val] [--weights FOLDER] [--json]
+    python -m weights.evaluate stable_diffusion [--prompts 200]
 
 FOLDER is laid out like the training data: images/ and labels.csv with a split column, or for
-CamVid the folders NAME and NAME_masks. Intervals are 95 % bootstrap intervals over pictures.
+CamVid the folders NAME and NAME_masks. stable_diffusion needs none: it draws prompts that training never
+showed, and what is in the pictures is found by image analysis. Intervals are 95 % bootstrap intervals over pictures.
 """
 
 from __future__ import annotations
@@ -18,12 +20,15 @@ from typing import Any
 import numpy as np
 
 from hub.batching import signature
+from hub.inputs import parameters
 from hub.registry import discover, wants_config
 from hub.spec import Demo
 from weights.measures import MEASURES, Array, Config, Figures
+from weights.stable_diffusion import adherence
 
 ROOT = Path(__file__).resolve().parent
 RESAMPLES = 2000
+DRAWING = "stable_diffusion"  # answers pictures, so it is measured in a way of its own
 
 
 def evaluate(
@@ -66,9 +71,9 @@ def find(name: str) -> tuple[Demo, str]:
         names = [weights.name for weights in page.demo.weights]
         if name in names or page.slug == name:
             chosen = name if name in names else names[0]
-            if chosen in MEASURES:
+            if chosen in MEASURES or chosen == DRAWING:
                 return page.demo, chosen
-    raise SystemExit(f"Nothing to measure is called '{name}'. There are: {', '.join(MEASURES)}.")
+    raise SystemExit(f"Nothing to measure is called '{name}'. There are: {', '.join([*MEASURES, DRAWING])}.")
 
 
 def predict(
@@ -125,14 +130,22 @@ def bootstrap(counts: Array, figures: Callable[[Array], Figures], seed: int = 0)
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("name", help="a page's slug or the name of weights")
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="what to measure on; stable_diffusion needs none")
+    parser.add_argument("--prompts", type=int, default=200, help="of stable_diffusion: how many of each kind")
     parser.add_argument("--split", default="val")
     parser.add_argument("--weights", type=Path, help="another folder in the same format; default: the bundled one")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the page")
     parser.add_argument("--json", action="store_true", help="print one JSON object last")
     options = parser.parse_args(arguments)
     inputs = dict(setting.split("=", 1) for setting in options.set)
-    result = evaluate(options.name, options.data, options.split, options.weights, inputs)
+    demo, name = find(options.name)
+    if name == DRAWING:
+        folder = options.weights or ROOT / name
+        result = adherence.evaluate(demo, folder, parameters(demo, inputs), options.prompts)
+    elif options.data is None:
+        parser.error(f"--data is missing: {name} is measured on a folder of pictures.")
+    else:
+        result = evaluate(name, options.data, options.split, options.weights, inputs)
     print(f"{result['name']}, {result['images']} pictures of '{result['split']}', 95 % interval in brackets")
     for name, (low, high) in result["interval_95"].items():
         print(f"{name:20} {result[name]:.4f}  [{low:.4f}, {high:.4f}]")

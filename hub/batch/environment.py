@@ -9,13 +9,14 @@ from hub.settings import from_environment
 
 
 def prepare() -> None:
-    """Sets what the environment does not say already. Raises HubError for a setting that is not valid."""
+    """Sets what the environment does not say; Metaflow's own default for datastore and metadata is this machine.
+
+    Raises HubError for a setting of the hub that is not valid.
+    """
     here = from_environment().data_folder / "metaflow"
     user = getpass.getuser()
     usual = {
         "METAFLOW_USER": user if user != "root" else "hub",  # it refuses to run as root
-        "METAFLOW_DEFAULT_DATASTORE": "local",
-        "METAFLOW_DEFAULT_METADATA": "local",
         "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(here),
         "METAFLOW_CARD_LOCALROOT": str(here / ".metaflow" / "mf.cards"),
         "METAFLOW_DISABLE_TRACING": "1",

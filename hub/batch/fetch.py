@@ -35,7 +35,8 @@ def fetch(run_id: str, root: Path) -> tuple[RunFolder, int]:
         raise NotFoundError(f"There is no finished run {run_id!r} of GridFlow: {error}") from None
     here = (root / made.run).is_dir()
     folder = RunFolder.open(root, made.run)[0] if here else RunFolder.create(root, made)
-    done, known, count = folder.done(), {cell.name for cell in made.cells()}, 0
+    known, count = {cell.name for cell in made.cells()}, 0
+    done = folder.done(known)
     for data in tasks:
         for record in data.records:
             if record["cell"] in known and record["cell"] not in done:

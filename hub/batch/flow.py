@@ -84,19 +84,21 @@ class GridFlow(FlowSpec):
     def draw(self) -> None:
         """Draws what one part of a style still lacks."""
         style, part = self.input
-        made, engine = plan.read(self.plan), _engine(self.index, len(self.parts))
-        try:
-            grid.check(engine, made)
-            folder = _folder(made)
-            every = [c for n, c in enumerate(made.cells(style)) if n % max(1, int(self.shards)) == part]
-            lacking = {cell.name for cell in grid.missing(folder, made, style)}
-            todo = [cell for cell in every if cell.name in lacking]
-            begin, worker = time.time(), f"task {current.task_id}"
-            tally = workers.here(engine, folder, made, todo, _Printer(style, len(todo)), worker) if todo else Tally()
-        finally:
-            engine.close()
-        names, done = {cell.name for cell in every}, folder.done()
-        self.records = [record for name, record in done.items() if name in names]
+        made = plan.read(self.plan)
+        folder, parts = _folder(made), max(1, int(self.shards))
+        every = [cell for number, cell in enumerate(made.cells(style)) if number % parts == part]
+        todo = grid.missing(folder, every)
+        begin, tally = time.time(), Tally()
+        if todo:
+            engine = _engine(self.index, len(self.parts))
+            try:
+                grid.check(engine, made)
+                hear = _Printer(style, len(todo))
+                tally = workers.here(engine, folder, made, todo, hear, f"task {current.task_id}")
+            finally:
+                engine.close()
+        names = {cell.name for cell in every}
+        self.records = [record for name, record in folder.done(names).items() if name in names]
         self.failed = tally.failed
         pace = grid.total(tally.paces.values())
         self.pace = {"style": style, "task": current.task_id, "pictures": pace.pictures, "seconds": pace.seconds,

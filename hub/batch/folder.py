@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 PLAN, PICTURES = "run.json", "pictures"
 
 FILE = re.compile(rf"{PICTURES}/[0-9a-f]{{2}}/[0-9a-f]{{32}}(-\d+)?\.png")
+
+CELL_CHARS = 32  # of a cell's name
 
 Record = dict[str, Any]  # one line of the manifest
 
@@ -129,12 +131,15 @@ class RunFolder:
                 with suppress(ValueError):
                     yield json.loads(line)
 
-    def done(self) -> dict[str, Record]:
-        """The record of each cell whose pictures are all here. Pictures that lack their line get it now."""
+    def done(self, cells: Container[str]) -> dict[str, Record]:
+        """The record of each cell whose pictures are all here. Those of `cells` that lack their line get it now.
+
+        So nobody else may be drawing `cells`.
+        """
         here = self._files()
         found = {r["cell"]: r for r in self.records() if all(p["file"] in here for p in r["pictures"])}
         listed = {entry["file"] for record in found.values() for entry in record["pictures"]}
-        for file in sorted(here - listed):
+        for file in sorted(file for file in here - listed if Path(file).name[:CELL_CHARS] in cells):
             record, number = record_of((self.path / file).read_bytes()) or ({"pictures": []}, -1)
             if number == 0 and all(p["file"] in here for p in record["pictures"]):
                 self._append(record)

@@ -34,10 +34,11 @@ def root(settings: Settings) -> Path:
     return settings.data_folder / "batches"
 
 
-def missing(folder: RunFolder, plan: Plan, style: str | None = None) -> list[Cell]:
-    """The cells that are not drawn yet, of one style or of all; a cell that is planned twice is drawn once."""
-    done = folder.done()
-    return list({cell.name: cell for cell in plan.cells(style) if cell.name not in done}.values())
+def missing(folder: RunFolder, cells: Iterable[Cell]) -> list[Cell]:
+    """Those of `cells`, which nobody else may be drawing, that are not drawn yet; one that is there twice, once."""
+    wanted = {cell.name: cell for cell in cells}
+    done = folder.done(wanted)
+    return [cell for name, cell in wanted.items() if name not in done]
 
 
 def shards(cells: Sequence[Cell], size: int = SHARD) -> list[list[Cell]]:

@@ -32,10 +32,11 @@ OnEvent = Callable[[str, Any], None]  # ("ready", worker), ("done", record), ("f
 
 @dataclass(slots=True)
 class Tally:
-    """What a run has come to: per worker, and the cells that failed with the reason."""
+    """What a run has come to: per worker, the cells that failed with the reason."""
 
     paces: dict[str, Pace] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)  # why workers gave up
 
     def ready(self, worker: str, load_s: float) -> None:
         self.paces[worker] = Pace(load_s=load_s, begin=time.monotonic(), end=time.monotonic())
@@ -93,7 +94,7 @@ def apart(
                 if not _listen(worker, todo, tally, hear):
                     team.remove(worker)
         if left := sum(map(len, todo)):
-            why = next(iter(tally.failed.values()), "Its processes ended; the log may say why.")
+            why = next(iter(tally.broken), "Their processes were ended; too little memory is a usual reason.")
             raise UnavailableError(f"All workers have stopped and {left} cells are not drawn. {why}")
     finally:
         for worker in team:
@@ -132,7 +133,7 @@ def _listen(worker: _Worker, todo: deque[list[Cell]], tally: Tally, hear: OnEven
         tally.failed[cell.name] = text
         hear("failed", (cell, text))
     elif kind == "broken":
-        tally.failed.setdefault("", value)
+        tally.broken.append(value)
     if kind in ("ready", "idle"):
         worker.shard = todo.popleft() if todo else []
         worker.pipe.send(worker.shard)

@@ -30,9 +30,10 @@ def masthead(pages: Iterable[Page], home: bool) -> str:
 <a class="hub-brand" href="./"{here}><span class="hub-mark" aria-hidden="true"></span>Demo Hub</a>
 <span class="hub-bar-links"><details><summary>Demos</summary>
 <ul><li><a href="./">All demos</a></li>{items}
-<li class="hub-narrow"><a href="streamlit/">Streamlit</a></li></ul></details>
+<li class="hub-narrow"><a href="streamlit/">Streamlit</a></li>
+<li class="hub-narrow"><a href="api/v1/openapi.json">REST API</a></li></ul></details>
 {pictures}<a class="hub-wide" href="streamlit/">Streamlit</a>
-<a href="status">Status</a><a href="api/v1/openapi.json">REST API</a></span></nav>"""
+<a href="status">Status</a><a class="hub-wide" href="api/v1/openapi.json">REST API</a></span></nav>"""
 
 
 def asset_url(slug: str, name: str) -> str:

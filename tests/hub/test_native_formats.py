@@ -15,7 +15,8 @@ from hub import describe
 from hub.engine import Engine
 from hub.errors import InputError, UnavailableError
 from hub.registry import discover
-from hub.settings import Settings
+from hub.images import encode
+from hub.settings import ROOT, Settings
 from hub.snapshots import Snapshots
 from hub.sources import apply, choices, parse_hub
 from tests.fakes import picture, registry_of, shade_demo
@@ -188,6 +189,25 @@ def test_a_transformers_classifier_runs_with_its_own_names_and_preprocessing(
     assert hub.count(r"modeling_vit\.py") == 0
     with pytest.raises(InputError, match="why must be 'off'"):
         engine.run(PAGE, {"image": image, "why": "the answer"})
+
+
+def test_a_pipeline_of_diffusers_comes_from_the_hub_and_draws(
+    hub: HubServer, start: Callable[..., Engine], tmp_path: Path
+) -> None:
+    from weights.stable_diffusion import model
+
+    parts = {"unet": model.denoiser(), "text_encoder": model.text_encoder(), "vae": model.autoencoder()}
+    model.save_pipeline(parts, tmp_path / "pipeline")
+    hub.add("someone/shapes", {**files_in(tmp_path / "pipeline"), "unet/diffusion_pytorch_model.bin": b"pickle"})
+    page, demos = "stable_diffusion", tmp_path / "demos"
+    (demos / "assets" / page).mkdir(parents=True)
+    (demos / f"{page}.py").write_bytes((ROOT / "demos" / f"_{page}.py").read_bytes())
+    (demos / "assets" / page / "cover.png").write_bytes(encode(picture(8, 8), "png"))
+    engine = start(f"{page}=hf://someone/shapes", page, demos_folder=str(demos))
+    result = engine.run(page, {"prompt": "a red circle", "steps": 2, "seed": 1})
+    assert result.receipt.weights == "hf://someone/shapes@main"
+    assert [row["seed"] for row in result.values["settings"]] == [1] and len(result.pictures["pictures"]) == 1
+    assert hub.count(r"\.bin") == 0, "pickles are not even fetched"
 
 
 def test_the_photos_middle_is_cut_where_the_model_was_trained_so() -> None:

@@ -8,6 +8,7 @@ import json
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -200,3 +201,13 @@ def test_the_page_runs_no_script_but_its_own(hub: Hub) -> None:
         assert f"gallery/{name}" in answer.text
         assert client.get(f"/gallery/{name}").headers["content-type"].startswith(kind)
     assert client.get("/gallery/permalink.html").status_code == 404
+
+
+def test_a_run_on_a_page_belongs_to_its_browser(hub: Hub) -> None:
+    from hub.web import similar_ui
+
+    request = SimpleNamespace(cookies=MINE, session_hash="tab")
+    for settings, session in (({}, f"cookie {'m' * 32}"), ({"similar": "off"}, "")):
+        engine, _ = hub(**settings)
+        row = similar_ui.Row(engine, engine.registry.get("words"))
+        assert row.session(request) == session  # type: ignore[arg-type]  # what is read of a request

@@ -10,6 +10,7 @@ const fields = Object.fromEntries([...FILTERS, "beside", "order"].map((name) => 
 const chosen = new Map(); // pictures by id, in the order they were ticked
 let shown = []; // every picture on the page, or pair of them
 let search = 0; // counts searches, so that an answer to an older one is dropped
+const watcher = new IntersectionObserver((seen) => { if (seen.at(-1).isIntersecting) more(); }, {rootMargin: AHEAD});
 let next = 1, total = 0, loading = false, facets = {};
 
 function make(tag, attributes = {}, ...children) {
@@ -78,11 +79,13 @@ async function more() {
     next += 1;
   } catch (error) {
     if (current === search) one("[data-count]").replaceChildren(make("span", {class: "gal-wrong"}, error.message));
-    total = shown.length; // not asked again until the search changes
+    if (current === search) [total, next] = [shown.length, Math.max(next, 2)]; // not asked again until the search changes
   } finally {
     if (current === search) loading = false;
   }
-  if (current === search && shown.length < total && end.getBoundingClientRect().top < window.innerHeight + 1600) await more();
+  // It tells of changes alone, and may have missed one while the page grew: beginning anew, it tells how things are.
+  watcher.unobserve(end);
+  watcher.observe(end);
 }
 
 function tell(other) {
@@ -246,7 +249,6 @@ dialog.addEventListener("keydown", (event) => {
   const by = {ArrowLeft: -1, ArrowRight: 1}[event.key], at = Number(dialog.dataset.at) + by;
   if (by && shown[at]) zoom(at);
 });
-new IntersectionObserver((seen) => { if (seen.some((entry) => entry.isIntersecting)) more(); }, {rootMargin: AHEAD}).observe(end);
 
 one(".gal-more").open = matchMedia("(min-width: 761px)").matches;
 filters(new URLSearchParams(location.search)).then(begin, (error) => { one("[data-count]").textContent = error.message; });

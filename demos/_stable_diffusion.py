@@ -1,0 +1,206 @@
+"""Pictures from words: a diffusion pipeline of diffusers, the bundled small one or a large one from the Hub.
+
+A draft, not served yet (pages whose file begins with _ are not): the small model that is to be bundled is still in
+training, weights/LOG.md. To serve it with weights from the Hub, copy it to a folder without the underscore:
+`python app.py --demos-folder FOLDER --weights stable_diffusion=hf://stabilityai/sd-turbo`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hub.diffusion import AS_TRAINED, SCHEDULERS, SEEDS, Order, Setting, Wish, fill
+from hub.diffusion import load as load_pipeline
+from hub.images import normalise
+from hub.spec import Choice, Demo, Example, Gallery, ImageInput, Json, Progress, Seed, Slider, Text, Weights
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    import torch
+    from PIL import Image
+    from torch import nn
+
+SQUARE = "square"
+SHAPES = {SQUARE: (1.0, 1.0), "landscape, 3:2": (1.5, 1.0), "portrait, 2:3": (1.0, 1.5)}
+MOST_START = 1024  # pixels a side that are kept of a picture to start from
+SMALL = 256  # narrower pictures are shown enlarged
+
+
+def load(folder: Path, device: torch.device) -> nn.Module:
+    model: nn.Module = load_pipeline(folder)
+    return model
+
+
+def prepare(
+    prompt: str,
+    negative_prompt: str,
+    images: int,
+    steps: int,
+    guidance: float,
+    size: str,
+    scheduler: str,
+    strength: float,
+    seed: int,
+    image: Image.Image | None = None,
+) -> dict[str, Any]:
+    """The wish as it is; what suits the model is known in `infer` only. `image` as an array, not too large."""
+    import numpy as np
+
+    start = None
+    if image is not None:
+        reduced = image.copy()
+        reduced.thumbnail((MOST_START, MOST_START))
+        start = np.asarray(reduced)
+    return {
+        "prompt": prompt,
+        "negative": negative_prompt,
+        "images": images,
+        "steps": steps,
+        "guidance": guidance,
+        "size": size,
+        "scheduler": scheduler,
+        "strength": strength if start is not None else 1.0,
+        "seed": seed,
+        "start": start,
+    }
+
+
+def infer(model: Any, items: list[dict[str, Any]]) -> Generator[Progress, None, list[dict[str, Any]]]:
+    """Each item's pictures, uint8 [n, height, width, 3], with the settings that were used."""
+    orders = [order(model, item) for item in items]
+    drawn = yield from fill(model, orders)
+    return [
+        {
+            "pictures": pictures,
+            "hidden": hidden,
+            "steps": made.setting.steps,
+            "guidance": made.wishes[0].guidance,
+            "seeds": [wish.seed for wish in made.wishes],
+        }
+        for made, (pictures, hidden) in zip(orders, drawn, strict=True)
+    ]
+
+
+def order(model: Any, item: dict[str, Any]) -> Order:
+    """What an item asks for, with what suits the model where it asks for nothing."""
+    from PIL import Image, ImageOps
+
+    usual, multiple = model.usual, model.pipeline.vae_scale_factor * 8
+    width, height = (round(usual.side * share / multiple) * multiple for share in SHAPES[item["size"]])
+    guidance = item["guidance"] or usual.guidance
+    start = None
+    if item["start"] is not None:
+        fitted = ImageOps.fit(Image.fromarray(item["start"]), (width, height), Image.Resampling.LANCZOS)
+        start = normalise(fitted, (0.5,) * 3, (0.5,) * 3)
+    setting = Setting(
+        item["steps"] or usual.steps, item["scheduler"], width, height, guidance > 1, float(item["strength"])
+    )
+    seeds = [(item["seed"] + number) % SEEDS for number in range(item["images"])]
+    return Order(setting, tuple(Wish(item["prompt"], item["negative"], seed, guidance, start) for seed in seeds))
+
+
+def present(
+    output: dict[str, Any],
+    prompt: str,
+    negative_prompt: str,
+    images: int,
+    steps: int,
+    guidance: float,
+    size: str,
+    scheduler: str,
+    strength: float,
+    seed: int,
+    image: Image.Image | None = None,
+) -> dict[str, Any]:
+    """The pictures, small ones enlarged, each with the seed by which it comes again, alone or among others."""
+    rows, shown = list[dict[str, Any]](), []
+    for picture, hidden, own in zip(output["pictures"], output["hidden"], output["seeds"], strict=True):
+        height, width = picture.shape[:2]
+        caption = f"seed {own}" + (", hidden by the model's safety checker" if hidden else "")
+        shown.append((enlarged(picture), caption))
+        rows.append(
+            {
+                "picture": len(rows) + 1,
+                "seed": own,
+                "steps": output["steps"],
+                "guidance": output["guidance"],
+                "scheduler": scheduler,
+                "size": f"{width} x {height}",
+            }
+        )
+    return {"pictures": shown, "settings": rows}
+
+
+def enlarged(picture: Any) -> Image.Image:
+    """Pictures of a few pixels at a size people can see, by a whole factor."""
+    from PIL import Image
+
+    found = Image.fromarray(picture)
+    factor = -(-SMALL // max(found.size))
+    return found.resize((found.width * factor, found.height * factor), Image.Resampling.LANCZOS)
+
+
+NOTE = (
+    "The bundled model is very small. It draws coloured shapes on 64 pixels and nothing else: circles, squares, "
+    "triangles, stars, hearts and crosses in red, orange, yellow, green, cyan, blue, purple or pink; small or large, "
+    "outlined or striped; one to three of a kind, at a place ('at the top left'), or two 'left of', 'right of', "
+    "'above' or 'below' each other; on a white, black, gray or beige background. For anything else take a large model: "
+    "--weights stable_diffusion=hf://stabilityai/sd-turbo; 'python -m hub catalogue' lists more."
+)
+
+DEMO = Demo(
+    title="Stable Diffusion",
+    summary="Draws pictures from words, step by step.",
+    task="Text-to-image",
+    inputs=(
+        Text("prompt", "Prompt", "What the picture shows; Enter runs it", max_chars=500, lines=1),
+        Text("negative_prompt", "Negative prompt", "What it should not show", default="", max_chars=500, lines=1),
+        Slider("images", "Images", 1, 8, default=1, step=1, help="Each has a seed of its own: the next number"),
+        Seed(help="Empty: a new one each run. To keep a picture's seed, write the number under it here"),
+        Slider("steps", "Steps", 0, 50, default=0, step=1, help="0: as suits the model; more is slower and finer"),
+        Slider(
+            "guidance",
+            "Guidance",
+            0.0,
+            15.0,
+            default=0.0,
+            step=0.5,
+            help="How closely it follows the words. 0: as suits the model; 1: no guidance, and no negative prompt",
+        ),
+        Choice("size", "Shape", tuple(SHAPES), default=SQUARE),
+        Choice("scheduler", "Scheduler", tuple(SCHEDULERS), default=AS_TRAINED, help="How the steps are taken"),
+        ImageInput("image", "Start from a picture", "Optional: its colours and places are kept", optional=True),
+        Slider(
+            "strength",
+            "Strength",
+            0.1,
+            1.0,
+            default=0.7,
+            step=0.05,
+            help="With a picture to start from: how much of it may change",
+        ),
+    ),
+    outputs=(
+        Gallery("pictures", "Pictures", "With the seed of each"),
+        Json("settings", "Settings", table=True),
+    ),
+    load=load,
+    prepare=prepare,
+    infer=infer,
+    present=present,
+    weights=(Weights("stable_diffusion", "Coloured shapes, bundled"),),
+    examples=(
+        Example({"prompt": "a blue square left of a red star on a white background", "seed": 1}, "Two in a relation"),
+        Example({"prompt": "a cyan star at the top left on a black background", "seed": 2}, "At a named place"),
+        Example({"prompt": "three pink hearts on a beige background", "seed": 3}, "A number of them"),
+        Example(
+            {"prompt": "a large striped green circle", "negative_prompt": "white background", "seed": 4}, "In stripes"
+        ),
+    ),
+    cover="cover.png",
+    note=NOTE,
+    max_batch=4,
+    order=60,
+)

@@ -1,0 +1,104 @@
+"""The shapes that the text-to-image recipe draws, the detector that reads them back, and what is held out."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from weights.stable_diffusion import autoencoder, fitting, model, prompts
+from weights.stable_diffusion.adherence import detector_share
+from weights.stable_diffusion.detector import detect, verdict
+from weights.stable_diffusion.prompts import HELD_PAIRS, SEEN_PAIRS, Request, Wish, arrange, caption, draw_request
+from weights.stable_diffusion.scenes import COLOURS, SHAPES, draw
+
+
+def test_the_detector_reads_the_recipes_own_drawings() -> None:
+    assert detector_share(25) >= 0.99  # 25 of each kind
+
+
+@pytest.mark.parametrize("relation", prompts.RELATIONS)
+def test_the_detector_sees_what_is_wrong(relation: str) -> None:
+    chance = random.Random(relation)
+    wanted = Request((Wish("red", "circle"), Wish("blue", "star")), relation=relation, background="white")
+    picture = draw(arrange(wanted, chance))
+    assert verdict(wanted, detect(picture))["all"]
+    swapped = Request(wanted.things[::-1], relation=relation, background="white")
+    assert not verdict(swapped, detect(picture))["relation"]
+    crossed = Request((Wish("blue", "circle"), Wish("red", "star")), relation=relation)
+    assert not verdict(crossed, detect(picture))["pairs"]
+    alone = Request((Wish("red", "circle"),))
+    assert not verdict(alone, detect(picture))["count"]
+    assert not verdict(wanted, detect(np.full_like(picture, 250)))["all"]
+
+
+def test_training_never_shows_what_is_held_out() -> None:
+    chance = random.Random(3)
+    drawn = [draw_request(chance) for _ in range(3000)]
+    seen = {(wish.colour, wish.shape) for request in drawn for wish in request.things}
+    assert seen == set(SEEN_PAIRS)  # so all else is shown, and the held-out pairs' words are learnt in other pairs
+    assert {colour for colour, _ in seen} == set(COLOURS) and {shape for _, shape in seen} == set(SHAPES)
+    assert not any(pair in HELD_PAIRS for pair in seen)
+    two = [[(w.colour or "", w.shape or "") for w in request.things] for request in drawn if len(request.things) == 2]
+    assert len(two) > 1000 and not any(prompts.held_combination(*pairs) for pairs in two)
+    for kind in ("pairs", "relations"):
+        for _ in range(50):
+            pairs = [(w.colour or "", w.shape or "") for w in prompts.held_request(kind, chance).things]
+            assert pairs[0] in HELD_PAIRS if kind == "pairs" else prompts.held_combination(*pairs)
+
+
+def test_every_caption_is_made_of_known_words_and_fits() -> None:
+    chance, words = random.Random(4), model.tokenizer()
+    unknown = words.convert_tokens_to_ids("[unknown]")
+    for _ in range(1500):
+        text = caption(draw_request(chance), chance)
+        tokens = words(text).input_ids
+        assert len(tokens) <= model.TOKENS
+        assert tokens.count(unknown) == text.count("[unknown]"), text
+    assert words("a purple elephant").input_ids.count(unknown) == 1
+
+
+def test_standardised_latents_have_unit_variance_and_decode_as_before() -> None:
+    torch.manual_seed(0)
+    vae = model.autoencoder().eval().requires_grad_(False)
+    pictures = torch.from_numpy(np.stack([draw(arrange(draw_request(c), c)) for c in map(random.Random, range(4))]))
+    latents = autoencoder.encode(vae, pictures)
+    before = vae.decode(latents).sample
+    autoencoder.standardise(vae, latents)
+    after = autoencoder.encode(vae, pictures)
+    assert after.mean((0, 2, 3)).abs().max() < 0.02
+    torch.testing.assert_close(after.std((0, 2, 3)), torch.ones(model.LATENT), rtol=0.02, atol=0.02)
+    torch.testing.assert_close(vae.decode(after).sample, before, rtol=0.05, atol=0.05)
+
+
+class Interrupted(Exception):
+    """Stands for a killed process."""
+
+
+def test_an_interrupted_training_goes_on_and_ends_the_same(tmp_path: Path) -> None:
+    def train(out: Path, stop_at: int = 0) -> dict[str, Tensor]:
+        out.mkdir(exist_ok=True)
+        torch.manual_seed(1)
+        calls: list[int] = []
+
+        def loss(parts: nn.ModuleDict, chance: torch.Generator) -> Tensor:
+            calls.append(1)
+            if len(calls) == stop_at:
+                raise Interrupted
+            value: Tensor = parts["layer"](torch.randn(4, 3, 5, 5, generator=chance)).square().mean()
+            return value
+
+        plan = fitting.Plan("tiny", steps=9, learning_rate=0.01, report_every=3)
+        parts = nn.ModuleDict({"layer": nn.Conv2d(3, 2, 3)})
+        return fitting.fit(parts, loss, lambda average, step: {"seen": float(step)}, plan, out).state_dict()
+
+    whole = train(tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        train(tmp_path / "parts", stop_at=6)
+    for name, tensor in train(tmp_path / "parts").items():
+        torch.testing.assert_close(tensor, whole[name], rtol=0, atol=0)
+    assert (tmp_path / "parts" / "metrics.json").exists() and (tmp_path / "parts" / "tiny_curves.png").exists()

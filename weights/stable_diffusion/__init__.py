@@ -1,0 +1,1 @@
+"""Coloured shapes from words, a small latent diffusion pipeline: weights, card and recipe."""

@@ -1,0 +1,109 @@
+"""The autoencoder: 64 pixels square to 16 x 16 numbers of 4 channels and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import l1_loss
+
+from weights.stable_diffusion.fitting import Plan, fit
+
+SHOWN = 6.0  # how much more a pixel of a thing counts than one of the background
+KL = 1e-4  # keeps the latents near one scale; the pictures are simple enough to leave them sharp
+
+
+NOISE = 0.05  # on standardised latents
+SPREAD = -6.0  # logarithm of the variance at the start
+
+
+def pixels(pictures: Tensor) -> Tensor:
+    """[n, 64, 64, 3] bytes to [n, 3, 64, 64] in [-1, 1]."""
+    return (pictures.permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+def train(model: Any, pictures: Tensor, batch_size: int, plan: Plan, out: Path) -> Any:
+    """The averaged autoencoder, its latents standardised. `pictures`: bytes [n, 64, 64, 3]."""
+    held, seen = pictures[:256], pictures[256:]
+    # As libraries begin, the noise on the latents is as large as they are, and for long nothing gets through.
+    channels = len(model.quant_conv.bias) // 2
+    with torch.no_grad():
+        model.quant_conv.weight[channels:] = 0
+        model.quant_conv.bias[channels:] = SPREAD
+
+    def loss(parts: nn.ModuleDict, chance: torch.Generator) -> Tensor:
+        vae: Any = parts["vae"]
+        wanted = pixels(seen[torch.randint(len(seen), (batch_size,), generator=chance)])
+        with torch.autocast("cpu", torch.bfloat16):
+            posterior = vae.encode(wanted).latent_dist
+            mean, spread = posterior.mean.float(), posterior.std.float()
+            noise = torch.randn(mean.shape, generator=chance)
+            found = vae.decode(mean + spread * noise).sample
+        divergence = 0.5 * (mean**2 + spread**2 - 1 - 2 * spread.log()).mean()
+        total: Tensor = difference(found.float(), wanted) + KL * divergence
+        return total
+
+    def watch(parts: nn.ModuleDict, step: int) -> dict[str, float]:
+        vae: Any = parts["vae"]
+        wanted = pixels(held)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = vae.decode(vae.encode(wanted).latent_dist.mean).sample.float()
+        return {"val_l1": l1_loss(found, wanted).item()}
+
+    model = fit(nn.ModuleDict({"vae": model}), loss, watch, plan, out)["vae"]
+    with torch.no_grad():
+        standardise(model, encode(model, held))
+    return model
+
+
+def difference(found: Tensor, wanted: Tensor) -> Tensor:
+    """L1 and squares. A tenth of the pixels show things; unweighted, the rest decides, and colours are learnt last."""
+    error = (found - wanted).abs()
+    shown = (wanted - wanted[:, :, :1, :1]).abs().amax(1, keepdim=True) > 0.1
+    return ((1 + SHOWN * shown) * (error + 2 * error**2)).mean()
+
+
+def polish(model: Any, pictures: Tensor, latents: Tensor, batch_size: int, plan: Plan, out: Path) -> None:
+    """Train the way back further, in place. The latents stay, so a U-Net that knows them goes on to fit."""
+    held, seen = slice(0, 256), slice(256, None)
+
+    def back(parts: nn.ModuleDict, given: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            found: Tensor = parts["decoder"](parts["post"](given))
+        return found.float()
+
+    def loss(parts: nn.ModuleDict, chance: torch.Generator) -> Tensor:
+        chosen = torch.randint(len(latents[seen]), (batch_size,), generator=chance)
+        given = latents[seen][chosen].float()
+        noise = NOISE * torch.randn(given.shape, generator=chance)  # what a U-Net makes is never quite right
+        return difference(back(parts, given + noise), pixels(pictures[seen][chosen]))
+
+    def watch(parts: nn.ModuleDict, step: int) -> dict[str, float]:
+        return {"val_l1": l1_loss(back(parts, latents[held].float()), pixels(pictures[held])).item()}
+
+    parts = nn.ModuleDict({"decoder": model.decoder, "post": model.post_quant_conv}).requires_grad_(True)
+    average = fit(parts, loss, watch, plan, out)
+    parts.load_state_dict(average.state_dict())
+
+
+def encode(vae: Any, pictures: Tensor) -> Tensor:
+    """[n, 4, 16, 16], the middle of the distribution."""
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        return torch.cat([vae.encode(pixels(part)).latent_dist.mean.float() for part in torch.split(pictures, 64)])
+
+
+def standardise(vae: Any, latents: Tensor) -> None:
+    """Fold the latents' mean and spread into the 1x1 convolutions around them.
+
+    Diffusers' scaling_factor is one number and has no shift; so each channel gets mean 0 and variance 1.
+    """
+    mean, spread = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
+    channels = len(mean)
+    into, back = vae.quant_conv, vae.post_quant_conv
+    into.weight[:channels] /= spread[:, None, None, None]
+    into.bias[:channels] = (into.bias[:channels] - mean) / spread
+    into.bias[channels:] -= 2 * spread.log()  # the logarithms of the variances
+    back.bias += (back.weight[:, :, 0, 0] * mean).sum(1)
+    back.weight *= spread[None, :, None, None]

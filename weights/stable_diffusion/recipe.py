@@ -1,0 +1,223 @@
+"""Train the bundled text-to-image pipeline on pictures that this recipe draws itself:
+
+    python -m weights.stable_diffusion.recipe --out runs/stable_diffusion --minutes 60
+
+Two cores, about 80 minutes: drawing, the autoencoder, then U-Net and text encoder together, then the decoder alone.
+No data is needed. An interrupted run goes on with the same command; more `--minutes` go on with one that has ended.
+The folder that diffusers reads is written to OUT/pipeline at every report, samples to OUT/samples.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import random
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from diffusers.models.attention_processor import AttnProcessor
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss
+from tqdm import tqdm  # type: ignore[import-untyped]  # its stubs are a package of their own
+
+from weights.stable_diffusion import autoencoder, model
+from weights.stable_diffusion.detector import detect, verdict
+from weights.stable_diffusion.fitting import Plan, fit
+from weights.stable_diffusion.prompts import Request, arrange, caption, draw_request, held_request
+from weights.stable_diffusion.scenes import draw
+from weights.training import export
+
+CHUNK = 500  # scenes that share a seed
+SILENT = 0.1  # of the captions: for classifier-free guidance
+EARLY = 0.7  # below 1: more of the noisy steps, in which it is decided what goes where
+WATCHED = 48  # held-out prompts of each of two kinds
+GUIDANCE, SAMPLE_STEPS = 4.0, 12
+SHOWN = (
+    "a red circle",
+    "a green heart on a white background",
+    "a cyan star at the top left on a black background",
+    "an orange cross on a gray background",
+    "a small purple triangle in the center",
+    "a large yellow circle on a beige background",
+    "a blue square left of a red star",
+    "a red star left of a blue square",
+    "a pink heart above a green circle on a black background",
+    "a yellow triangle below a purple cross on a white background",
+    "a cyan star right of an orange square",
+    "a pink square above a yellow circle",
+    "two blue stars on a white background",
+    "three red hearts on a black background",
+    "an outlined purple square on a beige background",
+    "a striped green circle on a gray background",
+)
+
+
+def main() -> None:
+    options = _options()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    options.out.mkdir(parents=True, exist_ok=True)
+    vae = model.autoencoder()
+    if options.autoencoder:
+        vae.load_state_dict(load_file(options.autoencoder))
+    kept = options.out / "latents.safetensors"
+    if not kept.exists():
+        pictures, tokens = pool(options.pictures, options.seed, options.threads)
+        plan = Plan("autoencoder", options.autoencoder_steps, 1e-3, ema_decay=0.99, report_every=250, seed=options.seed)
+        vae = autoencoder.train(vae, pictures, options.autoencoder_batch_size, plan, options.out)
+        encoded = [autoencoder.encode(vae, part) for part in tqdm(torch.split(pictures, 1024), desc="latents")]
+        export.save_tensors(vae, options.out / "autoencoder.safetensors")
+        save_file({"latents": torch.cat(encoded).half().contiguous(), "tokens": tokens}, kept)
+    vae.load_state_dict(load_file(options.out / "autoencoder.safetensors"))
+    pairs = load_file(kept)
+    parts = train(vae.eval(), pairs["latents"], pairs["tokens"], options)
+    if options.polish_steps:
+        pictures, _ = pool(options.pictures, options.seed, options.threads)
+        plan = Plan("decoder", options.polish_steps, 5e-4, ema_decay=0.99, report_every=250, seed=options.seed)
+        autoencoder.polish(vae, pictures, pairs["latents"], options.autoencoder_batch_size, plan, options.out)
+    model.save_pipeline(copy.deepcopy({**parts, "vae": vae}), options.out / "pipeline")
+
+
+def train(vae: nn.Module, latents: Tensor, tokens: Tensor, options: argparse.Namespace) -> nn.ModuleDict:
+    """The averaged U-Net and text encoder, trained together by the velocity of the noise."""
+    silent = _tokens([""])[0]
+    signal = model.signal()
+    vae = vae.to(memory_format=torch.channels_last).requires_grad_(False)
+    unet, text_encoder = model.denoiser(), model.text_encoder()
+    # On so few places the fused attention of the CPU takes a third of a step, nearly all of it in the way back.
+    unet.set_attn_processor(AttnProcessor())
+    text_encoder.set_attn_implementation("eager")
+    parts = nn.ModuleDict({"unet": unet, "text_encoder": text_encoder})
+    denoise = torch.compile(unet) if options.compile else unet
+
+    def loss(parts: nn.ModuleDict, chance: torch.Generator) -> Tensor:
+        chosen = torch.randint(len(latents), (options.batch_size,), generator=chance)
+        clean = latents[chosen].float()
+        words = torch.where(torch.rand(len(chosen), 1, generator=chance) < SILENT, silent, tokens[chosen])
+        step = (model.STEPS * torch.rand(len(chosen), generator=chance) ** EARLY).long().clamp(max=model.STEPS - 1)
+        noise = torch.randn(clean.shape, generator=chance)
+        keep, lose = signal[step].sqrt()[:, None, None, None], (1 - signal[step]).sqrt()[:, None, None, None]
+        noisy = (keep * clean + lose * noise).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            said = parts["text_encoder"](words).last_hidden_state
+            found = denoise(noisy, step, said).sample
+        return mse_loss(found.float(), keep * noise - lose * clean)
+
+    def watch(average: nn.ModuleDict, step: int) -> dict[str, float]:
+        with torch.random.fork_rng():
+            seen = look(copy.deepcopy(average), vae, options.out / "samples" / f"{step:06d}.png")
+        model.save_pipeline(copy.deepcopy({**average, "vae": vae}), options.out / "pipeline")
+        return seen
+
+    plan = Plan(
+        "denoiser",
+        options.steps,
+        options.learning_rate,
+        minutes=options.minutes,
+        report_every=options.report_every,
+        seed=options.seed,
+    )
+    return fit(parts, loss, watch, plan, options.out)
+
+
+# --- data -------------------------------------------------------------------------------------------
+
+
+def pool(count: int, seed: int, processes: int) -> tuple[Tensor, Tensor]:
+    """Pictures [n, 64, 64, 3] (bytes) and their captions' tokens [n, 24]."""
+    chunks = -(-count // CHUNK)
+    pictures, captions = [], list[str]()
+    # Forked children of a process with torch's threads can hang: new ones are started instead.
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=partial(cv2.setNumThreads, 1)) as workers:
+        for drawn, said in tqdm(workers.map(_chunk, [seed * 1_000_000 + n for n in range(chunks)]), total=chunks):
+            pictures.append(torch.from_numpy(drawn))
+            captions += said
+    return torch.cat(pictures), _tokens(captions)
+
+
+def _chunk(seed: int) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], list[str]]:
+    chance = random.Random(seed)
+    requests = [draw_request(chance) for _ in range(CHUNK)]
+    drawn = np.stack([draw(arrange(request, chance)) for request in requests])
+    return drawn, [caption(request, chance) for request in requests]
+
+
+def _tokens(captions: Sequence[str]) -> Tensor:
+    found = model.tokenizer()(list(captions), padding="max_length", truncation=True, return_tensors="pt")
+    tokens: Tensor = found.input_ids
+    return tokens
+
+
+# --- looking at what it draws -----------------------------------------------------------------------
+
+
+def look(parts: nn.ModuleDict, vae: nn.Module, path: Path) -> dict[str, float]:
+    """A sheet of samples as a picture, and the share of held-out prompts that came out right."""
+    from diffusers import StableDiffusionPipeline
+
+    pipeline = StableDiffusionPipeline(
+        vae=vae,
+        **dict(parts.items()),
+        tokenizer=model.tokenizer(),
+        scheduler=model.scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+
+    def drawn(prompts: list[str]) -> list[Any]:
+        with torch.autocast("cpu", torch.bfloat16):
+            answer = pipeline(
+                prompts,
+                num_inference_steps=SAMPLE_STEPS,
+                guidance_scale=GUIDANCE,
+                generator=[torch.Generator().manual_seed(number) for number in range(len(prompts))],
+            )
+        return [np.asarray(image) for image in answer.images]
+
+    sheet = drawn(list(SHOWN) * 2)
+    rows = [np.concatenate(sheet[start : start + 8], axis=1) for start in range(0, len(sheet), 8)]
+    path.parent.mkdir(exist_ok=True)
+    large = Image.fromarray(np.concatenate(rows))
+    large.resize((large.width * 2, large.height * 2), Image.Resampling.NEAREST).save(path)
+    seen = {}
+    for kind in ("pairs", "relations"):
+        chance = random.Random(1)
+        requests: list[Request] = [held_request(kind, chance) for _ in range(WATCHED)]
+        pictures = drawn([request.prompt() for request in requests])
+        right = [verdict(request, detect(picture))["all"] for request, picture in zip(requests, pictures, strict=True)]
+        seen[kind] = float(np.mean(right))
+    return seen
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="where results and checkpoints go")
+    parser.add_argument("--pictures", type=int, default=40_000)
+    parser.add_argument("--autoencoder", type=Path, help="begin from these weights, autoencoder.safetensors of a run")
+    parser.add_argument("--autoencoder-steps", type=int, default=3000)
+    parser.add_argument("--autoencoder-batch-size", type=int, default=8)
+    parser.add_argument("--polish-steps", type=int, default=1500, help="of the decoder alone, at the end")
+    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--minutes", type=float, help="end the second training after so long, if it is not over before")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--report-every", type=int, default=500, help="steps between samples and checkpoints")
+    parser.add_argument("--compile", action="store_true", help="the U-Net by torch.compile: needs g++ and some minutes")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
