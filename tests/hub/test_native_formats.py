@@ -14,8 +14,8 @@ from PIL import Image
 from hub import describe
 from hub.engine import Engine
 from hub.errors import InputError, UnavailableError
-from hub.registry import discover
 from hub.images import encode
+from hub.registry import discover
 from hub.settings import ROOT, Settings
 from hub.snapshots import Snapshots
 from hub.sources import apply, choices, parse_hub
