@@ -35,7 +35,7 @@ READERS: Mapping[str, tuple[str, ...]] = {
     "id2label": ("transformers",),
     "model_index.json": ("diffusers", "transformers"),
 }
-OPTIONAL = {"hub/batch/flow.py"}  # `make flow` runs it, with packages of its own: requirements-flow.txt
+OPTIONAL = {"metaflow"}  # modules: `make flow` needs them, and brings them (requirements-flow.txt)
 BUILDER_EXTRAS = ("mcp", "oauth")
 ZERO_TORCH = {"torch": "torch>=2.8", "torchvision": "torchvision"}  # which of them, ZeroGPU says
 _LINE = re.compile(r"([A-Za-z0-9][\w.-]*)==(\S+)")
@@ -50,9 +50,8 @@ def requirements(
     """
     locked = _locked(root / "requirements.txt")
     base = [root / "app.py", *(root / "hub").rglob("*.py")]
-    base = [path for path in base if path.relative_to(root).as_posix() not in OPTIONAL]
     needed = {*map(_name, more)} | _packages(_imports(demos, root), locked)
-    needed |= _packages(_imports(base, root), locked) - PARTS
+    needed |= _packages(_imports(base, root) - OPTIONAL, locked) - PARTS
     tops = {_name(re.split(r"[=<>~!;\[ ]", line)[0]) for line in _lines(root / "requirements.in")}
     direct = (tops - PARTS) | needed
     if docker:
