@@ -96,6 +96,29 @@ def test_a_round_trip_gives_the_same_model_here_and_without_our_code(
     engine.close()
 
 
+def test_a_pipeline_makes_the_round_trip_through_plain_diffusers(
+    hub: HubServer, tmp_path: Path, signed_in: None
+) -> None:
+    import diffusers
+    import huggingface_hub
+
+    from weights.stable_diffusion import model
+
+    folder = tmp_path / "stable_diffusion"
+    parts = {"unet": model.denoiser(), "text_encoder": model.text_encoder(), "vae": model.autoencoder()}
+    model.save_pipeline(parts, folder)
+    (folder / "README.md").write_text(
+        "---\nlicense: apache-2.0\nlibrary_name: diffusers\npipeline_tag: text-to-image\n---\n\n# Shapes\n"
+    )
+    publish.upload(publish.plan(folder, "me/shapes"))
+    # Not by its name: diffusers keeps the address of the Hub that it was imported with.
+    theirs = diffusers.StableDiffusionPipeline.from_pretrained(huggingface_hub.snapshot_download("me/shapes"))
+    for name, part in parts.items():
+        loaded = getattr(theirs, name).state_dict()
+        for key, tensor in part.state_dict().items():
+            assert torch.equal(loaded[key].half(), tensor.half()), f"{name}.{key}"
+
+
 def test_a_plan_touches_no_network_and_lists_what_would_go(hub: HubServer, folder: Path) -> None:
     planned = publish.plan(folder, "me/small")
     assert list(planned.files) == ["README.md", "config.json", "model.safetensors", "recipe.py"]
