@@ -1,16 +1,18 @@
-"""`python app.py` as users start it: wrong flags, a taken port, a broken demo file."""
+"""`python app.py` as users start it: wrong flags, a taken port, a password, a broken demo file."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from gradio_client import Client
 
 import app
 from hub import cli
-from tests.served import command, serving
+from tests.served import Served, command, serving
 
 
 @pytest.mark.parametrize(
@@ -41,19 +43,47 @@ def test_a_taken_port_is_told_before_anything_is_built() -> None:
     assert "--port" in done.stderr
 
 
-def test_a_broken_demo_file_is_a_page_that_says_so_while_others_serve(tmp_path: Path) -> None:
-    demos = tmp_path / "demos"
+SIGNED_IN = httpx.BasicAuth("meeting", "tomorrow")
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Path]]:
+    """A hub with a password, a page that works and one whose file is broken; and the folder of the pages."""
+    folder = tmp_path_factory.mktemp("guarded")
+    demos = folder / "demos"
     made = command(cli.main, "new", "fine_demo", "--folder", str(demos))
     assert made.returncode == 0, made.stderr
     (demos / "broken_demo.py").write_text("import a_package_nobody_has\n")
-    with serving(tmp_path / "data", "--demos-folder", str(demos)) as served:
-        page = httpx.get(served.url + "/broken_demo").text
-        assert "a_package_nobody_has" in page
-        entries = {entry["slug"]: entry["state"]["code"] for entry in httpx.get(served.url + "/api/v1/demos").json()}
+    with serving(folder / "data", "--demos-folder", str(demos), "--auth", "meeting:tomorrow") as served:
+        yield served, demos
+
+
+def test_a_password_is_asked_for_at_every_door(guarded: tuple[Served, Path]) -> None:
+    served, _ = guarded
+    doors = ["/", "/fine_demo", "/config", "/gradio_api/info", "/api/v1/demos", "/metrics", "/nowhere"]
+    for door in doors:
+        assert httpx.get(served.url + door).status_code == 401, door
+    for door in doors[:3]:  # five wrong ones in a row would have to wait
+        assert httpx.get(served.url + door, auth=("meeting", "wrong")).status_code == 401, door
+    refused = httpx.get(served.url + "/api/v1/demos")
+    assert refused.json()["code"] == "sign_in"
+    for door in doors[:-1]:
+        answer = httpx.get(served.url + door, auth=SIGNED_IN, follow_redirects=True)
+        assert answer.status_code == 200, door
+    assert httpx.get(served.url + "/healthz").status_code == 200
+    client = Client(served.url, headers={"Authorization": SIGNED_IN._auth_header}, verbose=False)
+    assert "/fine_demo" in client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+
+
+def test_a_broken_demo_file_is_a_page_that_says_so_while_others_serve(guarded: tuple[Served, Path]) -> None:
+    served, demos = guarded
+    with httpx.Client(base_url=served.url, auth=SIGNED_IN, timeout=30) as client:
+        assert "a_package_nobody_has" in client.get("/broken_demo").text
+        entries = {entry["slug"]: entry["state"]["code"] for entry in client.get("/api/v1/demos").json()}
         assert entries == {"fine_demo": "ready", "broken_demo": "broken"}
         picture = next((demos / "assets" / "fine_demo").glob("*.*")).read_bytes()
-        answer = httpx.post(served.url + "/api/v1/demos/fine_demo", files={"image": picture}, timeout=30)
+        answer = client.post("/api/v1/demos/fine_demo", files={"image": picture})
         assert answer.status_code == 200, answer.text
-        refused = httpx.post(served.url + "/api/v1/demos/broken_demo", files={"image": picture}, timeout=30)
+        refused = client.post("/api/v1/demos/broken_demo", files={"image": picture})
         assert refused.status_code == 500
         assert "a_package_nobody_has" in refused.json()["detail"]
