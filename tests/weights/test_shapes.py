@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from weights.stable_diffusion import autoencoder, fitting, model, prompts
+from weights.stable_diffusion import autoencoder, fitting, model, prompts, reader
 from weights.stable_diffusion.adherence import detector_share
 from weights.stable_diffusion.detector import detect, verdict
 from weights.stable_diffusion.prompts import HELD_PAIRS, SEEN_PAIRS, Request, Wish, arrange, caption, draw_request
@@ -62,7 +62,7 @@ def test_every_caption_is_made_of_known_words_and_fits() -> None:
     assert words("a purple elephant").input_ids.count(unknown) == 1
 
 
-def test_standardised_latents_have_unit_variance_and_decode_as_before() -> None:
+def test_standardised_latents_have_their_spreads_and_decode_as_before() -> None:
     torch.manual_seed(0)
     vae = model.autoencoder().eval().requires_grad_(False)
     pictures = torch.from_numpy(np.stack([draw(arrange(draw_request(c), c)) for c in map(random.Random, range(4))]))
@@ -71,8 +71,35 @@ def test_standardised_latents_have_unit_variance_and_decode_as_before() -> None:
     autoencoder.standardise(vae, latents)
     after = autoencoder.encode(vae, pictures)
     assert after.mean((0, 2, 3)).abs().max() < 0.02
-    torch.testing.assert_close(after.std((0, 2, 3)), torch.ones(model.LATENT), rtol=0.02, atol=0.02)
+    torch.testing.assert_close(after.std((0, 2, 3)), torch.tensor(autoencoder.SPREADS), rtol=0.02, atol=0.02)
     torch.testing.assert_close(vae.decode(after).sample, before, rtol=0.05, atol=0.05)
+
+
+def test_the_small_picture_in_the_latents_is_brightness_and_colour_differences() -> None:
+    plain = torch.zeros(2, 64, 64, 3, dtype=torch.uint8)
+    plain[0] = torch.tensor([255, 255, 255], dtype=torch.uint8)
+    plain[1, :, 32:] = torch.tensor([255, 0, 0], dtype=torch.uint8)
+    found = autoencoder.small(autoencoder.pixels(plain))
+    assert found.shape == (2, 3, 16, 16)
+    torch.testing.assert_close(found[0, :, 5, 5], torch.tensor([1.0, 0.0, 0.0]))
+    torch.testing.assert_close(found[1, :, 5, 5], torch.tensor([-1.0, 0.0, 0.0]))
+    torch.testing.assert_close(found[1, :, 5, 12], torch.tensor([-1 / 3, 1.0, -0.5]))  # red at the right half
+
+
+def test_the_reader_is_asked_for_what_is_true_of_both_things() -> None:
+    wanted = Request((Wish("red", "circle", size="large"), Wish("blue", "star", style="striped")), relation="left of")
+    told = reader.labels(wanted)
+    kinds = [*reader.SCENE.values(), *reader.THING.values(), *reader.THING.values()]
+    values = [kind[number] for kind, number in zip(kinds, told, strict=True)]
+    assert values == [
+        *(None,),
+        *("red", "circle", "filled", "large", "left of", 1),
+        *("blue", "star", "striped", None, "right of", 1),
+    ]
+    alone = reader.labels(Request((Wish("red", "circle"),), position="at the top", background="gray"))
+    assert reader.SCENE["background"][alone[0]] == "gray" and alone[7:] == [0] * 6  # the second is absent
+    said = reader.Heads(model.WIDTH)(torch.zeros(2, model.TOKENS, model.WIDTH))
+    assert [tuple(one.shape) for one in said] == [(2, len(kind)) for kind in kinds]
 
 
 class Interrupted(Exception):

@@ -1,22 +1,28 @@
-"""The autoencoder: 64 pixels square to 16 x 16 numbers of 4 channels and back."""
+"""The autoencoder: 64 pixels square to 16 x 16 numbers of 6 channels and back.
+
+Three channels are the picture made small (brightness and two colour differences), the others hold what that leaves out.
+Left to itself an autoencoder fills flat places with patterns of its own, and a U-Net spends its learning on them.
+"""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import l1_loss
+from torch.nn.functional import avg_pool2d, l1_loss, mse_loss
 
 from weights.stable_diffusion.fitting import Plan, fit
 
 SHOWN = 6.0  # how much more a pixel of a thing counts than one of the background
-KL = 1e-4  # keeps the latents near one scale; the pictures are simple enough to leave them sharp
-
-
-NOISE = 0.05  # on standardised latents
-SPREAD = -6.0  # logarithm of the variance at the start
+OPPONENT = ((1 / 3, 1 / 3, 1 / 3), (0.5, 0.0, -0.5), (-0.25, 0.5, -0.25))  # brightness, red to blue, green to purple
+SMALL = 1.0  # weight of the small picture
+QUIET = 0.01  # weight of the other channels' squares: without need they stay nothing
+NOISE = 0.1  # on the latents in training: what a U-Net makes is never quite right
+POLISH_NOISE = 0.1  # on scaled latents
+SPREADS = (1.0, 0.5, 0.5, 0.5, 0.5, 0.5)  # of the channels at the end: most of the picture's variance is background
 
 
 def pixels(pictures: Tensor) -> Tensor:
@@ -24,33 +30,37 @@ def pixels(pictures: Tensor) -> Tensor:
     return (pictures.permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
+def small(wanted: Tensor) -> Tensor:
+    """[n, 3, 16, 16]: brightness and colour differences of the picture made small."""
+    found: Tensor = torch.einsum("cd,ndhw->nchw", torch.tensor(OPPONENT), avg_pool2d(wanted, wanted.shape[-1] // 16))
+    return found
+
+
 def train(model: Any, pictures: Tensor, batch_size: int, plan: Plan, out: Path) -> Any:
-    """The averaged autoencoder, its latents standardised. `pictures`: bytes [n, 64, 64, 3]."""
+    """The averaged autoencoder, its latents scaled to SPREADS. `pictures`: bytes [n, 64, 64, 3]."""
     held, seen = pictures[:256], pictures[256:]
-    # As libraries begin, the noise on the latents is as large as they are, and for long nothing gets through.
     channels = len(model.quant_conv.bias) // 2
-    with torch.no_grad():
+    with torch.no_grad():  # the spread of the distribution is not learnt: it is the noise of training
         model.quant_conv.weight[channels:] = 0
-        model.quant_conv.bias[channels:] = SPREAD
+        model.quant_conv.bias[channels:] = 2 * math.log(NOISE)
 
     def loss(parts: nn.ModuleDict, chance: torch.Generator) -> Tensor:
         vae: Any = parts["vae"]
         wanted = pixels(seen[torch.randint(len(seen), (batch_size,), generator=chance)])
         with torch.autocast("cpu", torch.bfloat16):
-            posterior = vae.encode(wanted).latent_dist
-            mean, spread = posterior.mean.float(), posterior.std.float()
-            noise = torch.randn(mean.shape, generator=chance)
-            found = vae.decode(mean + spread * noise).sample
-        divergence = 0.5 * (mean**2 + spread**2 - 1 - 2 * spread.log()).mean()
-        total: Tensor = difference(found.float(), wanted) + KL * divergence
-        return total
+            mean: Tensor = vae.encode(wanted).latent_dist.mean.float()
+            found = vae.decode(mean + NOISE * torch.randn(mean.shape, generator=chance)).sample
+        apart = mse_loss(mean[:, :3], small(wanted))
+        return difference(found.float(), wanted) + SMALL * apart + QUIET * mean[:, 3:].square().mean()
 
     def watch(parts: nn.ModuleDict, step: int) -> dict[str, float]:
         vae: Any = parts["vae"]
         wanted = pixels(held)
         with torch.autocast("cpu", torch.bfloat16):
-            found = vae.decode(vae.encode(wanted).latent_dist.mean).sample.float()
-        return {"val_l1": l1_loss(found, wanted).item()}
+            latents = vae.encode(wanted).latent_dist.mean
+            found = vae.decode(latents).sample.float()
+        apart = mse_loss(latents[:, :3].float(), small(wanted))
+        return {"val_l1": l1_loss(found, wanted).item(), "small_mse": apart.item()}
 
     model = fit(nn.ModuleDict({"vae": model}), loss, watch, plan, out)["vae"]
     with torch.no_grad():
@@ -77,7 +87,7 @@ def polish(model: Any, pictures: Tensor, latents: Tensor, batch_size: int, plan:
     def loss(parts: nn.ModuleDict, chance: torch.Generator) -> Tensor:
         chosen = torch.randint(len(latents[seen]), (batch_size,), generator=chance)
         given = latents[seen][chosen].float()
-        noise = NOISE * torch.randn(given.shape, generator=chance)  # what a U-Net makes is never quite right
+        noise = POLISH_NOISE * torch.randn(given.shape, generator=chance)
         return difference(back(parts, given + noise), pixels(pictures[seen][chosen]))
 
     def watch(parts: nn.ModuleDict, step: int) -> dict[str, float]:
@@ -97,9 +107,9 @@ def encode(vae: Any, pictures: Tensor) -> Tensor:
 def standardise(vae: Any, latents: Tensor) -> None:
     """Fold the latents' mean and spread into the 1x1 convolutions around them.
 
-    Diffusers' scaling_factor is one number and has no shift; so each channel gets mean 0 and variance 1.
+    Diffusers' scaling_factor is one number and has no shift; so each channel gets mean 0 and its own of SPREADS.
     """
-    mean, spread = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
+    mean, spread = latents.mean((0, 2, 3)), latents.std((0, 2, 3)) / torch.tensor(SPREADS)
     channels = len(mean)
     into, back = vae.quant_conv, vae.post_quant_conv
     into.weight[:channels] /= spread[:, None, None, None]

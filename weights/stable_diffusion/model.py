@@ -15,7 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 from weights.stable_diffusion.prompts import NUMBERS, POSITIONS, RELATIONS, SYNONYMS, plural_of
 from weights.stable_diffusion.scenes import BACKGROUNDS, COLOURS, SHAPES, SIDE, SIZES, STYLES
 
-LATENT = 4  # channels
+LATENT = 6  # channels
 FACTOR = 4  # pixels a latent
 TOKENS = 24
 WIDTH = 160  # of the text encoder
@@ -89,6 +89,8 @@ def denoiser() -> Any:
         attention_head_dim=4,  # heads, whatever its name says
         cross_attention_dim=WIDTH,
         norm_num_groups=16,
+        addition_embed_type="text",  # what the words say as a whole goes to every place, with the time
+        addition_embed_type_num_heads=8,
     )
     return model
 
@@ -97,12 +99,12 @@ def autoencoder() -> nn.Module:
     model: nn.Module = AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 3,
         up_block_types=("UpDecoderBlock2D",) * 3,
-        block_out_channels=(32, 48, 64),
+        block_out_channels=(16, 48, 96),
         layers_per_block=1,
         latent_channels=LATENT,
         norm_num_groups=16,
         sample_size=SIDE,
-        scaling_factor=1.0,  # the latents have unit variance: see `autoencoder.standardise`
+        scaling_factor=1.0,  # the latents are scaled: see `autoencoder.standardise`
         mid_block_add_attention=False,
     )
     return model

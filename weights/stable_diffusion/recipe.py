@@ -2,7 +2,7 @@
 
     python -m weights.stable_diffusion.recipe --out runs/stable_diffusion --minutes 60
 
-Two cores, about 80 minutes: drawing, the autoencoder, then U-Net and text encoder together, then the decoder alone.
+Two cores, about 120 minutes: drawing, the autoencoder, the text encoder, the U-Net, and the decoder once more.
 No data is needed. An interrupted run goes on with the same command; more `--minutes` go on with one that has ended.
 The folder that diffusers reads is written to OUT/pipeline at every report, samples to OUT/samples.
 """
@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from tqdm import tqdm  # type: ignore[import-untyped]  # its stubs are a package of their own
 
-from weights.stable_diffusion import autoencoder, model
+from weights.stable_diffusion import autoencoder, model, reader
 from weights.stable_diffusion.detector import detect, verdict
 from weights.stable_diffusion.fitting import Plan, fit
 from weights.stable_diffusion.prompts import Request, arrange, caption, draw_request, held_request
@@ -71,51 +71,61 @@ def main() -> None:
         vae.load_state_dict(load_file(options.autoencoder))
     kept = options.out / "latents.safetensors"
     if not kept.exists():
-        pictures, tokens = pool(options.pictures, options.seed, options.threads)
+        pictures, tokens, labels = pool(options.pictures, options.seed, options.threads)
         plan = Plan("autoencoder", options.autoencoder_steps, 1e-3, ema_decay=0.99, report_every=250, seed=options.seed)
         vae = autoencoder.train(vae, pictures, options.autoencoder_batch_size, plan, options.out)
         encoded = [autoencoder.encode(vae, part) for part in tqdm(torch.split(pictures, 1024), desc="latents")]
         export.save_tensors(vae, options.out / "autoencoder.safetensors")
-        save_file({"latents": torch.cat(encoded).half().contiguous(), "tokens": tokens}, kept)
+        save_file({"latents": torch.cat(encoded).half().contiguous(), "tokens": tokens, "labels": labels}, kept)
     vae.load_state_dict(load_file(options.out / "autoencoder.safetensors"))
     pairs = load_file(kept)
-    parts = train(vae.eval(), pairs["latents"], pairs["tokens"], options)
+    plan = Plan("reader", options.reader_steps, 1e-3, ema_decay=0.99, report_every=250, seed=options.seed)
+    held = _tokens([request.prompt() for request in reader.checked()])
+    encoder = model.text_encoder()
+    encoder.set_attn_implementation("eager")  # see `train`
+    encoder = reader.train(encoder, pairs["tokens"], pairs["labels"].long(), held, plan, 128, options.out)
+    parts = train(vae.eval(), encoder.eval(), pairs["latents"], pairs["tokens"], options)
     if options.polish_steps:
-        pictures, _ = pool(options.pictures, options.seed, options.threads)
+        pictures, _, _ = pool(options.pictures, options.seed, options.threads)
         plan = Plan("decoder", options.polish_steps, 5e-4, ema_decay=0.99, report_every=250, seed=options.seed)
         autoencoder.polish(vae, pictures, pairs["latents"], options.autoencoder_batch_size, plan, options.out)
     model.save_pipeline(copy.deepcopy({**parts, "vae": vae}), options.out / "pipeline")
 
 
-def train(vae: nn.Module, latents: Tensor, tokens: Tensor, options: argparse.Namespace) -> nn.ModuleDict:
-    """The averaged U-Net and text encoder, trained together by the velocity of the noise."""
-    silent = _tokens([""])[0]
+def train(
+    vae: nn.Module, encoder: Any, latents: Tensor, tokens: Tensor, options: argparse.Namespace
+) -> dict[str, nn.Module]:
+    """The averaged U-Net, trained by the velocity of the noise, and the text encoder, which stays as it is."""
+    silent = _read(encoder, _tokens([""]))[0]
+    texts = _read(encoder, tokens)
     signal = model.signal()
     vae = vae.to(memory_format=torch.channels_last).requires_grad_(False)
-    unet, text_encoder = model.denoiser(), model.text_encoder()
+    unet = model.denoiser()
     # On so few places the fused attention of the CPU takes a third of a step, nearly all of it in the way back.
     unet.set_attn_processor(AttnProcessor())
-    text_encoder.set_attn_implementation("eager")
-    parts = nn.ModuleDict({"unet": unet, "text_encoder": text_encoder})
     denoise = torch.compile(unet) if options.compile else unet
 
     def loss(parts: nn.ModuleDict, chance: torch.Generator) -> Tensor:
         chosen = torch.randint(len(latents), (options.batch_size,), generator=chance)
         clean = latents[chosen].float()
-        words = torch.where(torch.rand(len(chosen), 1, generator=chance) < SILENT, silent, tokens[chosen])
+        said = torch.where(torch.rand(len(chosen), 1, 1, generator=chance) < SILENT, silent, texts[chosen]).float()
         step = (model.STEPS * torch.rand(len(chosen), generator=chance) ** EARLY).long().clamp(max=model.STEPS - 1)
         noise = torch.randn(clean.shape, generator=chance)
         keep, lose = signal[step].sqrt()[:, None, None, None], (1 - signal[step]).sqrt()[:, None, None, None]
         noisy = (keep * clean + lose * noise).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
-            said = parts["text_encoder"](words).last_hidden_state
             found = denoise(noisy, step, said).sample
         return mse_loss(found.float(), keep * noise - lose * clean)
 
     def watch(average: nn.ModuleDict, step: int) -> dict[str, float]:
         with torch.random.fork_rng():
-            seen = look(copy.deepcopy(average), vae, options.out / "samples" / f"{step:06d}.png")
-        model.save_pipeline(copy.deepcopy({**average, "vae": vae}), options.out / "pipeline")
+            seen = look(
+                {"unet": copy.deepcopy(average["unet"]), "text_encoder": encoder},
+                vae,
+                options.out / "samples" / f"{step:06d}.png",
+            )
+        whole = {"unet": average["unet"], "text_encoder": encoder, "vae": vae}
+        model.save_pipeline(copy.deepcopy(whole), options.out / "pipeline")
         return seen
 
     plan = Plan(
@@ -126,29 +136,38 @@ def train(vae: nn.Module, latents: Tensor, tokens: Tensor, options: argparse.Nam
         report_every=options.report_every,
         seed=options.seed,
     )
-    return fit(parts, loss, watch, plan, options.out)
+    average = fit(nn.ModuleDict({"unet": unet}), loss, watch, plan, options.out)
+    return {"unet": average["unet"], "text_encoder": encoder}
+
+
+def _read(encoder: Any, tokens: Tensor) -> Tensor:
+    """[n, 24, width], half precision, of tokens [n, 24]."""
+    with torch.no_grad():
+        return torch.cat([encoder(part).last_hidden_state.half() for part in torch.split(tokens, 512)])
 
 
 # --- data -------------------------------------------------------------------------------------------
 
 
-def pool(count: int, seed: int, processes: int) -> tuple[Tensor, Tensor]:
-    """Pictures [n, 64, 64, 3] (bytes) and their captions' tokens [n, 24]."""
+def pool(count: int, seed: int, processes: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Pictures [n, 64, 64, 3] (bytes), their captions' tokens [n, 24], and what is true of them (`reader.labels`)."""
     chunks = -(-count // CHUNK)
-    pictures, captions = [], list[str]()
+    pictures, captions, labels = [], list[str](), list[list[int]]()
     # Forked children of a process with torch's threads can hang: new ones are started instead.
     with ProcessPoolExecutor(processes, get_context("spawn"), initializer=partial(cv2.setNumThreads, 1)) as workers:
-        for drawn, said in tqdm(workers.map(_chunk, [seed * 1_000_000 + n for n in range(chunks)]), total=chunks):
+        for drawn, said, true in tqdm(workers.map(_chunk, [seed * 1_000_000 + n for n in range(chunks)]), total=chunks):
             pictures.append(torch.from_numpy(drawn))
             captions += said
-    return torch.cat(pictures), _tokens(captions)
+            labels += true
+    return torch.cat(pictures), _tokens(captions), torch.tensor(labels, dtype=torch.uint8)
 
 
-def _chunk(seed: int) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], list[str]]:
+def _chunk(seed: int) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], list[str], list[list[int]]]:
     chance = random.Random(seed)
     requests = [draw_request(chance) for _ in range(CHUNK)]
     drawn = np.stack([draw(arrange(request, chance)) for request in requests])
-    return drawn, [caption(request, chance) for request in requests]
+    captions = [caption(request, chance) for request in requests]
+    return drawn, captions, [reader.labels(request) for request in requests]
 
 
 def _tokens(captions: Sequence[str]) -> Tensor:
@@ -160,13 +179,13 @@ def _tokens(captions: Sequence[str]) -> Tensor:
 # --- looking at what it draws -----------------------------------------------------------------------
 
 
-def look(parts: nn.ModuleDict, vae: nn.Module, path: Path) -> dict[str, float]:
+def look(parts: dict[str, nn.Module], vae: nn.Module, path: Path) -> dict[str, float]:
     """A sheet of samples as a picture, and the share of held-out prompts that came out right."""
     from diffusers import StableDiffusionPipeline
 
     pipeline = StableDiffusionPipeline(
         vae=vae,
-        **dict(parts.items()),
+        **parts,
         tokenizer=model.tokenizer(),
         scheduler=model.scheduler(),
         safety_checker=None,
@@ -203,10 +222,11 @@ def look(parts: nn.ModuleDict, vae: nn.Module, path: Path) -> dict[str, float]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="where results and checkpoints go")
-    parser.add_argument("--pictures", type=int, default=40_000)
+    parser.add_argument("--pictures", type=int, default=60_000)
     parser.add_argument("--autoencoder", type=Path, help="begin from these weights, autoencoder.safetensors of a run")
-    parser.add_argument("--autoencoder-steps", type=int, default=3000)
+    parser.add_argument("--autoencoder-steps", type=int, default=4500)
     parser.add_argument("--autoencoder-batch-size", type=int, default=8)
+    parser.add_argument("--reader-steps", type=int, default=2000)
     parser.add_argument("--polish-steps", type=int, default=1500, help="of the decoder alone, at the end")
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--minutes", type=float, help="end the second training after so long, if it is not over before")
