@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # else each of the workers and their hubs would want all cores for one model
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import gc
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -14,7 +20,26 @@ from hub.engine import Engine
 from hub.models import ModelPool
 from hub.settings import Settings
 from hub.spec import Demo
+from tests import workers
 from tests.fakes import registry_of
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: workers.rank(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> workers.ByGroup | None:
+    if config.getoption("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False  # else files with many tests would come first, and the slow ones last
+    return workers.ByGroup(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported so far stays: garbage collections, of which some tests do many, need not look at it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

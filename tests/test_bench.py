@@ -57,4 +57,4 @@ def test_every_demo_gets_a_value_for_each_declared_input() -> None:
 def test_an_unknown_measurement_is_refused_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         program.main(["--only", "rest,speed"])
-    assert "choose from rest, gradio, memory, startup, soak" in capsys.readouterr().err
+    assert "choose from rest, gradio, memory, startup, pictures, soak" in capsys.readouterr().err

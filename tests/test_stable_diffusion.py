@@ -1,11 +1,18 @@
-"""The Stable Diffusion page with a pipeline that was never trained: how it runs, not what it draws."""
+"""The Stable Diffusion page with a pipeline that was never trained: how it runs, not what it draws.
+
+The pipeline has a safety checker that hides nothing until a test tells it what to hide.
+"""
 
 from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,16 +20,20 @@ import pytest
 import torch
 from PIL import Image
 
-from hub import capsules, diffusion
+from hub import capsules, diffusion, offload
 from hub.engine import Engine
-from hub.errors import CancelledError, InputError, UnavailableError
+from hub.errors import CancelledError, DeadlineError, InputError, UnavailableError
 from hub.jobs import Cancel
 from hub.results import Result
 from hub.settings import ROOT, Settings
 from hub.web import restore_ui
-from weights.stable_diffusion import model
+from hub.web.runs import Runs
+from tests import tiny_pipelines
+from tests.served import run_async
 
 SLUG = "stable_diffusion"
+# Until its model is good the page is a draft, whose name begins with _.
+PAGE = next(path for path in (ROOT / "demos" / f"{SLUG}.py", ROOT / "demos" / f"_{SLUG}.py") if path.is_file())
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +42,10 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     root = tmp_path_factory.mktemp("hub")
     demos, assets, weights = root / "demos", root / "demos" / "assets" / SLUG, root / "weights" / SLUG
     assets.mkdir(parents=True)
-    shutil.copy(ROOT / "demos" / f"_{SLUG}.py", demos / f"{SLUG}.py")
+    shutil.copy(PAGE, demos / f"{SLUG}.py")
     Image.new("RGB", (8, 8)).save(assets / "cover.png")
-    torch.manual_seed(0)
-    parts = {"unet": model.denoiser(), "text_encoder": model.text_encoder(), "vae": model.autoencoder()}
-    model.save_pipeline(parts, weights)
+    tiny_pipelines.small(root / "small")
+    tiny_pipelines.checked(weights, root / "small")
     made = Engine(
         Settings(
             device="cpu", dtype="float32", pool_gb=2.0, data=str(root / "data"), demos_folder=str(demos),
@@ -44,6 +54,36 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     )  # fmt: skip
     yield made
     made.close()
+
+
+@contextmanager
+def loaded(engine: Engine) -> Iterator[Any]:
+    """The model in memory."""
+    engine.models.preload(SLUG)
+    (status,) = engine.pool.status()
+    with engine.pool.lease(status.key, lambda: pytest.fail("it is not in memory")) as lease:
+        yield lease.model
+
+
+@contextmanager
+def stepping(engine: Engine, each: Callable[[int], None] = lambda step: None) -> Iterator[list[int]]:
+    """The steps the network takes, counted as they begin; `each` hears of them."""
+    begun = list[int]()
+
+    def begin(*_: Any) -> None:
+        begun.append(len(begun) + 1)
+        each(len(begun))
+
+    with loaded(engine) as found:
+        handle = found.unet.register_forward_pre_hook(begin)
+    yield begun
+    handle.remove()
+
+
+def settled(engine: Engine, begun: list[int]) -> int:
+    """How many steps were taken before the one of this run, which waits for its turn."""
+    run(engine, steps=1, seed=int(time.monotonic_ns() % 10**9))
+    return len(begun) - 1
 
 
 def run(engine: Engine, **inputs: Any) -> Result:
@@ -63,24 +103,52 @@ def test_a_batch_gives_the_pictures_that_single_runs_give(engine: Engine) -> Non
     assert np.abs(pictures(together)[0].astype(int) - pictures(together)[1]).max() > 2
 
 
-def test_steps_are_told_with_previews_and_cancel_ends_at_the_next(engine: Engine) -> None:
-    heard, cancel = list[Any](), Cancel()
-
-    def hear(stage: str, progress: Any) -> None:
-        if progress:
-            heard.append(progress)
-            if progress.step == 4:
-                cancel.set()
-
-    run(engine, steps=2)  # so that loading is over
-    with pytest.raises(CancelledError):
-        engine.run(SLUG, {"prompt": "a red circle", "steps": 50, "images": 4}, on_event=hear, cancel=cancel)
-    run(engine, steps=3)  # waits its turn: the cancelled run has ended by then
-    # The wait looks at the flag four times a second; no step is begun after it has.
-    assert heard[0].total == 50 and heard[-1].step < 50
-    assert [now.step for now in heard] == list(range(1, len(heard) + 1))
+def test_steps_are_told_with_previews(engine: Engine) -> None:
+    heard = list[Any]()
+    wish = {"prompt": "a red circle", "steps": 20, "images": 2}
+    engine.run(SLUG, wish, on_event=lambda stage, progress: heard.append(progress) if progress else None)
+    assert [(now.step, now.total) for now in heard] == [(step, 20) for step in range(1, 21)]
     assert any(now.preview and now.preview[0].size == (64, 64) for now in heard)
-    assert all(now.left_s > 0 for now in heard)
+    assert all(now.left_s > 0 for now in heard[:-1])
+
+
+# --- how many steps are still taken once nobody wants the picture: those under way, no other --------
+
+
+def test_a_run_that_is_cancelled_begins_no_other_step(engine: Engine) -> None:
+    cancel = Cancel()
+    with stepping(engine, lambda step: cancel.set() if step == 4 else None) as begun:
+        with pytest.raises(CancelledError):
+            engine.run(SLUG, {"prompt": "a red circle", "steps": 50, "images": 4}, cancel=cancel)
+        assert settled(engine, begun) == 4
+
+
+def test_a_run_whose_deadline_has_passed_begins_no_other_step(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    with stepping(engine, lambda step: time.sleep(0.9) if step == 3 else None) as begun:
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "settings", replace(engine.settings, deadline_s=0.8))
+            with pytest.raises(DeadlineError, match="did not answer in time"):
+                run(engine, steps=50)
+        assert settled(engine, begun) <= 3
+
+
+def test_a_tab_that_is_closed_ends_its_run_at_the_step_under_way(engine: Engine) -> None:
+    def work(hear: Any, cancel: Cancel) -> Result:
+        return engine.run(SLUG, {"prompt": "a red circle", "steps": 50, "images": 4}, on_event=hear, cancel=cancel)
+
+    async def leave(begun: list[int]) -> int:
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(1) as threads:
+            async with aclosing(Runs(threads).follow("tab", work)) as moments:
+                async for _ in moments:
+                    if len(begun) >= 3:
+                        return len(begun)
+        return 0
+
+    with stepping(engine) as begun:
+        then = run_async(leave(begun))
+        assert 3 <= then <= settled(engine, begun) <= then + 1 < 50
 
 
 @pytest.mark.parametrize("scheduler", ["as trained", "Euler ancestral", "DDIM"])
@@ -140,3 +208,150 @@ def test_weights_that_are_no_pipeline_are_refused_in_words(engine: Engine, tmp_p
     (tmp_path / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
     with pytest.raises(UnavailableError, match="FluxPipeline"):
         load(tmp_path, None)
+
+
+def test_vary_seed_runs_the_shown_result_with_another_seed(engine: Engine) -> None:
+    page = engine.registry.get(SLUG)
+    names = [field.name for field in page.demo.inputs]
+    restore, tab = restore_ui.Restore(engine, page, names), SimpleNamespace(session_hash="tab")
+    first = run(engine, prompt="two blue stars", steps=4, seed=99, guidance=3.0)
+    restore.answered(tab, first)  # type: ignore[arg-type]  # what is read of a request
+    updates = dict(zip(names, run_async(restore.varied(tab)), strict=True))  # type: ignore[arg-type]
+    fields = {name: update["value"] for name, update in updates.items() if "value" in update}
+    assert fields.pop("seed") is None and fields["prompt"] == "two blue stars" and fields["steps"] == 4
+    again = engine.run(SLUG, fields)
+    assert again.seed != 99 and {**again.capsule["parameters"], "seed": 99} == first.capsule["parameters"]
+    assert run_async(restore.kept(tab)) == "99"  # type: ignore[arg-type]
+
+
+def test_what_the_safety_checker_refuses_is_black_and_said_and_the_others_stay(engine: Engine) -> None:
+    wish = {"prompt": "a red circle", "images": 3, "steps": 3, "seed": 50}
+    before = engine.run(SLUG, wish)
+    assert {row["safety_checker"] for row in before.values["settings"]} == {"passed"}
+    seen = Image.fromarray(pictures(before)[1]).resize((64, 64), Image.Resampling.BOX)
+    with loaded(engine) as found:
+        checker = found.pipeline.safety_checker
+        kept = {name: value.clone() for name, value in checker.state_dict().items()}
+        tiny_pipelines.forbid(found, np.array(seen))
+        after = engine.run(SLUG, wish, live=True)  # computed anew
+        checker.load_state_dict(kept)
+    assert [row["safety_checker"] for row in after.values["settings"]] == ["passed", "hidden", "passed"]
+    assert [row["seed"] for row in after.values["settings"]] == [50, 51, 52]
+    assert after.pictures["pictures"][1].caption == "seed 51, hidden by the model's safety checker"
+    assert [not picture.any() for picture in pictures(after)] == [False, True, False]
+    for number in (0, 2):
+        assert np.array_equal(pictures(after)[number], pictures(before)[number])
+
+
+# --- pipelines of other sizes ---------------------------------------------------------------------
+
+
+def drawn(model: Any, *wishes: diffusion.Wish, **changes: Any) -> tuple[np.ndarray, int]:
+    """Pictures, and how many steps they took."""
+    usual = {"steps": 3, "scheduler": diffusion.AS_TRAINED, "width": 32, "height": 32, "guided": False}
+    steps, count = diffusion.draw(model, diffusion.Setting(**{**usual, **changes}), wishes), 0
+    with torch.inference_mode():
+        while True:
+            try:
+                count = next(steps)[0]
+            except StopIteration as stop:
+                return stop.value[0], count
+
+
+def test_a_pipeline_with_two_text_encoders_draws_from_words_and_from_pictures(tmp_path: Path) -> None:
+    tiny_pipelines.large(tmp_path)
+    model = diffusion.load(tmp_path).eval().requires_grad_(False)
+    assert (model.usual, model.unet.config.addition_embed_type) == (diffusion.Usual(2, 0.0, 32), "text_time")
+    red, blue = (diffusion.Wish(f"a {colour} circle", "", 1, 1.0) for colour in ("red", "blue"))
+    together, _ = drawn(model, red, blue)
+    assert np.abs(together[0].astype(int) - drawn(model, red)[0][0]).max() <= 1
+    assert len(model.embeddings) == 2  # each prompt is encoded once
+    other, steps = drawn(model, red, scheduler="DDIM", guided=True)
+    assert steps == 3 and not np.array_equal(other[0], together[0])
+    start = replace(red, start=np.ones((3, 32, 32), np.float32))
+    assert drawn(model, start, steps=4, strength=0.5)[1] == 2
+
+
+def test_turbo_models_and_others_have_their_own_usual_settings(tmp_path: Path) -> None:
+    def usual(
+        repository: str, kind: str = "PNDMScheduler", spacing: str = "leading", side: int = 64
+    ) -> diffusion.Usual:
+        scheduler = SimpleNamespace(config={"_class_name": kind, "timestep_spacing": spacing})
+        unet = SimpleNamespace(config=SimpleNamespace(sample_size=side))
+        pipeline = SimpleNamespace(scheduler=scheduler, unet=unet, vae_scale_factor=8)
+        return diffusion.usual(tmp_path / repository.replace("/", "--") / "000", pipeline)
+
+    assert usual("stabilityai/sdxl-turbo", side=128) == usual("stabilityai/sd-turbo") == diffusion.Usual(2, 0.0, 512)
+    assert usual("stable-diffusion-v1-5/stable-diffusion-v1-5") == diffusion.Usual(28, 7.5, 512)
+    turbo = ("EulerAncestralDiscreteScheduler", "trailing", 128)
+    assert usual("somebody/turbo", *turbo) == diffusion.Usual(2, 0.0, 512)
+    assert usual("somebody/xl", side=128) == diffusion.Usual(28, 7.5, 1024)
+
+
+# --- pipelines larger than the device's budget ----------------------------------------------------
+
+MB = 10**6
+SD15 = offload.Need({"text_encoder": 246 * MB, "unet": 1719 * MB, "vae": 167 * MB}, 30 * MB, 608 * MB, 400 * MB)
+
+
+@pytest.mark.parametrize(
+    ("budget", "mode", "takes", "sliced", "tiled"),
+    [
+        (8000, "whole", 2740, False, False),
+        (4000, "whole", 2740, True, False),
+        (2800, "whole", 2740, True, True),
+        (2700, "parts", 2327, True, False),
+        (700, "layers", 638, True, True),
+        (100, "layers", 638, True, True),  # it will not fit, which the pool says
+    ],
+)
+def test_how_a_pipeline_is_placed_follows_from_its_bytes(
+    budget: int, mode: str, takes: int, sliced: bool, tiled: bool
+) -> None:
+    found = offload.choose(SD15, budget * MB, together=8)
+    assert (found.mode, found.bytes, found.sliced, found.tiled) == (mode, takes * MB, sliced, tiled)
+
+
+@pytest.mark.parametrize("mode", ["whole", "parts", "layers"])
+def test_diffusers_is_asked_for_what_was_chosen(mode: Any) -> None:
+    asked = list[tuple[str, Any]]()
+
+    class Recording(SimpleNamespace):
+        def enable_model_cpu_offload(self, device: Any) -> None:
+            asked.append(("parts", device))
+
+        def enable_sequential_cpu_offload(self, device: Any) -> None:
+            asked.append(("layers", device))
+
+    vae = SimpleNamespace(
+        config=SimpleNamespace(force_upcast=False),
+        enable_slicing=lambda: asked.append(("slices", "")),
+        enable_tiling=lambda: asked.append(("tiles", "")),
+    )
+    pipeline, device = Recording(vae=vae, components={"unet": torch.nn.Conv2d(2, 2, 1)}), torch.device("cuda:1")
+    offload.settle(pipeline, device, torch.float16, offload.Placement(mode, 1, sliced=True, tiled=mode == "layers"))
+    expected = [("slices", ""), *([("tiles", "")] if mode == "layers" else []), (mode, device)]
+    assert asked == (expected if mode != "whole" else expected[:-1])
+    assert pipeline.components["unet"].weight.dtype == (torch.float32 if mode == "whole" else torch.float16)
+
+
+def test_a_pipeline_larger_than_the_budget_draws_the_same_with_its_parts_in_turns(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The CPU stands in for a device with a memory of its own; the moving is accelerate's."""
+    monkeypatch.setattr(offload, "DEVICES", ("cpu",))
+    with loaded(engine) as found:
+        need = offload.measure(found.pipeline, torch.float32, 64)
+    budget = max(need.parts.values()) + need.stays + 1000
+    assert budget < sum(need.parts.values())
+    small = Engine(replace(engine.settings, pool_gb=budget / 10**9, data=str(tmp_path)))
+    try:
+        wish = {"images": 2, "steps": 3, "seed": 5}
+        result = run(small, **wish)
+        assert result.receipt.device == "cpu (its parts take turns there)"
+        (status,) = small.pool.status()
+        assert status.bytes <= budget < small.weights.find(SLUG).size_bytes * 2  # its files are float16
+        for ours, wholly in zip(pictures(result), pictures(run(engine, **wish)), strict=True):
+            assert np.abs(ours.astype(int) - wholly).max() <= 2
+    finally:
+        small.close()

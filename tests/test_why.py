@@ -220,11 +220,13 @@ def test_a_run_without_it_does_nothing_for_it(parts: Callable[..., Parts], monke
         page.answers([image], ["the answer"])
 
 
-def test_plain_runs_and_runs_with_a_map_do_not_disturb_each_other(make_engine: Callable[[], Engine]) -> None:
-    quiet, busy = make_engine(), make_engine()
+def test_plain_runs_and_runs_with_a_map_do_not_disturb_each_other(
+    engine: Engine, make_engine: Callable[[], Engine]
+) -> None:
+    quiet, busy = engine, make_engine()
     requests = [
         {"image": ASSETS / "vehicle_classifier" / f"{name}.jpg", "why": word}
-        for name, word in product(VEHICLES, (OFF, *NAMES))
+        for name, word in product(VEHICLES[::2], (OFF, *NAMES))
     ]
 
     def ask(engine: Engine, request: dict[str, Any]) -> tuple[dict[str, float], list[str], float]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from hub.registry import discover
-from hub.spec import ImageOutput, Json, Labels, Mask
+from hub.spec import Demo, ImageOutput, Json, Labels, Mask
+from tests.e2e.visits import visitor
 from tests.served import Served
 
 pytestmark = pytest.mark.browser
@@ -19,21 +19,55 @@ SLUGS = [page.slug for page in discover()]
 ENDED = ".hub-done, .hub-error"
 
 
+class Tab:
+    """A page that is used again and again, since a new browser profile costs as much as a page."""
+
+    def __init__(self, browser: Browser):
+        self.trouble: list[str] = []
+        self.page = visitor(browser, self.trouble)
+        self.page.on("response", lambda r: self.trouble.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+
+    def visits(self, url: str) -> Iterator[Page]:
+        """As somebody new; ends with a failure where there were console errors or failed requests."""
+        self.page.context.clear_cookies()
+        self.page.set_viewport_size({"width": 1280, "height": 900})
+        self.page.emulate_media(color_scheme="light")
+        self.page.goto(url)
+        yield self.page
+        self.page.evaluate("localStorage.clear()")
+        self.page.goto("about:blank")
+        told, self.trouble[:] = list(self.trouble), []
+        assert told == []
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Browser) -> Iterator[Tab]:
+    tab = Tab(browser)
+    yield tab
+    tab.page.context.close()
+
+
+@pytest.fixture(scope="module")
+def window(browser: Browser) -> Iterator[Tab]:
+    tab = Tab(browser)
+    yield tab
+    tab.page.context.close()
+
+
 @pytest.fixture
-def page(browser: Browser, hub: Served) -> Iterator[Page]:
-    """A page of a fresh browser profile that fails the test on console errors and failed requests."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    trouble: list[str] = []
-    page.on("console", lambda m: trouble.append(m.text) if m.type == "error" else None)
-    page.on("response", lambda r: trouble.append(f"{r.status} {r.url}") if r.status >= 400 else None)
-    page.set_default_timeout(30_000)
-    yield page
-    context.close()
-    assert trouble == []
+def page(tab: Tab) -> Iterator[Page]:
+    yield from tab.visits("about:blank")
 
 
-def test_gallery_shows_every_demo_with_picture_and_state(page: Page, hub: Served) -> None:
+@pytest.fixture(scope="module", params=SLUGS)
+def shown(request: pytest.FixtureRequest, window: Tab, hub: Served) -> Iterator[tuple[Page, Demo]]:
+    """Each demo's page, loaded once for all tests that look at it; the last of them runs an example."""
+    for page in window.visits(f"{hub.url}/{request.param}"):
+        page.locator("h1").first.wait_for()
+        yield page, discover().get(request.param).demo
+
+
+def test_gallery_shows_every_demo_with_picture_and_state_and_leads_to_it(page: Page, hub: Served) -> None:
     page.goto(hub.url)
     cards = page.locator(".hub-card")
     expect(cards).to_have_count(len(SLUGS))
@@ -43,39 +77,67 @@ def test_gallery_shows_every_demo_with_picture_and_state(page: Page, hub: Served
         expect(card).to_contain_text(declared.demo.summary)
         expect(card.locator(".hub-chip")).not_to_be_empty()
         assert card.locator("img").evaluate("i => i.decode().then(() => i.naturalWidth)") > 100
+        assert card.get_by_role("link").evaluate("a => a.href") == f"{hub.url}/{declared.slug}"
+    fits_its_window_and_is_easy_to_read(page)
+    has_alternative_texts(page)
+    page.get_by_role("link", name=declared.demo.title).last.click()
+    page.wait_for_url(f"**/{declared.slug}")
+    expect(page).to_have_title(f"{declared.demo.title} · Demo Hub")
 
 
-@pytest.mark.parametrize("slug", SLUGS)
-def test_gallery_to_page_to_example_to_result(page: Page, hub: Served, slug: str) -> None:
-    declared = discover().get(slug).demo
-    page.goto(hub.url)
-    page.get_by_role("link", name=declared.title).last.click()
-    page.wait_for_url(f"**/{slug}")
-    expect(page).to_have_title(f"{declared.title} · Demo Hub")
+def test_no_page_is_wider_than_its_window_or_hard_to_read(shown: tuple[Page, Demo]) -> None:
+    fits_its_window_and_is_easy_to_read(shown[0])
+
+
+def test_pictures_have_alternative_texts(shown: tuple[Page, Demo]) -> None:
+    has_alternative_texts(shown[0])
+
+
+def test_an_example_gives_a_result_with_all_outputs(shown: tuple[Page, Demo]) -> None:
+    page, demo = shown
+    expect(page).to_have_title(f"{demo.title} · Demo Hub")
     page.locator(".hub-examples button").first.click()
-    expect(page.locator(ENDED)).to_be_visible(timeout=60_000)
+    expect(page.locator(ENDED)).to_be_visible()
     expect(page.locator(".hub-done")).to_be_visible()
     expect(page.locator(".hub-receipt")).to_contain_text("Infer")
-    lines = {output.line for output in declared.outputs if isinstance(output, Labels)}
-    for output in declared.outputs:
+    lines = {output.line for output in demo.outputs if isinstance(output, Labels)}
+    for output in demo.outputs:
         if isinstance(output, Labels | Json) and output.name not in lines and not output.optional:
             expect(page.get_by_role("heading", name=output.label, exact=True)).to_be_visible()
-    pictures = [output for output in declared.outputs if isinstance(output, ImageOutput | Mask) and not output.optional]
+    pictures = [output for output in demo.outputs if isinstance(output, ImageOutput | Mask) and not output.optional]
     drawn = page.locator("img[src*='file=']").filter(visible=True)
     expect(drawn.nth(len(pictures))).to_be_visible()  # the photo itself is the first
+
+
+def fits_its_window_and_is_easy_to_read(page: Page) -> None:
+    """Light on a phone, dark on a desk."""
+    page.add_style_tag(content="*, *::before, *::after { transition: none !important; }")  # colours change at once
+    for scheme, width, height in (("light", 390, 844), ("dark", 1280, 900)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=scheme)
+        wanted = {"width": width, "dark": scheme == "dark"}
+        page.wait_for_function(
+            "w => innerWidth === w.width && document.body.classList.contains('dark') === w.dark", arg=wanted
+        )
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1"), scheme
+        assert min(page.evaluate(CONTRASTS)) >= 4.5, scheme
+
+
+def has_alternative_texts(page: Page) -> None:
+    assert page.evaluate("[...document.images].filter(i => !i.hasAttribute('alt')).map(i => i.src)") == []
 
 
 def test_an_uploaded_photo_runs_without_another_click(page: Page, hub: Served, photo: Path) -> None:
     page.goto(f"{hub.url}/vehicle_classifier")
     page.locator("input[type=file]").set_input_files(photo)
-    expect(page.locator(".hub-done")).to_be_visible(timeout=60_000)
+    expect(page.locator(".hub-done")).to_be_visible()
     expect(page.locator(".hub-labels li")).to_have_count(2)
 
 
 def test_moving_a_slider_answers_anew_without_running_the_model(page: Page, hub: Served) -> None:
     page.goto(f"{hub.url}/camvid_segmentation")
     page.locator(".hub-examples button").first.click()
-    expect(page.locator(".hub-done")).to_be_visible(timeout=60_000)
+    expect(page.locator(".hub-done")).to_be_visible()
     page.locator("input[type=range]").first.focus()
     page.keyboard.press("ArrowRight")
     page.locator(".hub-receipt summary").click()
@@ -86,7 +148,7 @@ def test_classes_are_chosen_compared_and_downloaded_exactly(page: Page, hub: Ser
     page.goto(f"{hub.url}/camvid_segmentation")
     page.get_by_label("fast", exact=True).check()
     page.locator(".hub-examples button").first.click()  # which puts the other inputs back to their defaults
-    expect(page.locator(".hub-done")).to_be_visible(timeout=60_000)
+    expect(page.locator(".hub-done")).to_be_visible()
     expect(page.locator("tr.hub-off")).to_have_count(0)
     pictures = page.locator(".slider-wrap img")
     expect(pictures).to_have_count(2)
@@ -95,7 +157,7 @@ def test_classes_are_chosen_compared_and_downloaded_exactly(page: Page, hub: Ser
     )
     assert sizes[0] == sizes[1]
     page.get_by_label("road", exact=True).check()
-    expect(page.locator("tr.hub-off")).to_have_count(10, timeout=60_000)
+    expect(page.locator("tr.hub-off")).to_have_count(10)
     expect(page.locator("tr:not(.hub-off) td").first).to_have_text("road")
     with page.expect_download() as download:
         page.get_by_role("link", name="mask.png").or_(page.locator("a[download='mask.png']")).first.click()
@@ -107,13 +169,13 @@ def test_classes_are_chosen_compared_and_downloaded_exactly(page: Page, hub: Ser
 def test_two_sets_of_weights_are_compared_beside_each_other(page: Page, hub: Served) -> None:
     page.goto(f"{hub.url}/satellite_labels")
     page.locator(".hub-examples button").first.click()
-    expect(page.locator(".hub-done")).to_be_visible(timeout=60_000)
+    expect(page.locator(".hub-done")).to_be_visible()
     page.get_by_label("Why", exact=True).click()
     page.get_by_role("option", name="strongest", exact=True).click()
     page.get_by_role("button", name="Compare weights").click()
     page.get_by_role("button", name="Run A and B").click()
     compared = page.locator(".hub-compare")
-    expect(compared.locator(".hub-paid .hub-receipt")).to_have_count(2, timeout=60_000)
+    expect(compared.locator(".hub-paid .hub-receipt")).to_have_count(2)
     expect(compared.locator(".hub-paid")).to_contain_text("satellite_landuse")
     expect(compared.locator(".hub-paid")).to_contain_text("satellite_amazon")
     expect(compared.locator(".slider-wrap img")).to_have_count(2)
@@ -134,10 +196,10 @@ def test_a_bad_file_is_told_on_the_page_and_the_next_one_works(
     bad = tmp_path / "broken.jpg"
     bad.write_bytes(photo.read_bytes()[:500])
     page.locator("input[type=file]").set_input_files(bad)
-    expect(page.get_by_role("alert")).to_contain_text("image", timeout=60_000)
+    expect(page.get_by_role("alert")).to_contain_text("image")
     page.goto(f"{hub.url}/vehicle_classifier")
     page.locator("input[type=file]").set_input_files(photo)
-    expect(page.locator(".hub-done")).to_be_visible(timeout=60_000)
+    expect(page.locator(".hub-done")).to_be_visible()
 
 
 def test_the_card_is_on_the_page(page: Page, hub: Served) -> None:
@@ -147,20 +209,6 @@ def test_the_card_is_on_the_page(page: Page, hub: Served) -> None:
     expect(about).to_contain_text("licence")
     expect(about.locator(".hub-tiles dd").first).not_to_be_empty()
     expect(page.locator(".hub-model-card").first).to_contain_text("Limits")
-
-
-@pytest.mark.parametrize("options", [{"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}])
-def test_no_page_is_wider_than_its_window_or_hard_to_read(
-    browser: Browser, hub: Served, options: dict[str, Any]
-) -> None:
-    context = browser.new_context(**options)
-    page = context.new_page()
-    for path in ["", *SLUGS]:
-        page.goto(f"{hub.url}/{path}")
-        expect(page.locator("h1").first).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1"), path
-        assert min(page.evaluate(CONTRASTS)) >= 4.5, path
-    context.close()
 
 
 def test_the_keyboard_reaches_an_example_and_runs_it(page: Page, hub: Served) -> None:
@@ -173,14 +221,7 @@ def test_the_keyboard_reaches_an_example_and_runs_it(page: Page, hub: Served) ->
     else:
         pytest.fail("40 presses of Tab did not reach an example")
     page.keyboard.press("Enter")
-    expect(page.locator(".hub-done")).to_be_visible(timeout=60_000)
-
-
-def test_pictures_have_alternative_texts(page: Page, hub: Served) -> None:
-    for path in ["", *SLUGS]:
-        page.goto(f"{hub.url}/{path}")
-        page.locator("h1").first.wait_for()
-        assert page.evaluate("[...document.images].filter(i => !i.hasAttribute('alt')).map(i => i.src)") == []
+    expect(page.locator(".hub-done")).to_be_visible()
 
 
 def test_an_unknown_page_suggests_the_one_that_was_meant(browser: Browser, hub: Served) -> None:

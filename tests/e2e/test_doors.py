@@ -51,7 +51,7 @@ def over_rest(hub: Served, slug: str) -> dict[str, Any]:
     answer = httpx.post(f"{hub.url}/api/v1/demos/{slug}", data=parameters, files=files, timeout=60)
     assert answer.status_code == 200, answer.text
     outputs = answer.json()["outputs"]
-    return {n: httpx.get(hub.url + v).content if isinstance(v, str) else v for n, v in outputs.items()}
+    return {n: httpx.get(hub.url + v, timeout=60).content if isinstance(v, str) else v for n, v in outputs.items()}
 
 
 def over_gradio(client: Client, slug: str) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def over_mcp(hub: Served, slug: str) -> dict[str, Any]:
 
     answer = run_async(call())
     assert not answer.is_error, answer.content
-    pictures = {p["output"]: httpx.get(p["url"]).content for p in answer.structured_content["pictures"]}
+    pictures = {p["output"]: httpx.get(p["url"], timeout=60).content for p in answer.structured_content["pictures"]}
     return {**answer.structured_content["outputs"], **pictures}
 
 
@@ -228,7 +228,7 @@ def test_no_traceback_was_logged(hub: Served) -> None:
 
 @pytest.mark.parametrize("path", ["README.md", "app.py", "hub/engine.py", "demos/vehicle_classifier.py"])
 def test_gradio_serves_no_file_of_the_project(path: str, hub: Served) -> None:
-    assert httpx.get(f"{hub.url}/gradio_api/file={ROOT / path}").status_code in (403, 404)
+    assert httpx.get(f"{hub.url}/gradio_api/file={ROOT / path}", timeout=60).status_code in (403, 404)
 
 
 @pytest.mark.parametrize("path", [ROOT / "hub/web/favicon.png", ROOT / "README.md", Path("/etc/hostname")])
@@ -237,7 +237,7 @@ def test_gradio_reads_no_file_that_was_not_uploaded(path: Path, hub: Served) -> 
     given = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
     inputs = discover().get("vehicle_classifier").demo.inputs
     values = [given, *(getattr(f, "default", None) for f in inputs[1:])]
-    event = httpx.post(call, json={"data": values}).json()["event_id"]
+    event = httpx.post(call, json={"data": values}, timeout=60).json()["event_id"]
     answer = httpx.get(f"{call}/{event}", timeout=30).text
     assert "event: error" in answer
     assert "uploaded" in answer

@@ -62,15 +62,15 @@ def test_a_password_is_asked_for_at_every_door(guarded: tuple[Served, Path]) -> 
     served, _ = guarded
     doors = ["/", "/fine_demo", "/config", "/gradio_api/info", "/api/v1/demos", "/metrics", "/nowhere"]
     for door in doors:
-        assert httpx.get(served.url + door).status_code == 401, door
+        assert httpx.get(served.url + door, timeout=60).status_code == 401, door
     for door in doors[:3]:  # five wrong ones in a row would have to wait
-        assert httpx.get(served.url + door, auth=("meeting", "wrong")).status_code == 401, door
-    refused = httpx.get(served.url + "/api/v1/demos")
+        assert httpx.get(served.url + door, auth=("meeting", "wrong"), timeout=60).status_code == 401, door
+    refused = httpx.get(served.url + "/api/v1/demos", timeout=60)
     assert refused.json()["code"] == "sign_in"
     for door in doors[:-1]:
-        answer = httpx.get(served.url + door, auth=SIGNED_IN, follow_redirects=True)
+        answer = httpx.get(served.url + door, auth=SIGNED_IN, follow_redirects=True, timeout=60)
         assert answer.status_code == 200, door
-    assert httpx.get(served.url + "/healthz").status_code == 200
+    assert httpx.get(served.url + "/healthz", timeout=60).status_code == 200
     client = Client(served.url, headers={"Authorization": SIGNED_IN._auth_header}, verbose=False)
     assert "/fine_demo" in client.view_api(return_format="dict", print_info=False)["named_endpoints"]
 

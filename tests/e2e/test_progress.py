@@ -9,77 +9,59 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.served import Served, serving
+from tests.e2e.own_pages import OwnPages
+from tests.e2e.visits import visitor
+from tests.served import Served
 
 pytestmark = pytest.mark.browser
-SLOW = """
-import threading, time
-from hub.spec import Demo, Json, Progress, Seed, Slider, Text
-
-def load(folder, device):
-    time.sleep(1.0)
-    return object()
-
-def prepare(prompt, steps, seed):
-    return {"prompt": prompt, "steps": steps, "seed": seed}
-
-def infer(model, items):
-    for step in range(items[0]["steps"]):
-        time.sleep(0.1)
-        yield Progress(step + 1, items[0]["steps"])
-    return [item["prompt"].upper() for item in items]
-
-def present(output, prompt, steps, seed):
-    return {"answer": {"text": output, "seed": seed}}
-
-DEMO = Demo(
-    title="Slow", summary="Counts slowly.", task="Text", inputs=(Text("prompt", "Prompt"),
-    Slider("steps", "Steps", 1, 600, 600, 1), Seed()), outputs=(Json("answer", "Answer"),),
-    load=load, prepare=prepare, infer=infer, present=present,
-)
-"""
 
 
 @pytest.fixture(scope="module")
-def slow_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    demos = tmp_path_factory.mktemp("demos")
-    (demos / "slow.py").write_text(SLOW)
-    for number in range(13):
-        (demos / f"other_{number}.py").write_text(SLOW.replace('"Slow"', f'"Other {number}"'))
-    with serving(tmp_path_factory.mktemp("data"), "--demos-folder", str(demos)) as served:
-        yield served
+def slow_hub(own_pages: OwnPages) -> Served:
+    return own_pages.served
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    page = browser.new_page()
-    page.set_default_timeout(30_000)
+    page = visitor(browser, [])
     yield page
-    page.close()
+    page.context.close()
 
 
 def in_work(hub: Served) -> int:
-    return int(httpx.get(hub.url + "/api/v1/status").json()["queue"]["in_work"])
+    return int(httpx.get(hub.url + "/api/v1/status", timeout=60).json()["queue"]["in_work"])
 
 
 def wait_until_idle(hub: Served) -> None:
-    for _ in range(100):
+    end = time.monotonic() + 30  # half as long as the run takes
+    while time.monotonic() < end:
         if in_work(hub) == 0:
             return
         time.sleep(0.1)
-    pytest.fail("the run went on for 10 s after nobody wanted it")
+    pytest.fail("the run went on for 30 s after nobody wanted it")
+
+
+# Keeps every stage that is told from now on, also one that is gone before a test looks again.
+KEEP_STAGES = """() => {
+  window.stages = [];
+  new MutationObserver(() => {
+    const told = document.querySelector('.hub-busy [aria-current="step"]')?.textContent.trim();
+    if (told && told !== window.stages.at(-1)) window.stages.push(told);
+  }).observe(document.body, {childList: true, subtree: true, characterData: true, attributes: true});
+}"""
 
 
 def begin(page: Page, hub: Served, prompt: str) -> None:
     page.goto(f"{hub.url}/slow")
+    page.evaluate(KEEP_STAGES)
     page.get_by_label("Prompt").fill(prompt)
     page.get_by_role("button", name="Run").click()
 
 
 def test_stages_and_steps_are_told_as_they_happen_and_stop_frees_the_model(page: Page, slow_hub: Served) -> None:
     begin(page, slow_hub, "first")
-    expect(page.locator('.hub-busy [aria-current="step"]')).to_have_text("Loading the model")
     expect(page.locator('.hub-busy [aria-current="step"]')).to_have_text("Running")
+    assert page.evaluate("window.stages")[-2:] == ["Loading the model", "Running"]
     expect(page.locator(".hub-busy progress")).to_have_attribute("max", "600")
     page.wait_for_function("document.querySelector('.hub-busy progress')?.value > 3")
     assert in_work(slow_hub) == 1
@@ -90,11 +72,29 @@ def test_stages_and_steps_are_told_as_they_happen_and_stop_frees_the_model(page:
 
 
 def test_closing_the_tab_stops_the_run(browser: Browser, slow_hub: Served) -> None:
-    page = browser.new_page()
+    page = visitor(browser, [])
     begin(page, slow_hub, "second")
     page.locator(".hub-busy progress").wait_for()
     assert in_work(slow_hub) == 1
-    page.close()
+    page.context.close()
+    wait_until_idle(slow_hub)
+
+
+def test_a_run_in_work_is_found_again_after_a_reload_and_in_the_history(browser: Browser, slow_hub: Served) -> None:
+    with browser.new_context() as context:
+        page, other = context.new_page(), context.new_page()
+        begin(page, slow_hub, "found again")
+        page.wait_for_function("document.querySelector('.hub-busy progress')?.value > 2")
+        page.reload()
+        expect(page.get_by_label("Prompt")).to_have_value("found again", timeout=30_000)
+        page.wait_for_function("document.querySelector('.hub-busy progress')?.value > 10")
+        assert in_work(slow_hub) == 1
+        other.goto(f"{slow_hub.url}/history")
+        expect(other.locator("[data-work] .his-run")).to_contain_text("found again", timeout=30_000)
+        page.get_by_role("button", name="Stop").click()
+        expect(page.locator(".hub-status")).to_have_text("Stopped.")
+        expect(other.locator("[data-days] .his-run")).to_contain_text("Stopped", timeout=30_000)
+        expect(other.locator("[data-work]")).to_be_hidden()
     wait_until_idle(slow_hub)
 
 
@@ -116,11 +116,21 @@ def test_search_filters_a_long_gallery(page: Page, slow_hub: Served) -> None:
     expect(page.get_by_text("No demo matches.")).to_be_visible()
 
 
-def test_stop_on_a_streamlit_page_frees_the_model(page: Page, slow_hub: Served) -> None:
-    page.goto(f"{slow_hub.url}/streamlit/slow?steps=500")
+def test_on_a_streamlit_page_a_result_is_shared_in_a_click_and_stop_frees_the_model(
+    page: Page, slow_hub: Served
+) -> None:
+    page.goto(f"{slow_hub.url}/streamlit/slow?steps=3")
     page.get_by_label("Prompt").fill("fourth")
     page.get_by_role("button", name="Run").click()
-    page.get_by_text("of 500").wait_for()
+    page.get_by_text("Share this result").click()  # of a run that was waited for, as most are
+    page.get_by_role("button", name="Make the link").click()
+    expect(page.locator("code", has_text="/r/")).to_be_visible()
+    page.get_by_role("slider", name="Steps").press("End")
+    page.get_by_role("button", name="Run").click()
+    page.get_by_text("of 600").wait_for()
+    page.reload()  # it is found again
+    page.get_by_text("of 600").wait_for()
+    expect(page.get_by_label("Prompt")).to_have_value("fourth")
     assert in_work(slow_hub) == 1
     page.get_by_role("button", name="Stop").click()
     page.get_by_text("Stopped.").wait_for()
@@ -128,7 +138,7 @@ def test_stop_on_a_streamlit_page_frees_the_model(page: Page, slow_hub: Served) 
 
 
 def test_stopping_the_hub_does_not_wait_for_an_open_tab(page: Page, slow_hub: Served) -> None:
-    """The last test of this file: it ends the hub of the others."""
+    """The last test over these pages: it ends their hub."""
     begin(page, slow_hub, "never ends")
     page.locator(".hub-busy progress").wait_for()
     slow_hub.process.terminate()

@@ -11,21 +11,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from hub.registry import discover
 from hub.web import embed, qr
+from tests.e2e.visits import visitor
 from tests.served import Served
 
 pytestmark = pytest.mark.browser
-PATIENCE_MS = 60_000  # a model is loaded, on a machine that may be busy
-
-
-def visitor(browser: Browser, complaints: list[str]) -> Page:
-    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    return page
 
 
 def test_a_result_is_shared_opened_by_a_stranger_tried_and_taken_back(browser: Browser, hub: Served) -> None:
@@ -37,7 +30,7 @@ def test_a_result_is_shared_opened_by_a_stranger_tried_and_taken_back(browser: B
     mine.get_by_label("Note").fill("Look at <b>this</b>")
     mine.get_by_role("button", name="Make the link").click()
     link = mine.locator(".hub-link input")
-    expect(link).to_be_visible(timeout=PATIENCE_MS)
+    expect(link).to_be_visible()
     address = link.input_value()
     assert address.startswith(f"{hub.url}/r/")
 
@@ -51,15 +44,18 @@ def test_a_result_is_shared_opened_by_a_stranger_tried_and_taken_back(browser: B
     expect(other.get_by_text("Thank you")).to_be_visible()
     expect(other.get_by_text("Take this link back")).to_have_count(0)
     other.get_by_role("link", name="Try it yourself").click()
-    expect(other.locator(".hub-filled")).to_contain_text("as in the shared result", timeout=PATIENCE_MS)
+    expect(other.locator(".hub-filled")).to_contain_text("as in the shared result")
     other.get_by_role("button", name="Run", exact=True).click()
-    expect(other.locator(".hub-done")).to_be_visible(timeout=PATIENCE_MS)
+    expect(other.locator(".hub-done")).to_be_visible()
 
     mine.goto(address)
     expect(mine.locator(".share-mine")).to_contain_text("1 up, 0 down")
     mine.get_by_role("button", name="Take this link back").click()
     expect(mine.get_by_role("heading", name="This link has ended")).to_be_visible()
     assert [text for text in complaints if "410" not in text] == []
+    with mine.expect_console_message(lambda message: "Content Security Policy" in message.text):
+        mine.evaluate("document.body.append(Object.assign(document.createElement('script'), {text: '1'}))")
+    assert "Content Security Policy" in complaints[-1], "what a policy blocks is heard here"
     for page in (mine, other):
         page.context.close()
 
@@ -81,9 +77,9 @@ def test_a_page_runs_inside_another_website_as_high_as_it_is(browser: Browser, h
     page = visitor(browser, complaints)
     page.goto(blog)
     frame = page.frame_locator("demo-hub-page iframe")
-    expect(frame.locator(".hub-bar")).to_be_hidden(timeout=PATIENCE_MS)  # the website has a bar of its own
+    expect(frame.locator(".hub-bar")).to_be_hidden()  # the website has a bar of its own
     frame.locator(".hub-examples button").first.click()
-    expect(frame.locator(".hub-done")).to_be_visible(timeout=PATIENCE_MS)
+    expect(frame.locator(".hub-done")).to_be_visible()
     heights = "[e.frame.getBoundingClientRect().height, document.documentElement.scrollHeight]"
     page.wait_for_function(
         "e => e.frame.getBoundingClientRect().height > 1000", arg=page.query_selector("demo-hub-page")

@@ -8,15 +8,14 @@ import pytest
 from PIL import Image, ImageOps
 from playwright.sync_api import Browser, Page, expect
 
+from tests.e2e.visits import visitor
 from tests.served import Served
 
 pytestmark = pytest.mark.browser
-PATIENCE_MS = 60_000  # a model is loaded, on a machine that may be busy
 
 
-def visitor(browser: Browser, hub: Served) -> Page:
-    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-    page.set_default_timeout(PATIENCE_MS)
+def visit(browser: Browser, hub: Served) -> Page:
+    page = visitor(browser, [])
     page.goto(f"{hub.url}/vehicle_classifier")
     return page
 
@@ -27,23 +26,23 @@ def test_my_earlier_picture_opens_an_example_runs_and_nobody_else_sees_mine(
     mirrored = tmp_path / "mine.jpg"
     with Image.open(photo) as image:
         ImageOps.mirror(image).save(mirrored)
-    mine = visitor(browser, hub)
+    mine = visit(browser, hub)
     mine.locator("input[type=file]").first.set_input_files(mirrored)
     example = mine.locator(".hub-similar button[data-example]").first
-    expect(example).to_be_visible(timeout=PATIENCE_MS)
+    expect(example).to_be_visible()
     assert example.locator("img").evaluate("i => i.decode().then(() => i.naturalWidth)") == 160
     example.click()
     earlier = mine.locator(".hub-similar button[data-result]")
-    expect(earlier).to_have_count(1, timeout=PATIENCE_MS)
+    expect(earlier).to_have_count(1)
     earlier.click()
-    expect(mine.locator(".hub-opened")).to_contain_text("Probabilities", timeout=PATIENCE_MS)
+    expect(mine.locator(".hub-opened")).to_contain_text("Probabilities")
     mine.reload()  # the cookie, not the open page, says whose it is
     mine.locator(".hub-examples button").first.click()
-    expect(earlier).to_have_count(1, timeout=PATIENCE_MS)
+    expect(earlier).to_have_count(1)
 
-    other = visitor(browser, hub)
+    other = visit(browser, hub)
     other.locator(".hub-examples button").first.click()
-    expect(other.locator(".hub-similar button[data-example]").first).to_be_visible(timeout=PATIENCE_MS)
+    expect(other.locator(".hub-similar button[data-example]").first).to_be_visible()
     expect(other.locator(".hub-similar button[data-result]")).to_have_count(0)
     for page in (mine, other):
         page.context.close()

@@ -10,15 +10,16 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from hub.registry import discover
+from tests.e2e.visits import visitor
 from tests.served import Served
 
 pytestmark = pytest.mark.browser
-PATIENCE_MS = 60_000  # a model is loaded, on a machine that may be busy
 
 
 def test_a_result_of_rest_is_a_hit_in_streamlit_with_its_exact_mask_and_shared_from_there(
     browser: Browser, hub: Served
 ) -> None:
+    before = len(hub.log())  # tests of other doors share this hub, and Gradio tells of what it refuses in full
     page = discover().get("camvid_segmentation")
     photo: Path = page.assets / str(page.demo.examples[0].inputs["image"])
     made = httpx.post(
@@ -27,8 +28,7 @@ def test_a_result_of_rest_is_a_hit_in_streamlit_with_its_exact_mask_and_shared_f
     assert httpx.get(f"{hub.url}/streamlit", follow_redirects=True, timeout=60).url.path == "/streamlit/"
     assert httpx.get(f"{hub.url}/streamlit/_stcore/health", timeout=60).text == "ok"
 
-    tab = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-    tab.set_default_timeout(PATIENCE_MS)
+    tab = visitor(browser, [])
     foreign: list[str] = []
     tab.on("request", lambda r: urlsplit(r.url).netloc in ("", urlsplit(hub.url).netloc) or foreign.append(r.url))
     tab.goto(hub.url)
@@ -38,7 +38,7 @@ def test_a_result_of_rest_is_a_hit_in_streamlit_with_its_exact_mask_and_shared_f
     expect(tab.get_by_text(photo.name).last).to_be_visible()
     tab.get_by_text("fast", exact=True).click()
     tab.get_by_role("button", name="Run").click()
-    expect(tab.get_by_text("kept from an earlier run")).to_be_visible(timeout=PATIENCE_MS)
+    expect(tab.get_by_text("kept from an earlier run")).to_be_visible()
     tab.get_by_text("Receipt", exact=True).click()
     expect(tab.get_by_text(made["id"][:12])).to_be_visible()
 
@@ -49,10 +49,10 @@ def test_a_result_of_rest_is_a_hit_in_streamlit_with_its_exact_mask_and_shared_f
 
     tab.get_by_text("Share this result").click()
     tab.get_by_role("button", name="Make the link").click()
-    address = tab.locator("code", has_text="/r/").inner_text(timeout=PATIENCE_MS).strip()
+    address = tab.locator("code", has_text="/r/").inner_text().strip()
     assert address.startswith(f"{hub.url}/r/")
     tab.goto(address)  # the browser that made it may take it back: one session over both
     expect(tab.get_by_role("button", name="Take this link back")).to_be_visible()
     assert foreign == []
-    assert "Traceback" not in hub.log()
+    assert "Traceback" not in hub.log()[before:]
     tab.context.close()

@@ -89,7 +89,8 @@ def test_an_offline_hub_starts_answers_and_says_what_it_lacks_without_one_attemp
             assert answer.status_code == 200, answer.text
             digests.add(answer.json()["receipt"]["digest"])
         assert len(digests) == 1, "the same files, from the Hub and bundled"
-        assert httpx.post(demo, files={"image": data}, data={"weights": "hf://owner/other@main"}).status_code == 503
+        absent = httpx.post(demo, files={"image": data}, data={"weights": "hf://owner/other@main"}, timeout=60)
+        assert absent.status_code == 503
     assert not guarded.exists(), guarded.read_text()
     assert hub.hits == []
 

@@ -16,13 +16,17 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from hub.batch import grid, plan, workers
+from hub.batch import grid, plan, small, workers
 from hub.batch.folder import RunFolder
 from hub.cli import main
 from hub.engine import Engine
+from hub.errors import CancelledError
+from hub.jobs import Cancel
 from hub.registry import Page, Registry
 from hub.settings import Settings
+from hub.users import Caller
 from hub.web import gallery, sessions
+from hub.web import grid as web_grid
 from tests.fakes import Calls, drawing_demo, shade_demo
 from tests.served import command
 from tests.web.doors import app_of
@@ -43,6 +47,7 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
         engines.append(Engine(chosen, registry))
         app = app_of(engines[-1])
         gallery.add_to(app, engines[-1])
+        web_grid.add_to(app, engines[-1])
         return engines[-1], TestClient(app)
 
     yield start
@@ -193,14 +198,92 @@ def test_the_command_finds_and_copies_pictures(hub: Hub, tmp_path: Path) -> None
     assert len([*(tmp_path / "out").glob("*.png")]) == 3
 
 
-def test_the_page_runs_no_script_but_its_own(hub: Hub) -> None:
+@pytest.mark.parametrize("place", ["gallery", "grid"])
+def test_the_page_runs_no_script_but_its_own(hub: Hub, place: str) -> None:
     _, client = hub()
-    answer = client.get("/gallery")
+    answer = client.get(f"/{place}")
     assert answer.status_code == 200 and "script-src 'self';" in answer.headers["content-security-policy"]
-    for name, kind in (("gallery.css", "text/css"), ("gallery.js", "text/javascript")):
-        assert f"gallery/{name}" in answer.text
-        assert client.get(f"/gallery/{name}").headers["content-type"].startswith(kind)
-    assert client.get("/gallery/permalink.html").status_code == 404
+    for name, kind in ((f"{place}.css", "text/css"), (f"{place}.js", "text/javascript")):
+        assert f"{place}/{name}" in answer.text
+        assert client.get(f"/{place}/{name}").headers["content-type"].startswith(kind)
+    assert client.get(f"/{place}/permalink.html").status_code == 404
+
+
+# --- grids that are drawn on a page ---------------------------------------------------------------
+
+GRID = "/api/v1/demos/words/grid"
+WISH = {"subjects": ["red ball", "blue cube"], "styles": ["on black", ""], "seeds": [1, 2], "settings": {"width": 24}}
+
+
+def test_a_grid_is_drawn_for_who_asked_and_what_was_drawn_before_is_kept(hub: Hub) -> None:
+    engine, client = hub()
+    become(client, MINE)
+    body = client.post(GRID, json=WISH).json()
+    assert (body["drawn"], body["kept"], body["failed"], len(body["cells"])) == (8, 0, 0, 8)
+    cell = next(c for c in body["cells"] if (c["subject"], c["style"], c["seed"]) == ("blue cube", "on black", 2))
+    assert cell["prompt"] == "blue cube, on black" and parse_qs(urlsplit(cell["open"]).query)["width"] == ["24"]
+    assert Image.open(io.BytesIO(client.get(cell["pictures"][0]["url"]).content)).size == (24, 24)
+    (alone,) = found(client, f"run={body['run']}&subject=blue+cube&style=on+black&seed=2")
+    assert client.get(alone["image"]).content == client.get(cell["pictures"][0]["url"]).content
+    more = client.post(GRID, json={**WISH, "seeds": "3", "styles": "on black", "run": body["run"]}).json()
+    assert (more["drawn"], more["kept"], more["run"]) == (2, 4, body["run"])  # seed 0 of both subjects is new
+    assert len(found(client, "")) == 10
+    theirs = run(client, THEIRS, "red ball, on black", seed=7)
+    assert [p["id"] for p in found(client, "", THEIRS)] == [p["id"] for p in found(client, "run=single")] and theirs
+    own = client.post(GRID, json={**WISH, "seeds": [9], "run": "own"}).json()
+    assert client.get(f"/api/v1/gallery/pairs?a={own['run']}&b={body['run']}").json()["total"] == 0
+    engine.pictures._looked = 0.0
+    assert found(client, f"run={body['run']}") == []
+
+
+def test_a_grid_is_told_as_it_is_drawn(hub: Hub) -> None:
+    _, client = hub()
+    answer = client.post(GRID, json=WISH, headers={"Accept": "text/event-stream"})
+    blocks = [dict(line.split(": ", 1) for line in block.split("\n")) for block in answer.text.strip().split("\n\n")]
+    names, told = [block["event"] for block in blocks], [json.loads(block["data"]) for block in blocks]
+    assert (names[0], names[-1], names.count("picture")) == ("plan", "result", 8)
+    counts = [data["done"] for name, data in zip(names, told, strict=True) if name == "picture"]
+    assert counts == [*range(1, 9)]
+    assert {data["cell"] for name, data in zip(names, told, strict=True) if name == "picture"} == {
+        cell["cell"] for cell in told[0]["cells"]
+    }
+    again = client.post(GRID, json=WISH).json()
+    assert (again["drawn"], again["kept"]) == (0, 8)
+
+
+def test_a_cancelled_grid_begins_no_other_picture_and_goes_on_from_there(hub: Hub) -> None:
+    calls = Calls()
+    engine, _ = hub(max_batch=1)
+    engine.registry.pages["words"] = Page("words", "a test", Path(), declared=drawing_demo(calls))
+    made, cancel, seen = small.make(engine, "words", WISH), Cancel(), list[str]()
+
+    def hear(kind: str, *what: Any) -> None:
+        seen.append(kind)
+        if seen.count("drawn") == 3:
+            cancel.set()
+
+    with pytest.raises(CancelledError):
+        small.draw(engine, made, hear, cancel, Caller())
+    assert sum(calls.batches) == 3
+    done = small.draw(engine, made, hear, Cancel(), Caller())
+    assert (len(done.drawn), done.computed, sum(calls.batches)) == (8, 5, 8)
+
+
+@pytest.mark.parametrize(
+    ("wish", "field", "said"),
+    [
+        ({"seeds": 4}, "subjects", "subjects is missing"),
+        ({**WISH, "seeds": "7-13"}, None, "at most 24 pictures; 2 subjects x 2 styles x 7 seeds are 28"),
+        ({**WISH, "seeds": [True]}, "seeds", "how many"),
+        ({**WISH, "subjects": [1]}, "subjects", "a list of texts"),
+        ({**WISH, "settings": {"width": 900}}, "width", "between 8 and 64"),
+        ({**WISH, "stiles": []}, "stiles", "Did you mean 'styles'"),
+    ],
+)
+def test_a_wish_that_makes_no_grid_is_refused_in_words(hub: Hub, wish: Any, field: str | None, said: str) -> None:
+    _, client = hub()
+    answer = client.post(GRID, json=wish)
+    assert (answer.status_code, answer.json().get("field")) == (422, field) and said in answer.json()["detail"]
 
 
 def test_a_run_on_a_page_belongs_to_its_browser(hub: Hub) -> None:

@@ -331,7 +331,7 @@ def test_a_token_in_an_address_becomes_a_cookie_and_leaves_the_address(hub: Hub,
         assert browser.get("/shades").status_code == 403
         secure = hub.ask("nobody", "GET", f"/?token={hub.tokens['run']}", headers={"x-forwarded-proto": "https"})
         assert secure.headers["set-cookie"].endswith("; Secure")
-        away = httpx.get(f"{hub.url}//evil.example/?token={hub.tokens['run']}")
+        away = httpx.get(f"{hub.url}//evil.example/?token={hub.tokens['run']}", timeout=60)
         assert away.headers["location"] == "/evil.example/"
 
 
@@ -347,7 +347,7 @@ def test_a_token_of_one_link_opens_that_link_only(hub: Hub, shared: tuple[str, s
         (f"/api/v1/results/{shared[0]}", 403),
         ("/api/v1/links", 403),
     ):
-        answer = httpx.get(hub.url + path, headers={"authorization": f"Bearer {text}"})
+        answer = httpx.get(hub.url + path, headers={"authorization": f"Bearer {text}"}, timeout=60)
         assert answer.status_code == status, (path, answer.text)
 
 
@@ -388,12 +388,12 @@ def test_a_stale_link_is_told_without_asking_for_a_password(hub: Hub) -> None:
 def test_a_post_from_another_website_is_refused_at_every_door(path: str, hub: Hub) -> None:
     cookies = {"cookie": f"hub_key={hub.tokens['admin']}"}
     for headers in ({"origin": "https://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}):
-        answer = httpx.post(hub.url + path, headers={**cookies, **headers}, files={"image": png()})
+        answer = httpx.post(hub.url + path, headers={**cookies, **headers}, files={"image": png()}, timeout=60)
         assert answer.status_code == 403, answer.text
         assert "Another website" in answer.text
         assert "access-control-allow-origin" not in answer.headers
     own = {"origin": hub.url, "sec-fetch-site": "same-origin"}
-    assert "Another website" not in httpx.post(hub.url + path, headers={**cookies, **own}).text
+    assert "Another website" not in httpx.post(hub.url + path, headers={**cookies, **own}, timeout=60).text
 
 
 def test_only_named_websites_may_read_answers(hub: Hub) -> None:

@@ -97,7 +97,7 @@ def test_an_answer_has_images_and_structured_content_as_rest_has(mode: str, hub:
     arguments = {"threshold": 0.25, "count": 2, "seed": 7}
     answer = call(hub, "shades", {"image": in_base64(png()), **arguments}, mode=mode)
     assert not answer.is_error
-    rest = httpx.post(f"{hub}/api/v1/demos/shades", data=arguments, files={"image": png()}).json()
+    rest = httpx.post(f"{hub}/api/v1/demos/shades", data=arguments, files={"image": png()}, timeout=60).json()
     told = answer.structured_content
     assert told["id"] == rest["id"]
     assert rest["receipt"]["cached"]  # one run for both doors
@@ -107,7 +107,7 @@ def test_an_answer_has_images_and_structured_content_as_rest_has(mode: str, hub:
     assert [picture["output"] for picture in told["pictures"]] == ["picture", "mask", "copies", "copies"]
     images = [block for block in answer.content if block.type == "image"]
     for picture, image in zip(told["pictures"], images, strict=True):
-        assert httpx.get(picture["url"]).content == base64.b64decode(image.data)
+        assert httpx.get(picture["url"], timeout=60).content == base64.b64decode(image.data)
     assert [image.mime_type for image in images] == ["image/jpeg", "image/png", "image/png", "image/png"]
     assert "Copies: copy 1" in text_of(answer)
 
@@ -119,7 +119,7 @@ def test_a_picture_may_come_in_every_way_that_is_told(hub: str) -> None:
     ids = [call(hub, "shades", {"image": way, "seed": 1}).structured_content["id"]
            for way in (data, f"data:image/png;base64,{data}", content)]  # fmt: skip
     assert len(set(ids)) == 1
-    example = httpx.get(f"{hub}/api/v1/demos/shades").json()["examples"][0]["files"]["image"]
+    example = httpx.get(f"{hub}/api/v1/demos/shades", timeout=60).json()["examples"][0]["files"]["image"]
     for way in (example, hub + example, f"{hub}/api/v1/results/{ids[0]}/copies/1"):
         assert not call(hub, "shades", {"image": way, "seed": 1}).is_error, way
 
@@ -131,7 +131,7 @@ def test_a_large_picture_is_shown_small_and_linked_in_full(hub: str) -> None:
                                  [b for b in answer.content if b.type == "image"], strict=True)}  # fmt: skip
     assert shown["picture"] == (1568, 105)
     assert shown["mask"] == (3000, 200)  # class ids are exact
-    full = httpx.get(answer.structured_content["pictures"][0]["url"]).content
+    full = httpx.get(answer.structured_content["pictures"][0]["url"], timeout=60).content
     assert Image.open(io.BytesIO(full)).size == (3000, 200)
 
 
@@ -200,7 +200,7 @@ def test_a_cancelled_call_stops_the_model(mode: str, hub: str) -> None:
         await asyncio.wait([running], timeout=10)
 
     ask(hub, leave, mode=mode)
-    assert STOPPED.wait(10)
+    assert STOPPED.wait(60)
 
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
@@ -221,12 +221,12 @@ LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 def test_other_websites_are_refused(headers: dict[str, str], status: int, hub: str) -> None:
     headers = {name: value.replace("HUB", hub) for name, value in headers.items()}
     headers = {"accept": "application/json, text/event-stream", **headers}
-    answer = httpx.post(f"{hub}/mcp", json=LIST, headers=headers)
+    answer = httpx.post(f"{hub}/mcp", json=LIST, headers=headers, timeout=60)
     assert answer.status_code == status, answer.text
 
 
 def test_a_browser_is_told_what_this_is(hub: str) -> None:
-    answer = httpx.get(f"{hub}/mcp", headers={"accept": "text/html"})
+    answer = httpx.get(f"{hub}/mcp", headers={"accept": "text/html"}, timeout=60)
     assert answer.status_code == 405
     assert "MCP client" in answer.text
 

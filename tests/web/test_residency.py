@@ -169,8 +169,11 @@ def test_rest_and_the_command_line_change_a_running_hub(
 ) -> None:
     url, engine = serve(only=("slow", "absent"))
     models = f"{url}/api/v1/models"
-    assert {m["demo"]: m["state"] for m in httpx.get(models).json()} == {"slow": "absent", "absent": "missing"}
-    loaded = httpx.post(models, json={"demo": "slow", "action": "load"})
+    assert {m["demo"]: m["state"] for m in httpx.get(models, timeout=60).json()} == {
+        "slow": "absent",
+        "absent": "missing",
+    }
+    loaded = httpx.post(models, json={"demo": "slow", "action": "load"}, timeout=60)
     assert (loaded.status_code, loaded.json()["state"]) == (200, "ready")
     assert main(["pin", "slow", "--url", url]) == 0
     assert "slow: in memory, pinned" in capsys.readouterr().out
@@ -187,9 +190,11 @@ def test_rest_and_the_command_line_change_a_running_hub(
     assert "There are no weights 'nowhere'" in capsys.readouterr().err
     assert main(["load", "slow", "--url", "http://127.0.0.1:9"]) == 1
     assert "No hub answers at http://127.0.0.1:9" in capsys.readouterr().err
-    foreign = httpx.post(models, json={"demo": "slow", "action": "load"}, headers={"Origin": "http://evil.example"})
+    foreign = httpx.post(
+        models, json={"demo": "slow", "action": "load"}, headers={"Origin": "http://evil.example"}, timeout=60
+    )
     assert (foreign.status_code, foreign.json()["code"]) == (403, "forbidden")
-    assert httpx.post(models, data={"demo": "slow", "action": "load"}).status_code == 415
-    assert "action is missing" in httpx.post(models, json={"demo": "slow"}).json()["detail"]
-    assert "action must be text" in httpx.post(models, json={"demo": "slow", "action": 1}).json()["detail"]
+    assert httpx.post(models, data={"demo": "slow", "action": "load"}, timeout=60).status_code == 415
+    assert "action is missing" in httpx.post(models, json={"demo": "slow"}, timeout=60).json()["detail"]
+    assert "action must be text" in httpx.post(models, json={"demo": "slow", "action": 1}, timeout=60).json()["detail"]
     assert not engine.models.is_loaded("slow")

@@ -240,4 +240,4 @@ def test_a_picture_over_the_limit_names_it_and_a_body_over_the_limit_is_refused(
 
 def test_httpx_parses_problems_of_a_served_hub(serve: Callable[..., tuple[str, Engine]]) -> None:
     url, _ = serve()
-    told(httpx.post(url + RUN), 422, "invalid_input", "image")
+    told(httpx.post(url + RUN, timeout=60), 422, "invalid_input", "image")

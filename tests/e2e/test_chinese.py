@@ -1,0 +1,125 @@
+"""A visitor whose browser prefers Chinese: no English is left on a page, and everything else stays as it was."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from html import unescape
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, expect
+
+from hub.registry import discover
+from tests.e2e.visits import visitor
+from tests.served import Served
+
+# Names, file formats, units; `receipt` and `comparison` are seen by gradio_client alone.
+NAMES = """Demo Hub English Streamlit REST API GET api v1 MCP Python curl JavaScript JSON PNG PDF Cookie MB GB cpu cuda
+float32 bfloat16 receipt comparison""".split()
+CONFIG = re.compile(r"window\.gradio_config = (.*?);</script>")
+FACTS = re.compile(r'<section class="hub-facts">.*?</section>', re.DOTALL)  # of the card, which is in English
+READ_ALOUD = re.compile(r'\b(?:alt|title|aria-label|placeholder)="([^"]*)"')
+
+
+def fetch(url: str, language: str = "zh-CN,zh;q=0.9", **options: Any) -> httpx.Response:
+    """As a browser asks; `language` empty: as a program."""
+    headers = {"Accept": "text/html", "Accept-Language": language} if language else {}
+    return httpx.request(options.pop("method", "GET"), url, headers=headers, timeout=60, **options)
+
+
+def shown(html: str) -> str:
+    """What people read or hear of a piece of HTML."""
+    html = re.sub(r"(?s)<(script|style|code)\b.*?</\1>", " ", FACTS.sub("", html))
+    said = [re.sub(r"<[^>]*>", " ", html), *READ_ALOUD.findall(html)]
+    return unescape(" ".join(said))
+
+
+def english(text: str) -> list[str]:
+    return [word for word in re.findall(r"[A-Za-z][A-Za-z0-9_]+", text) if word not in NAMES]
+
+
+def texts_of(config: dict[str, Any]) -> Iterator[str]:
+    """What Gradio's front end shows of a page's components."""
+    words = config["i18n_translations"]["zh-CN"]
+    for component in config["components"]:
+        props = component["props"]
+        for name in ("label", "info", "placeholder", "alt_text", "value"):
+            text = props.get(name)
+            if not isinstance(text, str) or (name == "label" and props.get("show_label") is False):
+                continue
+            if text.startswith("__i18n__"):
+                yield words[json.loads(text.removeprefix("__i18n__"))["key"]]
+            elif name != "value" or component["type"] in ("html", "button"):
+                yield shown(text)
+        yield from (str(name) for name, _ in props.get("choices") or ())
+
+
+@pytest.mark.parametrize("path", ["", *(page.slug for page in discover()), "status"])
+def test_a_gradio_page_is_served_in_chinese_whole(hub: Served, path: str) -> None:
+    answer = fetch(f"{hub.url}/{path}")
+    assert answer.headers["content-language"] == "zh-CN"
+    assert "Accept-Language" in answer.headers["vary"]
+    assert '<html\n\tlang="zh-CN"' in answer.text
+    found = CONFIG.search(answer.text)
+    assert found is not None
+    left = {word for text in texts_of(json.loads(found[1])) for word in english(text)}
+    assert left == set()
+
+
+@pytest.mark.parametrize("path", ["history", "gallery", "r/nothing", "no_such_page"])
+def test_a_page_of_the_hubs_own_is_served_in_chinese_whole(hub: Served, path: str) -> None:
+    answer = fetch(f"{hub.url}/{path}")
+    assert answer.headers["content-language"] == "zh-CN"
+    assert '<html lang="zh-CN">' in answer.text
+    named = {"no_such_page", "python", "hub", "gallery", "history", *discover().pages}  # commands and addresses
+    assert set(english(shown(answer.text))) - named == set()
+
+
+def test_a_streamlit_page_says_that_it_is_chinese(hub: Served) -> None:
+    assert '<html lang="zh-CN">' in fetch(f"{hub.url}/streamlit/vehicle_classifier").text
+
+
+def test_programs_read_english_whoever_asks(hub: Served) -> None:
+    for path in ("gradio_api/info", "api/v1/demos/vehicle_classifier", "api/v1/demos/nothing"):
+        assert fetch(f"{hub.url}/{path}").text == fetch(f"{hub.url}/{path}", "").text
+    refused = fetch(f"{hub.url}/api/v1/demos/vehicle_classifier", method="POST", json={"views": "x"})
+    assert refused.json()["detail"].startswith("image is missing")
+
+
+def test_a_page_asked_for_in_another_language_stays_in_it(hub: Served) -> None:
+    asked = fetch(f"{hub.url}/r/nothing?lang=en")
+    assert '<html lang="en">' in asked.text
+    assert asked.cookies["hub_lang"] == "en"
+    again = fetch(f"{hub.url}/r/nothing", cookies={"hub_lang": "en"})
+    assert '<html lang="en">' in again.text
+    assert "set-cookie" not in again.headers
+    assert '<html lang="zh-CN">' in fetch(f"{hub.url}/r/nothing?lang=zh-TW", cookies={"hub_lang": "en"}).text
+
+
+@pytest.mark.browser
+def test_a_chinese_browser_runs_an_example_and_switches_to_english(browser: Browser, hub: Served) -> None:
+    complaints: list[str] = []
+    tab = visitor(browser, complaints, locale="zh-CN")
+    tab.goto(f"{hub.url}/vehicle_classifier")
+    expect(tab.locator("html")).to_have_attribute("lang", "zh-CN")
+    tab.get_by_role("button", name="运行", exact=True).click()
+    expect(tab.locator(".hub-error")).to_contain_text("缺少 image")
+    expect(tab.get_by_text("判断依据", exact=True)).to_be_visible()
+    tab.get_by_role("radio", name="原图", exact=True).check()  # its value is the English one
+    tab.get_by_role("button", name="绿色方格涂装的黄色救护车").click()
+    expect(tab.locator(".hub-done")).to_contain_text("完成")
+    expect(tab.locator(".hub-labels li").first).to_contain_text("应急车辆")
+    tab.locator(".hub-receipt summary").click()
+    expect(tab.locator(".hub-receipt")).to_contain_text("推理")
+
+    tab.get_by_role("link", name="English").click()
+    expect(tab.locator("html")).to_have_attribute("lang", "en")
+    expect(tab.get_by_role("button", name="Run", exact=True)).to_be_visible()
+    assert tab.url.endswith("/vehicle_classifier?lang=en")
+    tab.goto(f"{hub.url}/camvid_segmentation")
+    expect(tab.get_by_text("Street photo", exact=True)).to_be_visible()
+    assert complaints == []
+    tab.context.close()

@@ -1,0 +1,196 @@
+"""Interface texts: whose language is spoken, and that the catalogues fit the code."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from hub import errors, texts
+from hub.registry import discover
+from hub.spec import Choice, Choices, Demo
+from hub.texts import CHINESE, ENGLISH, PLACEHOLDER, negotiated
+from hub.web.languages import marked, of_request
+from tests.served import ROOT
+
+FILES = [
+    texts.LOCALES / f"{CHINESE}.toml",
+    *(file for page in discover() if (file := page.assets / f"{CHINESE}.toml").is_file()),
+]
+IN_SCRIPT = re.compile(r"""\bsay\(\s*(?:[^"',()]*\?\s*)?"((?:[^"\\]|\\.)+)"(?:\s*:\s*"((?:[^"\\]|\\.)+)")?""")
+SPOKEN = {"say", "said"}
+
+
+@pytest.mark.parametrize(
+    ("accept", "language"),
+    [
+        ("", ENGLISH),
+        ("en-US,en;q=0.9", ENGLISH),
+        ("zh-CN,zh;q=0.9,en;q=0.8", CHINESE),
+        ("zh", CHINESE),
+        ("zh-TW", CHINESE),
+        ("ZH_hans", CHINESE),
+        ("de-DE,de;q=0.9,zh;q=0.5,en;q=0.4", CHINESE),
+        ("de-DE,de;q=0.9", ENGLISH),
+        ("en;q=0.5, zh;q=0.6", CHINESE),
+        ("zh;q=0, *", ENGLISH),
+        ("zh;q=oops,en;q=0.1", ENGLISH),
+        ("zha,;;,q=1", ENGLISH),
+    ],
+)
+def test_the_browser_gets_the_language_it_likes_best_of_those_there_are(accept: str, language: str) -> None:
+    assert negotiated(accept) == language
+
+
+def test_an_address_beats_the_cookie_which_beats_the_browser_and_what_is_unknown_counts_for_nothing() -> None:
+    assert of_request("zh", "en", "en") == CHINESE
+    assert of_request("", "zh-CN", "en") == CHINESE
+    assert of_request("en", "zh-CN", "zh") == ENGLISH
+    assert of_request("xx", "<script>", "zh-HK") == CHINESE
+
+
+def test_messages_are_found_with_their_values_in_them_and_values_are_translated_too() -> None:
+    chinese = catalogue()
+    assert (
+        chinese.say("threshold must be between 0 and 1, got 300.") == "threshold 必须介于 0 和 1 之间，收到的是 300。"
+    )
+    assert chinese.say("# Seen from a car, by day\nor click to choose one") == "# 白天从车内拍摄\n或点击选择"
+    assert chinese.say("an error that nobody has translated") == "an error that nobody has translated"
+    assert texts.PLAIN.say("{count} live demos.", count=5) == "5 live demos."
+
+
+def test_a_page_brings_its_own_texts_which_do_not_change_the_hubs_and_a_broken_file_leaves_it_english(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a" / f"{CHINESE}.toml").write_text('[page]\n"Moss" = "苔藓"\n"Run" = "跑"\n', encoding="utf-8")
+    (tmp_path / "b" / f"{CHINESE}.toml").write_text("Moss = 1", encoding="utf-8")
+    chinese = texts.catalogues([tmp_path / "a", tmp_path / "b"])[CHINESE]
+    assert (chinese.say("Moss"), chinese.say("Run")) == ("苔藓", "运行")
+    assert str(tmp_path / "b") in caplog.text
+
+
+# --- the catalogues and the code ------------------------------------------------------------------
+
+
+def test_every_text_of_the_code_is_translated() -> None:
+    known = catalogue().texts
+    spoken = {text for path in code() for text in spoken_in(path)} | {text for _, text in declared()}
+    spoken |= {error.title for error in all_errors()}
+    assert (
+        sorted(text for text in spoken if text not in known and re.search("[a-z]{2}", PLACEHOLDER.sub("", text))) == []
+    )
+
+
+def test_no_translation_is_of_a_text_that_the_code_does_not_have() -> None:
+    said = "\n".join(constants())
+    unused = [
+        key
+        for _, key, _ in entries()
+        if not all(part.strip() in said for part in PLACEHOLDER.sub("\0", key).split("\0"))
+    ]
+    assert unused == []
+
+
+def test_placeholders_agree_and_a_text_has_one_translation() -> None:
+    wrong, first = list[str](), dict[str, str]()
+    for file, key, translation in entries():
+        names, translated = set(PLACEHOLDER.findall(key)), set(PLACEHOLDER.findall(translation))
+        if not translated <= names or names - translated - {"s", "deed"}:  # a plural's, and words for who has a role
+            wrong.append(f"{file}: {key}")
+        if first.setdefault(key, translation) != translation:
+            wrong.append(f"{file}: {key} is {first[key]} elsewhere")
+    assert wrong == []
+
+
+def catalogue() -> texts.Catalogue:
+    return texts.catalogues(page.assets for page in discover())[CHINESE]
+
+
+def entries() -> Iterator[tuple[str, str, str]]:
+    """(file, English, translation) of all catalogues."""
+    for file in FILES:
+        for section in texts._parsed(file).values():
+            yield from ((str(file.relative_to(ROOT)), key, text) for key, text in section.items())
+
+
+def code() -> list[Path]:
+    files = [*ROOT.glob("hub/**/*.py"), *ROOT.glob("demos/*.py"), *ROOT.glob("hub/web/templates/*.*")]
+    return [path for path in files if path.suffix in (".py", ".html", ".js")]
+
+
+@cache
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@cache
+def nodes(path: Path) -> list[ast.Call | ast.Constant | ast.JoinedStr]:
+    return [n for n in ast.walk(ast.parse(read(path))) if isinstance(n, ast.Call | ast.Constant | ast.JoinedStr)]
+
+
+def spoken_in(path: Path) -> Iterator[str]:
+    """The texts that are handed to `say` as they stand."""
+    if path.suffix != ".py":
+        for found in IN_SCRIPT.finditer(read(path)):
+            yield from (re.sub(r"\\(.)", r"\1", text) for text in found.groups() if text)
+        return
+    for node in nodes(path):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in SPOKEN and node.args:
+            choices = [node.args[0]]
+            if isinstance(choices[0], ast.IfExp):
+                choices = [choices[0].body, choices[0].orelse]
+            yield from (one.value for one in choices if isinstance(one, ast.Constant) and isinstance(one.value, str))
+
+
+def declared() -> Iterator[tuple[str, str]]:
+    """What the declarations of the bundled pages say, and the names of their weights' classes."""
+    for page in discover():
+        demo: Demo = page.demo
+        said = [demo.title, demo.summary, demo.task, demo.note, *(e.title for e in demo.examples), *demo.links]
+        said += [w.title for w in demo.weights]
+        for field in (*demo.inputs, *demo.outputs):
+            said += [field.label, field.help, *(field.options if isinstance(field, Choice | Choices) else ())]
+        yield from ((page.slug, text) for text in said if text)
+
+
+def all_errors() -> Iterator[type[errors.HubError]]:
+    yield from (one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.HubError))
+
+
+def constants() -> Iterator[str]:
+    """Every text there is: of Python, each joined as it stands; templates and scripts; class names of weights."""
+    for path in code():
+        if path.suffix != ".py":
+            yield re.sub(r"\\(.)", r"\1", read(path))
+            continue
+        for node in nodes(path):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+                yield node.value.replace("_", " ")  # a column's name
+                yield node.value.capitalize()  # a stage's name, an action's
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(str(p.value) if isinstance(p, ast.Constant) else "\1" for p in node.values)
+    for path in ROOT.glob("weights/*/config.json"):
+        yield from _texts_of(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _texts_of(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _texts_of(part)
+
+
+def test_a_page_that_others_made_is_marked_with_its_language_and_tells_gradio() -> None:
+    page = b'<!doctype html>\n<html\n\tlang="en"\n>\n\t<head><script>window.gradio_config = {};</script>'
+    assert b'lang="zh-CN"' in marked(page, CHINESE)
+    assert marked(page, CHINESE).index(b"navigator") < marked(page, CHINESE).index(b"gradio_config")
+    assert b'lang="en"' in marked(page, ENGLISH)
+    assert marked(b'<html lang="en"><body>', ENGLISH) == b'<html lang="en"><body>'

@@ -1,0 +1,361 @@
+"""The history over HTTP: whose it is, what deleting means, what it survives, runs in work, and signing out."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from starlette.routing import WebSocketRoute
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from hub import history, history_store, users
+from hub.cli import main
+from hub.engine import Engine
+from hub.jobs import Followed
+from hub.registry import Page, Registry
+from hub.settings import Settings
+from hub.tokens import TokenStore
+from hub.users import Caller, UsersFile
+from hub.web import filled, guard, history_pages, permalinks, sessions
+from tests.fakes import wait_until
+from tests.served import command
+from tests.web.doors import SHADES, SLOW, app_of, png
+
+MINE, THEIRS = {sessions.COOKIE: "m" * 32}, {sessions.COOKIE: "t" * 32}
+ME, THEM = Caller(session=f"cookie {'m' * 32}"), Caller(session=f"cookie {'t' * 32}")
+PASSWORD, ENDED = "correct horse", threading.Event()
+Hub = Callable[..., tuple[Engine, TestClient]]
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    """An engine and a client of its doors over one data folder: making another is a restart."""
+    engines: list[Engine] = []
+
+    def start(**settings: Any) -> tuple[Engine, TestClient]:
+        pages = {
+            slug: Page(slug, "a test", tmp_path, declared=d) for slug, d in {"shades": SHADES, "slow": SLOW}.items()
+        }
+        chosen = Settings(device="cpu", dtype="float32", data=str(tmp_path / "data"), **settings)
+        engines.append(Engine(chosen, Registry(pages)))
+        app = app_of(engines[-1])
+        permalinks.add_to(app, engines[-1])
+        history_pages.add_to(app, engines[-1])
+        app.router.routes[:0] = [WebSocketRoute("/echo", echo)]
+        app.user_middleware[:0] = guard.layers(engines[-1])
+        return engines[-1], TestClient(app, follow_redirects=False)
+
+    yield start
+    for engine in engines:
+        engine.close()
+
+
+async def echo(socket: WebSocket) -> None:
+    """As a Streamlit page, which stays open for hours."""
+    await socket.accept()
+    with suppress(WebSocketDisconnect):
+        while True:
+            await socket.send_text(await socket.receive_text())
+    ENDED.set()
+
+
+def run(client: TestClient, cookies: dict[str, str], colour: str = "teal", **values: Any) -> str:
+    become(client, cookies)
+    files = {"image": ("photo.png", png(colour=colour), "image/png")}
+    answer = client.post(
+        "/api/v1/demos/shades", files=files, data={"seed": "1", **{k: str(v) for k, v in values.items()}}
+    )
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["id"])
+
+
+def become(client: TestClient, cookies: dict[str, str]) -> None:
+    client.cookies.clear()
+    client.cookies.update(cookies)
+
+
+def listed(client: TestClient, query: str = "", cookies: dict[str, str] | None = None) -> list[dict[str, Any]]:
+    if cookies is not None:
+        become(client, cookies)
+    answer = client.get(f"/api/v1/history?{query}")
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["runs"])
+
+
+def test_each_browser_finds_what_it_ran_newest_first_and_nobody_elses(hub: Hub) -> None:
+    _, client = hub()
+    result = run(client, MINE)
+    run(client, MINE, threshold=0.25)
+    assert run(client, THEIRS) == result == run(client, MINE)  # equal runs: one result, in both histories
+    first, second = listed(client, cookies=MINE)
+    assert (first["result"], first["times"], first["cached"]) == (f"/api/v1/results/{result}", 2, True)
+    assert {one["label"]: one["value"] for one in second["settings"]}["Threshold"] == 0.25
+    assert (first["title"], first["headline"], first["state"]) == ("Shades", "dark 67\N{NO-BREAK SPACE}%", "done")
+    assert [listed(client, f"per_page=1&page={n}")[0]["id"] for n in (1, 2)] == [first["id"], second["id"]]
+    assert (
+        listed(client, "q=0.25+SHADES") == [second] and listed(client, "q=zebra") == listed(client, "demo=slow") == []
+    )
+    small = client.get(first["thumbnail"])
+    assert Image.open(io.BytesIO(small.content)).format == "WEBP"
+    assert client.get(first["inputs"]["image"]).content == png()
+    for query in ("page=0", "per_page=201", "sort=up", f"q={'x' * 501}"):
+        assert client.get(f"/api/v1/history?{query}").status_code == 422, query
+    (other,) = listed(client, cookies=THEIRS)
+    assert other["id"] != first["id"] and listed(client, cookies={}) == []
+    for cookies in (THEIRS, {}):
+        become(client, cookies)
+        for path in ("", "/thumbnail", "/inputs/image"):
+            assert client.get(f"/api/v1/history/{first['id']}{path}").status_code == 404
+        assert client.delete(f"/api/v1/history/{first['id']}").status_code == 404
+        assert client.delete(f"/api/v1/history?ids={first['id']}").json()["deleted"] == 0
+        assert client.get(f"/history?run={first['id']}").status_code == 404
+        assert client.post(f"/history/{first['id']}/share").status_code == 404
+        assert client.get(f"/history/{first['id']}/in-image.png").status_code == 404
+        assert client.get(f"/api/v1/history/compare?a={first['id']}&b={second['id']}").status_code == 404
+    assert len(listed(client, cookies=MINE)) == 2
+
+
+def test_a_result_goes_with_the_last_history_that_has_it_and_links_stay(hub: Hub, tmp_path: Path) -> None:
+    engine, client = hub()
+    photo = png(colour="orange")
+    shared, own = run(client, MINE), run(client, MINE, "orange", threshold=0.25)
+    run(client, THEIRS)
+    mine = {entry["result"].rpartition("/")[2]: entry["id"] for entry in listed(client, cookies=MINE)}
+    link = client.post(f"/history/{mine[own]}/share", data={"include": "on", "ends": "0"})
+    assert link.status_code == 303
+    for query in ("", "ids=", "all=false", f"all=true&ids={mine[own]}"):  # nothing by leaving something out
+        assert client.delete(f"/api/v1/history?{query}").status_code == 422, query
+    assert client.delete(f"/api/v1/history?ids={mine[shared]}").json() == {"deleted": 1, "results_deleted": 0}
+    assert client.get(f"/api/v1/results/{shared}").status_code == 200
+    assert client.delete("/api/v1/history?all=true").json() == {"deleted": 1, "results_deleted": 1}
+    assert client.get(f"/api/v1/results/{own}").status_code == 404
+    page = client.get("/history/" + link.headers["location"])
+    assert page.status_code == 200 and "Shades" in page.text
+    assert engine.history.stats()["pictures"] == 1  # theirs
+    assert photo not in b"".join(file.read_bytes() for file in (tmp_path / "data").glob("history*"))
+    assert listed(client) == [] and len(listed(client, cookies=THEIRS)) == 1
+
+
+def test_it_survives_a_restart_and_is_swept_with_its_results(hub: Hub, tmp_path: Path) -> None:
+    _, client = hub()
+    kept, gone = run(client, MINE), run(client, MINE, threshold=0.25)
+    folder = tmp_path / "data" / "results" / gone[:2] / gone
+    folder.rename(tmp_path / "elsewhere")
+    engine, client = hub()
+    (entry,) = listed(client, cookies=MINE)
+    assert entry["result"].endswith(kept)
+    assert "In the model" in client.get(f"/history?run={entry['id']}").text
+    engine.results.remove(kept)
+    assert listed(client) == []
+    run(client, MINE)
+    _, client = hub(results_days=0)
+    assert listed(client, cookies=MINE) == []
+    assert (tmp_path / "data" / "history.sqlite3").stat().st_mode & 0o077 == 0
+    _, memory = hub(results_disk_mb=0)  # who wants nothing on the disk has a history until the hub ends
+    run(memory, MINE)
+    assert len(listed(memory, cookies=MINE)) == 1
+    assert listed(hub()[1], cookies=MINE) == []
+
+
+def test_it_stops_growing(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history_store, "MOST_OF_ONE", 3)
+    engine, client = hub()
+    results = [run(client, MINE, colour) for colour in ("red", "green", "blue", "white")]
+    assert [entry["result"][-32:] for entry in listed(client)] == results[:0:-1]
+    assert engine.history.stats() | {"picture_bytes": 0} == {
+        "entries": 3, "pictures": 3, "picture_bytes": 0, "in_work": 0
+    }  # fmt: skip
+    engine.history._opened().limit_bytes = len(png(colour="red")) + 10
+    run(client, MINE, "black")
+    newest, before = listed(client)[:2]
+    assert client.get(newest["inputs"]["image"]).status_code == 200
+    assert client.get(before["inputs"]["image"]).status_code == 404
+    assert "not held any more" in client.get(f"/history?run={before['id']}").text
+
+
+def test_two_runs_beside_each_other(hub: Hub) -> None:
+    _, client = hub()
+    run(client, MINE)
+    run(client, MINE, "white", threshold=0.25)
+    client.post("/api/v1/demos/slow")
+    slow, b, a = listed(client)
+    told = client.get(f"/api/v1/history/compare?a={a['id']}&b={b['id']}").json()
+    differs = {one["name"] for one in told["settings"] if one["differs"]}
+    assert differs == {"image", "threshold"} and told["settings"][0]["differs"]
+    (light,) = [row for row in told["rows"] if row["name"] == "light"]
+    assert light["difference"] == pytest.approx(light["b"] - light["a"])
+    page = client.get(f"/history?a={a['id']}&b={b['id']}")
+    assert page.status_code == 200 and f"api/v1/results/{a['result'][-32:]}/picture" in page.text
+    assert client.get(f"/history/{a['id']}/in-image.jpg").status_code == 200
+    answer = client.get(f"/api/v1/history/compare?a={a['id']}&b={slow['id']}")
+    assert (answer.status_code, "one page" in answer.text) == (422, True)
+
+
+def test_a_run_opens_again_with_all_that_went_in(hub: Hub, tmp_path: Path) -> None:
+    engine, client = hub()
+    run(client, MINE, threshold=0.25, view="back")
+    (entry,) = listed(client)
+    page, query = engine.registry.get("shades"), [("history", entry["id"])]
+    found = filled.read(engine, page, query, tmp_path, engine.history.owner(ME))
+    assert not found.problems
+    assert Path(found.values.pop("image")).read_bytes() == png()
+    assert found.values == {"threshold": 0.25, "count": 2, "view": "back", "seed": 1}
+    assert filled.read(engine, page, query, tmp_path, engine.history.owner(THEM)).problems == [history.GONE]
+    assert entry["open"] == f"/shades?history={entry['id']}"
+
+
+# --- runs in work ---------------------------------------------------------------------------------
+
+
+def begin(engine: Engine, cancel: Followed, caller: Caller = ME) -> tuple[threading.Thread, history.InWork]:
+    asked = {"engine": engine, "seconds": 60}
+    thread = threading.Thread(target=lambda: _outlasted(asked, cancel, caller), daemon=True)
+    thread.start()
+    wait_until(lambda: bool((found := engine.history.in_work(engine.history.owner(caller))) and found[0].told[1]))
+    return thread, engine.history.in_work(engine.history.owner(caller))[0]
+
+
+def _outlasted(asked: dict[str, Any], cancel: Followed, caller: Caller) -> None:
+    with pytest.raises(history.CancelledError):
+        asked["engine"].run("slow", {"seconds": asked["seconds"]}, cancel=cancel, caller=caller)
+
+
+def test_a_run_in_work_is_told_and_can_be_stopped_from_elsewhere(hub: Hub) -> None:
+    engine, client = hub()
+    cancel = Followed()
+    cancel.join()
+    thread, _ = begin(engine, cancel)
+    become(client, MINE)
+    (entry,) = client.get("/api/v1/history").json()["running"]
+    assert (entry["state"], entry["progress"]["stage"], entry["progress"]["total"]) == ("running", "running", 2)
+    moved = client.get(f"/history?run={entry['id']}")
+    assert (moved.status_code, moved.headers["location"]) == (303, f"slow?history={entry['id']}")
+    become(client, THEIRS)
+    assert client.get("/api/v1/history").json()["running"] == []
+    assert client.post(f"/api/v1/history/{entry['id']}/stop").status_code == 404
+    become(client, MINE)
+    assert client.post(f"/api/v1/history/{entry['id']}/stop").status_code == 204
+    thread.join(10)
+    (ended,) = listed(client)
+    assert (ended["id"], ended["state"], ended["result"]) == (entry["id"], "stopped", None)
+    assert "It was stopped" in client.get(f"/history?run={entry['id']}").text
+
+
+def test_a_run_that_was_left_goes_on_only_where_its_browser_comes_back(hub: Hub) -> None:
+    engine, client = hub()
+    cancel = Followed(patience_s=0.3)
+    cancel.join()
+    thread, work = begin(engine, cancel)
+    become(client, MINE)
+    client.get("/history", headers={"accept": "text/html"})  # as a browser does before it leaves the old page
+    cancel.leave()
+    time.sleep(0.5)
+    assert not cancel.is_set() and cancel.is_left
+    cancel.join()  # the page is there again
+    cancel._until = 0.0
+    assert not cancel.is_set()
+    become(client, THEIRS)
+    client.get("/history", headers={"accept": "text/html"})
+    cancel.leave()
+    thread.join(10)
+    with pytest.raises(history.CancelledError):
+        work.future.result(5)
+
+
+def test_a_value_that_a_control_only_passed_leaves_no_entry(hub: Hub) -> None:
+    engine, client = hub()
+    first, second = run(client, MINE), run(client, MINE, threshold=0.25)
+    run(client, MINE)
+    owner = engine.history.owner(ME)
+    for result in (first, second):
+        engine.history.passed(owner, result)
+    assert [entry["result"][-32:] for entry in listed(client)] == [first]  # it was run twice: somebody wanted it
+    assert engine.results.get(second) is not None
+
+
+# --- signed in ------------------------------------------------------------------------------------
+
+
+def test_a_user_has_one_history_in_all_browsers_and_a_token_one_in_each(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(users, "LOG2_N", 4)
+    file, data = UsersFile(tmp_path / "users.txt"), tmp_path / "data"
+    for name in ("ann", "ben"):
+        file.put(name, "run", PASSWORD)
+    token, view = (TokenStore(data).add(role)[1] for role in ("run", "view"))
+    _, client = hub(auth=str(file.path))
+    client.auth = ("ann", PASSWORD)
+    run(client, MINE)
+    assert len(listed(client, cookies=THEIRS)) == 1
+    client.auth = ("ben", PASSWORD)
+    assert listed(client, cookies=MINE) == []
+    client.auth = None
+    client.headers["authorization"] = f"Bearer {token}"
+    run(client, MINE)
+    assert len(listed(client)) == 1 and listed(client, cookies=THEIRS) == []
+    client.headers["authorization"] = f"Bearer {view}"
+    assert client.get("/api/v1/history").status_code == 403
+
+
+def test_signing_out_ends_the_session_although_the_browser_sends_its_password(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(users, "LOG2_N", 4)
+    file = UsersFile(tmp_path / "users.txt")
+    file.put("ann", "run", PASSWORD)
+    _, client = hub(auth=str(file.path))
+    client.auth, client.headers["accept"] = ("ann", PASSWORD), "text/html"
+    page = client.get("/history")
+    assert (page.status_code, 'action="./sign-out"' in page.text) == (200, True)
+    with client.websocket_connect("/echo") as socket:
+        socket.send_text("still here")
+        assert socket.receive_text() == "still here"
+        client.post("/sign-out")
+        socket.send_text("still here")
+        assert ENDED.wait(10)
+    become(client, {})
+    ticket = client.get("/history").cookies["hub_key"]
+    assert client.post("/sign-out", headers={"origin": "http://evil.example"}).status_code == 403
+    assert client.get("/history").status_code == 200
+    out = client.post("/sign-out", headers={"sec-fetch-site": "same-origin"})
+    assert (out.status_code, out.headers["location"]) == (303, "/sign-out")
+    assert "signed out" in client.get("/sign-out").text
+    refused = client.get("/history")
+    assert refused.status_code == 401 and "Basic" not in refused.headers["www-authenticate"]
+    asked = client.get("/sign-in")  # with what the browser still sends by itself
+    assert (asked.status_code, asked.headers["www-authenticate"][:5]) == (401, "Basic")
+    assert client.get("/history").status_code == 401
+    client.auth = ("ann", "not her password")
+    assert client.get("/sign-in").status_code == 401
+    client.auth = ("ann", PASSWORD)  # as she was asked to
+    back = client.get("/sign-in")
+    assert (back.status_code, back.headers["location"]) == (303, "/")
+    client.auth = None
+    assert client.get("/history").status_code == 200
+    become(client, {"hub_key": ticket})
+    assert client.get("/history").status_code == 401  # nobody signs in with the old one
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def test_the_command_tells_who_has_the_machine_how_much_is_kept_and_clears_it(hub: Hub, tmp_path: Path) -> None:
+    _, client = hub()
+    run(client, MINE)
+    data = ("--data", str(tmp_path / "data"))
+    done = command(main, "history", *data)
+    assert done.returncode == 0 and "1 run" in done.stdout and "teal" not in done.stdout
+    assert hashlib.sha256(b"m" * 32).hexdigest() not in done.stdout
+    assert command(main, "history", "clear", *data).returncode == 2  # not by accident
+    assert command(main, "history", "clear", "--all", *data).returncode == 0
+    assert listed(client) == []

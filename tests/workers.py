@@ -1,0 +1,43 @@
+"""Which worker of pytest-xdist runs which files, and in what order, under `make test` (`--dist loadfile`)."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+from xdist.scheduler import LoadScopeScheduling
+
+# Files whose tests use the same served hub, which takes seconds to start. Other files of tests/e2e use the first.
+HUB, OWN_PAGES = "tests/e2e", "tests/e2e/own_pages"
+GROUPS = {"test_live": OWN_PAGES, "test_progress": OWN_PAGES, "test_launcher": "tests/e2e/test_launcher.py"}
+
+# What takes longest begins first, so that at the end no worker is left alone with it.
+FIRST = [
+    HUB,
+    OWN_PAGES,
+    "tests/test_contract.py",
+    "tests/hub/test_offline.py",
+    "tests/e2e/test_launcher.py",
+    "tests/test_why.py",
+    "tests/test_camvid.py",
+    "tests/web/test_streamlit.py",
+    "tests/test_engine.py",
+]
+
+
+def group(nodeid: str) -> str:
+    """What of a run is one worker's: a file, or the files that share a hub."""
+    file = nodeid.split("::", 1)[0]
+    return GROUPS.get(PurePath(file).stem, HUB) if file.startswith(f"{HUB}/") else file
+
+
+def rank(nodeid: str) -> tuple[int, str]:
+    """Sorts tests by when they begin; those of one group stay in their order."""
+    name = group(nodeid)
+    return (FIRST.index(name), "") if name in FIRST else (len(FIRST), name)
+
+
+class ByGroup(LoadScopeScheduling):
+    """Hands out groups in the order in which tests were collected."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid)
