@@ -75,6 +75,7 @@ def infer(model: Any, items: list[dict[str, Any]]) -> Generator[Progress, None, 
         {
             "pictures": pictures,
             "hidden": hidden,
+            "checked": getattr(model.pipeline, "safety_checker", None) is not None,
             "steps": made.setting.steps,
             "guidance": made.wishes[0].guidance,
             "seeds": [wish.seed for wish in made.wishes],
@@ -119,6 +120,7 @@ def present(
     for picture, hidden, own in zip(output["pictures"], output["hidden"], output["seeds"], strict=True):
         height, width = picture.shape[:2]
         caption = f"seed {own}" + (", hidden by the model's safety checker" if hidden else "")
+        checked = "hidden" if hidden else "passed" if output["checked"] else "none in this model"
         shown.append((enlarged(picture), caption))
         rows.append(
             {
@@ -128,6 +130,7 @@ def present(
                 "guidance": output["guidance"],
                 "scheduler": scheduler,
                 "size": f"{width} x {height}",
+                "safety_checker": checked,
             }
         )
     return {"pictures": shown, "settings": rows}
@@ -157,8 +160,8 @@ DEMO = Demo(
     inputs=(
         Text("prompt", "Prompt", "What the picture shows; Enter runs it", max_chars=500, lines=1),
         Text("negative_prompt", "Negative prompt", "What it should not show", default="", max_chars=500, lines=1),
-        Slider("images", "Images", 1, 8, default=1, step=1, help="Each has a seed of its own: the next number"),
-        Seed(help="Empty: a new one each run. To keep a picture's seed, write the number under it here"),
+        Slider("images", "Images", 1, 4, default=1, step=1, help="Each has a seed of its own: the next number"),
+        Seed(help="Empty: a new one each run. 'Keep this seed', below the pictures, writes theirs here"),
         Slider("steps", "Steps", 0, 50, default=0, step=1, help="0: as suits the model; more is slower and finer"),
         Slider(
             "guidance",

@@ -46,6 +46,7 @@ class Ticket:
     item: Any
     on_event: Callable[[str, Progress | None], None]
     signature: Any = None
+    unwanted: Callable[[], bool] = lambda: False  # whether nobody waits any more, asked before each step
     begin: float = field(default_factory=time.perf_counter)
     context: Context = field(default_factory=copy_context)  # of who asks; hub/zero.py counts GPU seconds to them
     done: threading.Event = field(default_factory=threading.Event)
@@ -99,7 +100,8 @@ class Batcher:
             on_event: Callable[[str, Progress | None], None],
             is_cancelled: Callable[[], bool],
         ) -> Outcome:
-            ticket = Ticket(item, on_event, signature(item))
+            end = time.monotonic() + timeout_s
+            ticket = Ticket(item, on_event, signature(item), lambda: is_cancelled() or time.monotonic() >= end)
             with self._changed:
                 self._queue.append(ticket)
                 arrive()
@@ -107,7 +109,7 @@ class Batcher:
                     self._worker = threading.Thread(target=self._work, name=f"batch-{self.name}", daemon=True)
                     self._worker.start()
             try:
-                return self._await(ticket, timeout_s, is_cancelled)
+                return self._await(ticket, end, is_cancelled)
             finally:
                 ticket.error = None  # the error's traceback holds this frame: no cycle that keeps the item alive
 
@@ -117,19 +119,23 @@ class Batcher:
             with self._changed:
                 arrive()
 
-    def _await(self, ticket: Ticket, timeout_s: float, is_cancelled: Callable[[], bool]) -> Outcome:
-        end = time.monotonic() + timeout_s
+    def _await(self, ticket: Ticket, end: float, is_cancelled: Callable[[], bool]) -> Outcome:
         while not ticket.done.wait(min(0.25, max(0.0, end - time.monotonic()))):
             if is_cancelled():
                 self._abandon(ticket)
                 raise CancelledError("The run was cancelled.")
             if time.monotonic() >= end:
                 self._abandon(ticket)
-                raise DeadlineError(f"{self.name} did not answer in time. Try again, or raise --deadline-s.")
+                raise self._too_late()
+        if isinstance(ticket.error, CancelledError) and not is_cancelled() and time.monotonic() >= end:
+            raise self._too_late()  # the worker saw it first
         if ticket.error:
             raise ticket.error
         assert ticket.outcome is not None
         return ticket.outcome
+
+    def _too_late(self) -> DeadlineError:
+        return DeadlineError(f"{self.name} did not answer in time. Try again, or raise --deadline-s.")
 
     def _abandon(self, ticket: Ticket) -> None:
         with self._changed:
@@ -249,15 +255,16 @@ def _passed(infer: Infer, model: Any, items: list[Any], batch: list[Ticket]) -> 
 def _drive(steps: Any, batch: list[Ticket]) -> Any:
     """Runs a generator `infer` to its end, passing each Progress on; stops it when everybody has left."""
     while True:
+        # Asked here and not left to who waits: they look four times a second, in which a quick model takes many steps.
+        if all(ticket.cancelled or ticket.unwanted() for ticket in batch):
+            steps.close()
+            raise CancelledError("The run was cancelled.")
         try:
             progress = next(steps)
         except StopIteration as stop:
             return stop.value
         if not isinstance(progress, Progress):
             raise HubError(f"infer must yield Progress(step, total), got a {type(progress).__name__}.")
-        if all(ticket.cancelled for ticket in batch):
-            steps.close()
-            raise CancelledError("The run was cancelled.")
         for number, ticket in enumerate(batch):  # nobody sees a preview of somebody else's picture
             own = progress.preview and progress.preview[number : number + 1]
             _tell([ticket], "running", replace(progress, preview=own))

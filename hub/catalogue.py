@@ -27,6 +27,9 @@ class Entry:
     known: str
     unusable: str = ""
     replaces: tuple[str, ...] = ()
+    steps: int = 0
+    guidance: float = 0.0
+    side: int = 0
 
     @property
     def address(self) -> str:
@@ -50,6 +53,17 @@ def read(path: Path = PATH) -> tuple[Entry, ...]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UnavailableError(f"{path} cannot be read: {error}. Mend or remove it.") from None
     return entries
+
+
+def of_folder(folder: Path) -> Entry | None:
+    """The entry that a folder of weights from the Hub was fetched for; hub/snapshots.py names these folders."""
+    named = {entry.repository.partition("@")[0].replace("/", "--"): entry for entry in read()}
+    return next((named[part] for part in folder.parts if part in named), None)
+
+
+def licence(address: str) -> str:
+    """The licence of `hf://owner/name...` as the catalogue has it; empty where it has none."""
+    return next((entry.licence for entry in read() if entry.address == address.partition("@")[0]), "")
 
 
 def instead_of(repo: str) -> str:

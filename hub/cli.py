@@ -25,6 +25,7 @@ from hub import (
     cli_compare,
     cli_export,
     cli_grid,
+    cli_history,
     cli_hub,
     cli_links,
     cli_mcp,
@@ -107,6 +108,8 @@ def _parser() -> argparse.ArgumentParser:
 
     about = "List, end, note and export shared results and what people said of them."
     cli_links.add_arguments(command("links", cli_links.run, about, cli_links.PLACES))
+
+    cli_history.add_arguments(command("history", cli_history.run, cli_history.HELP, cli_history.PLACES))
 
     cli_users.add_user_arguments(command("users", cli_users.users, cli_users.USERS, cli_users.PLACES))
     cli_users.add_token_arguments(command("tokens", cli_users.tokens, cli_users.TOKENS, cli_users.TOKEN_PLACES))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.filesize import decimal
 
-from hub import inputs
+from hub import catalogue, inputs
 from hub.errors import DeclarationError, UnavailableError
 from hub.sources import HUB, LOCAL
 from hub.spec import Choice, Choices
@@ -94,7 +94,7 @@ def _facts(engine: Engine, name: str, title: str) -> WeightsFacts:
         data, text = engine.weights.card(name)
     except UnavailableError as error:
         data, text = {}, error.message
-    licence = str(data.get("license_name") or data.get("license") or "not stated")
+    licence = str(data.get("license_name") or data.get("license") or catalogue.licence(name) or "not stated")
     return WeightsFacts(
         name,
         title,

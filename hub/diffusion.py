@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 
+from hub import catalogue, offload
 from hub.errors import UnavailableError
 from hub.spec import Progress
 
@@ -36,7 +37,7 @@ SCHEDULERS = {
 }
 EMBEDDINGS_KEPT = 256  # prompts; one of SDXL takes 0.7 MB
 TOGETHER = 8  # pictures that go through the network at once
-PREVIEW_SHARE = 0.03  # of the time; where decoding is dear there are few previews
+PREVIEW_SHARE = 0.02  # of the time; where decoding is dear there are few previews
 SEEDS = 2**32
 
 
@@ -84,6 +85,9 @@ def load(folder: Path) -> Any:
     class Diffusion(torch.nn.Module):
         """The parts with weights; `pipeline` holds the same ones, with tokenizers and scheduler."""
 
+        placement = offload.Placement("whole", 0)
+        device_bytes: int | None = None  # what it takes of the device; None: all it has
+
         def __init__(self) -> None:
             super().__init__()
             for name, part in pipeline.components.items():
@@ -92,8 +96,26 @@ def load(folder: Path) -> Any:
             self.pipeline = pipeline
             self.usual = usual(folder, pipeline)
             self.embeddings: LRUCache[str, tuple[Tensor, Tensor | None]] = LRUCache(EMBEDDINGS_KEPT)
+            self.target: torch.device | None = None  # where it runs; None: where its weights are
+
+        def settle(self, device: torch.device, dtype: torch.dtype, budget: int) -> bool:
+            """Chooses how to use a device with `budget` bytes; False: it is to be put there whole."""
+            if device.type not in offload.DEVICES:
+                return False
+            need = offload.measure(self.pipeline, dtype, self.usual.side)
+            self.placement = offload.choose(need, budget, TOGETHER)
+            offload.settle(self.pipeline, device, dtype, self.placement)
+            if self.placement.mode == "whole":
+                return False
+            self.target, self.device_bytes = device, self.placement.bytes
+            return True
 
     return Diffusion()
+
+
+def _device(model: Any) -> torch.device:
+    found: torch.device = model.target or model.unet.device
+    return found
 
 
 def _read(folder: Path) -> Any:
@@ -117,15 +139,19 @@ def _read(folder: Path) -> Any:
 
 
 def usual(folder: Path, pipeline: Any) -> Usual:
-    """What config.json says ("steps", "guidance"); else turbo models are known by their scheduler."""
+    """What config.json says ("steps", "guidance"), or the catalogue; else turbo models are known by their scheduler."""
     told = folder / "config.json"
     config = json.loads(told.read_text(encoding="utf-8")) if told.is_file() else {}
+    listed = catalogue.of_folder(folder)
+    if listed and listed.steps:
+        config = {"steps": listed.steps, "guidance": listed.guidance, "side": listed.side, **config}
     scheduler = pipeline.scheduler.config
     turbo = scheduler.get("timestep_spacing") == "trailing" and "Euler" in scheduler.get("_class_name", "")
     side = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
     if turbo:
         side = 512  # sdxl-turbo says 1024 by its U-Net and was trained at 512
-    return Usual(config.get("steps", 2 if turbo else 25), config.get("guidance", 1.0 if turbo else 7.0), side)
+    steps, guidance = config.get("steps", 2 if turbo else 28), config.get("guidance", 0.0 if turbo else 7.5)
+    return Usual(steps, float(guidance), config.get("side") or side)
 
 
 # --- drawing --------------------------------------------------------------------------------------
@@ -140,7 +166,21 @@ def draw(
     """
     import torch
 
-    pipeline, device = model.pipeline, model.unet.device
+    # accelerate's hooks make new parameters as they move them: under no_grad, as diffusers does, they stay usable.
+    drawn = _drawn if model.placement.mode == "whole" else torch.inference_mode(False)(torch.no_grad()(_drawn))
+    try:
+        return (yield from drawn(model, setting, wishes))
+    finally:  # also where it is left half way
+        if model.placement.mode == "parts":
+            model.pipeline.maybe_free_model_hooks()
+
+
+def _drawn(
+    model: Any, setting: Setting, wishes: Sequence[Wish]
+) -> Generator[tuple[int, Tensor | None], None, tuple[NDArray[Any], list[bool]]]:
+    import torch
+
+    pipeline, device = model.pipeline, _device(model)
     scheduler, timesteps = _schedule(pipeline.scheduler, setting, device)
     chances = [torch.Generator().manual_seed(wish.seed % SEEDS) for wish in wishes]
     latents = _begin(model, setting, wishes, chances, scheduler, timesteps)
@@ -148,6 +188,8 @@ def draw(
     said, added = _conditions(model, setting, texts)
     weights = torch.tensor([wish.guidance for wish in wishes], device=device)[:, None, None, None]
     extra = pipeline.prepare_extra_step_kwargs(chances, 0.0)
+    # Where parts or layers take turns on the device, a preview would move all of them once more.
+    previews = PREVIEW_SHARE if model.placement.mode == "whole" else 0.0
     budget, last = 0.0, time.perf_counter()
     for number, step in enumerate(timesteps):
         given = scheduler.scale_model_input(latents, step).to(model.unet.dtype)
@@ -159,9 +201,10 @@ def draw(
         after = scheduler.step(found, step, latents, **extra)
         latents = after.prev_sample
         now = time.perf_counter()
-        budget, last, preview = budget + (now - last) * PREVIEW_SHARE, now, None
+        budget, last, preview = budget + (now - last) * previews, now, None
         if budget > 0 and 0 < number < len(timesteps) - 1:
-            preview = decode(model, _clear(after, scheduler))
+            # Checked as well: what is hidden in the end is not shown on the way.
+            preview = torch.from_numpy(_checked(model, decode(model, _clear(after, scheduler)))[0])
             last = time.perf_counter()
             budget -= last - now
         yield number + 1, preview
@@ -188,7 +231,7 @@ def _begin(
     """The latents of the first step, float32: noise, or a picture under noise."""
     import torch
 
-    factor, device = model.pipeline.vae_scale_factor, model.unet.device
+    factor, device = model.pipeline.vae_scale_factor, _device(model)
     shape = (model.unet.config.in_channels, setting.height // factor, setting.width // factor)
     # On the CPU, so that a seed means the same on every device.
     noise = torch.stack([torch.randn(shape, generator=chance) for chance in chances]).to(device)
@@ -197,6 +240,8 @@ def _begin(
         return scaled
     pixels = torch.stack([torch.from_numpy(wish.start) for wish in wishes]).to(device, _vae_dtype(model))
     latents = model.vae.encode(pixels).latent_dist.mode().float() * model.vae.config.scaling_factor
+    if model.placement.mode == "parts":
+        model.pipeline.maybe_free_model_hooks()  # it comes last in the usual order, so nothing else sends it away
     noisy: Tensor = scheduler.add_noise(latents, noise, timesteps[:1].repeat(len(wishes)))
     return noisy
 
@@ -208,7 +253,7 @@ def _conditions(model: Any, setting: Setting, texts: Sequence[str]) -> tuple[Ten
     pipeline = model.pipeline
     for text in dict.fromkeys(texts):
         if text not in model.embeddings:
-            model.embeddings[text] = _embedding(pipeline, text, model.unet.device)
+            model.embeddings[text] = _embedding(pipeline, text, _device(model))
     found = [model.embeddings[text] for text in texts]
     said = torch.cat([states for states, _ in found])
     if found[0][1] is None:
@@ -269,7 +314,7 @@ def _checked(model: Any, pictures: Tensor) -> tuple[NDArray[Any], list[bool]]:
     if getattr(model.pipeline, "safety_checker", None) is None:
         return found, [False] * len(found)
     shares = found.astype(np.float32) / 255
-    checked, flags = model.pipeline.run_safety_checker(shares, model.unet.device, model.unet.dtype)
+    checked, flags = model.pipeline.run_safety_checker(shares, _device(model), model.unet.dtype)
     return (np.asarray(checked) * 255).round().astype(np.uint8), [bool(flag) for flag in flags]
 
 

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 
-from hub import capsules, outputs
+from hub import capsules, outputs, texts
 from hub.batching import Batcher, Outcome
 from hub.decode import ImageLimits
 from hub.errors import BusyError, CancelledError, DeadlineError, HubError, brief
+from hub.history import History
 from hub.inputs import read
 from hub.jobs import Cancel, Job, OnEvent, call, quiet
 from hub.limits import Allowance
@@ -57,6 +58,7 @@ class Engine:
             go_offline()
         found = registry or discover(self.settings.pages_folder, self.settings.only())
         self.registry, self.weights = open_store(self.settings, found)
+        self.texts = texts.catalogues(page.assets for page in self.registry)  # by language
         self.metrics = Metrics()
         most_bytes, most_pixels = self.settings.max_upload_mb * 2**20, self.settings.max_megapixels * 1_000_000
         self.limits = ImageLimits(int(most_bytes), int(most_pixels))
@@ -65,6 +67,7 @@ class Engine:
         self.similar = Similar(self, Index(memory // EMBEDDINGS_SHARE))
         self.sharing = Sharing(self, memory)
         self.pictures = Pictures(self)
+        self.history = History(self)
         self.results = ResultStore(
             self.settings.data_folder,
             memory_bytes=memory,
@@ -124,7 +127,7 @@ class Engine:
             # A live run has an id of its own, by which nobody finds, shares or keeps it.
             id = secrets.token_hex(16) if live else job.id
             job = replace(job, id=id, session=session, background=background, live=live)
-            result, outcome = self._answer(job)
+            result, outcome = self.history.watch(self._answer, job, caller)
             self.similar.keep(result, job.demo, session)
             self.sharing.keep(result.id, job)
             self.pictures.keep(result, job)
@@ -142,6 +145,7 @@ class Engine:
         """A result is kept nowhere any more."""
         self.similar.index.remove(id)
         self.pictures.remove(id)
+        self.history.gone(id)
 
     def _count_error(self, slug: str, error: HubError) -> HubError:
         self.metrics.requests.labels(slug, "error").inc()
@@ -277,7 +281,7 @@ class Engine:
             cold=outcome.cold,
             cached=False,
             batch_size=outcome.batch_size,
-            device=str(self.hardware().device),
+            device=self.models.used_device(job.key),
             dtype=self.hardware().dtype_name,
             weights=job.capsule.weights,
             digest=job.capsule.digest,
@@ -352,6 +356,7 @@ class Engine:
 
     def close(self) -> None:
         """Drops all models. Runs in work get a HubError."""
+        self.history.close()
         self.similar.examples.close()
         self.pictures.close()
         self.models.close()

@@ -76,15 +76,15 @@ def when(created: float) -> str:
     return datetime.fromtimestamp(created, UTC).isoformat(timespec="seconds")
 
 
-def address(entry: Entry) -> str:
-    """What opens its page with all settings, from the hub's root."""
+def address(demo: str, parameters: Mapping[str, Any], weights: str) -> str:
+    """What opens a page with all settings of a picture, from the hub's root."""
     pairs = list[tuple[str, str]]()
-    for name, value in entry.parameters.items():
+    for name, value in parameters.items():
         for one in value if isinstance(value, list | tuple) else (value,):
             pairs.append((name, str(one)))
-    if entry.weights:
-        pairs.append(("weights", entry.weights))
-    return f"{entry.demo}?{urlencode(pairs)}"
+    if weights:
+        pairs.append(("weights", weights))
+    return f"{demo}?{urlencode(pairs)}"
 
 
 def row(entry: Entry, kind: str = "image/png") -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from hub.weights import EMPTY, Folder
 log = logging.getLogger(__name__)
 
 OnEvent = Callable[[str, Progress | None], None]
+LEFT_S = 3.0  # a run that no page follows for so long is not wanted any more
 
 
 class Cancel:
@@ -30,6 +32,48 @@ class Cancel:
 
     def is_set(self) -> bool:
         return self._event.is_set()
+
+
+class Followed(Cancel):
+    """Of a run that pages follow. It is also set when none has for a while: so a page may be loaded again meanwhile."""
+
+    def __init__(self, patience_s: float = LEFT_S) -> None:
+        super().__init__()
+        self._patience_s = patience_s
+        # Guards the three below; taken alone.
+        self._lock = threading.Lock()
+        self._followers = 0
+        self._until = self._followed = time.monotonic() + patience_s
+
+    def join(self) -> None:
+        """A page begins to follow."""
+        with self._lock:
+            self._followers += 1
+
+    def leave(self) -> None:
+        """A page that followed is gone, or loaded again."""
+        with self._lock:
+            self._followers -= 1
+            self._until = max(self._until, time.monotonic() + self._patience_s)
+
+    def look(self, seconds: float) -> None:
+        """Who may follow it is here: the run goes on for so long, at least."""
+        with self._lock:
+            self._until = max(self._until, time.monotonic() + seconds)
+
+    def follow(self, seconds: float) -> None:
+        """A page follows for so long, and will say so again; instead of `join`, where nobody hears that it left."""
+        with self._lock:
+            self._followed = time.monotonic() + seconds
+            self._until = max(self._until, self._followed + self._patience_s)
+
+    @property
+    def is_left(self) -> bool:
+        """Whether no page follows."""
+        return not self._followers and time.monotonic() > self._followed
+
+    def is_set(self) -> bool:
+        return super().is_set() or (self.is_left and time.monotonic() > self._until)
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,18 @@ class Pictures:
         except (sqlite3.Error, OSError) as error:
             log.warning("result %s is not in the gallery: %s", result.id, error)
 
+    def assign(self, result: Result, run: str, subject: str, style: str) -> None:
+        """Files a kept result under the grid that a page drew it for. The index alone knows; lost, it is single again.
+
+        A disk that fails costs only that: it is logged.
+        """
+        if not self.singles:
+            return
+        try:
+            self._opened().assign(result.id, run, subject, style)
+        except sqlite3.Error as error:
+            log.warning("result %s is in the gallery without its grid: %s", result.id, error)
+
     def remove(self, id: str) -> None:
         """Forgets a result that is kept no more. Before the index is opened there is nothing to do."""
         if self._index is None:

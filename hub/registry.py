@@ -32,14 +32,14 @@ ENTRY_POINTS = "demo_hub.demos"
 # Names that routes of the hub, of Gradio or of later doors already use.
 RESERVED_SLUGS = frozenset(
     """
-    api app assets auth config docs embed favicon file files gallery gradio_api healthz history home info links login
-    logout manifest mcp metrics openapi proxy queue r readyz results robots static status streamlit svelte
+    api app assets auth config docs embed favicon file files gallery gradio_api grid healthz history home info links
+    login logout manifest mcp metrics openapi proxy queue r readyz results robots static status streamlit svelte
     theme token upload user weights
     """.split()
 )
 RESERVED_NAMES = frozenset(
     {"config", "weights", "self", "output", "model", "items", "id", "receipt", "similar", "thumbnail", "links", "link"}
-    | {"example"}  # with `link`, what an address may name beside the inputs
+    | {"example", "history"}  # with `link`, what an address may name beside the inputs
 )
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 

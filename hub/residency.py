@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hub import devices
-from hub.errors import ConflictError, InputError, UnavailableError
+from hub import devices, offload
+from hub.errors import ConflictError, HubError, InputError, UnavailableError
 from hub.jobs import model_key
 from hub.leases import Lease, ModelStatus
 from hub.metrics import Metrics
@@ -23,6 +23,8 @@ from hub.suggest import unknown
 from hub.weights import PATIENCE_S, Folder, WeightsStore
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
 
 log = logging.getLogger(__name__)
@@ -69,6 +71,7 @@ class Residency:
         # Guards _hardware while it is found out; taken alone.
         self._lock = threading.Lock()
         self._hardware: Hardware | None = None
+        self._placed: dict[str, str] = {}  # how models use the device that are not wholly on it, by `model_key`
 
     def hardware(self) -> Hardware:
         """Device, dtype and pool. The first call imports torch, so that pages can be served before it is there."""
@@ -81,6 +84,8 @@ class Residency:
                 self.metrics.pool_budget_bytes.set(budget)
                 sizes, kind = Remembered(settings.data_folder / "sizes.json"), f"{device.type} {dtype} "
                 known = {k.removeprefix(kind): n for k, n in sizes.read().items() if k.startswith(kind)}
+                if device.type in offload.DEVICES:  # they may have had more room then
+                    known = {k: n for k, n in known.items() if n <= budget or not self._shrinks(_weights_of(k))}
                 pool = ModelPool(
                     budget,
                     keep_alive_s=settings.keep_alive_s,
@@ -98,13 +103,34 @@ class Residency:
 
     def lease(self, demo: Demo, folder: Folder | None, key: str, timeout_s: float) -> AbstractContextManager[Lease]:
         """The model of a run. Outlives the run that made it: it holds nothing of that run."""
-        size = folder.size_bytes if folder else 0
-        return self.pool.lease(key, partial(self._load, demo, folder), estimate_bytes=size, timeout_s=timeout_s)
+        load = partial(self._load, demo, folder, key)
+        return self.pool.lease(key, load, estimate_bytes=self._estimate(folder), timeout_s=timeout_s)
 
-    def _load(self, demo: Demo, folder: Folder | None) -> Any:
+    def _estimate(self, folder: Folder | None) -> int:
+        """Bytes before a model was measured: what its files take, no more than fits of what can do with less."""
+        if folder is None:
+            return 0
+        hardware = self.hardware()
+        shrinks = hardware.device.type in offload.DEVICES and _is_pipeline(folder.path)
+        return min(folder.size_bytes, hardware.pool.budget_bytes) if shrinks else folder.size_bytes
+
+    def _shrinks(self, weights: str) -> bool:
+        try:
+            return _is_pipeline(self.weights.find(weights).path)
+        except HubError:
+            return False
+
+    def _load(self, demo: Demo, folder: Folder | None, key: str) -> Any:
         hardware = self.hardware()
         model = demo.load(folder.path if folder else None, hardware.device)
-        return devices.place(model, hardware.device, hardware.dtype)
+        placed = devices.place(model, hardware.device, hardware.dtype, hardware.pool.budget_bytes)
+        self._placed[key] = getattr(getattr(placed, "placement", None), "text", "")
+        return placed
+
+    def used_device(self, key: str) -> str:
+        """The device as receipts tell it, with how a model uses it that is not wholly on it."""
+        note = self._placed.get(key, "")
+        return f"{self.hardware().device} ({note})" if note else str(self.hardware().device)
 
     # --- ahead of use -----------------------------------------------------------------------------
 
@@ -115,10 +141,11 @@ class Residency:
         """
         demo = self.registry.get(slug).demo
         folder = self.weights.obtain(_known(demo, weights), patience_s=PATIENCE_S) if demo.weights else None
+        key = model_key(slug, folder.name, folder.digest) if folder else slug
         return self.pool.ensure(
-            model_key(slug, folder.name, folder.digest) if folder else slug,
-            partial(self._load, demo, folder),
-            estimate_bytes=folder.size_bytes if folder else 0,
+            key,
+            partial(self._load, demo, folder, key),
+            estimate_bytes=self._estimate(folder),
             evict=evict,
             pin=pin,
             timeout_s=self.settings.deadline_s,
@@ -216,6 +243,15 @@ class Residency:
         """Drops all models."""
         if self._hardware is not None:
             self._hardware.pool.close()
+
+
+def _is_pipeline(folder: Path) -> bool:
+    return (folder / "model_index.json").is_file()
+
+
+def _weights_of(key: str) -> str:
+    """The name of the weights in a `model_key`."""
+    return key.partition("/")[2].rpartition("@")[0]
 
 
 def _known(demo: Demo, weights: str) -> str:

@@ -61,6 +61,11 @@ class Sharing:
         with self._lock:
             self._recent[id] = pictures
 
+    def forget(self, id: str) -> None:
+        """Drops the pictures of a run that was deleted."""
+        with self._lock:
+            self._recent.pop(id, None)
+
     def owner(self, session: str) -> str:
         """A browser session as links keep it."""
         return self._engine.similar.owner(session)

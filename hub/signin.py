@@ -64,10 +64,11 @@ class SignIn:
         self._file, self._one = opened(settings.auth)
         self._nobody = hashed(secrets.token_urlsafe()) if self._file else ""  # so that no name is told by the time
         self._key = secrets.token_bytes(32)  # of the cache's keys: no password stays in memory
-        # Guards the three below; taken alone, never while a password is checked.
+        # Guards the four below; taken alone, never while a password is checked.
         self._lock = threading.Lock()
         self._verified: TTLCache[bytes, None] = TTLCache(VERIFIED, VERIFIED_S, clock)
         self._tickets: TTLCache[str, Known] = TTLCache(TICKETS, TICKET_S, clock)
+        self._ended: TTLCache[str, None] = TTLCache(TICKETS, TICKET_S, clock)
         self._tries: TTLCache[str, tuple[int, float]] = TTLCache(WATCHED, FORGOTTEN_S, clock)
         self._clock = clock
         self._checkers = CapacityLimiter(AT_ONCE)
@@ -120,6 +121,17 @@ class SignIn:
         with self._lock:
             self._tickets[digest(ticket)] = known
         return ticket
+
+    def end(self, key: str) -> None:
+        """Ends what the cookie stands for, if it is a ticket. A token goes on: others may have it too."""
+        with self._lock:
+            if self._tickets.pop(digest(key), None) is not None:
+                self._ended[digest(key)] = None
+
+    def has_ended(self, key: str) -> bool:
+        """Whether who came with this cookie has signed out since."""
+        with self._lock:
+            return digest(key) in self._ended
 
     def is_still(self, known: Known) -> bool:
         """Whether nothing was revoked, removed or changed since."""

@@ -2,6 +2,7 @@
 
 A demo is one file `demos/<slug>.py` with one `DEMO = Demo(...)` at the bottom. The file says what;
 the hub says how: pages, REST, caching, batching and memory come from this declaration alone.
+Its words are English; translations, by English text, go into `assets/<slug>/<language>.toml` (hub/texts.py).
 """
 
 from __future__ import annotations

@@ -200,6 +200,16 @@ class ResultStore:
             self._index.add(result.id, size, result.created)
         self._trim()
 
+    def remove(self, id: str) -> None:
+        """Deletes a result, if it is here."""
+        with self._lock:
+            self._memory.pop(id, None)
+            on_disk = id in self._index.entries
+            self._index.remove(id)
+        if on_disk:
+            shutil.rmtree(self._path(id), ignore_errors=True)
+        self._on_gone(id)
+
     def _remember(self, result: Result) -> None:
         with self._lock:
             if result.size_bytes <= self._memory.maxsize:

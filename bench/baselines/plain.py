@@ -50,10 +50,20 @@ def predictor(slug: str, given: argparse.Namespace) -> Callable[..., dict[str, A
     def predict(**inputs: Any) -> dict[str, Any]:
         item = demo.prepare(**inputs, **extra[demo.prepare])
         with torch.inference_mode():
-            output = demo.infer(model, [item], **extra[demo.infer])[0]
+            outputs = demo.infer(model, [item], **extra[demo.infer])
+            output = (_last(outputs) if inspect.isgenerator(outputs) else outputs)[0]
         return demo.present(output, **inputs, **extra[demo.present])
 
     return predict
+
+
+def _last(steps: Any) -> Any:
+    """What a generator returns at its end."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
 
 
 def decode(data: bytes) -> Image.Image:

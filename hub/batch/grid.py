@@ -1,13 +1,15 @@
-"""Draws the cells of a grid that are missing: the one core of the command line's workers and of the Metaflow flow."""
+"""Draws the cells of a grid that are missing: the one core of the command, the Metaflow flow and the page `/grid`."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hub.batch.folder import Record, RunFolder
 from hub.batch.plan import Cell, Plan
@@ -20,6 +22,7 @@ from hub.settings import Settings
 PATIENCE_S = 3600.0  # for one picture: nobody sits and waits for it
 SHARD = 16  # cells handed to a worker at a time
 
+T = TypeVar("T")
 OnDone = Callable[[Record], None]
 OnFailed = Callable[[Cell, HubError], None]
 
@@ -82,17 +85,33 @@ def draw(
 
     Raises UnavailableError when the folder cannot be written, CancelledError once `cancel` is set.
     """
-    cancel, left = cancel or Cancel(), iter(cells)
+    cancel = cancel or Cancel()
+    one = partial(_draw_one, engine, folder, plan, cancel=cancel, worker=worker)
+    each(engine, plan, cells, one, on_done=on_done, on_failed=on_failed, cancel=cancel)
+
+
+def each(
+    engine: Engine,
+    plan: Plan,
+    cells: Iterable[Cell],
+    one: Callable[[Cell], T],
+    *,
+    on_done: Callable[[T], None],
+    on_failed: OnFailed,
+    cancel: Cancel,
+) -> None:
+    """Calls `one` for each cell, in as many threads as the model takes together. Raises as `draw` does."""
+    left = iter(cells)
     together = min(
         engine.settings.max_batch, engine.registry.get(plan.page).demo.max_batch, engine.settings.queue_limit
     )
     with ThreadPoolExecutor(together, thread_name_prefix="grid") as threads:
-        running: dict[Future[Record], Cell] = {}
+        running: dict[Future[T], Cell] = {}
         try:
             while True:
                 # Few are asked for ahead, so that a cancelled run has few to wait for.
                 while len(running) < together and not cancel.is_set() and (cell := next(left, None)):
-                    running[threads.submit(_draw_one, engine, folder, plan, cell, cancel, worker)] = cell
+                    running[threads.submit(copy_context().run, one, cell)] = cell
                 if not running:
                     break
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -104,7 +123,7 @@ def draw(
         raise CancelledError("The run was stopped.")
 
 
-def _tell(future: Future[Record], cell: Cell, on_done: OnDone, on_failed: OnFailed) -> None:
+def _tell(future: Future[T], cell: Cell, on_done: Callable[[T], None], on_failed: OnFailed) -> None:
     error = future.exception()
     if error is None:
         on_done(future.result())

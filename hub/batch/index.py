@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -86,7 +86,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who looks. Grids are for all; single runs for nobody, their `owner`, or (`owner` None) for everyone."""
+    """Who looks. Grids of the command and the flow are for all; what pages drew, single or as a grid, for nobody, its
+    `owner`, or (`owner` None) for everyone."""
 
     singles: bool
     owner: str | None
@@ -209,6 +210,15 @@ class Index:
             results = {entry.result for entry in _insert(connection, entries)}
             connection.executemany("INSERT OR IGNORE INTO owners VALUES (?, ?)", [(r, owner) for r in results if owner])
 
+    def assign(self, result: str, run: str, subject: str, style: str) -> None:
+        """Makes a single result's pictures part of a grid that was drawn on a page."""
+        with self._changing() as connection:
+            gone = connection.execute(
+                f"DELETE FROM pictures WHERE source = 'run' AND result = ? RETURNING {', '.join(COLUMNS)}", [result]
+            )
+            found = [_entry(row) for row in gone.fetchall()]
+            _insert(connection, [replace(entry, run=run, subject=subject, style=style) for entry in found])
+
     def results(self) -> list[tuple[str, float]]:
         """Id and time of each single result in it."""
         return [(id, at) for id, at in self._ask("SELECT DISTINCT result, created FROM pictures WHERE source = 'run'")]
@@ -274,16 +284,16 @@ class Index:
         self, a: str, b: str, query: Query, viewer: Viewer, *, limit: int, offset: int
     ) -> tuple[list[tuple[Entry, Entry]], int]:
         """The pictures that two grids have of the same subject, style and seed, and how many such pairs there are."""
-        where, values = _both(query, viewer)
+        (where, values), (allowed, more) = _both(query, viewer), viewer.where()
         columns = ", ".join(f"{side}.{name}" for side in ("a", "b") for name in COLUMNS)
         both = (
-            f"(SELECT * FROM pictures WHERE run = ? AND {where}) a JOIN (SELECT * FROM pictures WHERE run = ?) b "
-            "ON a.subject = b.subject AND a.style = b.style AND a.seed = b.seed"
+            f"(SELECT * FROM pictures WHERE run = ? AND {where}) a JOIN (SELECT * FROM pictures WHERE run = ? AND "
+            f"{allowed}) b ON a.subject = b.subject AND a.style = b.style AND a.seed = b.seed"
         )
-        ((count,),) = self._ask(f"SELECT count(*) FROM {both}", [a, *values, b])
+        ((count,),) = self._ask(f"SELECT count(*) FROM {both}", [a, *values, b, *more])
         rows = self._ask(
             f"SELECT {columns} FROM {both} ORDER BY a.subject, a.style, a.seed, a.row LIMIT ? OFFSET ?",
-            [a, *values, b, limit, offset],
+            [a, *values, b, *more, limit, offset],
         )
         size = len(COLUMNS)
         return [(_entry(row[:size]), _entry(row[size:])) for row in rows], int(count)

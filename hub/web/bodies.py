@@ -54,6 +54,15 @@ async def read_inputs(request: Request, demo: Demo, picture_bytes: int) -> Calla
 
 async def read_texts(request: Request, names: Sequence[str], required: Sequence[str]) -> dict[str, str]:
     """A small JSON object of texts by name. Raises HubError."""
+    given = await read_object(request, names, required)
+    for name, value in given.items():
+        if not isinstance(value, str):
+            raise InputError(f"{name} must be text, got {type(value).__name__}.", field=name)
+    return given
+
+
+async def read_object(request: Request, names: Sequence[str], required: Sequence[str]) -> dict[str, Any]:
+    """A small JSON object with some of these names. Raises HubError."""
     media_type, _ = parse_options_header(request.headers.get("content-type", ""))
     if media_type != b"application/json":  # which another website's form cannot send
         raise UnsupportedMediaError(f"Send application/json with {', '.join(names)}.")
@@ -61,11 +70,9 @@ async def read_texts(request: Request, names: Sequence[str], required: Sequence[
     async for chunk in _chunks(request, SLACK_BYTES):
         body += chunk
     given = _json_inputs(body, frozenset())
-    for name, value in given.items():
+    for name in given:
         if name not in names:
             raise InputError(unknown("field", str(name), names), field=str(name))
-        if not isinstance(value, str):
-            raise InputError(f"{name} must be text, got {type(value).__name__}.", field=name)
     for name in required:
         if not given.get(name):
             raise InputError(f"{name} is missing.", field=name)

@@ -10,7 +10,8 @@ from hub.compare import Comparison
 from hub.differences import Pair, Row
 from hub.results import Result
 from hub.spec import Demo, Gallery, Json, Labels, Mask, Output
-from hub.web import fields, html
+from hub.texts import say
+from hub.web import fields, html, wording
 
 SHOWN = 10  # rows of a table that are seen at once; the rest unfold
 MINUS = "\N{MINUS SIGN}"
@@ -18,24 +19,25 @@ MINUS = "\N{MINUS SIGN}"
 
 def side(mark: str, text: str = "") -> str:
     """`A` or `B` in its square, and what it is."""
-    return f'<span class="hub-side"><b class="hub-mark-{mark.lower()}">{mark}</b> {escape(text)}</span>'
+    return f'<span class="hub-side"><b class="hub-mark-{mark.lower()}">{mark}</b> {escape(say(text))}</span>'
 
 
 def busy(mark: str, title: str, line: str) -> str:
     """Which of the two runs, above its own status line."""
-    return f'<p class="hub-turn">{"First" if mark == "A" else "Second"} of two: {side(mark, title)}</p>{line}'
+    turn = say("First of two:" if mark == "A" else "Second of two:")
+    return f'<p class="hub-turn">{turn} {side(mark, title)}</p>{line}'
 
 
 def head(found: Comparison, titles: Sequence[str]) -> str:
     """That it is done; who is A and who is B; what one of them could not be asked."""
-    notes = "".join(f'<p class="hub-note">{escape(note)}</p>' for note in found.notes)
+    notes = "".join(f'<p class="hub-note">{escape(say(note))}</p>' for note in found.notes)
     kept = sum(result.receipt.cached for result in (found.a, found.b))
     how = ("both ran now", "one of them kept from an earlier run", "both kept from earlier runs")[kept]
     return (
-        '<div class="hub-status hub-done" role="status"><strong>Compared</strong>'
-        f"<span> · {how}</span></div>"
+        f'<div class="hub-status hub-done" role="status"><strong>{say("Compared")}</strong>'
+        f"<span> · {say(how)}</span></div>"
         f'<div class="hub-versus">{side("A", titles[0])}{side("B", titles[1])}</div>{notes}'
-        '<p class="hub-note hub-old" hidden>The inputs have changed since. Run A and B again.</p>'
+        f'<p class="hub-note hub-old" hidden>{say("The inputs have changed since. Run A and B again.")}</p>'
     )
 
 
@@ -45,7 +47,7 @@ def head(found: Comparison, titles: Sequence[str]) -> str:
 def above(pair: Pair) -> str:
     """What stands above a slider: which side is which, and how many pixels differ."""
     a, b = (
-        side(mark, f"{picture.caption}, {where}" if picture and picture.caption else where)
+        side(mark, f"{wording.answer(picture.caption)}, {say(where)}" if picture and picture.caption else where)
         for mark, picture, where in zip("AB", (pair.a, pair.b), ("left", "right"), strict=True)
     )
     return f'<div class="hub-sides">{a}<span class="hub-measured">{measured(pair)}</span>{b}</div>'
@@ -54,12 +56,14 @@ def above(pair: Pair) -> str:
 def measured(pair: Pair, what: str = "pixels") -> str:
     """How many pixels differ, in words, or why that is not known."""
     if pair.differ is None:
-        return escape(pair.note)
+        return escape(say(pair.note))
     if not pair.differ:
-        return f"No {what} differ."
-    percent = 100 * pair.differ
-    share = "Less than 0.1" if percent < 0.1 else f"{percent:.1f}"
-    return f"{share} % of the {what} differ" + (f" by more than {pair.levels} of 255." if pair.levels else ".")
+        return say("No {what} differ.", what=say(what))
+    share = wording.percent(pair.differ) if pair.differ >= 0.001 else say("Less than 0.1 %")
+    if pair.levels:
+        text = "{share} of the {what} differ by more than {levels} of 255."
+        return say(text, share=share, what=say(what), levels=pair.levels)
+    return say("{share} of the {what} differ.", share=share, what=say(what))
 
 
 def beside(field: Output, pairs: Sequence[Pair], found: Comparison, titles: Sequence[str]) -> str:
@@ -77,12 +81,12 @@ def beside(field: Output, pairs: Sequence[Pair], found: Comparison, titles: Sequ
 def _figure(mark: str, result: Result, pair: Pair, title: str) -> str:
     picture = pair.a if mark == "A" else pair.b
     if picture is None:
-        return f'<figure><p class="hub-pending">None from {side(mark, title)}</p></figure>'
+        return f'<figure><p class="hub-pending">{say("None from {side}", side=side(mark, title))}</p></figure>'
     source = _address(result, pair)
-    alt = escape(f"{picture.caption or pair.output}, {mark}: {title}")
+    alt = escape(f"{wording.answer(picture.caption) or pair.output}, {mark}: {say(title)}")
     return (
         f'<figure><img src="{source}" alt="{alt}" width="{picture.width}" height="{picture.height}" loading="lazy">'
-        f"<figcaption>{side(mark, picture.caption)}</figcaption></figure>"
+        f"<figcaption>{side(mark, wording.answer(picture.caption))}</figcaption></figure>"
     )
 
 
@@ -108,7 +112,7 @@ def answer(demo: Demo, found: Comparison, titles: Sequence[str]) -> str:
 
 
 def _panel(field: Output, body: str) -> str:
-    return f'<section class="hub-panel"><h2>{escape(field.label)}</h2>{body}</section>'
+    return f'<section class="hub-panel"><h2>{escape(say(field.label))}</h2>{body}</section>'
 
 
 def _mask(pair: Pair, found: Comparison, titles: Sequence[str]) -> str:
@@ -157,14 +161,15 @@ def _values(field: Labels | Json, ours: Any, theirs: Any, titles: Sequence[str])
     """Values that are not numbers, as they are."""
     table = isinstance(field, Json) and field.table
     if ours == theirs:
-        return '<p class="hub-help">The same from both.</p>' + (html.table(ours or []) if table else html.value(ours))
+        same = f'<p class="hub-help">{say("The same from both.")}</p>'
+        return same + (html.table(ours or []) if table else html.value(ours))
     drawn = [html.table(value or []) if table else html.value(value) for value in (ours, theirs)]
     return _pair([f"<h3>{side(m, t)}</h3>{part}" for m, t, part in zip("AB", titles, drawn, strict=True)])
 
 
 def _alone(field: Labels | Json, rows: Sequence[Row], result: Result) -> str:
     if not rows:
-        return '<p class="hub-pending">Nothing that the other has not.</p>'
+        return f'<p class="hub-pending">{say("Nothing that the other has not.")}</p>'
     values = [(row.a if row.b is None else row.b) or 0.0 for row in rows]
     if isinstance(field, Labels):
         named = {row.name: value for row, value in zip(rows, values, strict=True)}
@@ -184,12 +189,12 @@ def _table(demo: Demo, field: Labels | Json, rows: Sequence[Row], colours: Mappi
     first = first if len(first) < SHOWN + 3 else first[:SHOWN]
     rest = [text for text, _ in drawn if text not in first]
     if not first:
-        told = "The number is the same" if len(rows) == 1 else f"All {len(rows)} numbers are the same"
-        return f'<p class="hub-help">{told}.</p>{_grid(rest)}'
-    points = '<p class="hub-help">Difference in percentage points.</p>' if _in_percent(field, rows[0]) else ""
+        told = "The number is the same." if len(rows) == 1 else "All {count} numbers are the same."
+        return f'<p class="hub-help">{say(told, count=len(rows))}</p>{_grid(rest)}'
+    points = f'<p class="hub-help">{say("Difference in percentage points.")}</p>' if _in_percent(field, rows[0]) else ""
     equal = sum(not differs for _, differs in drawn)
-    told = f"{len(rest)} more" + (f", of which {equal} the same" if 0 < equal < len(rest) else "")
-    told = f"{equal} that are the same" if equal == len(rest) else told
+    told = "{count} more, of which {equal} the same" if 0 < equal < len(rest) else "{count} more"
+    told = say("{equal} that are the same" if equal == len(rest) else told, count=len(rest), equal=equal)
     more = f'<details class="hub-more"><summary>{told}</summary>{_grid(rest)}</details>' if rest else ""
     return points + _grid(first) + more
 
@@ -206,7 +211,7 @@ def _line(demo: Demo, field: Labels | Json, row: Row, largest: float, colours: M
     place = f"left:50%;width:{size}" if difference > 0 else f"right:50%;width:{size}"
     name = _name(row)
     if row.output != field.name:  # the number that is drawn as a line through the labels
-        name = next((f.label for f in demo.outputs if f.name == row.output), name)
+        name = say(next((f.label for f in demo.outputs if f.name == row.output), name))
     a, b = (_number(field, row, value or 0.0) for value in (row.a, row.b))
     colour = colours.get(row.name)
     swatch = f'<span class="hub-swatch" style="background:{escape(colour)}"></span>' if colour else ""
@@ -219,8 +224,8 @@ def _line(demo: Demo, field: Labels | Json, row: Row, largest: float, colours: M
 
 
 def _name(row: Row) -> str:
-    column = row.column.replace("_", " ")
-    return row.name if column in ("", "percent") else f"{row.name} · {column}"
+    name = say(row.name)
+    return name if row.column in ("", "percent") else f"{name} · {wording.heading(row.column)}"
 
 
 def _in_percent(field: Labels | Json, row: Row) -> bool:
@@ -232,7 +237,7 @@ def _scale(field: Labels | Json) -> int:
 
 
 def _number(field: Labels | Json, row: Row, value: float) -> str:
-    return f"{_scale(field) * value:.1f} %" if _in_percent(field, row) else f"{value:.6g}"
+    return wording.in_percent(_scale(field) * value) if _in_percent(field, row) else f"{value:.6g}"
 
 
 def signed(difference: float, percent: bool = False, scale: int = 1) -> str:
@@ -252,8 +257,8 @@ def receipts(found: Comparison, titles: Sequence[str]) -> str:
     columns = [
         f"<h2>{side(mark, title)}</h2><p><code>{escape(result.receipt.weights)}</code><br>"
         f"sha256 <code>{escape(result.receipt.digest[:12])}</code><br>"
-        f'Result <a href="api/v1/results/{result.id}" target="_blank" rel="noopener"><code>{result.id[:12]}</code></a>'
-        f"</p>{html.receipt(result.receipt, result.id, result.seed, opened=True)}"
+        f'{say("Result")} <a href="api/v1/results/{result.id}" target="_blank" rel="noopener">'
+        f"<code>{result.id[:12]}</code></a></p>{html.receipt(result.receipt, result.id, result.seed, opened=True)}"
         for mark, title, result in zip("AB", titles, (found.a, found.b), strict=True)
     ]
     return f'<section class="hub-panel hub-paid">{_pair(columns)}</section>'

@@ -17,8 +17,9 @@ from hub.errors import CancelledError, HubError
 from hub.jobs import Cancel
 from hub.registry import Page
 from hub.spec import ImageOutput
+from hub.texts import say
 from hub.users import Caller
-from hub.web import compare_html, fields, guard, html
+from hub.web import blocks, compare_html, fields, guard, html
 from hub.web.runs import Runs
 
 # In the browser alone: an answer that is shown is not one to the inputs that stand above it any more.
@@ -54,16 +55,16 @@ class Compare:
             with gr.Row():
                 run = gr.Button("Run A and B", variant="primary", scale=3)
                 stop = gr.Button("Stop", variant="stop", scale=1, visible=False)
-            shown = [_html('<p class="hub-help">The inputs above, answered by A and then by B.</p>')]
+            shown = [blocks.draw(_about)]
             for field in self.pictures:
-                shown.append(_html(""))
+                shown.append(blocks.draw())
                 shown.append(
                     gr.ImageSlider(
                         label=field.label, interactive=False, type="filepath", buttons=["fullscreen"], visible=False,
                         max_height=600,
                     )
                 )  # fmt: skip
-            shown.append(_html(""))
+            shown.append(blocks.draw())
         options: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         given = [component for component, _ in zip(inputs, self.names, strict=False)]
         run.click(self.run, inputs=[*self.sides, *given], outputs=[stop, *shown], concurrency_limit=None, **options)
@@ -134,5 +135,5 @@ class Compare:
         return [*shown, compare_html.answer(self.page.demo, found, titles)]
 
 
-def _html(value: str) -> gr.HTML:
-    return gr.HTML(value, apply_default_css=False)
+def _about() -> str:
+    return f'<p class="hub-help">{say("The inputs above, answered by A and then by B.")}</p>'

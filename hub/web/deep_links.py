@@ -14,24 +14,31 @@ from hub import describe
 from hub.engine import Engine
 from hub.registry import Page
 from hub.spec import Choice, Choices, Demo, Seed
+from hub.texts import say
+from hub.web import guard
+from hub.web.blocks import named
 from hub.web.filled import WEIGHTS, Filled, is_ours, read
 
 
 def connect(
     blocks: gr.Blocks, engine: Engine, page: Page, notice: gr.HTML, names: Sequence[str], inputs: Sequence[Any],
     folder: Path,
-) -> None:  # fmt: skip
-    """Fills `inputs`, which are called `names`, when the page is opened; `notice` tells what was done with them."""
+) -> Any:  # fmt: skip
+    """Fills `inputs`, which are called `names`, when the page is opened; `notice` tells what was done with them.
+
+    Returns the event.
+    """
 
     async def opened(request: gr.Request) -> list[Any]:
         query = [*request.query_params.multi_items()]
         if not any(is_ours(page, name) for name, _ in query):
             return [gr.skip()] * (1 + len(inputs))
-        filled = await to_thread.run_sync(read, engine, page, query, folder)
+        owner = engine.history.owner(guard.caller(request.request))
+        filled = await to_thread.run_sync(read, engine, page, query, folder, owner)
         text = told(filled)
         return [gr.update(value=text, visible=bool(text)), *updates(engine, page, names, filled)]
 
-    blocks.load(
+    return blocks.load(
         opened, outputs=[notice, *inputs], show_progress="hidden", queue=False, api_visibility="private"
     )  # fmt: skip
 
@@ -46,7 +53,7 @@ def updates(engine: Engine, page: Page, names: Sequence[str], filled: Filled) ->
         value = _shown(demo, known.get(name), filled.values[name]) if name in filled.values else None
         if name in options and isinstance(known[name], Choice | Choices):
             more = {"value": value} if name in filled.values else {}
-            answers.append(gr.update(choices=list(options[name]), **more))
+            answers.append(gr.update(choices=named(options[name]), **more))
         else:
             answers.append(gr.update(value=value) if name in filled.values else gr.skip())
     return answers
@@ -60,11 +67,11 @@ def _shown(demo: Demo, entry: Any, value: Any) -> Any:
 
 def told(filled: Filled, of: str = "this address") -> str:
     """The notice; empty when there is nothing to say."""
-    lines = "".join(f"<p>{escape(text)}</p>" for text in filled.told)
+    lines = "".join(f"<p>{escape(say(text))}</p>" for text in filled.told)
     if filled.problems:
-        wrong = "".join(f"<li>{escape(text)}</li>" for text in filled.problems)
+        wrong = "".join(f"<li>{escape(say(text))}</li>" for text in filled.problems)
         return (
             '<div class="hub-status hub-error hub-filled" role="alert"><strong>'
-            f"Not all of {of} could be used</strong><ul>{wrong}</ul>{lines}</div>"
+            f"{say('Not all of {source} could be used', source=say(of))}</strong><ul>{wrong}</ul>{lines}</div>"
         )
     return f'<div class="hub-status hub-idle hub-filled" role="status">{lines}</div>' if lines else ""

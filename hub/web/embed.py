@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.engine import Engine
 from hub.registry import Page
+from hub.texts import say
 from hub.web import addresses, qr
 
 SCRIPT = Path(__file__).with_name("templates") / "embed.js"
@@ -29,7 +30,7 @@ COPY = """element.addEventListener('click', async (event) => {
   const field = button.parentElement.querySelector('textarea, input');
   field.select();
   try { await navigator.clipboard.writeText(field.value); } catch { document.execCommand('copy'); }
-  button.textContent = 'Copied';
+  button.textContent = button.dataset.done;
 });"""
 
 
@@ -98,11 +99,11 @@ def component(page: Page, base: str) -> str:
 def panel(page: Page, base: str, reached: str) -> str:
     """Address, QR code and snippets. `reached`: where others reach the hub; empty: nowhere, which it says."""
     url = f"{reached or base}/{page.slug}"
-    code = f'<figure class="hub-code">{qr.svg(url)}<figcaption>Open it on a phone</figcaption></figure>'
-    note = "" if reached else f'<p class="hub-help">{ONLY_HERE}</p>'
-    address = _field("Address", f'<input readonly aria-label="Address" value="{escape(url)}">')
+    code = f'<figure class="hub-code">{qr.svg(url)}<figcaption>{say("Open it on a phone")}</figcaption></figure>'
+    note = "" if reached else f'<p class="hub-help">{say(ONLY_HERE)}</p>'
+    address = _field("Address", f'<input readonly aria-label="{say("Address")}" value="{escape(url)}">')
     snippets = "".join(
-        _field(title, f'<textarea readonly rows="3" aria-label="{title}">{escape(text)}</textarea>')
+        _field(title, f'<textarea readonly rows="3" aria-label="{say(title)}">{escape(text)}</textarea>')
         for title, text in (
             ("In a website, as high as the page", component(page, reached or base)),
             ("In a website that allows no scripts", iframe(page, reached or base)),
@@ -112,4 +113,5 @@ def panel(page: Page, base: str, reached: str) -> str:
 
 
 def _field(title: str, control: str) -> str:
-    return f'<div class="hub-copy"><h3>{title}</h3>{control}<button type="button" data-copy>Copy</button></div>'
+    button = f'<button type="button" data-copy data-done="{say("Copied")}">{say("Copy")}</button>'
+    return f'<div class="hub-copy"><h3>{say(title)}</h3>{control}{button}</div>'

@@ -9,7 +9,7 @@ import asyncio
 import base64
 import io
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from PIL import Image
@@ -17,14 +17,15 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from hub.errors import HubError
-from hub.jobs import Cancel, OnEvent
+from hub.jobs import Cancel
 from hub.spec import Progress
 from hub.web.problems import problem, unexpected
 
 MEDIA_TYPE = "text/event-stream"
 PREVIEW_PX = 256
 BEAT_S = 10.0  # a comment as often as this keeps proxies from closing a quiet connection
-Work = Callable[[OnEvent, Cancel], Awaitable[bytes]]  # gets who listens, and the flag that ends it; the result as JSON
+Work = Callable[[Callable[..., None], Cancel], Awaitable[bytes]]  # gets who listens, and the flag that ends it
+Told = Callable[..., bytes]  # what is heard, as an event
 
 
 def wanted(request: Request) -> bool:
@@ -32,36 +33,45 @@ def wanted(request: Request) -> bool:
     return MEDIA_TYPE in request.headers.get("accept", "").lower()
 
 
-def stream(request: Request, work: Work) -> StreamingResponse:
-    """The events `stage`, `progress`, and at the end `result` or `error`, each with JSON."""
+def stream(request: Request, work: Work, told: Told | None = None) -> StreamingResponse:
+    """The events `stage`, `progress` (or what `told` makes of what is heard), and at the end `result` or `error`."""
     # Buffering proxies would hold the steps back until the end.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_events(request, work), media_type=MEDIA_TYPE, headers=headers)
+    return StreamingResponse(_events(request, work, told or _Steps()), media_type=MEDIA_TYPE, headers=headers)
 
 
-async def _events(request: Request, work: Work) -> AsyncIterator[bytes]:
-    loop, told, cancel = asyncio.get_running_loop(), asyncio.Queue[tuple[str, Progress | None]](), Cancel()
-    seen: Any = None
-
-    def hear(stage: str, progress: Progress | None) -> None:
-        loop.call_soon_threadsafe(told.put_nowait, (stage, progress))
-
-    task, heard = asyncio.ensure_future(work(hear, cancel)), asyncio.ensure_future(told.get())
+async def alone(request: Request, work: Work) -> bytes:
+    """The same work for one answer: cancelled when the client goes away. Raises what the work raises."""
+    cancel = Cancel()
+    watch = asyncio.create_task(_watch(request, cancel))
     try:
-        while not (task.done() and told.empty() and not heard.done()):
+        return await work(lambda *what: None, cancel)
+    finally:
+        cancel.set()
+        watch.cancel()
+
+
+async def _watch(request: Request, cancel: Cancel) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    cancel.set()
+
+
+async def _events(request: Request, work: Work, told: Told) -> AsyncIterator[bytes]:
+    loop, queue, cancel = asyncio.get_running_loop(), asyncio.Queue[tuple[Any, ...]](), Cancel()
+
+    def hear(*what: Any) -> None:
+        loop.call_soon_threadsafe(queue.put_nowait, what)
+
+    task, heard = asyncio.ensure_future(work(hear, cancel)), asyncio.ensure_future(queue.get())
+    try:
+        while not (task.done() and queue.empty() and not heard.done()):
             either: set[asyncio.Future[Any]] = {heard} if task.done() else {task, heard}
             await asyncio.wait(either, timeout=BEAT_S, return_when=asyncio.FIRST_COMPLETED)
             if heard.done():
-                stage, progress = heard.result()
-                heard = asyncio.ensure_future(told.get())
-                picture = preview(progress)
-                new = picture is not None and picture is not seen
-                seen = picture
-                yield (
-                    _event("stage", {"stage": stage})
-                    if progress is None
-                    else _event("progress", steps(progress) | ({"preview": data_url(picture)} if new else {}))
-                )
+                what = heard.result()
+                heard = asyncio.ensure_future(queue.get())
+                yield told(*what)
             elif not task.done():
                 yield b": still at it\n\n"
         yield _outcome(task, request)
@@ -69,6 +79,21 @@ async def _events(request: Request, work: Work) -> AsyncIterator[bytes]:
         cancel.set()
         task.cancel()
         heard.cancel()
+
+
+class _Steps:
+    """What is told of one run: a stage, or a step with the preview where that is new."""
+
+    def __init__(self) -> None:
+        self._seen: Image.Image | None = None
+
+    def __call__(self, stage: str, progress: Progress | None) -> bytes:
+        if progress is None:
+            return event("stage", {"stage": stage})
+        picture = preview(progress)
+        new = picture is not None and picture is not self._seen
+        self._seen = picture
+        return event("progress", steps(progress) | ({"preview": data_url(picture)} if new else {}))
 
 
 def _outcome(task: asyncio.Future[bytes], request: Request) -> bytes:
@@ -83,7 +108,8 @@ def _plain(error: BaseException) -> Exception:
     return error if isinstance(error, Exception) else RuntimeError(str(error))
 
 
-def _event(name: str, data: dict[str, Any]) -> bytes:
+def event(name: str, data: Mapping[str, Any]) -> bytes:
+    """One event as it is sent."""
     return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
 
 

@@ -13,6 +13,7 @@ import time
 from abc import ABCMeta
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,8 @@ from hub.spec import (
     Seed,
     Slider,
 )
-from hub.web import html
+from hub.texts import say
+from hub.web import blocks, html, wording
 
 RADIO_UP_TO = 4  # more options become a dropdown
 TICKS_UP_TO = 14  # more options to tick become a dropdown
@@ -80,7 +82,7 @@ def input_component(field: Input, options: Sequence[str] | None = None) -> gr.co
     """The component that asks for `field`; `options` are all a choice has, its weights' included."""
     if isinstance(field, ImageInput):
         sources = ["upload", "clipboard", *(["webcam"] if field.webcam else [])]
-        placeholder = f"# {field.help or 'Drop a picture here'}\nor click to choose one"
+        placeholder = f"# {field.help or 'Drop a picture here'}\nor click to choose one"  # translated as a message
         return Upload(
             label=field.label,
             type="filepath",
@@ -156,7 +158,7 @@ def output_component(field: Output) -> gr.components.Component:
         return gr.Gallery(label=field.label, interactive=False, columns=3, object_fit="contain", visible=visible)
     if isinstance(field, Json) and not field.table:
         return gr.JSON(label=field.label, visible=visible)
-    return gr.HTML(panel(field, None), apply_default_css=False, visible=visible)
+    return blocks.draw(partial(panel, field, None), visible=visible)
 
 
 def api_component(field: Output) -> gr.components.Component:
@@ -171,13 +173,13 @@ def api_component(field: Output) -> gr.components.Component:
 def panel(field: Output, value: Any, line: float | None = None) -> str:
     """Labels and tables as the hub draws them; `value` None: nothing yet; `line` is drawn through all labels."""
     if value is None:
-        body = '<p class="hub-pending">Shown here after a run.</p>'
+        body = f'<p class="hub-pending">{say("Shown here after a run.")}</p>'
     elif isinstance(field, Labels):
         body = html.labels(value, field.top, line)
     else:
         body = html.table(value)
-    help = f'<p class="hub-help">{escape(field.help)}</p>' if field.help else ""
-    return f'<section class="hub-panel"><h2>{escape(field.label)}</h2>{help}{body}</section>'
+    help = f'<p class="hub-help">{escape(say(field.help))}</p>' if field.help else ""
+    return f'<section class="hub-panel"><h2>{escape(say(field.label))}</h2>{help}{body}</section>'
 
 
 def shown(demo: Demo, result: Result, folder: Path, before: Mapping[str, Any]) -> list[Any]:
@@ -185,6 +187,8 @@ def shown(demo: Demo, result: Result, folder: Path, before: Mapping[str, Any]) -
     values, answers = result.values, list[Any]()
     for field in on_page(demo):
         value = _one(field, result, folder)
+        if isinstance(field, Gallery) and value:
+            value = [(path, wording.answer(caption)) for path, caption in value]
         if field.optional and value is None:
             answers.append(gr.update(visible=False, value=None))
             continue
@@ -194,7 +198,7 @@ def shown(demo: Demo, result: Result, folder: Path, before: Mapping[str, Any]) -
             value = (browsable(before[field.compare], folder), value)
         if isinstance(field, ImageOutput):  # a caption stands in the label's place; the label comes back after it
             caption = result.pictures[field.name][0].caption
-            answers.append(gr.update(visible=True, value=value, label=caption or field.label))
+            answers.append(gr.update(visible=True, value=value, label=wording.answer(caption) or say(field.label)))
         else:
             answers.append(gr.update(visible=True, value=value) if field.optional else value)
     return answers

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hub import inputs
+from hub.decode import sniff
 from hub.engine import Engine
 from hub.errors import HubError, InputError
+from hub.history_store import Entry
 from hub.registry import Page
 from hub.results import Picture
 from hub.spec import Choices, ImageInput
 from hub.suggest import unknown
 
-EXAMPLE, LINK, WEIGHTS = "example", "link", "weights"
-# What Gradio, Streamlit, and those who count visitors, put into addresses; an input of the same name is the page's.
-NOT_OURS, NOT_OURS_BEGIN = {"fbclid", "gclid", "view", "deep_link", "session_hash", "logs"}, ("__", "utm_")
+EXAMPLE, LINK, HISTORY, WEIGHTS = "example", "link", "history", "weights"
+# What the hub (the language), Gradio, Streamlit, and those who count visitors, put into addresses; an input of the
+# same name is the page's.
+NOT_OURS, NOT_OURS_BEGIN = {"fbclid", "gclid", "view", "deep_link", "session_hash", "logs", "lang"}, ("__", "utm_")
 MOST = 64  # parameters that are looked at
 
 
@@ -30,17 +34,17 @@ class Filled:
     problems: list[str] = field(default_factory=list)  # what was not: what was given, what is allowed
 
 
-def read(engine: Engine, page: Page, query: Iterable[tuple[str, str]], folder: Path) -> Filled:
-    """The values that an address gives: an example's, over these a shared result's, over these its own.
+def read(engine: Engine, page: Page, query: Iterable[tuple[str, str]], folder: Path, owner: str = "") -> Filled:
+    """The values that an address gives: an example's, then a shared result's, a run's of `owner`'s history, its own.
 
-    Pictures of a shared result are written to `folder`. Never raises a HubError: that becomes a problem to tell.
+    Pictures of results and runs are written to `folder`. Never raises a HubError: that becomes a problem to tell.
     """
     given: dict[str, list[str]] = {}
     for name, value in [*query][:MOST]:
         if is_ours(page, name):
             given.setdefault(name, []).append(value)
     filled = Filled()
-    steps = ((_example, EXAMPLE), (_shared, LINK))
+    steps = ((_example, EXAMPLE), (_shared, LINK), (partial(_before, owner), HISTORY))
     for step, name in steps:
         if name in given:
             try:
@@ -93,6 +97,36 @@ def _shared(engine: Engine, page: Page, id: str, folder: Path, filled: Filled) -
         filled.told.append(f"Left out there, so choose your own: {', '.join(missing)}.")
     if again["version"] != page.demo.version:
         filled.told.append("This page has changed since that result was made, so the answer may differ.")
+
+
+def _before(owner: str, engine: Engine, page: Page, id: str, folder: Path, filled: Filled) -> None:
+    entry = engine.history.get(owner, id)
+    if entry.page != page.slug:
+        raise InputError(f"That run is of another page: {entry.page}.")
+    before(engine, page, entry, folder, filled)
+    filled.told.append("Filled in as you ran it. Change what you like, then run.")
+
+
+def before(engine: Engine, page: Page, entry: Entry, folder: Path, filled: Filled) -> None:
+    """What a run was asked, and its pictures as far as they are held."""
+    asked: dict[str, list[Any]] = {name: [value] for name, value in entry.parameters.items()}
+    if entry.weights:
+        asked[WEIGHTS] = [entry.weights]
+    own(engine, page, asked, filled)
+    for name in entry.inputs:
+        field = next((f for f in page.demo.inputs if isinstance(f, ImageInput) and f.name == name), None)
+        data = engine.history.picture(entry, name) if field else None
+        if field is not None and data is None:
+            filled.told.append(f"Not held any more, so choose it again: {field.label}.")
+        elif data is not None:
+            kind = sniff(data).lower()
+            path = folder / f"history-{entry.id}" / f"{name}.{'jpg' if kind == 'jpeg' else kind}"
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+            filled.values[name] = str(path)
+    if entry.version != page.demo.version:
+        filled.told.append("This page has changed since then, so the answer may differ.")
 
 
 def own(engine: Engine, page: Page, given: Mapping[str, Sequence[Any]], filled: Filled) -> None:

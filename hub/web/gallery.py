@@ -12,12 +12,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from hub import gallery
+from hub import gallery, texts
 from hub.batch.index import Entry, Query, Viewer
 from hub.engine import Engine
 from hub.errors import InputError, NotFoundError
 from hub.suggest import unknown
-from hub.web import permalinks, sessions
+from hub.web import guard, permalinks, sessions
 from hub.web.answers import API
 from hub.web.rest import FOREVER, Methods
 
@@ -61,7 +61,9 @@ class _Door:
 
     async def page(self, request: Request) -> Response:
         template = permalinks.templates().get_template("gallery.html")
-        text = template.render(home="./", here="r/", singles=self.engine.settings.similar, most=DOWNLOAD_MOST)
+        text = template.render(home="./", here="r/", signed_in=guard.caller(request).name,
+                               singles=self.engine.settings.similar, most=DOWNLOAD_MOST,
+                               words=texts.section(texts.current().language, "gallery"))  # fmt: skip
         return HTMLResponse(text, headers={**permalinks.HEADERS, "Content-Security-Policy": POLICY})
 
     async def slash(self, request: Request) -> Response:
@@ -184,7 +186,9 @@ class _Door:
             "created_at": gallery.when(entry.created), "width": entry.width, "height": entry.height,
             "caption": entry.caption, "settings": dict(entry.parameters), "begins_from": list(entry.inputs),
             "title": page.title if page else entry.demo, "image": f"{here}/image", "thumbnail": f"{here}/thumbnail",
-            "open": f"{root}/{gallery.address(entry)}" if page and page.declared else None,
+            "open": f"{root}/{gallery.address(entry.demo, entry.parameters, entry.weights)}"
+            if page and page.declared
+            else None,
         }  # fmt: skip
 
 

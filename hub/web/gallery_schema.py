@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hub import gallery
+from hub.batch.small import MOST
 from hub.gallery import PER_PAGE, PER_PAGE_MOST
 from hub.inputs import SEED_LIMIT
 from hub.web.answers import API
@@ -51,6 +52,7 @@ def paths() -> dict[str, Any]:
             [*runs, *filters, *paging],
         ),
         f"{API}/gallery/download": _file("download", "Pictures and prompts.csv", files, [*filters, ids, kind], 422),
+        f"{API}/demos/{{slug}}/grid": {"post": _grid()},
         f"{API}/gallery/{{id}}": _get("getPicture", "One picture's settings", _ref("Picture"), one, 404),
         f"{API}/gallery/{{id}}/image": _file(
             "getPictureFile", "A picture's file", {"image/png": _binary(), "image/jpeg": _binary()}, one, 404
@@ -87,6 +89,33 @@ def schemas() -> dict[str, Schema]:
         "open": {"type": ["string", "null"], "description": "Opens its page with all settings; null: it is not here"},
     }
     return {"Picture": _object({**dict.fromkeys(texts, TEXT), **more})}
+
+
+def _grid() -> Schema:
+    """A small grid: its body, one document, and the events it is told with."""
+    texts = {"oneOf": [{"type": "array", "items": TEXT}, {"type": "string", "description": "A line for each"}]}
+    seeds = {"oneOf": [TEXT, COUNT, {"type": "array", "items": SEED}], "default": "1"}
+    seeds["description"] = "How many (4), or which (7,12,40-49)"
+    wish = {"subjects": texts, "styles": texts, "seeds": seeds, "template": TEXT, "settings": OBJECT, "run": TEXT}
+    cell = _object({"cell": TEXT, "subject": TEXT, "style": TEXT, "seed": SEED, "prompt": TEXT, "settings": OBJECT,
+                    "open": TEXT})  # fmt: skip
+    counts = dict.fromkeys(("drawn", "kept", "failed"), COUNT)
+    found = _object({"run": TEXT, "demo": TEXT, "cells": {"type": "array", "items": cell}, **counts})
+    told = {"type": "string", "description": "Events plan, cell, picture and failed, at the end result or error."}
+    parameters = [{"name": "slug", "in": "path", "required": True, "schema": TEXT}]
+    operation: Schema = _file(
+        "drawGrid", "Every subject in every style with every seed",
+        {"application/json": {**found, "additionalProperties": True}, "text/event-stream": told}, parameters, 422,
+    )["get"]  # fmt: skip
+    for status in ("404", "415", "429", "503"):
+        operation["responses"][status] = {"$ref": f"#/components/responses/Problem{status}"}
+    body = {"type": "object", "properties": wish, "required": ["subjects"], "additionalProperties": False}
+    operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+    operation["description"] = (
+        f"At most {MOST} pictures, each a run that counts. Who closes the connection cancels what is not drawn; the "
+        "same request again draws only what is missing. A cell that failed has `problem` in the place of `pictures`."
+    )
+    return operation
 
 
 def _page(name: str, entry: Schema) -> Schema:

@@ -7,9 +7,10 @@ import atexit
 import inspect
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, nullcontext
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ import gradio as gr
 from hub import describe
 from hub.engine import Engine
 from hub.errors import CancelledError, HubError
-from hub.jobs import Cancel, OnEvent
+from hub.jobs import Cancel, Followed, OnEvent
 from hub.registry import Page
 from hub.results import Result
 from hub.sources import HUB
 from hub.spec import Choice, Choices, ImageInput, Slider
+from hub.texts import say
 from hub.web import (
     code_ui,
     compare_ui,
@@ -32,6 +34,7 @@ from hub.web import (
     fields,
     gradio_api,
     guard,
+    history_ui,
     html,
     links_ui,
     live_ui,
@@ -39,7 +42,8 @@ from hub.web import (
     similar_ui,
     status_ui,
 )
-from hub.web.runs import Runs
+from hub.web.blocks import Pages, draw, named
+from hub.web.runs import Moment, Runs
 
 EXAMPLE_CLICK = """element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-example]');
@@ -51,26 +55,21 @@ DAY_S = 86_400
 def build(engine: Engine) -> gr.Blocks:
     """All pages of the engine's registry in one Blocks."""
     ui = _Pages(engine)
-    with gr.Blocks(title="Demo Hub", analytics_enabled=False, delete_cache=(3600, DAY_S)) as blocks:
-        draw(html.masthead(engine.registry, home=True))
-        cards = draw(ui.gallery())
+    with Pages(title="Demo Hub", analytics_enabled=False, delete_cache=(3600, DAY_S)) as blocks:
+        draw(partial(html.masthead, engine.registry, home=True, signed_in=engine.settings.asks))
+        cards = draw(ui.gallery)
         blocks.load(ui.gallery, outputs=cards, show_progress="hidden", queue=False, api_visibility="private")
     for page in engine.registry:
         with blocks.route(page.title, f"/{page.slug}", show_in_navbar=False):
-            draw(html.masthead(engine.registry, home=False))
+            draw(partial(html.masthead, engine.registry, home=False, here=page.slug, signed_in=engine.settings.asks))
             if page.declared is None:
-                draw(html.broken(page))
+                draw(partial(html.broken, page))
             else:
                 _Page(ui, page).build(blocks)
     with blocks.route("Status", "/status", show_in_navbar=False):
-        draw(html.masthead(engine.registry, home=False))
+        draw(partial(html.masthead, engine.registry, home=False, here="status", signed_in=engine.settings.asks))
         status_ui.build(blocks, engine)
     return blocks
-
-
-def draw(value: str = "", **options: Any) -> gr.HTML:
-    """HTML in the hub's own style only."""
-    return gr.HTML(value, apply_default_css=False, **options)
 
 
 class _Pages:
@@ -98,6 +97,8 @@ class _Page:
         self.share = links_ui.Share(self.engine, page)
         self.growing = [f for f in self.demo.inputs if isinstance(f, Choice | Choices) and f.options_from]
         self.names = [f.name for f in self.demo.inputs] + (["weights"] if len(self.demo.weights) > 1 else [])
+        self.restore = restore_ui.Restore(self.engine, page, self.names)
+        self.past = history_ui.Past(self.engine, page, self.runs)
         self.live = live_ui.Live(self.engine, pages.threads, page, self.names)
         self.compare = compare_ui.Compare(self.engine, pages.threads, pages.folder, page, self.similar.session)
 
@@ -105,7 +106,7 @@ class _Page:
 
     def build(self, blocks: gr.Blocks) -> None:
         demo = self.demo
-        head = draw(self.head())
+        head = draw(self.head)
         blocks.load(self.head, outputs=head, show_progress="hidden", queue=False, api_visibility="private")
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
@@ -116,12 +117,13 @@ class _Page:
                         run = gr.Button("Run", variant="primary", scale=3, elem_classes="hub-run")
                         stop = gr.Button("Stop", variant="stop", scale=1, visible=False)
                     chosen = self.examples()
-                if restore_ui.wanted(self.page):
-                    restore_ui.build(self.engine, self.page, notice, self.names, inputs)
+                self.restore.build(notice, inputs)
+                self.past.build()
             with gr.Column(scale=7, min_width=320):
                 with gr.Column() as answers:
-                    status = draw(html.hint(bool(demo.examples)))
+                    status = draw(partial(html.hint, bool(demo.examples)))
                     outputs = [fields.output_component(f) for f in self.outputs]
+                    self.restore.beside()
                     receipt = draw()
                     self.share.build(receipt, inputs)
                     self.similar.build(receipt, EXAMPLE_CLICK)
@@ -135,7 +137,13 @@ class _Page:
             c for c, f in zip(inputs, demo.inputs, strict=False) if isinstance(f, ImageInput) or f.name in demo.live
         ]
         self.live.connect(inputs, [*fixed, buttons, answers, *([compare] if compare else [])])
-        deep_links.connect(blocks, self.engine, self.page, notice, self.names, inputs, self.pages.folder)
+        opened = deep_links.connect(blocks, self.engine, self.page, notice, self.names, inputs, self.pages.folder)
+        self.past.connect(blocks, receipt)
+        # After what the address fills in: a run in work says what it was asked, whatever the address says.
+        opened.then(
+            self.returned, outputs=[*inputs, status, stop, receipt, head, *outputs], show_progress="hidden",
+            concurrency_limit=None, api_visibility="private",
+        )  # fmt: skip
         gradio_api.add(self.engine, self.pages.threads, self.pages.folder, self.page, self.names, inputs)
         if self.compare.wanted:
             gradio_api.add_compare(
@@ -166,7 +174,7 @@ class _Page:
         entries = [
             (next((str(e.inputs[n]) for n in pictures if n in e.inputs), None), e.title) for e in self.demo.examples
         ]
-        return draw(html.examples(self.page.slug, entries), js_on_load=EXAMPLE_CLICK)
+        return draw(partial(html.examples, self.page.slug, entries), js_on_load=EXAMPLE_CLICK)
 
     def about(self, blocks: gr.Blocks) -> None:
         facts = describe.weights_facts(self.engine, self.page)
@@ -175,7 +183,7 @@ class _Page:
         with gr.Accordion("About this model", open=False):
             shown = []
             for fact in facts:
-                shown.append([draw(html.weights([fact], several=len(facts) > 1))])
+                shown.append([draw(partial(html.weights, [fact], several=len(facts) > 1))])
                 with gr.Accordion("Its card", open=False) if len(facts) > 1 else nullcontext():
                     shown[-1].append(gr.Markdown(fact.card, elem_classes="hub-model-card"))
             if any(fact.name.startswith(HUB) for fact in facts):  # these may come while the hub runs
@@ -191,7 +199,9 @@ class _Page:
         facts = describe.weights_facts(self.engine, self.page)
         several = len(facts) > 1
         return [
-            text for fact in facts for text in (html.weights([fact], several=several), fact.card or "There is no card.")
+            text
+            for fact in facts
+            for text in (html.weights([fact], several=several), fact.card or say("There is no card."))
         ]
 
     # --- events -----------------------------------------------------------------------------------
@@ -235,6 +245,7 @@ class _Page:
                 self.pick, outputs=inputs, show_progress="hidden", queue=False, api_visibility="private"
             )
             picked.success(self.run, **options)
+        self.restore.connect(inputs, outputs[2], self.run, options)
         # Not by Gradio's `cancels`: that is another stream, and the run's last progress may overtake its answer.
         stop.click(self.stop, queue=False, show_progress="hidden", api_visibility="private")
 
@@ -247,7 +258,7 @@ class _Page:
                 value = [one for one in value or () if one in known]
             else:
                 value = value if value in known else field.default
-            updates.append(gr.update(choices=list(known), value=value))
+            updates.append(gr.update(choices=named(known), value=value))
         return updates[0] if len(updates) == 1 else updates
 
     def _picture(self) -> str:
@@ -257,7 +268,7 @@ class _Page:
         """Fills the inputs with an example's; what it leaves out goes back to its default."""
         number = event._data.get("example") if isinstance(event._data, dict) else None
         if not isinstance(number, int) or not 0 <= number < len(self.demo.examples):
-            raise gr.Error("There is no such example; reload the page.", print_exception=False)
+            raise gr.Error(say("There is no such example; reload the page."), print_exception=False)
         given = self.demo.examples[number].inputs
         values: list[Any] = []
         weights = self.demo.weights[0].name if self.demo.weights else ""
@@ -269,7 +280,7 @@ class _Page:
             elif isinstance(field, Choices):
                 value = list(value)
             if field.name in options:
-                value = gr.update(choices=list(options[field.name]), value=value)
+                value = gr.update(choices=named(options[field.name]), value=value)
             values.append(value)
         if "weights" in self.names:
             values.append(given.get("weights", self.demo.weights[0].name))
@@ -279,14 +290,13 @@ class _Page:
         """A parameter was changed: runs if the pictures are there; a live camera's next frame has it anyway."""
         there = all(v is not None for f, v in zip(self.demo.inputs, values, strict=False) if isinstance(f, ImageInput))
         if there and not self.live.is_on(request):
-            async for update in self.run(request, *values):
+            async for update in self.run(request, *values, adjusting=True):
                 yield update
         else:
             yield [gr.skip()] * (4 + len(self.outputs))
 
-    async def run(self, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
+    async def run(self, request: gr.Request, *values: Any, adjusting: bool = False) -> AsyncIterator[list[Any]]:
         """One run with its stages as they happen; leaving the page or Stop cancels it."""
-        unchanged = [gr.skip()] * len(self.outputs)
         given = {n: v for n, v in zip(self.names, values, strict=True) if v is not None}
         session, who = self.similar.session(request), guard.caller(request.request)
 
@@ -294,22 +304,45 @@ class _Page:
             slug = self.page.slug
             return self.engine.run(slug, given, on_event=hear, cancel=cancel, session=session, caller=who)
 
-        async with aclosing(self.runs.follow(request.session_hash or "", work)) as moments:
+        # It goes on for a moment without the page, which may be loaded again.
+        async with aclosing(self.runs.follow(request.session_hash or "", work, Followed())) as moments:
             async for now in moments:
-                task = now.ended
-                if task is None:
-                    stage, progress = now.told or ("queued", None)
-                    step, total, left_s = (progress.step, progress.total, progress.left_s) if progress else (0, 0, None)
-                    so_far = events.data_url(events.preview(progress))
-                    line = html.status(stage, now.seconds, step, total, left_s, so_far)
-                    yield [line, gr.update(visible=True), gr.skip(), gr.skip(), *unchanged]
-                    continue
-                if task.exception() is None:
-                    self.similar.answered(request, task.result())
-                    self.share.answered(request, task.result())
-                    draw = partial(fields.shown, self.demo, task.result(), self.pages.folder, given)
-                    unchanged = await asyncio.get_running_loop().run_in_executor(self.pages.threads, draw)
-                yield [*self.finish(task), *unchanged]
+                yield await self.shown(request, now, given, adjusting)
+
+    async def shown(
+        self, request: gr.Request, now: Moment[Result], given: Mapping[str, Any], adjusting: bool = False
+    ) -> list[Any]:
+        """One moment of a run on the page: its stage, or what came of it."""
+        unchanged, task = [gr.skip()] * len(self.outputs), now.ended
+        if task is None:
+            stage, progress = now.told or ("queued", None)
+            step, total, left_s = (progress.step, progress.total, progress.left_s) if progress else (0, 0, None)
+            so_far = events.data_url(events.preview(progress))
+            line = html.status(stage, now.seconds, step, total, left_s, so_far)
+            return [line, gr.update(visible=True), gr.skip(), gr.skip(), *unchanged]
+        if task.exception() is None:
+            self.similar.answered(request, task.result())
+            self.share.answered(request, task.result())
+            self.restore.answered(request, task.result())
+            await self.past.answered(request, task.result(), adjusting)
+            drawn = partial(fields.shown, self.demo, task.result(), self.pages.folder, given)
+            work_of = copy_context().run  # the thread draws for the same visitor
+            unchanged = await asyncio.get_running_loop().run_in_executor(self.pages.threads, work_of, drawn)
+        return [*self.finish(task), *unchanged]
+
+    async def returned(self, request: gr.Request) -> AsyncIterator[list[Any]]:
+        """The page was opened: shows the run that its address names, or one that was in work when it was left."""
+        found = await self.past.find(request)
+        nothing, idle = [gr.skip()] * len(self.names), [gr.skip()] * (4 + len(self.outputs))
+        if found is None:
+            yield [*nothing, *idle]
+            return
+        values = await asyncio.to_thread(self.past.values, found, self.pages.folder)
+        inputs = deep_links.updates(self.engine, self.page, self.names, values)
+        yield [*inputs, *idle]
+        async with aclosing(self.past.moments(request, found)) as moments:
+            async for now in moments:
+                yield [*nothing, *await self.shown(request, now, values.values)]
 
     def finish(self, task: asyncio.Future[Result]) -> list[Any]:
         """Status line, stop button, receipt and head at the end of a run."""

@@ -21,8 +21,9 @@ from hub.engine import Engine
 from hub.errors import BusyError, ForbiddenError, HubError, RoleError, SignInError
 from hub.settings import Settings
 from hub.signin import ASK, COOKIE, TICKET_S, UNKNOWN_TOKEN, Known, SignIn
+from hub.texts import current, say
 from hub.users import MAY, TOKEN, Caller
-from hub.web import access, sessions, space_signin
+from hub.web import access, sessions, sign_out, space_signin
 from hub.web.problems import problem
 
 CALLER = "hub.caller"  # in the scope, of who asks
@@ -79,6 +80,7 @@ class Guard:
         """Raises InputError for a users file that cannot be read."""
         self.app, self.engine = app, engine
         self.signin = SignIn(engine.settings)
+        self.door = sign_out.Door(self.signin, self._cookie, _drawn, CHALLENGE)
 
     @property
     def settings(self) -> Settings:
@@ -99,6 +101,9 @@ class Guard:
                 if answer := self._came_with_token(scope, method):
                     await answer(scope, receive, send)
                     return
+                if answer := await self.door.answer(scope, method, path, cookies):
+                    await answer(scope, receive, send)
+                    return
                 known = await self.signin.known(headers, cookies, who.address, space_signin.user(scope))
                 who = Caller(known.name, known.role, who.session, who.address)
                 _check(known, who, method, path)
@@ -108,7 +113,7 @@ class Guard:
         scope = {**scope, CALLER: who, "headers": _without_header(scope)}
         if scope["type"] == "websocket":
             scope["headers"].append((HEADER.encode(), json.dumps(asdict(who)).encode()))
-            receive = self._while_known(known, receive)
+            receive = self._while_known(known, cookies.get(COOKIE, ""), receive)
         await self.app(scope, receive, self._with_headers(scope, cookies, known, send))
 
     def _signs_in(self, method: str, path: str) -> bool:
@@ -141,12 +146,13 @@ class Guard:
         parts += [f"Max-Age={seconds}"] * (seconds is not None) + ["Secure"] * secure
         return "; ".join(parts)
 
-    def _while_known(self, known: Known | None, receive: Receive) -> Receive:
-        """A websocket stays open for hours: it ends with the first message after its token or user did."""
+    def _while_known(self, known: Known | None, key: str, receive: Receive) -> Receive:
+        """A websocket stays open for hours: it ends with the first message after its token, user or session did."""
 
         async def checked() -> Message:
             message = await receive()
-            if known is not None and message["type"] == "websocket.receive" and not self.signin.is_still(known):
+            over = known is not None and (not self.signin.is_still(known) or self.signin.has_ended(key))
+            if message["type"] == "websocket.receive" and over:
                 return {"type": "websocket.disconnect", "code": 1008}
             return message
 
@@ -213,6 +219,8 @@ async def _refuse(error: HubError, space: bool, scope: Scope, receive: Receive, 
     answer.headers["Cache-Control"] = "no-store"
     if isinstance(error, SignInError):
         answer.headers["WWW-Authenticate"] = 'Bearer realm="Demo Hub"' if space else CHALLENGE  # the latter prompts
+        if error.message == sign_out.SIGNED_OUT:  # a browser asks for the password at one address only
+            answer.headers["WWW-Authenticate"] = 'Bearer realm="Demo Hub"'
         if error.message == UNKNOWN_TOKEN:  # no prompt for a password that its bearer never had; a reload shows one
             answer.headers["WWW-Authenticate"] = 'Bearer realm="Demo Hub", error="invalid_token"'
             answer.delete_cookie(COOKIE, path=f"{scope.get('root_path', '')}/", httponly=True, samesite="lax")
@@ -225,30 +233,39 @@ def _page(error: HubError, space: bool, scope: Scope) -> str:
     message, hint = error.message, ""
     if isinstance(error, SignInError):
         hint = "If somebody gave you a link with access, open the whole link again, or ask them for a new one."
+        if error.message == sign_out.SIGNED_OUT:
+            place = f"{scope.get('root_path', '')}{sign_out.IN}"
+            return _drawn(say(error.message), [f'<p><a href="{escape(place)}">{escape(say("Sign in again"))}</a></p>'])
         if error.message == ASK:
             message = "" if space else "Reload this page to be asked for your user name and password."
     elif isinstance(error, RoleError):
         hint = "Ask whoever gave you access for more, or sign in as somebody else."
-    lines = [f"<p>{escape(line)}</p>" for line in (message, hint) if line]
+    lines = [f"<p>{escape(say(line))}</p>" for line in (message, hint) if line]
     if space:
         target = urlencode({"_target_url": _path(scope)})
         place = escape(f"{scope.get('root_path', '')}{space_signin.PLACE}?{target}")
         # A tab of its own: Hugging Face does not sign in inside of the frame that a Space is in.
-        lines.insert(0, f'<p><a href="{place}" target="_blank" rel="noopener">Sign in with Hugging Face</a></p>')
-    return PAGE.format(title=escape(error.title), lines="\n".join(lines))
+        text = say("Sign in with Hugging Face")
+        lines.insert(0, f'<p><a href="{place}" target="_blank" rel="noopener">{text}</a></p>')
+    return _drawn(say(error.title), lines)
+
+
+def _drawn(title: str, lines: list[str]) -> str:
+    """A page from its title and lines of HTML."""
+    return PAGE.format(language=current().language, title=escape(title), lines="\n".join(lines))
 
 
 # Needs no other file: whoever sees it may have none.
 PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<html lang="{language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title><meta name="robots" content="noindex"><meta name="color-scheme" content="light dark">
 <style>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 34rem; margin: 18vh auto 0; padding: 0 1.25rem }}
 h1 {{ font-size: 1.5rem; line-height: 1.25; margin: 0 0 .5rem }}
 p {{ margin: 0 0 1rem }}
 p:not(:has(a)) {{ opacity: .8 }}
-a {{ display: inline-block; padding: .6rem 1rem; border-radius: .5rem; background: #0f766e; color: #fff;
-  text-decoration: none }}
+a, button {{ display: inline-block; padding: .6rem 1rem; border: 0; border-radius: .5rem;
+  background: #0f766e; color: #fff; font: inherit; text-decoration: none; cursor: pointer }}
 </style></head><body><main><h1>{title}</h1>
 {lines}
 </main></body></html>

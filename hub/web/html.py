@@ -15,25 +15,47 @@ from hub.errors import HubError
 from hub.pictures import from_words
 from hub.registry import Page
 from hub.results import Receipt
+from hub.texts import NAMES, current, say
+from hub.web import wording
 
 SEARCH_FROM = 13  # a gallery of more than a dozen gets a search field
 STAGES = (("queued", "Queued"), ("loading", "Loading the model"), ("running", "Running"))
 
 
-def masthead(pages: Iterable[Page], home: bool) -> str:
-    """The bar on top of every page, with a menu of all demos."""
-    here = ' aria-current="page"' if home else ""
+def masthead(pages: Iterable[Page], home: bool, here: str = "", signed_in: bool = False) -> str:
+    """The bar on top of every page, with a menu of all demos. `here`: the page's own address, empty for the home."""
+    now = ' aria-current="page"' if home else ""
     listed = [*pages]
-    items = "".join(f'<li><a href="{quote(page.slug)}">{escape(page.title)}</a></li>' for page in listed)
-    pictures = '<a href="gallery">Gallery</a>' if any(from_words(page.declared) for page in listed) else ""
-    return f"""<nav class="hub-bar" aria-label="Main">
-<a class="hub-brand" href="./"{here}><span class="hub-mark" aria-hidden="true"></span>Demo Hub</a>
-<span class="hub-bar-links"><details><summary>Demos</summary>
-<ul><li><a href="./">All demos</a></li>{items}
+    items = "".join(f'<li><a href="{quote(page.slug)}">{escape(say(page.title))}</a></li>' for page in listed)
+    pictures = f'<a href="gallery">{say("Gallery")}</a>' if any(from_words(page.declared) for page in listed) else ""
+    return f"""<nav class="hub-bar" aria-label="{say("Main")}">
+<a class="hub-brand" href="./"{now}><span class="hub-mark" aria-hidden="true"></span>Demo Hub</a>
+<span class="hub-bar-links"><details><summary>{say("Demos")}</summary>
+<ul><li><a href="./">{say("All demos")}</a></li>{items}
 <li class="hub-narrow"><a href="streamlit/">Streamlit</a></li>
-<li class="hub-narrow"><a href="api/v1/openapi.json">REST API</a></li></ul></details>
-{pictures}<a class="hub-wide" href="streamlit/">Streamlit</a>
-<a href="status">Status</a><a class="hub-wide" href="api/v1/openapi.json">REST API</a></span></nav>"""
+<li class="hub-narrow"><a href="status">{say("Status")}</a></li>
+<li class="hub-narrow"><a href="api/v1/openapi.json">REST API</a></li>
+{f'<li class="hub-narrow">{sign_out()}</li>' if signed_in else ""}</ul></details>
+{pictures}<a href="history">{say("History")}</a><a class="hub-wide" href="streamlit/">Streamlit</a>
+<a class="hub-wide" href="status">{say("Status")}</a><a class="hub-wide" href="api/v1/openapi.json">REST API</a>
+{languages(f"{here or './'}")}{sign_out("hub-wide") if signed_in else ""}</span></nav>"""
+
+
+def sign_out(kind: str = "", home: str = "") -> str:
+    """The button that ends who is signed in. `home`: the hub's root from here."""
+    return (
+        f'<form class="hub-out {kind}" method="post" action="{escape(home)}sign-out">'
+        f"<button>{say('Sign out')}</button></form>"
+    )
+
+
+def languages(here: str = "") -> str:
+    """Links to the page at the address `here` in the other languages, each by its own name."""
+    return "".join(
+        f'<a class="hub-language" href="{escape(here)}?lang={tag}" lang="{tag}" hreflang="{tag}">{name}</a>'
+        for tag, name in NAMES.items()
+        if tag != current().language
+    )
 
 
 def asset_url(slug: str, name: str) -> str:
@@ -41,24 +63,30 @@ def asset_url(slug: str, name: str) -> str:
 
 
 def chip(state: State) -> str:
-    return f'<span class="hub-chip hub-{state.code}">{escape(state.text)}</span>'
+    return f'<span class="hub-chip hub-{state.code}">{escape(say(state.text))}</span>'
 
 
 def gallery(entries: Sequence[tuple[Page, State]], warnings: Sequence[str]) -> str:
     """The home page: a card per demo, and a search field once there are more than a dozen."""
-    notes = "".join(f'<p class="hub-note" role="status">{escape(text)}</p>' for text in warnings)
+    notes = "".join(f'<p class="hub-note" role="status">{escape(say(text))}</p>' for text in warnings)
     search = ""
     if len(entries) >= SEARCH_FROM:
         search = (
-            '<label class="hub-search"><span>Search demos</span>'
-            '<input type="search" placeholder="Name, task or words" autocomplete="off"></label>'
+            f'<label class="hub-search"><span>{say("Search demos")}</span>'
+            f'<input type="search" placeholder="{say("Name, task or words")}" autocomplete="off"></label>'
         )
     cards = "".join(_card(page, state) for page, state in entries)
-    count = f"{len(entries)} live demo{'s' if len(entries) != 1 else ''}"
-    return f"""<header class="hub-hero"><h1>Try the models</h1>
-<p>{count}. Give one your own picture, or start from an example. Everything runs on this machine.</p></header>
-{notes}{search}<ul class="hub-cards">{cards or '<li class="hub-empty">There is no demo here yet.</li>'}</ul>
-<p class="hub-empty hub-none" hidden>No demo matches.</p>"""
+    none = f'<li class="hub-empty">{say("There is no demo here yet.")}</li>'
+    return f"""<header class="hub-hero"><h1>{say("Try the models")}</h1>
+<p>{invitation(len(entries))}</p></header>
+{notes}{search}<ul class="hub-cards">{cards or none}</ul>
+<p class="hub-empty hub-none" hidden>{say("No demo matches.")}</p>"""
+
+
+def invitation(count: int) -> str:
+    """What can be done here, in two or three sentences."""
+    live = say("{count} live demo." if count == 1 else "{count} live demos.", count=count)
+    return live + say(" Give one your own picture, or start from an example. Everything runs on this machine.")
 
 
 def _card(page: Page, state: State) -> str:
@@ -67,32 +95,35 @@ def _card(page: Page, state: State) -> str:
         picture = f'<img src="{asset_url(page.slug, cover.name)}" alt="" loading="lazy" width="480" height="300">'
     else:
         picture = f'<span class="hub-blank" aria-hidden="true">{escape(page.title[:1])}</span>'
-    summary = demo.summary if demo else "This page could not be built. Open it to see why."
-    task = f'<span class="hub-task">{escape(demo.task)}</span>' if demo else ""
-    words = escape(f"{page.title} {summary} {demo.task if demo else ''} {page.slug}".lower())
+    title, summary = say(page.title), say(demo.summary if demo else "This page could not be built. Open it to see why.")
+    task = f'<span class="hub-task">{escape(say(demo.task))}</span>' if demo else ""
+    said = dict.fromkeys((page.title, title, summary, demo.task if demo else "", page.slug))  # what search looks at
+    words = escape(" ".join(said).lower())
     return f"""<li class="hub-card" data-words="{words}"><a href="{quote(page.slug)}">
-<span class="hub-cover">{picture}</span><span class="hub-card-text">{task}<strong>{escape(page.title)}</strong>
+<span class="hub-cover">{picture}</span><span class="hub-card-text">{task}<strong>{escape(title)}</strong>
 <span class="hub-summary">{escape(summary)}</span>{chip(state)}</span></a></li>"""
 
 
 def title(page: Page, state: State) -> str:
     """The head of a demo's page."""
     demo = page.demo
-    note = f'<p class="hub-note">{escape(demo.note)}</p>' if demo.note else ""
-    return f"""<header class="hub-title"><p class="hub-task">{escape(demo.task)}</p><h1>{escape(demo.title)}</h1>
-<p class="hub-lead">{escape(demo.summary)}</p>{chip(state)}{note}</header>"""
+    note = f'<p class="hub-note">{escape(say(demo.note))}</p>' if demo.note else ""
+    task, name, summary = (escape(say(text)) for text in (demo.task, demo.title, demo.summary))
+    return f"""<header class="hub-title"><p class="hub-task">{task}</p><h1>{name}</h1>
+<p class="hub-lead">{summary}</p>{chip(state)}{note}</header>"""
 
 
 def broken(page: Page) -> str:
     """The page of a demo that could not be built: what is wrong, where to mend it."""
     return f"""<header class="hub-title"><h1>{escape(page.title)}</h1></header>
-<div class="hub-status hub-error" role="alert"><strong>This demo is not working</strong>
-<p>{escape(page.error)}</p><p>The other demos are not affected. Mend the file and start the hub again.</p></div>"""
+<div class="hub-status hub-error" role="alert"><strong>{say("This demo is not working")}</strong>
+<p>{escape(page.error)}</p>
+<p>{say("The other demos are not affected. Mend the file and start the hub again.")}</p></div>"""
 
 
 def hint(has_examples: bool) -> str:
     text = "Choose an example, or give your own input." if has_examples else "Give your input, then run."
-    return f'<div class="hub-status hub-idle">{text}</div>'
+    return f'<div class="hub-status hub-idle">{say(text)}</div>'
 
 
 def status(
@@ -107,34 +138,35 @@ def status(
     parts = []
     for number, (_, text) in enumerate(STAGES):
         kind = "done" if number < now else "now" if number == now else "next"
-        current = ' aria-current="step"' if kind == "now" else ""
-        parts.append(f'<li class="{kind}"{current}>{text}</li>')
-    bar = f'<progress max="{total}" value="{step}">{step} of {total}</progress> {step} of {total}' if total else ""
-    to_come = f", about {max(1, round(left_s))} s to come" if left_s is not None else ""
-    shown = f'<img class="hub-preview" src="{preview}" alt="The picture so far">' if preview else ""
+        step_now = ' aria-current="step"' if kind == "now" else ""
+        parts.append(f'<li class="{kind}"{step_now}>{say(text)}</li>')
+    steps = say("{step} of {total}", step=step, total=total)
+    bar = f'<progress max="{total}" value="{step}">{steps}</progress> {steps}' if total else ""
+    to_come = "" if left_s is None else say(", about {seconds} s to come", seconds=max(1, round(left_s)))
+    shown = f'<img class="hub-preview" src="{preview}" alt="{say("The picture so far")}">' if preview else ""
     return (
         f'<div class="hub-status hub-busy" role="status"><ol>{"".join(parts)}</ol>{bar}'
-        f'<span class="hub-seconds">{seconds:.1f} s{to_come}</span>{shown}</div>'
+        f'<span class="hub-seconds">{say("{number} s", number=f"{seconds:.1f}")}{to_come}</span>{shown}</div>'
     )
 
 
 def error(problem: HubError) -> str:
     return (
-        f'<div class="hub-status hub-error" role="alert"><strong>{escape(problem.title)}</strong>'
-        f"<p>{escape(problem.message)}</p></div>"
+        f'<div class="hub-status hub-error" role="alert"><strong>{escape(say(problem.title))}</strong>'
+        f"<p>{escape(say(problem.message))}</p></div>"
     )
 
 
 def stopped() -> str:
-    return '<div class="hub-status hub-idle" role="status">Stopped.</div>'
+    return f'<div class="hub-status hub-idle" role="status">{say("Stopped.")}</div>'
 
 
 def done(receipt: Receipt) -> str:
     """One line: that it worked, how long it took, and how."""
-    how = "kept from an earlier run" if receipt.cached else "first use, model loaded" if receipt.cold else "model ready"
     return (
-        f'<div class="hub-status hub-done" role="status"><strong>Done</strong> in {_ms(receipt.total_ms)}'
-        f"<span> · {how}</span></div>"
+        f'<div class="hub-status hub-done" role="status">'
+        f"{say('<strong>Done</strong> in {time}', time=wording.duration(receipt.total_ms))}"
+        f"<span> · {wording.how(receipt)}</span></div>"
     )
 
 
@@ -142,15 +174,19 @@ COMPACT_FROM = 7  # as many labels or more are drawn one line each
 
 
 def live_waiting() -> str:
-    return '<div class="hub-status hub-idle">Waiting for the camera. Allow it if your browser asks.</div>'
+    text = say("Waiting for the camera. Allow it if your browser asks.")
+    return f'<div class="hub-status hub-idle">{text}</div>'
 
 
 def live(rate: float | None, receipt: Receipt) -> str:
     """Where live mode is: the measured rate, and what the last frame took."""
-    counted = f"<strong>{rate:.1f}</strong> frames a second" if rate else "<strong>First frame</strong>"
-    took = f"{_ms(receipt.total_ms)} a frame, {_ms(receipt.infer_ms)} of it in the model"
+    counted = say("Live: <strong>First frame</strong>")
+    if rate:
+        counted = say("Live: <strong>{rate}</strong> frames a second", rate=f"{rate:.1f}")
+    total, model = wording.duration(receipt.total_ms), wording.duration(receipt.infer_ms)
+    took = say("{total} a frame, {model} of it in the model", total=total, model=model)
     return (
-        f'<div class="hub-status hub-live"><span class="hub-live-dot" aria-hidden="true"></span>Live: {counted}'
+        f'<div class="hub-status hub-live"><span class="hub-live-dot" aria-hidden="true"></span>{counted}'
         f"<span> · {took}</span></div>"
     )
 
@@ -171,14 +207,14 @@ def labels(values: Mapping[str, float], top: int, line: float | None = None) -> 
         strong = number == 0 if line is None else value >= line
         rows += (
             f"<li{' class=hub-strong' if strong else ''}>"
-            f'<span class="hub-name">{escape(name)}</span><span class="hub-value">{100 * value:.1f} %</span>'
+            f'<span class="hub-name">{escape(say(name))}</span><span class="hub-value">{wording.percent(value)}</span>'
             f'<span class="hub-meter" aria-hidden="true"><span style="width:{100 * value:.1f}%"></span></span></li>'
         )
     kind = " hub-compact" if len(shown) >= COMPACT_FROM else ""
     if line is None:
         return f'<ol class="hub-labels{kind}">{rows}</ol>'
     above = sum(value >= line for value in values.values())
-    told = f"{above} of {len(values)} at or above the line at {100 * line:.1f} %"
+    told = wording.above_line(above, len(values), line)
     return (
         f'<p class="hub-line-text"><span class="hub-line-key" aria-hidden="true"></span>{told}</p>'
         f'<ol class="hub-labels hub-lined{kind}" style="--hub-at:{100 * line:.2f}%">{rows}</ol>'
@@ -188,9 +224,9 @@ def labels(values: Mapping[str, float], top: int, line: float | None = None) -> 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """A table of flat dicts; `colour` becomes a swatch, a column ending in `percent` a bar; `shown` false is pale."""
     if not rows:
-        return '<p class="hub-idle">Nothing to list.</p>'
+        return f'<p class="hub-idle">{say("Nothing to list.")}</p>'
     columns = list(rows[0])
-    head = "".join(f'<th scope="col">{escape(c.replace("_", " "))}</th>' for c in columns if c != "colour")
+    head = "".join(f'<th scope="col">{escape(wording.heading(c))}</th>' for c in columns if c != "colour")
     body = "".join(
         f"<tr{' class=hub-off' if row.get('shown') is False else ''}>"
         + "".join(_cell(c, row) for c in columns if c != "colour")
@@ -203,7 +239,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 def _cell(column: str, row: Mapping[str, Any]) -> str:
     value = row[column]
     if isinstance(value, bool):
-        return f"<td>{'yes' if value else 'no'}</td>"
+        return f"<td>{say('yes' if value else 'no')}</td>"
     if column.endswith("percent") and isinstance(value, int | float):
         share = min(100.0, max(0.0, value))
         meter = f'<span class="hub-meter" aria-hidden="true"><span style="width:{share:.1f}%"></span></span>'
@@ -216,7 +252,7 @@ def _cell(column: str, row: Mapping[str, Any]) -> str:
         if first and "colour" in row
         else ""
     )
-    return f"<td>{swatch}{escape(str(value))}</td>"
+    return f"<td>{swatch}{escape(say(str(value)))}</td>"
 
 
 def receipt(run: Receipt, id: str, seed: int | None, opened: bool = False) -> str:
@@ -228,63 +264,53 @@ def receipt(run: Receipt, id: str, seed: int | None, opened: bool = False) -> st
         ("Infer", run.infer_ms),
         ("Present", run.present_ms),
     ]
-    times = "".join(f"<div><dt>{name}</dt><dd>{_ms(ms)}</dd></div>" for name, ms in stages)
-    batch = "model not run again" if run.batch_size == 0 else f"batch of {run.batch_size}"
-    facts = [
-        ("Model", "cold" if run.cold else "warm"),
-        ("Batch", batch),
-        ("Device", f"{run.device}, {run.dtype}"),
-        ("Weights", f"{run.weights} {run.digest[:12]}" if run.weights else "none"),
-        ("Result", id[:12]),
-    ]
-    if seed is not None:
-        facts.append(("Seed", str(seed)))
+    times = "".join(f"<div><dt>{say(name)}</dt><dd>{wording.duration(ms)}</dd></div>" for name, ms in stages)
+    facts = wording.facts(run, id, seed)
     rows = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
-    again = "<p>Times are of the run that made this result; it was kept and shown again.</p>" if run.cached else ""
+    again = f"<p>{say(wording.AGAIN)}</p>" if run.cached else ""
     return f"""<details class="hub-receipt"{" open" * opened}>
-<summary>Receipt <span>{_ms(run.total_ms)}</span></summary>
+<summary>{say("Receipt")} <span>{wording.duration(run.total_ms)}</span></summary>
 <dl class="hub-times">{times}</dl><dl>{rows}</dl>{again}</details>"""
 
 
-def _ms(ms: float) -> str:
-    return f"{ms / 1000:.2f} s" if ms >= 1000 else f"{ms:.0f} ms" if ms >= 10 else f"{ms:.1f} ms"
-
-
-def weights(facts: Iterable[WeightsFacts], several: bool = False) -> str:
+def weights(told: Iterable[WeightsFacts], several: bool = False) -> str:
     """The figures of the card in short: metrics as tiles, then size, digest and licence."""
-    return "".join(_weights(f, several) for f in facts)
+    return "".join(_weights(facts, several) for facts in told)
 
 
 def _weights(facts: WeightsFacts, several: bool) -> str:
-    title = f"<h3>{escape(facts.title)}</h3>" if several else ""  # of one set, the page's title says it
+    title = f"<h3>{escape(say(facts.title))}</h3>" if several else ""  # of one set, the page's title says it
     if facts.reason:
-        return f'<section class="hub-facts">{title}<p class="hub-note">{escape(facts.reason)}</p></section>'
+        return f'<section class="hub-facts">{title}<p class="hub-note">{escape(say(facts.reason))}</p></section>'
     tiles = "".join(
         f"<div><dt>{escape(m.name)}</dt><dd>{m.value:.3g}</dd><span>{escape(m.dataset)}</span></div>"
         for m in facts.metrics
     )
     commit = f" · commit <code>{facts.commit[:12]}</code>" if facts.commit else ""
-    checked = ", as locked" if facts.locked else ""
+    checked = say(", as locked") if facts.locked else ""
+    licence = say("licence: {name}", name=escape(say(facts.licence)))
     tiles = f'<dl class="hub-tiles">{tiles}</dl>' if tiles else ""
     return f"""<section class="hub-facts">{title}{tiles}
-<p><code>{escape(facts.name)}</code> · {escape(facts.source)}{commit} · {decimal(facts.size_bytes)} ·
-sha256 <code>{facts.digest[:12]}</code>{checked} · licence: {escape(facts.licence)}</p></section>"""
+<p><code>{escape(facts.name)}</code> · {escape(say(facts.source))}{commit} · {decimal(facts.size_bytes)} ·
+sha256 <code>{facts.digest[:12]}</code>{checked} · {licence}</p></section>"""
 
 
 def examples(slug: str, entries: Sequence[tuple[str | None, str]]) -> str:
     """Buttons that run an example in one click: (picture file or None, title)."""
     buttons = "".join(
-        f'<button type="button" data-example="{number}" title="{escape(text)}">'
+        f'<button type="button" data-example="{number}" title="{escape(say(text))}">'
         + (f'<img src="{asset_url(slug, name)}" alt="" loading="lazy">' if name else "")
-        + f"<span>{escape(text)}</span></button>"
+        + f"<span>{escape(say(text))}</span></button>"
         for number, (name, text) in enumerate(entries)
     )
-    return f'<div class="hub-examples"><h2>Examples</h2><div>{buttons}</div></div>'
+    return f'<div class="hub-examples"><h2>{say("Examples")}</h2><div>{buttons}</div></div>'
 
 
 def not_found(problem: HubError, home: str) -> str:
     """A whole page for an address that is none."""
-    return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Not found · Demo Hub</title>
+    return f"""<!doctype html><html lang="{current().language}"><meta charset="utf-8">
+<title>{say("Not found")} · Demo Hub</title>
 <meta name="viewport" content="width=device-width,initial-scale=1"><style>:root{{color-scheme:light dark}}
 body{{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1rem}}</style>
-<h1>There is no such page</h1><p>{escape(problem.message)}</p><p><a href="{escape(home)}">All demos</a></p></html>"""
+<h1>{say("There is no such page")}</h1><p>{escape(say(problem.message))}</p>
+<p><a href="{escape(home)}">{say("All demos")}</a></p></html>"""

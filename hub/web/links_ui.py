@@ -18,8 +18,9 @@ from hub.registry import Page
 from hub.results import Result
 from hub.sharing import private_inputs
 from hub.spec import ImageInput
-from hub.web import addresses, html, sessions
-from hub.web.permalinks import day
+from hub.texts import say
+from hub.web import addresses, blocks, html, sessions
+from hub.web.permalinks import facts, title
 
 TABS = 4096  # open pages whose last result is remembered
 LISTED = 20  # own links on the page
@@ -38,7 +39,7 @@ element.addEventListener('click', async (event) => {
   const field = element.querySelector('.hub-link input');
   field.select();
   try { await navigator.clipboard.writeText(field.value); } catch { document.execCommand('copy'); }
-  copy.textContent = 'Copied';
+  copy.textContent = copy.dataset.done;
 });"""
 
 
@@ -58,7 +59,7 @@ class Share:
             return
         button = gr.Button("Share this result", size="sm", visible=False, elem_classes="hub-share-button")
         with gr.Column(visible=False, elem_classes="hub-panel hub-share") as panel:
-            gr.HTML("<h2>Share this result</h2>", apply_default_css=False)
+            blocks.draw(lambda: f"<h2>{say('Share this result')}</h2>")
             note = gr.Textbox(label="Note", info="Shown above the result; may stay empty", max_lines=3, lines=2,
                               max_length=NOTE_CHARS)  # fmt: skip
             with gr.Row():
@@ -147,9 +148,9 @@ class Share:
         url = addresses.link(self.engine.settings, request.request, link.id)
         path = "" if self.engine.settings.public_url else f' data-path="r/{link.id}"'
         return (
-            f'<div class="hub-link"><input readonly aria-label="Link" value="{escape(url)}"{path}>'
-            '<button type="button" data-copy>Copy</button>'
-            f'<a href="r/{link.id}" target="_blank" rel="noopener">Open</a></div>'
+            f'<div class="hub-link"><input readonly aria-label="{say("Link")}" value="{escape(url)}"{path}>'
+            f'<button type="button" data-copy data-done="{say("Copied")}">{say("Copy")}</button>'
+            f'<a href="r/{link.id}" target="_blank" rel="noopener">{say("Open")}</a></div>'
         )
 
     def _listed(self, request: gr.Request, without: str = "") -> str:
@@ -161,15 +162,11 @@ class Share:
             return html.error(error)
         now = links.clock()
         rows = "".join(_row(link) for link in found if link.state(now) == "live" and link.id != without)
-        return f'<div class="hub-links"><h3>Your other links</h3><ul>{rows}</ul></div>' if rows else ""
+        return f'<div class="hub-links"><h3>{say("Your other links")}</h3><ul>{rows}</ul></div>' if rows else ""
 
 
 def _row(link: Link) -> str:
-    said = [f"{link.up} up"] * bool(link.up) + [f"{link.down} down"] * bool(link.down)
-    until = [f"until {day(link.expires)}"] if link.expires else []
-    facts = " · ".join([f"made {day(link.created)}", *until, *said])
-    title = link.note.splitlines()[0][:80] if link.note else link.headline
     return (
-        f'<li><a href="r/{link.id}" target="_blank" rel="noopener">{escape(title or "Result")}</a><span>{facts}</span>'
-        f'<button type="button" data-end="{link.id}">Take back</button></li>'
+        f'<li><a href="r/{link.id}" target="_blank" rel="noopener">{escape(title(link))}</a><span>{facts(link)}</span>'
+        f'<button type="button" data-end="{link.id}">{say("Take back")}</button></li>'
     )

@@ -18,7 +18,8 @@ from hub.errors import HubError
 from hub.registry import Page
 from hub.results import Picture, Result
 from hub.spec import Demo, ImageInput, ImageOutput, Json, Labels
-from hub.web import fields, guard, html
+from hub.texts import say
+from hub.web import blocks, fields, guard, html
 from hub.web.lanes import Lanes, Meter
 
 FRAME_EVERY_S = 0.1  # how often the browser offers a frame; what cannot be answered in time is dropped
@@ -90,7 +91,7 @@ class Live:
     def view(self) -> None:
         """Draws where the answers are shown."""
         with gr.Column(visible=False) as self.column:
-            self.status = gr.HTML(html.live_waiting(), apply_default_css=False)
+            self.status = blocks.draw(html.live_waiting)
             pictures = [f for f in self.demo.outputs if isinstance(f, ImageOutput)]
             self.picture = pictures[0] if pictures else None
             self.drawn = [self.status]
@@ -167,5 +168,6 @@ class Live:
             elif isinstance(field, Json) and field.table:
                 drawn.append(fields.panel(field, value))
             elif isinstance(field, Json):
-                drawn.append(f'<section class="hub-panel"><h2>{escape(field.label)}</h2>{html.value(value)}</section>')
+                label = escape(say(field.label))
+                drawn.append(f'<section class="hub-panel"><h2>{label}</h2>{html.value(value)}</section>')
         return f'<div class="hub-live-panels">{"".join(drawn)}</div>'

@@ -8,7 +8,7 @@ from typing import Any
 
 from hub.registry import Page, Registry
 from hub.residency import ACTIONS
-from hub.web import gallery_schema, links_schema, schema
+from hub.web import gallery_schema, history_schema, links_schema, schema
 from hub.web.answers import SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.problems import MEDIA_TYPE
 from hub.web.sessions import TOKEN
@@ -54,6 +54,7 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], plac
         "/readyz": _get("getReadiness", "Whether the hub can serve, and what is wrong", OBJECT, [], (503,)),
         **links_schema.paths(),
         **gallery_schema.paths(),
+        **history_schema.paths(),
         "/metrics": {"get": _operation("getMetrics", "Prometheus metrics", {"text/plain": {"type": "string"}})},
     }
     for page in registry:
@@ -87,6 +88,7 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], plac
                 "Problem": schema.problem(),
                 **links_schema.schemas(),
                 **gallery_schema.schemas(),
+                **history_schema.schemas(),
             },
             "responses": {
                 f"Problem{status}": {"description": text, "content": {MEDIA_TYPE: {"schema": _ref("Problem")}}}

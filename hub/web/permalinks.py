@@ -22,7 +22,8 @@ from starlette.types import Receive, Scope, Send
 from hub.engine import Engine
 from hub.errors import ForbiddenError, HubError, NotFoundError, TooLargeError
 from hub.links import FEEDBACK_CHARS, Link
-from hub.web import addresses, guard, html, links_rest, sessions
+from hub.texts import current, say
+from hub.web import addresses, guard, html, links_rest, sessions, wording
 
 log = logging.getLogger(__name__)
 TEMPLATES = Path(__file__).with_name("templates")
@@ -109,6 +110,7 @@ class _Door:
             url=addresses.link(self.engine.settings, request, id),
             again_url=self._again(link),
             mine=mine,
+            signed_in=guard.caller(request).name,
             feedback=self.links.feedback([id]) if mine else (),
             thanks="thanks" in request.query_params,
         )
@@ -135,14 +137,13 @@ class _Door:
         return Response(picture.data, media_type=picture.media_type, headers=headers)
 
     async def feedback(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await read_form(request)
         id = request.path_params["id"]
-        say = partial(self.links.say, id, form.get("thumb", ""), form.get("text", ""))
-        await to_thread.run_sync(say)
+        await to_thread.run_sync(partial(self.links.say, id, form.get("thumb", ""), form.get("text", "")))
         return RedirectResponse(f"../{id}?thanks=1#feedback", 303, headers=HEADERS)
 
     async def revoke(self, request: Request) -> Response:
-        await _form(request)
+        await read_form(request)
         id = request.path_params["id"]
         if not await to_thread.run_sync(self._is_mine, request, id):
             raise ForbiddenError("Only the browser that made this link can take it back here.")
@@ -164,7 +165,7 @@ class _Door:
         raise NotFoundError("There is no such link. Check that the whole address was copied.")
 
 
-async def _form(request: Request) -> dict[str, str]:
+async def read_form(request: Request) -> dict[str, str]:
     """A small form. Raises ForbiddenError when another site sent it, TooLargeError."""
     if request.headers.get("sec-fetch-site", "same-origin") in ("cross-site", "same-site"):
         raise ForbiddenError("This form can only be sent from the page itself.")
@@ -179,9 +180,10 @@ async def _form(request: Request) -> dict[str, str]:
 
 def _problem(error: HubError, request: Request) -> HTMLResponse:
     up = max(1, request.scope["path"].strip("/").count("/") + request.scope["path"].endswith("/")) * "../"
-    title = TITLES.get(error.status, error.title)
+    title = say(TITLES.get(error.status, error.title))
     home, here = (up, f"{up}r/") if request.scope["path"] != "/r" else ("./", "r/")
-    text = templates().get_template("problem.html").render(title=title, message=error.message, home=home, here=here)
+    parts = {"title": title, "message": say(error.message), "home": home, "here": here}
+    text = templates().get_template("problem.html").render(parts)
     return HTMLResponse(text, error.status, headers=HEADERS)
 
 
@@ -199,11 +201,15 @@ def draw(link: Link, document: Mapping[str, Any], **more: Any) -> str:
 def templates() -> Environment:
     """The pages that are drawn without Gradio."""
     made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    made.globals.update(say=say, language=lambda: current().language, languages=lambda: Markup(html.languages()))
+    made.globals.update(sign_out=lambda home: Markup(html.sign_out(home=home)))
     made.filters.update(
+        say=say,
         day=day,
-        time=lambda when: _time(when).strftime("%-d %b %Y, %H:%M UTC"),
-        ms=lambda ms: f"{ms / 1000:.2f} s" if ms >= 1000 else f"{ms:.0f} ms" if ms >= 10 else f"{ms:.1f} ms",
+        time=lambda when: _time(when).strftime(say("%-d %b %Y, %H:%M UTC")),
+        ms=wording.duration,
         setting=setting,
+        answer=wording.answer,
         # These three escape what they are given.
         labels=lambda entry: Markup(html.labels(entry["value"], entry["top"], entry.get("line"))),
         table=lambda rows: Markup(html.table(rows)),
@@ -213,8 +219,8 @@ def templates() -> Environment:
 
 
 def day(when: float | str) -> str:
-    """`21 Nov 2026`, in UTC."""
-    return _time(when).strftime("%-d %b %Y")
+    """`21 Nov 2026`, or as the visitor's language has it, in UTC."""
+    return _time(when).strftime(say("%-d %b %Y"))
 
 
 def _time(when: float | str) -> datetime:
@@ -224,7 +230,20 @@ def _time(when: float | str) -> datetime:
 def setting(value: Any) -> str:
     """A parameter as people read it."""
     if isinstance(value, list | tuple):
-        return ", ".join(map(str, value)) or "none"
+        return say(", ").join(say(str(one)) for one in value) or say("none")
     if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        return say("yes" if value else "no")
+    return f"{value:g}" if isinstance(value, float) else say(str(value))
+
+
+def title(link: Link) -> str:
+    """What a list of links calls one."""
+    return link.note.splitlines()[0][:80] if link.note else wording.answer(link.headline) or say("Result")
+
+
+def facts(link: Link) -> str:
+    """When it was made, when it ends, what was said about it."""
+    up, down = say("{count} up", count=link.up), say("{count} down", count=link.down)
+    said = [up] * bool(link.up) + [down] * bool(link.down)
+    until = [say("until {day}", day=day(link.expires))] if link.expires else []
+    return " · ".join([say("made {day}", day=day(link.created)), *until, *said])

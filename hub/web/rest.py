@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -139,15 +138,14 @@ class _Door:
         inputs = await read_inputs(request, page.demo, self.engine.limits.max_bytes)
         if self.threads.available_tokens < 1:
             raise BusyError("Too many requests wait for an answer. Try again in a moment.", retry_after_s=1)
-        cancel = Cancel()
-        watch = asyncio.create_task(_watch(request, cancel))
-        try:
-            work = partial(run, page, inputs, cancel, guard.caller(request), request.scope.get("root_path", ""))
-            body = await to_thread.run_sync(work, limiter=self.threads, abandon_on_cancel=True)
-        finally:
-            cancel.set()
-            watch.cancel()
-        return _json_text(body)
+        who, root_path = guard.caller(request), request.scope.get("root_path", "")
+
+        async def work(hear: OnEvent, cancel: Cancel) -> bytes:
+            return await to_thread.run_sync(
+                partial(run, page, inputs, cancel, who, root_path), limiter=self.threads, abandon_on_cancel=True
+            )
+
+        return _json_text(await events.alone(request, work))
 
     def _run(
         self,
@@ -272,13 +270,6 @@ class _Door:
 
     async def metrics(self, request: Request) -> Response:
         return Response(self.engine.metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-
-async def _watch(request: Request, cancel: Cancel) -> None:
-    """Cancels the run when the client goes away."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-    cancel.set()
 
 
 def _limit(request: Request) -> int:

@@ -1,45 +1,116 @@
-"""Settings from a picture: a PNG that a page with a gallery made fills in everything that made it."""
+"""Settings that come back: from a picture that was made here, and from the result on the page, with another seed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import gradio as gr
 from anyio import to_thread
+from cachetools import LRUCache
 
 from hub import capsules
 from hub.engine import Engine
 from hub.errors import HubError
+from hub.pictures import from_words
 from hub.registry import Page
-from hub.spec import Gallery
+from hub.results import Result
+from hub.spec import Gallery, Seed
+from hub.texts import say
 from hub.web import deep_links
+from hub.web.blocks import draw
 from hub.web.filled import WEIGHTS, Filled, own
 
 LABEL = "Settings from a picture"
+TABS = 4096  # open pages whose last result is remembered
 
 
-def wanted(page: Page) -> bool:
-    return page.declared is not None and any(isinstance(f, Gallery) for f in page.declared.outputs)
+class Restore:
+    """On a page with a gallery and a seed: a place to drop a picture on, "Run again", "Vary seed", "Keep this seed"."""
 
+    def __init__(self, engine: Engine, page: Page, names: Sequence[str]):
+        self.engine, self.page, self.names = engine, page, names
+        demo = page.demo
+        self.seed = next((f.name for f in demo.inputs if isinstance(f, Seed)), "")
+        self.wanted = bool(self.seed) and any(isinstance(f, Gallery) for f in demo.outputs)
+        self._last: LRUCache[str, str] = LRUCache(TABS)  # the capsule by open page; touched in the event loop only
 
-def build(engine: Engine, page: Page, notice: gr.HTML, names: Sequence[str], inputs: Sequence[Any]) -> None:
-    """Draws the place to drop a picture on; `notice` tells what was done with it."""
+    # --- layout -----------------------------------------------------------------------------------
 
-    async def dropped(path: str | None) -> list[Any]:
+    def build(self, notice: gr.HTML, inputs: Sequence[Any]) -> None:
+        """Draws the place to drop a picture on; `notice` tells what was done with it."""
+        if not self.wanted:
+            return
+        with gr.Accordion(LABEL, open=False):
+            file = gr.File(label="A PNG that was made here", file_types=[".png"], type="filepath", height=110)
+            with gr.Row(visible=False) as row:
+                self._again = gr.Button("Run again", size="sm", min_width=120)
+                self._vary = gr.Button("Vary seed", size="sm", min_width=120)
+        file.upload(self.dropped, inputs=[file], outputs=[notice, row, *inputs], **_QUIET)
+        if from_words(self.page.demo):
+            place = f"grid?page={quote(self.page.slug)}"
+            text = 'Several subjects, styles and seeds at once: <a href="{place}">draw a grid</a>.'
+            draw(lambda: f'<p class="hub-help">{say(text, place=place)}</p>')
+
+    def beside(self) -> None:
+        """Draws what can be done with the result that is shown."""
+        if not self.wanted:
+            return
+        with gr.Row(visible=False) as self._row:
+            self._other = gr.Button("Vary seed", size="sm", min_width=120)
+            self._keep = gr.Button("Keep this seed", size="sm", min_width=120)
+
+    def connect(
+        self, inputs: Sequence[Any], answered: gr.HTML, run: Callable[..., Any], options: Mapping[str, Any]
+    ) -> None:
+        """`run` with `options` is a run of the page; each new value of `answered` is a result."""
+        if not self.wanted:
+            return
+        seed = inputs[self.names.index(self.seed)]
+        answered.change(lambda: gr.update(visible=True), outputs=self._row, **_QUIET)
+        self._again.click(run, **options)
+        self._vary.click(lambda: "", outputs=seed, **_QUIET).success(run, **options)
+        self._other.click(self.varied, outputs=list(inputs), **_QUIET).success(run, **options)
+        self._keep.click(self.kept, outputs=seed, **_QUIET)
+
+    # --- events -----------------------------------------------------------------------------------
+
+    def answered(self, request: gr.Request, result: Result) -> None:
+        """Remembers what the result that an open page shows was made with."""
+        if self.wanted and request.session_hash:
+            self._last[request.session_hash] = result.capsule_json
+
+    async def dropped(self, path: str | None) -> list[Any]:
         if not path:
-            return [gr.skip()] * (1 + len(inputs))
-        filled = await to_thread.run_sync(settings, engine, page, Path(path))
+            return [gr.skip()] * (2 + len(self.names))
+        filled = await to_thread.run_sync(settings, self.engine, self.page, Path(path))
         text = deep_links.told(filled, "this picture")
-        return [gr.update(value=text, visible=bool(text)), *deep_links.updates(engine, page, names, filled)]
+        shown = gr.update(visible=bool(filled.values))
+        return [gr.update(value=text, visible=bool(text)), shown, *self._updates(filled)]
 
-    with gr.Accordion(LABEL, open=False):
-        file = gr.File(label="A PNG that was made here", file_types=[".png"], type="filepath", height=110)
-        file.upload(
-            dropped, inputs=[file], outputs=[notice, *inputs], show_progress="hidden", queue=False,
-            api_visibility="private",
-        )  # fmt: skip
+    async def varied(self, request: gr.Request) -> list[Any]:
+        """The settings of the result that is shown, whatever the fields say by now, without its seed."""
+        last, filled = self._last.get(request.session_hash or ""), Filled()
+        if last is not None:
+            _fill(self.engine, self.page, json.loads(last), filled)
+        filled.values[self.seed] = None  # a new one is drawn, and told with the pictures
+        return self._updates(filled)
+
+    async def kept(self, request: gr.Request) -> Any:
+        last = self._last.get(request.session_hash or "")
+        return gr.skip() if last is None else str(json.loads(last)["parameters"][self.seed])
+
+    def _updates(self, filled: Filled) -> list[Any]:
+        return deep_links.updates(self.engine, self.page, self.names, filled)
+
+
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
+
+
+# --- what a capsule asks for ----------------------------------------------------------------------
 
 
 def settings(engine: Engine, page: Page, path: Path) -> Filled:
@@ -56,17 +127,21 @@ def settings(engine: Engine, page: Page, path: Path) -> Filled:
     if capsule.get("page") != page.slug:
         filled.problems.append(f"It was made on another page: {str(capsule.get('page'))[:40]}.")
         return filled
+    _fill(engine, page, capsule, filled)
+    nth = f" It was picture {number + 1} of that run." if number else ""
+    filled.told.append(f"Filled in as this picture was made.{nth} Run it again, or vary the seed for other pictures.")
+    if capsule.get("inputs"):
+        filled.told.append("It began from a picture, which is not in the file: choose that again.")
+    _warn(engine, page, capsule, filled)
+    return filled
+
+
+def _fill(engine: Engine, page: Page, capsule: Mapping[str, Any], filled: Filled) -> None:
     asked = {str(name): [value] for name, value in capsule["parameters"].items()}
     names = [w.name for w in page.demo.weights]
     if len(names) > 1 and capsule.get("weights"):
         asked[WEIGHTS] = [capsule["weights"]]
     own(engine, page, asked, filled)
-    nth = f" It was picture {number + 1} of that run." if number else ""
-    filled.told.append(f"Filled in as this picture was made.{nth} Run it again, or empty the seed for other pictures.")
-    if capsule.get("inputs"):
-        filled.told.append("It began from a picture, which is not in the file: choose that again.")
-    _warn(engine, page, capsule, filled)
-    return filled
 
 
 def _warn(engine: Engine, page: Page, capsule: dict[str, Any], filled: Filled) -> None:

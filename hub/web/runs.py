@@ -1,16 +1,19 @@
-"""What an open page has in work: told as it happens, ended by Stop, and cancelled when the page is left."""
+"""What an open page has in work: told as it happens, ended by Stop, found again by who loads the page again."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from hub.jobs import Cancel
+from hub.history import InWork
+from hub.jobs import Cancel, Followed
+from hub.results import Result
 
 T = TypeVar("T")
 TICK_S = 0.25  # how often the seconds on the page move on
@@ -33,21 +36,22 @@ class Runs:
         self._threads = threads
         self._running: dict[str, set[Cancel]] = {}
 
-    async def follow(self, session: str, work: Work[T]) -> AsyncGenerator[Moment[T], None]:
+    async def follow(
+        self, session: str, work: Work[T], cancel: Cancel | None = None
+    ) -> AsyncGenerator[Moment[T], None]:
         """Runs `work(hear, cancel)` in a thread: moments until it has ended, the last with its outcome.
 
-        Use it in `contextlib.aclosing`: who stops following cancels the work.
+        Use it in `contextlib.aclosing`: who stops following cancels the work, a `Followed` one after a while.
         """
-        begin, told = time.perf_counter(), ()
-        loop, events, cancel = asyncio.get_running_loop(), asyncio.Queue[tuple[Any, ...]](), Cancel()
+        begin, told, cancel = time.perf_counter(), (), cancel or Cancel()
+        loop, events = asyncio.get_running_loop(), asyncio.Queue[tuple[Any, ...]]()
 
         def hear(*event: Any) -> None:
             loop.call_soon_threadsafe(events.put_nowait, event)
 
         task = asyncio.ensure_future(loop.run_in_executor(self._threads, copy_context().run, work, hear, cancel))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # work nobody waits for any more
-        self._running.setdefault(session, set()).add(cancel)
-        try:
+        with self._followed(session, cancel):
             while not task.done():
                 heard = asyncio.ensure_future(events.get())
                 either: set[asyncio.Future[Any]] = {task, heard}
@@ -58,11 +62,37 @@ class Runs:
                 if not task.done():
                     yield Moment(told, time.perf_counter() - begin)
             yield Moment(told, time.perf_counter() - begin, task)
+
+    async def rejoin(self, session: str, run: InWork) -> AsyncGenerator[Moment[Result], None]:
+        """The same of a run that is in work already, whoever began it."""
+        task = asyncio.wrap_future(run.future)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        with self._followed(session, run.cancel, mine=isinstance(run.cancel, Followed)):
+            while not task.done():
+                yield Moment(run.told, run.seconds)
+                await asyncio.wait({task}, timeout=TICK_S)
+            yield Moment(run.told, run.seconds, task)
+
+    @contextmanager
+    def _followed(self, session: str, cancel: Cancel, mine: bool = True) -> Iterator[None]:
+        """`mine`: it ends when nobody follows; else who asked for it waits somewhere else."""
+        if isinstance(cancel, Followed):
+            cancel.join()
+        self._running.setdefault(session, set()).add(cancel)
+        try:
+            yield
         finally:
-            cancel.set()
+            if isinstance(cancel, Followed):
+                cancel.leave()
+            elif mine:
+                cancel.set()
             self._running[session].discard(cancel)
             if not self._running[session]:
                 del self._running[session]
+
+    def is_busy(self, session: str) -> bool:
+        """Whether this session has anything in work here."""
+        return session in self._running
 
     def stop(self, session: str) -> None:
         """Cancels all that this session has in work here; each tells so itself, as its outcome."""

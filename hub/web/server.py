@@ -15,6 +15,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 import gradio as gr
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse
+from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub.engine import Engine
@@ -24,8 +25,11 @@ from hub.web import (
     embed,
     gallery,
     gradio_ui,
+    grid,
     guard,
+    history_pages,
     html,
+    languages,
     mcp_mount,
     permalinks,
     rest,
@@ -58,13 +62,15 @@ def build_app(engine: Engine) -> FastAPI:
     rest.add_to(app, engine)
     permalinks.add_to(app, engine)
     gallery.add_to(app, engine)
+    history_pages.add_to(app, engine)
+    grid.add_to(app, engine)
     app.router.routes[:0] = mcp.routes()
     embed.add_to(app, engine)
     streamlit.add_to(app)
 
     app.add_middleware(_KnownPages, engine=engine)
     app.add_middleware(sessions.SessionCookie, engine=engine)
-    app.user_middleware[:0] = guard.layers(engine)
+    app.user_middleware[:0] = [Middleware(languages.Languages, engine=engine), *guard.layers(engine)]
     space_signin.add_to(app, engine.settings)
     if engine.settings.public_url:  # outermost, so that all others see paths without the proxy's
         app.add_middleware(addresses.BehindProxy, settings=engine.settings)

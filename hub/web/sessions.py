@@ -1,4 +1,4 @@
-"""Which browser asks: a cookie that dies with the browser, so that visitors find their own pictures and no other's."""
+"""Which browser asks: a cookie, kept as long as results are, so that visitors find what they ran and no other's."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.engine import Engine
-from hub.pictures import from_words
 
-COOKIE = "hub_session"
+COOKIE, HOUR_S = "hub_session", 3600
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32,128}")  # shorter ones could be guessed
 
 
@@ -29,29 +28,28 @@ def of(cookies: Mapping[str, str], page: str = "") -> str:
 
 
 class SessionCookie:
-    """Gives a browser its cookie with the first page, where past results are shown or runs counted by session."""
+    """Gives a browser its cookie with the first page, and with each next one for as long again."""
 
     def __init__(self, app: ASGIApp, engine: Engine):
         self.app = app
-        demos = [page.declared for page in engine.registry if page.declared]
-        counted = engine.settings.rate_limit or engine.settings.quota  # by browser
-        shown = any(demo.similar or from_words(demo) for demo in demos)
-        self.needed = bool(counted) or (engine.settings.similar == "session" and shown)
+        self.kept_s = max(HOUR_S, int(engine.settings.results_days * 24 * HOUR_S))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        wanted = self.needed and scope["type"] == "http" and scope["method"] == "GET"
+        wanted = scope["type"] == "http" and scope["method"] == "GET"
         # Whoever only looks at a shared result gets none.
-        if not wanted or scope["path"].startswith("/r/") or of(_cookies(scope)):
+        if not wanted or scope["path"].startswith("/r/"):
             await self.app(scope, receive, send)
             return
+        cookies = _cookies(scope)
+        token = cookies[COOKIE] if of(cookies) else secrets.token_urlsafe(32)
 
         async def with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 if headers.get("content-type", "").startswith("text/html"):
                     secure = "; Secure" if scope.get("scheme") == "https" else ""
-                    token = secrets.token_urlsafe(32)
-                    headers.append("Set-Cookie", f"{COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax{secure}")
+                    kept = f"{COOKIE}={token}; Path=/; Max-Age={self.kept_s}; HttpOnly; SameSite=Lax{secure}"
+                    headers.append("Set-Cookie", kept)
                     headers["Cache-Control"] = "private, no-store"  # a cache must not give it to somebody else
             await send(message)
 

@@ -17,12 +17,14 @@ from hub.registry import Page
 from hub.results import Result
 from hub.similar import Match
 from hub.spec import Demo, ImageOutput, Json, Labels
-from hub.web import fields, sessions
+from hub.texts import say
+from hub.web import fields, sessions, wording
 
 SHOWN = 6  # pictures in the row
 LEAST = 0.4  # cosine; unlike pictures are not shown: ordinary and emergency vehicles are below 0.3 of each other
 PATIENCE_S, TICK_S = 15.0, 0.5  # the examples may need a moment after the first answer
 TABS = 4096  # open pages whose last result is remembered
+AGO = ((86_400, "{number} days ago"), (3600, "{number} h ago"), (60, "{number} min ago"))
 # `select` and not `click`, which is an example's.
 RESULT_SELECT = """element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-result]');
@@ -80,7 +82,8 @@ class Row:
         id = event._data.get("result") if isinstance(event._data, dict) else None
         result = self.engine.results.get(id) if isinstance(id, str) else None
         if result is None or result.capsule["page"] != self.page.slug:
-            return '<p class="hub-note" role="alert">This result is no longer kept. Run its picture again.</p>'
+            text = say("This result is no longer kept. Run its picture again.")
+            return f'<p class="hub-note" role="alert">{text}</p>'
         return opened(result, self.page.demo)
 
     def _draw(self, id: str | None, session: str) -> tuple[str, bool]:
@@ -95,32 +98,34 @@ class Row:
 
     def _title(self, match: Match) -> str:
         if match.example is not None:
-            return match.title
+            return say(match.title)
         result = self.engine.results.get(match.id)
         said = verdict(result, self.page.demo) if result else ""
-        return f"{said}, {ago(match.created)}" if said else ago(match.created)[:1].upper() + ago(match.created)[1:]
+        when = ago(match.created)
+        return say(", ").join((said, when)) if said else when[:1].upper() + when[1:]
 
 
 def html(entries: Sequence[tuple[Match, str]], everyone: bool) -> str:
     """(match, title) as tiles, nearest first: an example runs, a past result opens. Empty for none."""
     if not entries:
         return ""
-    whose = "everyone's earlier ones" if everyone else "your own earlier ones"
     tiles = "".join(f"<li>{_tile(match, title)}</li>" for match, title in entries)
     return (
-        '<section class="hub-panel hub-similar"><h2>Similar pictures</h2><p class="hub-help">'
-        f"Among the examples and {whose}, as the model sees them. 1 is the same.</p><ol>{tiles}</ol></section>"
+        f'<section class="hub-panel hub-similar"><h2>{say("Similar pictures")}</h2><p class="hub-help">'
+        f"{say(wording.AMONG_ALL if everyone else wording.AMONG_OWN)}</p><ol>{tiles}</ol></section>"
     )
 
 
 def _tile(match: Match, title: str) -> str:
     inside = (
         f'<img src="api/v1/results/{match.id}/thumbnail" alt="{escape(title)}" loading="lazy">'
-        f'<b title="Cosine similarity">{match.similarity:.2f}</b><span>{escape(title)}</span>'
+        f'<b title="{say("Cosine similarity")}">{match.similarity:.2f}</b><span>{escape(title)}</span>'
     )
     if match.example is not None:
-        return f'<button type="button" data-example="{match.example}" title="Run this example">{inside}</button>'
-    return f'<button type="button" data-result="{match.id}" title="Open this result">{inside}</button>'
+        what, text = f'data-example="{match.example}"', say("Run this example")
+    else:
+        what, text = f'data-result="{match.id}"', say("Open this result")
+    return f'<button type="button" {what} title="{text}">{inside}</button>'
 
 
 def opened(result: Result, demo: Demo) -> str:
@@ -128,17 +133,18 @@ def opened(result: Result, demo: Demo) -> str:
     base, values, parts = f"api/v1/results/{result.id}", result.values, list[str]()
     for field in fields.on_page(demo):
         if isinstance(field, ImageOutput) and field.name in result.pictures:
-            alt = escape(field.help or field.label)
-            parts.append(f'<figure><img src="{base}/{field.name}" alt="{alt}"><figcaption>{escape(field.label)}')
+            alt, label = escape(say(field.help or field.label)), escape(say(field.label))
+            parts.append(f'<figure><img src="{base}/{field.name}" alt="{alt}"><figcaption>{label}')
             parts.append("</figcaption></figure>")
         elif isinstance(field, Labels) and field.name in values:
             parts.append(fields.panel(field, values[field.name], values.get(field.line)))
         elif isinstance(field, Json) and field.table and field.name in values:
             parts.append(fields.panel(field, values[field.name]))
     return (
-        f'<details class="hub-panel hub-opened" open><summary>Earlier result, {ago(result.created)}</summary>'
-        f'<div><img src="{base}/thumbnail" alt="Its picture, small">{"".join(parts)}'
-        f'<a href="{base}" target="_blank" rel="noopener">All of it as JSON</a></div></details>'
+        f'<details class="hub-panel hub-opened" open><summary>'
+        f"{say('Earlier result, {when}', when=ago(result.created))}</summary>"
+        f'<div><img src="{base}/thumbnail" alt="{say("Its picture, small")}">{"".join(parts)}'
+        f'<a href="{base}" target="_blank" rel="noopener">{say("All of it as JSON")}</a></div></details>'
     )
 
 
@@ -147,14 +153,14 @@ def verdict(result: Result, demo: Demo) -> str:
     name = next((f.name for f in demo.outputs if isinstance(f, Labels)), "")
     labels: dict[str, Any] = result.values.get(name) or {}
     best = max(labels, key=lambda label: labels[label], default="")
-    return f"{best} {100 * labels[best]:.0f}\N{NO-BREAK SPACE}%" if best else ""
+    return wording.answer(f"{best} {100 * labels[best]:.0f}\N{NO-BREAK SPACE}%") if best else ""
 
 
 def ago(created: float, now: float | None = None) -> str:
     """`just now`, `3 min ago`, `2 h ago`, `5 days ago`: no time zone needed."""
     seconds = max(0.0, (time.time() if now is None else now) - created)
-    for size, unit in ((86_400, "day"), (3600, "h"), (60, "min")):
+    for size, text in AGO:
         if seconds >= size:
             number = int(seconds // size)
-            return f"{number} {unit}{'s' if unit == 'day' and number > 1 else ''} ago"
-    return "just now"
+            return say("{number} day ago" if (size, number) == (86_400, 1) else text, number=number)
+    return say("just now")

@@ -15,7 +15,9 @@ from rich.filesize import decimal
 from hub.engine import Engine
 from hub.errors import ForbiddenError, HubError
 from hub.residency import Resident
+from hub.texts import say
 from hub.web import access, guard, html
+from hub.web import blocks as blocks_ui
 from hub.web.similar_ui import ago
 
 EVERY_S = 2.0  # how often an open page looks
@@ -24,14 +26,19 @@ CLICK = """element.addEventListener('click', (event) => {
   if (button) trigger('click', {...button.dataset});
 });"""
 HERE, AWAY = ("Size", "Loaded", "In use by", "Leaves"), ("Size", "State")
-DONE = {"load": "is in memory", "pin": "stays in memory", "unpin": "may leave again", "unload": "has left memory"}
+DONE = {
+    "load": "{name} is in memory.",
+    "pin": "{name} stays in memory.",
+    "unpin": "{name} may leave again.",
+    "unload": "{name} has left memory.",
+}
 
 
 def build(blocks: gr.Blocks, engine: Engine) -> None:
     """Draws the page here, and keeps it up to date while somebody looks."""
     view = _View(engine)
     options: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
-    gr.HTML(_HEAD, apply_default_css=False)
+    blocks_ui.draw(_head)
     said = gr.HTML("", apply_default_css=False)
     shown = gr.State("")
     board = gr.HTML("", apply_default_css=False, js_on_load=CLICK)
@@ -78,9 +85,10 @@ class _View:
             now = await to_thread.run_sync(self.engine.models.change, demo, weights, action)
         except HubError as problem:
             return html.error(problem)
-        took = f" It took {time.perf_counter() - begin:.1f} s." if action == "load" else ""
-        name = f"{now.title} ({now.weights})" if now.weights else now.title
-        return f'<div class="hub-status hub-done" role="status">{escape(name)} {DONE[action]}.{took}</div>'
+        name = f"{say(now.title)} ({now.weights})" if now.weights else say(now.title)
+        seconds = f"{time.perf_counter() - begin:.1f}"
+        took = say(" It took {seconds} s.", seconds=seconds) if action == "load" else ""
+        return f'<div class="hub-status hub-done" role="status">{escape(say(DONE[action], name=name))}{took}</div>'
 
     def _draw(self, refused: str) -> str:
         hardware = self.engine.hardware()
@@ -89,15 +97,17 @@ class _View:
         away = [one for one in residents if one not in here]
         used, budget = hardware.pool.used_bytes(), hardware.pool.budget_bytes
         results = self.engine.results.stats()
+        limit = self.engine.settings.queue_limit
         tiles = {
-            "Device": f"{hardware.device} <span>{hardware.dtype_name}</span>",
-            "Models": f"{decimal(used)} <span>of at most {decimal(budget)}</span>",
-            "Whole process": f"{decimal(round(psutil.Process().memory_info().rss, -7))}",
-            "In work": f"{self.engine.in_work} <span>of at most {self.engine.settings.queue_limit}</span>",
-            "Results": f"{results['memory_results']} <span>{decimal(results['memory_bytes'])} in memory</span>",
+            say("Device"): f"{hardware.device} <span>{hardware.dtype_name}</span>",
+            say("Models"): f"{decimal(used)} <span>{say('of at most {most}', most=decimal(budget))}</span>",
+            say("Whole process"): f"{decimal(round(psutil.Process().memory_info().rss, -7))}",
+            say("In work"): f"{self.engine.in_work} <span>{say('of at most {most}', most=limit)}</span>",
+            say("Results"): f"{results['memory_results']} "
+            f"<span>{say('{size} in memory', size=decimal(results['memory_bytes']))}</span>",
         }
         facts = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in tiles.items())
-        note = f'<p class="hub-help">{escape(refused)}</p>' if refused else ""
+        note = f'<p class="hub-help">{escape(say(refused))}</p>' if refused else ""
         return (
             f'<dl class="hub-tiles hub-board">{facts}</dl>{_bar(here, budget)}'
             f"{_table('In memory', here, 'Nothing is loaded yet.', not refused)}"
@@ -105,30 +115,32 @@ class _View:
         )
 
 
-_HEAD = """<header class="hub-title"><h1>Status</h1>
-<p class="hub-lead">Which models are in memory, and which would make room for the next one.</p></header>"""
+def _head() -> str:
+    lead = say("Which models are in memory, and which would make room for the next one.")
+    return f'<header class="hub-title"><h1>{say("Status")}</h1><p class="hub-lead">{lead}</p></header>'
 
 
 def _bar(here: list[Resident], budget: int) -> str:
     """The budget as a bar, with a piece for each model."""
     pieces = "".join(
-        f'<span style="width:{100 * one.bytes / budget:.3f}%" title="{escape(one.title)}: {decimal(one.bytes)}"></span>'
+        f'<span style="width:{100 * one.bytes / budget:.3f}%" '
+        f'title="{escape(say(one.title))}: {decimal(one.bytes)}"></span>'
         for one in here
     )
     used = sum(one.bytes for one in here)
-    text = f"Models take {decimal(used)} of {decimal(budget)}"
+    text = say("Models take {used} of {budget}", used=decimal(used), budget=decimal(budget))
     return f'<div class="hub-budget" role="img" aria-label="{text}">{pieces}</div>'
 
 
 def _table(title: str, entries: list[Resident], empty: str, may: bool) -> str:
     if not entries:
-        return f'<section class="hub-panel"><h2>{title}</h2><p class="hub-pending">{empty}</p></section>'
+        return f'<section class="hub-panel"><h2>{say(title)}</h2><p class="hub-pending">{say(empty)}</p></section>'
     headings = HERE if title == "In memory" else AWAY
-    heads = "".join(f'<th scope="col">{name}</th>' for name in ("Model", *headings))
+    heads = "".join(f'<th scope="col">{say(name)}</th>' for name in ("Model", *headings))
     rows = "".join(_row(one, headings, may) for one in entries)
     return (
-        f'<section class="hub-panel hub-models"><h2>{title}</h2><table class="hub-table">'
-        f'<thead><tr>{heads}<th scope="col"><span class="hub-unseen">Actions</span></th></tr></thead>'
+        f'<section class="hub-panel hub-models"><h2>{say(title)}</h2><table class="hub-table">'
+        f'<thead><tr>{heads}<th scope="col"><span class="hub-unseen">{say("Actions")}</span></th></tr></thead>'
         f"<tbody>{rows}</tbody></table></section>"
     )
 
@@ -136,16 +148,20 @@ def _table(title: str, entries: list[Resident], empty: str, may: bool) -> str:
 def _row(one: Resident, headings: tuple[str, ...], may: bool) -> str:
     ready = one.state == "ready"
     since = ago(time.time() - one.loaded_for_s) if ready else ""
-    users = f"{one.leases} run{'s' * (one.leases != 1)}" if one.leases else "nobody" if ready else ""
+    users = say("nobody") if ready else ""
+    if one.leases:
+        users = say("{count} run" if one.leases == 1 else "{count} runs", count=one.leases)
     turn = {0: "", 1: "next"}.get(one.leaves, f"{one.leaves}.")
     turn = "pinned" if one.pinned else "after its run" if ready and one.leases else turn
-    size = decimal(one.bytes) if one.measured else f"{decimal(one.bytes)} of files" if one.bytes else ""
+    size = say("{size} of files", size=decimal(one.bytes)) if one.bytes else ""
+    size = decimal(one.bytes) if one.measured else size
     state = {"loading": "being loaded", "missing": one.reason, "absent": "loads on first use"}.get(one.state, "")
-    cells = {"Size": size, "Loaded": since or state, "State": state, "In use by": users, "Leaves": turn}
-    named = "".join(f'<td data-name="{name}">{escape(cells[name])}</td>' for name in headings)
+    state = say(state)
+    cells = {"Size": size, "Loaded": since or state, "State": state, "In use by": users, "Leaves": say(turn)}
+    named = "".join(f'<td data-name="{say(name)}">{escape(cells[name])}</td>' for name in headings)
     weights = f"<span>{escape(one.weights)}</span>" if one.weights else ""
     return (
-        f'<tr><th scope="row"><a href="{escape(one.demo)}">{escape(one.title)}</a>{weights}</th>{named}'
+        f'<tr><th scope="row"><a href="{escape(one.demo)}">{escape(say(one.title))}</a>{weights}</th>{named}'
         f"<td>{_buttons(one) if may else ''}</td></tr>"
     )
 
@@ -154,7 +170,7 @@ def _buttons(one: Resident) -> str:
     actions = {"ready": ("unpin" if one.pinned else "pin", "unload"), "absent": ("load", "pin")}.get(one.state, ())
     where = f'data-demo="{escape(one.demo)}" data-weights="{escape(one.weights)}"'
     return "".join(
-        f'<button type="button" data-action="{action}" {where} aria-label="{action.title()} {escape(one.title)}">'
-        f"{action.title()}</button>"
+        f'<button type="button" data-action="{action}" {where} '
+        f'aria-label="{say(action.title())} {escape(say(one.title))}">{say(action.title())}</button>'
         for action in actions
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -20,6 +22,7 @@ from hub.images import encode
 from hub.registry import Page
 from hub.results import Result
 from hub.spec import ImageInput
+from hub.texts import say
 from hub.web import (
     filled,
     snippets,
@@ -32,7 +35,7 @@ from hub.web import (
 from hub.web.streamlit_host import Host
 from hub.web.streamlit_inputs import Given, Values
 from hub.web.streamlit_run import Job
-from hub.web.streamlit_text import plain
+from hub.web.streamlit_text import plain, said
 
 COLOURS: dict[str, Any] = {"ready": "green", "on_demand": "blue", "unavailable": "orange", "broken": "red"}
 EXAMPLE_PX, EXAMPLE = 132, (320, 240)  # width on the page; pixels of its picture
@@ -46,7 +49,7 @@ class _State:
     values: Values
     query: tuple[tuple[str, str], ...] = ()  # of the address that was filled in last
     filled: filled.Filled = field(default_factory=filled.Filled)
-    run: bool = False  # an example was chosen, which runs at once
+    run: bool = False  # wanted, and not begun yet
     job: Job | None = None
     outcome: Result | HubError | None = None
     before: dict[str, Given] = field(default_factory=dict)  # the pictures that `outcome` was made from
@@ -56,28 +59,31 @@ class _State:
 def show(host: Host, page: Page, base: str) -> None:
     """The whole page. `base`: where the hub is, without a slash at the end."""
     if page.declared is None:
-        st.title(plain(page.title))
-        st.error(f"**This demo is not working**  \n{plain(page.error)}", icon=":material/error:")
-        st.caption("The other demos are not affected. Mend the file and start the hub again.")
+        st.title(said(page.title))
+        st.error(f"**{said('This demo is not working')}**  \n{plain(page.error)}", icon=":material/error:")
+        st.caption(said("The other demos are not affected. Mend the file and start the hub again."))
         return
-    state = _state(page)
+    new, state = page.slug not in st.session_state, _state(page)
     _arrive(host.engine, page, state)
+    if new:
+        _return(host.engine, page, state)
     place = _head(page)
     with place:
         badge(host.engine, page)
     left, right = st.columns([5, 7], gap="large")
     with left:
         _told(state.filled)
-        wanted = _ask(host.engine, page, state)
+        _ask(host.engine, page, state)
         _examples(host.engine, page, state)
     with st.container():  # before the answer, which may take its time
         _about(host.engine, page)
         _code(page, base)
     with right:
-        if wanted or state.run:
+        running = st.empty()
+        if state.run:
             _begin(host, page, state)
         if state.job is not None:
-            state.outcome = streamlit_run.follow(state.job)
+            state.outcome = streamlit_run.follow(state.job, running)
             state.job = None
         _answer(host, page, state, base)
     with place:  # again: a run may have loaded the model
@@ -98,47 +104,72 @@ def _arrive(engine: Engine, page: Page, state: _State) -> None:
     if query == state.query:
         return
     state.query = query
+    owner = streamlit_run.owner(engine)
     with tempfile.TemporaryDirectory() as folder:
-        state.filled = filled.read(engine, page, query, Path(folder))
-        values = dict(state.filled.values)
-        pictures = {
-            f.name: streamlit_inputs.given(engine, (path := Path(values.pop(f.name))).read_bytes(), path.name)
-            for f in page.demo.inputs
-            if isinstance(f, ImageInput) and f.name in values
-        }
+        state.filled = filled.read(engine, page, query, Path(folder), owner)
+        _fill(engine, page, state, state.filled.values)
+    if id := dict(query).get(filled.HISTORY):
+        with suppress(HubError):  # what is wrong was told where the inputs are filled in
+            result = engine.history.result(engine.history.get(owner, id))
+            if result.capsule["page"] == page.slug:
+                _open(state, result)
+                state.before, state.earlier = dict(state.values.pictures), False
+
+
+def _fill(engine: Engine, page: Page, state: _State, found: Mapping[str, Any]) -> None:
+    """Puts values into the inputs; pictures are files."""
+    values = dict(found)
+    pictures = {
+        f.name: streamlit_inputs.given(engine, (path := Path(values.pop(f.name))).read_bytes(), path.name)
+        for f in page.demo.inputs
+        if isinstance(f, ImageInput) and f.name in values
+    }
     state.values.fill(page, {n: v for n, v in values.items() if n in state.values.settings}, pictures)
+
+
+def _return(engine: Engine, page: Page, state: _State) -> None:
+    """The page was loaded again: a run that it left in work goes on here."""
+    run = streamlit_run.left(engine, page)
+    if run is None:
+        return
+    asked = filled.Filled()
+    with tempfile.TemporaryDirectory() as folder:
+        filled.before(engine, page, run.entry, Path(folder), asked)
+        _fill(engine, page, state, asked.values)
+    state.before, state.job = dict(state.values.pictures), streamlit_run.rejoin(run)
 
 
 def _told(found: filled.Filled) -> None:
     if found.problems:
-        wrong = "\n".join(f"- {plain(text)}" for text in found.problems)
-        st.warning(f"**Not all of this address could be used**\n\n{wrong}", icon=":material/link_off:")
+        wrong = "\n".join(f"- {said(text)}" for text in found.problems)
+        head = said("Not all of {source} could be used", source=say("this address"))
+        st.warning(f"**{head}**\n\n{wrong}", icon=":material/link_off:")
     for text in found.told:
-        st.info(plain(text), icon=":material/link:")
+        st.info(said(text), icon=":material/link:")
 
 
 def _head(page: Page) -> Any:
     """The page's top; returns the place for its badge."""
-    st.caption(plain(page.demo.task))
-    st.title(plain(page.demo.title), anchor=False)
-    st.markdown(plain(page.demo.summary))
+    st.caption(said(page.demo.task))
+    st.title(said(page.demo.title), anchor=False)
+    st.markdown(said(page.demo.summary))
     place = st.empty()
     if page.demo.note:
-        st.info(plain(page.demo.note), icon=":material/info:")
+        st.info(said(page.demo.note), icon=":material/info:")
     return place
 
 
 def badge(engine: Engine, page: Page) -> None:
     """Whether the page answers now."""
     state = describe.state(engine, page)
-    st.badge(plain(state.text), color=COLOURS[state.code], help=plain(state.reason) or None)
+    st.badge(said(state.text), color=COLOURS[state.code], help=said(state.reason) or None)
 
 
 # --- inputs ---------------------------------------------------------------------------------------
 
 
-def _ask(engine: Engine, page: Page, state: _State) -> bool:
-    """Draws the inputs; whether a run is wanted. Pictures and weights are outside of the form: they show at once."""
+def _ask(engine: Engine, page: Page, state: _State) -> None:
+    """Draws the inputs. Pictures and weights are outside of the form: they show at once."""
     values = state.values
     for entry in page.demo.inputs:
         if isinstance(entry, ImageInput):
@@ -148,22 +179,29 @@ def _ask(engine: Engine, page: Page, state: _State) -> bool:
         for entry in page.demo.inputs:
             if not isinstance(entry, ImageInput):
                 streamlit_inputs.setting(engine, page, entry, values)
-        return bool(st.form_submit_button("Run", type="primary", width="stretch", icon=":material/play_arrow:"))
+        st.form_submit_button(
+            said("Run"), type="primary", width="stretch", icon=":material/play_arrow:", on_click=_want, args=(state,)
+        )
+
+
+def _want(state: _State) -> None:
+    """In a callback, since a click elsewhere would end the script before it has come to the answer."""
+    state.run = True
 
 
 def _examples(engine: Engine, page: Page, state: _State) -> None:
     if not page.demo.examples:
         return
-    st.markdown("**Examples**")
+    st.markdown(f"**{said('Examples')}**")
     pictures = [f.name for f in page.demo.inputs if isinstance(f, ImageInput)]
     with st.container(horizontal=True):
         for number, example in enumerate(page.demo.examples):
             name = next((str(example.inputs[n]) for n in pictures if n in example.inputs), "")
             with st.container(width=EXAMPLE_PX if name else "content"):
                 if name:
-                    st.image(small(page.assets / name), alt=example.title, width="stretch")
+                    st.image(small(page.assets / name), alt=say(example.title), width="stretch")
                 st.button(
-                    plain(example.title), key=f"{page.slug}/example/{number}", wrap=True, width="stretch",
+                    said(example.title), key=f"{page.slug}/example/{number}", wrap=True, width="stretch",
                     on_click=_pick, args=(engine, page, state, number),
                 )  # fmt: skip
 
@@ -203,19 +241,25 @@ def _answer(host: Host, page: Page, state: _State, base: str) -> None:
     outcome = state.outcome
     if outcome is None:
         text = "Choose an example, or give your own input." if page.demo.examples else "Give your input, then run."
-        st.info(text, icon=":material/arrow_back:")
+        st.info(said(text), icon=":material/arrow_back:")
     elif isinstance(outcome, CancelledError):
-        st.info("Stopped.", icon=":material/stop_circle:")
+        st.info(said("Stopped."), icon=":material/stop_circle:")
     elif isinstance(outcome, HubError):
-        st.error(f"**{plain(outcome.title)}**  \n{plain(outcome.message)}", icon=":material/error:")
+        st.error(f"**{said(outcome.title)}**  \n{said(outcome.message)}", icon=":material/error:")
     else:
+        # A place for each part: what is open or typed is lost where a part moves because another came or went.
+        told, receipt, outputs, similar, share = (st.container() for _ in range(5))
         if state.earlier:
-            st.info("An earlier result, not of what is on the left.", icon=":material/history:")
-        streamlit_outputs.receipt(outcome.receipt, outcome.id, outcome.seed)
-        streamlit_outputs.show(page.demo, outcome, state.before)
-        run, open_ = partial(_pick, host.engine, page, state), partial(_open, state)
-        streamlit_similar.row(host, page, outcome, run, open_)
-        streamlit_share.panel(host, page, outcome, state.values, base)
+            told.info(said("An earlier result, not of what is on the left."), icon=":material/history:")
+        with receipt:
+            streamlit_outputs.receipt(outcome.receipt, outcome.id, outcome.seed)
+        with outputs:
+            streamlit_outputs.show(page.demo, outcome, state.before)
+        with similar:
+            run, open_ = partial(_pick, host.engine, page, state), partial(_open, state)
+            streamlit_similar.row(host, page, outcome, run, open_)
+        with share:
+            streamlit_share.panel(host, page, outcome, state.values, base)
 
 
 def _open(state: _State, result: Result) -> None:
@@ -230,31 +274,30 @@ def _open(state: _State, result: Result) -> None:
 def _about(engine: Engine, page: Page) -> None:
     facts = describe.weights_facts(engine, page)
     if facts or page.demo.links:
-        with st.expander("About this model", icon=":material/info:"):
-            tabs = st.tabs([plain(fact.title) for fact in facts]) if len(facts) >= SEVERAL else [st.container()]
+        with st.expander(said("About this model"), icon=":material/info:"):
+            tabs = st.tabs([said(fact.title) for fact in facts]) if len(facts) >= SEVERAL else [st.container()]
             for tab, fact in zip(tabs, facts, strict=False):
                 with tab:
                     _facts(fact)
             for title, address in page.demo.links.items():
-                st.markdown(f"- [{plain(title)}]({address})")
+                st.markdown(f"- [{said(title)}]({address})")
 
 
 def _code(page: Page, base: str) -> None:
-    with st.expander("Use it from code", icon=":material/code:"):
+    with st.expander(said("Use it from code"), icon=":material/code:"):
         ways = snippets.all_of(page.slug, page.demo, base)
-        for tab, (_, language, text) in zip(st.tabs([title for title, _, _ in ways]), ways, strict=True):
+        for tab, (_, language, text) in zip(st.tabs([say(title) for title, _, _ in ways]), ways, strict=True):
             tab.code(text, language=language, wrap_lines=True)
 
 
 def _facts(fact: WeightsFacts) -> None:
     if fact.reason:
-        st.warning(plain(fact.reason), icon=":material/warning:")
+        st.warning(said(fact.reason), icon=":material/warning:")
         return
     with st.container(horizontal=True):
         for metric in fact.metrics:
             st.metric(plain(metric.name), f"{metric.value:.3g}", help=plain(metric.dataset) or None, width=170)
-    locked = ", as locked" if fact.locked else ""
-    size = decimal(fact.size_bytes)
-    told = f"{fact.name} · {fact.source} · {size} · sha256 {fact.digest[:12]}{locked} · licence: {fact.licence}"
-    st.caption(plain(told))
-    st.markdown(fact.card or "There is no card.")
+    locked = say(", as locked") if fact.locked else ""
+    size, licence = decimal(fact.size_bytes), say("licence: {name}", name=say(fact.licence))
+    st.caption(plain(f"{fact.name} · {say(fact.source)} · {size} · sha256 {fact.digest[:12]}{locked} · {licence}"))
+    st.markdown(fact.card or said("There is no card."))

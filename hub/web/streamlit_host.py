@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hub import texts
 from hub.engine import Engine
 from hub.errors import HubError, InputError
 from hub.settings import ROOT
@@ -54,7 +55,7 @@ def failed(error: Exception) -> bool:
 
     log.error("a Streamlit page failed", exc_info=error)
     text = error.message if isinstance(error, HubError) else "The hub failed on this page; its log has the details."
-    st.error(text, icon=":material/error:")
+    st.error(texts.say(text), icon=":material/error:")
     return True
 
 
@@ -66,7 +67,7 @@ def alone() -> dict[str, Any]:
     from starlette.middleware import Middleware
 
     from hub import settings
-    from hub.web import guard, links_rest, permalinks, rest, sessions, streamlit_mount
+    from hub.web import guard, history_pages, languages, links_rest, permalinks, rest, sessions, streamlit_mount
 
     chosen = settings.from_environment()
     logging.basicConfig(level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -83,9 +84,12 @@ def alone() -> dict[str, Any]:
         engine.close()
 
     middleware = [
+        Middleware(languages.Languages, engine=engine),
         *guard.layers(engine),
         Middleware(sessions.SessionCookie, engine=engine),
+        Middleware(history_pages.Arrivals, engine=engine),
         Middleware(streamlit_mount.WithoutOrigin),
     ]
-    routes = [*permalinks.routes(engine), *links_rest.routes(engine), *rest.routes(engine)]
+    own = [*permalinks.routes(engine), *links_rest.routes(engine), *history_pages.routes(engine)]
+    routes = [*own, *rest.routes(engine)]
     return {"routes": routes, "middleware": middleware, "lifespan": lifespan, "on_script_error": failed}

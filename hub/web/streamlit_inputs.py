@@ -17,7 +17,8 @@ from hub.errors import HubError
 from hub.images import encode
 from hub.registry import Page
 from hub.spec import Choice, Choices, Demo, ImageInput, Input, Seed, Slider, Text
-from hub.web.streamlit_text import plain
+from hub.texts import say
+from hub.web.streamlit_text import plain, said
 
 RADIO_UP_TO = 4  # more options become a dropdown
 TICKS_UP_TO = 14  # more options to tick become a dropdown
@@ -95,17 +96,17 @@ def picture(engine: Engine, page: Page, entry: ImageInput, values: Values) -> No
     source = UPLOAD
     if entry.webcam:
         source = st.segmented_control(
-            "Where from", [UPLOAD, CAMERA], default=UPLOAD, required=True, label_visibility="collapsed",
-            key=f"{key(page, entry.name)}/source",
+            said("Where from"), [UPLOAD, CAMERA], default=UPLOAD, format_func=say, required=True,
+            label_visibility="collapsed", key=f"{key(page, entry.name)}/source",
         )  # fmt: skip
     widget = f"{key(page, entry.name)}/{source}/{values.uploads}"
     options: dict[str, Any] = {
         "key": widget,
-        "help": plain(entry.help) or None,
+        "help": said(entry.help) or None,
         "on_change": _took,
         "args": (engine, values, entry, widget),
     }
-    label = plain(entry.label if entry.required else f"{entry.label} (optional)")
+    label = said(entry.label) if entry.required else said("{name} (optional)", name=say(entry.label))
     if source == CAMERA:
         st.camera_input(label, **options)
     else:
@@ -113,11 +114,11 @@ def picture(engine: Engine, page: Page, entry: ImageInput, values: Values) -> No
         st.file_uploader(label, type="image", max_upload_size=most, **options)
     there = values.pictures.get(entry.name)
     if there is not None and there.preview:
-        st.image(there.preview, caption=plain(there.title), alt=there.title)
+        st.image(there.preview, caption=said(there.title), alt=say(there.title))
     elif there is not None:
-        st.error(plain(there.problem), icon=":material/error:")
+        st.error(said(there.problem), icon=":material/error:")
     if there is not None and not entry.required:
-        st.button("Without it", key=f"{key(page, entry.name)}/out", on_click=_leave_out, args=(values, entry))
+        st.button(said("Without it"), key=f"{key(page, entry.name)}/out", on_click=_leave_out, args=(values, entry))
 
 
 def _leave_out(values: Values, entry: ImageInput) -> None:
@@ -139,19 +140,19 @@ def weights(page: Page, values: Values) -> None:
     if len(page.demo.weights) < 2:
         return
     titles = {w.name: w.title or w.name for w in page.demo.weights}
-    values.settings[WEIGHTS] = _choice(page, values, WEIGHTS, "Weights", list(titles), None, titles)
+    values.settings[WEIGHTS] = _choice(page, values, WEIGHTS, said("Weights"), list(titles), None, titles)
 
 
 def setting(engine: Engine, page: Page, entry: Input, values: Values) -> None:
     """Asks for one input that is no picture."""
-    name, help = key(page, entry.name), plain(getattr(entry, "help", "")) or None
-    label = plain(entry.label)
+    name, help = key(page, entry.name), said(getattr(entry, "help", "")) or None
+    label = said(entry.label)
     st.session_state.setdefault(name, values.settings[entry.name])
     value: Any = None
     if isinstance(entry, Slider):
         number = int if entry.integer else float
         low, high, step = number(entry.minimum), number(entry.maximum), number(entry.step)
-        label = plain(f"{entry.label} ({entry.unit})") if entry.unit else label
+        label = said(f"{entry.label} ({entry.unit})") if entry.unit else label
         value = st.slider(label, low, high, step=step, key=name, help=help)
     elif isinstance(entry, Choice | Choices):
         chosen = values.settings.get(WEIGHTS) or next((w.name for w in page.demo.weights), "")
@@ -161,7 +162,7 @@ def setting(engine: Engine, page: Page, entry: Input, values: Values) -> None:
         else:
             value = _choices(name, label, list(known), help)
     elif isinstance(entry, Seed):
-        value = st.text_input(label, key=name, help=help, placeholder="random")
+        value = st.text_input(label, key=name, help=help, placeholder=say("random"))
     elif isinstance(entry, Text) and entry.lines > 1:
         value = st.text_area(label, key=name, help=help, max_chars=entry.max_chars)
     elif isinstance(entry, Text):
@@ -183,7 +184,7 @@ def _choice(
     widget = key(page, name)
     if st.session_state.setdefault(widget, values.settings[name]) not in options:  # other weights have others
         st.session_state[widget] = defaults(page.demo)[name]
-    told = {one: (titles or {}).get(one, one) for one in options}
+    told = {one: say((titles or {}).get(one, one)) for one in options}
     if len(options) <= RADIO_UP_TO and not growing:
         return str(st.radio(label, options, key=widget, help=help, format_func=lambda one: plain(told[one])))
     return str(st.selectbox(label, options, key=widget, help=help, format_func=lambda one: told[one]))
@@ -192,5 +193,5 @@ def _choice(
 def _choices(widget: str, label: str, options: Sequence[str], help: str | None) -> list[str]:
     st.session_state[widget] = [one for one in st.session_state[widget] if one in options]
     if len(options) <= TICKS_UP_TO:
-        return list(st.pills(label, options, selection_mode="multi", key=widget, help=help, format_func=plain))
-    return list(st.multiselect(label, options, key=widget, help=help))
+        return list(st.pills(label, options, selection_mode="multi", key=widget, help=help, format_func=said))
+    return list(st.multiselect(label, options, key=widget, help=help, format_func=say))

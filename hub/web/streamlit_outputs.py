@@ -11,8 +11,11 @@ import streamlit as st
 
 from hub.results import Picture, Receipt, Result
 from hub.spec import Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask, Output
+from hub.texts import say
+from hub.web import wording
 from hub.web.streamlit_inputs import Given
-from hub.web.streamlit_text import ms, plain
+from hub.web.streamlit_text import plain, said
+from hub.web.wording import answer
 
 BAR_PX = 30  # height of one label's bar, with the gap
 COMPACT_FROM = 7  # as many labels or more are drawn closer
@@ -31,16 +34,16 @@ def show(demo: Demo, result: Result, before: Mapping[str, Given]) -> None:
         if field.name in lines or (field.name not in values and field.name not in result.pictures):
             continue  # the number that another output draws as a line; an optional output that is not there
         with st.container(border=True):
-            st.markdown(f"**{plain(field.label)}**")
+            st.markdown(f"**{said(field.label)}**")
             compared = isinstance(field, ImageOutput) and field.compare  # its help is about Gradio's slider
             if field.help and not compared:
-                st.caption(plain(field.help))
+                st.caption(said(field.help))
             _one(demo, field, result, values, before)
     slug = result.capsule["page"]
     document = {"id": result.id, "demo": slug, "outputs": values, "receipt": asdict(result.receipt)}
     text = json.dumps(document, indent=2, ensure_ascii=False)
     st.download_button(
-        "Result as JSON", text, f"{slug}-{result.id[:12]}.json", "application/json", on_click="ignore",
+        said("Result as JSON"), text, f"{slug}-{result.id[:12]}.json", "application/json", on_click="ignore",
         icon=":material/data_object:", key=f"{result.id}/json",
     )  # fmt: skip
 
@@ -54,7 +57,8 @@ def _one(demo: Demo, field: Output, result: Result, values: Mapping[str, Any], b
         value(values[field.name])
     elif isinstance(field, Mask):
         picture = result.pictures[field.name][0]
-        st.caption(f"PNG, {picture.width} × {picture.height} px, one byte a pixel")
+        size = {"width": picture.width, "height": picture.height}
+        st.caption(said("PNG, {width} × {height} px, one byte a pixel", **size))
         download(result, field.name, 0, picture)
     elif isinstance(field, Gallery):
         gallery(result, field.name)
@@ -69,10 +73,11 @@ def image(demo: Demo, field: ImageOutput, result: Result, before: Mapping[str, G
     place: Any = st.container()
     if first is not None and first.preview:
         label = next(f.label for f in demo.inputs if isinstance(f, ImageInput) and f.name == field.compare)
-        place, beside = st.tabs([plain(field.label), plain(label)])
+        place, beside = st.tabs([said(field.label), said(label)])
         beside.image(first.preview, width="stretch", alt=first.title)
     with place:
-        st.image(picture.data, caption=plain(picture.caption) or None, width="stretch", alt=field.help or field.label)
+        caption, alt = plain(answer(picture.caption)) or None, say(field.help or field.label)
+        st.image(picture.data, caption=caption, width="stretch", alt=alt)
     download(result, field.name, 0, picture)
 
 
@@ -81,7 +86,8 @@ def gallery(result: Result, name: str) -> None:
     with st.container(horizontal=True):
         for number, picture in enumerate(result.pictures[name]):
             with st.container(width=220):
-                st.image(picture.data, caption=plain(picture.caption) or None, width="stretch", alt=picture.caption)
+                caption = answer(picture.caption)
+                st.image(picture.data, caption=plain(caption) or None, width="stretch", alt=caption)
                 download(result, name, number, picture)
 
 
@@ -89,7 +95,7 @@ def download(result: Result, name: str, number: int, picture: Picture) -> None:
     """The file as the hub keeps it, byte for byte."""
     suffix = f"-{number}" if number else ""
     st.download_button(
-        "Download", picture.data, f"{name}{suffix}.{picture.extension}", picture.media_type, on_click="ignore",
+        said("Download"), picture.data, f"{name}{suffix}.{picture.extension}", picture.media_type, on_click="ignore",
         icon=":material/download:", key=f"{result.id}/{name}/{number}",
     )  # fmt: skip
 
@@ -107,20 +113,20 @@ def value(data: Any) -> None:
 def table(rows: Sequence[Mapping[str, Any]]) -> None:
     """Flat dicts; `colour` becomes a swatch, a column ending in `percent` a bar; rows not `shown` are pale."""
     if not rows:
-        st.caption("Nothing to list.")
+        st.caption(said("Nothing to list."))
         return
     import pandas as pd  # type: ignore[import-untyped]  # it has no types of its own
 
-    frame = pd.DataFrame(list(rows))
-    columns: dict[str, Any] = {name: st.column_config.Column(name.replace("_", " ")) for name in frame}
+    frame = pd.DataFrame([{n: say(v) if isinstance(v, str) else v for n, v in row.items()} for row in rows])
+    columns: dict[str, Any] = {name: st.column_config.Column(wording.heading(name)) for name in frame}
     for name in frame:
         if str(name).endswith("percent"):
             columns[str(name)] = st.column_config.ProgressColumn(
-                str(name).replace("_", " "), format="%.1f", min_value=0, max_value=100
+                wording.heading(str(name)), format="%.1f", min_value=0, max_value=100
             )
     style = frame.style.format(dict.fromkeys(frame.select_dtypes("float"), "{:g}"))
     if "colour" in frame:
-        columns["colour"] = st.column_config.TextColumn("", width=24, help="Colour in the picture")
+        columns["colour"] = st.column_config.TextColumn("", width=24, help=said("Colour in the picture"))
         style = style.map(lambda colour: f"background-color: {colour}; color: {colour}", subset=["colour"])
     if "shown" in frame:
         style = style.apply(
@@ -136,16 +142,16 @@ def labels(values: Mapping[str, float], top: int, line: float | None) -> None:
     shown = list(values.items())[:top]
     rows = [
         {
-            "label": name,
+            "label": say(name),
             "percent": 100 * share,
-            "text": f"{100 * share:.1f} %",
+            "text": wording.percent(share),
             "strong": number == 0 if line is None else share >= line,
         }
         for number, (name, share) in enumerate(shown)
     ]
     if line is not None:
         above = sum(share >= line for share in values.values())
-        st.caption(f"{above} of {len(values)} at or above the line at {100 * line:.1f} %")
+        st.caption(plain(wording.above_line(above, len(values), line)))
     step = BAR_PX if len(shown) < COMPACT_FROM else 0.75 * BAR_PX
     words, strong = INK["dark" if st.context.theme.type == "dark" else "light"]
     across = alt.X("percent:Q", scale=alt.Scale(domain=[0, WIDTH]), axis=None)
@@ -159,26 +165,19 @@ def labels(values: Mapping[str, float], top: int, line: float | None) -> None:
     if line is not None:
         mark = alt.Chart(alt.InlineData([{"at": 100 * line}]))
         layers.append(mark.mark_rule(strokeDash=[4, 3], color=LINE, strokeWidth=2).encode(x="at:Q"))
-    told = ", ".join(f"{name} {100 * share:.1f} %" for name, share in shown)
+    told = say(", ").join(f"{say(name)} {wording.percent(share)}" for name, share in shown)
     st.altair_chart(alt.layer(*layers).properties(height=alt.Step(step)), width="stretch", alt=told)
 
 
 def receipt(paid: Receipt, id: str, seed: int | None) -> None:
     """What the result cost, stage by stage, and what it was made with."""
-    how = "kept from an earlier run" if paid.cached else "first use, model loaded" if paid.cold else "model ready"
-    st.success(f"**Done** in {ms(paid.total_ms)} · {how}", icon=":material/check_circle:")
-    with st.expander("Receipt", icon=":material/receipt_long:"):
+    done = say("**Done** in {time}", time=wording.duration(paid.total_ms))
+    st.success(f"{done} · {wording.how(paid)}", icon=":material/check_circle:")
+    with st.expander(said("Receipt"), icon=":material/receipt_long:"):
         with st.container(horizontal=True):
             for stage in STAGES:
-                st.metric(stage.capitalize(), ms(getattr(paid, f"{stage}_ms")), width=110)
-        facts = {
-            "Model": "cold" if paid.cold else "warm",
-            "Batch": "model not run again" if paid.batch_size == 0 else f"batch of {paid.batch_size}",
-            "Device": f"{paid.device}, {paid.dtype}",
-            "Weights": f"{paid.weights} {paid.digest[:12]}" if paid.weights else "none",
-            "Result": id[:12],
-            **({} if seed is None else {"Seed": str(seed)}),
-        }
-        st.markdown("  \n".join(f"{plain(name)}: **{plain(text)}**" for name, text in facts.items()))
+                st.metric(said(stage.capitalize()), wording.duration(getattr(paid, f"{stage}_ms")), width=110)
+        facts = [f"{plain(name)}{say(': ')}**{plain(text)}**" for name, text in wording.facts(paid, id, seed)]
+        st.markdown("  \n".join(facts))
         if paid.cached:
-            st.caption("Times are of the run that made this result; it was kept and shown again.")
+            st.caption(said(wording.AGAIN))

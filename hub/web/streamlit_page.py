@@ -8,27 +8,31 @@ from urllib.parse import urlsplit
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from hub import describe
+from hub import describe, texts
 from hub.registry import Page
-from hub.web import streamlit_demo
+from hub.texts import Catalogue, say, speak
+from hub.web import html, languages, streamlit_demo
 from hub.web.streamlit_host import ICON, Host, current
 from hub.web.streamlit_mount import PATH
-from hub.web.streamlit_text import plain
+from hub.web.streamlit_text import said
 
 COVER = (640, 400)  # pixels
 COLUMNS = 3
+LANGUAGE, ASKED = "language", "language asked for"  # in the session: the one in use, and the last address's
 
 
 def draw() -> None:
     """What Streamlit runs for each visitor, at each click."""
     host = current()
+    speak(language(host))
     st.set_page_config("Demo Hub", page_icon=str(ICON), layout="wide")
     st.logo(str(ICON), size="large")
     pages = {page.slug: _page(host, page) for page in host.engine.registry}
     show = partial(gallery, host, pages)
-    home = st.Page(show, title="All demos", icon=":material/apps:", default=True, url_path="all")
-    chosen = st.navigation({"": [home], "Demos": list(pages.values())}, expanded=True)
+    home = st.Page(show, title=say("All demos"), icon=":material/apps:", default=True, url_path="all")
+    chosen = st.navigation({"": [home], say("Demos"): list(pages.values())}, expanded=True)
     with st.sidebar:
+        _switch()
         _links(host, base(host, chosen.url_path), chosen.url_path)
     chosen.run()
 
@@ -37,7 +41,31 @@ def _page(host: Host, page: Page) -> StreamlitPage:
     def show() -> None:
         streamlit_demo.show(host, page, base(host, page.slug))
 
-    return st.Page(show, title=page.title, url_path=page.slug)
+    return st.Page(show, title=say(page.title), url_path=page.slug)
+
+
+def language(host: Host) -> Catalogue:
+    """What was chosen in this session or by the address, else by cookie, header and browser as for every page."""
+    address, headers = st.query_params.get(languages.PARAMETER, ""), st.context.headers
+    if texts.chosen(address) and address != st.session_state.get(ASKED):  # a new address
+        st.session_state[ASKED], st.session_state[LANGUAGE] = address, texts.chosen(address)
+    accepted = str(headers.get("accept-language") or st.context.locale or "")
+    cookie = str(st.context.cookies.get(languages.COOKIE, ""))
+    return host.engine.texts[languages.of_request(st.session_state.get(LANGUAGE) or "", cookie, accepted)]
+
+
+def _switch() -> None:
+    """A choice of languages, each by its own name. The address has it too, so that a reload keeps it."""
+    now = texts.current().language
+    st.segmented_control(
+        say("Language"), list(texts.NAMES), default=now, key=f"{LANGUAGE}/{now}", format_func=texts.NAMES.__getitem__,
+        required=True, label_visibility="collapsed", on_change=_switched, args=(f"{LANGUAGE}/{now}",),
+    )  # fmt: skip
+
+
+def _switched(widget: str) -> None:
+    chosen = st.session_state[widget]
+    st.session_state[LANGUAGE] = st.session_state[ASKED] = st.query_params[languages.PARAMETER] = chosen
 
 
 def base(host: Host, here: str) -> str:
@@ -52,20 +80,19 @@ def base(host: Host, here: str) -> str:
 def _links(host: Host, base: str, here: str) -> None:
     """Ways to the other doors."""
     if host.beside_gradio:
-        st.markdown(f"[Open in Gradio]({base}/{here})  \n[Status]({base}/status)")
-    st.markdown(f"[REST API]({base}/api/v1/openapi.json)")
+        st.markdown(f"[{said('Open in Gradio')}]({base}/{here})  \n[{said('Status')}]({base}/status)")
+    st.markdown(f"[{said('History')}]({base}/history)  \n[REST API]({base}/api/v1/openapi.json)")
+    if host.engine.settings.asks:
+        st.markdown(f"[{said('Sign out')}]({base}/sign-out)")
 
 
 def gallery(host: Host, pages: dict[str, StreamlitPage]) -> None:
     """The home page: a card per demo."""
-    st.title("Try the models", anchor=False)
+    st.title(said("Try the models"), anchor=False)
     count = len(pages)
-    st.markdown(
-        f"{count} live demo{'s' if count != 1 else ''}. Give one your own picture, or start from an example. "
-        "Everything runs on this machine."
-    )
+    st.markdown(html.invitation(count))
     for text in describe.notices(host.engine):
-        st.warning(plain(text), icon=":material/warning:")
+        st.warning(said(text), icon=":material/warning:")
     entries = list(host.engine.registry)
     for first in range(0, count, COLUMNS):
         for column, page in zip(st.columns(COLUMNS), entries[first : first + COLUMNS], strict=False):
@@ -77,7 +104,8 @@ def _card(host: Host, page: Page, target: StreamlitPage) -> None:
     if page.cover is not None:
         st.image(streamlit_demo.small(page.cover, COVER), alt="", width="stretch")
     if page.declared is not None:
-        st.caption(plain(page.declared.task))
-    st.page_link(target, label=f"**{plain(page.title)}**", icon=":material/arrow_forward:", icon_position="right")
-    st.markdown(plain(page.declared.summary if page.declared else "It could not be built. Open it to see why."))
+        st.caption(said(page.declared.task))
+    st.page_link(target, label=f"**{said(page.title)}**", icon=":material/arrow_forward:", icon_position="right")
+    summary = page.declared.summary if page.declared else "This page could not be built. Open it to see why."
+    st.markdown(said(summary))
     streamlit_demo.badge(host.engine, page)

@@ -10,38 +10,33 @@ from typing import Any
 
 import streamlit as st
 from streamlit import runtime
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from hub.engine import Engine
 from hub.errors import CancelledError, HubError
-from hub.jobs import Cancel
+from hub.history import InWork
+from hub.jobs import Cancel, Followed
 from hub.registry import Page
 from hub.results import Result
 from hub.spec import Progress
+from hub.texts import say
 from hub.web import guard, sessions
 from hub.web.streamlit_host import Host
+from hub.web.streamlit_text import said
 
 AT_ONCE_S = 0.15  # a stored result is there before anything would be drawn for it
-TICK_S = 0.1
+TICK_S, FOLLOWS_S = 0.1, 1.0
+FOUND_S = 4.0  # so long a new session waits for the one that its browser just left to be gone
 PATIENCE_S = 10.0  # a run that no page follows for so long is not wanted any more
 STAGES = {"queued": "Queued", "loading": "Loading the model", "running": "Running"}
-
-
-class Followed(Cancel):
-    """Also set when nobody has looked for a while: the page was left, or its browser closed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen = time.monotonic()
-
-    def is_set(self) -> bool:
-        return super().is_set() or time.monotonic() - self.seen > PATIENCE_S
 
 
 @dataclass(slots=True)
 class Job:
     """One run in work; `told` is what the engine said last."""
 
-    cancel: Followed
+    cancel: Cancel
     begin: float
     future: Future[Result] | None = None
     told: tuple[str, Progress | None] = ("queued", None)
@@ -61,7 +56,7 @@ def session() -> str:
 
 def start(host: Host, page: Page, values: Mapping[str, Any]) -> Job:
     """Hands a run to the engine."""
-    job = Job(Followed(), time.monotonic())
+    job = Job(Followed(PATIENCE_S), time.monotonic())
     engine, demo = host.engine, page.declared
     whose = session() if engine.similar.wanted(demo) or engine.pictures.wanted(demo) else ""
     who = guard.caller_of_headers(st.context.headers)
@@ -74,17 +69,42 @@ def start(host: Host, page: Page, values: Mapping[str, Any]) -> Job:
     return job
 
 
-def follow(job: Job) -> Result | HubError:
-    """Shows stages, steps and previews until the run has ended; returns its outcome.
+def owner(engine: Engine) -> str:
+    """Whose history this page shows."""
+    return engine.history.owner(guard.caller_of_headers(st.context.headers))
+
+
+def left(engine: Engine, page: Page) -> InWork | None:
+    """The run that this browser left when it loaded the page again."""
+    end, whose = time.monotonic() + FOUND_S, owner(engine)
+    while whose and time.monotonic() < end:
+        running = [run for run in engine.history.in_work(whose, page.slug) if isinstance(run.cancel, Followed)]
+        for run in running:
+            if isinstance(run.cancel, Followed) and run.cancel.is_left:
+                return run
+        if not running:
+            return None
+        time.sleep(TICK_S)
+    return None
+
+
+def rejoin(run: InWork) -> Job:
+    """Follows a run that is in work already."""
+    job = Job(run.cancel, time.monotonic() - run.seconds, run.future, run.told)
+    run.tell(job.hear)
+    return job
+
+
+def follow(job: Job, place: DeltaGenerator) -> Result | HubError:
+    """Shows stages, steps and previews in `place`, an `st.empty`, until the run has ended; returns its outcome.
 
     A click meanwhile ends this call, by an exception of Streamlit's own; the next one goes on from there.
     """
     assert job.future is not None
     if not wait([job.future], AT_ONCE_S).done:
-        slot = st.empty()
-        with slot.container():
+        with place.container():
             _show(job, job.future)
-        slot.empty()
+        place.empty()
     error = job.future.exception()
     if error is None:
         return job.future.result()
@@ -94,24 +114,26 @@ def follow(job: Job) -> Result | HubError:
 
 
 def _show(job: Job, future: Future[Result]) -> None:
-    box = st.status(STAGES["queued"])  # nothing in it: each new label would fold it up
+    box = st.status(said(STAGES["queued"]))  # nothing in it: each new label would fold it up
     bar, preview = st.empty(), st.empty()
-    st.button("Stop", icon=":material/stop_circle:", on_click=job.cancel.set, key="stop")
+    st.button(said("Stop"), icon=":material/stop_circle:", on_click=job.cancel.set, key="stop")
     drawn: Progress | None = None
     while not wait([future], TICK_S).done:
-        if _is_connected():
-            job.cancel.seen = time.monotonic()
+        if _is_connected() and isinstance(job.cancel, Followed):
+            job.cancel.follow(FOLLOWS_S)
         stage, progress = job.told
         label = "Stopping" if job.cancel.is_set() else STAGES[stage]
-        box.update(label=f"{label} · {time.monotonic() - job.begin:.1f} s")
+        so_far = say("{number} s", number=f"{time.monotonic() - job.begin:.1f}")
+        box.update(label=f"{said(label)} · {so_far}")
         if progress is not None and progress is not drawn:
             drawn = progress
             if progress.total:
-                left = "" if progress.left_s is None else f" · about {progress.left_s:.0f} s left"
+                left_s = progress.left_s
+                left = "" if left_s is None else say(" · about {seconds} s left", seconds=f"{left_s:.0f}")
                 share = min(1.0, progress.step / progress.total)
-                bar.progress(share, text=f"Step {progress.step} of {progress.total}{left}")
+                bar.progress(share, text=say("Step {step} of {total}", step=progress.step, total=progress.total) + left)
             if progress.preview and progress.preview[0] is not None:
-                preview.image(progress.preview[0], caption="So far", width=256)
+                preview.image(progress.preview[0], caption=said("So far"), width=256)
 
 
 def _is_connected() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import streamlit as st
 
@@ -10,9 +11,12 @@ from hub.registry import Page
 from hub.results import Result
 from hub.sharing import headline
 from hub.similar import Match
+from hub.texts import Catalogue, current, say, speak
+from hub.web import wording
 from hub.web.streamlit_host import Host
 from hub.web.streamlit_run import session
-from hub.web.streamlit_text import plain
+from hub.web.streamlit_text import plain, said
+from hub.web.wording import AMONG_ALL, AMONG_OWN
 
 SHOWN, LEAST = 6, 0.4  # pictures in the row; cosine below which a picture is unlike
 TILE_PX = 110
@@ -24,13 +28,21 @@ def row(host: Host, page: Page, result: Result, run: Callable[[int], None], show
     if not host.engine.similar.wanted(page.declared):
         return
     _, more = host.engine.similar.outstanding(result)
+    draw = partial(_draw, current(), host, page, result, run, show, bool(more))
     # Examples are compared while the model is idle, and so may come in a moment.
-    st.fragment(_draw, run_every=TICK_S if more else None)(host, page, result, run, show, bool(more))
+    st.fragment(draw, run_every=TICK_S if more else None)()
 
 
 def _draw(
-    host: Host, page: Page, result: Result, run: Callable[[int], None], show: Callable[[Result], None], waiting: bool
+    language: Catalogue,
+    host: Host,
+    page: Page,
+    result: Result,
+    run: Callable[[int], None],
+    show: Callable[[Result], None],
+    waiting: bool,
 ) -> None:
+    speak(language)  # a fragment is drawn without the page around it
     similar = host.engine.similar
     if waiting and not similar.outstanding(result)[1]:
         st.rerun()  # all are there: a row that does not ask again
@@ -39,9 +51,9 @@ def _draw(
     if not pictures:
         return
     with st.container(border=True):
-        st.markdown("**Similar pictures**")
-        whose = "everyone's earlier ones" if host.engine.settings.similar == "everyone" else "your own earlier ones"
-        st.caption(f"Among the examples and {whose}, as the model sees them. 1 is the same.")
+        st.markdown(f"**{said('Similar pictures')}**")
+        everyone = host.engine.settings.similar == "everyone"
+        st.caption(said(AMONG_ALL if everyone else AMONG_OWN))
         with st.container(horizontal=True):
             for match, kept in pictures:
                 with st.container(width=TILE_PX):
@@ -50,10 +62,10 @@ def _draw(
 
 def _tile(page: Page, match: Match, kept: Result, run: Callable[[int], None], show: Callable[[Result], None]) -> None:
     assert kept.sight is not None
-    title = match.title or headline(page.demo, kept) or "Earlier result"
+    title = say(match.title) or wording.answer(headline(page.demo, kept)) or say("Earlier result")
     st.image(kept.sight.thumbnail, alt=title, caption=f"{match.similarity:.2f}", width="stretch")
     key = f"{page.slug}/similar/{match.id}"
     if match.example is not None:
-        st.button("Run", key=key, help=plain(title), on_click=run, args=(match.example,), width="stretch")
+        st.button(said("Run"), key=key, help=plain(title), on_click=run, args=(match.example,), width="stretch")
     else:
-        st.button("Open", key=key, help=plain(title), on_click=show, args=(kept,), width="stretch")
+        st.button(said("Open"), key=key, help=plain(title), on_click=show, args=(kept,), width="stretch")

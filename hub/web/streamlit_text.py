@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from hub.texts import say
+
 MEANT = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:])")
 
 
@@ -12,6 +14,6 @@ def plain(text: str) -> str:
     return MEANT.sub(r"\\\1", text)
 
 
-def ms(value: float) -> str:
-    """`1.25 s`, `35 ms`, `2.5 ms`."""
-    return f"{value / 1000:.2f} s" if value >= 1000 else f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms"
+def said(text: str, /, **values: object) -> str:
+    """`text` in the visitor's language, which looks as it is written."""
+    return plain(say(text, **values))

@@ -9,7 +9,8 @@ import gradio as gr
 STYLE = Path(__file__).with_name("style.css")
 
 # Runs once per page: names the tab after the demo; shows the result on a phone, where it is below the examples;
-# on the home page, search filters the cards as people type. In another site's frame: tells its height (embed.js).
+# on the home page, search filters the cards as people type; the links to other languages keep the address's values.
+# In another site's frame: tells its height (embed.js).
 # That has its own bar and margins; Gradio would make the rules for it look inside its container only.
 HEAD = """<meta name="color-scheme" content="light dark"><style>
 .hub-framed .hub-bar { display: none !important; }
@@ -31,6 +32,14 @@ document.addEventListener("input", (event) => {
 document.addEventListener("click", (event) => {
   if (window.innerWidth > 700 || !event.target.closest(".hub-run, [data-example]")) return;
   setTimeout(() => document.querySelector(".hub-status")?.scrollIntoView({behavior: "smooth", block: "start"}), 200);
+});
+document.addEventListener("click", (event) => {
+  const link = event.target.closest(".hub-language");
+  if (!link) return;
+  event.preventDefault();
+  const here = new URL(location.href);  // with the values that its address has
+  here.searchParams.set("lang", link.lang);
+  location.assign(here);
 });
 new MutationObserver((_, observer) => {
   const heading = document.querySelector(".hub-title h1");

@@ -7,6 +7,9 @@ const AHEAD = "1600px"; // pages are asked for this far before they are seen
 const one = (selector) => document.querySelector(selector);
 const form = one(".gal-search"), pages = one("[data-pages]"), end = one("[data-end]"), dialog = one("[data-zoom]");
 const fields = Object.fromEntries([...FILTERS, "beside", "order"].map((name) => [name, form.elements[name]]));
+const words = JSON.parse(form.dataset.words), language = document.documentElement.lang;
+const say = (text, values = {}) => (words[text] ?? text).replace(/\{(\w+)\}/g, (_, name) => values[name]);
+const number = (value) => value.toLocaleString(language);
 const chosen = new Map(); // pictures by id, in the order they were ticked
 let shown = []; // every picture on the page, or pair of them
 let search = 0; // counts searches, so that an answer to an older one is dropped
@@ -50,7 +53,7 @@ function remember() {
 async function ask(path, query) {
   const answer = await fetch(`${API}${path}?${query}`);
   const body = await answer.json();
-  if (!answer.ok) throw new Error(body.detail || "The hub did not answer.");
+  if (!answer.ok) throw new Error(body.detail || say("The hub did not answer."));
   return body;
 }
 
@@ -89,17 +92,17 @@ async function more() {
 }
 
 function tell(other) {
-  const what = other ? (total === 1 ? "pair" : "pairs") : total === 1 ? "picture" : "pictures";
-  one("[data-count]").textContent = `${total ? total.toLocaleString("en") : "No"} ${total ? what : "pictures"}`;
+  const what = other ? (total === 1 ? "{count} pair" : "{count} pairs") : total === 1 ? "{count} picture" : "{count} pictures";
+  one("[data-count]").textContent = say(total ? what : "No pictures", {count: number(total)});
   const download = one("[data-download]"), most = Number(form.dataset.most);
   download.hidden = !total || Boolean(other) || total > most;
-  download.textContent = total > 1 ? `Download ${total.toLocaleString("en")} (ZIP, CSV)` : "Download (ZIP, CSV)";
+  download.textContent = say(total > 1 ? "Download {count} (ZIP, CSV)" : "Download (ZIP, CSV)", {count: number(total)});
   download.href = `${API}/download?${asked()}`;
   if (total) return;
   const any = new URLSearchParams(location.search).size;
   const text = any ? "Nothing was found. Try fewer words or filters." : "Nothing was made from words yet. Draw a grid:";
   const hint = any ? null : make("code", {}, 'python -m hub grid PAGE --subject "a red circle" --style "on black" --seeds 4');
-  pages.replaceChildren(make("p", {class: "gal-empty"}, text, hint && make("br"), hint));
+  pages.replaceChildren(make("p", {class: "gal-empty"}, say(text), hint && make("br"), hint));
 }
 
 // --- the grid -------------------------------------------------------------------------------------
@@ -116,13 +119,13 @@ function image(picture) {
 }
 
 function told(picture) {
-  const seed = picture.seed === null ? "" : `seed ${picture.seed}`;
+  const seed = picture.seed === null ? "" : say("seed {seed}", picture);
   return [seed, picture.run || picture.title].filter(Boolean).join(" · ");
 }
 
 function card(picture, at) {
   const text = make("span", {class: "gal-text"}, make("span", {}, picture.prompt), make("small", {}, told(picture)));
-  const tick = make("input", {type: "checkbox", "aria-label": `Choose: ${picture.prompt}, seed ${picture.seed}`,
+  const tick = make("input", {type: "checkbox", "aria-label": say("Choose: {prompt}, seed {seed}", picture),
     onchange: (event) => choose(picture, event.target.checked)});
   tick.checked = chosen.has(picture.id);
   return make("li", {class: "gal-card", "data-id": picture.id},
@@ -136,7 +139,7 @@ function side(name) {
 
 function pair({a, b}) {
   const two = make("span", {class: "gal-two"}, make("span", {}, image(a), side("A")), make("span", {}, image(b), side("B")));
-  const words = [a.subject, a.style, `seed ${a.seed}`].filter(Boolean).join(" · ");
+  const words = [a.subject, a.style, say("seed {seed}", a)].filter(Boolean).join(" · ");
   const text = make("span", {class: "gal-text"}, make("span", {}, words));
   return make("li", {class: "gal-card"}, make("button", {type: "button", onclick: () => versus(a, b)}, two, text));
 }
@@ -145,9 +148,9 @@ function choose(picture, on) {
   if (on) chosen.set(picture.id, picture);
   else chosen.delete(picture.id);
   one("[data-tray]").hidden = !chosen.size;
-  one("[data-chosen]").textContent = `${chosen.size} chosen`;
+  one("[data-chosen]").textContent = say("{count} chosen", {count: chosen.size});
   one("[data-compare]").disabled = chosen.size !== 2;
-  one("[data-compare]").title = chosen.size === 2 ? "" : "Choose two pictures to compare them";
+  one("[data-compare]").title = chosen.size === 2 ? "" : say("Choose two pictures to compare them");
   one("[data-zip]").href = `${API}/download?ids=${[...chosen.keys()].join(",")}`;
 }
 
@@ -158,7 +161,7 @@ function facts(picture) {
   const rows = {demo: picture.title, subject: picture.subject, style: picture.style, seed: picture.seed, run: picture.run,
     weights: picture.weights && `${picture.weights} (${picture.digest.slice(0, 12)})`, created_at: made,
     size: `${picture.width} x ${picture.height}`};
-  const found = new Map(Object.entries(rows).filter(([, value]) => value !== "" && value !== null).map(([k, v]) => [LABELS[k], String(v)]));
+  const found = new Map(Object.entries(rows).filter(([, value]) => value !== "" && value !== null).map(([k, v]) => [say(LABELS[k]), String(v)]));
   for (const [name, value] of Object.entries(picture.settings)) {
     if (value !== picture.prompt && name !== "seed" && value !== "") found.set(name.replaceAll("_", " "), Array.isArray(value) ? value.join(", ") : String(value));
   }
@@ -167,21 +170,21 @@ function facts(picture) {
 
 function bar(text, ...buttons) {
   return make("div", {class: "gal-bar"}, make("span", {}, text), ...buttons,
-    make("button", {type: "button", class: "share-button", onclick: () => dialog.close()}, "Close"));
+    make("button", {type: "button", class: "share-button", onclick: () => dialog.close()}, say("Close")));
 }
 
 function actions(picture) {
-  const from = picture.begins_from.length ? ". It began from a picture, which an address cannot hold" : "";
+  const from = picture.begins_from.length ? say(". It began from a picture, which an address cannot hold") : "";
   return make("p", {class: "share-actions"},
-    picture.open && make("a", {class: "share-button share-first", href: picture.open, title: `${picture.title} with all settings${from}`}, "Open in the page"),
-    make("a", {class: "share-button", href: picture.image, download: `${picture.id}.png`}, "Download"));
+    picture.open && make("a", {class: "share-button share-first", href: picture.open, title: say("{title} with all settings", picture) + from}, say("Open in the page")),
+    make("a", {class: "share-button", href: picture.image, download: `${picture.id}.png`}, say("Download")));
 }
 
 function zoom(at) {
   const picture = shown[at];
   const step = (by, text) => make("button", {type: "button", class: "share-button", disabled: !shown[at + by], onclick: () => zoom(at + by)}, text);
   const rows = [...facts(picture)].map(([name, value]) => make("tr", {}, make("th", {scope: "row"}, name), make("td", {}, value)));
-  dialog.replaceChildren(bar(`${(at + 1).toLocaleString("en")} of ${total.toLocaleString("en")}`, step(-1, "Previous"), step(1, "Next")),
+  dialog.replaceChildren(bar(say("{at} of {total}", {at: number(at + 1), total: number(total)}), step(-1, say("Previous")), step(1, say("Next"))),
     make("div", {class: "gal-one"}, make("img", {src: picture.image, alt: picture.prompt, width: picture.width, height: picture.height}),
       make("div", {}, make("h2", {}, picture.prompt), actions(picture), make("table", {class: "gal-facts"}, ...rows))));
   dialog.dataset.at = at;
@@ -192,17 +195,18 @@ function zoom(at) {
 
 function versus(a, b) {
   const [left, right] = [facts(a), facts(b)];
-  left.set("Prompt", a.prompt);
-  right.set("Prompt", b.prompt);
-  const names = ["Prompt", ...new Set([...left.keys(), ...right.keys()])].filter((name, at, all) => all.indexOf(name) === at);
-  const differ = names.filter((name) => name !== LABELS.created_at && left.get(name) !== right.get(name));
+  const prompt = say("Prompt");
+  left.set(prompt, a.prompt);
+  right.set(prompt, b.prompt);
+  const names = [prompt, ...new Set([...left.keys(), ...right.keys()])].filter((name, at, all) => all.indexOf(name) === at);
+  const differ = names.filter((name) => name !== say(LABELS.created_at) && left.get(name) !== right.get(name));
   const row = (name) => make("tr", {class: differ.includes(name) ? "gal-differs" : null}, make("th", {scope: "row"}, name),
-    make("td", {}, left.get(name) ?? "none"), make("td", {}, right.get(name) ?? "none"));
+    make("td", {}, left.get(name) ?? say("none")), make("td", {}, right.get(name) ?? say("none")));
   const figure = (picture, name) => make("figure", {}, make("img", {src: picture.image, alt: `${name}: ${picture.prompt}`, width: picture.width, height: picture.height}),
-    make("figcaption", {}, side(name), picture.open && make("a", {href: picture.open}, "Open in the page")));
+    make("figcaption", {}, side(name), picture.open && make("a", {href: picture.open}, say("Open in the page"))));
   const head = make("tr", {}, make("th"), make("td", {}, side("A")), make("td", {}, side("B")));
-  const same = differ.length ? `They differ in ${differ.join(", ").toLowerCase()}.` : "Made with the same settings.";
-  dialog.replaceChildren(bar("Two pictures"), make("div", {class: "gal-versus"}, figure(a, "A"), figure(b, "B")),
+  const same = say(differ.length ? "They differ in {names}." : "Made with the same settings.", {names: differ.join(", ").toLowerCase()});
+  dialog.replaceChildren(bar(say("Two pictures")), make("div", {class: "gal-versus"}, figure(a, "A"), figure(b, "B")),
     make("div", {class: "gal-table"}, make("p", {}, same), make("table", {class: "gal-facts"}, head, ...differ.map(row), ...names.filter((name) => !differ.includes(name)).map(row))));
   delete dialog.dataset.at;
   if (!dialog.open) dialog.showModal();
@@ -213,7 +217,7 @@ function versus(a, b) {
 
 function fill(select, entries, name = (value) => value) {
   const before = select.value;
-  select.replaceChildren(select.options[0], ...entries.map(({value, count}) => make("option", {value}, `${name(value)} (${count.toLocaleString("en")})`)));
+  select.replaceChildren(select.options[0], ...entries.map(({value, count}) => make("option", {value}, `${name(value)} (${number(count)})`)));
   select.value = before;
 }
 
@@ -222,7 +226,7 @@ async function filters(wanted) {
   for (const name of ["subject", "style", "demo", "model"]) fill(fields[name], facets[name]);
   fill(fields.run, facets.run);
   fill(fields.beside, facets.run);
-  fields.run.append(make("option", {value: "single"}, "Single runs"));
+  fields.run.append(make("option", {value: "single"}, say("Single runs")));
   for (const [name, field] of Object.entries(fields)) {
     const value = wanted.get(name);
     if (!value) continue;

@@ -1,0 +1,112 @@
+"""Pictures a minute of the page, through the engine, against diffusers' own loop; and what a step costs beside the
+networks.
+
+Alone: `python -m bench --only pictures`. With the bundled weights where they are there, else with an untrained pipeline
+of the same architecture: speed does not depend on the values. Both sides have a process of their own and draw in turn.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from statistics import median
+from subprocess import Popen
+from typing import Any
+
+from bench.context import Bench, BenchError, Findings
+from bench.figures import Row, compare, spread
+from bench.processes import ROOT
+
+SLUG, STEPS = "stable_diffusion", 12
+BATCHES = (1, 4)
+MOST_OVERHEAD = 3.0  # percent of the networks' own time
+
+
+def measure(bench: Bench) -> Findings:
+    """Rows by size of the batch; `details` holds the step's overhead of both sides, in percent."""
+    runs = 3 if bench.plan.rounds == 1 else 2 * bench.plan.rounds
+    hub, plain = (Side(bench, side) for side in ("hub", "plain"))
+    rows, overheads = list[Row](), {"hub": list[float](), "plain": list[float]()}
+    for images in BATCHES:
+        found: dict[str, list[list[float]]] = {"hub": [], "plain": []}
+        for number in range(-1, runs):
+            for side in (hub, plain) if number % 2 == 0 else (plain, hub):
+                told = side.draw(images, seed=1000 * images + number + 1)
+                if number >= 0:  # the first is to warm up
+                    found[side.name].append([60 * images / told["seconds"]])
+                    overheads[side.name].append(100 * (told["infer"] - told["own"]) / told["own"])
+        what = f"pictures of {STEPS} steps, {images} at once"
+        rows.append(compare("pictures", what, "1/min", found["hub"], found["plain"], "diffusers' loop", "higher"))
+    bench.processes.stop(hub.process, plain.process)
+    overhead: dict[str, Any] = {f"step_overhead_percent_{side}": median(values) for side, values in overheads.items()}
+    spreads = {side: spread(values) for side, values in overheads.items()}
+    quartiles = {f"step_overhead_quartiles_{side}": [of.q1, of.q3] for side, of in spreads.items()}
+    if bench.device.startswith("cuda"):
+        overhead |= {"full_size": _full_size(bench)}
+    kept = overhead["step_overhead_percent_hub"] < MOST_OVERHEAD
+    return Findings(tuple(rows), {**overhead, **quartiles, "step_overhead_kept": kept, "trained": hub.trained})
+
+
+def _full_size(bench: Bench) -> dict[str, Any]:
+    """Images a minute of Stable Diffusion 1.5's architecture, by side and batch; see bench.baselines.full_size."""
+    rounds = ["--rounds", "1", "--batches", "1,4"] if bench.plan.rounds == 1 else []
+    process = bench.processes.start("full-size", ["-m", "bench.baselines.full_size", *rounds], pipes=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    bench.processes.stop(process)
+    if not line:
+        raise BenchError("the full-size pipeline ended; see its log")
+    return dict(json.loads(line))
+
+
+class Side:
+    """`bench.baselines.pictures` in a process of its own."""
+
+    def __init__(self, bench: Bench, name: str):
+        self.name, (demos, weights) = name, folders(bench)
+        self.trained = not (weights / "untrained").exists()
+        place = bench.folder / f"pictures-{name}"
+        place.mkdir(exist_ok=True)
+        where = ["--demos-folder", str(demos), "--weights-folder", str(weights), "--data", str(place)]
+        command = ["-m", "bench.baselines.pictures", name, *where, "--device", bench.device, "--dtype", bench.dtype]
+        self.process: Popen[str] = bench.processes.start(f"pictures-{name}", command, pipes=True)
+        self._line()
+
+    def draw(self, images: int, seed: int) -> dict[str, Any]:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"images": images, "steps": STEPS, "seed": seed}) + "\n")
+        self.process.stdin.flush()
+        return dict(json.loads(self._line()))
+
+    def _line(self) -> str:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise BenchError(f"the pictures of {self.name} ended; see their log")
+        return line
+
+
+def folders(bench: Bench) -> tuple[Any, Any]:
+    """A folder with the page alone, and one with its weights; made once for both sides."""
+    root = bench.folder / "pictures-page"
+    demos, weights = root / "demos", root / "weights"
+    if demos.exists():
+        return demos, weights
+    assets = demos / "assets" / SLUG
+    assets.mkdir(parents=True)
+    # Until its model is good the page is a draft, whose name begins with _.
+    page = next(path for name in (SLUG, f"_{SLUG}") if (path := ROOT / "demos" / f"{name}.py").is_file())
+    shutil.copy(page, demos / f"{SLUG}.py")
+    bundled = bench.weights_folder / SLUG
+    if (bundled / "model_index.json").is_file():
+        shutil.copytree(bundled, weights / SLUG, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    else:
+        from weights.stable_diffusion import model
+
+        parts = {"unet": model.denoiser(), "text_encoder": model.text_encoder(), "vae": model.autoencoder()}
+        model.save_pipeline(parts, weights / SLUG)
+        (weights / "untrained").touch()
+    from PIL import Image
+
+    Image.new("RGB", (8, 8)).save(assets / "cover.png")
+    return demos, weights

@@ -1,0 +1,137 @@
+"""Small grids on the page `/grid`: drawn by the serving engine, and kept as results of who asked for them.
+
+So they have the bounds, the privacy and the age of every other result, and what was drawn before is not drawn again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hub import gallery
+from hub.batch import grid, plan
+from hub.batch.plan import Cell, Plan
+from hub.engine import Engine
+from hub.errors import HubError, InputError
+from hub.jobs import Cancel
+from hub.pictures import from_words
+from hub.registry import Page
+from hub.results import Result
+from hub.spec import Progress, Seed
+from hub.users import Caller
+
+MOST = 24  # cells: what people wait for, and what fits on a screen
+FIELDS = ("subjects", "styles", "seeds", "template", "settings", "run")  # of a request
+
+Hear = Callable[..., None]  # ("cell", cell, stage, progress), ("drawn", Drawn, count, left_s), ("failed", cell, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One cell with its result."""
+
+    cell: Cell
+    result: Result
+
+
+@dataclass(slots=True)
+class Done:
+    """How far a grid is; `computed` leaves out what stored results answered."""
+
+    total: int
+    drawn: list[Drawn] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)  # why, by name of the cell
+    computed: int = 0
+    begin: float | None = None  # when the model began with the first cell
+
+    @property
+    def count(self) -> int:
+        return len(self.drawn) + len(self.failed)
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds to come, by those that were computed so far; None before the first."""
+        if self.begin is None or not self.computed:
+            return None
+        return (time.monotonic() - self.begin) / self.computed * (self.total - self.count)
+
+
+def fits(page: Page) -> bool:
+    """Whether a page can fill a grid: it makes pictures from words and a seed."""
+    demo = page.declared
+    return demo is not None and from_words(demo) and any(isinstance(f, Seed) for f in demo.inputs)
+
+
+def make(engine: Engine, slug: str, given: Mapping[str, Any]) -> Plan:
+    """The plan of a request: values by `FIELDS`. Fetches weights that are on the Hub. Raises HubError."""
+    subjects, styles = _texts(given, "subjects"), _texts(given, "styles")
+    seeds = _seeds(given.get("seeds", "1"))
+    settings: Any = given.get("settings") or {}
+    if not isinstance(settings, Mapping):
+        raise InputError('settings must be an object such as {"steps": 8}.', field="settings")
+    words = {name: given.get(name) or "" for name in ("template", "run")}
+    for name, text in words.items():
+        if not isinstance(text, str):
+            raise InputError(f"{name} must be text, got {type(text).__name__}.", field=name)
+    count = len(set(subjects)) * max(1, len(set(styles))) * len(set(seeds))
+    if count > MOST:
+        raise InputError(
+            f"A grid on the page has at most {MOST} pictures; {len(set(subjects))} subjects x "
+            f"{max(1, len(set(styles)))} styles x {len(set(seeds))} seeds are {count:,}. Take fewer, or draw it with: "
+            "python -m hub grid."
+        )
+    return plan.make(engine, slug, subjects, styles, seeds, settings=settings, **words)
+
+
+def draw(engine: Engine, made: Plan, hear: Hear, cancel: Cancel, caller: Caller) -> Done:
+    """Draws the cells that no stored result answers, and files all in the gallery. Raises HubError.
+
+    `hear` is called from any thread. Cancelled, what is drawn is kept: the same plan again goes on from there.
+    """
+    cells = {cell.name: cell for cell in made.cells()}
+    done, lock = Done(len(cells)), threading.Lock()  # guards done.begin alone; the rest is this thread's
+
+    def one(cell: Cell) -> Drawn:
+        def on_event(stage: str, progress: Progress | None) -> None:
+            with lock:
+                if stage == "running" and done.begin is None:
+                    done.begin = time.monotonic()
+            hear("cell", cell, stage, progress)
+
+        inputs, session = made.inputs(cell), caller.session
+        result = engine.run(made.page, inputs, on_event=on_event, cancel=cancel, session=session, caller=caller)
+        engine.pictures.assign(result, made.run, cell.subject, cell.style)
+        return Drawn(cell, result)
+
+    def on_done(drawn: Drawn) -> None:
+        done.drawn.append(drawn)
+        done.computed += not drawn.result.receipt.cached
+        hear("drawn", drawn, done.count, done.left_s)  # values: `done` has moved on when they are read
+
+    def on_failed(cell: Cell, error: HubError) -> None:
+        done.failed[cell.name] = error.message
+        hear("failed", cell, error.message)
+
+    grid.each(engine, made, cells.values(), one, on_done=on_done, on_failed=on_failed, cancel=cancel)
+    return done
+
+
+def _texts(given: Mapping[str, Any], name: str) -> list[str]:
+    """A list of texts, or one text with a line for each. Raises InputError."""
+    value = given.get(name) or []
+    found = value.splitlines() if isinstance(value, str) else value
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise InputError(f'{name} must be a list of texts such as ["a red circle"], or lines.', field=name)
+    return [text for text in found if text.strip()] if isinstance(value, str) else found
+
+
+def _seeds(value: Any) -> list[int]:
+    """`4`, `"4"` or `"7,12,40-49"` as the command reads them, or a list of whole numbers. Raises InputError."""
+    if isinstance(value, list) and value and all(isinstance(seed, int) and seed is not True for seed in value):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise InputError('seeds must be how many (4), or which ("7,12,40-49" or [7, 12]).', field="seeds")
+    return gallery.seeds_of(str(value))

@@ -1,0 +1,282 @@
+"""What was run, by owner, in one SQLite file of the data folder, with the pictures that went in; bounded and private.
+
+An owner is a browser session or a user, hashed. Who has no owner has no history. Several processes may use the file.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from hub.errors import UnavailableError
+
+log = logging.getLogger(__name__)
+
+FILE, SCHEMA = "history.sqlite3", 1
+MOST, MOST_OF_ONE = 100_000, 2_000  # entries of the hub, and of one owner; the oldest go first
+THUMBNAILS_MOST = 20_000  # kept drawn; others are drawn again
+BUSY_S = 10.0  # how long a writer waits for another process
+TABLES = f"""
+CREATE TABLE run (
+  id TEXT PRIMARY KEY, owner TEXT NOT NULL, result TEXT NOT NULL, page TEXT NOT NULL, state TEXT NOT NULL,
+  begun REAL NOT NULL, took_ms REAL NOT NULL, cached INTEGER NOT NULL, times INTEGER NOT NULL, weights TEXT NOT NULL,
+  digest TEXT NOT NULL, version TEXT NOT NULL, parameters TEXT NOT NULL, inputs TEXT NOT NULL,
+  pictured INTEGER NOT NULL, headline TEXT NOT NULL, message TEXT NOT NULL, words TEXT NOT NULL);
+CREATE INDEX run_of ON run (owner, begun DESC);
+CREATE INDEX run_by_result ON run (result);
+CREATE INDEX run_by_time ON run (begun);
+CREATE TABLE used (run TEXT NOT NULL REFERENCES run(id) ON DELETE CASCADE, sha TEXT NOT NULL, PRIMARY KEY (run, sha))
+  WITHOUT ROWID;
+CREATE INDEX used_by ON used (sha);
+CREATE TABLE picture (sha TEXT PRIMARY KEY, last REAL NOT NULL, bytes INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE TABLE thumbnail (run TEXT PRIMARY KEY REFERENCES run(id) ON DELETE CASCADE, data BLOB NOT NULL);
+PRAGMA user_version = {SCHEMA};
+"""
+
+State = Literal["running", "done", "failed", "stopped"]
+COLUMNS = (
+    "id", "owner", "result", "page", "state", "begun", "took_ms", "cached", "times", "weights", "digest", "version",
+    "parameters", "inputs", "pictured", "headline", "message",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One run of one owner. An equal run later takes its place, and counts as another of its `times`."""
+
+    id: str
+    owner: str
+    result: str  # id of the result; of a run that is in work or failed, the id it would have
+    page: str
+    state: State
+    begun: float  # seconds since the epoch
+    took_ms: float
+    cached: bool  # a stored result was the answer
+    times: int
+    weights: str
+    digest: str
+    version: str  # of the page
+    parameters: Mapping[str, Any]
+    inputs: Mapping[str, str]  # sha256 of each picture that went in, by name of the input
+    pictured: bool  # there is something to draw a thumbnail of
+    headline: str
+    message: str  # why it failed
+
+
+class HistoryStore:
+    """The tables, in `path` or (None, or where that cannot be used) in memory. `limit_bytes` is for the pictures.
+
+    Every method may raise UnavailableError.
+    """
+
+    def __init__(self, path: Path | None, limit_bytes: int):
+        self.limit_bytes = limit_bytes
+        # Guards the connection: one statement or transaction at a time. Taken alone.
+        self._lock = threading.Lock()
+        self._db = _connected(path)
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    # --- keeping and forgetting -------------------------------------------------------------------
+
+    def add(self, entry: Entry, pictures: Mapping[str, bytes], words: str) -> None:
+        """Keeps an entry in the place of an older one with its id. `pictures` by sha256, `words` to search in."""
+        parameters, inputs = (json.dumps(dict(v), ensure_ascii=False) for v in (entry.parameters, entry.inputs))
+        values = {name: getattr(entry, name) for name in COLUMNS} | {"parameters": parameters, "inputs": inputs}
+        with self._changing() as db:
+            before = db.execute("SELECT times, state FROM run WHERE id = ?", (entry.id,)).fetchone()
+            if before:
+                values["times"] += before[0]
+                if before[1] != entry.state:  # there is something else to show
+                    db.execute("DELETE FROM thumbnail WHERE run = ?", (entry.id,))
+            known = f"INSERT INTO run ({', '.join(COLUMNS)}, words) VALUES ({', '.join('?' * (len(COLUMNS) + 1))})"
+            changed = ", ".join(f"{name} = excluded.{name}" for name in (*COLUMNS[4:], "words"))
+            row = (*(values[name] for name in COLUMNS), words.casefold())
+            db.execute(f"{known} ON CONFLICT (id) DO UPDATE SET {changed}", row)
+            db.executemany("INSERT OR IGNORE INTO used VALUES (?, ?)", [(entry.id, sha) for sha in pictures])
+            for sha, data in pictures.items():
+                if not db.execute("UPDATE picture SET last = ? WHERE sha = ?", (entry.begun, sha)).rowcount:
+                    db.execute("INSERT INTO picture VALUES (?, ?, ?, ?)", (sha, entry.begun, len(data), data))
+            self._trim(db, entry.owner)
+
+    def _trim(self, db: sqlite3.Connection, owner: str) -> None:
+        oldest = "DELETE FROM run WHERE id IN (SELECT id FROM run {} ORDER BY begun DESC, id LIMIT -1 OFFSET {})"
+        gone = db.execute(oldest.format("WHERE owner = ?", MOST_OF_ONE), (owner,)).rowcount
+        if db.execute("SELECT count(*) FROM run").fetchone()[0] > MOST:
+            gone += db.execute(oldest.format("", MOST)).rowcount
+        if gone:
+            _drop_unused(db)
+        while db.execute("SELECT coalesce(sum(bytes), 0) FROM picture").fetchone()[0] > self.limit_bytes:
+            db.execute("DELETE FROM picture WHERE sha = (SELECT sha FROM picture ORDER BY last LIMIT 1)")
+
+    def remove(self, owner: str, ids: Sequence[str] | None) -> list[str]:
+        """Forgets these entries of an owner (None: all); returns the results that no history has any more."""
+        with self._changing() as db:
+            gone = list[str]()
+            if ids is None:
+                gone = [r for (r,) in db.execute("DELETE FROM run WHERE owner = ? RETURNING result", (owner,))]
+            for id in ids or ():
+                sql = "DELETE FROM run WHERE owner = ? AND id = ? RETURNING result"
+                gone += [result for (result,) in db.execute(sql, (owner, id)).fetchall()]
+            _drop_unused(db)
+            free = [r for r in gone if not db.execute("SELECT 1 FROM run WHERE result = ?", (r,)).fetchone()]
+        if gone:
+            with self._lock, suppress(sqlite3.Error):  # what was deleted is not left in the file beside
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return free
+
+    def remove_results(self, ids: Sequence[str]) -> None:
+        """Forgets the entries of results that are kept no more; those that never had one stay."""
+        there = [id for id in ids if self._ask("SELECT 1 FROM run WHERE result = ? AND state = 'done'", (id,))]
+        if not there:  # most often: this is asked before each new run, and must not write then
+            return
+        with self._changing() as db:
+            db.executemany("DELETE FROM run WHERE result = ? AND state = 'done'", [(id,) for id in there])
+            _drop_unused(db)
+
+    def sweep(self, before: float) -> None:
+        """Forgets what was run before that time."""
+        with self._changing() as db:
+            db.execute("DELETE FROM run WHERE begun < ?", (before,))
+            _drop_unused(db)
+
+    # --- looking ----------------------------------------------------------------------------------
+
+    def search(
+        self, owner: str, text: str = "", page: str = "", limit: int = 60, offset: int = 0
+    ) -> tuple[list[Entry], int]:
+        """Entries of an owner, the newest first, and how many there are: of a page, with all words of `text`."""
+        where, values = ["owner = ?"], list[Any]([owner])
+        if page:
+            where.append("page = ?")
+            values.append(page)
+        for word in text.casefold().split()[:20]:
+            where.append("instr(words, ?)")
+            values.append(word)
+        both = " AND ".join(where)
+        ((count,),) = self._ask(f"SELECT count(*) FROM run WHERE {both}", values)
+        found = self._ask(
+            f"SELECT {', '.join(COLUMNS)} FROM run WHERE {both} ORDER BY begun DESC, id LIMIT ? OFFSET ?",
+            [*values, limit, offset],
+        )
+        return [_entry(row) for row in found], int(count)
+
+    def pages(self, owner: str) -> list[tuple[str, int]]:
+        """The pages an owner ran, with the number of entries, the most frequent first."""
+        sql = "SELECT page, count(*) FROM run WHERE owner = ? GROUP BY page ORDER BY count(*) DESC, page"
+        return [(page, count) for page, count in self._ask(sql, [owner])]
+
+    def get(self, owner: str, id: str) -> Entry | None:
+        rows = self._ask(f"SELECT {', '.join(COLUMNS)} FROM run WHERE owner = ? AND id = ?", [owner, id])
+        return _entry(rows[0]) if rows else None
+
+    def picture(self, sha: str) -> bytes | None:
+        rows = self._ask("SELECT data FROM picture WHERE sha = ?", [sha])
+        return bytes(rows[0][0]) if rows else None
+
+    def results(self) -> list[tuple[str, float]]:
+        """Each result that an entry has, and when that was last run."""
+        return self._ask("SELECT result, max(begun) FROM run WHERE state = 'done' GROUP BY result")
+
+    def owners(self) -> list[tuple[str, int, float]]:
+        """Each owner, its number of entries, and the time of the newest; for who has the machine."""
+        return self._ask("SELECT owner, count(*), max(begun) FROM run GROUP BY owner ORDER BY 3 DESC")
+
+    def stats(self) -> dict[str, int]:
+        """Counts and bytes."""
+        ((entries,),) = self._ask("SELECT count(*) FROM run")
+        ((pictures, size),) = self._ask("SELECT count(*), coalesce(sum(bytes), 0) FROM picture")
+        return {"entries": entries, "pictures": pictures, "picture_bytes": size}
+
+    # --- thumbnails -------------------------------------------------------------------------------
+
+    def thumbnail(self, id: str) -> bytes | None:
+        rows = self._ask("SELECT data FROM thumbnail WHERE run = ?", [id])
+        return bytes(rows[0][0]) if rows else None
+
+    def set_thumbnail(self, id: str, data: bytes) -> None:
+        """Keeps what was drawn; not of an entry that went meanwhile."""
+        with self._changing() as db:
+            db.execute("INSERT OR REPLACE INTO thumbnail SELECT id, ? FROM run WHERE id = ?", (data, id))
+            oldest = "SELECT rowid FROM thumbnail ORDER BY rowid DESC LIMIT -1 OFFSET ?"
+            db.execute(f"DELETE FROM thumbnail WHERE rowid IN ({oldest})", (THUMBNAILS_MOST,))
+
+    # --- the file ---------------------------------------------------------------------------------
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, _told():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+
+    def _ask(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        with self._lock, _told():
+            return self._db.execute(sql, values).fetchall()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise UnavailableError(f"The history of this hub cannot be used: {error}.") from None
+
+
+def _drop_unused(db: sqlite3.Connection) -> None:
+    db.execute("DELETE FROM picture WHERE sha NOT IN (SELECT sha FROM used)")
+
+
+def _connected(path: Path | None) -> sqlite3.Connection:
+    if path is None:
+        return _open(":memory:")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = _open(str(path))
+        path.chmod(0o600)  # what people ran is theirs and the hub's
+        return made
+    except (OSError, sqlite3.Error) as error:
+        log.warning("the history is kept in memory only: %s (%s)", error, path)
+        return _open(":memory:")
+
+
+def _open(path: str) -> sqlite3.Connection:
+    made = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    made.execute("PRAGMA auto_vacuum = FULL")  # the file becomes smaller, too
+    made.execute("PRAGMA journal_mode = WAL")
+    made.execute("PRAGMA synchronous = NORMAL")
+    made.execute("PRAGMA foreign_keys = ON")
+    made.execute("PRAGMA secure_delete = ON")  # what was deleted is not left in the file
+    (version,) = made.execute("PRAGMA user_version").fetchone()
+    if version not in (0, SCHEMA):
+        made.close()
+        raise sqlite3.DatabaseError(f"it has version {version}, this program reads {SCHEMA}")
+    if version == 0:
+        made.execute("BEGIN IMMEDIATE")
+        if made.execute("PRAGMA user_version").fetchone() == (0,):  # no other process was quicker
+            for statement in TABLES.split(";"):
+                made.execute(statement)
+        made.execute("COMMIT")
+    return made
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    values = dict(zip(COLUMNS, row, strict=True))
+    for name in ("parameters", "inputs"):
+        values[name] = json.loads(values[name])
+    for name in ("cached", "pictured"):
+        values[name] = bool(values[name])
+    return Entry(**values)

@@ -1,0 +1,184 @@
+"""What people read, in their language. English stands in the code; hub/locales/<language>.toml has the others.
+
+The English text is the key: `say("Run")` answers what is to be shown to whoever is drawn for. A page brings the
+texts of its own declaration in `assets/<slug>/<language>.toml`. REST, MCP, gradio_client and the command line never
+call `say`: their texts are English, whoever asks.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+ENGLISH, CHINESE = "en", "zh-CN"
+NAMES = {ENGLISH: "English", CHINESE: "中文"}  # what each language calls itself
+LOCALES = Path(__file__).with_name("locales")
+MATCHED = "messages"  # the section whose texts are also found with their values filled in
+DIGITS = r"\d[\d.,]*"
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """One language. `texts` by English text; `messages` are those that are found once their values stand in them."""
+
+    language: str
+    texts: Mapping[str, str] = field(default_factory=dict)
+    messages: Mapping[str, str] = field(default_factory=dict)
+
+    def say(self, text: str, **values: object) -> str:
+        """`text` in this language, with its `{placeholders}` filled in; what is not known stays as it is.
+
+        Without values, `text` may be a message that has been filled in already, such as that of an error.
+        """
+        if values:
+            return self.texts.get(text, text).format(**values)
+        if not self.texts or not text:
+            return text
+        return self.texts[text] if text in self.texts else self._message(text)
+
+    def _message(self, text: str) -> str:
+        for pattern, translation in self._patterns:
+            if found := pattern.fullmatch(text):
+                return translation.format(**{name: self.say(value) for name, value in found.groupdict().items()})
+        return text
+
+    @cached_property
+    def _patterns(self) -> list[tuple[re.Pattern[str], str]]:
+        """Those with the most words first: what also fits is more exact."""
+        keys = sorted(filter(PLACEHOLDER.search, self.messages), key=lambda key: -len(PLACEHOLDER.sub("", key)))
+        return [(_pattern(key), self.messages[key]) for key in keys]
+
+
+def _pattern(key: str) -> re.Pattern[str]:
+    """`{number}` stands for digits, any other placeholder for anything."""
+    parts = PLACEHOLDER.split(key)  # words and names in turn
+    pieces = [
+        f"(?P<{part}>{DIGITS if part == 'number' else '.*?'})" if place % 2 else re.escape(part)
+        for place, part in enumerate(parts)
+    ]
+    return re.compile("".join(pieces), re.DOTALL)
+
+
+# --- the catalogues -------------------------------------------------------------------------------
+
+PLAIN = Catalogue(ENGLISH)
+
+
+@cache
+def own() -> Mapping[str, Catalogue]:
+    """The hub's own texts, by language; read once in a process."""
+    return {ENGLISH: PLAIN, CHINESE: _read(LOCALES / f"{CHINESE}.toml", CHINESE)}
+
+
+def catalogues(folders: Iterable[Path]) -> Mapping[str, Catalogue]:
+    """By language: the hub's own texts with those in the pages' folders. A word has one translation: the first."""
+    found = dict(own())
+    for folder in folders:
+        for language in found:
+            file = folder / f"{language}.toml"
+            if language == ENGLISH or not file.is_file():
+                continue
+            try:
+                more = _read(file, language)
+            except (OSError, ValueError) as error:
+                log.warning("%s cannot be read, so its page stays English: %s", file, error)
+                continue
+            before = found[language]
+            texts, messages = {**more.texts, **before.texts}, {**more.messages, **before.messages}
+            found[language] = Catalogue(language, texts, messages)
+    return found
+
+
+def section(language: str, name: str) -> Mapping[str, str]:
+    """One section of the hub's own texts, for a script that says them itself; empty for English."""
+    return _sections(language).get(name, {})
+
+
+@cache
+def _sections(language: str) -> Mapping[str, Mapping[str, str]]:
+    return {} if language == ENGLISH else _parsed(LOCALES / f"{language}.toml")
+
+
+def _parsed(file: Path) -> dict[str, dict[str, str]]:
+    """Raises ValueError when it is not sections of texts."""
+    found = tomllib.loads(file.read_text(encoding="utf-8"))
+    for name, texts in found.items():
+        if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+            raise ValueError(f"[{name}] must have texts only")
+    return found
+
+
+def _read(file: Path, language: str) -> Catalogue:
+    sections = _parsed(file)
+    texts = {english: text for part in sections.values() for english, text in part.items()}
+    return Catalogue(language, texts, sections.get(MATCHED, {}))
+
+
+# --- whose language -------------------------------------------------------------------------------
+
+_drawn_for: ContextVar[Catalogue] = ContextVar("drawn_for", default=PLAIN)
+# Where Gradio keeps the request whose event is answered, which the context variable cannot know. Set once, at import.
+ask_gradio: list[Callable[[], Catalogue | None]] = []
+
+
+def current() -> Catalogue:
+    """The language of whoever is drawn for: the request's, English without one."""
+    for ask in ask_gradio:
+        if (found := ask()) is not None:
+            return found
+    return _drawn_for.get()
+
+
+def say(text: str, /, **values: object) -> str:
+    """`text` in the language of whoever is drawn for; see `Catalogue.say`."""
+    return current().say(text, **values)
+
+
+def speak(catalogue: Catalogue) -> None:
+    """From here on, in this thread or task, texts are of this language."""
+    _drawn_for.set(catalogue)
+
+
+@contextmanager
+def speaking(catalogue: Catalogue) -> Iterator[None]:
+    """The same inside of the `with` alone."""
+    token = _drawn_for.set(catalogue)
+    try:
+        yield
+    finally:
+        _drawn_for.reset(token)
+
+
+def chosen(tag: str) -> str:
+    """The language of this hub that a tag such as `zh-TW` or `en_US` asks for; empty: none."""
+    main = re.split("[-_]", tag.strip().lower())[0]
+    return {"en": ENGLISH, "zh": CHINESE}.get(main, "")
+
+
+def negotiated(accept: str) -> str:
+    """The language that an Accept-Language header likes best among the hub's (RFC 9110); English where it names none.
+
+    `zh`, `zh-CN`, `zh-TW` and `zh-Hans` all ask for Chinese. What has q=0 is not wanted.
+    """
+    best, most = ENGLISH, 0.0
+    for part in accept[:1000].split(","):
+        tag, *parameters = (piece.strip() for piece in part.split(";"))
+        language, weight = chosen(tag), 1.0
+        for parameter in parameters:
+            if parameter.lower().startswith("q="):
+                try:
+                    weight = float(parameter[2:])
+                except ValueError:
+                    weight = 0.0
+        if language and most < weight <= 1:
+            best, most = language, weight
+    return best

@@ -1,0 +1,63 @@
+"""Numbers, durations and short answers as people read them, in their language: for HTML and Streamlit alike."""
+
+from __future__ import annotations
+
+from hub.results import Receipt
+from hub.texts import current, say
+
+AGAIN = "Times are of the run that made this result; it was kept and shown again."
+AMONG_OWN = "Among the examples and your own earlier ones, as the model sees them. 1 is the same."
+AMONG_ALL = "Among the examples and everyone's earlier ones, as the model sees them. 1 is the same."
+
+
+def percent(share: float) -> str:
+    """`97.1 %` of a share in [0, 1]."""
+    return in_percent(100 * share)
+
+
+def in_percent(number: float) -> str:
+    """`97.1 %` of 97.1."""
+    return say("{number} %", number=f"{number:.1f}")
+
+
+def duration(ms: float) -> str:
+    """`1.25 s`, `35 ms`, `2.5 ms`."""
+    if ms >= 1000:
+        return say("{number} s", number=f"{ms / 1000:.2f}")
+    return say("{number} ms", number=f"{ms:.0f}" if ms >= 10 else f"{ms:.1f}")
+
+
+def heading(column: str) -> str:
+    """A column's name as people read it."""
+    return say(column.replace("_", " "))
+
+
+def answer(headline: str) -> str:
+    """A result in a few words, as `hub.sharing.headline` has them: known as a whole, or part by part."""
+    whole = current().texts.get(headline)
+    return whole if whole is not None else say(", ").join(map(say, headline.split(", ")))
+
+
+def above_line(above: int, count: int, line: float) -> str:
+    """How many labels reach the line, which is in [0, 1]."""
+    return say("{above} of {count} at or above the line at {share}", above=above, count=count, share=percent(line))
+
+
+def how(receipt: Receipt) -> str:
+    """Whether the model ran for it, and from where it came."""
+    if receipt.cached:
+        return say("kept from an earlier run")
+    return say("first use, model loaded" if receipt.cold else "model ready")
+
+
+def facts(run: Receipt, id: str, seed: int | None) -> list[tuple[str, str]]:
+    """What a result was made with: (name, value), not escaped."""
+    batch = say("batch of {count}", count=run.batch_size) if run.batch_size else say("model not run again")
+    told = [
+        (say("Model"), say("cold" if run.cold else "warm")),
+        (say("Batch"), batch),
+        (say("Device"), f"{run.device}, {run.dtype}"),
+        (say("Weights"), f"{run.weights} {run.digest[:12]}" if run.weights else say("none")),
+        (say("Result"), id[:12]),
+    ]
+    return told if seed is None else [*told, (say("Seed"), str(seed))]
