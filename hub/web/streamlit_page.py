@@ -79,11 +79,12 @@ def base(host: Host, here: str) -> str:
 
 def _links(host: Host, base: str, here: str) -> None:
     """Ways to the other doors."""
+    ways = {said("History"): "history", "REST API": "api/v1/openapi.json"}
     if host.beside_gradio:
-        st.markdown(f"[{said('Open in Gradio')}]({base}/{here})  \n[{said('Status')}]({base}/status)")
-    st.markdown(f"[{said('History')}]({base}/history)  \n[REST API]({base}/api/v1/openapi.json)")
+        ways = {said("Open in Gradio"): here, said("Status"): "status"} | ways
     if host.engine.settings.asks:
-        st.markdown(f"[{said('Sign out')}]({base}/sign-out)")
+        ways[said("Sign out")] = "sign-out"
+    st.markdown("  \n".join(f"[{name}]({base}/{path})" for name, path in ways.items()))
 
 
 def gallery(host: Host, pages: dict[str, StreamlitPage]) -> None:

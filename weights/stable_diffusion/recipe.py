@@ -1,6 +1,6 @@
 """Train the bundled text-to-image pipeline on pictures that this recipe draws itself:
 
-    python -m weights.stable_diffusion.recipe --out runs/stable_diffusion --minutes 60
+    python -m weights.stable_diffusion.recipe --out runs/stable_diffusion --minutes 97
 
 Two cores, about 120 minutes: drawing, the autoencoder, the text encoder, the U-Net, and the decoder once more.
 No data is needed. An interrupted run goes on with the same command; more `--minutes` go on with one that has ended.
@@ -103,7 +103,6 @@ def train(
     unet = model.denoiser()
     # On so few places the fused attention of the CPU takes a third of a step, nearly all of it in the way back.
     unet.set_attn_processor(AttnProcessor())
-    denoise = torch.compile(unet) if options.compile else unet
 
     def loss(parts: nn.ModuleDict, chance: torch.Generator) -> Tensor:
         chosen = torch.randint(len(latents), (options.batch_size,), generator=chance)
@@ -114,7 +113,7 @@ def train(
         keep, lose = signal[step].sqrt()[:, None, None, None], (1 - signal[step]).sqrt()[:, None, None, None]
         noisy = (keep * clean + lose * noise).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
-            found = denoise(noisy, step, said).sample
+            found = parts["unet"](noisy, step, said).sample
         return mse_loss(found.float(), keep * noise - lose * clean)
 
     def watch(average: nn.ModuleDict, step: int) -> dict[str, float]:
@@ -231,9 +230,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--minutes", type=float, help="end the second training after so long, if it is not over before")
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--report-every", type=int, default=500, help="steps between samples and checkpoints")
-    parser.add_argument("--compile", action="store_true", help="the U-Net by torch.compile: needs g++ and some minutes")
+    parser.add_argument("--learning-rate", type=float, default=8e-4)
+    parser.add_argument("--report-every", type=int, default=1000, help="steps between samples and checkpoints")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()

@@ -125,7 +125,7 @@ function choices(demos) {
 
 // --- the list -------------------------------------------------------------------------------------
 
-const clock = new Intl.DateTimeFormat(language, {hour: "2-digit", minute: "2-digit"});
+const clock = new Intl.DateTimeFormat(language, {hour: "numeric", minute: "2-digit"});
 const date = new Intl.DateTimeFormat(language, {weekday: "long", day: "numeric", month: "long", year: "numeric"});
 
 function day(when) {
