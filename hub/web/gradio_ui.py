@@ -120,7 +120,7 @@ class _Page:
                 self.restore.build(notice, inputs)
                 self.past.build()
             with gr.Column(scale=7, min_width=320):
-                with gr.Column() as answers:
+                with gr.Column(elem_classes="hub-answers") as answers:
                     status = draw(partial(html.hint, bool(demo.examples)))
                     outputs = [fields.output_component(f) for f in self.outputs]
                     self.restore.beside()
@@ -353,9 +353,9 @@ class _Page:
             paid = html.receipt(result.receipt, result.id, result.seed)
             return [html.done(result.receipt), hidden, paid, self.head()]
         if isinstance(problem, CancelledError):
-            return [html.stopped(), hidden, gr.skip(), gr.skip()]
+            return [html.stopped(html.earlier()), hidden, gr.skip(), gr.skip()]
         if isinstance(problem, HubError):
-            return [html.error(problem), hidden, gr.skip(), gr.skip()]
+            return [html.error(problem, html.earlier()), hidden, gr.skip(), gr.skip()]
         raise problem
 
     async def stop(self, request: gr.Request) -> None:

@@ -150,15 +150,20 @@ def status(
     )
 
 
-def error(problem: HubError) -> str:
+def error(problem: HubError, below: str = "") -> str:
     return (
         f'<div class="hub-status hub-error" role="alert"><strong>{escape(say(problem.title))}</strong>'
-        f"<p>{escape(say(problem.message))}</p></div>"
+        f"<p>{escape(say(problem.message))}</p>{below}</div>"
     )
 
 
-def stopped() -> str:
-    return f'<div class="hub-status hub-idle" role="status">{say("Stopped.")}</div>'
+def stopped(below: str = "") -> str:
+    return f'<div class="hub-status hub-idle" role="status">{say("Stopped.")}{below}</div>'
+
+
+def earlier() -> str:
+    """Seen only where an answer stands below, which is pale then: style.css."""
+    return f'<p class="hub-earlier">{say("Below is still the answer of the run before.")}</p>'
 
 
 def done(receipt: Receipt) -> str:

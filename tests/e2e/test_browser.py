@@ -196,10 +196,15 @@ def test_a_bad_file_is_told_on_the_page_and_the_next_one_works(
     bad = tmp_path / "broken.jpg"
     bad.write_bytes(photo.read_bytes()[:500])
     page.locator("input[type=file]").set_input_files(bad)
+    earlier = page.get_by_text("the answer of the run before")
     expect(page.get_by_role("alert")).to_contain_text("image")
+    expect(earlier).to_be_hidden()
     page.goto(f"{hub.url}/vehicle_classifier")
     page.locator("input[type=file]").set_input_files(photo)
     expect(page.locator(".hub-done")).to_be_visible()
+    page.get_by_role("button", name="Remove Image").click()
+    page.locator("input[type=file]").set_input_files(bad)
+    expect(earlier).to_be_visible()
 
 
 def test_the_card_is_on_the_page(page: Page, hub: Served) -> None:
