@@ -10,10 +10,9 @@ from __future__ import annotations
 import json
 import shutil
 from statistics import median
-from subprocess import Popen
 from typing import Any
 
-from bench.context import Bench, BenchError, Findings
+from bench.context import Bench, Findings
 from bench.figures import Row, compare, spread
 from bench.processes import ROOT
 
@@ -37,7 +36,7 @@ def measure(bench: Bench) -> Findings:
                     overheads[side.name].append(100 * (told["infer"] - told["own"]) / told["own"])
         what = f"pictures of {STEPS} steps, {images} at once"
         rows.append(compare("pictures", what, "1/min", found["hub"], found["plain"], "diffusers' loop", "higher"))
-    bench.processes.stop(hub.process, plain.process)
+    bench.processes.stop(hub.worker, plain.worker)
     overhead: dict[str, Any] = {f"step_overhead_percent_{side}": median(values) for side, values in overheads.items()}
     spreads = {side: spread(values) for side, values in overheads.items()}
     quartiles = {f"step_overhead_quartiles_{side}": [of.q1, of.q3] for side, of in spreads.items()}
@@ -50,12 +49,9 @@ def measure(bench: Bench) -> Findings:
 def _full_size(bench: Bench) -> dict[str, Any]:
     """Images a minute of Stable Diffusion 1.5's architecture, by side and batch; see bench.baselines.full_size."""
     rounds = ["--rounds", "1", "--batches", "1,4"] if bench.plan.rounds == 1 else []
-    process = bench.processes.start("full-size", ["-m", "bench.baselines.full_size", *rounds], pipes=True)
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    bench.processes.stop(process)
-    if not line:
-        raise BenchError("the full-size pipeline ended; see its log")
+    worker = bench.processes.work("full-size", ["-m", "bench.baselines.full_size", *rounds])
+    line = worker.line()
+    bench.processes.stop(worker)
     return dict(json.loads(line))
 
 
@@ -69,21 +65,11 @@ class Side:
         place.mkdir(exist_ok=True)
         where = ["--demos-folder", str(demos), "--weights-folder", str(weights), "--data", str(place)]
         command = ["-m", "bench.baselines.pictures", name, *where, "--device", bench.device, "--dtype", bench.dtype]
-        self.process: Popen[str] = bench.processes.start(f"pictures-{name}", command, pipes=True)
-        self._line()
+        self.worker = bench.processes.work(f"pictures-{name}", command)
+        self.worker.line()
 
     def draw(self, images: int, seed: int) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"images": images, "steps": STEPS, "seed": seed}) + "\n")
-        self.process.stdin.flush()
-        return dict(json.loads(self._line()))
-
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise BenchError(f"the pictures of {self.name} ended; see their log")
-        return line
+        return self.worker.ask({"images": images, "steps": STEPS, "seed": seed})
 
 
 def folders(bench: Bench) -> tuple[Any, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import socket
@@ -13,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import IO
+from typing import IO, Any
 
 import psutil
 
@@ -29,6 +30,28 @@ LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 class ProcessError(Exception):
     """A child process did not do what it was started for; the text ends with the tail of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One running process that says a line when it is ready, and then answers each line of JSON with one."""
+
+    name: str
+    process: subprocess.Popen[str]
+    log: Path
+
+    def line(self) -> str:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise ProcessError(f"{self.name} ended:\n{tail(self.log)}")
+        return line
+
+    def ask(self, order: Any) -> dict[str, Any]:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        return dict(json.loads(self.line()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +116,9 @@ class Processes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop(*self._running)
+        self._end(self._running)
 
-    def start(
+    def _start(
         self, name: str, arguments: list[str], *, pipes: bool = False, **environment: str
     ) -> subprocess.Popen[str]:
         """Python with `arguments`; its log is a file. With `pipes` its stdin and stdout are ours."""
@@ -120,11 +143,18 @@ class Processes:
 
     def serve(self, name: str, arguments: list[str], port: int) -> Server:
         started = time.perf_counter()
-        process = self.start(name, arguments, GRADIO_SERVER_PORT=str(port))
+        process = self._start(name, arguments, GRADIO_SERVER_PORT=str(port))
         return Server(name, port, process, started, self._log(name))
 
-    def stop(self, *which: subprocess.Popen[str] | Server) -> None:
-        processes = [one.process if isinstance(one, Server) else one for one in which]
+    def work(self, name: str, arguments: list[str]) -> Worker:
+        """It may not be ready yet: its first line says so."""
+        process = self._start(name, arguments, pipes=True)
+        return Worker(name, process, self._log(name))
+
+    def stop(self, *which: Worker | Server) -> None:
+        self._end([one.process for one in which])
+
+    def _end(self, processes: list[subprocess.Popen[str]]) -> None:
         for process in processes:
             _signal(process, signal.SIGTERM)
         end = time.monotonic() + STOP_S

@@ -20,7 +20,7 @@ from bench.client import Http, multipart
 from bench.context import Bench, BenchError, Findings
 from bench.figures import compare
 from bench.inputs import values
-from bench.processes import Server
+from bench.processes import Server, Worker
 from hub.spec import ImageInput, Labels
 
 WARM = 16  # requests before the first round, alone and together
@@ -40,18 +40,18 @@ class Request:
 def measure(bench: Bench) -> Findings:
     plan, path = bench.plan, f"/api/v1/demos/{bench.slug}"
     # The threads have a process of their own: OpenMP stops spinning, and so slows down, once several threads use it.
-    hub, loop, pool = bench.hub("rest"), PlainLoop(bench), PlainLoop(bench)
+    hub, loop, pool = bench.hub("rest"), plain_loop(bench), plain_loop(bench)
     hub.wait()
-    loop.wait()
-    pool.wait()
+    loop.line()
+    pool.line()
     maker = Requests(bench)
     with hub.http() as http:
         warm = maker.make(WARM)
         _, answers = alone(http, path, warm)
         together(hub, path, maker.make(WARM), plan.clients)
-        loop.run(warm[:-1], 1)
-        pool.run(warm, plan.clients)
-        _agree(bench, answers[-1], loop.run(warm[-1:], 1)["answer"])
+        by_loop(loop, warm[:-1], 1)
+        by_loop(pool, warm, plan.clients)
+        _agree(bench, answers[-1], by_loop(loop, warm[-1:], 1)["answer"])
         hub_alone, hub_stored, hub_many = list[list[float]](), list[list[float]](), list[list[float]]()
         loop_alone, loop_many, loop_threads = list[list[float]](), list[list[float]](), list[list[float]]()
         single, batched = list[dict[str, Any]](), list[dict[str, Any]]()
@@ -68,16 +68,16 @@ def measure(bench: Bench) -> Findings:
             batched.extend(_receipts(bodies, cached=False))
 
         def theirs(few: list[Request], many: list[Request]) -> None:
-            loop_alone.append(loop.run(few, 1)["each"])
-            loop_many.append([len(many) / loop.run(many, 1)["seconds"]])
-            loop_threads.append([len(many) / pool.run(many, plan.clients)["seconds"]])
+            loop_alone.append(by_loop(loop, few, 1)["each"])
+            loop_many.append([len(many) / by_loop(loop, many, 1)["seconds"]])
+            loop_threads.append([len(many) / by_loop(pool, many, plan.clients)["seconds"]])
 
         for number in range(plan.rounds):
             few, many = maker.make(plan.latency_requests), maker.make(plan.throughput_requests)
             for turn in (ours, theirs) if number % 2 == 0 else (theirs, ours):
                 turn(few, many)
         floor = [_timed(lambda: http.get("/healthz")) for _ in range(100)]
-    bench.processes.stop(hub, loop.process, pool.process)
+    bench.processes.stop(hub, loop, pool)
     clients = f"{plan.clients} clients"
     rows = (
         compare("rest", "latency, alone", "ms", _ms(hub_alone), _ms(loop_alone), "plain loop"),
@@ -117,28 +117,13 @@ class Requests:
         return Request(multipart(pictures, given), files, given)
 
 
-class PlainLoop:
+def plain_loop(bench: Bench) -> Worker:
     """`bench.baselines.plain_loop` in a process of its own."""
+    return bench.processes.work("plain-loop", bench.baseline("plain_loop", bench.slug))
 
-    def __init__(self, bench: Bench):
-        self.process = bench.processes.start("plain-loop", bench.baseline("plain_loop", bench.slug), pipes=True)
 
-    def wait(self) -> None:
-        self._line()
-
-    def run(self, requests: Sequence[Request], threads: int) -> dict[str, Any]:
-        order = {"files": [r.files for r in requests], "inputs": [r.plain for r in requests], "threads": threads}
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
-        return dict(json.loads(self._line()))
-
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise BenchError("the plain loop ended; see its log")
-        return line
+def by_loop(loop: Worker, requests: Sequence[Request], threads: int) -> dict[str, Any]:
+    return loop.ask({"files": [r.files for r in requests], "inputs": [r.plain for r in requests], "threads": threads})
 
 
 def alone(http: Http, path: str, requests: Sequence[Request]) -> tuple[list[float], list[bytes]]:

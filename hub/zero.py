@@ -11,7 +11,6 @@ import inspect
 import logging
 import math
 import os
-import pickle
 import re
 import time
 from collections.abc import Generator, Iterator, Mapping
@@ -195,21 +194,18 @@ class Zero:
         except Exception as error:  # whatever it is, those who wait must hear of it
             if not isinstance(error, HubError):
                 log.error("%s failed", key, exc_info=error)
-            yield Failed(_sendable(error))
+            yield Failed(_sendable(key, error))
         else:
             yield Ended(outputs, time.time() - begin, start_s)
 
 
-def _sendable(error: Exception) -> Exception:
-    """Without its frames, and as a kind of error that the parent can read."""
+def _sendable(key: str, error: Exception) -> Exception:
+    """Without its frames, and as a kind of error that the parent can read: a foreign class may not travel."""
     if is_out_of_memory(error):
         return MemoryError(brief(error))
-    error = error.with_traceback(None)
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 (our own bytes)
-    except Exception:  # a foreign class may refuse in any way
-        return RuntimeError(brief(error))
-    return error
+    if isinstance(error, HubError):
+        return error.with_traceback(None)
+    return HubError(f"{key} failed on this input: {brief(error)}")
 
 
 def _part(module: str, name: str) -> Any:
