@@ -15,17 +15,16 @@ from starlette.routing import BaseRoute, Route
 from hub import gallery, texts
 from hub.batch.index import Entry, Query, Viewer
 from hub.engine import Engine
-from hub.errors import InputError, NotFoundError
+from hub.errors import InputError
 from hub.suggest import unknown
-from hub.web import guard, permalinks, sessions
+from hub.web import guard, permalinks, plain, sessions
 from hub.web.answers import API
 from hub.web.rest import FOREVER, Methods
 
 DOWNLOAD_MOST = 2_000  # pictures in one ZIP file
 DIGITS = 7  # of a page's number
 PAGING = ("page", "per_page", "order")
-POLICY = permalinks.POLICY + "; connect-src 'self'"
-STATIC = {"gallery.css": "text/css", "gallery.js": "text/javascript"}
+POLICY = plain.POLICY + "; connect-src 'self'"
 
 
 def add_to(app: FastAPI, engine: Engine) -> None:
@@ -64,17 +63,13 @@ class _Door:
         text = template.render(home="./", here="r/", signed_in=guard.caller(request).name,
                                singles=self.engine.settings.similar, most=DOWNLOAD_MOST,
                                words=texts.section(texts.current().language, "gallery"))  # fmt: skip
-        return HTMLResponse(text, headers={**permalinks.HEADERS, "Content-Security-Policy": POLICY})
+        return HTMLResponse(text, headers={**plain.HEADERS, "Content-Security-Policy": POLICY})
 
     async def slash(self, request: Request) -> Response:
         return RedirectResponse("../gallery", 308)
 
     async def static(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in STATIC:
-            raise NotFoundError(f"The gallery has no {name[:80]!r}.")
-        text = (permalinks.TEMPLATES / name).read_text(encoding="utf-8")
-        return Response(text, media_type=STATIC[name], headers={"Cache-Control": "no-cache"})
+        return plain.file(request.path_params["name"], "gallery")
 
     # --- searching --------------------------------------------------------------------------------
 

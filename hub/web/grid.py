@@ -20,20 +20,19 @@ from hub.batch import small
 from hub.batch.plan import Cell, Plan
 from hub.batch.small import Done, Drawn
 from hub.engine import Engine
-from hub.errors import BusyError, NotFoundError
+from hub.errors import BusyError
 from hub.jobs import Cancel
 from hub.pictures import picture_outputs, prompt_input
 from hub.registry import Page
 from hub.spec import Choice, Demo, Progress, Slider, Text
 from hub.users import Caller
-from hub.web import events, guard, permalinks
+from hub.web import events, guard, permalinks, plain
 from hub.web.answers import API
 from hub.web.bodies import read_object
 from hub.web.gallery import POLICY
 from hub.web.rest import Methods
 
 AT_ONCE = 4  # grids; one more is answered 429
-STATIC = {"grid.css": "text/css", "grid.js": "text/javascript"}
 KINDS = {Slider: "number", Choice: "choice", Text: "text"}  # of settings that the page offers
 
 
@@ -73,17 +72,13 @@ class _Door:
             singles=self.engine.settings.similar, fields=_fields(chosen.demo, request.query_params) if chosen else [],
             hints=[example.inputs.get(prompt_input(chosen.demo)) for example in chosen.demo.examples] if chosen else [],
         )  # fmt: skip
-        return HTMLResponse(text, headers={**permalinks.HEADERS, "Content-Security-Policy": POLICY})
+        return HTMLResponse(text, headers={**plain.HEADERS, "Content-Security-Policy": POLICY})
 
     async def slash(self, request: Request) -> Response:
         return RedirectResponse("../grid", 308)
 
     async def static(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in STATIC:
-            raise NotFoundError(f"The page of grids has no {name[:80]!r}.")
-        text = (permalinks.TEMPLATES / name).read_text(encoding="utf-8")
-        return Response(text, media_type=STATIC[name], headers={"Cache-Control": "no-cache"})
+        return plain.file(request.path_params["name"], "grid")
 
     # --- drawing ----------------------------------------------------------------------------------
 

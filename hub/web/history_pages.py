@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -13,7 +13,7 @@ from urllib.parse import quote
 from anyio import to_thread
 from fastapi import FastAPI
 from markupsafe import Markup
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
@@ -27,13 +27,12 @@ from hub.results import Picture
 from hub.sharing import clean, private_inputs, snapshot
 from hub.spec import ImageInput, ImageOutput
 from hub.texts import say
-from hub.web import guard, history_rest, history_texts, permalinks, sessions
+from hub.web import guard, history_rest, history_texts, permalinks, plain, sessions
 from hub.web.gallery import POLICY
+from hub.web.plain import Endpoint, PageRoute
 
 log = logging.getLogger(__name__)
 GONE = "Its result is not kept any more."
-STATIC = {"history.css": "text/css", "history.js": "text/javascript"}
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def add_to(app: FastAPI, engine: Engine) -> None:
@@ -53,7 +52,7 @@ def routes(engine: Engine) -> list[BaseRoute]:
         "/history/{id}/{file}": {"GET": door.file},
         "/history/{name}": {"GET": door.static},
     }
-    pages = [Route(path, _Html(methods), name=f"history:{path}") for path, methods in table.items()]
+    pages = [Route(path, PageRoute(methods, _problem), name=f"history:{path}") for path, methods in table.items()]
     return [*pages, *history_rest.routes(engine)]
 
 
@@ -69,31 +68,6 @@ class Arrivals:
             if "text/html" in request.headers.get("accept", ""):
                 self.engine.history.look(self.engine.history.owner(guard.caller(request)))
         await self.app(scope, receive, send)
-
-
-class _Html:
-    """One path: turns whatever its endpoint raises into a page."""
-
-    def __init__(self, methods: Mapping[str, Endpoint]):
-        self.methods = methods
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        try:
-            endpoint = self.methods.get("GET" if request.method == "HEAD" else request.method)
-            if endpoint is None:
-                headers = {**permalinks.HEADERS, "Allow": ", ".join(self.methods)}
-                response: Response = Response("Not allowed here.", 405, headers=headers)
-            else:
-                response = await endpoint(request)
-        except ClientDisconnect:
-            return
-        except HubError as error:
-            response = _problem(error, request)
-        except Exception as error:  # the last net: a fault of ours must not show a traceback
-            log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
-            response = _problem(HubError("The hub failed on this page; its log has the details."), request)
-        await response(scope, receive, send)
 
 
 class _Door:
@@ -118,11 +92,7 @@ class _Door:
         return RedirectResponse("../history", 308)
 
     async def static(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in STATIC:
-            raise NotFoundError(f"The history has no {name[:80]!r}.")
-        text = (permalinks.TEMPLATES / name).read_text(encoding="utf-8")
-        return Response(text, media_type=STATIC[name], headers={"Cache-Control": "no-cache"})
+        return plain.file(request.path_params["name"], "history")
 
     # --- the list ---------------------------------------------------------------------------------
 
@@ -141,7 +111,7 @@ class _Door:
         text = permalinks.templates().get_template(template).render(
             home="./", here="r/", say=say, quote=quote, signed_in=guard.caller(request).name, **parts
         )  # fmt: skip
-        return HTMLResponse(text, headers={**permalinks.HEADERS, "Content-Security-Policy": POLICY})
+        return HTMLResponse(text, headers={**plain.HEADERS, "Content-Security-Policy": POLICY})
 
     # --- one run ----------------------------------------------------------------------------------
 
@@ -149,7 +119,7 @@ class _Door:
         entry = self.history.get(self._owner(request), request.query_params["run"])
         page = self.engine.registry.pages.get(entry.page)
         if entry.state == "running" and page:
-            return RedirectResponse(f"{entry.page}?history={entry.id}", 303, headers=permalinks.HEADERS)
+            return RedirectResponse(f"{entry.page}?history={entry.id}", 303, headers=plain.HEADERS)
         if entry.state != "done" or page is None or page.declared is None:
             why = entry.message or (say("It was stopped.") if entry.state == "stopped" else say(GONE))
             title = page.title if page else entry.page
@@ -177,7 +147,7 @@ class _Door:
     async def file(self, request: Request) -> Response:
         """A picture of the page of one run, by the name that `hub.sharing.snapshot` gives it."""
         picture = await to_thread.run_sync(self._file, request)
-        headers = {**permalinks.HEADERS, "Cache-Control": history_rest.DAY}
+        headers = {**plain.HEADERS, "Cache-Control": history_rest.DAY}
         return Response(picture.data, media_type=picture.media_type, headers=headers)
 
     def _file(self, request: Request) -> Picture:
@@ -196,7 +166,7 @@ class _Door:
         """Makes a link to the result, and goes there."""
         form = await permalinks.read_form(request)
         link = await to_thread.run_sync(self._share, request, form)
-        return RedirectResponse(f"../../r/{link}", 303, headers=permalinks.HEADERS)
+        return RedirectResponse(f"../../r/{link}", 303, headers=plain.HEADERS)
 
     def _share(self, request: Request, form: Mapping[str, str]) -> str:
         entry = self.history.get(self._owner(request), request.path_params["id"])
@@ -218,7 +188,7 @@ class _Door:
         await permalinks.read_form(request)
         owner, id = self._owner(request), request.path_params["id"]
         await to_thread.run_sync(partial(self.history.remove, owner, [id]))
-        return RedirectResponse("../../history", 303, headers=permalinks.HEADERS)
+        return RedirectResponse("../../history", 303, headers=plain.HEADERS)
 
     # --- two runs ---------------------------------------------------------------------------------
 
@@ -264,4 +234,4 @@ def _problem(error: HubError, request: Request) -> HTMLResponse:
     title = say("Not in your history") if isinstance(error, NotFoundError | GoneError) else say(error.title)
     template = permalinks.templates().get_template("problem.html")
     text = template.render(title=title, message=say(error.message), home=up or "./", here=f"{up}r/", say=say)
-    return HTMLResponse(text, error.status, headers=permalinks.HEADERS)
+    return HTMLResponse(text, error.status, headers=plain.HEADERS)

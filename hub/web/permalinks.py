@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -14,36 +13,20 @@ from anyio import to_thread
 from fastapi import FastAPI
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
 
 from hub.engine import Engine
 from hub.errors import ForbiddenError, HubError, NotFoundError, TooLargeError
 from hub.links import FEEDBACK_CHARS, Link
 from hub.texts import current, say
 from hub.web import addresses, guard, html, links_rest, sessions, wording
+from hub.web.plain import HEADERS, TEMPLATES, Endpoint, PageRoute
 
-log = logging.getLogger(__name__)
-TEMPLATES = Path(__file__).with_name("templates")
 STYLE = Path(__file__).with_name("style.css")
 FORM_BYTES = 16 * 1024
-# Inline styles are the widths of bars and the colours of swatches; there is no inline script.
-POLICY = (
-    "default-src 'none'; img-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self'; font-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
-)
-HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "X-Robots-Tag": "noindex",
-    "Referrer-Policy": "same-origin",  # the address is the key: other sites do not hear it
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "private, no-store",
-}
 TITLES = {404: "Nothing is shared here", 410: "This link has ended", 403: "That is not yours to change"}
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def add_to(app: FastAPI, engine: Engine) -> None:
@@ -54,41 +37,17 @@ def add_to(app: FastAPI, engine: Engine) -> None:
 def routes(engine: Engine) -> list[BaseRoute]:
     """The routes; they answer every path under /r with a page, unknown ones too."""
     door = _Door(engine)
-    table: dict[str, tuple[str, Endpoint]] = {
-        "/r/page.css": ("GET", door.style),
-        "/r/page.js": ("GET", door.script),
-        "/r/{id}": ("GET", door.page),
-        "/r/{id}/feedback": ("POST", door.feedback),
-        "/r/{id}/revoke": ("POST", door.revoke),
-        "/r/{id}/{name}": ("GET", door.file),
-        "/r": ("GET", door.nothing),
-        "/r/{path:path}": ("GET", door.nothing),
+    table: dict[str, dict[str, Endpoint]] = {
+        "/r/page.css": {"GET": door.style},
+        "/r/page.js": {"GET": door.script},
+        "/r/{id}": {"GET": door.page},
+        "/r/{id}/feedback": {"POST": door.feedback},
+        "/r/{id}/revoke": {"POST": door.revoke},
+        "/r/{id}/{name}": {"GET": door.file},
+        "/r": {"GET": door.nothing},
+        "/r/{path:path}": {"GET": door.nothing},
     }
-    return [Route(path, _Html(*entry), name=f"link:{path}") for path, entry in table.items()]
-
-
-class _Html:
-    """One path: turns whatever its endpoint raises into a page."""
-
-    def __init__(self, method: str, endpoint: Endpoint):
-        self.method, self.endpoint = method, endpoint
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        try:
-            given = "GET" if request.method == "HEAD" else request.method
-            if given != self.method:
-                response: Response = Response("Not allowed here.", 405, headers={**HEADERS, "Allow": self.method})
-            else:
-                response = await self.endpoint(request)
-        except ClientDisconnect:
-            return
-        except HubError as error:
-            response = _problem(error, request)
-        except Exception as error:  # the last net: a fault of ours must not show a traceback
-            log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
-            response = _problem(HubError("The hub failed on this page; its log has the details."), request)
-        await response(scope, receive, send)
+    return [Route(path, PageRoute(methods, _problem), name=f"link:{path}") for path, methods in table.items()]
 
 
 class _Door:

@@ -4,28 +4,15 @@ const FILTERS = ["q", "subject", "style", "seed", "demo", "model", "run", "since
 const LABELS = {demo: "Page", subject: "Subject", style: "Style", seed: "Seed", weights: "Model", run: "Run", created_at: "Made", size: "Size"};
 const AHEAD = "1600px"; // pages are asked for this far before they are seen
 
-const one = (selector) => document.querySelector(selector);
 const form = one(".gal-search"), pages = one("[data-pages]"), end = one("[data-end]"), dialog = one("[data-zoom]");
 const fields = Object.fromEntries([...FILTERS, "beside", "order"].map((name) => [name, form.elements[name]]));
-const words = JSON.parse(form.dataset.words), language = document.documentElement.lang;
-const say = (text, values = {}) => (words[text] ?? text).replace(/\{(\w+)\}/g, (_, name) => values[name]);
+words = JSON.parse(form.dataset.words);
 const number = (value) => value.toLocaleString(language);
 const chosen = new Map(); // pictures by id, in the order they were ticked
 let shown = []; // every picture on the page, or pair of them
 let search = 0; // counts searches, so that an answer to an older one is dropped
 const watcher = new IntersectionObserver((seen) => { if (seen.at(-1).isIntersecting) more(); }, {rootMargin: AHEAD});
 let next = 1, total = 0, loading = false, facets = {};
-
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value === true) element.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
-  }
-  element.append(...children.filter((child) => child !== null && child !== undefined));
-  return element;
-}
 
 // --- what is looked for ---------------------------------------------------------------------------
 

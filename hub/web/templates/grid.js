@@ -1,21 +1,8 @@
 // A grid: asked for in one request whose answer are events; closing it, by Stop or by leaving, ends what is not drawn.
-const one = (selector) => document.querySelector(selector);
 const form = one(".grid-form"), status = one("[data-status]"), area = one("[data-grid]"), dialog = one("[data-zoom]");
 const SHOWN = {run: "Grid", subject: "Subject", style: "Style", seed: "Seed"};
-const words = form ? JSON.parse(form.dataset.words) : {};
-const say = (text, values = {}) => (words[text] ?? text).replace(/\{(\w+)\}/g, (_, name) => values[name]);
+if (form) words = JSON.parse(form.dataset.words);
 let plan = null, cells = new Map(), order = [], running = null, last = null;
-
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value === true) element.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
-  }
-  element.append(...children.filter((child) => child !== null && child !== undefined));
-  return element;
-}
 
 // --- what is asked for ----------------------------------------------------------------------------
 

@@ -4,29 +4,13 @@ const AHEAD = "1600px"; // parts are asked for this far before they are seen
 const BUSY_MS = 1000, CALM_MS = 5000; // between two looks: with something in work, and without
 const UNDO_MS = 8000; // so long nothing is really deleted
 
-const one = (selector) => document.querySelector(selector);
 const form = one(".his-search"), days = one("[data-days]"), end = one("[data-end]"), toast = one("[data-toast]");
-const words = JSON.parse(form.dataset.words), language = document.documentElement.lang || "en";
+words = JSON.parse(form.dataset.words);
 const chosen = new Map(); // runs by id, in the order they were ticked
 const leaving = new Map(); // what is deleted when its time for second thoughts is over, by id
 let shown = new Map(); // every run on the page, by id
 let search = 0, next = 1, total = 0, loading = false, newest = "", timer = 0;
 const watcher = new IntersectionObserver((seen) => { if (seen.at(-1).isIntersecting) more(); }, {rootMargin: AHEAD});
-
-function say(text, values = {}) {
-  return (words[text] ?? text).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
-}
-
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value === true) element.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
-  }
-  element.append(...children.filter((child) => child !== null && child !== undefined && child !== ""));
-  return element;
-}
 
 async function ask(path, options = {}) {
   let answer;
