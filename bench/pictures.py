@@ -1,31 +1,29 @@
 """Pictures a minute of the page, through the engine, against diffusers' own loop; and what a step costs beside the
 networks.
 
-Alone: `python -m bench --only pictures`. With the bundled weights where they are there, else with an untrained pipeline
-of the same architecture: speed does not depend on the values. Both sides have a process of their own and draw in turn.
+Alone: `python -m bench --only pictures`. Both sides have a process of their own and draw in turn.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 from statistics import median
 from typing import Any
 
 from bench.context import Bench, Findings
 from bench.figures import Row, compare, spread
-from bench.processes import ROOT
 
-SLUG, STEPS = "stable_diffusion", 12
+STEPS = 12
 BATCHES = (1, 4)
 MOST_OVERHEAD = 3.0  # percent of the networks' own time
 
 
 def measure(bench: Bench) -> Findings:
-    """Rows by size of the batch; `details` holds the step's overhead of both sides, in percent."""
+    """Rows by size of the batch; `details` holds, in percent of the networks' time for the pictures, what a step costs
+    beside the networks on both sides, and what previews cost."""
     runs = 3 if bench.plan.rounds == 1 else 2 * bench.plan.rounds
     hub, plain = (Side(bench, side) for side in ("hub", "plain"))
-    rows, overheads = list[Row](), {"hub": list[float](), "plain": list[float]()}
+    rows, overheads, previews = list[Row](), {"hub": list[float](), "plain": list[float]()}, list[float]()
     for images in BATCHES:
         found: dict[str, list[list[float]]] = {"hub": [], "plain": []}
         for number in range(-1, runs):
@@ -33,7 +31,9 @@ def measure(bench: Bench) -> Findings:
                 told = side.draw(images, seed=1000 * images + number + 1)
                 if number >= 0:  # the first is to warm up
                     found[side.name].append([60 * images / told["seconds"]])
-                    overheads[side.name].append(100 * (told["infer"] - told["own"]) / told["own"])
+                    beside = told["infer"] - told["own"] - told["previews"]
+                    overheads[side.name].append(100 * beside / told["own"])
+                    previews += [100 * told["previews"] / told["own"]] if side is hub else []
         what = f"pictures of {STEPS} steps, {images} at once"
         rows.append(compare("pictures", what, "1/min", found["hub"], found["plain"], "diffusers' loop", "higher"))
     bench.processes.stop(hub.worker, plain.worker)
@@ -43,7 +43,8 @@ def measure(bench: Bench) -> Findings:
     if bench.device.startswith("cuda"):
         overhead |= {"full_size": _full_size(bench)}
     kept = overhead["step_overhead_percent_hub"] < MOST_OVERHEAD
-    return Findings(tuple(rows), {**overhead, **quartiles, "step_overhead_kept": kept, "trained": hub.trained})
+    of_previews = {"previews_percent_hub": median(previews)}
+    return Findings(tuple(rows), {**overhead, **quartiles, **of_previews, "step_overhead_kept": kept})
 
 
 def _full_size(bench: Bench) -> dict[str, Any]:
@@ -59,40 +60,13 @@ class Side:
     """`bench.baselines.pictures` in a process of its own."""
 
     def __init__(self, bench: Bench, name: str):
-        self.name, (demos, weights) = name, folders(bench)
-        self.trained = not (weights / "untrained").exists()
+        self.name = name
         place = bench.folder / f"pictures-{name}"
         place.mkdir(exist_ok=True)
-        where = ["--demos-folder", str(demos), "--weights-folder", str(weights), "--data", str(place)]
+        where = ["--weights-folder", str(bench.weights_folder), "--data", str(place)]
         command = ["-m", "bench.baselines.pictures", name, *where, "--device", bench.device, "--dtype", bench.dtype]
         self.worker = bench.processes.work(f"pictures-{name}", command)
         self.worker.line()
 
     def draw(self, images: int, seed: int) -> dict[str, Any]:
         return self.worker.ask({"images": images, "steps": STEPS, "seed": seed})
-
-
-def folders(bench: Bench) -> tuple[Any, Any]:
-    """A folder with the page alone, and one with its weights; made once for both sides."""
-    root = bench.folder / "pictures-page"
-    demos, weights = root / "demos", root / "weights"
-    if demos.exists():
-        return demos, weights
-    assets = demos / "assets" / SLUG
-    assets.mkdir(parents=True)
-    # Until its model is good the page is a draft, whose name begins with _.
-    page = next(path for name in (SLUG, f"_{SLUG}") if (path := ROOT / "demos" / f"{name}.py").is_file())
-    shutil.copy(page, demos / f"{SLUG}.py")
-    bundled = bench.weights_folder / SLUG
-    if (bundled / "model_index.json").is_file():
-        shutil.copytree(bundled, weights / SLUG, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    else:
-        from weights.stable_diffusion import model
-
-        parts = {"unet": model.denoiser(), "text_encoder": model.text_encoder(), "vae": model.autoencoder()}
-        model.save_pipeline(parts, weights / SLUG)
-        (weights / "untrained").touch()
-    from PIL import Image
-
-    Image.new("RGB", (8, 8)).save(assets / "cover.png")
-    return demos, weights

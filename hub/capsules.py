@@ -42,7 +42,7 @@ def read(data: bytes, field: str | None = None) -> tuple[dict[str, Any], int]:
             try:
                 found = json.loads(content.split(b"\0", 5)[-1])
                 capsule, number = found["capsule"], found["picture"]
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 continue
             if isinstance(capsule, dict) and isinstance(capsule.get("parameters"), dict) and isinstance(number, int):
                 return capsule, number

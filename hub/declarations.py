@@ -20,7 +20,7 @@ def field_problems(demo: Demo) -> list[str]:
             )
     if demo.similar and not any(isinstance(f, ImageInput) for f in demo.inputs):
         found.append("similar=True is for a demo with an image input.")
-    return found + _output_problems(demo) + ([] if found else _live_problems(demo))
+    return found + _more_problems(demo) + _output_problems(demo) + ([] if found else _live_problems(demo))
 
 
 def _input_problems(entry: Input) -> list[str]:
@@ -84,6 +84,18 @@ def _output_problems(demo: Demo) -> list[str]:
                 f"{entry.name}: line={entry.line!r} is not a Json output (no table, not optional) "
                 f"that holds a number; there is: {_listed(numbers)}."
             )
+    return found
+
+
+def _more_problems(demo: Demo) -> list[str]:
+    """Of the inputs in the fold: what must be given stays in sight."""
+    known = {entry.name: entry for entry in demo.inputs}
+    found = []
+    for name in demo.more:
+        if name not in known:
+            found.append(f"more: {name!r} is not an input; there is: {_listed([*known])}.")
+        elif known[name].required:
+            found.append(f"more: {name!r} must be given, so it has to be in sight; give it a default or take it out.")
     return found
 
 

@@ -7,9 +7,10 @@ left at every step, keeps the latents in float32, and runs requests with differe
 
 from __future__ import annotations
 
+import copy
 import json
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ SCHEDULERS = {
 }
 EMBEDDINGS_KEPT = 256  # prompts; one of SDXL takes 0.7 MB
 TOGETHER = 8  # pictures that go through the network at once
-PREVIEW_SHARE = 0.02  # of the time; where decoding is dear there are few previews
+PREVIEW_SHARE = 0.01  # of the time; where decoding is dear there are few previews
 SEEDS = 2**32
 
 
@@ -96,6 +97,7 @@ def load(folder: Path) -> Any:
             self.pipeline = pipeline
             self.usual = usual(folder, pipeline)
             self.embeddings: LRUCache[str, tuple[Tensor, Tensor | None]] = LRUCache(EMBEDDINGS_KEPT)
+            self.schedulers = dict[str, Any]()  # unused ones, by their class
             self.target: torch.device | None = None  # where it runs; None: where its weights are
 
         def settle(self, device: torch.device, dtype: torch.dtype, budget: int) -> bool:
@@ -114,8 +116,13 @@ def load(folder: Path) -> Any:
 
 
 def _device(model: Any) -> torch.device:
-    found: torch.device = model.target or model.unet.device
-    return found
+    return model.target or _kind(model.unet)[0]
+
+
+def _kind(part: Any) -> tuple[torch.device, torch.dtype]:
+    """Where a part is and its numbers' type; the properties of diffusers walk through all weights each time."""
+    weight = next(part.parameters())
+    return weight.device, weight.dtype
 
 
 def _read(folder: Path) -> Any:
@@ -158,30 +165,31 @@ def usual(folder: Path, pipeline: Any) -> Usual:
 
 
 def draw(
-    model: Any, setting: Setting, wishes: Sequence[Wish]
-) -> Generator[tuple[int, Tensor | None], None, tuple[NDArray[Any], list[bool]]]:
-    """Yields (step, the pictures so far or None) and returns pictures, uint8 [n, height, width, 3], with flags.
+    model: Any, setting: Setting, wishes: Sequence[Wish], shown: Sequence[int] = (0,)
+) -> Generator[tuple[int, NDArray[Any] | None], None, tuple[NDArray[Any], list[bool]]]:
+    """Yields (step, previews or None) and returns pictures, uint8 [n, height, width, 3], with flags.
 
-    The flag of a picture is True where the pipeline's safety checker hid it.
+    Previews are of the pictures `shown`, half as wide and high. The flag of a picture is True where the pipeline's
+    safety checker hid it.
     """
     import torch
 
     # accelerate's hooks make new parameters as they move them: under no_grad, as diffusers does, they stay usable.
     drawn = _drawn if model.placement.mode == "whole" else torch.inference_mode(False)(torch.no_grad()(_drawn))
     try:
-        return (yield from drawn(model, setting, wishes))
+        return (yield from drawn(model, setting, wishes, shown))
     finally:  # also where it is left half way
         if model.placement.mode == "parts":
             model.pipeline.maybe_free_model_hooks()
 
 
 def _drawn(
-    model: Any, setting: Setting, wishes: Sequence[Wish]
-) -> Generator[tuple[int, Tensor | None], None, tuple[NDArray[Any], list[bool]]]:
+    model: Any, setting: Setting, wishes: Sequence[Wish], shown: Sequence[int]
+) -> Generator[tuple[int, NDArray[Any] | None], None, tuple[NDArray[Any], list[bool]]]:
     import torch
 
-    pipeline, device = model.pipeline, _device(model)
-    scheduler, timesteps = _schedule(pipeline.scheduler, setting, device)
+    pipeline, device, (_, dtype) = model.pipeline, _device(model), _kind(model.unet)
+    scheduler, timesteps = _schedule(model, setting, device)
     chances = [torch.Generator().manual_seed(wish.seed % SEEDS) for wish in wishes]
     latents = _begin(model, setting, wishes, chances, scheduler, timesteps)
     texts = [wish.negative for wish in wishes] * setting.guided + [wish.prompt for wish in wishes]
@@ -192,32 +200,33 @@ def _drawn(
     previews = PREVIEW_SHARE if model.placement.mode == "whole" else 0.0
     budget, last = 0.0, time.perf_counter()
     for number, step in enumerate(timesteps):
-        given = scheduler.scale_model_input(latents, step).to(model.unet.dtype)
+        given = scheduler.scale_model_input(latents, step).to(dtype)
         given = torch.cat([given, given]) if setting.guided else given
         found = model.unet(given, step, encoder_hidden_states=said, added_cond_kwargs=added).sample.float()
         if setting.guided:
             without, having = found.chunk(2)
-            found = without + weights * (having - without)
+            found = torch.lerp(without, having, weights)
         after = scheduler.step(found, step, latents, **extra)
         latents = after.prev_sample
         now = time.perf_counter()
         budget, last, preview = budget + (now - last) * previews, now, None
         if budget > 0 and 0 < number < len(timesteps) - 1:
-            # Checked as well: what is hidden in the end is not shown on the way.
-            preview = torch.from_numpy(_checked(model, decode(model, _clear(after, scheduler)))[0])
+            preview = _preview(model, _clear(after, scheduler)[list(shown)])
             last = time.perf_counter()
             budget -= last - now
-        yield number + 1, preview
+        yield min(number + 1, _length(setting)), preview  # PNDM takes one step more than it is asked for
     pictures = decode(model, latents)
     return _checked(model, pictures)
 
 
-def _schedule(trained: Any, setting: Setting, device: torch.device) -> tuple[Any, Any]:
+def _schedule(model: Any, setting: Setting, device: torch.device) -> tuple[Any, Any]:
     """A scheduler of its own for this run, for it has a state, and the steps to take."""
     import diffusers
 
-    kind = getattr(diffusers, SCHEDULERS[setting.scheduler]) if SCHEDULERS[setting.scheduler] else type(trained)
-    scheduler = kind.from_config(trained.config)
+    kind, trained = SCHEDULERS[setting.scheduler], model.pipeline.scheduler
+    if kind not in model.schedulers:
+        model.schedulers[kind] = (getattr(diffusers, kind) if kind else type(trained)).from_config(trained.config)
+    scheduler = copy.deepcopy(model.schedulers[kind])  # a fifth of the time that making one takes
     scheduler.set_timesteps(setting.steps, device=device)
     skipped = (setting.steps - max(1, int(setting.steps * setting.strength))) * scheduler.order
     if hasattr(scheduler, "set_begin_index"):
@@ -251,10 +260,12 @@ def _conditions(model: Any, setting: Setting, texts: Sequence[str]) -> tuple[Ten
     import torch
 
     pipeline = model.pipeline
+    known: dict[str, tuple[Tensor, Tensor | None]] = {}  # a new text may send another of this run out of the cache
     for text in dict.fromkeys(texts):
-        if text not in model.embeddings:
-            model.embeddings[text] = _embedding(pipeline, text, _device(model))
-    found = [model.embeddings[text] for text in texts]
+        if (kept := model.embeddings.get(text)) is None:
+            kept = model.embeddings[text] = _embedding(pipeline, text, _device(model))
+        known[text] = kept
+    found = [known[text] for text in texts]
     said = torch.cat([states for states, _ in found])
     if found[0][1] is None:
         return said, None
@@ -275,6 +286,13 @@ def _embedding(pipeline: Any, text: str, device: torch.device) -> tuple[Tensor, 
         states = torch.zeros_like(states)
         pooled = torch.zeros_like(pooled) if pooled is not None else None
     return states, pooled
+
+
+def _preview(model: Any, latents: Tensor) -> NDArray[Any]:
+    """Half as wide and high: a quarter of the work. Checked as well: what is hidden in the end is not shown before."""
+    import torch
+
+    return _checked(model, decode(model, torch.nn.functional.avg_pool2d(latents, 2)))[0]
 
 
 def _clear(after: Any, scheduler: Any) -> Tensor:
@@ -300,10 +318,9 @@ def _vae_dtype(model: Any) -> torch.dtype:
     """Some VAEs overflow in float16 and say so; those run in float32."""
     import torch
 
-    if model.vae.dtype == torch.float16 and model.vae.config.force_upcast:
+    if _kind(model.vae)[1] == torch.float16 and model.vae.config.force_upcast:
         model.vae.to(torch.float32)
-    dtype: torch.dtype = model.vae.dtype
-    return dtype
+    return _kind(model.vae)[1]
 
 
 def _checked(model: Any, pictures: Tensor) -> tuple[NDArray[Any], list[bool]]:
@@ -314,7 +331,7 @@ def _checked(model: Any, pictures: Tensor) -> tuple[NDArray[Any], list[bool]]:
     if getattr(model.pipeline, "safety_checker", None) is None:
         return found, [False] * len(found)
     shares = found.astype(np.float32) / 255
-    checked, flags = model.pipeline.run_safety_checker(shares, _device(model), model.unet.dtype)
+    checked, flags = model.pipeline.run_safety_checker(shares, _device(model), _kind(model.unet)[1])
     return (np.asarray(checked) * 255).round().astype(np.uint8), [bool(flag) for flag in flags]
 
 
@@ -346,17 +363,19 @@ def fill(model: Any, orders: Sequence[Order]) -> Generator[Progress, None, list[
     found: list[list[tuple[NDArray[Any], bool]]] = [[] for _ in orders]
     done, begin, shown = 0, time.perf_counter(), None
     for setting, todo in parts:
-        steps = draw(model, setting, [wish for _, wish in todo])
+        numbers = [number for number, _ in todo]
+        first = {number: numbers.index(number) for number in numbers}
+        steps = draw(model, setting, [wish for _, wish in todo], [*first.values()])
         while True:
             try:
-                step, pictures = next(steps)
+                step, previews = next(steps)
             except StopIteration as stop:
                 for (number, _), picture, flag in zip(todo, *stop.value, strict=True):
                     found[number].append((picture, flag))
                 break
             passed = time.perf_counter() - begin
             left_s = passed / (done + step) * (total - done - step)
-            shown = shown if pictures is None else _previews(orders, todo, pictures)
+            shown = shown if previews is None else _previews(len(orders), first, previews)
             yield Progress(done + step, total, shown, left_s)
         done += _length(setting)
     return [(np.stack([p for p, _ in pairs]), [flag for _, flag in pairs]) for pairs in found]
@@ -366,11 +385,9 @@ def _length(setting: Setting) -> int:
     return max(1, int(setting.steps * setting.strength))
 
 
-def _previews(orders: Sequence[Order], todo: Sequence[tuple[int, Wish]], pictures: Tensor) -> tuple[Any, ...]:
-    """Each order's first picture that is being drawn, or None."""
+def _previews(count: int, first: Mapping[int, int], pictures: NDArray[Any]) -> tuple[Any, ...]:
+    """For each order the preview of its first picture that is being drawn, or None."""
     from PIL import Image
 
-    first: dict[int, Any] = {}
-    for (number, _), picture in zip(todo, pictures.numpy(), strict=True):
-        first.setdefault(number, picture)
-    return tuple(Image.fromarray(first[n]) if n in first else None for n in range(len(orders)))
+    made = {number: Image.fromarray(picture) for number, picture in zip(first, pictures, strict=True)}
+    return tuple(made.get(number) for number in range(count))

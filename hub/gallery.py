@@ -34,23 +34,26 @@ def query(given: Mapping[str, str], ids: tuple[str, ...] = ()) -> Query:
         if len(given.get(name, "")) > TEXT_CHARS:
             raise InputError(f"{name} has more than the {TEXT_CHARS} characters that are read.", field=name)
     seed = given.get("seed", "").strip()
-    if seed and not (seed.isascii() and seed.isdigit() and int(seed[:11]) < SEED_LIMIT):
+    if seed and not (seed.isascii() and seed.isdigit() and len(seed) <= 10 and int(seed) < SEED_LIMIT):
         raise InputError(f"seed must be a whole number from 0 to {SEED_LIMIT - 1}, got {seed[:40]!r}.", field="seed")
-    since, until = (_day(given.get(name, ""), name) for name in ("since", "until"))
+    since, until = _day(given, "since"), _day(given, "until", later=1)
     return Query(
         ids=ids,
         text=given.get("q", ""),
         seed=int(seed) if seed else None,
         since=since.timestamp() if since else None,
-        until=(until + timedelta(days=1)).timestamp() if until else None,
+        until=until.timestamp() if until else None,
         **{name: given.get(name, "") for name in ("demo", "subject", "style", "model", "run")},
     )
 
 
-def _day(text: str, name: str) -> datetime | None:
+def _day(given: Mapping[str, str], name: str, later: int = 0) -> datetime | None:
+    """The beginning of a day, or of one so many days later."""
+    text = given.get(name, "").strip()
     try:
-        return datetime.strptime(text.strip(), "%Y-%m-%d").replace(tzinfo=UTC) if text.strip() else None
-    except ValueError:
+        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) if text else None
+        return day + timedelta(days=later) if day else None
+    except (ValueError, OverflowError):
         raise InputError(f"{name} must be a day such as 2026-11-21, got {text[:40]!r}.", field=name) from None
 
 

@@ -291,23 +291,22 @@ class History:
 
     # --- forgetting -------------------------------------------------------------------------------
 
-    def remove(self, owner: str, ids: Sequence[str] | None) -> tuple[int, int]:
-        """Deletes runs of an owner (None: all that ended); returns how many, and how many results went with them.
+    def remove(self, caller: Caller, ids: Sequence[str] | None) -> tuple[int, int]:
+        """Deletes runs of a caller (None: all that ended); returns how many, and how many results went with them.
 
-        A result stays while another's history has it. Links keep copies of their own, and go on. Raises
-        UnavailableError when the file cannot be written.
+        A result stays while another's history has it, but not in the gallery of the caller's browser. Links keep copies
+        of their own, and go on. Raises UnavailableError when the file cannot be written.
         """
+        owner = self.owner(caller)
         if not owner:
             return 0, 0
-        store = self._opened()
-        _, before = store.search(owner, limit=1)
-        free = store.remove(owner, ids)
-        _, after = store.search(owner, limit=1)
+        gone, free = self._opened().remove(owner, ids)
         there = [id for id in free if self._engine.results.created(id) is not None]
         for id in free:
             self._engine.sharing.forget(id)
             self._engine.results.remove(id)
-        return before - after, len(there)
+        self._engine.pictures.disown(caller.session, gone)
+        return len(gone), len(there)
 
     def passed(self, owner: str, result: str) -> None:
         """A value that a control only passed was run: not worth an entry, unless it was run before."""

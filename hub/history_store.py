@@ -118,8 +118,8 @@ class HistoryStore:
         while db.execute("SELECT coalesce(sum(bytes), 0) FROM picture").fetchone()[0] > self.limit_bytes:
             db.execute("DELETE FROM picture WHERE sha = (SELECT sha FROM picture ORDER BY last LIMIT 1)")
 
-    def remove(self, owner: str, ids: Sequence[str] | None) -> list[str]:
-        """Forgets these entries of an owner (None: all); returns the results that no history has any more."""
+    def remove(self, owner: str, ids: Sequence[str] | None) -> tuple[list[str], list[str]]:
+        """Forgets these entries of an owner (None: all); returns their results, and those no history has any more."""
         with self._changing() as db:
             gone = list[str]()
             if ids is None:
@@ -132,7 +132,7 @@ class HistoryStore:
         if gone:
             with self._lock, suppress(sqlite3.Error):  # what was deleted is not left in the file beside
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return free
+        return gone, free
 
     def remove_results(self, ids: Sequence[str]) -> None:
         """Forgets the entries of results that are kept no more; those that never had one stay."""

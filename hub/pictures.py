@@ -10,7 +10,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -89,15 +89,15 @@ class Pictures:
         except (sqlite3.Error, OSError) as error:
             log.warning("result %s is not in the gallery: %s", result.id, error)
 
-    def assign(self, result: Result, run: str, subject: str, style: str) -> None:
-        """Files a kept result under the grid that a page drew it for. The index alone knows; lost, it is single again.
+    def assign(self, result: Result, session: str, run: str, subject: str, style: str) -> None:
+        """Files a session's result under the grid that a page drew. Lost, it is single again: only the index knows.
 
         A disk that fails costs only that: it is logged.
         """
         if not self.singles:
             return
         try:
-            self._opened().assign(result.id, run, subject, style)
+            self._opened().assign(result.id, self._engine.similar.owner(session), run, subject, style)
         except sqlite3.Error as error:
             log.warning("result %s is in the gallery without its grid: %s", result.id, error)
 
@@ -110,6 +110,16 @@ class Pictures:
                 self._forget(self._index.remove_results([id]))
         except sqlite3.Error as error:
             log.warning("result %s is still in the gallery: %s", id, error)
+
+    def disown(self, session: str, results: Sequence[str]) -> None:
+        """Forgets results as a session has them, which deleted its runs; others' stay."""
+        if not session or not results:
+            return
+        try:
+            index = self._opened()
+            self._forget(index.remove_results(results, self._engine.similar.owner(session)))
+        except (sqlite3.Error, OSError) as error:
+            log.warning("%d deleted results are still in the gallery of who ran them: %s", len(results), error)
 
     def close(self) -> None:
         with self._lock:
@@ -247,10 +257,11 @@ def _singles(
 
 def _of_grid(run: str, record: Mapping[str, Any]) -> Iterator[Entry]:
     for picture in record["pictures"]:
+        own = OWN_SEED.search(picture["caption"])
         yield Entry(
             source="batch", result=record["cell"], place=f"{run}/{picture['file']}", demo=record["page"],
-            prompt=record["prompt"], subject=record["subject"], style=record["style"], seed=record["seed"],
-            weights=record["weights"], digest=record["digest"], run=run,
+            prompt=record["prompt"], subject=record["subject"], style=record["style"],
+            seed=int(own[1]) if own else record["seed"], weights=record["weights"], digest=record["digest"], run=run,
             created=datetime.fromisoformat(record["created_at"]).timestamp(), width=picture["width"],
             height=picture["height"], caption=picture["caption"], parameters=record["parameters"],
         )  # fmt: skip

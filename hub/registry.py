@@ -76,12 +76,20 @@ class Page:
     def example_images(self) -> Iterator[tuple[str, str]]:
         """(file name, title) of each example's first picture."""
         assert self.declared is not None
-        fields = [f.name for f in self.declared.inputs if isinstance(f, ImageInput)]
         for example in self.declared.examples:
-            for name in fields:
-                if name in example.inputs:
-                    yield str(example.inputs[name]), example.title
-                    break
+            if name := self._given(example):
+                yield name, example.title
+
+    def tiles(self) -> Iterator[tuple[str, str, bool]]:
+        """(file name or "", title, given) of each example: its first picture, else what comes of it, given False."""
+        assert self.declared is not None
+        for example in self.declared.examples:
+            given = self._given(example)
+            yield given or example.picture, example.title, bool(given)
+
+    def _given(self, example: Example) -> str:
+        names = [f.name for f in self.demo.inputs if isinstance(f, ImageInput)]
+        return next((str(example.inputs[name]) for name in names if name in example.inputs), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +265,8 @@ def _asset_problems(demo: Demo, assets: Path) -> list[str]:
     images = {f.name for f in demo.inputs if isinstance(f, ImageInput)}
     for number, example in enumerate(demo.examples):
         values = dict(example.inputs)
+        if example.picture and not (assets / example.picture).is_file():
+            found.append(f"Example {number} ({example.title}): there is no file {assets / example.picture}.")
         for name in images & values.keys():
             if not (assets / str(values[name])).is_file():
                 found.append(f"Example {number} ({example.title}): there is no file {assets / str(values[name])}.")

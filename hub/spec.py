@@ -207,6 +207,7 @@ class Example:
 
     inputs: Mapping[str, Any]
     title: str  # what the picture shows; also its alternative text
+    picture: str = ""  # what is to be expected, a file in the same folder: shown where no input is a picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +260,7 @@ class Demo:
     note: str = ""  # shown above the inputs: what it must not be used for, say
     version: str = "1"  # raise it when prepare, infer or present answer differently: old results are not reused
     max_batch: int = 8
+    more: tuple[str, ...] = ()  # inputs that Gradio pages show in a fold: those that few people change
     live: Mapping[str, Any] = field(default_factory=dict)  # inputs that live camera frames have, whatever the page says
     similar: bool = False  # `infer` returns dicts with "embedding": the page shows what the model finds similar
     order: int = 100  # place in the gallery, small first

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from multiprocessing import Pipe
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from hub import capsules
-from hub.batch import grid, plan, workers
+from hub.batch import environment, fetch, grid, plan, small, workers
 from hub.batch.folder import RunFolder
-from hub.batch.png import with_record
+from hub.batch.png import record_of, with_record
 from hub.cli import main
 from hub.engine import Engine
-from hub.errors import ConflictError, InputError
+from hub.errors import ConflictError, InputError, UnavailableError
+from hub.spec import Choice, Weights
 from tests.fakes import Calls, drawing_demo, shade_demo
 from tests.served import ROOT, command
 
@@ -113,8 +119,122 @@ def test_a_grid_goes_on_only_as_it_was_planned(make_engine: Callable[..., Engine
     ):
         with pytest.raises(InputError, match=message):
             plan.make(engine, slug, ["red"], [], [1], settings=settings)
-    with pytest.raises(InputError, match=r"'stile'. Did you mean 'style'"):
-        plan.make(engine, "words", ["red"], [], [1], template="{subject} {stile}")
+
+
+AS_THEY_ARE, LONG = "with nothing after a : or !", "x" * 1001
+
+
+@pytest.mark.parametrize(
+    ("template", "subject", "style", "field", "said"),
+    [
+        ("{subject} {stile}", "red", "", "template", "'stile'. Did you mean 'style'"),
+        ("a ball", "red", "", "template", "must hold {subject}"),
+        ("{subject:x>1000000}", "red", "", "template", AS_THEY_ARE),
+        ("{subject:d}", "red", "", "template", AS_THEY_ARE),
+        ("{subject:{width}}", "red", "", "template", AS_THEY_ARE),
+        ("{subject!r}", "red", "", "template", AS_THEY_ARE),
+        ("{subject}" * 200, "red", "", "template", "template has 1800 characters; at most 1000 are read"),
+        ("", LONG, "", "subject", "subject has 1001 characters"),
+        ("{subject}", "red", LONG, "style", "style has 1001 characters"),
+    ],
+)
+def test_words_that_make_no_prompt_are_refused_before_any_is_made(
+    make_engine: Callable[..., Engine], template: str, subject: str, style: str, field: str, said: str
+) -> None:
+    engine = make_engine(words=drawing_demo(Calls()))
+    with pytest.raises(InputError) as caught:
+        plan.make(engine, "words", [subject], [style], [1], template=template)
+    assert caught.value.field == field and said in caught.value.message
+
+
+def test_a_page_is_told_how_far_a_download_is_rather_than_held(
+    make_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, weights = drawing_demo(Calls()), (Weights("hf://owner/model"),)
+    sampler = Choice("sampler", "Sampler", ("a",), default="a", options_from="samplers")
+    engine = make_engine(
+        words=drawing_demo(Calls(), weights=weights),
+        options=drawing_demo(Calls(), weights=weights, inputs=(*usual.inputs, sampler)),
+    )
+    go_on = threading.Event()
+    monkeypatch.setattr(engine.weights.snapshots, "get", lambda *_: go_on.wait(0.5))
+    monkeypatch.setattr(small, "PATIENCE_S", 0.0)
+    try:
+        for slug in ("words", "options"):
+            with pytest.raises(UnavailableError, match="It is being downloaded"):
+                small.make(engine, slug, {"subjects": ["red"]})
+    finally:
+        go_on.set()
+
+
+def test_what_a_picture_says_too_deeply_is_not_read() -> None:
+    file, said = io.BytesIO(), PngImagePlugin.PngInfo()
+    said.add_itxt("demo-hub", "[" * 100_000)
+    Image.new("L", (8, 8)).save(file, "PNG", pnginfo=said)
+    assert record_of(file.getvalue()) is None
+    with pytest.raises(InputError, match="has no settings in it"):
+        capsules.read(file.getvalue())
+
+
+def test_a_run_that_could_not_be_planned_leaves_its_name_free(
+    make_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    engine = make_engine(words=drawing_demo(Calls()))
+    with monkeypatch.context() as patch, pytest.raises(UnavailableError, match="No space left"):
+        patch.setattr(os, "fsync", full)
+        planned(engine)
+    folder, made = planned(engine)
+    assert RunFolder.open(folder.path.parent, "one")[1] == made
+
+
+def test_the_part_of_a_worker_that_dies_as_it_is_handed_over_is_drawn_by_another(
+    make_engine: Callable[..., Engine],
+) -> None:
+    _, made = planned(make_engine(words=drawing_demo(Calls())))
+    ours, theirs = Pipe()
+    theirs.send(("idle", None))
+    theirs.close()
+    ended = SimpleNamespace(join=lambda timeout: None, exitcode=-9)
+    worker, heard = workers._Worker("1", ended, ours), list[tuple[str, Any]]()
+    portion = list(made.cells())
+    todo, tally = deque([portion]), workers.Tally()
+
+    def listen() -> bool:
+        return workers._listen(worker, todo, tally, lambda *what: heard.append(what))
+
+    assert (listen(), listen()) == (True, False)
+    assert list(todo) == [portion] and heard == [("lost", "1 (exit status -9)")]
+
+
+def test_what_a_flow_carried_is_brought_here_and_read_once(
+    make_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    engine = make_engine(words=drawing_demo(Calls()))
+    folder, made = planned(engine)
+    workers.here(engine, folder, made, list(made.cells()), lambda kind, value: None)
+    pictures, reads = {p["file"] for r in folder.records() for p in r["pictures"]}, list[int]()
+
+    class Data:  # as Metaflow's: what is in the datastore is unpickled at each access
+        plan, records = made.to_json(), list(folder.records())
+
+        @property
+        def files(self) -> dict[str, bytes]:
+            reads.append(1)
+            return {name: (folder.path / name).read_bytes() for name in pictures}
+
+    task = SimpleNamespace(data=Data())
+    flow, exception = ModuleType("metaflow"), ModuleType("metaflow.exception")
+    vars(flow).update(Run=lambda name: {"start": SimpleNamespace(task=task), "draw": [task]}, namespace=lambda _: None)
+    vars(exception)["MetaflowException"] = type("MetaflowException", (Exception,), {})
+    monkeypatch.setitem(sys.modules, "metaflow", flow)
+    monkeypatch.setitem(sys.modules, "metaflow.exception", exception)
+    monkeypatch.setattr(environment, "prepare", lambda: None)
+    for count in (8, 0):
+        brought, fetched = fetch.fetch("7", tmp_path / "there")
+        assert (fetched, len(drawn(brought)), len(reads)) == (count, 8, 1)
 
 
 def test_a_killed_grid_is_resumed_by_two_workers(tmp_path: Path) -> None:

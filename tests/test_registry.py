@@ -241,6 +241,8 @@ def test_a_whole_declaration_has_no_problems(tmp_path: Path) -> None:
             {"outputs": (ImageOutput("o", "O", compare="img"),)},
             "compare='img' is not an image input; there is: 'image'",
         ),
+        ({"more": ("depth",)}, "more: 'depth' is not an input"),
+        ({"more": ("image",)}, "more: 'image' must be given"),
         ({"outputs": (Labels("o", "O", line="limit"),)}, "line='limit' is not a Json output"),
         ({"outputs": (Labels("o", "O", line="t"), Json("t", "T", table=True))}, "line='t' is not a Json output"),
         ({"outputs": (Labels("o", "O", line="t"), Json("t", "T", optional=True))}, "line='t' is not a Json output"),
@@ -308,7 +310,8 @@ def test_no_field_takes_a_reserved_name(name: str, tmp_path: Path) -> None:
 def test_the_cover_is_the_declared_one_or_the_first_example(folder: Path) -> None:
     assets = folder / "assets"
     shown: dict[str, Callable[[], str]] = {
-        "own": lambda: ", cover='own.png', examples=(Example({'image': 'a.png'}, 'A'),)",
+        "own": lambda: ", cover='own.png', examples=(Example({'image': 'a.png'}, 'A', 'b.png'),)",
+        "wrong": lambda: ", cover='own.png', examples=(Example({'image': 'a.png'}, 'A', 'c.png'),)",
         "first": lambda: ", examples=(Example({'image': 'a.png'}, 'A'), Example({'image': 'b.png'}, 'B'))",
         "none": lambda: "",
     }
@@ -323,3 +326,5 @@ def test_the_cover_is_the_declared_one_or_the_first_example(folder: Path) -> Non
     assert found.get("first").cover == assets / "first" / "a.png"
     assert found.get("none").cover is None
     assert list(found.get("first").example_images()) == [("a.png", "A"), ("b.png", "B")]
+    assert list(found.get("own").tiles()) == [("a.png", "A", True)]  # what goes in comes before what comes of it
+    assert "there is no file" in found.get("wrong").error

@@ -60,7 +60,7 @@ def sides(
     said = [torch.randn(1, WORDS, WIDTH, device=device, dtype=dtype) for _ in range(2)]
     model = SimpleNamespace(
         pipeline=ours, unet=ours.unet, vae=ours.vae, placement=offload.Placement("whole", 0), target=None,
-        embeddings={"": (said[0], None), "words": (said[1], None)},
+        embeddings={"": (said[0], None), "words": (said[1], None)}, schedulers={},
     )  # fmt: skip
     setting = diffusion.Setting(steps, diffusion.AS_TRAINED, size["side"], size["side"], guided=True)
 

@@ -38,10 +38,11 @@ def fetch(run_id: str, root: Path) -> tuple[RunFolder, int]:
     known, count = {cell.name for cell in made.cells()}, 0
     done = folder.done(known)
     for data in tasks:
-        for record in data.records:
-            if record["cell"] in known and record["cell"] not in done:
-                folder.adopt(record, data.files)
-                count += 1
+        wanted = [record for record in data.records if record["cell"] in known and record["cell"] not in done]
+        files = data.files if wanted else {}  # of a whole task, read anew at each access
+        for record in wanted:
+            folder.adopt(record, files)
+        count += len(wanted)
     return folder, count
 
 

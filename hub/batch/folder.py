@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -47,8 +48,12 @@ class RunFolder:
         folder = cls(root / plan.run)
         try:
             folder.path.mkdir(parents=True)
-            (folder.path / PICTURES).mkdir()
-            folder._write(folder.path / PLAN, plan.to_json().encode())
+            try:
+                (folder.path / PICTURES).mkdir()
+                folder._write(folder.path / PLAN, plan.to_json().encode())
+            except OSError:  # else the name would be taken by a run that nobody can go on with
+                shutil.rmtree(folder.path, ignore_errors=True)
+                raise
         except FileExistsError:
             raise ConflictError(f"There is a run {plan.run!r} in {root}; go on with it: --resume {plan.run}.") from None
         except OSError as error:

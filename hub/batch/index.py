@@ -14,21 +14,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from filelock import FileLock
+
 log = logging.getLogger(__name__)
 
-VERSION = 1  # of the tables; another one is made anew
+VERSION = 2  # of the tables; another one is made anew
+BUSY_S = 10.0  # how long one process waits for another
+RUNS_MOST = 20  # grids of one owner that a result is in; the oldest lose it
 COLUMNS = (
     "id", "source", "result", "place", "demo", "prompt", "subject", "style", "seed", "weights", "digest", "run",
     "created", "width", "height", "caption", "parameters", "inputs",
 )  # fmt: skip
+# A row is a picture as one owner has it, in one grid of theirs: who else has the same result sees none of their words.
 SCHEMA = f"""
-CREATE TABLE pictures (row INTEGER PRIMARY KEY, id TEXT UNIQUE, source TEXT, result TEXT, place TEXT, demo TEXT,
+CREATE TABLE pictures (row INTEGER PRIMARY KEY, id TEXT, owner TEXT, source TEXT, result TEXT, place TEXT, demo TEXT,
   prompt TEXT, subject TEXT, style TEXT, seed INTEGER, weights TEXT, digest TEXT, run TEXT, created REAL, width INTEGER,
   height INTEGER, caption TEXT, parameters TEXT, inputs TEXT);
+CREATE UNIQUE INDEX by_id ON pictures (id, owner, run);
 CREATE INDEX by_time ON pictures (created DESC, row DESC);
 CREATE INDEX by_run ON pictures (run, subject, style, seed);
 CREATE INDEX by_result ON pictures (result);
-CREATE TABLE owners (result TEXT, owner TEXT, PRIMARY KEY (result, owner)) WITHOUT ROWID;
 CREATE TABLE batches (run TEXT PRIMARY KEY, offset INTEGER) WITHOUT ROWID;
 CREATE VIRTUAL TABLE words USING fts5(prompt, subject, style, demo, weights, content='pictures', content_rowid='row',
   tokenize="unicode61 remove_diacritics 2", prefix='2 3');
@@ -92,13 +97,15 @@ class Viewer:
     singles: bool
     owner: str | None
 
-    def where(self) -> tuple[str, list[Any]]:
-        if self.singles and self.owner is None:
-            return "1", []
-        if not self.singles or not self.owner:
+    def where(self, each_run: bool = False) -> tuple[str, list[Any]]:
+        """Of several rows of one picture the newest; with `each_run` the newest of each grid."""
+        if not self.singles or self.owner == "":
             return "source = 'batch'", []
-        mine = "(source = 'batch' OR EXISTS (SELECT 1 FROM owners WHERE owners.result = pictures.result AND owner = ?))"
-        return mine, [self.owner]
+        run = "AND same.run = pictures.run" if each_run else ""
+        newest = f"row = (SELECT max(row) FROM pictures AS same WHERE same.id = pictures.id {run}"
+        if self.owner is None:
+            return f"(source = 'batch' OR {newest}))", []
+        return f"(source = 'batch' OR owner = ? AND {newest} AND same.owner = ?))", [self.owner, self.owner]
 
 
 ALL = Viewer(True, None)
@@ -159,19 +166,25 @@ class Index:
     def _open(self, path: Path) -> sqlite3.Connection:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            return self._connect(str(path))
-        except (OSError, sqlite3.Error) as error:
-            log.warning("the index of pictures is made anew: %s", error)
-        try:
-            for old in path.parent.glob(f"{path.name}*"):
-                old.unlink()
-            return self._connect(str(path))
+            with FileLock(path.with_name("opening.lock"), timeout=BUSY_S):  # processes may begin together
+                return self._open_alone(path)
         except (OSError, sqlite3.Error) as error:
             log.warning("the index of pictures is kept in memory only: %s", error)
             return self._connect(":memory:")
 
+    def _open_alone(self, path: Path) -> sqlite3.Connection:
+        try:
+            return self._connect(str(path))
+        except sqlite3.OperationalError:  # busy, full, read-only: not damaged, and another may be using it
+            raise
+        except sqlite3.Error as error:
+            log.warning("the index of pictures is made anew: %s", error)
+        for old in path.parent.glob(f"{path.name}*"):
+            old.unlink()
+        return self._connect(str(path))
+
     def _connect(self, path: str) -> sqlite3.Connection:
-        made = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+        made = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         made.execute("PRAGMA journal_mode = WAL")
         made.execute("PRAGMA synchronous = NORMAL")
         (version,) = made.execute("PRAGMA user_version").fetchone()
@@ -205,33 +218,36 @@ class Index:
     # --- what is in it ----------------------------------------------------------------------------
 
     def add(self, entries: Iterable[Entry], owner: str = "") -> None:
-        """Keeps entries that are new, and another owner of their result."""
+        """Keeps entries that their owner does not have yet."""
+        known = "SELECT 1 FROM pictures WHERE id = ? AND owner = ?"
         with self._changing() as connection:
-            results = {entry.result for entry in _insert(connection, entries)}
-            connection.executemany("INSERT OR IGNORE INTO owners VALUES (?, ?)", [(r, owner) for r in results if owner])
+            fresh = [entry for entry in entries if not connection.execute(known, [entry.id, owner]).fetchone()]
+            _insert(connection, fresh, owner)
 
-    def assign(self, result: str, run: str, subject: str, style: str) -> None:
-        """Makes a single result's pictures part of a grid that was drawn on a page."""
+    def assign(self, result: str, owner: str, run: str, subject: str, style: str) -> None:
+        """Makes an owner's single result part of a grid that they drew on a page; it stays in others of theirs."""
+        own, whose = "source = 'run' AND result = ? AND owner = ?", [result, owner]
+        kept = (
+            f"SELECT run FROM pictures WHERE {own} AND run NOT IN ('', ?) GROUP BY run ORDER BY max(row) DESC "
+            f"LIMIT {RUNS_MOST - 1}"
+        )
         with self._changing() as connection:
-            gone = connection.execute(
-                f"DELETE FROM pictures WHERE source = 'run' AND result = ? RETURNING {', '.join(COLUMNS)}", [result]
-            )
-            found = [_entry(row) for row in gone.fetchall()]
-            _insert(connection, [replace(entry, run=run, subject=subject, style=style) for entry in found])
+            rows = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM pictures WHERE {own} ORDER BY row", whose)
+            found = {entry.id: entry for entry in map(_entry, rows.fetchall())}
+            connection.execute(f"DELETE FROM pictures WHERE {own} AND run NOT IN ({kept})", [*whose, *whose, run])
+            labelled = [replace(entry, run=run, subject=subject, style=style) for entry in found.values()]
+            _insert(connection, labelled, owner)
 
     def results(self) -> list[tuple[str, float]]:
         """Id and time of each single result in it."""
         return [(id, at) for id, at in self._ask("SELECT DISTINCT result, created FROM pictures WHERE source = 'run'")]
 
-    def remove_results(self, ids: Sequence[str]) -> list[str]:
-        """Forgets single results; returns the ids of their pictures."""
-        found = list[str]()
+    def remove_results(self, ids: Sequence[str], owner: str | None = None) -> list[str]:
+        """Forgets single results, of one owner or (None) of all; returns the ids of pictures that nobody has now."""
+        sql = "DELETE FROM pictures WHERE source = 'run' AND result = ? AND (? IS NULL OR owner = ?) RETURNING id"
         with self._changing() as connection:
-            for id in ids:
-                gone = connection.execute("DELETE FROM pictures WHERE source = 'run' AND result = ? RETURNING id", [id])
-                found += [picture for (picture,) in gone.fetchall()]
-                connection.execute("DELETE FROM owners WHERE result = ?", [id])
-        return found
+            gone = {picture for id in ids for (picture,) in connection.execute(sql, [id, owner, owner]).fetchall()}
+            return [id for id in gone if not connection.execute("SELECT 1 FROM pictures WHERE id = ?", [id]).fetchone()]
 
     def batches(self) -> dict[str, int]:
         """How many bytes of each grid's manifest were read."""
@@ -257,7 +273,7 @@ class Index:
         self, query: Query, viewer: Viewer, *, order: Order = "new", limit: int = 60, offset: int = 0
     ) -> tuple[list[Entry], int]:
         """Entries in order, at most `limit` after `offset`, and how many there are in all."""
-        where, values = _both(query, viewer)
+        where, values = _both(query, viewer, each_run=bool(query.run))
         ((count,),) = self._ask(f"SELECT count(*) FROM pictures WHERE {where}", values)
         rows = self._ask(
             f"SELECT {', '.join(COLUMNS)} FROM pictures WHERE {where} ORDER BY {ORDERS[order]} LIMIT ? OFFSET ?",
@@ -267,9 +283,9 @@ class Index:
 
     def facets(self, viewer: Viewer) -> dict[str, list[dict[str, Any]]]:
         """The values there are of each filter, with counts: the most frequent, runs the newest first."""
-        where, values = viewer.where()
         found = {}
         for name, column in FACETS.items():
+            where, values = viewer.where(each_run=name == "run")
             order = "max(created) DESC" if name == "run" else "count(*) DESC, 1"
             some = "weights <> ''" if name == "model" else f"{name} <> ''"
             rows = self._ask(
@@ -284,7 +300,7 @@ class Index:
         self, a: str, b: str, query: Query, viewer: Viewer, *, limit: int, offset: int
     ) -> tuple[list[tuple[Entry, Entry]], int]:
         """The pictures that two grids have of the same subject, style and seed, and how many such pairs there are."""
-        (where, values), (allowed, more) = _both(query, viewer), viewer.where()
+        (where, values), (allowed, more) = _both(query, viewer, each_run=True), viewer.where(each_run=True)
         columns = ", ".join(f"{side}.{name}" for side in ("a", "b") for name in COLUMNS)
         both = (
             f"(SELECT * FROM pictures WHERE run = ? AND {where}) a JOIN (SELECT * FROM pictures WHERE run = ? AND "
@@ -299,15 +315,13 @@ class Index:
         return [(_entry(row[:size]), _entry(row[size:])) for row in rows], int(count)
 
 
-def _insert(connection: sqlite3.Connection, entries: Iterable[Entry]) -> list[Entry]:
-    listed = list(entries)
-    sql = f"INSERT OR IGNORE INTO pictures ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
-    connection.executemany(sql, [entry.row() for entry in listed])
-    return listed
+def _insert(connection: sqlite3.Connection, entries: Iterable[Entry], owner: str = "") -> None:
+    sql = f"INSERT OR IGNORE INTO pictures (owner, {', '.join(COLUMNS)}) VALUES (?{', ?' * len(COLUMNS)})"
+    connection.executemany(sql, [(owner, *entry.row()) for entry in entries])
 
 
-def _both(query: Query, viewer: Viewer) -> tuple[str, list[Any]]:
-    (asked, values), (allowed, more) = query.where(), viewer.where()
+def _both(query: Query, viewer: Viewer, each_run: bool) -> tuple[str, list[Any]]:
+    (asked, values), (allowed, more) = query.where(), viewer.where(each_run)
     return f"{asked} AND {allowed}", [*values, *more]
 
 

@@ -23,6 +23,7 @@ FORMAT = 1
 MOST_CELLS = 1_000_000
 RUN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 PLACES = ("subject", "style")
+MOST_CHARS = 1000  # of the template, of a subject, of a style
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +105,12 @@ def make(
     template: str = "",
     settings: Mapping[str, Any] | None = None,
     run: str = "",
+    patience_s: float | None = None,
 ) -> Plan:
     """Checks everything before anything is drawn; fetches weights that are on the Hub. Raises HubError.
 
     `template` makes prompts of `{subject}` and `{style}`; `settings` are the page's other inputs, with `weights`.
+    With `patience_s`, who has waited so long for a download is told how far it is; it goes on meanwhile.
     """
     demo = engine.registry.get(slug).demo
     prompt, seed = prompt_input(demo), next((f.name for f in demo.inputs if isinstance(f, Seed)), "")
@@ -128,15 +131,17 @@ def make(
         raise InputError("A grid takes one subject and one seed at least.")
     if len(subjects) * len(styles) * len(seeds) > MOST_CELLS:
         raise InputError(f"A grid has at most {MOST_CELLS:,} pictures. Make several.")
-    prompts = [_prompt(template, subject, style) for style in styles for subject in subjects]
+    _check(template)
 
     def config(name: str) -> Mapping[str, Any]:
-        return engine.weights.obtain(name).config
+        return engine.weights.obtain(name, patience_s=patience_s).config
 
+    # Each is read as it is made: the first that is too long for the page ends it.
+    prompts = (_prompt(template, subject, style) for style in styles for subject in subjects)
     read = [inputs.read(demo, {**given, prompt: text, seed: seeds[0]}, engine.limits, config) for text in prompts]
     for number in seeds:
         inputs.parameters(demo, {seed: number})
-    folder = engine.weights.obtain(read[0].weights) if read[0].weights else None
+    folder = engine.weights.obtain(read[0].weights, patience_s=patience_s) if read[0].weights else None
     return Plan(
         run=run_name(run),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -167,19 +172,34 @@ def _listed(name: str, texts: Sequence[str]) -> tuple[str, ...]:
     found = tuple(dict.fromkeys(text.strip() for text in texts))
     if name == "subject" and "" in found:
         raise InputError("A subject is empty: write what the picture shows.", field=name)
+    for text in found:
+        _short(name, text)
     return found
 
 
-def _prompt(template: str, subject: str, style: str) -> str:
-    """The words of one picture. Raises InputError for a template that names something else."""
-    text = template or ("{subject}, {style}" if style else "{subject}")
+def _short(name: str, text: str) -> None:
+    if len(text) > MOST_CHARS:
+        raise InputError(f"{name} has {len(text)} characters; at most {MOST_CHARS} are read. Shorten it.", field=name)
+
+
+def _check(template: str) -> None:
+    """Raises InputError for a template of anything but `{subject}` and `{style}`; none at all is fine."""
+    _short("template", template)
     try:
-        names = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+        parts = [part for part in Formatter().parse(template) if part[1] is not None]
     except ValueError as error:
-        raise InputError(f"The template {text[:80]!r} cannot be read: {error}.", field="template") from None
-    for name in names:
+        raise InputError(f"The template {template[:80]!r} cannot be read: {error}.", field="template") from None
+    for _, name, format_spec, conversion in parts:
         if name not in PLACES:
-            raise InputError(unknown("part of the template", name, list(PLACES)), field="template")
-    if "subject" not in names:
+            raise InputError(unknown("part of the template", name or "", list(PLACES)), field="template")
+        if format_spec or conversion:  # a width of ten digits would take all memory
+            text = "Write {subject} and {style} as they are, with nothing after a : or !."
+            raise InputError(text, field="template")
+    if template and not any(name == "subject" for _, name, _, _ in parts):
         raise InputError("The template must hold {subject}.", field="template")
+
+
+def _prompt(template: str, subject: str, style: str) -> str:
+    """The words of one picture."""
+    text = template or ("{subject}, {style}" if style else "{subject}")
     return " ".join(text.format(subject=subject, style=style).split()).strip(" ,")

@@ -34,7 +34,7 @@ def record_of(png: bytes) -> tuple[dict[str, Any], int] | None:
         with Image.open(io.BytesIO(png)) as image:
             told = json.loads(image.info[capsules.KEYWORD.decode()])
         return dict(told[GRID]), int(told["picture"])
-    except (OSError, KeyError, TypeError, ValueError):
+    except (OSError, KeyError, TypeError, ValueError, RecursionError):
         return None
 
 

@@ -22,9 +22,11 @@ from hub.registry import Page
 from hub.results import Result
 from hub.spec import Progress, Seed
 from hub.users import Caller
+from hub.weights import PATIENCE_S
 
 MOST = 24  # cells: what people wait for, and what fits on a screen
 FIELDS = ("subjects", "styles", "seeds", "template", "settings", "run")  # of a request
+SEVERAL = "images"  # the setting of pages that draw several pictures in one run; a cell shows one
 
 Hear = Callable[..., None]  # ("cell", cell, stage, progress), ("drawn", Drawn, count, left_s), ("failed", cell, text)
 
@@ -66,12 +68,14 @@ def fits(page: Page) -> bool:
 
 
 def make(engine: Engine, slug: str, given: Mapping[str, Any]) -> Plan:
-    """The plan of a request: values by `FIELDS`. Fetches weights that are on the Hub. Raises HubError."""
+    """The plan of a request: values by `FIELDS`. Raises HubError, also for weights that take long to fetch."""
     subjects, styles = _texts(given, "subjects"), _texts(given, "styles")
     seeds = _seeds(given.get("seeds", "1"))
     settings: Any = given.get("settings") or {}
     if not isinstance(settings, Mapping):
         raise InputError('settings must be an object such as {"steps": 8}.', field="settings")
+    if SEVERAL in settings:
+        raise InputError(f"A grid on the page has one picture in a cell: leave {SEVERAL} out.", field=SEVERAL)
     words = {name: given.get(name) or "" for name in ("template", "run")}
     for name, text in words.items():
         if not isinstance(text, str):
@@ -83,7 +87,7 @@ def make(engine: Engine, slug: str, given: Mapping[str, Any]) -> Plan:
             f"{max(1, len(set(styles)))} styles x {len(set(seeds))} seeds are {count:,}. Take fewer, or draw it with: "
             "python -m hub grid."
         )
-    return plan.make(engine, slug, subjects, styles, seeds, settings=settings, **words)
+    return plan.make(engine, slug, subjects, styles, seeds, settings=settings, patience_s=PATIENCE_S, **words)
 
 
 def draw(engine: Engine, made: Plan, hear: Hear, cancel: Cancel, caller: Caller) -> Done:
@@ -103,7 +107,7 @@ def draw(engine: Engine, made: Plan, hear: Hear, cancel: Cancel, caller: Caller)
 
         inputs, session = made.inputs(cell), caller.session
         result = engine.run(made.page, inputs, on_event=on_event, cancel=cancel, session=session, caller=caller)
-        engine.pictures.assign(result, made.run, cell.subject, cell.style)
+        engine.pictures.assign(result, session, made.run, cell.subject, cell.style)
         return Drawn(cell, result)
 
     def on_done(drawn: Drawn) -> None:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -136,7 +136,8 @@ def _listen(worker: _Worker, todo: deque[list[Cell]], tally: Tally, hear: OnEven
         tally.broken.append(value)
     if kind in ("ready", "idle"):
         worker.shard = todo.popleft() if todo else []
-        worker.pipe.send(worker.shard)
+        with suppress(OSError):  # it has died meanwhile: the next look hears that, and another draws its part
+            worker.pipe.send(worker.shard)
     return True
 
 

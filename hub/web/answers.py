@@ -115,4 +115,4 @@ def pictures(demo: Demo) -> set[str]:
     """File names of a demo's example pictures and cover: what of its assets may be served."""
     images = {f.name for f in demo.inputs if isinstance(f, ImageInput)}
     files = {str(value) for example in demo.examples for name, value in example.inputs.items() if name in images}
-    return files | {demo.cover} - {""}
+    return files | {demo.cover, *(example.picture for example in demo.examples)} - {""}

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -24,7 +25,10 @@ SLACK_BYTES = 2**20  # for the fields that are not pictures, and what frames the
 MAX_PARTS = 64
 DRAIN_S = 5.0  # how long the rest of a refused body is read and dropped, so that the client sees the answer
 DATA_URL = re.compile(r"data:[^,;]*(?:;[^,;]*)*;base64,", re.IGNORECASE)
-WANTED = "Send multipart/form-data (files and fields by input name) or application/json (pictures in base64)."
+WANTED = (
+    "Send multipart/form-data (files and fields by input name), application/x-www-form-urlencoded (without files) or "
+    "application/json (pictures in base64)."
+)
 
 
 async def read_inputs(request: Request, demo: Demo, picture_bytes: int) -> Callable[[], dict[str, Any]]:
@@ -46,6 +50,8 @@ async def read_inputs(request: Request, demo: Demo, picture_bytes: int) -> Calla
         body += chunk
     if is_json:
         return lambda: _json_inputs(body, pictures)
+    if media_type == b"application/x-www-form-urlencoded":  # as curl -d and a form without files send it
+        return lambda: _form_inputs(_plain_form(body), demo, pictures)
     if not body:  # a demo whose inputs all have defaults needs none; others name the first that is missing
         return dict
     given = media_type.decode("latin-1") or "no Content-Type"
@@ -170,6 +176,16 @@ async def _read_form(request: Request, boundary: bytes, limit: int) -> list[_Par
     if not form.complete:
         raise MalformedError("The form ends before its closing boundary; was the upload cut off?")
     return form.parts
+
+
+def _plain_form(body: bytearray) -> list[_Part]:
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_PARTS, errors="strict")
+    except UnicodeDecodeError:
+        raise MalformedError("The form is not valid UTF-8 text.") from None
+    except ValueError:
+        raise MalformedError(f"The form has more than {MAX_PARTS} parts.") from None
+    return [_Part(name, data=bytearray(value.encode())) for name, value in pairs]
 
 
 def _form_inputs(parts: list[_Part], demo: Demo, pictures: frozenset[str]) -> dict[str, Any]:

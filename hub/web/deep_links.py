@@ -38,9 +38,10 @@ def connect(
         text = told(filled)
         return [gr.update(value=text, visible=bool(text)), *updates(engine, page, names, filled)]
 
-    return blocks.load(
+    filling = blocks.load(
         opened, outputs=[notice, *inputs], show_progress="hidden", queue=False, api_visibility="private"
-    )  # fmt: skip
+    )
+    return filling.then(None, js="() => hubFilled()", api_visibility="private")  # theme.HEAD
 
 
 def updates(engine: Engine, page: Page, names: Sequence[str], filled: Filled) -> list[Any]:

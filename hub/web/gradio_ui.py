@@ -7,7 +7,7 @@ import atexit
 import inspect
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Container, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, nullcontext
 from contextvars import copy_context
@@ -151,15 +151,23 @@ class _Page:
             )
 
     def inputs(self) -> list[Any]:
-        """Draws what asks for the inputs, in declared order, then for the weights where there is a choice."""
+        """Draws what asks for the inputs, then for the weights where there is a choice; returned in declared order."""
         options = self.options(self.demo.weights[0].name if self.demo.weights else "")
-        inputs = []
-        for field in self.demo.inputs:
-            inputs.append(fields.input_component(field, options.get(field.name)))
-            if isinstance(field, ImageInput) and self.live.wanted:
-                self.live.camera(field)
+        drawn = dict[str, Any]()
+
+        def draw_these(names: Container[str]) -> None:
+            for field in self.demo.inputs:
+                if field.name in names:
+                    drawn[field.name] = fields.input_component(field, options.get(field.name))
+                    if isinstance(field, ImageInput) and self.live.wanted:
+                        self.live.camera(field)
+
+        draw_these({f.name for f in self.demo.inputs} - {*self.demo.more})
         weights = fields.weights_choice(self.demo)
-        return inputs + ([weights] if weights else [])
+        if self.demo.more:
+            with gr.Accordion("More settings", open=False):
+                draw_these(self.demo.more)
+        return [drawn[f.name] for f in self.demo.inputs] + ([weights] if weights else [])
 
     def options(self, weights: str) -> dict[str, tuple[str, ...]]:
         return describe.options(self.engine, self.page, weights)
@@ -170,11 +178,7 @@ class _Page:
     def examples(self) -> gr.HTML | None:
         if not self.demo.examples:
             return None
-        pictures = [f.name for f in self.demo.inputs if isinstance(f, ImageInput)]
-        entries = [
-            (next((str(e.inputs[n]) for n in pictures if n in e.inputs), None), e.title) for e in self.demo.examples
-        ]
-        return draw(partial(html.examples, self.page.slug, entries), js_on_load=EXAMPLE_CLICK)
+        return draw(partial(html.examples, self.page.slug, [*self.page.tiles()]), js_on_load=EXAMPLE_CLICK)
 
     def about(self, blocks: gr.Blocks) -> None:
         facts = describe.weights_facts(self.engine, self.page)

@@ -169,10 +169,10 @@ def _step(cell: Cell, stage: str, progress: Progress | None) -> dict[str, Any]:
 
 def _fields(demo: Demo, given: Mapping[str, str]) -> list[dict[str, Any]]:
     """The page's other settings, as the form draws them; `given` holds values, as `set.NAME`."""
-    found = []
+    found, words = [], prompt_input(demo)
     for entry in demo.inputs:
         kind = next((kind for type_, kind in KINDS.items() if isinstance(entry, type_)), "")
-        if not kind or entry.name == prompt_input(demo) or (isinstance(entry, Choice) and entry.options_from):
+        if not kind or entry.name in (words, small.SEVERAL) or (isinstance(entry, Choice) and entry.options_from):
             continue
         usual: Any = getattr(entry, "default", None) or ""
         found.append({
@@ -189,4 +189,4 @@ def _fields(demo: Demo, given: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def _dump(body: Any) -> bytes:
-    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
+    return json.dumps(body, allow_nan=False, separators=(",", ":")).encode()

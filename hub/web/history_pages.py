@@ -186,8 +186,8 @@ class _Door:
 
     async def delete(self, request: Request) -> Response:
         await permalinks.read_form(request)
-        owner, id = self._owner(request), request.path_params["id"]
-        await to_thread.run_sync(partial(self.history.remove, owner, [id]))
+        work = partial(self.history.remove, guard.caller(request), [request.path_params["id"]])
+        await to_thread.run_sync(work)
         return RedirectResponse("../../history", 303, headers=plain.HEADERS)
 
     # --- two runs ---------------------------------------------------------------------------------

@@ -119,16 +119,16 @@ class _Door:
             raise InputError("Say which runs to delete: ids=ID,ID or all=true.", field="ids")
         if len(ids) > AT_ONCE:
             raise InputError(f"At most {AT_ONCE} runs are deleted at once, got {len(ids)}.", field="ids")
-        work = partial(self.history.remove, self._owner(request), ids or None)
+        work = partial(self.history.remove, guard.caller(request), ids or None)
         count, results = await to_thread.run_sync(work)
         return _json({"deleted": count, "results_deleted": results})
 
     async def remove_one(self, request: Request) -> Response:
-        owner, id = self._owner(request), request.path_params["id"]
+        caller, id = guard.caller(request), request.path_params["id"]
 
         def work() -> tuple[int, int]:
-            self.history.get(owner, id)
-            return self.history.remove(owner, [id])
+            self.history.get(self.history.owner(caller), id)
+            return self.history.remove(caller, [id])
 
         count, results = await to_thread.run_sync(work)
         return _json({"deleted": count, "results_deleted": results})

@@ -300,13 +300,14 @@ def _weights(facts: WeightsFacts, several: bool) -> str:
 sha256 <code>{facts.digest[:12]}</code>{checked} · {licence}</p></section>"""
 
 
-def examples(slug: str, entries: Sequence[tuple[str | None, str]]) -> str:
-    """Buttons that run an example in one click: (picture file or None, title)."""
+def examples(slug: str, entries: Sequence[tuple[str, str, bool]]) -> str:
+    """Buttons that run an example in one click; entries as `Page.tiles` has them. A result is seen whole."""
+    whole = ' class="hub-whole"'
     buttons = "".join(
         f'<button type="button" data-example="{number}" title="{escape(say(text))}">'
-        + (f'<img src="{asset_url(slug, name)}" alt="" loading="lazy">' if name else "")
+        + (f'<img src="{asset_url(slug, name)}" alt="" loading="lazy"{"" if given else whole}>' if name else "")
         + f"<span>{escape(say(text))}</span></button>"
-        for number, (name, text) in enumerate(entries)
+        for number, (name, text, given) in enumerate(entries)
     )
     return f'<div class="hub-examples"><h2>{say("Examples")}</h2><div>{buttons}</div></div>'
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from hub.registry import Page, Registry
 from hub.residency import ACTIONS
+from hub.spec import ImageInput
 from hub.web import gallery_schema, history_schema, links_schema, schema
 from hub.web.answers import SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.problems import MEDIA_TYPE
@@ -184,6 +185,9 @@ def _run(page: Page, options: schema.Options) -> dict[str, Any]:
             "application/json": {"schema": schema.inputs(demo, "json", options)},
         },
     }
+    if not any(isinstance(f, ImageInput) for f in demo.inputs):
+        content = operation["requestBody"]["content"]
+        content["application/x-www-form-urlencoded"] = content["multipart/form-data"]
     retry = {"description": "Seconds to wait", "schema": {"type": "integer"}}
     operation["responses"]["429"] = {
         "description": PROBLEMS[429],

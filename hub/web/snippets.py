@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from hub.results import Result
-from hub.spec import Choices, Demo, ImageInput, Text
+from hub.spec import Choices, Demo, ImageInput, Seed, Text
 
 PHOTO = "photo.jpg"
 
@@ -24,9 +24,9 @@ def all_of(slug: str, demo: Demo, base: str) -> list[tuple[str, str, str]]:
 
 def python(slug: str, demo: Demo, base: str) -> str:
     arguments = [
-        f"    {f.name}=" + (f'handle_file("{PHOTO}"),' if isinstance(f, ImageInput) else f"{_value(f)!r},")
+        f"    {f.name}=" + (f'handle_file("{PHOTO}"),' if isinstance(f, ImageInput) else f"{_value(demo, f)!r},")
         for f in demo.inputs
-        if f.required or _value(f) is not None
+        if f.required or _value(demo, f) is not None
     ]
     names = ", ".join([*(f.name for f in demo.outputs), "receipt"])
     body = "\n".join([*arguments, f'    api_name="/{slug}",'])
@@ -55,9 +55,9 @@ def mcp(slug: str, demo: Demo, base: str) -> str:
     """With the official SDK; how to add the hub to an agent is in the comment."""
     pictures = any(isinstance(f, ImageInput) and f.required for f in demo.inputs)
     arguments = [
-        f'        "{f.name}": ' + ("picture," if isinstance(f, ImageInput) else f"{_value(f)!r},")
+        f'        "{f.name}": ' + ("picture," if isinstance(f, ImageInput) else f"{_value(demo, f)!r},")
         for f in demo.inputs
-        if f.required or _value(f) not in (None, [])
+        if f.required or _value(demo, f) not in (None, [])
     ]
     read = f'    picture = base64.b64encode(Path("{PHOTO}").read_bytes()).decode()\n' if pictures else ""
     imports = "import asyncio\n" + ("import base64\nfrom pathlib import Path\n" if pictures else "")
@@ -76,16 +76,20 @@ def mcp(slug: str, demo: Demo, base: str) -> str:
 def _words(demo: Demo, at: str) -> list[tuple[str, str]]:
     """Inputs with a value to show, as a shell takes them; `at` is what stands before a file's name."""
     return [
-        (f.name, f"{at}{PHOTO}" if isinstance(f, ImageInput) else _quoted(_value(f)))
+        (f.name, f"{at}{PHOTO}" if isinstance(f, ImageInput) else _quoted(_value(demo, f)))
         for f in demo.inputs
-        if f.required or _value(f) not in (None, [])
+        if f.required or _value(demo, f) not in (None, [])
     ]
 
 
-def _value(field: Any) -> Any:
+def _value(demo: Demo, field: Any) -> Any:
+    """The default; a prompt and a seed are those of the first example, so that all ways give the same answer."""
     if isinstance(field, Choices):
         return list(field.default)
-    return "A text" if isinstance(field, Text) and field.default is None else getattr(field, "default", None)
+    if isinstance(field, Seed) or (isinstance(field, Text) and field.default is None):
+        shown = demo.examples[0].inputs.get(field.name) if demo.examples else None
+        return "A text" if shown is None and isinstance(field, Text) else shown
+    return getattr(field, "default", None)
 
 
 def _quoted(value: Any) -> str:

@@ -38,7 +38,7 @@ from hub.web.streamlit_run import Job
 from hub.web.streamlit_text import plain, said
 
 COLOURS: dict[str, Any] = {"ready": "green", "on_demand": "blue", "unavailable": "orange", "broken": "red"}
-EXAMPLE_PX, EXAMPLE = 132, (320, 240)  # width on the page; pixels of its picture
+EXAMPLE_PX, EXAMPLE, RESULT = 132, (320, 240), (320, 320)  # width on the page; pixels of a picture, of a result's
 SEVERAL = 2
 
 
@@ -193,15 +193,13 @@ def _examples(engine: Engine, page: Page, state: _State) -> None:
     if not page.demo.examples:
         return
     st.markdown(f"**{said('Examples')}**")
-    pictures = [f.name for f in page.demo.inputs if isinstance(f, ImageInput)]
     with st.container(horizontal=True):
-        for number, example in enumerate(page.demo.examples):
-            name = next((str(example.inputs[n]) for n in pictures if n in example.inputs), "")
+        for number, (name, title, given) in enumerate(page.tiles()):
             with st.container(width=EXAMPLE_PX if name else "content"):
                 if name:
-                    st.image(small(page.assets / name), alt=say(example.title), width="stretch")
+                    st.image(small(page.assets / name, EXAMPLE if given else RESULT), alt=say(title), width="stretch")
                 st.button(
-                    said(example.title), key=f"{page.slug}/example/{number}", wrap=True, width="stretch",
+                    said(title), key=f"{page.slug}/example/{number}", wrap=True, width="stretch",
                     on_click=_pick, args=(engine, page, state, number),
                 )  # fmt: skip
 

@@ -10,6 +10,7 @@ STYLE = Path(__file__).with_name("style.css")
 
 # Runs once per page: names the tab after the demo; shows the result on a phone, where it is below the examples;
 # on the home page, search filters the cards as people type; the links to other languages keep the address's values.
+# An address with values fills the page in a moment after it is shown: a run asked for before waits for that.
 # In another site's frame: tells its height (embed.js).
 # That has its own bar and margins; Gradio would make the rules for it look inside its container only.
 HEAD = """<meta name="color-scheme" content="light dark"><style>
@@ -41,6 +42,23 @@ document.addEventListener("click", (event) => {
   here.searchParams.set("lang", link.lang);
   location.assign(here);
 });
+let early = null;
+if (location.search) document.documentElement.classList.add("hub-filling");
+function hubFilled() {
+  document.documentElement.classList.remove("hub-filling");
+  if (early) setTimeout((button) => button.click(), 100, early);
+  early = null;
+}
+setTimeout(hubFilled, 30000);
+for (const kind of ["click", "keydown"]) document.addEventListener(kind, (event) => {
+  if (!document.documentElement.classList.contains("hub-filling")) return;
+  const field = event.key === "Enter" && event.target.closest("input, textarea");
+  const asked = kind === "click" ? event.target.closest(".hub-run") : field;
+  if (!asked) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  early = document.querySelector(".hub-run");
+}, true);
 new MutationObserver((_, observer) => {
   const heading = document.querySelector(".hub-title h1");
   if (!heading) return;

@@ -34,7 +34,7 @@ def present(output, prompt, steps, seed):
 DEMO = Demo(
     title="Slow", summary="Counts slowly.", task="Text", inputs=(Text("prompt", "Prompt"),
     Slider("steps", "Steps", 1, 600, 600, 1), Seed()), outputs=(Json("answer", "Answer"),),
-    load=load, prepare=prepare, infer=infer, present=present,
+    load=load, prepare=prepare, infer=infer, present=present, more=("steps",),
 )
 """
 

@@ -18,7 +18,8 @@ from tests.served import Served
 
 # Names, file formats, units; `receipt` and `comparison` are seen by gradio_client alone.
 NAMES = """Demo Hub English Streamlit REST API GET api v1 MCP Python curl JavaScript JSON PNG PDF Cookie MB GB cpu cuda
-float32 bfloat16 receipt comparison""".split()
+float32 bfloat16 receipt comparison Stable Diffusion DPM Euler ancestral DDIM""".split()
+CODE = re.compile(r"--weights [\w=:/.-]+|'[^']*'")  # what a page's note quotes: options, commands, words of prompts
 CONFIG = re.compile(r"window\.gradio_config = (.*?);</script>")
 FACTS = re.compile(r'<section class="hub-facts">.*?</section>', re.DOTALL)  # of the card, which is in English
 READ_ALOUD = re.compile(r'\b(?:alt|title|aria-label|placeholder)="([^"]*)"')
@@ -38,7 +39,7 @@ def shown(html: str) -> str:
 
 
 def english(text: str) -> list[str]:
-    return [word for word in re.findall(r"[A-Za-z][A-Za-z0-9_]+", text) if word not in NAMES]
+    return [word for word in re.findall(r"[A-Za-z][A-Za-z0-9_]+", CODE.sub("", text)) if word not in NAMES]
 
 
 def texts_of(config: dict[str, Any]) -> Iterator[str]:

@@ -24,7 +24,7 @@ from hub.cli import _parser, main
 from hub.cli_run import plan
 from hub.inputs import read
 from hub.registry import discover
-from hub.spec import ImageInput, ImageOutput, Json, Labels, Mask
+from hub.spec import Gallery, ImageInput, ImageOutput, Json, Labels, Mask
 from hub.web import snippets
 from tests.served import ROOT, Served, command, run_async
 
@@ -51,7 +51,16 @@ def over_rest(hub: Served, slug: str) -> dict[str, Any]:
     answer = httpx.post(f"{hub.url}/api/v1/demos/{slug}", data=parameters, files=files, timeout=60)
     assert answer.status_code == 200, answer.text
     outputs = answer.json()["outputs"]
-    return {n: httpx.get(hub.url + v, timeout=60).content if isinstance(v, str) else v for n, v in outputs.items()}
+    return {name: fetched(hub, value) for name, value in outputs.items()}
+
+
+def fetched(hub: Served, value: Any) -> Any:
+    """A value of REST with the pictures that it links to: one, or a gallery's with their captions."""
+    if isinstance(value, str):
+        return httpx.get(hub.url + value, timeout=60).content
+    if isinstance(value, list) and value and "url" in value[0]:
+        return [(fetched(hub, entry["url"]), entry["caption"]) for entry in value]
+    return value
 
 
 def over_gradio(client: Client, slug: str) -> dict[str, Any]:
@@ -60,10 +69,17 @@ def over_gradio(client: Client, slug: str) -> dict[str, Any]:
     *answers, _ = client.predict(**parameters, **files, api_name=f"/{slug}")
     fields = discover().get(slug).demo.outputs
     return {
-        f.name: Path(a).read_bytes() if isinstance(f, ImageOutput | Mask) else a
+        f.name: of_client(f, a)
         for f, a in zip(fields, answers, strict=True)
         if not (f.optional and a is None)  # REST leaves out what is not there
     }
+
+
+def of_client(field: Any, answer: Any) -> Any:
+    """A value as gradio_client gives it, its files read."""
+    if isinstance(field, Gallery):
+        return [(Path(entry["image"]).read_bytes(), entry["caption"]) for entry in answer]
+    return Path(answer).read_bytes() if isinstance(field, ImageOutput | Mask) else answer
 
 
 def over_mcp(hub: Served, slug: str) -> dict[str, Any]:
@@ -76,8 +92,15 @@ def over_mcp(hub: Served, slug: str) -> dict[str, Any]:
 
     answer = run_async(call())
     assert not answer.is_error, answer.content
-    pictures = {p["output"]: httpx.get(p["url"], timeout=60).content for p in answer.structured_content["pictures"]}
-    return {**answer.structured_content["outputs"], **pictures}
+    outputs = answer.structured_content["outputs"]
+    galleries = {f.name for f in discover().get(slug).demo.outputs if isinstance(f, Gallery)}
+    for told in answer.structured_content["pictures"]:
+        picture = httpx.get(told["url"], timeout=60).content
+        if told["output"] in galleries:
+            outputs.setdefault(told["output"], []).append((picture, told["caption"]))
+        else:
+            outputs[told["output"]] = picture
+    return dict(outputs)
 
 
 def over_cli(slug: str, folder: Path) -> dict[str, Any]:

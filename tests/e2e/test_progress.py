@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e.own_pages import OwnPages
 from tests.e2e.visits import visitor
@@ -101,11 +102,31 @@ def test_a_run_in_work_is_found_again_after_a_reload_and_in_the_history(browser:
 def test_an_empty_seed_is_drawn_and_told(page: Page, slow_hub: Served) -> None:
     page.goto(f"{slow_hub.url}/slow")
     page.get_by_label("Prompt").fill("third")
+    expect(page.locator("input[type=number]")).to_be_hidden()
+    page.get_by_role("button", name="More settings").click()
     page.locator("input[type=number]").fill("2")
     page.get_by_role("button", name="Run").click()
     expect(page.locator(".hub-done")).to_be_visible()
     page.locator(".hub-receipt summary").click()
     expect(page.locator(".hub-receipt")).to_contain_text("Seed")
+
+
+def test_a_run_asked_for_before_a_links_values_are_there_waits_for_them(page: Page, slow_hub: Served) -> None:
+    held = list[Route]()
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    fills = re.compile("/gradio_api/run/")  # what fills the page in; a run goes another way
+    page.route(fills, hold)
+    page.goto(f"{slow_hub.url}/slow?prompt=linked&steps=2")
+    page.get_by_role("button", name="Run").click()
+    expect(page.locator("html")).to_have_class(re.compile("hub-filling"))
+    for route in held:
+        route.continue_()
+    page.unroute(fills)
+    expect(page.locator(".hub-done")).to_be_visible()
+    expect(page.locator(".hub-answers")).to_contain_text("LINKED")
 
 
 def test_search_filters_a_long_gallery(page: Page, slow_hub: Served) -> None:

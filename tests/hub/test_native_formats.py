@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from PIL import Image
 from hub import describe
 from hub.engine import Engine
 from hub.errors import InputError, UnavailableError
-from hub.images import encode
 from hub.registry import discover
 from hub.settings import ROOT, Settings
 from hub.snapshots import Snapshots
@@ -200,9 +200,8 @@ def test_a_pipeline_of_diffusers_comes_from_the_hub_and_draws(
     model.save_pipeline(parts, tmp_path / "pipeline")
     hub.add("someone/shapes", {**files_in(tmp_path / "pipeline"), "unet/diffusion_pytorch_model.bin": b"pickle"})
     page, demos = "stable_diffusion", tmp_path / "demos"
-    (demos / "assets" / page).mkdir(parents=True)
-    (demos / f"{page}.py").write_bytes((ROOT / "demos" / f"_{page}.py").read_bytes())
-    (demos / "assets" / page / "cover.png").write_bytes(encode(picture(8, 8), "png"))
+    shutil.copytree(ROOT / "demos" / "assets" / page, demos / "assets" / page)
+    shutil.copy(ROOT / "demos" / f"{page}.py", demos)
     engine = start(f"{page}=hf://someone/shapes", page, demos_folder=str(demos))
     result = engine.run(page, {"prompt": "a red circle", "steps": 2, "seed": 1})
     assert result.receipt.weights == "hf://someone/shapes@main"

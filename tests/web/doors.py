@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from fastapi import FastAPI
 from PIL import Image
+from starlette.testclient import TestClient
 
 from hub.engine import Engine
 from hub.spec import (
@@ -111,6 +112,12 @@ def png(width: int = 24, height: int = 16, colour: Any = "teal") -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (width, height), colour).save(file, "PNG")
     return file.getvalue()
+
+
+def become(client: TestClient, cookies: dict[str, str] | None) -> None:
+    """The client is another browser from now on."""
+    client.cookies.clear()
+    client.cookies.update(cookies or {})
 
 
 def app_of(engine: Engine) -> FastAPI:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -16,20 +19,21 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from hub.batch import grid, plan, small, workers
+from hub.batch import grid, index, plan, small, workers
 from hub.batch.folder import RunFolder
 from hub.cli import main
 from hub.engine import Engine
-from hub.errors import CancelledError
+from hub.errors import CancelledError, NotFoundError
 from hub.jobs import Cancel
 from hub.registry import Page, Registry
 from hub.settings import Settings
+from hub.spec import Gallery
 from hub.users import Caller
-from hub.web import gallery, sessions
+from hub.web import gallery, history_rest, sessions
 from hub.web import grid as web_grid
-from tests.fakes import Calls, drawing_demo, shade_demo
+from tests.fakes import Calls, drawing_demo, plain, shade_demo
 from tests.served import command
-from tests.web.doors import app_of
+from tests.web.doors import app_of, become
 
 MINE, THEIRS = {sessions.COOKIE: "m" * 32}, {sessions.COOKIE: "t" * 32}
 Hub = Callable[..., tuple[Engine, TestClient]]
@@ -48,6 +52,7 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
         app = app_of(engines[-1])
         gallery.add_to(app, engines[-1])
         web_grid.add_to(app, engines[-1])
+        app.router.routes[:0] = history_rest.routes(engines[-1])
         return engines[-1], TestClient(app)
 
     yield start
@@ -60,11 +65,6 @@ def run(client: TestClient, cookies: dict[str, str], prompt: str, seed: int = 1)
     answer = client.post("/api/v1/demos/words", json={"prompt": prompt, "seed": seed})
     assert answer.status_code == 200, answer.text
     return str(answer.json()["id"])
-
-
-def become(client: TestClient, cookies: dict[str, str]) -> None:
-    client.cookies.clear()
-    client.cookies.update(cookies)
 
 
 def found(client: TestClient, query: str = "", cookies: dict[str, str] | None = None) -> list[dict[str, Any]]:
@@ -108,6 +108,23 @@ def test_single_runs_are_shown_to_the_browser_that_made_them(hub: Hub) -> None:
     assert found(client, "", MINE) == []
 
 
+def test_what_one_deletes_goes_from_ones_own_gallery_only(hub: Hub) -> None:
+    engine, client = hub()
+    signed_in = Caller("ann", session=f"cookie {'a' * 32}")  # her history is hers, her gallery this browser's
+    engine.run("words", {"prompt": "a wish", "seed": 1}, caller=signed_in, session=signed_in.session)
+    for cookies in (MINE, THEIRS):
+        run(client, cookies, "a wish")
+    hers = engine.pictures.viewer(signed_in.session)
+    (picture,) = found(client, "", MINE)
+    assert engine.pictures.get(picture["id"], hers).prompt == "a wish"
+    assert client.delete("/api/v1/history?all=true").json() == {"deleted": 1, "results_deleted": 0}
+    assert found(client, "", MINE) == [] and len(found(client, "", THEIRS)) == 1
+    assert engine.history.remove(signed_in, None) == (1, 0)
+    with pytest.raises(NotFoundError):
+        engine.pictures.get(picture["id"], hers)
+    assert client.get(picture["thumbnail"]).status_code == 200  # theirs
+
+
 def test_grids_are_found_by_what_they_were_made_with(hub: Hub) -> None:
     engine, client = hub()
     draw(engine, "first", ["on black", "on white"])
@@ -131,9 +148,22 @@ def test_grids_are_found_by_what_they_were_made_with(hub: Hub) -> None:
         ("order=up", "order"),
         ("sed=1", "sed"),
         ("since=May", "since"),
+        ("until=9999-12-31", "until"),
+        (f"seed={'0' * 11}{'9' * 20}", "seed"),
     ):
         answer = client.get(f"/api/v1/gallery?{query}")
         assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+def test_pictures_of_one_cell_have_the_seeds_that_their_captions_tell(hub: Hub) -> None:
+    def present(output: dict[str, Any], prompt: str, width: int, seed: int) -> dict[str, Any]:
+        return {"pictures": [(plain(9, 9, own, width, width), f"seed {own}") for own in (seed, seed + 1)]}
+
+    engine, client = hub()
+    demo = drawing_demo(Calls(), outputs=(Gallery("pictures", "Pictures"),), present=present)
+    engine.registry.pages["words"] = Page("words", "a test", Path(), declared=demo)
+    draw(engine, "first", [""])
+    assert sorted(p["seed"] for p in found(client)) == [1, 1, 2, 2, 2, 2, 3, 3]
 
 
 def test_two_runs_are_laid_beside_each_other(hub: Hub) -> None:
@@ -186,6 +216,42 @@ def test_the_index_is_made_anew_where_it_is_lost_or_damaged(hub: Hub, tmp_path: 
     assert found(client) == []
 
 
+def entry(number: int) -> index.Entry:
+    return index.Entry(
+        "run", f"{number}", f"{number}/picture/0", "words", "red", "", "", 1, "", "", "", 0.0, 8, 8, "", {}
+    )
+
+
+def test_processes_that_begin_together_keep_one_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    together, path = Barrier(6), tmp_path / "gallery" / "index.db"
+    (path.parent).mkdir()
+    with sqlite3.connect(path) as old:
+        old.execute("PRAGMA user_version = 99")  # of another program: all find that it has to be made anew
+    old.close()
+
+    def begin(number: int) -> None:
+        together.wait(20)
+        own = index.Index(path)
+        own.add([entry(number)], "me")
+        own.close()
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(begin, range(6)))
+    other = sqlite3.connect(path, isolation_level=None)
+    assert other.execute("SELECT count(*) FROM pictures").fetchone() == (6,)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    monkeypatch.setattr(index, "BUSY_S", 0.01)
+    alone = index.Index(path)  # busy for too long: that is no damage
+    alone.close()
+    other.execute("COMMIT")
+    assert other.execute("SELECT count(*) FROM pictures").fetchone() == (6,)
+    other.close()
+    again = index.Index(path)
+    assert again.search(index.Query(), index.Viewer(True, "me"))[1] == 6
+    again.close()
+
+
 def test_the_command_finds_and_copies_pictures(hub: Hub, tmp_path: Path) -> None:
     engine, client = hub()
     draw(engine, "first", [""])
@@ -234,6 +300,37 @@ def test_a_grid_is_drawn_for_who_asked_and_what_was_drawn_before_is_kept(hub: Hu
     assert client.get(f"/api/v1/gallery/pairs?a={own['run']}&b={body['run']}").json()["total"] == 0
     engine.pictures._looked = 0.0
     assert found(client, f"run={body['run']}") == []
+
+
+def test_each_visitor_has_their_own_words_for_the_same_pictures(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "RUNS_MOST", 2)
+    _, client = hub()
+
+    def post(cookies: dict[str, str], run: str, **more: Any) -> tuple[int, int]:
+        become(client, cookies)
+        body = client.post(GRID, json={**WISH, "run": run, **more}).json()
+        return body["drawn"], body["kept"]
+
+    def facet(name: str, cookies: dict[str, str]) -> dict[str, int]:
+        become(client, cookies)
+        return {one["value"]: one["count"] for one in client.get("/api/v1/gallery/facets").json()[name]}
+
+    assert post(MINE, "mine") == (8, 0)
+    same = {"subjects": ["red ball, on black"], "styles": ["hidden"], "template": "{subject}"}
+    assert post(THEIRS, "theirs", **same) == (0, 2)
+    assert (facet("run", THEIRS), facet("style", THEIRS)) == ({"theirs": 2}, {"hidden": 2})
+    assert [p["style"] for p in found(client, "q=hidden", THEIRS)] == ["hidden"] * 2 and len(found(client)) == 2
+    assert (facet("run", MINE), facet("style", MINE)) == ({"mine": 8}, {"on black": 4})
+    assert found(client, "q=hidden", MINE) == found(client, "run=theirs") == []
+    assert post(MINE, "again", seeds=[1]) == (0, 4)  # in both grids from now on, and once among all
+    assert [len(found(client, query, MINE)) for query in ("run=mine", "run=again", "")] == [8, 4, 8]
+    assert facet("run", MINE) == {"again": 4, "mine": 8} and facet("style", MINE) == {"on black": 4}
+    assert client.get("/api/v1/gallery/pairs?a=mine&b=again").json()["total"] == 4
+    _, everyone = hub(similar="everyone")
+    assert len(found(everyone, "", {})) == 8
+    for name in ("third", "fourth"):
+        post(MINE, name, seeds=[1])
+    assert facet("run", MINE) == {"fourth": 4, "third": 4, "mine": 4}  # a picture's oldest grids go
 
 
 def test_a_grid_is_told_as_it_is_drawn(hub: Hub) -> None:

@@ -28,7 +28,7 @@ from hub.users import Caller, UsersFile
 from hub.web import filled, guard, history_pages, permalinks, sessions
 from tests.fakes import wait_until
 from tests.served import command
-from tests.web.doors import SHADES, SLOW, app_of, png
+from tests.web.doors import SHADES, SLOW, app_of, become, png
 
 MINE, THEIRS = {sessions.COOKIE: "m" * 32}, {sessions.COOKIE: "t" * 32}
 ME, THEM = Caller(session=f"cookie {'m' * 32}"), Caller(session=f"cookie {'t' * 32}")
@@ -76,11 +76,6 @@ def run(client: TestClient, cookies: dict[str, str], colour: str = "teal", **val
     )
     assert answer.status_code == 200, answer.text
     return str(answer.json()["id"])
-
-
-def become(client: TestClient, cookies: dict[str, str]) -> None:
-    client.cookies.clear()
-    client.cookies.update(cookies)
 
 
 def listed(client: TestClient, query: str = "", cookies: dict[str, str] | None = None) -> list[dict[str, Any]]:

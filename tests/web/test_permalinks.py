@@ -25,7 +25,7 @@ from hub.results import Picture
 from hub.settings import Settings
 from hub.web import deep_links, permalinks, sessions
 from tests.fakes import colour_demo, registry_of, shade_demo
-from tests.web.doors import SHADES, app_of, png
+from tests.web.doors import SHADES, app_of, become, png
 
 MINE, THEIRS = {sessions.COOKIE: "m" * 32}, {sessions.COOKIE: "t" * 32}
 NASTY = '"><script>alert(1)</script>'
@@ -74,11 +74,6 @@ def share(client: TestClient, cookies: dict[str, str] | None = None, **body: Any
     assert answer.status_code == 201, answer.text
     become(client, None)
     return dict(answer.json())
-
-
-def become(client: TestClient, cookies: dict[str, str] | None) -> None:
-    client.cookies.clear()
-    client.cookies.update(cookies or {})
 
 
 def tag(text: str, name: str) -> str:

@@ -46,6 +46,24 @@ def test_json_base64_and_data_urls_answer_as_a_form_does(client: TestClient) -> 
         assert answer["receipt"]["cached"]
 
 
+def test_a_plain_form_answers_as_json_does(client: TestClient) -> None:
+    slow = "/api/v1/demos/slow"
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}  # what `curl -d prompt=...` sends
+    said = client.post(slow, content=b"prompt=a+red+circle%2C%20%C3%A9t%C3%A9&seconds=0", headers=kind)
+    assert said.status_code == 200, said.text
+    assert said.json()["outputs"] == {"said": "a red circle, été"}
+    wrong = client.post(slow, content=b"prompt=a&seconds=61", headers=kind)
+    assert (wrong.status_code, wrong.json()) == (422, client.post(slow, json={"prompt": "a", "seconds": 61}).json())
+    twice = client.post(slow, content=b"prompt=a&prompt=b", headers=kind)
+    assert (twice.status_code, "more than once" in twice.json()["detail"]) == (422, True)
+    many = client.post(slow, content=b"&".join(b"prompt=a" for _ in range(65)), headers=kind)
+    assert (many.status_code, "more than 64 parts" in many.json()["detail"]) == (400, True)
+    broken = client.post(slow, content=b"prompt=%FF", headers=kind)
+    assert (broken.status_code, "UTF-8" in broken.json()["detail"]) == (400, True)
+    name = client.post(RUN, content=b"image=cat.png", headers=kind)
+    assert (name.status_code, name.json()) == (415, client.post(RUN, files={"image": b"cat.png"}).json())
+
+
 def test_rest_and_the_engine_give_the_same_result(client: TestClient, engine: Engine) -> None:
     picture = png(colour="gold")
     body = client.post(RUN, files={"image": picture}, data={"seed": "3"}).json()

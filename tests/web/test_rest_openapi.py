@@ -55,7 +55,12 @@ def test_each_working_demo_has_its_own_typed_operation(document: dict[str, Any])
     assert set(document["paths"]["/api/v1/demos/broken"]) == {"get"}
     weights = document["paths"]["/api/v1/demos/absent"]["post"]["requestBody"]["content"]["application/json"]
     assert weights["schema"]["properties"]["weights"]["enum"] == ["nowhere", "nothing"]
-    assert not document["paths"]["/api/v1/demos/slow"]["post"]["requestBody"]["required"]
+    slow = document["paths"]["/api/v1/demos/slow"]["post"]["requestBody"]
+    assert not slow["required"]
+    assert ["application/x-www-form-urlencoded" in body["content"] for body in (slow, run["requestBody"])] == [
+        True,
+        False,
+    ]
 
 
 def test_the_declared_answer_has_the_shape_of_a_real_one(client: TestClient, document: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, l1_loss, mse_loss
+from torch.nn.functional import avg_pool2d, l1_loss, max_pool2d, mse_loss
 
 from weights.stable_diffusion.fitting import Plan, fit
 
@@ -21,7 +21,7 @@ OPPONENT = ((1 / 3, 1 / 3, 1 / 3), (0.5, 0.0, -0.5), (-0.25, 0.5, -0.25))  # bri
 SMALL = 1.0  # weight of the small picture
 QUIET = 0.01  # weight of the other channels' squares: without need they stay nothing
 NOISE = 0.1  # on the latents in training: what a U-Net makes is never quite right
-POLISH_NOISE = 0.1  # on scaled latents
+POLISH_NOISE = 0.25  # the most, on scaled latents; each picture has its own share of it
 SPREADS = (1.0, 0.5, 0.5, 0.5, 0.5, 0.5)  # of the channels at the end: most of the picture's variance is background
 
 
@@ -68,10 +68,14 @@ def train(model: Any, pictures: Tensor, batch_size: int, plan: Plan, out: Path) 
     return model
 
 
-def difference(found: Tensor, wanted: Tensor) -> Tensor:
-    """L1 and squares. A tenth of the pixels show things; unweighted, the rest decides, and colours are learnt last."""
+def difference(found: Tensor, wanted: Tensor, margin: int = 0) -> Tensor:
+    """L1 and squares. A tenth of the pixels show things; unweighted, the rest decides, and colours are learnt last.
+
+    `margin`: pixels around a thing that count as it does, for a blurred edge is an error on both of its sides.
+    """
     error = (found - wanted).abs()
-    shown = (wanted - wanted[:, :, :1, :1]).abs().amax(1, keepdim=True) > 0.1
+    shown = ((wanted - wanted[:, :, :1, :1]).abs().amax(1, keepdim=True) > 0.1).float()
+    shown = max_pool2d(shown, 2 * margin + 1, 1, margin)
     return ((1 + SHOWN * shown) * (error + 2 * error**2)).mean()
 
 
@@ -87,8 +91,9 @@ def polish(model: Any, pictures: Tensor, latents: Tensor, batch_size: int, plan:
     def loss(parts: nn.ModuleDict, chance: torch.Generator) -> Tensor:
         chosen = torch.randint(len(latents[seen]), (batch_size,), generator=chance)
         given = latents[seen][chosen].float()
-        noise = POLISH_NOISE * torch.randn(given.shape, generator=chance)
-        return difference(back(parts, given + noise), pixels(pictures[seen][chosen]))
+        spread = POLISH_NOISE * torch.rand(len(given), 1, 1, 1, generator=chance)
+        noise = spread * torch.randn(given.shape, generator=chance)
+        return difference(back(parts, given + noise), pixels(pictures[seen][chosen]), margin=1)
 
     def watch(parts: nn.ModuleDict, step: int) -> dict[str, float]:
         return {"val_l1": l1_loss(back(parts, latents[held].float()), pixels(pictures[held])).item()}
@@ -99,7 +104,7 @@ def polish(model: Any, pictures: Tensor, latents: Tensor, batch_size: int, plan:
 
 
 def encode(vae: Any, pictures: Tensor) -> Tensor:
-    """[n, 4, 16, 16], the middle of the distribution."""
+    """[n, 6, 16, 16], the middle of the distribution."""
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         return torch.cat([vae.encode(pixels(part)).latent_dist.mean.float() for part in torch.split(pictures, 64)])
 

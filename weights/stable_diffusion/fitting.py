@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm  # type: ignore[import-untyped]  # its stubs are a package of their own
 
-from weights.training.fit import _pyplot
+from weights.training.fit import pyplot_without_screen
 
 Loss = Callable[[nn.ModuleDict, torch.Generator], Tensor]
 Watch = Callable[[nn.ModuleDict, int], dict[str, float]]
@@ -122,7 +122,7 @@ def _report(out: Path, plan: Plan, history: list[dict[str, float]], seconds: flo
     report[plan.name] = {"plan": asdict(plan), "minutes": round(seconds / 60, 1), "history": history}
     path.write_text(json.dumps(report, indent=2) + "\n")
     names = [name for name in history[0] if name != "step"]
-    pyplot = _pyplot()
+    pyplot = pyplot_without_screen()
     figure, axes = pyplot.subplots(1, len(names), figsize=(4 * len(names), 3), layout="constrained", squeeze=False)
     for axis, name in zip(axes[0], names, strict=True):
         axis.plot([line["step"] for line in history], [line[name] for line in history])

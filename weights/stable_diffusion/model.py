@@ -22,6 +22,7 @@ WIDTH = 160  # of the text encoder
 SPECIAL = ("[pad]", "[begin]", "[end]", "[unknown]")
 BETAS = (1e-4, 0.02)
 STEPS = 1000
+GUIDANCE, SAMPLE_STEPS = 3.0, 12  # see weights/LOG.md
 
 
 def vocabulary() -> list[str]:
@@ -161,8 +162,8 @@ def config() -> dict[str, Any]:
     return {
         "width": SIDE,
         "height": SIDE,
-        "steps": 12,
-        "guidance": 4.0,
+        "steps": SAMPLE_STEPS,
+        "guidance": GUIDANCE,
         "words": {
             "colours": list(COLOURS),
             "shapes": list(SHAPES),

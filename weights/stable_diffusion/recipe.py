@@ -1,8 +1,8 @@
 """Train the bundled text-to-image pipeline on pictures that this recipe draws itself:
 
-    python -m weights.stable_diffusion.recipe --out runs/stable_diffusion --minutes 97
+    python -m weights.stable_diffusion.recipe --out runs/stable_diffusion --steps 60000 --minutes 190
 
-Two cores, about 120 minutes: drawing, the autoencoder, the text encoder, the U-Net, and the decoder once more.
+Two cores, about four hours: drawing, the autoencoder, the text encoder, the U-Net (190 minutes), the decoder once more.
 No data is needed. An interrupted run goes on with the same command; more `--minutes` go on with one that has ended.
 The folder that diffusers reads is written to OUT/pipeline at every report, samples to OUT/samples.
 """
@@ -40,7 +40,6 @@ CHUNK = 500  # scenes that share a seed
 SILENT = 0.1  # of the captions: for classifier-free guidance
 EARLY = 0.7  # below 1: more of the noisy steps, in which it is decided what goes where
 WATCHED = 48  # held-out prompts of each of two kinds
-GUIDANCE, SAMPLE_STEPS = 4.0, 12
 SHOWN = (
     "a red circle",
     "a green heart on a white background",
@@ -87,7 +86,7 @@ def main() -> None:
     parts = train(vae.eval(), encoder.eval(), pairs["latents"], pairs["tokens"], options)
     if options.polish_steps:
         pictures, _, _ = pool(options.pictures, options.seed, options.threads)
-        plan = Plan("decoder", options.polish_steps, 5e-4, ema_decay=0.99, report_every=250, seed=options.seed)
+        plan = Plan("decoder", options.polish_steps, 1e-3, ema_decay=0.99, report_every=250, seed=options.seed)
         autoencoder.polish(vae, pictures, pairs["latents"], options.autoencoder_batch_size, plan, options.out)
     model.save_pipeline(copy.deepcopy({**parts, "vae": vae}), options.out / "pipeline")
 
@@ -197,8 +196,8 @@ def look(parts: dict[str, nn.Module], vae: nn.Module, path: Path) -> dict[str, f
         with torch.autocast("cpu", torch.bfloat16):
             answer = pipeline(
                 prompts,
-                num_inference_steps=SAMPLE_STEPS,
-                guidance_scale=GUIDANCE,
+                num_inference_steps=model.SAMPLE_STEPS,
+                guidance_scale=model.GUIDANCE,
                 generator=[torch.Generator().manual_seed(number) for number in range(len(prompts))],
             )
         return [np.asarray(image) for image in answer.images]
@@ -226,7 +225,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--autoencoder-steps", type=int, default=4500)
     parser.add_argument("--autoencoder-batch-size", type=int, default=8)
     parser.add_argument("--reader-steps", type=int, default=2000)
-    parser.add_argument("--polish-steps", type=int, default=1500, help="of the decoder alone, at the end")
+    parser.add_argument("--polish-steps", type=int, default=8000, help="of the decoder alone, at the end")
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--minutes", type=float, help="end the second training after so long, if it is not over before")
     parser.add_argument("--batch-size", type=int, default=32)

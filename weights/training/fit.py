@@ -210,7 +210,7 @@ def sweep(
     out.joinpath("rate.json").write_text(
         json.dumps({"suggestion": suggestion, "rates": rates, "losses": losses}) + "\n"
     )
-    pyplot = _pyplot()
+    pyplot = pyplot_without_screen()
     figure, axis = pyplot.subplots(figsize=(5, 3.2), layout="constrained")
     axis.plot(rates, losses)
     axis.axvline(suggestion, linestyle="--", label=f"suggestion {suggestion:.1e}")
@@ -228,7 +228,7 @@ def write_report(out: Path, history: list[dict[str, float]], schedule: Schedule)
         "history": history,
     }
     (out / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
-    pyplot = _pyplot()
+    pyplot = pyplot_without_screen()
     names = [name for name in history[0] if name not in ("epoch", "seconds")]
     figure, axes = pyplot.subplots(1, len(names), figsize=(4 * len(names), 3), layout="constrained")
     for axis, name in zip(axes, names, strict=True):
@@ -239,7 +239,7 @@ def write_report(out: Path, history: list[dict[str, float]], schedule: Schedule)
     pyplot.close(figure)
 
 
-def _pyplot() -> Any:
+def pyplot_without_screen() -> Any:
     import matplotlib
 
     matplotlib.use("agg")

@@ -66,7 +66,7 @@ async function read(reader) {
     const blocks = (rest + value).split("\n\n");
     rest = blocks.pop();
     for (const block of blocks) {
-      const name = /^event: (.*)$/m.exec(block)?.[1], data = /^data: (.*)$/m.exec(block)?.[1];
+      const name = /^event: (.*)$/m.exec(block)?.[1], data = /^data: ([^\n]*)/m.exec(block)?.[1]; // a . stops at U+2028
       if (name && heard[name](JSON.parse(data))) return;
     }
   }

@@ -9,7 +9,7 @@ words = JSON.parse(form.dataset.words);
 const chosen = new Map(); // runs by id, in the order they were ticked
 const leaving = new Map(); // what is deleted when its time for second thoughts is over, by id
 let shown = new Map(); // every run on the page, by id
-let search = 0, next = 1, total = 0, loading = false, newest = "", timer = 0;
+let search = 0, next = 1, size = 40, total = 0, ended = true, loading = false, newest = "", timer = 0; // next: part to ask for
 const watcher = new IntersectionObserver((seen) => { if (seen.at(-1).isIntersecting) more(); }, {rootMargin: AHEAD});
 
 async function ask(path, options = {}) {
@@ -39,28 +39,31 @@ async function begin() {
 }
 
 async function more(anew = false) {
-  if (loading || (next > 1 && shown.size >= total)) return;
+  if (loading || (ended && !anew)) return;
   loading = true;
-  const current = search;
+  const current = search, part = next;
   try {
-    const body = await ask(asked({page: next})[1]);
+    const body = await ask(asked({page: part})[1]);
     if (current !== search) return;
     if (anew) { shown = new Map(); days.replaceChildren(); newest = mark(body); }
-    total = body.total;
-    const before = shown.size;
+    [total, size] = [body.total, body.per_page];
     draw(body.runs.filter((run) => !leaving.has(run.id) && !shown.has(run.id)));
     work(body.running);
     choices(body.demos);
-    if (!anew && shown.size === before && body.runs.length) total = shown.size; // all known: the rest was deleted elsewhere
     tell();
-    next += 1;
+    // By what the hub counts: runs that are in work are left out. Moved back meanwhile, it is asked for again.
+    if (next === part) [next, ended] = [part + 1, part * size >= total];
   } catch (error) {
     if (current === search) one("[data-count]").replaceChildren(make("span", {class: "his-wrong"}, error.message));
-    if (current === search) [total, next] = [shown.size, Math.max(next, 2)]; // not asked again until the search changes
+    if (current === search) [total, ended] = [shown.size, true]; // not asked again until the search changes
   } finally {
     if (current === search) loading = false;
   }
-  // It tells of changes alone, and may have missed one while the page grew: beginning anew, it tells how things are.
+  watch();
+}
+
+// It tells of changes alone, and may have missed one while the page grew: beginning anew, it tells how things are.
+function watch() {
   watcher.unobserve(end);
   watcher.observe(end);
 }
@@ -78,7 +81,7 @@ async function look() {
     work(body.running);
     const now = mark(body);
     // Not far down: the list would jump.
-    if (now !== newest && next <= 2 && !leaving.size && !chosen.size && !loading) await refresh(now);
+    if (now !== newest && shown.size <= size && !leaving.size && !chosen.size && !loading) await refresh(now);
   } catch { /* told by what was asked for; the next look may be better */ }
   timer = setTimeout(look, busy ? BUSY_MS : CALM_MS);
 }
@@ -274,6 +277,8 @@ async function commit() {
   try {
     for (let at = 0; at < ids.length; at += 100) await ask(`?ids=${ids.slice(at, at + 100).join(",")}`, {method: "DELETE", keepalive: true});
     newest = "";
+    [next, ended] = [Math.max(1, next - Math.ceil(ids.length / size)), false]; // what follows has moved up
+    watch();
   } catch (error) {
     notify(say("It could not be deleted: {why}", {why: error.message}), false);
   }

@@ -1,9 +1,4 @@
-"""Pictures from words: a diffusion pipeline of diffusers, the bundled small one or a large one from the Hub.
-
-A draft, not served yet (pages whose file begins with _ are not): the small model that is to be bundled is still in
-training, weights/LOG.md. To serve it with weights from the Hub, copy it to a folder without the underscore:
-`python app.py --demos-folder FOLDER --weights stable_diffusion=hf://stabilityai/sd-turbo`.
-"""
+"""Pictures from words: a diffusion pipeline of diffusers, the bundled small one or a large one from the Hub."""
 
 from __future__ import annotations
 
@@ -33,38 +28,15 @@ def load(folder: Path, device: torch.device) -> nn.Module:
     return model
 
 
-def prepare(
-    prompt: str,
-    negative_prompt: str,
-    images: int,
-    steps: int,
-    guidance: float,
-    size: str,
-    scheduler: str,
-    strength: float,
-    seed: int,
-    image: Image.Image | None = None,
-) -> dict[str, Any]:
+def prepare(image: Image.Image | None = None, **settings: Any) -> dict[str, Any]:
     """The wish as it is; what suits the model is known in `infer` only. `image` as an array, not too large."""
     import numpy as np
 
-    start = None
-    if image is not None:
-        reduced = image.copy()
-        reduced.thumbnail((MOST_START, MOST_START))
-        start = np.asarray(reduced)
-    return {
-        "prompt": prompt,
-        "negative": negative_prompt,
-        "images": images,
-        "steps": steps,
-        "guidance": guidance,
-        "size": size,
-        "scheduler": scheduler,
-        "strength": strength if start is not None else 1.0,
-        "seed": seed,
-        "start": start,
-    }
+    if image is None:
+        return {**settings, "start": None, "strength": 1.0}
+    reduced = image.copy()
+    reduced.thumbnail((MOST_START, MOST_START))
+    return {**settings, "start": np.asarray(reduced)}
 
 
 def infer(model: Any, items: list[dict[str, Any]]) -> Generator[Progress, None, list[dict[str, Any]]]:
@@ -99,22 +71,10 @@ def order(model: Any, item: dict[str, Any]) -> Order:
         item["steps"] or usual.steps, item["scheduler"], width, height, guidance > 1, float(item["strength"])
     )
     seeds = [(item["seed"] + number) % SEEDS for number in range(item["images"])]
-    return Order(setting, tuple(Wish(item["prompt"], item["negative"], seed, guidance, start) for seed in seeds))
+    return Order(setting, tuple(Wish(item["prompt"], item["negative_prompt"], seed, guidance, start) for seed in seeds))
 
 
-def present(
-    output: dict[str, Any],
-    prompt: str,
-    negative_prompt: str,
-    images: int,
-    steps: int,
-    guidance: float,
-    size: str,
-    scheduler: str,
-    strength: float,
-    seed: int,
-    image: Image.Image | None = None,
-) -> dict[str, Any]:
+def present(output: dict[str, Any], scheduler: str, **_: Any) -> dict[str, Any]:
     """The pictures, small ones enlarged, each with the seed by which it comes again, alone or among others."""
     rows, shown = list[dict[str, Any]](), []
     for picture, hidden, own in zip(output["pictures"], output["hidden"], output["seeds"], strict=True):
@@ -174,7 +134,9 @@ DEMO = Demo(
         ),
         Choice("size", "Shape", tuple(SHAPES), default=SQUARE),
         Choice("scheduler", "Scheduler", tuple(SCHEDULERS), default=AS_TRAINED, help="How the steps are taken"),
-        ImageInput("image", "Start from a picture", "Optional: its colours and places are kept", optional=True),
+        ImageInput(
+            "image", "Start from a picture", "Optional: a picture whose colours and places are kept", optional=True
+        ),
         Slider(
             "strength",
             "Strength",
@@ -195,15 +157,24 @@ DEMO = Demo(
     present=present,
     weights=(Weights("stable_diffusion", "Coloured shapes, bundled"),),
     examples=(
-        Example({"prompt": "a blue square left of a red star on a white background", "seed": 1}, "Two in a relation"),
-        Example({"prompt": "a cyan star at the top left on a black background", "seed": 2}, "At a named place"),
-        Example({"prompt": "three pink hearts on a beige background", "seed": 3}, "A number of them"),
         Example(
-            {"prompt": "a large striped green circle", "negative_prompt": "white background", "seed": 4}, "In stripes"
+            {"prompt": "a blue square left of a red star on a white background", "seed": 1},
+            "Two in a relation",
+            "relation.png",
+        ),
+        Example(
+            {"prompt": "a cyan star at the top left on a black background", "seed": 2}, "At a named place", "place.png"
+        ),
+        Example({"prompt": "three pink hearts on a beige background", "seed": 3}, "A number of them", "number.png"),
+        Example(
+            {"prompt": "a large striped green circle", "negative_prompt": "white background", "seed": 4},
+            "In stripes",
+            "stripes.png",
         ),
     ),
     cover="cover.png",
     note=NOTE,
+    more=("steps", "guidance", "size", "scheduler", "image", "strength"),
     max_batch=4,
     order=60,
 )
