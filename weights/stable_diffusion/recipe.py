@@ -1,6 +1,6 @@
 """Train the bundled text-to-image pipeline on pictures that this recipe draws itself:
 
-    python -m weights.stable_diffusion.recipe --out runs/stable_diffusion --steps 60000 --minutes 190
+    python -m weights.stable_diffusion.recipe --out runs/stable_diffusion --minutes 190
 
 Two cores, about four hours: drawing, the autoencoder, the text encoder, the U-Net (190 minutes), the decoder once more.
 No data is needed. An interrupted run goes on with the same command; more `--minutes` go on with one that has ended.
@@ -226,7 +226,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--autoencoder-batch-size", type=int, default=8)
     parser.add_argument("--reader-steps", type=int, default=2000)
     parser.add_argument("--polish-steps", type=int, default=8000, help="of the decoder alone, at the end")
-    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--steps", type=int, default=60_000)
     parser.add_argument("--minutes", type=float, help="end the second training after so long, if it is not over before")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=8e-4)
