@@ -374,6 +374,9 @@ DEMO = Demo(
     examples=(
         Example({"image": "left_palm.jpg"}, title="Left hand, fingers to the left"),
         Example({"image": "right_palm.jpg"}, title="Right hand, upright"),
+        Example({"image": "left_on_wood.jpg"}, title="Left hand on a wooden table"),
+        Example({"image": "right_downwards.jpg"}, title="Right hand, fingers down"),
+        Example({"image": "fork.jpg"}, title="A fork: no hand"),
     ),
     note="One hand, palm to the camera, fingers spread. Any way up, left or right.",
     max_batch=4,

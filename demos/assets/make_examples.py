@@ -34,11 +34,13 @@ PAGES: dict[str, tuple[Callable[[], float], ...]] = {
         portraits.saloon,
     ),
     "camvid_segmentation": (drives.high_street, drives.leafy_road, drives.junction),
-    "palm_keypoints": (hands.left_palm, hands.right_palm),
+    "palm_keypoints": (hands.left_palm, hands.right_palm, hands.left_on_wood, hands.right_downwards, hands.fork),
     "satellite_labels": (aerials.car_park, aerials.houses, aerials.harbour, aerials.courts),
 }
 SQUARE = {"satellite_labels": 512}  # pages with square pictures, and their width
-UPRIGHT = {"right_palm": 720}  # pictures that are higher than wide, and their width
+UPRIGHT = dict.fromkeys(
+    ("right_palm", "left_on_wood", "right_downwards"), 720
+)  # pictures that are higher than wide, and their width
 MAX_BYTES = 200_000
 
 

@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, smooth_l1_loss
@@ -47,8 +46,6 @@ def main() -> None:
     options = _options()
     schedule = schedule_of(options, ema_decay=0.995)
     model, mean, std = build(options.arch, options.backbone_weights, options.dropout)
-    if options.start:
-        model.load_state_dict(load_file(options.start))
     images, ages = load_split(options.data, "train")
     val_images, val_ages = load_split(options.data, "val")
     inner = slice(PAD_PX, PAD_PX + SOURCE_PX)
@@ -186,7 +183,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--arch", default="tf_efficientnet_lite0", help="any timm model, such as resnet34")
     add_options(parser, epochs=10, learning_rate=2e-3, batch_size=48)
     parser.add_argument("--layer-decay", type=float, default=0.9)
-    parser.add_argument("--start", type=Path, help="average.safetensors of an earlier run: a further cycle from there")
     parser.add_argument("--least-px", type=int, default=0, help="smallest side of the training pictures")
     parser.add_argument("--dropout", type=float, default=0.3)
     parser.add_argument("--mixup", type=float, default=0.2, help="0 turns it off")

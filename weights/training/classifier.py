@@ -35,35 +35,6 @@ def build(
     return model, mean, std
 
 
-def probe(model: Any, images: Tensor, labels: Tensor, penalty: float = 0.1) -> None:
-    """Set a linear head to the logistic regression on the frozen backbone's features (LBFGS, L2 on the
-    standardised weights), so that fine-tuning begins from a good head instead of tearing at the features to suit
-    a random one. Two classes or more; images as `normalize` leaves them. Source: Kumar et al. 2022, LP-FT.
-    """
-    head = model.get_classifier()
-    model.reset_classifier(0)
-    model.eval()
-    features = predict(model, images)
-    mean, std = features.mean(0), features.std(0)
-    std = std.clamp(min=0.2 * std.median().item())  # a feature that hardly moves here will in training
-    ready = (features - mean) / std
-    weight = torch.zeros(head.out_features, ready.shape[1], requires_grad=True)
-    bias = torch.zeros(head.out_features, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=200, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        value: Tensor = nn.functional.cross_entropy(ready @ weight.T + bias, labels) + penalty * weight.square().sum()
-        value.backward()  # type: ignore[no-untyped-call]  # so it is in torch
-        return value
-
-    optimizer.step(closure)  # type: ignore[no-untyped-call]  # so it is in torch
-    with torch.no_grad():
-        head.weight.copy_(weight / std)
-        head.bias.copy_(bias - (weight / std) @ mean)
-    setattr(model, model.pretrained_cfg["classifier"], head)
-
-
 def backbone(model: Any) -> list[nn.Module]:
     """Everything but the head."""
     return [module for module in model.children() if module is not model.get_classifier()]

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from tqdm import tqdm  # type: ignore[import-untyped]  # its stubs are a package of their own
@@ -31,25 +32,23 @@ class Schedule:
     weight_decay: float = 0.02
     warmup_share: float = 0.25
     frozen_epochs: int = 1
-    frozen_norm: bool = False
     ema_decay: float = 0.99
     seed: int = 0
     policy: str = "one-cycle"
     precision: str = "bf16"
     find_rate: bool = False
+    start: str = ""
 
 
 def add_options(parser: argparse.ArgumentParser, epochs: int, learning_rate: float, batch_size: int) -> None:
     """What every recipe can be told; `schedule_of` reads the part of it that is the schedule."""
     parser.add_argument("--out", type=Path, required=True, help="where results and checkpoints go")
     parser.add_argument("--backbone-weights", type=Path, help="ImageNet weights; without it they are downloaded")
+    parser.add_argument("--start", type=Path, help="average.safetensors of an earlier run: a further cycle from there")
     parser.add_argument("--batch-size", type=int, default=batch_size)
     parser.add_argument("--epochs", type=int, default=epochs)
     parser.add_argument("--learning-rate", type=float, default=learning_rate)
     parser.add_argument("--frozen-epochs", type=int, default=1, help="the backbone stands still so long")
-    parser.add_argument(
-        "--frozen-norm", action="store_true", help="batch normalisation keeps the backbone's own means and variances"
-    )
     parser.add_argument("--policy", choices=("one-cycle", "constant"), default="one-cycle", help="of the learning rate")
     parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16", help="of the forward pass")
     parser.add_argument("--find-rate", action="store_true", help="only sweep the learning rate: rate.png, rate.json")
@@ -68,14 +67,13 @@ def schedule_of(options: argparse.Namespace, **settings: Any) -> Schedule:
             "epochs",
             "learning_rate",
             "frozen_epochs",
-            "frozen_norm",
             "policy",
             "precision",
             "find_rate",
             "seed",
         )
     }
-    return Schedule(**named, **settings)
+    return Schedule(**named, start=str(options.start or ""), **settings)
 
 
 def forward(model: nn.Module, images: Tensor, precision: str = "bf16") -> Tensor:
@@ -104,6 +102,8 @@ def fit(
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(schedule.seed)
+    if schedule.start:
+        model.load_state_dict(load_file(schedule.start))
     device = next(model.parameters()).device
     model.to(memory_format=torch.channels_last)
     if schedule.find_rate:
@@ -140,8 +140,6 @@ def fit(
         started = time.monotonic()
         model.train()
         _freeze(backbone, epoch < schedule.frozen_epochs)
-        if schedule.frozen_norm:
-            keep_norms(model)
         losses = []
         progress = tqdm(epoch_batches(epoch), total=steps_per_epoch, desc=f"epoch {epoch + 1}/{schedule.epochs}")
         for step, (images, targets) in enumerate(progress):
@@ -253,13 +251,6 @@ def _freeze(backbone: nn.Module | list[nn.Module], frozen: bool) -> None:
         module.requires_grad_(not frozen)
         if frozen:
             module.eval()  # frozen layers keep their batch statistics too
-
-
-def keep_norms(model: nn.Module) -> None:
-    """Batch normalisation goes on with the statistics it has; its scales and shifts still learn."""
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()
 
 
 def _save(

@@ -264,11 +264,37 @@ def table(code: str, grain: float = 0.03) -> None:
     mesh.build("table")
 
 
+def boards(tones: tuple[str, ...], width: float) -> None:
+    """A table of boards that run from left to right."""
+    mesh = kit.Mesh()
+    for row in range(-8, 9):
+        tone = kit.hexa(tones[row % len(tones)])
+        shader = kit.Shader(f"board {row}")
+        source = shader.node("TexCoord").outputs["Object"]
+        along = shader.node("Mapping", {"Vector": source, "Location": (row * 7.3, 0, 0), "Scale": (0.22, 2.6, 1)})
+        grain = shader.noise(5, 7, along.outputs[0], 0.3, 0.7)
+        fine = shader.noise(26, 4, along.outputs[0], 0.35, 0.65)
+        mark = shader.math("ADD", shader.math("MULTIPLY", grain, 0.5), shader.math("MULTIPLY", fine, 0.25))
+        colour = shader.mix(mark, tone, tuple(c * 0.5 for c in tone))
+        bump = shader.bump(fine, 0.003, 0.2)
+        y = row * width
+        mesh.box(
+            (-9, y + 0.008, -0.5), (9, y + width - 0.008, -0.215),
+            shader.principled(Base_Color=colour, Roughness=0.5, Normal=bump),
+        )  # fmt: skip
+    mesh.box((-9, -9, -0.6), (9, 9, -0.3), kit.plain("gaps", "2a1c12", 0.9))
+    mesh.build("boards", bevel=0.01)
+
+
 def shot(hand: Hand, turn: float, code: str, wide: float, aim: tuple[float, float], sun: float) -> float:
     """A hand turned by so many degrees to the left on a table, seen from above; `wide` is what its longer side shows."""
     thing = build(hand)
     thing.rotation_euler = (0, 0, math.radians(turn))
-    table(code)
+    table(code) if code else boards(("b98a5e", "a97a50", "c2956a", "b08058"), 0.86)
+    return lit(wide, aim, sun)
+
+
+def lit(wide: float, aim: tuple[float, float], sun: float) -> float:
     kit.sky("dfe8f2", "ffffff", "ffffff", 0.2, 0.5)
     kit.sun(38, sun, 3.1, "fff2e2", 12)
     height = 9.0
@@ -286,3 +312,53 @@ def left_palm() -> float:
     """Fingers to the left, dark skin."""
     hand = Hand("7a5647", "86584c", "2a1915", leans=(-5, -1, 2, 5), lengths=(0.97, 1.02, 1.02, 1.0), thumb=4, wobble=11)
     return shot(hand, 90, "e6e5e1", 2.55, (-0.86, -0.1), 60)
+
+
+def left_on_wood() -> float:
+    """Upright, brown skin, on boards."""
+    hand = Hand(
+        "b07d5c", "a8685a", "55301f", leans=(-6, -2, 2, 5), lengths=(1.02, 0.99, 1.04, 0.98), thumb=6, wobble=23
+    )
+    return shot(hand, 0, "", 2.6, (-0.1, 0.78), 35)
+
+
+def right_downwards() -> float:
+    """As one sees the hand of a person on the other side of the table: fingers down, light brown skin."""
+    hand = Hand(
+        "c99f7f",
+        "bd7d6c",
+        "6a3a2c",
+        right=True,
+        leans=(-4, -2, 2, 4),
+        lengths=(0.98, 1.0, 0.96, 1.02),
+        thumb=2,
+        wobble=31,
+    )
+    return shot(hand, 180, "37685f", 2.6, (-0.1, -0.78), 140)
+
+
+def fork() -> float:
+    """No hand, though it has something like fingers: a fork on boards."""
+    boards(("b98a5e", "a97a50", "c2956a", "b08058"), 0.86)
+    steel = kit.plain("steel", "c9ced3", 0.22, Metallic=1.0)
+    mesh = kit.Mesh()
+    side = [
+        (0.0, -1.14),
+        (0.07, -1.06),
+        (0.09, -0.8),
+        (0.05, -0.2),
+        (0.042, 0.2),
+        (0.1, 0.45),
+        (0.215, 0.64),
+        (0.225, 0.9),
+    ]
+    right = smooth(np.array(side), 40)[1:]
+    outline = [*right, *(right[::-1] * (-1, 1)), side[0]]
+    mesh.prism([tuple(point) for point in outline], -0.17, -0.125, steel)
+    for x in (-0.185, -0.062, 0.062, 0.185):
+        mesh.prism(
+            [(x - 0.04, 0.88), (x + 0.04, 0.88), (x + 0.028, 1.5), (x, 1.55), (x - 0.028, 1.5)], -0.17, -0.125, steel
+        )
+    thing = mesh.build("fork", bevel=0.018)
+    thing.rotation_euler = (0, 0, math.radians(62))
+    return lit(3.2, (-0.17, 0.1), 60)
