@@ -253,7 +253,7 @@ def colours(image: Tensor, behind: Tensor, others: Tensor) -> Tensor:
         gamma = float(torch.empty(()).uniform_(-0.9, 0.4).exp())  # mostly lighter: the palms of --data are dark
         pixels = pixels.pow(gamma) * torch.empty(3, 1, 1).uniform_(0.85, 1.15)
     if torch.rand(()) < 0.6:
-        pixels = pixels.lerp(_scene(pixels.shape[1:], others), share)
+        pixels = pixels.lerp(_shaded(_scene(pixels.shape[1:], others), share), share)
     image = (pixels.clamp(0, 1) * 255).to(torch.uint8)
     image = v2.functional.adjust_brightness(image, float(torch.empty(()).uniform_(0.7, 1.3)))
     toned: Tensor = v2.functional.adjust_saturation(image, float(torch.empty(()).uniform_(0.6, 1.3)))
@@ -261,12 +261,41 @@ def colours(image: Tensor, behind: Tensor, others: Tensor) -> Tensor:
 
 
 def _scene(size: torch.Size, others: Tensor) -> Tensor:
-    """A picture without a hand, or soft patches of colour."""
-    if len(others) and torch.rand(()) < 0.5:
+    """A picture without a hand, a table of boards, or soft patches of colour."""
+    kind = torch.rand(()).item()
+    if kind < 0.3:
+        return _boards(size)
+    if len(others) and kind < 0.65:
         other = others[int(torch.randint(len(others), ()))]
         return interpolate(other[None].float() / 255, tuple(size), mode="bilinear")[0]
     patches = torch.rand(3, 1, 1) + 0.3 * torch.rand(()) * torch.randn(3, *torch.randint(2, 12, (2,)).tolist())
     return interpolate(patches[None], tuple(size), mode="bicubic")[0].clamp(0, 1)
+
+
+def _boards(size: torch.Size) -> Tensor:
+    """Wood: boards with grain along them and dark gaps, in tones that are close to skin's."""
+    count, grain = int(torch.randint(2, 9, ())), int(torch.randint(20, 120, ()))
+    red = torch.empty(()).uniform_(0.3, 0.9)
+    tone = torch.stack([red, red * torch.empty(()).uniform_(0.6, 0.9), red * torch.empty(()).uniform_(0.35, 0.75)])
+    height, width = size[::-1] if torch.rand(()) < 0.5 else size
+    rows = torch.linspace(0, count - 1e-3, height) + torch.rand(())
+    boards = 1 + 0.12 * torch.randn(count + 2)[rows.long()]
+    gaps = 1 - 0.8 * (rows.frac() < 0.02 + 0.04 * torch.rand(())).float()
+    lines = interpolate(torch.randn(1, 1, grain, 4), (height, width), mode="bicubic")[0, 0]
+    wood = (tone.view(3, 1, 1) * (boards * gaps)[:, None] * (1 + 0.12 * torch.rand(()) * lines)).clamp(0, 1)
+    return wood if (height, width) == tuple(size) else wood.transpose(1, 2)
+
+
+def _shaded(scene: Tensor, share: Tensor) -> Tensor:
+    """The hand's shadow falls on half of the backgrounds; `share` [1, height, width] is 1 beside the hand."""
+    if torch.rand(()) < 0.5:
+        return scene
+    height, width = share.shape[1:]
+    across, down = ((torch.rand(()) - 0.5) * 0.16 * side for side in (width, height))
+    soft = 2 * int(torch.randint(1, max(2, height // 24), ())) + 1
+    moved = v2.functional.affine(1 - share, 0, [int(across), int(down)], 1.0, [0.0, 0.0])
+    shadow = nn.functional.avg_pool2d(moved, soft, 1, soft // 2, count_include_pad=False)
+    return scene * (1 - torch.empty(()).uniform_(0.2, 0.75) * shadow)
 
 
 def _turned(image: Tensor) -> Tensor:
