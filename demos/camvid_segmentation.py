@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hub.images import normalise, overlay
+from hub.native import segmenter
 from hub.spec import Choice, Choices, Demo, Example, ImageInput, ImageOutput, Json, Mask, Slider, Weights
 
 if TYPE_CHECKING:
@@ -23,17 +24,7 @@ STRIP = 32  # rows of the photo that are worked on at a time
 
 
 def load(folder: Path, device: torch.device) -> nn.Module:
-    import json
-
-    import segmentation_models_pytorch as smp
-    from safetensors.torch import load_file
-
-    # What smp.from_pretrained does, without its fall-back to a pickle, its line on stdout and its look for
-    # ImageNet weights on the network; and a config can name an architecture, not any function of smp.
-    config = {**json.loads((folder / "config.json").read_text(encoding="utf-8")), "encoder_weights": None}
-    model: nn.Module = smp.MODEL_ARCHITECTURES_MAPPING[config.pop("_model_class").lower()](**config)
-    model.load_state_dict(load_file(folder / "model.safetensors"))
-    return model.eval()
+    return segmenter(folder)
 
 
 def prepare(

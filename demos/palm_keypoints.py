@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hub.drawing import Drawing
 from hub.images import normalise
+from hub.native import segmenter
 from hub.spec import Choice, Demo, Example, ImageInput, ImageOutput, Json, Labels, Weights
 
 if TYPE_CHECKING:
@@ -43,17 +44,7 @@ NOT_FOUND = "No open palm found: one hand, palm to the camera, fingers spread"
 
 
 def load(folder: Path, device: torch.device) -> nn.Module:
-    import json
-
-    import segmentation_models_pytorch as smp
-    from safetensors.torch import load_file
-
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    model: nn.Module = getattr(smp, config.pop("_model_class"))(
-        **{name: value for name, value in config.items() if not name.startswith("_")}
-    )
-    model.load_state_dict(load_file(folder / "model.safetensors"))
-    return model.eval()
+    return segmenter(folder)
 
 
 def prepare(image: Image.Image, quality: str, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Image classifiers as their repositories have them, timm's or transformers', for pages that take either.
+"""Networks as their repositories have them: image classifiers of timm or transformers, segmentation networks of smp.
 
 Demos may import this module beside hub.spec, hub.images and hub.why. Weights are read from safetensors alone;
 code that a repository brings is never run.
@@ -36,6 +36,29 @@ def image_classifier(folder: Path) -> nn.Module:
             "`id2label`); these weights are neither."
         )
     return _transformers(folder, config).eval()
+
+
+def segmenter(folder: Path) -> nn.Module:
+    """A network of segmentation-models-pytorch in eval mode, from config.json and model.safetensors alone.
+
+    What `smp.from_pretrained` does, without its fall-back to a pickle, its line on stdout and its look for ImageNet
+    weights on the network; and a config can name an architecture, not any function of smp. Raises UnavailableError.
+    """
+    import segmentation_models_pytorch as smp
+    from safetensors.torch import load_file
+
+    config = {**json.loads((folder / "config.json").read_text(encoding="utf-8")), "encoder_weights": None}
+    kind = str(config.get("_model_class", "")).lower()
+    if kind not in smp.MODEL_ARCHITECTURES_MAPPING:
+        known = ", ".join(sorted(smp.MODEL_ARCHITECTURES_MAPPING))
+        raise UnavailableError(
+            f"This page runs networks of segmentation-models-pytorch: config.json must have a `_model_class`, one of "
+            f"{known}; it has {kind or 'none'!r}."
+        )
+    settings = {name: value for name, value in config.items() if not name.startswith("_")}
+    model: nn.Module = smp.MODEL_ARCHITECTURES_MAPPING[kind](**settings)
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    return model.eval()
 
 
 def model_input(image: Image.Image, settings: Mapping[str, Any]) -> Image.Image:

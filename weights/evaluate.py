@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from hub.batching import signature
+from hub.errors import InputError
 from hub.inputs import parameters
 from hub.registry import discover, wants_config
 from hub.spec import Demo
@@ -60,7 +61,8 @@ def evaluate(
         "interval_95": intervals,
     }
     if measure.table:
-        result["table"] = measure.table(counts.mean(0), config)
+        table = measure.table(counts.mean(0), config)
+        result["table"] = {name: None if np.isnan(value) else value for name, value in table.items()}
     return result
 
 
@@ -74,6 +76,14 @@ def find(name: str) -> tuple[Demo, str]:
             if chosen in MEASURES or chosen == DRAWING:
                 return page.demo, chosen
     raise SystemExit(f"Nothing to measure is called '{name}'. There are: {', '.join([*MEASURES, DRAWING])}.")
+
+
+def settings(demo: Demo, name: str, folder: Path, texts: Sequence[str]) -> dict[str, Any]:
+    """Parameters of the page from NAME=VALUE texts, checked as the page does. Raises InputError."""
+    if wrong := [text for text in texts if "=" not in text]:
+        raise InputError(f"--set takes NAME=VALUE, got {wrong[0]!r}.")
+    read = None if name == DRAWING else lambda _: json.loads((folder / "config.json").read_text())
+    return parameters(demo, dict(text.split("=", 1) for text in texts), name, read)
 
 
 def predict(
@@ -137,11 +147,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the page")
     parser.add_argument("--json", action="store_true", help="print one JSON object last")
     options = parser.parse_args(arguments)
-    inputs = dict(setting.split("=", 1) for setting in options.set)
     demo, name = find(options.name)
+    folder = options.weights or ROOT / name
+    try:
+        inputs = settings(demo, name, folder, options.set)
+    except InputError as error:
+        parser.error(error.message)
     if name == DRAWING:
-        folder = options.weights or ROOT / name
-        result = adherence.evaluate(demo, folder, parameters(demo, inputs), options.prompts)
+        result = adherence.evaluate(demo, folder, inputs, options.prompts)
     elif options.data is None:
         parser.error(f"--data is missing: {name} is measured on a folder of pictures.")
     else:
@@ -150,9 +163,9 @@ def main(arguments: list[str] | None = None) -> int:
     for name, (low, high) in result["interval_95"].items():
         print(f"{name:20} {result[name]:.4f}  [{low:.4f}, {high:.4f}]")
     for name, value in result.get("table", {}).items():
-        print(f"  {name:18} {value:.4f}")
+        print(f"  {name:18} {'-' if value is None else format(value, '.4f')}")
     if options.json:
-        print(json.dumps(result))
+        print(json.dumps(result, allow_nan=False))
     return 0
 
 

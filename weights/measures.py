@@ -40,7 +40,8 @@ class Measure:
     inputs: Mapping[str, Any] = field(default_factory=dict)
 
 
-def rows(data: Path, split: str) -> list[dict[str, str]]:
+def read_rows(data: Path, split: str) -> list[dict[str, str]]:
+    """The rows of labels.csv whose split column equals `split`. Raises SystemExit when there is none."""
     with (data / "labels.csv").open(newline="", encoding="utf-8") as file:
         found = [row for row in csv.DictReader(file) if row["split"] == split]
     if not found:
@@ -49,7 +50,7 @@ def rows(data: Path, split: str) -> list[dict[str, str]]:
 
 
 def vehicle_samples(data: Path, split: str, config: Config) -> list[Sample]:
-    return [Sample(data / "images" / row["image"], int(row["emergency"])) for row in rows(data, split)]
+    return [Sample(data / "images" / row["image"], int(row["emergency"])) for row in read_rows(data, split)]
 
 
 def vehicle_count(answer: dict[str, Any], truth: int, config: Config) -> Array:
@@ -104,7 +105,7 @@ def recalls(confusion: Array, config: Config) -> dict[str, float]:
 
 
 def tag_samples(data: Path, split: str, config: Config) -> list[Sample]:
-    return [Sample(data / "images" / row["image"], set(row["tags"].split())) for row in rows(data, split)]
+    return [Sample(data / "images" / row["image"], set(row["tags"].split())) for row in read_rows(data, split)]
 
 
 def tag_count(answer: dict[str, Any], truth: set[str], config: Config) -> Array:
@@ -156,7 +157,7 @@ PALM_PX = (384, 288)
 
 def palm_samples(data: Path, split: str, config: Config) -> list[Sample]:
     samples = []
-    for row in rows(data, split):
+    for row in read_rows(data, split):
         size = np.array([float(row["width"]), float(row["height"])])
         points = np.array([[float(row[f"{name}_{axis}"]) for axis in "xy"] for name in config["_points"]])
         samples.append(Sample(data / "images" / row["image"], (points, size, row.get("right_hand"))))
@@ -199,17 +200,16 @@ AGE_GROUPS = (
 def age_samples(data: Path, split: str, config: Config) -> list[Sample]:
     return [
         Sample(data / "images" / row["image"], row | {"decade": str(int(float(row["age"])) // 10)})
-        for row in rows(data, split)
+        for row in read_rows(data, split)
     ]
 
 
 def age_count(answer: dict[str, Any], truth: Mapping[str, str], config: Config) -> Array:
     """[absolute error, error, in the interval, no face, then error and count of each group]. Years."""
     faces = answer["faces"]
-    # Where no face is found the middle of a life is taken, so that a miss is never better than an answer.
-    face = (
-        max(faces, key=lambda row: row["width_px"] * row["height_px"]) if faces else {"age": 40, "low": 40, "high": 40}
-    )
+    # Where no face is found the middle of a life is the guess, and no interval holds it.
+    missed = {"age": 40.0, "low": np.nan, "high": np.nan}
+    face = max(faces, key=lambda row: row["width_px"] * row["height_px"]) if faces else missed
     age = float(truth["age"])
     error = face["age"] - age
     groups = [(abs(error), 1.0) if truth.get(column) == code else (0.0, 0.0) for _, column, code in AGE_GROUPS]

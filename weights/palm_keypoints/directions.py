@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from weights.evaluate import ROOT, find, predict
-from weights.measures import PALM_PX, Array, rows
+from weights.measures import PALM_PX, Array, palm_samples
 
 NAME = "palm_keypoints"
 TIPS = (8, 12, 16, 20)  # of the 21 landmarks
@@ -28,7 +28,8 @@ Points = tuple[Image.Image, Array, bool]  # picture, points in its px, right han
 def measure(options: argparse.Namespace) -> dict[str, float]:
     demo, _ = find(NAME)
     config = json.loads((options.weights / "config.json").read_text())
-    palms = load_palms(options.data, options.split, config["_points"])[: options.most]
+    samples = palm_samples(options.data, options.split, config)[: options.most]
+    palms = [(_read(sample.image), sample.truth[0], sample.truth[2] == "1") for sample in samples]
 
     def figures(name: str, samples: Sequence[Points], points: slice) -> dict[str, float]:
         inputs = {"quality": options.quality}
@@ -77,17 +78,6 @@ def mirrored(palm: Points) -> Points:
     image, points, right = palm
     flipped = np.stack([image.width - points[:, 0], points[:, 1]], 1)
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), flipped, not right
-
-
-def load_palms(data: Path, split: str, names: Sequence[str]) -> list[Points]:
-    return [
-        (
-            _read(data / "images" / row["image"]),
-            np.array([[float(row[f"{name}_{axis}"]) for axis in "xy"] for name in names]),
-            row["right_hand"] == "1",
-        )
-        for row in rows(data, split)
-    ]
 
 
 def load_more(data: Path) -> list[Points]:

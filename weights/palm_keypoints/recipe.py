@@ -27,6 +27,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from demos.palm_keypoints import expectation
+from weights.measures import read_rows
 from weights.training import classifier, data, export, unet
 from weights.training.fit import Batches, add_options, fit, schedule_of
 
@@ -69,7 +70,9 @@ class Trained(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         heat, other = self.model(images)
-        points, spread = expectation(heat.float())
+        # In bfloat16, numbers near 1 are 0.004 apart: coarser than a spread, which is a difference of two of them.
+        with torch.autocast(heat.device.type, enabled=False):
+            points, spread = expectation(heat.float())
         other = other.float()
         return torch.cat([points.flatten(1), spread.flatten(1), other[:, COARSE].tanh(), other[:, PRESENCE:]], 1)
 
@@ -134,7 +137,7 @@ def loss(output: Tensor, target: Tensor) -> Tensor:
 
 
 def load_palms(folder: Path, split: str) -> Hands:
-    rows = data.read_rows(folder, split)
+    rows = read_rows(folder, split)
     images = data.read_images([folder / "images" / row["image"] for row in rows], SOURCE)
     points = torch.tensor([[[float(row[f"{name}_{axis}"]) for axis in "xy"] for name in POINTS] for row in rows])
     sizes = torch.tensor([[float(row["width"]), float(row["height"])] for row in rows])

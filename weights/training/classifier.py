@@ -27,8 +27,7 @@ def build(
     mean, std = tuple(model.pretrained_cfg["mean"]), tuple(model.pretrained_cfg["std"])
     if backbone_weights:
         export.load_backbone(model, backbone_weights)
-        if arch.startswith("tf_efficientnet_lite"):
-            mean, std = (127 / 255,) * 3, (128 / 255,) * 3  # what the file's weights were trained with
+        mean, std = export.statistics(arch, model.pretrained_cfg)
     # timm starts a small head with weights so large that their noise outlives the training.
     nn.init.normal_(model.get_classifier().weight, std=0.01)
     nn.init.constant_(model.get_classifier().bias, bias)
@@ -37,7 +36,8 @@ def build(
 
 def backbone(model: Any) -> list[nn.Module]:
     """Everything but the head."""
-    return [module for module in model.children() if module is not model.get_classifier()]
+    head = model.get_classifier()
+    return [module for module in model.children() if head not in set(module.modules())]
 
 
 def predict(model: nn.Module, images: Tensor, batch_size: int = 64) -> Tensor:

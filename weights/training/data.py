@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,17 +10,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]  # its stubs are a package of their own
-
-Row = dict[str, str]
-
-
-def read_rows(folder: Path, split: str) -> list[Row]:
-    """The rows of labels.csv whose split column equals `split`."""
-    with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == split]
-    if not rows:
-        raise SystemExit(f"{folder / 'labels.csv'} has no row with split '{split}'")
-    return rows
 
 
 def read_images(paths: Sequence[Path], size: tuple[int, int] | None = None) -> Tensor:
@@ -56,8 +44,15 @@ def batches(
         yield torch.stack(images), torch.stack(targets)
 
 
+def mixed(images: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    """Mixup (Zhang et al. 2018): the batch blended with itself turned round, one share drawn from Beta(alpha, alpha)
+    for all of it; alpha 0 leaves it as it is."""
+    share = torch.distributions.Beta(alpha, alpha).sample() if alpha else torch.ones(())
+    return images.lerp(images.flip(0), 1 - share), targets.lerp(targets.flip(0), 1 - share)
+
+
 def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """uint8 [n, 3, height, width] to normalised float32 in channels_last order."""
+    """Pictures [n, 3, height, width] from 0 to 255, of any type, to normalised float32 in channels_last order."""
     shape = (1, 3, 1, 1)
-    scaled = images.float().div_(255).sub_(torch.tensor(mean).view(shape)).div_(torch.tensor(std).view(shape))
+    scaled = (images.float() / 255).sub_(torch.tensor(mean).view(shape)).div_(torch.tensor(std).view(shape))
     return scaled.contiguous(memory_format=torch.channels_last)

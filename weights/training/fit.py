@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from tqdm import tqdm  # type: ignore[import-untyped]  # its stubs are a package of their own
 
-from weights.training import export
+from weights.training import export, loop
 
 Batches = Iterator[tuple[Tensor, Tensor]]
 
@@ -97,8 +96,9 @@ def fit(
 ) -> nn.Module:
     """Train and return the averaged (EMA) model. Each group of parameters carries `lr_scale`.
 
-    Every epoch starts from its own seed and ends with a checkpoint, so a run that was
-    interrupted goes on as if nothing had happened.
+    Every epoch starts from its own seed and ends with a checkpoint, so a run that was interrupted goes on as if
+    nothing had happened. `schedule.start` names safetensors of this very model to begin with; `validate` gives the
+    figures of an epoch. Raises SystemExit after a sweep, and when `out` has the checkpoint of another schedule.
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(schedule.seed)
@@ -108,7 +108,8 @@ def fit(
     model.to(memory_format=torch.channels_last)
     if schedule.find_rate:
         sweep(model, groups, epoch_batches, loss, schedule, out)
-        raise SystemExit(f"The sweep of the learning rate is in {out / 'rate.png'}.")
+        print(f"The sweep of the learning rate is in {out / 'rate.png'}.")
+        raise SystemExit(0)
     optimizer = torch.optim.AdamW(groups, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     rates = [schedule.learning_rate * group.get("lr_scale", 1.0) for group in groups]
     scheduler: torch.optim.lr_scheduler.LRScheduler
@@ -124,41 +125,42 @@ def fit(
             group["lr"] = rate
         scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     average = ModelEmaV3(model, decay=schedule.ema_decay, use_warmup=True)
-    history: list[dict[str, float]] = []
-    checkpoint = out / "checkpoint.pt"
-    if checkpoint.exists():
-        # Our own file, for resuming only; weights_only refuses anything but tensors and numbers.
-        state = torch.load(checkpoint, weights_only=True, map_location=device)
-        model.load_state_dict(state["model"])
-        average.module.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        scheduler.load_state_dict(state["scheduler"])
-        history = state["history"]
-    for epoch in range(len(history), schedule.epochs):
-        torch.manual_seed(schedule.seed * 1000 + epoch)
-        np.random.seed(schedule.seed * 1000 + epoch)  # timm's Mixup draws from numpy
-        started = time.monotonic()
-        model.train()
-        _freeze(backbone, epoch < schedule.frozen_epochs)
-        losses = []
-        progress = tqdm(epoch_batches(epoch), total=steps_per_epoch, desc=f"epoch {epoch + 1}/{schedule.epochs}")
-        for step, (images, targets) in enumerate(progress):
-            value = loss(forward(model, images, schedule.precision), targets.to(device))
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()  # type: ignore[no-untyped-call]  # so it is in torch
-            nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-            optimizer.step()
-            scheduler.step()
-            average.update(model, step=epoch * steps_per_epoch + step)
-            losses.append(value.item())
-            progress.set_postfix(loss=f"{np.mean(losses[-20:]):.3f}")
+    batches: Batches = iter(())
+
+    def next_loss(step: int) -> Tensor:
+        nonlocal batches
+        epoch, done = divmod(step, steps_per_epoch)
+        if not done:
+            torch.manual_seed(schedule.seed * 1000 + epoch)
+            np.random.seed(schedule.seed * 1000 + epoch)  # timm's Mixup draws from numpy
+            model.train()
+            _freeze(backbone, epoch < schedule.frozen_epochs)
+            batches = epoch_batches(epoch)
+        images, targets = next(batches)
+        return loss(forward(model, images, schedule.precision), targets.to(device))
+
+    def advance(step: int, share: float) -> None:
+        optimizer.step()
+        scheduler.step()
+        average.update(model, step=step)
+
+    def look(step: int) -> dict[str, float]:
         average.module.eval()
-        line = {"epoch": epoch + 1, "train_loss": float(np.mean(losses)), **validate(average.module)}
-        line["seconds"] = time.monotonic() - started
-        history.append(line)
-        print(json.dumps(line), flush=True)
-        _save(checkpoint, model, average, optimizer, scheduler, history)
-        write_report(out, history, schedule)
+        return {"epoch": step // steps_per_epoch, **validate(average.module)}
+
+    loop.run(
+        out / "checkpoint.pt",
+        model,
+        {"model": model, "average": average.module, "optimizer": optimizer, "scheduler": scheduler},
+        next_loss,
+        advance,
+        look,
+        lambda history, seconds: write_report(out, history, schedule, seconds),
+        settings=asdict(schedule),
+        steps=schedule.epochs * steps_per_epoch,
+        every=steps_per_epoch,
+        clip=5.0,
+    )
     trained: nn.Module = average.module
     export.save_tensors(trained, out / "average.safetensors")
     return trained
@@ -199,16 +201,19 @@ def sweep(
         value.backward()  # type: ignore[no-untyped-call]  # so it is in torch
         optimizer.step()
         average = 0.9 * average + 0.1 * value.item()
+        smoothed = average / (1 - 0.9 ** (step + 1))
+        if not np.isfinite(smoothed):
+            break
         rates.append(rate)
-        losses.append(average / (1 - 0.9 ** (step + 1)))
-        if not np.isfinite(losses[-1]) or losses[-1] > 4 * min(losses):
+        losses.append(smoothed)
+        if smoothed > 4 * min(losses):
             break
     model.load_state_dict(before)
     suggestion = rates[int(np.argmin(losses))] / 3
     out.joinpath("rate.json").write_text(
         json.dumps({"suggestion": suggestion, "rates": rates, "losses": losses}) + "\n"
     )
-    pyplot = pyplot_without_screen()
+    pyplot = loop.pyplot_without_screen()
     figure, axis = pyplot.subplots(figsize=(5, 3.2), layout="constrained")
     axis.plot(rates, losses)
     axis.axvline(suggestion, linestyle="--", label=f"suggestion {suggestion:.1e}")
@@ -218,32 +223,11 @@ def sweep(
     pyplot.close(figure)
 
 
-def write_report(out: Path, history: list[dict[str, float]], schedule: Schedule) -> None:
+def write_report(out: Path, history: list[dict[str, float]], schedule: Schedule, seconds: float) -> None:
     """metrics.json and curves.png."""
-    report = {
-        "schedule": asdict(schedule),
-        "minutes": round(sum(line["seconds"] for line in history) / 60, 1),
-        "history": history,
-    }
+    report = {"schedule": asdict(schedule), "minutes": round(seconds / 60, 1), "history": history}
     (out / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
-    pyplot = pyplot_without_screen()
-    names = [name for name in history[0] if name not in ("epoch", "seconds")]
-    figure, axes = pyplot.subplots(1, len(names), figsize=(4 * len(names), 3), layout="constrained")
-    for axis, name in zip(axes, names, strict=True):
-        axis.plot([line["epoch"] for line in history], [line[name] for line in history])
-        axis.set(title=name, xlabel="epoch")
-        axis.grid(alpha=0.3)
-    figure.savefig(out / "curves.png", dpi=100)
-    pyplot.close(figure)
-
-
-def pyplot_without_screen() -> Any:
-    import matplotlib
-
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
-    return pyplot
+    loop.curves(out / "curves.png", history)
 
 
 def _freeze(backbone: nn.Module | list[nn.Module], frozen: bool) -> None:
@@ -251,25 +235,3 @@ def _freeze(backbone: nn.Module | list[nn.Module], frozen: bool) -> None:
         module.requires_grad_(not frozen)
         if frozen:
             module.eval()  # frozen layers keep their batch statistics too
-
-
-def _save(
-    path: Path,
-    model: nn.Module,
-    average: ModelEmaV3,
-    optimizer: torch.optim.Optimizer,
-    scheduler: torch.optim.lr_scheduler.LRScheduler,
-    history: list[dict[str, float]],
-) -> None:
-    partial = path.with_suffix(".partial")
-    torch.save(
-        {
-            "model": model.state_dict(),
-            "average": average.module.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "scheduler": scheduler.state_dict(),
-            "history": history,
-        },
-        partial,
-    )
-    partial.replace(path)  # an interrupted write never leaves a broken checkpoint

@@ -12,6 +12,7 @@ from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
+from weights.measures import read_rows
 from weights.training import classifier, data, export
 from weights.training.fit import Batches, add_options, fit, schedule_of
 
@@ -33,7 +34,7 @@ class Task:
 
 def train(task: Task, options: argparse.Namespace) -> None:
     schedule = schedule_of(options)
-    rows = {split: data.read_rows(options.data, split) for split in ("train", "val")}
+    rows = {split: read_rows(options.data, split) for split in ("train", "val")}
     labels = sorted({tag for row in rows["train"] for tag in row["tags"].split()})
     # Most tags are absent from most pictures, and so the head begins.
     model, mean, std = classifier.build(options.arch, len(labels), options.backbone_weights, bias=-2.0)
@@ -44,13 +45,10 @@ def train(task: Task, options: argparse.Namespace) -> None:
     def epoch_batches(epoch: int) -> Batches:
         progress = (epoch + 1) / schedule.epochs
         augment = augmentation(next(side for share, side in task.sizes if progress <= share), task.crop_scale)
-        beta = torch.distributions.Beta(options.mixup, options.mixup) if options.mixup else None
         for pictures, tags in data.batches(
             len(images), options.batch_size, lambda index: (augment(images[index]), targets[index])
         ):
-            ready = data.normalize(pictures, mean, std)
-            share = beta.sample() if beta else torch.ones(())
-            yield ready.lerp(ready.flip(0), 1 - share), tags.lerp(tags.flip(0), 1 - share)
+            yield data.mixed(data.normalize(pictures, mean, std), tags, options.mixup)
 
     def validate(candidate: nn.Module) -> dict[str, float]:
         logits = classifier.predict(candidate, val_ready)
@@ -80,7 +78,7 @@ def train(task: Task, options: argparse.Namespace) -> None:
     export.save_repository(trained, config | {"threshold": validate(trained)["threshold"]}, options.out)
 
 
-def load(task: Task, folder: Path, rows: list[data.Row], labels: list[str]) -> tuple[Tensor, Tensor]:
+def load(task: Task, folder: Path, rows: list[dict[str, str]], labels: list[str]) -> tuple[Tensor, Tensor]:
     images = data.read_images([folder / "images" / row["image"] for row in rows], (task.source_px,) * 2)
     tags = [set(row["tags"].split()) for row in rows]
     return images, torch.tensor([[float(label in present) for label in labels] for present in tags])
@@ -108,15 +106,16 @@ def best_threshold(probabilities: Tensor, targets: Tensor, score: Score) -> tupl
 
 def f2_by_picture(found: Tensor, wanted: Tensor) -> float:
     """F2 of each picture (recall counts twice), mean over pictures."""
-    hits = (found & wanted).sum(1)
-    return (5 * hits / (4 * wanted.sum(1) + found.sum(1)).clamp(min=1)).mean().item()
+    hits, total = (found & wanted).sum(1), 4 * wanted.sum(1) + found.sum(1)
+    # Where no tag is wanted and none is found all is right.
+    return torch.where(total > 0, 5 * hits / total.clamp(min=1), 1.0).mean().item()
 
 
 def f1_by_tag(found: Tensor, wanted: Tensor) -> float:
-    """F1 of each tag, mean over the tags that occur."""
+    """F1 of each tag, mean over the tags that occur or are found."""
     hits = (found & wanted).sum(0)
     scores = 2 * hits / (wanted.sum(0) + found.sum(0)).clamp(min=1)
-    return scores[wanted.any(0)].mean().item()
+    return scores[wanted.any(0) | found.any(0)].mean().item()
 
 
 def options(description: str | None, epochs: int) -> argparse.Namespace:

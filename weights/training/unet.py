@@ -15,15 +15,20 @@ Numbers = tuple[float, ...]
 def build(encoder: str, backbone_weights: Path | None, **settings: Any) -> tuple[Any, Numbers, Numbers]:
     """The U-Net with the mean and std of its encoder. Without a backbone file smp downloads its own.
 
-    `settings` go to `smp.Unet`.
+    `settings` go to `smp.Unet`. Raises SystemExit for a backbone file with an encoder that is not timm's.
     """
+    if backbone_weights and not encoder.startswith("tu-"):
+        raise SystemExit(
+            f"--backbone-weights fits the timm encoders (tu-...), not {encoder!r}: leave it out, and smp downloads "
+            "its own."
+        )
     model = smp.Unet(encoder, encoder_weights=None if backbone_weights else "imagenet", **settings)
     if backbone_weights is None:
         used = smp.encoders.get_preprocessing_params(encoder)
         return model, tuple(used["mean"]), tuple(used["std"])
     # The last 1x1 convolution of the classifier is no part of a feature encoder.
     export.load_backbone(model.encoder.model, backbone_weights, skip=("conv_head", "bn2", "classifier"))
-    return model, (127 / 255,) * 3, (128 / 255,) * 3
+    return model, *export.statistics(encoder.removeprefix("tu-"), model.encoder.model.pretrained_cfg)
 
 
 def parameter_groups(model: Any, encoder_rate: float) -> list[dict[str, Any]]:

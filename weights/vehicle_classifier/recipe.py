@@ -6,17 +6,12 @@ r"""Train the emergency vehicle classifier. From the repository root, about fift
 Many emergency photos carry the photographer's site name and a round logo near a border, and no
 ordinary photo does. So in half of the training samples the border comes from a photo of the other
 class: what stands at a border then says nothing about the label.
-
-While it learns, a second head tells police cars, fire engines and ambulances apart (the column
-`vehicle_type_unverified`, where it is filled in); the saved model has only the first.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from timm.data import Mixup
@@ -24,13 +19,11 @@ from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
+from weights.measures import read_rows
 from weights.training import classifier, data, export
 from weights.training.fit import Batches, add_options, fit, schedule_of
 
 LABELS = ["ordinary", "emergency"]
-TYPES = ("normal vehicle", "police_car", "fire truck", "ambulance")
-# What one sample is: (label, type or None). Mixup blends these, the loss reads both heads' targets from them.
-KINDS = (*((int(index > 0), index) for index in range(len(TYPES))), (0, None), (1, None))
 SOURCE_PX = 224
 # Progressive resizing: (share of the epochs, side of the training pictures).
 SIZES = ((0.3, 144), (0.65, 176), (1.0, 208))
@@ -39,36 +32,33 @@ SIZES = ((0.3, 144), (0.65, 176), (1.0, 208))
 def main() -> None:
     options = _options()
     schedule = schedule_of(options)
-    outputs = len(LABELS) + len(TYPES)
-    model, mean, std = classifier.build(options.arch, outputs, options.backbone_weights, **options.model_args)
-    train_images, train_kinds = load_split(options.data, "train")
-    val_images, val_kinds = load_split(options.data, "val")
-    train_labels, val_labels = (torch.tensor([kind[0] for kind in KINDS])[kinds] for kinds in (train_kinds, val_kinds))
+    model, mean, std = classifier.build(options.arch, len(LABELS), options.backbone_weights)
+    train_images, train_labels = load_split(options.data, "train")
+    val_images, val_labels = load_split(options.data, "val")
     val_ready = data.normalize(val_images, mean, std)
 
     def validate(candidate: nn.Module) -> dict[str, float]:
-        logits = classifier.predict(candidate, val_ready)[:, : len(LABELS)]
-        flipped = (logits + classifier.predict(candidate, val_ready.flip(3))[:, : len(LABELS)]) / 2
+        logits = classifier.predict(candidate, val_ready)
+        flipped = (logits + classifier.predict(candidate, val_ready.flip(3))) / 2
         return {
             "val_loss": nn.functional.cross_entropy(logits, val_labels).item(),
             "val_accuracy": (logits.argmax(1) == val_labels).float().mean().item(),
             "val_accuracy_flip": (flipped.argmax(1) == val_labels).float().mean().item(),
         }
 
-    mixup = Mixup(mixup_alpha=options.mixup, label_smoothing=0.0, num_classes=len(KINDS)) if options.mixup else None
+    mixup = Mixup(mixup_alpha=options.mixup, label_smoothing=0.05, num_classes=2) if options.mixup else None
 
     def epoch_batches(epoch: int) -> Batches:
         progress = (epoch + 1) / schedule.epochs
-        augment = augmentation(side_px(progress) if options.progressive else SIZES[-1][1], options.least_crop)
-        mix = mixup if progress <= options.mixup_until else None
+        augment = augmentation(side_px(progress) if options.progressive else SIZES[-1][1])
         samples = BorderSwap(train_images, train_labels, share=options.border_swap)
-        for images, kinds in data.batches(
+        for images, labels in data.batches(
             len(train_images),
             options.batch_size,
-            lambda index: (augment(samples(index)), train_kinds[index]),
+            lambda index: (augment(samples(index)), train_labels[index]),
         ):
             ready = data.normalize(images, mean, std)
-            yield mix(ready, kinds) if mix else (ready, nn.functional.one_hot(kinds, len(KINDS)).float())
+            yield mixup(ready, labels) if mixup else (ready, nn.functional.one_hot(labels, 2).float())
 
     trained = fit(
         model.to(options.device),
@@ -76,44 +66,19 @@ def main() -> None:
         classifier.backbone(model),
         epoch_batches,
         len(train_images) // options.batch_size,
-        lambda output, target: loss(output, target, options.types),
+        lambda output, target: torch.sum(-target * output.log_softmax(1), dim=1).mean(),
         validate,
         schedule,
         options.out,
     )
-    keep_outputs(trained, len(LABELS))
-    config = classifier.config(trained, options.arch, "emergency", LABELS, SOURCE_PX, mean, std, options.model_args)
+    config = classifier.config(trained, options.arch, "emergency", LABELS, SOURCE_PX, mean, std)
     export.save_repository(trained, config, options.out)
 
 
 def load_split(folder: Path, split: str) -> tuple[Tensor, Tensor]:
-    rows = data.read_rows(folder, split)
+    rows = read_rows(folder, split)
     images = data.read_images([folder / "images" / row["image"] for row in rows], (SOURCE_PX, SOURCE_PX))
-    return images, torch.tensor([kind_of(row) for row in rows])
-
-
-def kind_of(row: data.Row) -> int:
-    """Index into KINDS. A type that contradicts the label is not used."""
-    label, name = int(row["emergency"]), row["vehicle_type_unverified"]
-    kind = (label, TYPES.index(name) if name in TYPES else None)
-    return KINDS.index(kind if kind in KINDS else (label, None))
-
-
-def loss(output: Tensor, kinds: Tensor, types_weight: float, smoothing: float = 0.05) -> Tensor:
-    """Cross entropy of the label (smoothed), and of the type where it is known. `kinds` is [n, 6], shares."""
-    labels = kinds @ torch.tensor([[float(label == kind[0]) for label in range(len(LABELS))] for kind in KINDS])
-    types = kinds @ torch.tensor([[float(index == kind[1]) for index in range(len(TYPES))] for kind in KINDS])
-    labels = labels * (1 - smoothing) + smoothing / len(LABELS)
-    own: Tensor = -(labels * output[:, : len(LABELS)].log_softmax(1)).sum(1).mean()
-    return own - types_weight * (types * output[:, len(LABELS) :].log_softmax(1)).sum(1).mean()
-
-
-def keep_outputs(model: Any, count: int) -> None:
-    """Leave only the first outputs of the last layer."""
-    head = model.get_classifier()
-    kept = nn.Linear(head.in_features, count, device=head.weight.device)
-    kept.load_state_dict({"weight": head.weight[:count], "bias": head.bias[:count]})
-    setattr(model, model.pretrained_cfg["classifier"], kept)
+    return images, torch.tensor([int(row["emergency"]) for row in rows])
 
 
 class BorderSwap:
@@ -148,11 +113,11 @@ def paste_border(image: Tensor, donor: Tensor, whole_frame: bool) -> Tensor:
     return pasted
 
 
-def augmentation(side: int, least_crop: float = 0.35) -> v2.Transform:
+def augmentation(side: int) -> v2.Transform:
     """Hue hardly moves: colour tells a fire engine from a lorry."""
     return v2.Compose(
         [
-            v2.RandomResizedCrop(side, scale=(least_crop, 1.0), ratio=(0.7, 1.6), antialias=True),
+            v2.RandomResizedCrop(side, scale=(0.35, 1.0), ratio=(0.7, 1.6), antialias=True),
             v2.RandomHorizontalFlip(),
             v2.RandomApply([v2.RandomRotation(8, interpolation=v2.InterpolationMode.BILINEAR)], p=0.25),
             v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.02),
@@ -170,16 +135,12 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with images/ and labels.csv")
     parser.add_argument("--arch", default="tf_efficientnet_lite0", help="any timm model, such as resnet34")
-    parser.add_argument("--model-args", type=json.loads, default={}, help="JSON for timm.create_model")
     add_options(parser, epochs=20, learning_rate=1e-3, batch_size=32)
     parser.add_argument("--layer-decay", type=float, default=0.9)
     parser.add_argument("--mixup", type=float, default=0.2, help="0 turns it off")
-    parser.add_argument("--mixup-until", type=float, default=1.0, help="share of the epochs with mixup, the first ones")
     parser.add_argument(
         "--progressive", action=argparse.BooleanOptionalAction, default=True, help="small pictures first"
     )
-    parser.add_argument("--types", type=float, default=0.5, help="weight of the vehicle types; 0 turns them off")
-    parser.add_argument("--least-crop", type=float, default=0.35, help="smallest share of the photo in a sample")
     parser.add_argument("--border-swap", type=float, default=0.5, help="share of samples; 0 turns it off")
     return parser.parse_args()
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from weights.evaluate import ROOT, find, predict
-from weights.measures import rows
+from weights.measures import read_rows
 
 NAME = "vehicle_classifier"
 FRAME, STRIP, CORNER = 0.12, 0.07, 0.22
@@ -28,7 +28,7 @@ Change = Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.uint8]]
 def measure(data: Path, split: str, weights: Path) -> dict[str, float]:
     demo, _ = find(NAME)
     config = json.loads((weights / "config.json").read_text())
-    found = rows(data, split)
+    found = read_rows(data, split)
     truth = np.array([int(row["emergency"]) for row in found])
     photos = [_read(data / "images" / row["image"]) for row in found]
     donors = _donors(truth)
