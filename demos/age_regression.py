@@ -251,14 +251,15 @@ def present(
         row = {"face": number, "age": age, "low": min(low, age), "high": max(high, age)}
         row |= {"x_px": x, "y_px": y, "width_px": width, "height_px": height}
         rows.append(row if np.isnan(found[14]) else row | {"score": round(float(found[14]), 3)})
-    faces_found = "1 face" if len(rows) == 1 else f"{len(rows)} faces"
+    faces_found = f"the {MOST} largest faces" if len(rows) == MOST else f"{len(rows)} faces"
+    faces_found = "1 face" if len(rows) == 1 else faces_found
     # The share of people whose age is in the interval, as the weights promise it.
     caption = f"{faces_found}, {config.get('interval_level', LEVEL):.0%} intervals" if rows else "No face found"
     return {"overlay": (drawn(image, rows), caption), "faces": rows}
 
 
 def drawn(image: Image.Image, rows: list[dict[str, Any]]) -> Image.Image:
-    """The photo, at most LONGEST px long, with a box and an age at each face; or saying that there is none."""
+    """The photo, at most LONGEST px long, with a box and an age at each face."""
     import numpy as np
     from PIL import ImageDraw, ImageFont
 
@@ -272,10 +273,9 @@ def drawn(image: Image.Image, rows: list[dict[str, Any]]) -> Image.Image:
         # A white line between dark ones can be seen on any picture.
         draw.rectangle((left - line, top - line, right + line, bottom + line), outline=DARK, width=3 * line)
         draw.rectangle((left, top, right, bottom), outline=LIGHT, width=line)
-    tags = [(label(row, len(rows)), box) for row, box in zip(rows, boxes, strict=True)]
-    for text, (left, top, right, bottom) in tags or [("No face found", np.array([0.35, 0.95] * 2) * (*size, *size))]:
-        wanted = (right - left) / 5 if rows else longest / 24
-        letters = float(np.clip(wanted, max(longest / 64, 8), longest / 28 + 8))
+    for row, (left, top, right, bottom) in zip(rows, boxes.copy(), strict=True):
+        text = label(row, len(rows))
+        letters = float(np.clip((right - left) / 5, max(longest / 64, 8), longest / 28 + 8))
         font = ImageFont.load_default(letters)
         width, height = font.getlength(text) + 0.9 * letters, 1.45 * letters
         # Above the face, below it, or in the worst case on it: where it covers least.

@@ -12,7 +12,7 @@ from hub.native import segmenter
 from hub.spec import Choice, Demo, Example, ImageInput, ImageOutput, Json, Labels, Weights
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     import torch
@@ -41,6 +41,8 @@ RATIOS = (
 )
 LEFT, RIGHT, NONE = "Left hand", "Right hand", "No open palm"
 NOT_FOUND = "No open palm found: one hand, palm to the camera, fingers spread"
+UNSURE = 0.15  # of a finger's mean length: a point whose views are further apart than that is not sure
+HOLLOW, TWO, CUT = "hollow points are not sure", "there may be two hands: show one", "the photo cuts the hand off"
 
 
 def load(folder: Path, device: torch.device) -> nn.Module:
@@ -234,7 +236,9 @@ def present(output: dict[str, Any], image: Image.Image, quality: str, config: Ma
     names = config["_points"]
     points = dict(zip(names, output["points"], strict=True))
     per_view = [dict(zip(names, view, strict=True)) for view in output["per_view"]]
-    rows = []
+    finger = float(np.mean(list(lengths(points).values())))
+    rows: list[dict[str, Any]] = []
+    unsure = set()
     for name, (x, y) in points.items():
         row = {
             "colour": COLOURS[part(name)],
@@ -245,9 +249,17 @@ def present(output: dict[str, Any], image: Image.Image, quality: str, config: Ma
         if len(per_view) > 1:
             apart = [((view[name] - points[name]) ** 2).sum() for view in per_view]
             row["spread_px"] = round(float(np.sqrt(np.mean(apart))), 1)
+            if row["spread_px"] > UNSURE * finger:
+                unsure.add(name)
         rows.append(row)
+    remarks = {
+        HOLLOW: bool(unsure),
+        TWO: min(shares[LEFT], shares[RIGHT]) > shares[NONE],
+        CUT: any(not (0 <= x < image.width and 0 <= y < image.height) for x, y in points.values()),
+    }
+    hand = RIGHT if shares[RIGHT] > shares[LEFT] else LEFT
     return {
-        "overlay": (drawn(image, points), RIGHT if shares[RIGHT] > shares[LEFT] else LEFT),
+        "overlay": (drawn(image, points, unsure), ", ".join([hand, *filter(remarks.get, remarks)])),
         "hand": shares,
         "points": rows,
         "fingers": finger_rows(lengths(points)),
@@ -307,8 +319,8 @@ def reduced(image: Image.Image) -> Image.Image:
     )
 
 
-def drawn(image: Image.Image, points: Mapping[str, NDArray[Any]]) -> Image.Image:
-    """Fingers and heart line over the photo, each with its name."""
+def drawn(image: Image.Image, points: Mapping[str, NDArray[Any]], unsure: Collection[str] = ()) -> Image.Image:
+    """Fingers and heart line over the photo, each with its name; points that are not sure are hollow."""
     import numpy as np
 
     small = reduced(image)
@@ -326,7 +338,8 @@ def drawn(image: Image.Image, points: Mapping[str, NDArray[Any]]) -> Image.Image
                 drawing.line(place[start], place[end], 0.7 * width + edge, colours[which])
     for which, names in chains.items():
         for name in names:
-            for radius, colour in ((2.0 * width + 1.5, DARK), (2.0 * width, LIGHT), (1.3 * width, COLOURS[which])):
+            inner = DARK if name in unsure else COLOURS[which]
+            for radius, colour in ((2.0 * width + 1.5, DARK), (2.0 * width, LIGHT), (1.3 * width, inner)):
                 drawing.dot(place[name], radius, colour)
     for which, names in chains.items():
         # Beyond the finger tip; for the heart line, beyond its end at the edge of the hand.

@@ -58,7 +58,7 @@ def run(
     def over() -> float:
         return max(step / steps, seconds / 60 / minutes if minutes else 0.0)
 
-    bar = tqdm(total=steps, initial=step, desc=checkpoint.stem, unit="step", mininterval=5)
+    bar = tqdm(total=steps, initial=step, desc=checkpoint.parent.name, unit="step", mininterval=5)
     reported = seconds
     while over() < 1:
         begin = time.monotonic()
