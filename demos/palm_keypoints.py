@@ -237,10 +237,9 @@ def present(output: dict[str, Any], image: Image.Image, quality: str, config: Ma
     points = dict(zip(names, output["points"], strict=True))
     per_view = [dict(zip(names, view, strict=True)) for view in output["per_view"]]
     finger = float(np.mean(list(lengths(points).values())))
-    rows: list[dict[str, Any]] = []
-    unsure = set()
+    rows, unsure = [], set()
     for name, (x, y) in points.items():
-        row = {
+        row: dict[str, Any] = {
             "colour": COLOURS[part(name)],
             "point": title(name),
             "x_px": round(float(x), 1),

@@ -44,14 +44,12 @@ def present(
 ) -> dict[str, Any]:
     import numpy as np
 
-    # 0 asks for the threshold that was chosen on the validation pictures of these weights.
-    limit = float(threshold or config["threshold"])
     shares = 1 / (1 + np.exp(-output["logits"]))
     probabilities = dict(zip(config["label_names"], map(float, shares), strict=True))
-    picked = sorted((n for n, p in probabilities.items() if p >= limit), key=lambda n: -probabilities[n])
+    picked = sorted((n for n, p in probabilities.items() if p >= threshold), key=lambda n: -probabilities[n])
     return {
         "tags": [{"label": n, "percent": round(100 * probabilities[n], 1)} for n in picked],
-        "threshold_used": limit,
+        "threshold_used": threshold,
         "probabilities": probabilities,
         "why": drawn(image, output, why, probabilities),
     }
@@ -68,9 +66,10 @@ DEMO = Demo(
             "Threshold",
             0.0,
             1.0,
-            0.0,
+            0.5,
             0.01,
-            help="Labels at or above it are picked. 0: the value chosen on validation for these weights",
+            help="Labels at or above it are picked. It starts where these weights did best on validation pictures",
+            default_from="threshold",
         ),
         Choice(
             "why",
@@ -101,6 +100,7 @@ DEMO = Demo(
         Example({"image": "forest_fields.jpg", "weights": AMAZON}, title="Fields, a road and farms in a forest"),
         Example({"image": "forest_clouds.jpg", "weights": AMAZON}, title="Clouds over a rain forest"),
     ),
+    version="2",
     max_batch=8,
     similar=True,
     order=30,

@@ -126,10 +126,10 @@ def _help(schema: Mapping[str, Any]) -> str:
     """`Threshold. Between 0 and 1 (default: 0.5)`"""
     options = schema.get("enum") or schema.get("items", {}).get("enum") or ()
     told = [schema.get("title", "")]
-    if "maximum" in schema and "default" in schema:
+    if "x-step" in schema:
         told.append(f"Between {schema['minimum']:g} and {schema['maximum']:g}")
     told += [("Any of: " if schema.get("type") == "array" else "One of: ") + ", ".join(options)] if options else []
-    default = schema.get("default")
+    default = schema.get("default", "as suits the weights" if "x-default-from" in schema else None)
     default = ",".join(map(str, default)) if isinstance(default, list) else default
     text = ". ".join(filter(None, told)) + (f" (default: {default})" if default not in (None, "") else "")
     return text.replace("%", "%%")

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 from hub import inputs
 from hub.differences import Pair, Row, pairs, rows
@@ -15,7 +15,7 @@ from hub.errors import CancelledError, HubError, InputError
 from hub.jobs import Cancel
 from hub.registry import Page
 from hub.results import Result
-from hub.spec import Choice, Choices, Demo, Progress, Seed
+from hub.spec import Choice, Choices, Demo, Input, Progress, Seed, Slider
 from hub.suggest import unknown
 from hub.users import Caller
 from hub.weights import PATIENCE_S
@@ -117,15 +117,20 @@ def _seeded(demo: Demo, given: Mapping[str, Any]) -> dict[str, Any]:
 def _asked(
     engine: Engine, demo: Demo, given: Mapping[str, Any], names: Sequence[str]
 ) -> tuple[tuple[dict[str, Any], dict[str, Any]], tuple[str, ...]]:
-    """The inputs of each side, and a note for each option that only one of them has.
+    """The inputs of each side, and a note for each option that only one of them has and for defaults that differ.
 
     Such an option falls back to the default. One that neither has is left to `Engine.run` to refuse.
     """
     asked, notes = (dict(given), dict(given)), list[str]()
     for field in demo.inputs:
-        if not isinstance(field, Choice | Choices) or not field.options_from or given.get(field.name) is None:
+        if not _of_weights(field, given.get(field.name)):
             continue
         configs = [engine.weights.obtain(name, patience_s=PATIENCE_S).config for name in names]
+        if isinstance(field, Slider):
+            a, b = (inputs.default(field, name, config) for name, config in zip(names, configs, strict=True))
+            if a != b:
+                notes.append(f"{field.label}: each set has its own value, {a:g} for A and {b:g} for B.")
+            continue
         known = [inputs.options(field, name, config) for name, config in zip(names, configs, strict=True)]
         wanted = _wanted(demo, field, given[field.name], {*known[0], *known[1]})
         for number, (own, other) in enumerate((known, known[::-1])):
@@ -135,10 +140,17 @@ def _asked(
             kept = tuple(option for option in wanted if option not in foreign)
             value = kept or field.default if isinstance(field, Choices) else field.default
             asked[number][field.name] = value
-            told = f"with {value!r}" if isinstance(value, str) else f"with {', '.join(value)}" if value else "without"
-            missing = ", ".join(repr(option) for option in foreign)
-            notes.append(f"{field.label}: weights {names[number]!r} have no {missing}, so {'AB'[number]} ran {told}.")
+            missing, ran = "', '".join(foreign), "', '".join((value,) if isinstance(value, str) else value)
+            lacks = f"{field.label}: weights '{names[number]}' have no '{missing}', so {'AB'[number]}"
+            notes.append(f"{lacks} ran with '{ran}'." if ran else f"{lacks} ran without.")
     return asked, tuple(notes)
+
+
+def _of_weights(field: Input, value: Any) -> TypeGuard[Choice | Choices | Slider]:
+    """Whether it depends on the weights what this value asks for."""
+    if isinstance(field, Slider):
+        return bool(field.default_from) and value in (None, "")
+    return isinstance(field, Choice | Choices) and bool(field.options_from) and value is not None
 
 
 def _wanted(demo: Demo, field: Choice | Choices, value: Any, known: set[str]) -> tuple[str, ...]:

@@ -14,6 +14,10 @@ def field_problems(demo: Demo) -> list[str]:
     found = []
     for entry in demo.inputs:
         found += _input_problems(entry)
+        if isinstance(entry, Slider) and entry.default_from and not demo.weights:
+            found.append(
+                f"{entry.name}: default_from names a number in the weights' config.json, and this demo has no weights."
+            )
         if isinstance(entry, Choice | Choices) and entry.options_from and not demo.weights:
             found.append(
                 f"{entry.name}: options_from names a list in the weights' config.json, and this demo has no weights."
@@ -34,6 +38,8 @@ def _input_problems(entry: Input) -> list[str]:
             return [f"{entry.name}: default {entry.default} is not between {entry.minimum} and {entry.maximum}."]
         if not 0 < entry.step <= entry.maximum - entry.minimum:
             return [f"{entry.name}: step {entry.step} must be above 0 and fit into the range."]
+        if not isinstance(entry.default_from, str):
+            return [f"{entry.name}: default_from must be a key of config.json, got {entry.default_from!r}."]
     if isinstance(entry, Choice | Choices):
         return _option_problems(entry)
     if isinstance(entry, Text):

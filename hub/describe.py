@@ -11,7 +11,7 @@ from rich.filesize import decimal
 from hub import catalogue, inputs
 from hub.errors import DeclarationError, UnavailableError
 from hub.sources import HUB, LOCAL
-from hub.spec import Choice, Choices
+from hub.spec import Choice, Choices, Slider
 
 if TYPE_CHECKING:
     from hub.engine import Engine
@@ -144,6 +144,28 @@ def all_options(engine: Engine, page: Page) -> dict[str, tuple[str, ...]]:
     found = [options(engine, page, w.name) for w in page.demo.weights]
     names = set.intersection(*(set(one) for one in found)) if found else set()
     return {name: tuple(dict.fromkeys(option for one in found for option in one[name])) for name in names}
+
+
+def own_defaults(engine: Engine, page: Page, weights: str = "") -> dict[str, float]:
+    """The defaults that come with these weights, by input; empty `weights`: the page's first.
+
+    Empty while the weights are not there or have no such number; a run says so.
+    """
+    fields = [f for f in page.demo.inputs if isinstance(f, Slider) and f.default_from]
+    if not fields:
+        return {}
+    weights = weights or page.demo.weights[0].name
+    try:
+        config = engine.weights.find(weights).config
+        return {f.name: inputs.default(f, weights, config) for f in fields}
+    except (UnavailableError, DeclarationError):
+        return {}
+
+
+def defaults(engine: Engine, page: Page, weights: str = "") -> dict[str, Any]:
+    """What each input that has a default is when it is left out with these weights; empty: the page's first."""
+    declared = {f.name: f.default for f in page.demo.inputs if hasattr(f, "default")}
+    return declared | own_defaults(engine, page, weights)
 
 
 def _metrics(data: Mapping[str, Any]) -> tuple[Metric, ...]:

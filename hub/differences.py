@@ -125,8 +125,9 @@ def _pair(output: str, number: int, a: Picture | None, b: Picture | None) -> Pai
         return Pair(output, number, a, b, None, 0, f"Only {'A' if b is None else 'B'} has this picture.")
     levels = JPEG_LEVELS if "image/jpeg" in (a.media_type, b.media_type) else 0
     if (a.width, a.height) != (b.width, b.height):
-        sizes = f"A is {a.width} x {a.height} px, B is {b.width} x {b.height} px"
-        return Pair(output, number, a, b, None, levels, f"{sizes}; pixels are compared in pictures of one size only.")
+        why = "px; pixels are compared in pictures of one size only."
+        told = f"A is {a.width} x {a.height} px, B is {b.width} x {b.height} {why}"
+        return Pair(output, number, a, b, None, levels, told)
     return Pair(output, number, a, b, round(_share(a, b, levels), 6), levels)
 
 

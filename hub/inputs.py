@@ -17,7 +17,7 @@ from hub.decode import ImageLimits, decode
 from hub.errors import DeclarationError, InputError, TooLargeError
 from hub.images import encode
 from hub.spec import Choice, Choices, Demo, ImageInput, Input, Seed, Slider, Text
-from hub.suggest import unknown
+from hub.suggest import unknown, unknown_option
 
 SEED_LIMIT = 2**32
 Config = Callable[[str], Mapping[str, Any]]  # weights by name -> their config.json
@@ -43,7 +43,8 @@ def read(demo: Demo, raw: Mapping[str, Any], limits: ImageLimits | None = None, 
     """Checks `raw` (values by input name). Raises InputError that says what was given and what is allowed.
 
     Pictures may be `bytes`, a `Path` or a `PIL.Image`; numbers may be text, as forms and flags send them.
-    `config` finds the options that come from the weights; without it any text passes for one of those.
+    `config` finds the options and defaults that come from the weights; without it any text passes for one of those
+    options, and declared defaults stand.
     """
     limits = limits or ImageLimits()
     fields = {f.name: f for f in demo.inputs}
@@ -88,6 +89,22 @@ def options(entry: Choice | Choices, weights: str, config: Mapping[str, Any]) ->
     return tuple(dict.fromkeys([*entry.options, *names]))
 
 
+def default(entry: Slider, weights: str, config: Mapping[str, Any]) -> int | float:
+    """The declared default, or that of the weights. Raises DeclarationError when config.json has no such number."""
+    if not entry.default_from:
+        return entry.default
+    value = config.get(entry.default_from)
+    if isinstance(value, int | float):
+        with suppress(InputError):  # the text below says what to mend, and where
+            return _number(entry, value, value)
+    kind = "a whole number" if entry.integer else "a number"
+    raise DeclarationError(
+        f"config.json of the weights {weights!r} must have {kind} {entry.default_from!r} between {entry.minimum:g} "
+        f"and {entry.maximum:g} for the input {entry.name!r}, got {_described(value)}.",
+        field=entry.name,
+    )
+
+
 def _known(raw: Mapping[str, Any], allowed: list[str]) -> None:
     for name in raw:
         if name not in allowed:
@@ -105,7 +122,9 @@ def _weights(demo: Demo, value: Any) -> str | None:
 
 def _value(entry: Input, value: Any, weights: str | None, config: Config | None) -> Any:
     if isinstance(entry, Slider):
-        return _number(entry, value)
+        # Also where a value is given: weights without their number should say so at the first run.
+        own = config(weights) if entry.default_from and config and weights else None
+        return _number(entry, value, entry.default if own is None else default(entry, weights or "", own))
     if isinstance(entry, Choice | Choices):
         unsure = bool(entry.options_from) and (config is None or weights is None)
         allowed = None if unsure else options(entry, weights or "", config(weights) if config and weights else {})
@@ -138,11 +157,12 @@ def _picture(entry: ImageInput, value: Any, limits: ImageLimits) -> bytes:
     raise InputError(f"{name} must be a picture file, got {_described(value)}.", field=name)
 
 
-def _number(entry: Slider, value: Any) -> int | float:
+def _number(entry: Slider, value: Any, usual: float) -> int | float:
+    """`usual`: what it is when it is left out."""
     name, allowed = entry.name, f"between {entry.minimum:g} and {entry.maximum:g}"
     allowed += f" {entry.unit}" if entry.unit else ""
     if value is None or value == "":
-        return entry.default if entry.integer else float(entry.default)
+        return usual if entry.integer else float(usual)
     kind = "a whole number" if entry.integer else "a number"
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise InputError(f"{name} must be {kind} {allowed}, got {_described(value)}.", field=name)
@@ -170,7 +190,7 @@ def _choice(entry: Choice, value: Any, allowed: tuple[str, ...] | None) -> str:
     if not isinstance(value, str):
         listed = ", ".join(repr(o) for o in known)
         raise InputError(f"{entry.name} must be one of {listed}, got {_described(value)}.", field=entry.name)
-    raise InputError(unknown(entry.name, _short(value), known), field=entry.name)
+    raise InputError(unknown_option(entry.name, _short(value), known), field=entry.name)
 
 
 def _choices(entry: Choices, value: Any, allowed: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -191,7 +211,7 @@ def _choices(entry: Choices, value: Any, allowed: tuple[str, ...] | None) -> tup
         return tuple(dict.fromkeys(value))
     for one in value:
         if one not in allowed:
-            raise InputError(unknown(entry.name, _short(one), list(allowed)), field=entry.name)
+            raise InputError(unknown_option(entry.name, _short(one), list(allowed)), field=entry.name)
     return tuple(option for option in allowed if option in value)
 
 
@@ -249,4 +269,4 @@ def _described(value: Any) -> str:
         return "a number of more than 60 digits"  # Python refuses to write out the longest ones
     if isinstance(value, int | float):
         return str(value)
-    return f"a {type(value).__name__}"
+    return "nothing" if value is None else f"a {type(value).__name__}"

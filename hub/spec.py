@@ -53,7 +53,11 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Slider:
-    """A number in [minimum, maximum]; `prepare` gets an `int` if all bounds and the step are ints, else a `float`."""
+    """A number in [minimum, maximum]; `prepare` gets an `int` if all bounds and the step are ints, else a `float`.
+
+    `default_from` names a key of the chosen weights' config.json: its number is the default with those weights, and
+    pages move to it when other weights are chosen. `default` then stands only where no weights are at hand.
+    """
 
     name: str
     label: str
@@ -63,6 +67,7 @@ class Slider:
     step: float
     unit: str = ""
     help: str = ""
+    default_from: str = ""
     required: ClassVar[bool] = False
 
     @property

@@ -5,13 +5,30 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
+LISTED = 20  # options that are named; there may be thousands
+
 
 def unknown(kind: str, name: str, known: Sequence[str]) -> str:
     """The sentence for a name that is not one of `known`: near misses, or all there is."""
     name = name if len(name) <= 60 else f"{name[:59]}…"
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    near += [k for k in known if name and (k.startswith(name) or name.startswith(k)) and k not in near]
-    if near:
-        return f"No {kind} {name!r}. Did you mean {' or '.join(repr(n) for n in near[:3])}?"
+    if near := _near(name, known):
+        return f"No {kind} {name!r}. Did you mean {near}?"
     listed = ", ".join(repr(k) for k in known) or "none"
     return f"No {kind} {name!r}. There is: {listed}."
+
+
+def unknown_option(field: str, given: str, known: Sequence[str]) -> str:
+    """The sentence for a value of the input `field` that is not one of its options: near misses, and what there is."""
+    listed = ", ".join(repr(k) for k in known[:LISTED]) or "none"
+    if len(known) > LISTED:
+        listed += f" and {len(known) - LISTED} more"
+    if near := _near(given, known):
+        return f"{field}: no option {given!r}. Did you mean {near}? There are: {listed}."
+    return f"{field}: no option {given!r}. There are: {listed}."
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    """Up to three of `known` that may have been meant; empty for none."""
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    near += [k for k in known if name and (k.startswith(name) or name.startswith(k)) and k not in near]
+    return " or ".join(repr(n) for n in near[:3])

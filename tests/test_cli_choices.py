@@ -59,4 +59,5 @@ def test_what_is_not_there_is_not_printed(hub: Path, capsys: pytest.CaptureFixtu
 
 def test_an_unknown_option_is_told_in_one_line(hub: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "picky", "--set", "paints=blue"]) == 2
-    assert capsys.readouterr().err == "error: No paints 'blue'. Did you mean 'dark blue'?\n"
+    there = "There are: 'red', 'green', 'dark blue'."
+    assert capsys.readouterr().err == f"error: paints: no option 'blue'. Did you mean 'dark blue'? {there}\n"

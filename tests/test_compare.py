@@ -19,8 +19,11 @@ from hub.images import encode
 from hub.jobs import Cancel
 from hub.results import Picture
 from hub.spec import ImageOutput
+from hub.texts import CHINESE, own
 from tests import two_weights
 from tests.fakes import picture, plain, shade_demo
+
+CHINESE_TEXTS = own()[CHINESE]
 
 
 @pytest.fixture(scope="module")
@@ -94,16 +97,32 @@ def test_cancelling_during_a_leaves_b_unasked(engine: Engine, seed: int) -> None
 
 
 def test_an_option_that_one_set_lacks_falls_back_there_and_is_told(engine: Engine, photo: Path) -> None:
-    found = compare(engine, "pair", {"image": photo, "best": "eel", "kept": "dog,eel"})
+    given = {"image": photo, "least": 0.5}
+    found = compare(engine, "pair", {**given, "best": "eel", "kept": "dog,eel"})
     asked = [result.values["facts"]["asked"] for result in (found.a, found.b)]
     assert asked == [["eel", "dog", "eel"], ["off", "dog"]]
     assert found.notes == (
         "Best: weights 'two' have no 'eel', so B ran with 'off'.",
-        "Kept: weights 'two' have no 'eel', so B ran with dog.",
+        "Kept: weights 'two' have no 'eel', so B ran with 'dog'.",
     )
-    found = compare(engine, "pair", {"image": photo, "kept": ["fox"]})
+    assert CHINESE_TEXTS.say(found.notes[0]) == "Best：权重 two 没有“eel”，因此 B 使用了“off”。"
+    found = compare(engine, "pair", {**given, "kept": ["fox"]})
     assert found.notes == ("Kept: weights 'one' have no 'fox', so A ran without.",)
-    assert compare(engine, "pair", {"image": photo, "best": "dog"}).notes == ()
+    assert CHINESE_TEXTS.say(found.notes[0]) == "Kept：权重 one 没有“fox”，因此 A 运行时不含此项。"
+    assert compare(engine, "pair", {**given, "best": "dog"}).notes == ()
+
+
+def test_a_number_that_is_left_out_is_each_sets_own_and_one_that_is_given_is_for_both(
+    engine: Engine, photo: Path
+) -> None:
+    def limits(found: Comparison) -> list[float]:
+        return [result.values["limit"] for result in (found.a, found.b)]
+
+    own = compare(engine, "pair", {"image": photo}, "one", "two")
+    assert (limits(own), own.notes) == ([0.5, 0.25], ("Least: each set has its own value, 0.5 for A and 0.25 for B.",))
+    assert CHINESE_TEXTS.say(own.notes[0]) == "Least：两组权重各用自己的值，A 为 0.5，B 为 0.25。"
+    given = compare(engine, "pair", {"image": photo, "least": 0}, "one", "two")
+    assert (limits(given), given.notes) == ([0.0, 0.0], ())
 
 
 @pytest.mark.parametrize(
@@ -119,7 +138,7 @@ def test_an_option_that_one_set_lacks_falls_back_there_and_is_told(engine: Engin
         ("pair", {}, ("one", "tow"), "weights_b", "No weights 'tow'. Did you mean 'two'"),
         ("pair", {}, ("five", ""), "weights_a", "No weights 'five'"),
         ("pair", {"weights": "one"}, ("", ""), "weights", "takes weights_a and weights_b, not weights"),
-        ("pair", {"best": "cow"}, ("", ""), "best", "No best 'cow'"),
+        ("pair", {"best": "cow"}, ("", ""), "best", "best: no option 'cow'"),
         ("pair", {"image": None}, ("", ""), "image", "image is missing"),
         ("single", {}, ("", ""), "weights_b", "One set has only the weights 'one'; .* --weights single=./FOLDER"),
     ],
@@ -178,6 +197,7 @@ def test_the_share_of_pixels_that_differ_is_measured(found: Comparison) -> None:
     assert measured["copies", 0] == (0.0, 0, "")
     assert measured["copies", 1] == (None, 0, "Only B has this picture.")
     assert measured["heat", 0] == (None, 0, "Only B has this picture.")
+    assert CHINESE_TEXTS.say("Only B has this picture.") == "只有 B 有此图片。"
 
 
 def test_pictures_of_two_sizes_are_not_measured_and_small_changes_of_a_jpeg_do_not_count() -> None:
@@ -190,6 +210,7 @@ def test_pictures_of_two_sizes_are_not_measured_and_small_changes_of_a_jpeg_do_n
     (pair,) = pairs(demo, grey, result(plain(100, 100, 100, 32, 24)))
     assert pair.differ is None
     assert pair.note.startswith("A is 64 x 48 px, B is 32 x 24 px;")
+    assert CHINESE_TEXTS.say(pair.note).startswith("A 为 64 x 48 像素，B 为 32 x 24 像素；")
     (near,), (far,) = (pairs(demo, grey, result(plain(level, level, level))) for level in (106, 112))
     assert (near.differ, far.differ) == (0.0, 1.0)
 

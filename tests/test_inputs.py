@@ -11,7 +11,7 @@ import pytest
 from hub.decode import ImageLimits
 from hub.errors import DeclarationError, InputError, TooLargeError
 from hub.images import encode
-from hub.inputs import SEED_LIMIT, options, read
+from hub.inputs import SEED_LIMIT, default, options, read
 from hub.spec import Choice, Choices, Demo, ImageInput, Json, Seed, Slider, Text, Weights
 from tests.fakes import picture
 
@@ -170,8 +170,8 @@ def test_a_choice_takes_one_of_its_options_and_has_a_default() -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ("drawin", "No style 'drawin'. Did you mean 'drawing'?"),
-        ("oil", "No style 'oil'. There is: 'photo', 'drawing'."),
+        ("drawin", "style: no option 'drawin'. Did you mean 'drawing'? There are: 'photo', 'drawing'."),
+        ("oil", "style: no option 'oil'. There are: 'photo', 'drawing'."),
         (1, "style must be one of 'photo', 'drawing', got 1."),
         (["photo"], "style must be one of 'photo', 'drawing', got a list."),
     ],
@@ -202,8 +202,8 @@ def test_several_options_come_as_text_or_list_and_go_in_their_declared_order(giv
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ("dark", "No paints 'dark'. Did you mean 'dark blue'?"),
-        (["red", "oil"], "No paints 'oil'. There is: 'red', 'green', 'dark blue'."),
+        ("dark", "paints: no option 'dark'. Did you mean 'dark blue'? There are: 'red', 'green', 'dark blue'."),
+        (["red", "oil"], "paints: no option 'oil'. There are: 'red', 'green', 'dark blue'."),
         (5, "paints must be a list of texts, or text with commas, got 5."),
         (["red", 5], "paints must be a list of texts, or text with commas, got 5 in a list."),
         ({"red": True}, "paints must be a list of texts, or text with commas, got a dict."),
@@ -238,9 +238,15 @@ def test_an_option_with_a_comma_may_be_given_alone_as_text() -> None:
     assert of_weights("cars", labels=["van, long", "saloon"])["labels"] == ("saloon", "van, long")
 
 
+def test_of_very_many_options_the_first_are_named() -> None:
+    with pytest.raises(InputError) as caught:
+        value(Choice("kind", "Kind", tuple(f"kind {n}" for n in range(1000)), "kind 0"), "oak")
+    assert caught.value.message.endswith("'kind 18', 'kind 19' and 980 more.")
+
+
 def test_an_option_of_other_weights_is_refused() -> None:
     for given in ({"label": "oak"}, {"labels": ["oak"]}):
-        with pytest.raises(InputError, match=r"There is: .*'saloon', 'van, long'") as caught:
+        with pytest.raises(InputError, match=r"There are: .*'saloon', 'van, long'") as caught:
             of_weights("cars", **given)
         assert caught.value.field in given
 
@@ -249,6 +255,39 @@ def test_an_option_of_other_weights_is_refused() -> None:
 def test_weights_without_the_list_are_told_by_name(listed: Any) -> None:
     with pytest.raises(DeclarationError, match=r"config.json of the weights 'odd' must have a list 'label_names'"):
         options(LABEL, "odd", {"label_names": listed})
+
+
+# --- defaults that come with the weights ----------------------------------------------------------
+
+LEAST = Slider("least", "Least", 0.0, 1.0, 0.5, 0.01, default_from="threshold")
+MOST = Slider("most", "Most", 1, 9, 5, 1, default_from="count")
+NUMBERS: dict[str, dict[str, Any]] = {"cars": {"threshold": 0.3, "count": 2}, "trees": {"threshold": 1, "count": 9}}
+OF_NUMBERS = demo(LEAST, MOST, weights=(Weights("cars"), Weights("trees")))
+
+
+def test_a_number_that_is_left_out_is_that_of_the_chosen_weights_and_0_means_0() -> None:
+    def given(**values: Any) -> dict[str, Any]:
+        return read(OF_NUMBERS, values, None, NUMBERS.__getitem__).parameters
+
+    assert given() == {"least": 0.3, "most": 2}
+    found = given(weights="trees", least="", most=None)
+    assert found == {"least": 1.0, "most": 9}
+    assert [type(value) for value in found.values()] == [float, int]
+    assert given(weights="trees", least=0, most="3") == {"least": 0.0, "most": 3}
+    assert read(OF_NUMBERS, {}).parameters == {"least": 0.5, "most": 5}, "the weights are not known"
+
+
+@pytest.mark.parametrize("number", [None, "0.3", True, 1.5, -0.1, float("nan"), [0.3]])
+def test_weights_without_the_number_or_with_one_out_of_range_are_told_at_every_run(number: Any) -> None:
+    numbers = {"cars": {**NUMBERS["cars"], "threshold": number}}
+    for values in ({}, {"least": 0.4}):
+        with pytest.raises(DeclarationError) as caught:
+            read(OF_NUMBERS, values, None, numbers.__getitem__)
+        assert caught.value.message.startswith(
+            "config.json of the weights 'cars' must have a number 'threshold' between 0 and 1 for the input 'least', "
+        )
+    with pytest.raises(DeclarationError, match=r"must have a whole number 'count' between 1 and 9 .* got nothing\."):
+        default(MOST, "cars", {})
 
 
 def test_text_is_stripped_and_kept() -> None:

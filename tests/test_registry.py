@@ -225,6 +225,11 @@ def test_a_whole_declaration_has_no_problems(tmp_path: Path) -> None:
         (with_input(Slider("s", "S", 0, 1, 1, 5)), "s: step 5 must be above 0 and fit into the range."),
         (with_input(Slider("s", "S", 0.0, float("inf"), 1.0, 1.0)), "must be finite numbers"),
         (with_input(Slider("s", "S", "0", 1, 1, 1)), "must be finite numbers"),  # type: ignore[arg-type]
+        (
+            with_input(Slider("s", "S", 0, 1, 1, 1, default_from="best")),
+            "s: default_from names a number in the weights'",
+        ),
+        (with_input(Slider("s", "S", 0, 1, 1, 1, default_from=None)), "s: default_from must be a key"),  # type: ignore[arg-type]
         (with_input(Choice("c", "C", ("a",), "a")), "c: options must be at least two different texts"),
         (with_input(Choice("c", "C", ("a", "a"), "a")), "c: options must be at least two different texts"),
         (with_input(Choice("c", "C", ("a", "b"), "z")), "c: default 'z' is not one of ('a', 'b')."),
@@ -275,7 +280,11 @@ def test_a_wrong_declaration_is_told_with_its_fix(changes: dict[str, Any], told:
 
 def test_the_newer_fields_can_be_declared_together(tmp_path: Path) -> None:
     assert problems("page", picky_demo(), tmp_path) == []
-    for field in (Choice("c", "C", ("best",), "best", options_from="names"), Choices("d", "D", options_from="names")):
+    for field in (
+        Choice("c", "C", ("best",), "best", options_from="names"),
+        Choices("d", "D", options_from="names"),
+        Slider("s", "S", 0, 1, 1, 1, default_from="best"),
+    ):
         assert problems("page", declared(**with_input(field), weights=(Weights("w"),)), tmp_path) == []
 
 

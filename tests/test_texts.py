@@ -60,6 +60,12 @@ def test_messages_are_found_with_their_values_in_them_and_values_are_translated_
         chinese.say("threshold must be between 0 and 1, got 300.") == "threshold 必须介于 0 和 1 之间，收到的是 300。"
     )
     assert chinese.say("# Seen from a car, by day\nor click to choose one") == "# 白天从车内拍摄\n或点击选择"
+    fallback = "Why: weights 'satellite_amazon' have no 'cars', so B ran with 'off'."
+    assert chinese.say(fallback) == "判断依据：权重 satellite_amazon 没有“汽车”，因此 B 使用了“关闭”。"
+    assert chinese.say("What speaks for ship (87%)") == "支持“船只”的区域（87%）"
+    assert chinese.say("Next to nothing speaks for ship (3%)") == "几乎没有支持“船只”的区域（3%）"
+    refused = "show: no option 'none'. Did you mean 'pole'? There are: 'sky', 'pole'."
+    assert chinese.say(refused) == "show 没有选项 'none'。你是否想选 'pole'？可选的有：'sky', 'pole'。"
     assert chinese.say("an error that nobody has translated") == "an error that nobody has translated"
     assert texts.PLAIN.say("{count} live demos.", count=5) == "5 live demos."
 

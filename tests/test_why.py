@@ -322,10 +322,11 @@ def test_the_caption_says_for_which_class_and_when_there_is_nothing_to_see(engin
 def test_the_threshold_is_the_weights_own_or_the_one_given(engine: Engine) -> None:
     for weights in ("satellite_landuse", "satellite_amazon"):
         own = engine.weights.find(weights).config["threshold"]
-        for given, used in ((0.0, own), (0.9, 0.9)):
+        for given, used in ((None, own), (0, 0.0), (0.9, 0.9)):
             values = {"image": picture(64, 64), "weights": weights, "threshold": given}
             result = engine.run("satellite_labels", values).values
             assert result["threshold_used"] == used
+            assert given != 0 or len(result["tags"]) == 17, "0 picks every label"
             shares = result["probabilities"]
             assert [row["label"] for row in result["tags"]] == [name for name in shares if shares[name] >= used]
 

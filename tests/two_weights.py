@@ -18,11 +18,11 @@ from PIL import Image
 from hub.spec import *
 
 
-def prepare(image, best, kept, seed):
+def prepare(image, best, kept, seed, least):
     return {"grey": np.asarray(image.convert("L").resize((8, 8)), np.float32)}
 
 
-def present(output, image, best, kept, seed, config):
+def present(output, image, best, kept, seed, least, config):
     side, width = config["side"], config["width"]
     flat = np.zeros((48, 64, 3), np.uint8)
     flat[:, :width] = 200
@@ -31,7 +31,7 @@ def present(output, image, best, kept, seed, config):
         "photo": Image.fromarray(np.full((16, 16, 3), 100 + 4 * width, np.uint8)),
         "ids": (flat[..., 0] > 0).astype(np.uint8),
         "shares": dict(config["shares"]),
-        "limit": config["limit"],
+        "limit": least,
         "rows": [dict(row) for row in config["rows"]],
         "boxes": [{"face": 1, "age": 30.0 + width, "x_px": 5}],
         "facts": {"seed": seed, "asked": [best, *kept], "size": {"width": width, "height": 48}},
@@ -44,7 +44,8 @@ def present(output, image, best, kept, seed, config):
 DEMO = Demo(
     title="Two sets", summary="Answers with one of two sets of weights.", task="Test",
     inputs=(ImageInput("image", "Photo"), Choice("best", "Best", ("off",), "off", options_from="label_names"),
-            Choices("kept", "Kept", options_from="label_names"), Seed()),
+            Choices("kept", "Kept", options_from="label_names"), Seed(),
+            Slider("least", "Least", 0.0, 1.0, 0.5, 0.01, default_from="limit")),
     outputs=(
         ImageOutput("painted", "Painted"), ImageOutput("photo", "Photo", format="jpeg"), Mask("ids", "Ids"),
         Labels("shares", "Shares", line="limit"), Json("limit", "Limit"), Json("rows", "Rows", table=True),

@@ -21,9 +21,9 @@ import numpy as np
 
 from hub.batching import signature
 from hub.errors import InputError
-from hub.inputs import parameters
+from hub.inputs import default, parameters
 from hub.registry import discover, wants_config
-from hub.spec import Demo
+from hub.spec import Demo, Slider
 from weights.measures import MEASURES, Array, Config, Figures
 from weights.stable_diffusion import adherence
 
@@ -102,7 +102,9 @@ def predict(
     def call(function: Callable[..., Any], *values: Any, **named: Any) -> Any:
         return function(*values, **named, **({"config": config} if wants_config(function) else {}))
 
-    defaults = {field.name: field.default for field in demo.inputs if hasattr(field, "default")} | dict(inputs or {})
+    defaults = {field.name: field.default for field in demo.inputs if hasattr(field, "default")}
+    defaults |= {field.name: default(field, folder.name, config) for field in demo.inputs if isinstance(field, Slider)}
+    defaults |= dict(inputs or {})
     model = demo.load(folder, torch.device("cpu")).to(memory_format=torch.channels_last)
     with tqdm(total=len(images), unit="image", disable=not progress) as bar:
         for start in range(0, len(images), demo.max_batch):

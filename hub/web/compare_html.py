@@ -126,17 +126,30 @@ def _mask(pair: Pair, found: Comparison, titles: Sequence[str]) -> str:
 def numbers(demo: Demo, field: Labels | Json, found: Comparison, titles: Sequence[str]) -> str:
     """One output of both: what both have as a table, what only one has beside each other."""
     ours, theirs = found.a.values.get(field.name), found.b.values.get(field.name)
-    names = (field.name, field.line) if isinstance(field, Labels) else (field.name,)
-    rows = [row for row in found.rows if row.output in names and row.difference is not None]
+    rows = [row for row in found.rows if row.output == field.name and row.difference is not None]
     colours = _colours(field, theirs) | _colours(field, ours)
-    drawn = [_table(demo, field, rows, colours)] if rows else []
+    drawn = [_table(field, rows, colours)] if rows else []
     alone = [[r for r in found.rows if r.output == field.name and getattr(r, other) is None] for other in "ba"]
     if any(alone):
         lists = (_alone(field, part, result) for part, result in zip(alone, (found.a, found.b), strict=True))
         drawn.append(_pair([f"<h3>{side(m, 'only')}</h3>{part}" for m, part in zip("AB", lists, strict=True)]))
+    if isinstance(field, Labels) and field.line and ours and theirs:
+        drawn.insert(0, _lines(demo, field, found))
     if not drawn or not (isinstance(field, Labels) or field.table or (_numeric(ours) and _numeric(theirs))):
         drawn.append(_values(field, ours, theirs, titles))
     return "".join(drawn)
+
+
+def _lines(demo: Demo, field: Labels, found: Comparison) -> str:
+    """The number that is drawn as a line through each side's labels, and how many of all its labels reach it."""
+    label = next((f.label for f in demo.outputs if f.name == field.line), field.line)
+    told = []
+    for mark, result in zip("AB", (found.a, found.b), strict=True):
+        line, values = result.values[field.line], result.values[field.name]
+        above = wording.above_line(sum(value >= line for value in values.values()), len(values), line)
+        told.append(side(mark, above))
+    key = '<span class="hub-line-key" aria-hidden="true"></span>'
+    return f'<div class="hub-line-text hub-lines"><span>{key}{escape(say(label))}</span>{"".join(told)}</div>'
 
 
 def _colours(field: Labels | Json, value: Any) -> dict[str, str]:
@@ -173,7 +186,8 @@ def _alone(field: Labels | Json, rows: Sequence[Row], result: Result) -> str:
     values = [(row.a if row.b is None else row.b) or 0.0 for row in rows]
     if isinstance(field, Labels):
         named = {row.name: value for row, value in zip(rows, values, strict=True)}
-        return html.labels(named, field.top, result.values.get(field.line) if field.line else None)
+        # These are some of the side's labels; `_lines` counts them all.
+        return html.labels(named, field.top, result.values.get(field.line) if field.line else None, counted=False)
     body = "".join(
         f'<tr><th scope="row">{escape(_name(row))}</th><td class="hub-number">{_number(field, row, value)}</td></tr>'
         for row, value in zip(rows, values, strict=True)
@@ -181,10 +195,10 @@ def _alone(field: Labels | Json, rows: Sequence[Row], result: Result) -> str:
     return f'<table class="hub-table hub-diff"><tbody>{body}</tbody></table>'
 
 
-def _table(demo: Demo, field: Labels | Json, rows: Sequence[Row], colours: Mapping[str, str]) -> str:
+def _table(field: Labels | Json, rows: Sequence[Row], colours: Mapping[str, str]) -> str:
     """Name, A, B and B - A, with a bar to the left or right; the rows that are equal unfold."""
     largest = max((abs(row.difference or 0) for row in rows), default=0) or 1
-    drawn = [(_line(demo, field, row, largest, colours), bool(row.difference)) for row in rows]
+    drawn = [(_line(field, row, largest, colours), bool(row.difference)) for row in rows]
     first = [text for text, differs in drawn if differs]
     first = first if len(first) < SHOWN + 3 else first[:SHOWN]
     rest = [text for text, _ in drawn if text not in first]
@@ -205,13 +219,11 @@ def _grid(lines: Sequence[str]) -> str:
     return f'<table class="hub-table hub-diff"><thead>{head}</thead><tbody>{"".join(lines)}</tbody></table>'
 
 
-def _line(demo: Demo, field: Labels | Json, row: Row, largest: float, colours: Mapping[str, str]) -> str:
+def _line(field: Labels | Json, row: Row, largest: float, colours: Mapping[str, str]) -> str:
     difference = row.difference or 0.0
     size = f"{50 * abs(difference) / largest:.1f}%"
     place = f"left:50%;width:{size}" if difference > 0 else f"right:50%;width:{size}"
     name = _name(row)
-    if row.output != field.name:  # the number that is drawn as a line through the labels
-        name = say(next((f.label for f in demo.outputs if f.name == row.output), name))
     a, b = (_number(field, row, value or 0.0) for value in (row.a, row.b))
     colour = colours.get(row.name)
     swatch = f'<span class="hub-swatch" style="background:{escape(colour)}"></span>' if colour else ""

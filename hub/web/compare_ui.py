@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from hub import describe
 from hub.compare import Comparison, compare
 from hub.engine import Engine
 from hub.errors import CancelledError, HubError
@@ -43,7 +44,10 @@ class Compare:
     # --- layout -----------------------------------------------------------------------------------
 
     def build(self, inputs: Sequence[Any]) -> gr.Accordion | None:
-        """Draws the choice of A and B and where the answer is shown; `inputs` are the page's, in declared order."""
+        """Draws the choice of A and B and where the answer is shown.
+
+        `inputs` are the page's, in declared order, then the choice of weights.
+        """
         if not self.wanted:
             return None
         named = [(title, name) for name, title in self.titles.items()]
@@ -67,16 +71,22 @@ class Compare:
             shown.append(blocks.draw())
         options: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         given = [component for component, _ in zip(inputs, self.names, strict=False)]
-        run.click(self.run, inputs=[*self.sides, *given], outputs=[stop, *shown], concurrency_limit=None, **options)
+        asked = [*self.sides, inputs[-1], *given]
+        run.click(self.run, inputs=asked, outputs=[stop, *shown], concurrency_limit=None, **options)
         stop.click(self.stop, queue=False, **options)
         gr.on([c.change for c in [*self.sides, *given]], None, js=CHANGED, **options)
         return accordion
 
     # --- events -----------------------------------------------------------------------------------
 
-    async def run(self, request: gr.Request, a: str | None, b: str | None, *values: Any) -> AsyncIterator[list[Any]]:
-        """Both runs with their stages as they happen; leaving the page or Stop cancels them."""
-        given = {n: v for n, v in zip(self.names, values, strict=True) if v is not None}
+    async def run(
+        self, request: gr.Request, a: str | None, b: str | None, weights: str | None, *values: Any
+    ) -> AsyncIterator[list[Any]]:
+        """Both runs with their stages as they happen; leaving the page or Stop cancels them.
+
+        `weights` are those that the page's own runs use.
+        """
+        given = self._given(weights or "", values)
         unchanged = [gr.skip()] * (2 * len(self.pictures) + 1)
         work = partial(self._work, given, a or "", b or "", self.session(request), guard.caller(request.request))
         async with aclosing(self.runs.follow(request.session_hash or "", work)) as moments:
@@ -93,6 +103,12 @@ class Compare:
                     yield [hidden, html.error(problem), *unchanged]
                 else:
                     raise problem
+
+    def _given(self, weights: str, values: Sequence[Any]) -> dict[str, Any]:
+        """What is asked of both; left out is what stands where these weights start, for that is each set's own."""
+        given = {n: v for n, v in zip(self.names, values, strict=True) if v is not None}
+        own = describe.own_defaults(self.engine, self.page, weights)
+        return {n: v for n, v in given.items() if n not in own or v != own[n]}
 
     async def stop(self, request: gr.Request) -> None:
         """Cancels this browser session's comparisons on this page."""

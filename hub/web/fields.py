@@ -7,7 +7,6 @@ and the same error. (Gradio's own checks would answer first, in other words; gr.
 from __future__ import annotations
 
 import base64
-import hashlib
 import shutil
 import time
 from abc import ABCMeta
@@ -19,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.data_classes import ImageData, JsonData
 
-from hub.decode import ImageLimits, decode, sniff
-from hub.images import encode
 from hub.results import Picture, Result
 from hub.spec import (
     Choice,
@@ -39,7 +37,7 @@ from hub.spec import (
     Slider,
 )
 from hub.texts import say
-from hub.web import blocks, html, wording
+from hub.web import blocks, html, stills, wording
 
 RADIO_UP_TO = 4  # more options become a dropdown
 TICKS_UP_TO = 14  # more options to tick become a dropdown
@@ -63,19 +61,40 @@ def _as_is(self: Any, payload: Any) -> Any:
 
 
 def _as_file(self: Any, payload: Any) -> Path | bytes | None:
-    """The uploaded file, untouched."""
+    """The uploaded file, untouched, even where the page shows a still of it."""
     if payload is None:
         return None
     if payload.url and payload.url.startswith("data:"):
         return base64.b64decode(payload.url.partition(",")[2])
-    return Path(payload.path) if payload.path else None
+    return stills.original(Path(payload.path), payload.orig_name) if payload.path else None
 
 
-Upload = _unchecked(gr.Image, _as_file)
+def _as_seen(self: Any, value: Any) -> ImageData | None:
+    """A picture to show; where browsers would show something else than is analysed, a still that stands for it."""
+    shown: ImageData | None = gr.Image.postprocess(self, value)
+    if shown is None or not shown.path:
+        return shown
+    kept = self.move_resource_to_block_cache(shown.path)
+    still = stills.of(Path(kept), Path(self.GRADIO_CACHE))
+    return shown if still is None else ImageData(path=str(still), orig_name=kept)
+
+
+def _any_json(self: Any, value: Any) -> JsonData | None:
+    """gr.JSON warns of numbers, and reads text as JSON."""
+    return None if value is None else JsonData(root=value)
+
+
+Upload = changed(gr.Image, "Unchecked", preprocess=_as_file, postprocess=_as_seen)
+AnyJson = changed(gr.JSON, "Any", postprocess=_any_json)
 SliderField = _unchecked(gr.Slider, _as_is)
 RadioField, DropdownField = _unchecked(gr.Radio, _as_is), _unchecked(gr.Dropdown, _as_is)
 TicksField = _unchecked(gr.CheckboxGroup, _as_is)
 TextField = _unchecked(gr.Textbox, _as_is)
+
+
+def seen(picture: Path | bytes | None) -> Any:
+    """An uploaded picture again, where its still is to be shown; no change where the browser shows it well."""
+    return str(picture) if isinstance(picture, Path) and stills.wanted(picture) else gr.skip()
 
 
 def input_component(field: Input, options: Sequence[str] | None = None) -> gr.components.Component:
@@ -90,6 +109,7 @@ def input_component(field: Input, options: Sequence[str] | None = None) -> gr.co
             sources=sources,
             height=300 if field.required else 160,
             placeholder=placeholder,
+            elem_classes=f"hub-field-{field.name}",
             webcam_options=gr.WebcamOptions(mirror=False),  # a mirrored left hand would be called a right one
         )
     info = field.help or None
@@ -146,11 +166,12 @@ def output_component(field: Output) -> gr.components.Component:
     if isinstance(field, ImageOutput) and field.compare:
         return gr.ImageSlider(
             label=field.label, interactive=False, type="filepath", buttons=["download", "fullscreen"], visible=visible,
+            elem_classes=["hub-picture", f"hub-over-{field.compare}"],
         )  # fmt: skip
     if isinstance(field, ImageOutput):
         return gr.Image(
             label=field.label, interactive=False, type="filepath", buttons=["download", "fullscreen"],
-            alt_text=field.help or field.label, visible=visible,
+            alt_text=field.label, visible=visible, elem_classes="hub-picture",
         )  # fmt: skip
     if isinstance(field, Mask):
         return gr.File(label=field.label, interactive=False, visible=visible, height=110)
@@ -167,7 +188,7 @@ def api_component(field: Output) -> gr.components.Component:
         return gr.File(label=field.label, visible=False)
     if isinstance(field, Gallery):
         return gr.Gallery(label=field.label, visible=False)
-    return gr.JSON(label=field.label, visible=False)
+    return AnyJson(label=field.label, visible=False)
 
 
 def panel(field: Output, value: Any, line: float | None = None) -> str:
@@ -187,21 +208,33 @@ def shown(demo: Demo, result: Result, folder: Path, before: Mapping[str, Any]) -
     values, answers = result.values, list[Any]()
     for field in on_page(demo):
         value = _one(field, result, folder)
-        if isinstance(field, Gallery) and value:
-            value = [(path, wording.answer(caption)) for path, caption in value]
         if field.optional and value is None:
             answers.append(gr.update(visible=False, value=None))
-            continue
-        if isinstance(field, Labels) or (isinstance(field, Json) and field.table):
-            value = panel(field, value, values.get(field.line) if isinstance(field, Labels) else None)
-        elif isinstance(field, ImageOutput) and field.compare:
-            value = (browsable(before[field.compare], folder), value)
-        if isinstance(field, ImageOutput):  # a caption stands in the label's place; the label comes back after it
-            caption = result.pictures[field.name][0].caption
-            answers.append(gr.update(visible=True, value=value, label=wording.answer(caption) or say(field.label)))
+        elif isinstance(field, ImageOutput):  # a caption stands in the label's place; the label comes back after it
+            words = said(field, result)
+            if field.compare:  # templates/over.js says what both pictures are
+                pair = (stills.browsable(before[field.compare], folder), value)
+                answers.append(gr.update(visible=True, value=pair, label=words))
+            else:
+                answers.append(gr.update(visible=True, value=value, label=words, alt_text=words))
+        elif is_table(field):  # nothing to list is told by the other answers
+            answers.append(gr.update(visible=bool(value), value=panel(field, value)))
         else:
+            if isinstance(field, Gallery) and value:
+                value = [(path, wording.answer(caption)) for path, caption in value]
+            elif isinstance(field, Labels):
+                value = panel(field, value, values.get(field.line))
             answers.append(gr.update(visible=True, value=value) if field.optional else value)
     return answers
+
+
+def said(field: ImageOutput, result: Result) -> str:
+    """What an answer's picture says of itself, else what it is called."""
+    return wording.answer(result.pictures[field.name][0].caption) or say(field.label)
+
+
+def is_table(field: Output) -> bool:
+    return isinstance(field, Json) and field.table
 
 
 def plain(demo: Demo, result: Result, folder: Path) -> list[Any]:
@@ -215,18 +248,6 @@ def _one(field: Output, result: Result, folder: Path) -> Any:
     pictures = result.pictures[field.name]
     files = [(file(result.id, field.name, n, p, folder), p.caption) for n, p in enumerate(pictures)]
     return files if isinstance(field, Gallery) else files[0][0]
-
-
-def browsable(picture: Path | bytes, folder: Path) -> str:
-    """A file of an input picture that every browser shows as the engine saw it: upright, sRGB, on white."""
-    data = picture.read_bytes() if isinstance(picture, Path) else picture
-    if isinstance(picture, Path) and sniff(data) == "JPEG":
-        return str(picture)
-    path = folder / "inputs" / f"{hashlib.sha256(data).hexdigest()[:32]}.jpg"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode(decode(data, ImageLimits(max_bytes=len(data))), "jpeg"))
-    return str(path)
 
 
 def file(id: str, name: str, number: int, picture: Picture, folder: Path) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hub import inputs
+from hub import describe, inputs
 from hub.decode import sniff
 from hub.engine import Engine
 from hub.errors import HubError, InputError
@@ -66,8 +66,8 @@ def _example(engine: Engine, page: Page, text: str, folder: Path, filled: Filled
         allowed = f"a whole number from 1 to {count}" if count else "left out: this page has none"
         raise InputError(f"example must be {allowed}, got {text[:40]!r}.")
     example = page.demo.examples[int(text) - 1]
-    defaults = {f.name: f.default for f in page.demo.inputs if hasattr(f, "default")}
-    filled.values |= {**defaults, **example.inputs}
+    weights = str(example.inputs.get(WEIGHTS, ""))
+    filled.values |= {**describe.defaults(engine, page, weights), **example.inputs}
     for entry in page.demo.inputs:
         if isinstance(entry, ImageInput) and entry.name in example.inputs:
             filled.values[entry.name] = str(page.assets / str(example.inputs[entry.name]))
@@ -138,7 +138,7 @@ def own(engine: Engine, page: Page, given: Mapping[str, Sequence[Any]], filled: 
     if weights is not None and weights not in names:
         filled.problems.append(unknown("weights", str(weights), names))
     elif weights is not None:
-        filled.values[WEIGHTS] = weights
+        filled.values |= {WEIGHTS: weights, **describe.own_defaults(engine, page, str(weights))}
     chosen = filled.values.get(WEIGHTS) or (names[0] if names else None)
     for name, values in given.items():
         entry = known.get(name)

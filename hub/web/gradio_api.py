@@ -22,11 +22,13 @@ from hub.errors import HubError
 from hub.jobs import Cancel
 from hub.registry import Page
 from hub.results import Result
-from hub.spec import Progress
+from hub.spec import Input, Progress, Slider
 from hub.users import Caller
 from hub.web import fields, guard, snippets
 
 log = logging.getLogger(__name__)
+# As the page's fields, it hands its value through to the engine's own check.
+NumberField = fields.changed(gr.Number, "Unchecked", preprocess=lambda self, payload: payload)
 
 
 def add(
@@ -58,7 +60,7 @@ def add(
     answers = ", ".join(f.name for f in demo.outputs)
     gr.Button(visible=False).click(
         _named(predict, names, {f.name for f in demo.inputs if f.required}, progress=True),
-        inputs=list(inputs),
+        inputs=_asking(demo.inputs, inputs),
         outputs=[*outputs, gr.JSON(label="receipt", visible=False)],
         api_name=page.slug,
         api_description=f"{demo.summary} Answers {answers} and a receipt.",
@@ -92,13 +94,22 @@ def add_compare(
     answers = ", ".join(f.name for f in demo.outputs)
     gr.Button(visible=False).click(
         _named(predict, [*names, "weights_a", "weights_b"], {f.name for f in demo.inputs if f.required}),
-        inputs=[*inputs[: len(names)], *sides],
+        inputs=[*_asking(demo.inputs, inputs[: len(names)]), *sides],
         outputs=[*outputs, gr.JSON(label="comparison", visible=False)],
         api_name=name,
         api_description=f"Two sets of weights on the same inputs: {answers} of A, the same of B, and what differs.",
         concurrency_limit=None,
         show_progress="hidden",
     )
+
+
+def _asking(declared: Sequence[Input], inputs: Sequence[Any]) -> list[Any]:
+    """The page's components, which are in declared order; but an empty one where each set of weights has its default.
+
+    A client sends the value of a component that it leaves out: that would be the first weights' default to all.
+    """
+    own = {n: f for n, f in enumerate(declared) if isinstance(f, Slider) and f.default_from}
+    return [NumberField(label=own[n].label, visible=False) if n in own else c for n, c in enumerate(inputs)]
 
 
 def _caller() -> Caller:

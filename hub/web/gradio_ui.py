@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Container, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, nullcontext
 from contextvars import copy_context
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,10 @@ class _Page:
         self.similar = similar_ui.Row(self.engine, page)
         self.runs = Runs(pages.threads)
         self.share = links_ui.Share(self.engine, page)
-        self.growing = [f for f in self.demo.inputs if isinstance(f, Choice | Choices) and f.options_from]
+        self.following = [  # inputs of which other weights have other options, or another default
+            f for f in self.demo.inputs
+            if (isinstance(f, Choice | Choices) and f.options_from) or (isinstance(f, Slider) and f.default_from)
+        ]  # fmt: skip
         self.names = [f.name for f in self.demo.inputs] + (["weights"] if len(self.demo.weights) > 1 else [])
         self.restore = restore_ui.Restore(self.engine, page, self.names)
         self.past = history_ui.Past(self.engine, page, self.runs)
@@ -136,7 +140,8 @@ class _Page:
         fixed = [
             c for c, f in zip(inputs, demo.inputs, strict=False) if isinstance(f, ImageInput) or f.name in demo.live
         ]
-        self.live.connect(inputs, [*fixed, buttons, answers, *([compare] if compare else [])])
+        beside = [*fixed, buttons, answers, *([compare] if compare else [])]
+        self.live.connect(inputs, beside, head, self.head)
         opened = deep_links.connect(blocks, self.engine, self.page, notice, self.names, inputs, self.pages.folder)
         self.past.connect(blocks, receipt)
         # After what the address fills in: a run in work says what it was asked, whatever the address says.
@@ -153,11 +158,14 @@ class _Page:
     def inputs(self) -> list[Any]:
         """Draws what asks for the inputs, then for the weights where there is a choice; returned in declared order."""
         options = self.options(self.demo.weights[0].name if self.demo.weights else "")
+        own = describe.own_defaults(self.engine, self.page)
         drawn = dict[str, Any]()
 
         def draw_these(names: Container[str]) -> None:
             for field in self.demo.inputs:
                 if field.name in names:
+                    if isinstance(field, Slider) and field.name in own:
+                        field = replace(field, default=own[field.name])
                     drawn[field.name] = fields.input_component(field, options.get(field.name))
                     if isinstance(field, ImageInput) and self.live.wanted:
                         self.live.camera(field)
@@ -226,18 +234,22 @@ class _Page:
         if quick and len(pictures) == 1 and all(not f.required for f in self.demo.inputs if f.name != self._picture()):
             triggers += [pictures[0].upload]
         gr.on(triggers, self.run, trigger_mode="multiple", **options)
+        for picture in pictures:
+            picture.upload(
+                fields.seen, inputs=picture, outputs=picture, show_progress="hidden", api_visibility="private"
+            )
         if quick and pictures:
             declared = [*self.demo.inputs, *([None] if "weights" in self.names else [])]
             # `input` and not a slider's `release`: the keyboard moves sliders too.
             changes = [
                 c.input
                 for c, f in zip(inputs, declared, strict=True)
-                if isinstance(f, Slider | Choice | Choices) or (f is None and not self.growing)
+                if isinstance(f, Slider | Choice | Choices) or (f is None and not self.following)
             ]
             if changes:
                 gr.on(changes, self.run_again, trigger_mode="always_last", **options)
-        if self.growing and "weights" in self.names:
-            components = [c for c, f in zip(inputs, self.demo.inputs, strict=False) if f in self.growing]
+        if self.following and "weights" in self.names:
+            components = [c for c, f in zip(inputs, self.demo.inputs, strict=False) if f in self.following]
             adapted = inputs[-1].input(
                 self.adapt, inputs=[inputs[-1], *components], outputs=components, queue=False, show_progress="hidden",
                 api_visibility="private",
@@ -254,9 +266,12 @@ class _Page:
         stop.click(self.stop, queue=False, show_progress="hidden", api_visibility="private")
 
     def adapt(self, weights: str, *values: Any) -> Any:
-        """Other weights were chosen: their options, with what was chosen before where they have it too."""
-        options, updates = self.options(weights), []
-        for field, value in zip(self.growing, values, strict=True):
+        """Other weights were chosen: their defaults, and their options with what was chosen before if they have it."""
+        options, own, updates = self.options(weights), describe.own_defaults(self.engine, self.page, weights), []
+        for field, value in zip(self.following, values, strict=True):
+            if isinstance(field, Slider):
+                updates.append(gr.update(value=own.get(field.name, field.default)))
+                continue
             known = options.get(field.name, field.options)
             if isinstance(field, Choices):
                 value = [one for one in value or () if one in known]
@@ -275,10 +290,10 @@ class _Page:
             raise gr.Error(say("There is no such example; reload the page."), print_exception=False)
         given = self.demo.examples[number].inputs
         values: list[Any] = []
-        weights = self.demo.weights[0].name if self.demo.weights else ""
-        options = self.options(str(given.get("weights", weights)))
+        weights = str(given.get("weights", self.demo.weights[0].name if self.demo.weights else ""))
+        options, usual = self.options(weights), describe.defaults(self.engine, self.page, weights)
         for field in self.demo.inputs:
-            value = given.get(field.name, getattr(field, "default", None))
+            value = given.get(field.name, usual.get(field.name))
             if isinstance(field, ImageInput) and value:
                 value = str(self.page.assets / value)
             elif isinstance(field, Choices):

@@ -172,7 +172,8 @@ def _fields(demo: Demo, given: Mapping[str, str]) -> list[dict[str, Any]]:
     found, words = [], prompt_input(demo)
     for entry in demo.inputs:
         kind = next((kind for type_, kind in KINDS.items() if isinstance(entry, type_)), "")
-        if not kind or entry.name in (words, small.SEVERAL) or (isinstance(entry, Choice) and entry.options_from):
+        of_weights = getattr(entry, "options_from", "") or getattr(entry, "default_from", "")
+        if not kind or entry.name in (words, small.SEVERAL) or of_weights:
             continue
         usual: Any = getattr(entry, "default", None) or ""
         found.append({

@@ -55,7 +55,14 @@ class Past:
     def owner(self, request: gr.Request) -> str:
         return self.engine.history.owner(guard.caller(request.request))
 
-    async def fill(self, request: gr.Request) -> str:
+    async def fill(self, request: gr.Request) -> Any:
+        tab = request.session_hash or ""
+        passing = self._passing.get(tab)
+        # A run that the next one may still replace is not shown: its picture would be gone before the browser asks.
+        while passing is not None and time.monotonic() - passing[1] < PASSING_S:
+            await asyncio.sleep(LOOK_S)
+            if self._passing.get(tab) != passing:
+                return gr.skip()  # the newer run's answer fills the row
         owner = self.owner(request)
         try:
             found, _ = await to_thread.run_sync(self.engine.history.search, owner, "", self.page.slug, 2 * SHOWN)

@@ -201,10 +201,10 @@ def value(data: Any) -> str:
     return f'<pre class="hub-value-json">{escape(json.dumps(data, indent=2, ensure_ascii=False))}</pre>'
 
 
-def labels(values: Mapping[str, float], top: int, line: float | None = None) -> str:
+def labels(values: Mapping[str, float], top: int, line: float | None = None, counted: bool = True) -> str:
     """Probabilities as bars, the highest first; `line`, in [0, 1], is drawn through all bars with its number.
 
-    Labels at or above the line stand out; without one the first does.
+    Labels at or above the line stand out; without one the first does. `counted`: tells how many do, above the bars.
     """
     shown = list(values.items())[:top]
     rows = ""
@@ -218,12 +218,11 @@ def labels(values: Mapping[str, float], top: int, line: float | None = None) -> 
     kind = " hub-compact" if len(shown) >= COMPACT_FROM else ""
     if line is None:
         return f'<ol class="hub-labels{kind}">{rows}</ol>'
-    above = sum(value >= line for value in values.values())
-    told = wording.above_line(above, len(values), line)
-    return (
-        f'<p class="hub-line-text"><span class="hub-line-key" aria-hidden="true"></span>{told}</p>'
-        f'<ol class="hub-labels hub-lined{kind}" style="--hub-at:{100 * line:.2f}%">{rows}</ol>'
-    )
+    drawn = f'<ol class="hub-labels hub-lined{kind}" style="--hub-at:{100 * line:.2f}%">{rows}</ol>'
+    if not counted:
+        return drawn
+    told = wording.above_line(sum(value >= line for value in values.values()), len(values), line)
+    return f'<p class="hub-line-text"><span class="hub-line-key" aria-hidden="true"></span>{told}</p>{drawn}'
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

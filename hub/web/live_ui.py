@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import inspect
+from collections.abc import Callable
 from functools import partial
 from html import escape
 from typing import Any
@@ -98,15 +99,18 @@ class Live:
             if self.picture is not None:
                 self.drawn.append(
                     View(label=self.picture.label, interactive=False, buttons=["fullscreen"], type="filepath",
-                         alt_text=f"{self.picture.label}, live")
+                         alt_text=f"{self.picture.label}, live", elem_classes="hub-picture")
                 )  # fmt: skip
             self.drawn.append(gr.HTML("", apply_default_css=False))
 
-    def connect(self, inputs: list[Any], still: list[Any]) -> None:
-        """`inputs` as the page's, `still`: what live mode takes the place of, the picture's input first."""
+    def connect(self, inputs: list[Any], still: list[Any], head: Any, draw_head: Callable[[], str]) -> None:
+        """`inputs` as the page's, `still`: what live mode takes the place of, the picture's input first.
+
+        `head` is drawn anew by `draw_head` once frames are answered: the model is in memory then.
+        """
         if not self.wanted:
             return
-        self.still = len(still)
+        self.still, self.draw_head = len(still), draw_head
         options: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         turned = self.switch.input(
             self.turn,
@@ -119,7 +123,7 @@ class Live:
         self.feed.stream(
             self.frame,
             inputs=[self.feed if isinstance(c, fields.Upload) else c for c in inputs],
-            outputs=self.drawn,
+            outputs=[head, *self.drawn],
             stream_every=FRAME_EVERY_S,
             time_limit=None,
             concurrency_limit=None,
@@ -141,20 +145,28 @@ class Live:
     async def frame(self, request: gr.Request, *values: Any) -> list[Any]:
         """Answers one frame, unless a newer one comes before its turn."""
         given = {n: v for n, v in zip(self.names, values, strict=True) if v is not None} | dict(self.demo.live)
-        tab, unchanged = request.session_hash or "", [gr.skip()] * len(self.drawn)
+        tab, unchanged = request.session_hash or "", [gr.skip()] * (1 + len(self.drawn))
         run = partial(self.engine.run, self.page.slug, given, live=True, caller=guard.caller(request.request))
         loop = asyncio.get_running_loop()
         try:
             result = await self.lanes.run(tab, lambda: loop.run_in_executor(self.threads, run))
         except HubError as problem:
-            return [html.error(problem), *unchanged[1:]]
+            return [gr.skip(), html.error(problem), *unchanged[2:]]
         if result is None:
             return unchanged
         rate = self._on.setdefault(tab, Meter()).tick()
-        answer: list[Any] = [html.live(rate, result.receipt)]
+        began = rate is None  # the model is in memory now
+        answer: list[Any] = [self.draw_head() if began else gr.skip(), html.live(rate, result.receipt)]
         if self.picture is not None:
-            answer.append(next(iter(result.pictures.get(self.picture.name, ())), None))
+            answer.append(self.view_of(self.picture, result))
         return [*answer, self.panels(result)]
+
+    def view_of(self, field: ImageOutput, result: Result) -> Any:
+        """The picture with what it says of itself; an optional one that a frame has not is gone."""
+        if field.name not in result.pictures:
+            return None
+        words = fields.said(field, result)
+        return gr.update(value=result.pictures[field.name][0], label=words, alt_text=say("{name}, live", name=words))
 
     def panels(self, result: Result) -> str:
         """Labels, tables and values, one below the other."""
@@ -165,8 +177,8 @@ class Live:
             value = values[field.name]
             if isinstance(field, Labels):
                 drawn.append(fields.panel(field, value, values.get(field.line)))
-            elif isinstance(field, Json) and field.table:
-                drawn.append(fields.panel(field, value))
+            elif fields.is_table(field):
+                drawn.append(fields.panel(field, value) if value else "")
             elif isinstance(field, Json):
                 label = escape(say(field.label))
                 drawn.append(f'<section class="hub-panel"><h2>{label}</h2>{html.value(value)}</section>')

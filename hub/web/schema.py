@@ -69,7 +69,12 @@ def _input(field: Input, body: Body, options: Options) -> Schema:
             notes.append("A picture file")
     elif isinstance(field, Slider):
         schema |= {"type": "integer" if field.integer else "number", "minimum": field.minimum}
-        schema |= {"maximum": field.maximum, "default": field.default, "x-step": field.step}
+        schema |= {"maximum": field.maximum, "x-step": field.step}
+        if field.default_from:  # no one number: a client that fills in defaults would send it to all weights
+            schema["x-default-from"] = field.default_from
+            notes.append(f"If left out, as suits the weights ({field.default_from} in config.json)")
+        else:
+            schema["default"] = field.default
         if field.unit:
             schema["x-unit"] = field.unit
             notes.append(f"In {field.unit}")

@@ -133,8 +133,8 @@ def opened(result: Result, demo: Demo) -> str:
     base, values, parts = f"api/v1/results/{result.id}", result.values, list[str]()
     for field in fields.on_page(demo):
         if isinstance(field, ImageOutput) and field.name in result.pictures:
-            alt, label = escape(say(field.help or field.label)), escape(say(field.label))
-            parts.append(f'<figure><img src="{base}/{field.name}" alt="{alt}"><figcaption>{label}')
+            words = escape(fields.said(field, result))
+            parts.append(f'<figure><img src="{base}/{field.name}" alt="{words}"><figcaption>{words}')
             parts.append("</figcaption></figure>")
         elif isinstance(field, Labels) and field.name in values:
             parts.append(fields.panel(field, values[field.name], values.get(field.line)))

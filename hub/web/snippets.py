@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from hub.results import Result
-from hub.spec import Choices, Demo, ImageInput, Seed, Text
+from hub.spec import Choices, Demo, ImageInput, Seed, Slider, Text
 
 PHOTO = "photo.jpg"
 
@@ -86,6 +86,8 @@ def _value(demo: Demo, field: Any) -> Any:
     """The default; a prompt and a seed are those of the first example, so that all ways give the same answer."""
     if isinstance(field, Choices):
         return list(field.default)
+    if isinstance(field, Slider) and field.default_from:
+        return None  # left out, it is as suits the weights
     if isinstance(field, Seed) or (isinstance(field, Text) and field.default is None):
         shown = demo.examples[0].inputs.get(field.name) if demo.examples else None
         return "A text" if shown is None and isinstance(field, Text) else shown

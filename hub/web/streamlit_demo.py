@@ -63,7 +63,7 @@ def show(host: Host, page: Page, base: str) -> None:
         st.error(f"**{said('This demo is not working')}**  \n{plain(page.error)}", icon=":material/error:")
         st.caption(said("The other demos are not affected. Mend the file and start the hub again."))
         return
-    new, state = page.slug not in st.session_state, _state(page)
+    new, state = page.slug not in st.session_state, _state(host.engine, page)
     _arrive(host.engine, page, state)
     if new:
         _return(host.engine, page, state)
@@ -90,12 +90,17 @@ def show(host: Host, page: Page, base: str) -> None:
         badge(host.engine, page)
 
 
-def _state(page: Page) -> _State:
+def _state(engine: Engine, page: Page) -> _State:
     found = st.session_state.get(page.slug)
     if not isinstance(found, _State):
         found = st.session_state[page.slug] = _State(Values())
-        found.values.fill(page, streamlit_inputs.defaults(page.demo), {})
+        found.values.fill(page, _usual(engine, page), {})
     return found
+
+
+def _usual(engine: Engine, page: Page, weights: str = "") -> dict[str, Any]:
+    """All settings as they are when nobody has set them, with these weights; empty: the first."""
+    return streamlit_inputs.defaults(page.demo) | describe.own_defaults(engine, page, weights)
 
 
 def _arrive(engine: Engine, page: Page, state: _State) -> None:
@@ -174,7 +179,7 @@ def _ask(engine: Engine, page: Page, state: _State) -> None:
     for entry in page.demo.inputs:
         if isinstance(entry, ImageInput):
             streamlit_inputs.picture(engine, page, entry, values)
-    streamlit_inputs.weights(page, values)
+    streamlit_inputs.weights(engine, page, values)
     with st.form(f"{page.slug}/form", border=any(not isinstance(f, ImageInput) for f in page.demo.inputs)):
         for entry in page.demo.inputs:
             if not isinstance(entry, ImageInput):
@@ -207,7 +212,7 @@ def _examples(engine: Engine, page: Page, state: _State) -> None:
 def _pick(engine: Engine, page: Page, state: _State, number: int) -> None:
     """Fills the inputs with an example's; what it leaves out goes back to its default. Then runs."""
     pictures, example = {}, page.demo.examples[number]
-    values = {**streamlit_inputs.defaults(page.demo), **example.inputs}
+    values = {**_usual(engine, page, str(example.inputs.get("weights", ""))), **example.inputs}
     for entry in page.demo.inputs:
         if isinstance(entry, ImageInput) and entry.name in values:
             file = page.assets / str(values.pop(entry.name))

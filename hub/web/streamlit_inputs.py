@@ -72,7 +72,7 @@ def key(page: Page, name: str) -> str:
 
 
 def defaults(demo: Demo) -> dict[str, Any]:
-    """Of everything but pictures."""
+    """Of everything but pictures, as declared."""
     found = {f.name: getattr(f, "default", None) for f in demo.inputs if not isinstance(f, ImageInput)}
     return {**found, **({WEIGHTS: demo.weights[0].name} if len(demo.weights) > 1 else {})}
 
@@ -135,12 +135,14 @@ def _took(engine: Engine, values: Values, entry: ImageInput, widget: str) -> Non
         values.pictures[entry.name] = given(engine, file.getvalue(), file.name)
 
 
-def weights(page: Page, values: Values) -> None:
-    """The choice of weights, where there is one."""
+def weights(engine: Engine, page: Page, values: Values) -> None:
+    """The choice of weights, where there is one. Others bring their own defaults, so before what has them."""
     if len(page.demo.weights) < 2:
         return
-    titles = {w.name: w.title or w.name for w in page.demo.weights}
+    titles, before = {w.name: w.title or w.name for w in page.demo.weights}, values.settings[WEIGHTS]
     values.settings[WEIGHTS] = _choice(page, values, WEIGHTS, said("Weights"), list(titles), None, titles)
+    if values.settings[WEIGHTS] != before:
+        values.fill(page, describe.own_defaults(engine, page, values.settings[WEIGHTS]), {})
 
 
 def setting(engine: Engine, page: Page, entry: Input, values: Values) -> None:

@@ -76,8 +76,8 @@ def image(demo: Demo, field: ImageOutput, result: Result, before: Mapping[str, G
         place, beside = st.tabs([said(field.label), said(label)])
         beside.image(first.preview, width="stretch", alt=first.title)
     with place:
-        caption, alt = plain(answer(picture.caption)) or None, say(field.help or field.label)
-        st.image(picture.data, caption=caption, width="stretch", alt=alt)
+        caption = answer(picture.caption)
+        st.image(picture.data, caption=plain(caption) or None, width="stretch", alt=caption or say(field.label))
     download(result, field.name, 0, picture)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 STYLE = Path(__file__).with_name("style.css")
+OVER = Path(__file__).with_name("templates") / "over.js"
 
 # Runs once per page: names the tab after the demo; shows the result on a phone, where it is below the examples;
 # on the home page, search filters the cards as people type; the links to other languages keep the address's values.
@@ -75,6 +76,7 @@ if (window.top !== window.self) {
   }, 300);
 }
 </script>"""
+HEAD += f"<script>{OVER.read_text(encoding='utf-8')}</script>"
 
 
 def make() -> gr.themes.Base:

@@ -156,6 +156,12 @@ def test_classes_are_chosen_compared_and_downloaded_exactly(page: Page, hub: Ser
         "all => Promise.all(all.map(i => i.decode().then(() => [i.naturalWidth, i.naturalHeight])))"
     )
     assert sizes[0] == sizes[1]
+    names = ["Street photo", "Photo and classes"]
+    assert pictures.evaluate_all("all => all.map(i => i.alt)") == names
+    handle = page.get_by_role("slider", name=" | ".join(names))
+    for key, value in (("End", "100"), ("ArrowLeft", "98"), ("Home", "0")):
+        handle.press(key)
+        expect(handle).to_have_attribute("aria-valuenow", value)
     page.get_by_label("road", exact=True).check()
     expect(page.locator("tr.hub-off")).to_have_count(10)
     expect(page.locator("tr:not(.hub-off) td").first).to_have_text("road")
@@ -181,8 +187,16 @@ def test_two_sets_of_weights_are_compared_beside_each_other(page: Page, hub: Ser
     expect(compared.locator(".slider-wrap img")).to_have_count(2)
     expect(compared.locator(".hub-measured")).to_contain_text("of the pixels differ")
     expect(compared.get_by_role("rowheader", name="water")).to_be_visible()
+    expect(compared.locator(".hub-lines")).to_contain_text("of 17 at or above the line at 45.0 %")
+    expect(compared.locator(".hub-lines")).to_contain_text("at 14.0 %")  # the other weights' own
     expect(compared.locator(".hub-old")).to_be_hidden()
+    threshold = page.locator("input[type=number]").first
+    expect(threshold).to_have_value("0.45")
+    page.locator("label").filter(has_text="Amazon (17 tags)").first.click()
+    expect(threshold).to_have_value("0.14")
+    expect(page.locator(".hub-line-text").first).to_contain_text("at 14.0 %")
     page.locator(".hub-examples button").nth(1).click()
+    expect(threshold).to_have_value("0.45")
     expect(compared.locator(".hub-old")).to_be_visible()
     compared.locator("label").filter(has_text="Amazon (17 tags)").first.click()  # A, as B is
     page.get_by_role("button", name="Run A and B").click()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -96,7 +97,7 @@ def test_the_openapi_document_has_it_where_there_are_two_sets(client: TestClient
     assert "/api/v1/demos/single/compare" not in document["paths"]
     operation = document["paths"][COMPARE]["post"]
     body = operation["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
-    assert list(body) == ["image", "best", "kept", "seed", "weights_a", "weights_b"]
+    assert list(body) == ["image", "best", "kept", "seed", "least", "weights_a", "weights_b"]
     assert body["weights_b"] == {
         "type": "string", "title": "Weights B", "enum": ["one", "two", "gone"], "default": "two"
     }  # fmt: skip
@@ -141,7 +142,7 @@ def updates(page: Compare, *values: Any) -> list[list[Any]]:
 def test_a_run_ends_with_the_pictures_the_numbers_and_both_receipts(
     page: Compare, photo: Path, found: Comparison
 ) -> None:
-    *_, last = updates(page, "one", "two", photo, "eel", [], "7")
+    *_, last = updates(page, "one", "two", "one", photo, "eel", [], "7", 0.5)
     stop, head, above, slider, _, photos, heat, hidden, answer = last
     assert stop["visible"] is False
     assert "so B ran with &#x27;off&#x27;" in head
@@ -161,8 +162,19 @@ def test_a_run_ends_with_the_pictures_the_numbers_and_both_receipts(
     assert "<b>set" not in answer
 
 
+@pytest.mark.parametrize(
+    ("shown", "least", "limits"), [("one", 0.5, [0.5, 0.25]), ("two", 0.25, [0.5, 0.25]), ("two", 0.5, [0.5, 0.5])]
+)
+def test_a_number_that_stands_where_the_pages_weights_start_is_each_sets_own(
+    shown: str, least: float, limits: list[float], page: Compare, photo: Path
+) -> None:
+    *_, (_, head, *_, answer) = updates(page, "one", "two", shown, photo, "off", [], "7", least)
+    assert ("each set has its own value" in head) == (limits[0] != limits[1])
+    assert re.findall(r"at or above the line at (\S+) %", answer) == [f"{100 * limit}" for limit in limits]
+
+
 def test_what_is_wrong_is_told_where_it_was_asked_for(page: Compare, photo: Path) -> None:
-    *_, (stop, told, *rest) = updates(page, "one", "one", photo, "off", [], "")
+    *_, (stop, told, *rest) = updates(page, "one", "one", "one", photo, "off", [], "", 0.5)
     assert stop["visible"] is False
     assert "weights_a and weights_b are both" in told
     assert all("value" not in update for update in rest), "what was there stays"
@@ -173,9 +185,13 @@ def test_numbers_have_signs_and_what_one_side_has_alone_stands_apart(engine: Eng
     fields = {f.name: f for f in demo.outputs if isinstance(f, Labels | Json)}
     shares = compare_html.numbers(demo, fields["shares"], found, titles)
     assert shares.index("+40.0") < shares.index("\N{MINUS SIGN}5.0")
-    assert shares.index("\N{MINUS SIGN}25.0") > 0, "the line's own number"
-    assert ">Limit</th>" in shares
-    table, lists = shares.split('<div class="hub-pair">')
+    line, rest = shares.split('<table class="hub-table hub-diff">')
+    assert "Limit" in line and "Limit" not in rest, "the line is not one of the labels"
+    assert "1 of 3 at or above the line at 50.0 %" in line, "labels that both have count, too"
+    assert "2 of 3 at or above the line at 25.0 %" in line
+    assert "at or above" not in rest
+    table, lists = rest.split('<div class="hub-pair">')
+    assert lists.count("--hub-at:") == 2, "the line is drawn through what each has alone"
     assert "eel" not in table and "fox" not in table
     assert lists.index("eel") < lists.index("fox")
     rows = compare_html.numbers(demo, fields["rows"], found, titles)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import threading
@@ -9,8 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import gradio as gr
 import pytest
 from PIL import Image
 from starlette.routing import WebSocketRoute
@@ -25,9 +28,9 @@ from hub.registry import Page, Registry
 from hub.settings import Settings
 from hub.tokens import TokenStore
 from hub.users import Caller, UsersFile
-from hub.web import filled, guard, history_pages, permalinks, sessions
+from hub.web import filled, guard, history_pages, history_ui, permalinks, sessions
 from tests.fakes import wait_until
-from tests.served import command
+from tests.served import command, run_async
 from tests.web.doors import SHADES, SLOW, app_of, become, png
 
 MINE, THEIRS = {sessions.COOKIE: "m" * 32}, {sessions.COOKIE: "t" * 32}
@@ -138,6 +141,32 @@ def test_a_result_goes_with_the_last_history_that_has_it_and_links_stay(hub: Hub
     assert engine.history.stats()["pictures"] == 1  # theirs
     assert photo not in b"".join(file.read_bytes() for file in (tmp_path / "data").glob("history*"))
     assert listed(client) == [] and len(listed(client, cookies=THEIRS)) == 1
+
+
+def test_the_row_waits_until_a_run_cannot_be_replaced_by_the_next_value(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_ui, "PASSING_S", 0.2)
+    monkeypatch.setattr(history_ui, "LOOK_S", 0.01)
+    engine, client = hub()
+    values = [engine.results.get(run(client, MINE, threshold=value)) for value in (0.25, 0.75)]
+    first, second = (result for result in values if result is not None)
+    past = history_ui.Past(engine, engine.registry.get("shades"), cast(Any, None))
+    past.owner = lambda request: engine.history.owner(ME)  # type: ignore[method-assign]
+    tab = cast(gr.Request, SimpleNamespace(session_hash="tab"))
+
+    async def drag() -> tuple[Any, int, Any]:
+        await past.answered(tab, first, adjusting=True)
+        early = asyncio.ensure_future(past.fill(tab))
+        await asyncio.sleep(0.05)
+        there = len(listed(client))
+        await past.answered(tab, second, adjusting=True)
+        return await early, there, await past.fill(tab)
+
+    early, there, last = run_async(drag())
+    assert early == gr.skip(), "a picture that is gone in a moment is not asked for"
+    assert (there, last.count("<li>"), len(listed(client))) == (2, 1, 1)
+    assert listed(client)[0]["id"] in last
 
 
 def test_it_survives_a_restart_and_is_swept_with_its_results(hub: Hub, tmp_path: Path) -> None:

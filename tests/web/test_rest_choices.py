@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from hub import cli_call
 from hub.engine import Engine
 from hub.settings import Settings
-from hub.spec import Choice, Choices, Json, Weights
+from hub.spec import Choice, Choices, Json, Slider, Weights
 from tests.fakes import counting_demo, picky_demo, registry_of, write_weights
 from tests.web.doors import app_of, png
 
@@ -23,13 +24,19 @@ RUN = "/api/v1/demos/picky"
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     folder = tmp_path_factory.mktemp("weights")
-    write_weights(folder, "cars", {"label_names": ["saloon", "van"]}, b"1")
-    write_weights(folder, "trees", {"label_names": [{"name": "oak"}]}, b"2")
+    write_weights(folder, "cars", {"label_names": ["saloon", "van"], "least": 0.3}, b"1")
+    write_weights(folder, "trees", {"label_names": [{"name": "oak"}], "least": 0.7}, b"2")
     write_weights(folder, "bare", {}, b"3")
     data = str(tmp_path_factory.mktemp("data"))
     engine = Engine(
         Settings(data=data, device="cpu", dtype="float32", weights_folder=str(folder)),
-        registry_of(picky=picky_demo(), labelled=labelled(("cars", "trees")), bare=labelled(("bare",))),
+        registry_of(
+            picky=picky_demo(),
+            labelled=labelled(("cars", "trees")),
+            bare=labelled(("bare",)),
+            limited=limited("cars", "trees"),
+            unlimited=limited("bare"),
+        ),
     )
     yield TestClient(app_of(engine))
     engine.close()
@@ -48,6 +55,15 @@ def labelled(weights: tuple[str, ...]) -> Any:
         prepare=lambda best, labels: [best, *labels],
         infer=lambda model, items: items,
         present=lambda output, best, labels: {"got": output},
+    )
+
+
+def limited(*weights: str) -> Any:
+    return replace(
+        labelled(weights),
+        inputs=(Slider("least", "Least", 0.0, 1.0, 0.5, 0.01, default_from="least"),),
+        prepare=lambda least: least,
+        present=lambda output, least: {"got": least},
     )
 
 
@@ -86,7 +102,8 @@ def test_an_optional_output_is_left_out_and_its_address_says_so(client: TestClie
 def test_an_option_that_is_none_is_refused_by_name(client: TestClient) -> None:
     answer = client.post(RUN, files={"image": png()}, data={"paints": ["blue", "gren"]})
     assert (answer.status_code, answer.json()["field"]) == (422, "paints")
-    assert answer.json()["detail"] == "No paints 'gren'. Did you mean 'green' or 'red'?"
+    told = "paints: no option 'gren'. Did you mean 'green' or 'red'? There are: 'red', 'green', 'blue'."
+    assert answer.json()["detail"] == told
 
 
 def test_one_value_only_may_still_not_be_repeated(client: TestClient) -> None:
@@ -101,13 +118,27 @@ def test_options_of_the_chosen_weights_are_taken_and_those_of_others_refused(cli
     assert client.post(run, json={"weights": "trees", "best": "oak"}).json()["outputs"]["got"] == ["oak"]
     refused = client.post(run, json={"weights": "trees", "best": "van"})
     assert refused.status_code == 422
-    assert refused.json()["detail"] == "No best 'van'. There is: 'first', 'oak'."
+    assert refused.json()["detail"] == "best: no option 'van'. There are: 'first', 'oak'."
 
 
 def test_weights_without_the_options_say_what_to_mend(client: TestClient) -> None:
     answer = client.post("/api/v1/demos/bare", json={})
     assert answer.status_code == 500
     assert "config.json of the weights 'bare' must have a list 'label_names'" in answer.json()["detail"]
+
+
+def test_a_number_that_is_left_out_is_the_weights_own_and_no_schema_names_one_for_all(client: TestClient) -> None:
+    def got(**given: Any) -> Any:
+        return client.post("/api/v1/demos/limited", json=given).json()["outputs"]["got"]
+
+    assert (got(), got(weights="trees"), got(weights="trees", least=0)) == (0.3, 0.7, 0.0)
+    answer = client.post("/api/v1/demos/unlimited", json={"least": 0.2})
+    assert answer.status_code == 500
+    assert "config.json of the weights 'bare' must have a number 'least' between 0 and 1" in answer.json()["detail"]
+    declared = client.get("/api/v1/demos/limited").json()["inputs"]["properties"]["least"]
+    assert "default" not in declared, "a client that fills in defaults would send it to all weights"
+    assert declared["x-default-from"] == "least"
+    assert cli_call._help(declared) == "Least. Between 0 and 1 (default: as suits the weights)"
 
 
 def test_schemas_list_the_options_and_what_may_be_missing(client: TestClient) -> None:

@@ -18,7 +18,7 @@ from hub.errors import CancelledError
 from hub.registry import Page, Registry
 from hub.results import Result
 from hub.settings import Settings
-from hub.spec import ImageInput, Json, Text, Weights
+from hub.spec import Example, ImageInput, Json, Slider, Text, Weights
 from hub.web import guard, sessions, streamlit_host, streamlit_mount, streamlit_run
 from hub.web.streamlit_inputs import Values
 from hub.web.streamlit_text import plain
@@ -33,9 +33,14 @@ PATIENCE_S = 60
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     folder = tmp_path_factory.mktemp("hub")
     (folder / "grey.png").write_bytes(png(colour="grey"))
-    write_weights(folder / "weights", "cars", {"label_names": ["saloon", "van"]}, b"1")
-    write_weights(folder / "weights", "trees", {"label_names": ["oak", "van"]}, b"2")
-    weighted = shade_demo(title="Weighted *light*", weights=(Weights("cars", "Of cars"), Weights("trees")))
+    write_weights(folder / "weights", "cars", {"label_names": ["saloon", "van"], "least": 0.3}, b"1")
+    write_weights(folder / "weights", "trees", {"label_names": ["oak", "van"], "least": 0.7}, b"2")
+    weighted = shade_demo(
+        title="Weighted *light*",
+        inputs=(ImageInput("image", "Photo"), Slider("level", "Level", 0.0, 1.0, 0.5, 0.05, default_from="least")),
+        weights=(Weights("cars", "Of cars"), Weights("trees")),
+        examples=(Example({"image": "grey.png"}, "A grey square"),),
+    )
     optional = shade_demo(
         inputs=(ImageInput("image", "Photo", optional=True), Text("prompt", "Prompt", default="hi", lines=1)),
         outputs=(Json("said", "Said"),),
@@ -188,6 +193,17 @@ def test_text_and_steps_run_and_other_weights_are_a_choice(engine: Engine) -> No
     page = upload(opened("weighted", weights="trees"), png())
     assert page.title[0].value == plain("Weighted *light*")
     assert outcome(press(page, "Run"), "weighted").capsule["weights"] == "trees"
+
+
+def test_a_number_of_the_weights_moves_when_others_are_chosen(engine: Engine) -> None:
+    page = opened("weighted", weights="trees")
+    assert page.slider[0].value == 0.7
+    page.slider[0].set_value(0.1)
+    page = page.radio[0].set_value("cars").run()
+    assert page.slider[0].value == 0.3
+    page.radio[0].set_value("trees").run()
+    capsule = outcome(press(page, "A grey square"), "weighted").capsule
+    assert (capsule["weights"], capsule["parameters"]["level"]) == ("cars", page.slider[0].value) == ("cars", 0.3)
 
 
 def test_an_optional_picture_may_be_left_out_and_taken_away_again(engine: Engine) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from hub.spec import ImageInput, Slider
+from tests.fakes import picture, shade_demo
 from tests.served import command
 from weights import evaluate, measures
 
@@ -84,6 +87,18 @@ def test_a_tag_that_never_occurs_is_null_in_json(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1], parse_constant=pytest.fail)
     assert result["table"]["blow_down"] is None
+
+
+def test_what_is_not_set_is_as_suits_the_weights(tmp_path: Path) -> None:
+    import torch
+
+    demo = shade_demo(
+        inputs=(ImageInput("image", "Photo"), Slider("level", "Level", 0.0, 1.0, 0.5, 0.1, default_from="least")),
+        load=lambda folder, device: torch.nn.Identity(),
+        present=lambda output, image, level: {"level": level},
+    )
+    run = partial(evaluate.predict, demo, tmp_path, {"least": 0.2}, [picture()], progress=False)
+    assert ([*run()], [*run(inputs={"level": 0.0})]) == ([{"level": 0.2}], [{"level": 0.0}])
 
 
 def test_an_unknown_split_is_named(vehicles: Path) -> None:

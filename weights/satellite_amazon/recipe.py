@@ -1,4 +1,4 @@
-r"""Train the Amazon tags (Planet, 17 tags). From the repository root:
+r"""Train the Amazon tags (Planet, 17 tags). From the repository root, about a quarter of an hour on two cores:
 
     python -m weights.satellite_amazon.recipe --out runs/satellite_amazon \
         --data ../shared/data/satellite_amazon \

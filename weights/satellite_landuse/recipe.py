@@ -1,4 +1,5 @@
-r"""Train the land use labels (UC Merced, 17 labels). From the repository root:
+r"""Train the land use labels (UC Merced, 17 labels). From the repository root, about a quarter of an hour on two
+cores:
 
     python -m weights.satellite_landuse.recipe --out runs/satellite_landuse \
         --data ../shared/data/satellite_landuse \

@@ -1,0 +1,72 @@
+"""Input pictures as every browser shows them: the way the engine sees them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from hub.decode import ImageLimits, decode, sniff
+from hub.errors import HubError
+from hub.images import encode
+
+SIDE = 2048  # px; a still is looked at only, so it need not be larger
+HEAD = 2**16  # bytes that tell what a file is
+GIF_FRAME = b"\x21\xf9\x04"  # before each picture of an animation, but perhaps the first; or one that is see-through
+
+
+def browsable(picture: Path | bytes, folder: Path) -> str:
+    """A file of an input picture that every browser shows as the engine saw it: upright, sRGB, on white."""
+    data = picture.read_bytes() if isinstance(picture, Path) else picture
+    if isinstance(picture, Path) and sniff(data) == "JPEG":
+        return str(picture)
+    path = folder / "inputs" / f"{hashlib.sha256(data).hexdigest()[:32]}.jpg"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode(decode(data, ImageLimits(max_bytes=len(data))), "jpeg"))
+    return str(path)
+
+
+def wanted(picture: Path) -> bool:
+    """Whether a browser would show something else than is analysed: nothing of a TIFF, all of an animation."""
+    with picture.open("rb") as file:
+        head = file.read(HEAD)
+    kind = sniff(head)
+    moves = {
+        "GIF": lambda: GIF_FRAME in picture.read_bytes(),
+        "WebP": lambda: head[12:16] == b"VP8X" and bool(head[20] & 2),
+        "PNG": lambda: b"acTL" in head,
+        "AVIF": lambda: head[8:12] == b"avis",
+    }
+    return kind == "TIFF" or (kind in moves and moves[kind]())
+
+
+def of(picture: Path, cache: Path) -> Path | None:
+    """A still of a picture that needs one, at most `SIDE` px long, in Gradio's own folder; None for any other.
+
+    None, too, of what cannot be read: its run tells why.
+    """
+    try:
+        if not wanted(picture):
+            return None
+        data = picture.read_bytes()
+        path = cache / hashlib.sha256(data).hexdigest() / "still.jpg"
+        if not path.exists():
+            image = decode(data, ImageLimits(max_bytes=len(data)))
+            image.thumbnail((SIDE, SIDE))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encode(image, "jpeg"))
+    except (OSError, HubError):
+        return None
+    return path
+
+
+def original(shown: Path, name: str | None) -> Path:
+    """What a page's picture stands for: the file `name` beside it in Gradio's own folder, or itself.
+
+    A browser sends both. `shown` has been checked by Gradio, so nothing outside of its folder is opened for `name`.
+    """
+    if name and Path(name).is_absolute():
+        path = Path(name).resolve()
+        if path.parent.parent == shown.resolve().parent.parent and path.is_file():
+            return path
+    return shown
