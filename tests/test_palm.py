@@ -143,6 +143,27 @@ def test_views_apart_show_as_spread_and_one_view_has_none() -> None:
     assert all(row["spread_px"] > 1 for row in page.present(output, image, page.BEST, CONFIG)["points"])
 
 
+def test_what_is_not_sure_is_said_and_drawn_hollow() -> None:
+    image, points = photo((640, 480))
+    ((output, sure),) = answers([image])
+    assert sure["overlay"][1] == page.LEFT
+
+    def presented(**changed: NDArray[Any]) -> tuple[Image.Image, str]:
+        overlay: tuple[Image.Image, str] = page.present(output | changed, image, page.BEST, CONFIG)["overlay"]
+        return overlay
+
+    apart = output["per_view"].copy()
+    apart[0, 0] += 80
+    drawing, caption = presented(per_view=apart)
+    assert caption == f"{page.LEFT}, {page.HOLLOW}"
+    column, row = map(round, points[0])
+    assert np.asarray(drawing)[row, column].sum() < 100 < np.asarray(sure["overlay"][0])[row, column].sum()
+    assert presented(logits=np.array([9.0, 8.0]))[1] == f"{page.LEFT}, {page.TWO}"
+    beyond = output["points"].copy()
+    beyond[3, 0] = -4.0
+    assert presented(points=beyond, per_view=beyond[None])[1] == f"{page.LEFT}, {page.CUT}"
+
+
 def test_without_a_hand_it_says_so_draws_nothing_and_lists_nothing() -> None:
     image = Image.new("RGB", (320, 240), (128, 128, 128))
     ((_, shown),) = answers([image])

@@ -277,7 +277,7 @@ def boards(tones: tuple[str, ...], width: float) -> None:
         mark = shader.math("ADD", shader.math("MULTIPLY", grain, 0.5), shader.math("MULTIPLY", fine, 0.25))
         colour = shader.mix(mark, tone, tuple(c * 0.5 for c in tone))
         bump = shader.bump(fine, 0.003, 0.2)
-        y = row * width
+        y = (row + 0.4) * width
         mesh.box(
             (-9, y + 0.008, -0.5), (9, y + width - 0.008, -0.215),
             shader.principled(Base_Color=colour, Roughness=0.5, Normal=bump),
@@ -319,7 +319,7 @@ def left_on_wood() -> float:
     hand = Hand(
         "b07d5c", "a8685a", "55301f", leans=(-6, -2, 2, 5), lengths=(1.02, 0.99, 1.04, 0.98), thumb=6, wobble=23
     )
-    return shot(hand, 0, "", 2.6, (-0.1, 0.78), 35)
+    return shot(hand, 0, "", 2.6, (-0.1, 0.78), 145)
 
 
 def right_downwards() -> float:
