@@ -330,7 +330,7 @@ def smp_config(encoder: str, mean: unet.Numbers, std: unet.Numbers) -> dict[str,
         **ARCHITECTURE,
         _preprocessing={"height": HEIGHT, "width": WIDTH, "mean": list(mean), "std": list(std)},
         _points=list(POINTS),
-        _min_presence=0.98,  # of eight views the best one counts: palms reach 0.98, few other pictures do
+        _min_presence=0.997,  # of eight views the best one counts: palms reach 0.999, few other pictures do
     )
 
 
