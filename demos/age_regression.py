@@ -251,8 +251,7 @@ def present(
         row = {"face": number, "age": age, "low": min(low, age), "high": max(high, age)}
         row |= {"x_px": x, "y_px": y, "width_px": width, "height_px": height}
         rows.append(row if np.isnan(found[14]) else row | {"score": round(float(found[14]), 3)})
-    faces_found = f"the {MOST} largest faces" if len(rows) == MOST else f"{len(rows)} faces"
-    faces_found = "1 face" if len(rows) == 1 else faces_found
+    faces_found = {1: "1 face", MOST: f"the {MOST} largest faces"}.get(len(rows), f"{len(rows)} faces")
     # The share of people whose age is in the interval, as the weights promise it.
     caption = f"{faces_found}, {config.get('interval_level', LEVEL):.0%} intervals" if rows else "No face found"
     return {"overlay": (drawn(image, rows), caption), "faces": rows}

@@ -236,7 +236,8 @@ def present(output: dict[str, Any], image: Image.Image, quality: str, config: Ma
     names = config["_points"]
     points = dict(zip(names, output["points"], strict=True))
     per_view = [dict(zip(names, view, strict=True)) for view in output["per_view"]]
-    finger = float(np.mean(list(lengths(points).values())))
+    length = lengths(points)
+    finger = float(np.mean(list(length.values())))
     rows, unsure = [], set()
     for name, (x, y) in points.items():
         row: dict[str, Any] = {
@@ -261,8 +262,8 @@ def present(output: dict[str, Any], image: Image.Image, quality: str, config: Ma
         "overlay": (drawn(image, points, unsure), ", ".join([hand, *filter(remarks.get, remarks)])),
         "hand": shares,
         "points": rows,
-        "fingers": finger_rows(lengths(points)),
-        "ratios": ratio_rows(lengths(points), [lengths(view) for view in per_view]),
+        "fingers": finger_rows(length),
+        "ratios": ratio_rows(length, [lengths(view) for view in per_view]),
     }
 
 

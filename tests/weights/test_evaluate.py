@@ -80,9 +80,7 @@ def test_a_wrong_setting_is_named(vehicles: Path, setting: str, message: str) ->
 def test_a_tag_that_never_occurs_is_null_in_json(tmp_path: Path) -> None:
     photo(tmp_path / "images" / "1.png", 1)
     (tmp_path / "labels.csv").write_text("image,tags,split\n1.png,clear primary,val\n")
-    done = command(
-        evaluate.main, "satellite_amazon", "--data", str(tmp_path), "--set", "threshold=0.99", "--json"
-    )  # fmt: skip
+    done = command(evaluate.main, "satellite_amazon", "--data", str(tmp_path), "--set", "threshold=0.99", "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1], parse_constant=pytest.fail)
     assert result["table"]["blow_down"] is None

@@ -34,7 +34,7 @@ def run(
     """Train `model` in place for `steps` steps, or `minutes` if they are over before.
 
     `kept`: what a checkpoint holds, by name ("optimizer" among them), each with `state_dict` and `load_state_dict`.
-    `loss(step)` is the forward pass; `advance(share, step)` moves the optimizer, the rate and the averages, `share`
+    `loss(step)` is the forward pass; `advance(step, share)` moves the optimizer, the rate and the averages, `share`
     of the training being over. Every `every` steps and at the end `look(step)` gives the figures of a line of
     history, a checkpoint is written, and `report(history, seconds)` is called. An interrupted run goes on from there.
 
