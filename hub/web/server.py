@@ -36,6 +36,7 @@ from hub.web import (
     sessions,
     space_signin,
     streamlit_mount,
+    streams,
     theme,
 )
 
@@ -68,6 +69,7 @@ def build_app(engine: Engine) -> FastAPI:
     embed.add_to(app, engine)
     streamlit.add_to(app)
 
+    app.add_middleware(streams.Streams)  # innermost
     app.add_middleware(_KnownPages, engine=engine)
     app.add_middleware(sessions.SessionCookie, engine=engine)
     app.user_middleware[:0] = [Middleware(languages.Languages, engine=engine), *guard.layers(engine)]

@@ -1,0 +1,86 @@
+"""Lets no answer get lost while a page's stream of events closes.
+
+An open Gradio page hears its answers over one stream. Once nothing is asked any more, Gradio tells the page that the
+stream ends. What the page asks before it has heard that would be answered over a stream that it no longer listens to:
+never, for whoever waits. So the stream stays until the page has hung up, and what is asked meanwhile is told its
+number after that: then the page opens a new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from urllib.parse import parse_qs
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+STREAM, JOIN = "/gradio_api/queue/data", "/gradio_api/queue/join"
+END = b'data: {"msg":"close_stream"'  # which Gradio sends by itself, in a piece of its own
+HANG_UP_S = 5.0  # a proxy between may keep the stream open for longer
+
+
+class Streams:
+    """ASGI layer around Gradio. Used in the event loop only.
+
+    From Gradio's look at what is still asked to `END` passing here nothing is awaited, so nothing is asked between.
+    """
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+        self._ending: dict[str, asyncio.Event] = {}  # sessions of pages that were told, and may not have heard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"] if scope["type"] == "http" else ""
+        if path.endswith(STREAM):
+            await self._stream(scope, receive, send)
+        elif path.endswith(JOIN):
+            await self._join(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        session = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
+
+        async def until_hung_up(message: Message) -> None:
+            if not message.get("body", b"").startswith(END):
+                await send(message)
+                return
+            over = self._ending[session] = asyncio.Event()
+            try:
+                await send(message)
+                async with asyncio.timeout(HANG_UP_S):
+                    while (await receive())["type"] != "http.disconnect":
+                        pass
+            except TimeoutError:
+                pass
+            finally:
+                over.set()
+                if self._ending.get(session) is over:
+                    del self._ending[session]
+
+        await self.app(scope, receive, until_hung_up)
+
+    async def _join(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = list[bytes]()
+
+        async def keep() -> Message:
+            message = await receive()
+            body.append(message.get("body", b""))
+            return message
+
+        async def when_hung_up(message: Message) -> None:
+            starts = message["type"] == "http.response.start"
+            if starts and self._ending and (over := self._ending.get(_session(b"".join(body)))):
+                await over.wait()
+            await send(message)
+
+        await self.app(scope, keep, when_hung_up)
+
+
+def _session(body: bytes) -> str:
+    try:
+        asked = json.loads(body)
+    except ValueError:
+        return ""
+    return str(asked.get("session_hash", "")) if isinstance(asked, Mapping) else ""
