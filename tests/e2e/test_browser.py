@@ -197,6 +197,7 @@ def test_two_sets_of_weights_are_compared_beside_each_other(page: Page, hub: Ser
     expect(page.locator(".hub-line-text").first).to_contain_text("at 14.0 %")
     page.locator(".hub-examples button").nth(1).click()
     expect(threshold).to_have_value("0.45")
+    expect(page.locator(".hub-labels").first).to_contain_text("dock")  # what is below has moved up now
     expect(compared.locator(".hub-old")).to_be_visible()
     compared.locator("label").filter(has_text="Amazon (17 tags)").first.click()  # A, as B is
     page.get_by_role("button", name="Run A and B").click()

@@ -10,7 +10,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.visits import visitor
 from tests.served import Served
 
-# Gradio tells an open page that its stream of answers ends. Here that arrives a second after the page's next question.
+# Gradio tells an open page that its stream of answers ends. Here that arrives a second after the page's next question,
+# or after three.
 LATE = """(() => {
   const plain = window.fetch, held = new Set(), end = 'data: {"msg":"close_stream"';
   Object.assign(window, {asked: [], answered: '', heldBack: 0});
@@ -28,7 +29,7 @@ LATE = """(() => {
         if (before) out.enqueue(bytes.encode(before));
         if (at < 0) return;
         window.heldBack += 1;
-        await new Promise((arrive) => held.add(arrive));
+        await new Promise((arrive) => { held.add(arrive); setTimeout(arrive, 3000); });
         out.enqueue(bytes.encode(text.slice(at)));
       },
     });
