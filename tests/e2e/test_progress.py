@@ -144,6 +144,7 @@ def test_on_a_streamlit_page_a_result_is_shared_in_a_click_and_stop_frees_the_mo
     page.get_by_label("Prompt").fill("fourth")
     page.get_by_role("button", name="Run").click()
     page.get_by_text("Share this result").click()  # of a run that was waited for, as most are
+    page.get_by_role("textbox", name="Note").fill("Look at this")  # once it is there, what is below moves no more
     page.get_by_role("button", name="Make the link").click()
     expect(page.locator("code", has_text="/r/")).to_be_visible()
     page.get_by_role("slider", name="Steps").press("End")

@@ -48,6 +48,7 @@ def test_a_result_of_rest_is_a_hit_in_streamlit_with_its_exact_mask_and_shared_f
     assert Path(saved.value.path()).read_bytes() == httpx.get(hub.url + made["outputs"]["mask"], timeout=60).content
 
     tab.get_by_text("Share this result").click()
+    tab.get_by_role("textbox", name="Note").fill("Look at this")  # once it is there, what is below moves no more
     tab.get_by_role("button", name="Make the link").click()
     address = tab.locator("code", has_text="/r/").inner_text().strip()
     assert address.startswith(f"{hub.url}/r/")
