@@ -99,7 +99,8 @@ def usual_inputs(demo: Demo, image: Image.Image | None = None) -> dict[str, Any]
 
 def quick_inputs(demo: Demo, image: Image.Image | None = None) -> dict[str, Any]:
     """`usual_inputs` with what live frames are given, the page's quickest settings; others are several such passes."""
-    return {**usual_inputs(demo, image), **demo.live}
+    few = {"steps": 4} if any(field.name == "steps" for field in demo.inputs) else {}
+    return {**usual_inputs(demo, image), **few, **demo.live}
 
 
 def run(engine: Engine, slug: str, values: dict[str, Any], weights: str | None = None) -> Result:
