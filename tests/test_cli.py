@@ -256,7 +256,7 @@ def test_a_demo_without_pictures_runs_once(run: Any, capsys: pytest.CaptureFixtu
 
 
 def test_interrupting_ends_with_130_and_no_traceback(hub: Path) -> None:
-    command = [sys.executable, "-m", "hub", "run", "shades", "--image", str(hub / "teal.png"), "--set", "seconds=3"]
+    command = [sys.executable, "-m", "hub", "run", "shades", "--image", str(hub / "teal.png"), "--set", "seconds=10"]
     command += ["--image", f"style={hub / 'pink.png'}", *flags(hub), "--log-level", "info"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
