@@ -177,7 +177,7 @@ DEMO = Demo(
     examples=(
         Example({"image": "high_street.jpg"}, title="Shopping street with parked cars and a cyclist"),
         Example({"image": "leafy_road.jpg"}, title="Tree-lined road with a cyclist ahead"),
-        Example({"image": "junction.jpg"}, title="Junction with a red bus and bare trees"),
+        Example({"image": "junction.jpg"}, title="Wide junction with bare trees"),
     ),
     version="2",
     max_batch=4,

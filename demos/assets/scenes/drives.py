@@ -170,9 +170,8 @@ def junction() -> float:
     bare = [plants.tree(91, 9, 0, spread=0.5), plants.tree(92, 10, 0, spread=0.5)]
     plants.scatter([*bare, plants.tree(93, 8, 12000)], [(13, -11.5), (19, -13), (22, -11.8), (30, 8.9), (44, 8.9), (58, 8.9), (40, -9.2), (54, -9.2), (150, 3), (156, -6), (160, 9), (154, -14), (152, 14)])  # fmt: skip
     traffic([(13.5, 4.9, 0, "8b9095", vehicles.HATCHBACK), (20, 1.6, 0, "23375a", vehicles.SALOON), (36, 4.9, 0, "7a1517", vehicles.HATCHBACK),
-                                     (17, -4.9, 180, "d5d6d3", vehicles.HATCHBACK), (30, -1.7, 180, "3a3d40", vehicles.SALOON), (60, -4.9, 180, "36506b", vehicles.HATCHBACK)])  # fmt: skip
+                                     (17, -4.9, 180, "d5d6d3", vehicles.HATCHBACK), (30, -1.7, 180, "3a3d40", vehicles.SALOON), (27, -4.9, 180, "8c1518", vehicles.HATCHBACK), (60, -4.9, 180, "36506b", vehicles.HATCHBACK)])  # fmt: skip
     kit.place(services.van(step=COARSE), 48, 1.7)
-    kit.place(services.bus(step=COARSE), 36, -4.9, turn=180)
     street.traffic_light(8.6, 7.0, 2)
     street.traffic_light(24, 7.1, 2)
     street.traffic_light(9.2, -7.0, 2)

@@ -40,8 +40,8 @@ def ambulance() -> float:
     plants.treeline((-110, 60), (-30, 75), 9, 8)
     street.road(-60, 40, 4.4, 2.6, "57585a")
     street.marks([*street.dashes(-50, 30, 2.6), *[(x, -3.9, x + 0.1, -1.7) for x in np.arange(-30, 20, 3.2)]])
-    houses = [House(6.4, 3, m["buff"], m["stone"], roof="flat", bays=3, door="2c4c63") for _ in range(7)]
-    houses.terrace(Wall((-40, -9.5), 0, True), houses, 12)
+    row = [House(6.4, 3, m["buff"], m["stone"], roof="flat", bays=3, door="2c4c63") for _ in range(7)]
+    houses.terrace(Wall((-40, -9.5), 0, True), row, 12)
     plants.hedge((-40, -8.6, 0), (-1, -7.6, 1.0), 2)
     plants.hedge((1.8, -8.6, 0), (20, -7.6, 0.9), 3)
     plants.scatter(

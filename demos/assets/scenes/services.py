@@ -32,13 +32,6 @@ ENGINE = Body(
     boxes=[((-4.05, -1.22, 0.55), (0.93, 1.22, 3.0), 0.05)],
 )  # fmt: skip
 
-BUS = Body(
-    side=[(5.2, 0.35, 0.1), (5.3, 0.6, 0.1), (5.3, 1.3, 0.3), (5.15, 3.9, 0.3), (4.9, 4.26, 0.3), (-5.2, 4.26, 0.25), (-5.3, 0.6, 0.1), (-5.25, 0.35, 0.05)],
-    plan=[(1.1, -5.32, 0.2), (1.26, -5.0, 0.3), (1.26, 4.8, 0.4), (1.1, 5.32, 0.35)],
-    section=[(1.15, 0.35, 0.06), (1.26, 0.45, 0.06), (1.27, 2.2, 0.8), (1.22, 4.1, 0.15), (0.8, 4.28, 0.2)],
-    wheels=(3.0, -2.6), wheel_radius=0.48, track=1.24, arch=0.07, edge=0.08,
-)  # fmt: skip
-
 
 def police(left: bool = True, step: float = STEP) -> bpy.types.Object:
     """A white police hatchback with blue and yellow squares and a light bar."""
@@ -288,34 +281,3 @@ def ladders() -> bpy.types.Object:
             mesh.box((x - 0.03, y - 0.03, 2.95), (x + 0.03, y + 0.03, 3.24), metal)
         mesh.box((x - 0.03, -0.95, 3.19), (x + 0.03, 0.95, 3.25), metal)
     return mesh.build("ladders")
-
-
-def bus(paint: str = "a51219", left: bool = True, step: float = STEP) -> bpy.types.Object:
-    """A double-decker bus."""
-    sheets = {
-        "side": Sheet((-5.4, 0.3), (5.4, 4.4), mirror=left),
-        "front": Sheet((-1.35, 0.3), (1.35, 4.4)),
-        "rear": Sheet((-1.35, 0.3), (1.35, 4.4), mirror=True),
-    }
-    side, front, rear = sheets["side"], sheets["front"], sheets["rear"]
-    side.rect(-5.4, 0.3, 5.4, 0.5, RUBBER, rough=0.7)
-    for low, high in ((1.35, 2.15), (2.95, 3.65)):
-        side.glass([(-4.9, low, 0.1), (4.75, low, 0.1), (4.75, high, 0.1), (-4.9, high, 0.1)], 0.04)
-        for x in (-3.6, -2.1, -0.6, 0.9, 2.4, 3.7):
-            side.rect(x - 0.04, low, x + 0.04, high, RUBBER)
-    side.rect(-5.3, 2.5, 5.2, 2.62, "e6ddc4", rough=0.3)
-    side.text("CITY LINE", -1.0, 2.78, 0.16, "e6ddc4")
-    paint_screen(front, [(1.08, 1.15, 0.12), (1.02, 2.35, 0.12)])
-    front.glass([(-1.02, 2.98, 0.12), (1.02, 2.98, 0.12), (0.96, 3.72, 0.12), (-0.96, 3.72, 0.12)], 0.04)
-    front.rect(-0.95, 2.46, 0.95, 2.84, "0c0d0e", 0.04, rough=0.1)
-    front.text("7  STATION", 0, 2.65, 0.2, "f2b21c", 0.12)
-    for sign in (1, -1):
-        front.rect(sign * 0.9 - 0.2, 0.62, sign * 0.9 + 0.2, 0.86, "2a2d30", 0.08, rough=0.2)
-        front.eye(sign * 0.82, 0.74, 0.09)
-        front.eye(sign * 1.0, 0.74, 0.07)
-        rear.rect(sign * 1.08 - 0.08, 0.8, sign * 1.08 + 0.08, 1.4, "b30f14", 0.03, rough=0.08)
-    rear.glass([(-0.95, 2.95, 0.1), (0.95, 2.95, 0.1), (0.9, 3.65, 0.1), (-0.9, 3.65, 0.1)], 0.04)
-    plates(front, rear, "BU55 CTY", 0.46, 0.7)
-    parts = [shell(BUS, paint, sheets, step * 1.4), *add_wheels(BUS, 0.3, spokes=8, rim=0.58, metal="c9cdd2")]
-    parts += pair("mirror", (5.15, 1.36, 1.75), (5.25, 1.56, 2.25), 0.04, kit.plain("stalk", RUBBER, 0.5))
-    return kit.parent(parts, "bus")
