@@ -31,7 +31,8 @@ from hub.spec import (
 )
 from hub.web import rest
 
-STOPPED = threading.Event()  # set when the slow demo's infer was stopped early
+BEGUN = threading.Event()  # set when the slow demo's infer has begun
+STOPPED = threading.Event()  # set when it was stopped early
 
 
 def _nothing(folder: Any, device: Any) -> None:
@@ -79,6 +80,7 @@ def _slowly(model: None, items: list[float]) -> Any:
     end = time.monotonic() + max(items)
     try:
         while time.monotonic() < end:
+            BEGUN.set()
             time.sleep(0.01)
             yield Progress(1, 2)
     except GeneratorExit:

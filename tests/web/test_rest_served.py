@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from hub.engine import Engine
-from tests.web.doors import STOPPED
+from tests.web.doors import BEGUN, STOPPED
 
 SLOW = "/api/v1/demos/slow"
 Serve = Callable[..., tuple[str, Engine]]
@@ -65,11 +65,12 @@ def test_a_host_header_that_is_no_address_gets_an_answer(narrow: tuple[str, Engi
 
 def test_a_caller_who_leaves_cancels_the_run(narrow: tuple[str, Engine]) -> None:
     url, engine = narrow
+    BEGUN.clear()
     STOPPED.clear()
     body = json.dumps({"seconds": 50}).encode()
     with connect(url) as caller:
         caller.sendall(head(f"Content-Length: {len(body)}") + body)
-        assert until(lambda: engine.in_work == 1)
+        assert BEGUN.wait(60)
     assert STOPPED.wait(60)
     assert until(lambda: engine.in_work == 0)
     assert httpx.post(url + SLOW, json={"prompt": "next"}, timeout=60).status_code == 200
