@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from urllib.parse import parse_qs
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 STREAM, JOIN = "/gradio_api/queue/data", "/gradio_api/queue/join"
 END = b'data: {"msg":"close_stream"'  # which Gradio sends by itself, in a piece of its own
-HANG_UP_S = 5.0  # a proxy between may keep the stream open for longer
+HANG_UP_S = 5.0  # no longer, since a proxy may never tell; a page that hears `END` later than that may still lose one
 
 
 class Streams:
@@ -40,7 +40,7 @@ class Streams:
             await self.app(scope, receive, send)
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        session = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
+        session = Request(scope).query_params.get("session_hash", "")
 
         async def until_hung_up(message: Message) -> None:
             if not message.get("body", b"").startswith(END):
