@@ -20,17 +20,22 @@ HubError                      500  internal_error
 
 from __future__ import annotations
 
+from hub.texts import Sentence
+
 
 class HubError(Exception):
-    """Base of all errors shown to users. `field` names the input at fault, where there is one."""
+    """Base of all errors shown to users. `field` names the input at fault, where there is one.
+
+    Give what varies as values of `{placeholders}`, never by an f-string: the template is what gets translated.
+    """
 
     status = 500
     title = "Something went wrong in the hub"
     code = "internal_error"
 
-    def __init__(self, message: str, *, field: str | None = None):
-        super().__init__(message)
-        self.message = message
+    def __init__(self, message: str, /, *, field: str | None = None, **values: object):
+        self.message = Sentence(message, values) if values or not isinstance(message, Sentence) else message
+        super().__init__(self.message)
         self.field = field
 
 
@@ -77,8 +82,8 @@ class UnsupportedMediaError(InputError):
 class BusyError(HubError):
     status, title, code = 429, "The hub is busy", "busy"
 
-    def __init__(self, message: str, *, retry_after_s: int = 1):
-        super().__init__(message)
+    def __init__(self, message: str, /, *, retry_after_s: int = 1, **values: object):
+        super().__init__(message, **values)
         self.retry_after_s = retry_after_s
 
 

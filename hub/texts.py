@@ -26,6 +26,30 @@ DIGITS = r"\d[\d.,]*"
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
+class Sentence(str):
+    """English text that remembers what it was made of: a template of ours, and values, which may be anybody's.
+
+    Only the template is looked up when it is translated. A value that is a Sentence itself is translated too; any
+    other stands as it is, so that words of visitors never decide what is searched for, or how long that takes.
+    """
+
+    template: str
+    values: Mapping[str, object]
+
+    def __new__(cls, template: str, values: Mapping[str, object] | None = None) -> Sentence:
+        made = super().__new__(cls, template.format(**values) if values else template)
+        made.template, made.values = template, dict(values or {})
+        return made
+
+    def __getnewargs__(self) -> tuple[str, Mapping[str, object]]:  # type: ignore[override]  # str's has one
+        return self.template, self.values
+
+
+def sentence(template: str, /, **values: object) -> Sentence:
+    """`template` with its `{placeholders}` filled in, in English; `say` has it in the visitor's language."""
+    return Sentence(template, values)
+
+
 @dataclass(frozen=True)
 class Catalogue:
     """One language. `texts` by English text; `messages` are those that are found once their values stand in them."""
@@ -39,11 +63,16 @@ class Catalogue:
 
         Without values, `text` may be a message that has been filled in already, such as that of an error.
         """
+        if isinstance(text, Sentence):
+            text, values = text.template, {n: self._value(v) for n, v in text.values.items()}
         if values:
             return self.texts.get(text, text).format(**values)
         if not self.texts or not text:
             return text
         return self.texts[text] if text in self.texts else self._message(text)
+
+    def _value(self, value: object) -> object:
+        return self.say(value) if isinstance(value, Sentence) else value
 
     def _message(self, text: str) -> str:
         for pattern, translation in self._patterns:
