@@ -17,6 +17,7 @@ from hub.registry import Page
 from hub.results import Result
 from hub.spec import Choice, Choices, Demo, Input, Progress, Seed, Slider
 from hub.suggest import unknown
+from hub.texts import sentence
 from hub.users import Caller
 from hub.weights import PATIENCE_S
 
@@ -164,6 +165,7 @@ def _wanted(demo: Demo, field: Choice | Choices, value: Any, known: set[str]) ->
 def _named(error: HubError, weights: str) -> HubError:
     """A copy that says whose error it is."""
     told = copy.copy(error).with_traceback(None)
-    told.message = error.message if weights in error.message else f"With weights {weights!r}: {error.message}"
+    if weights not in error.message:
+        told.message = sentence("With weights {name}: {message}", name=repr(weights), message=error.message)
     told.args = (told.message,)
     return told

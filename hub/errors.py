@@ -20,6 +20,8 @@ HubError                      500  internal_error
 
 from __future__ import annotations
 
+from typing import Any
+
 from hub.texts import Sentence
 
 
@@ -33,7 +35,7 @@ class HubError(Exception):
     title = "Something went wrong in the hub"
     code = "internal_error"
 
-    def __init__(self, message: str, /, *, field: str | None = None, **values: object):
+    def __init__(self, message: str, /, *, field: str | None = None, **values: Any):
         self.message = Sentence(message, values) if values or not isinstance(message, Sentence) else message
         super().__init__(self.message)
         self.field = field
@@ -82,7 +84,7 @@ class UnsupportedMediaError(InputError):
 class BusyError(HubError):
     status, title, code = 429, "The hub is busy", "busy"
 
-    def __init__(self, message: str, /, *, retry_after_s: int = 1, **values: object):
+    def __init__(self, message: str, /, *, retry_after_s: int = 1, **values: Any):
         super().__init__(message, **values)
         self.retry_after_s = retry_after_s
 

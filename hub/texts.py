@@ -64,7 +64,8 @@ class Catalogue:
         Without values, `text` may be a message that has been filled in already, such as that of an error.
         """
         if isinstance(text, Sentence):
-            text, values = text.template, {n: self._value(v) for n, v in text.values.items()}
+            values = {name: self._value(value) for name, value in text.values.items()}
+            text = text.template
         if values:
             return self.texts.get(text, text).format(**values)
         if not self.texts or not text:

@@ -230,7 +230,8 @@ async def _refuse(error: HubError, space: bool, scope: Scope, receive: Receive, 
 
 
 def _page(error: HubError, space: bool, scope: Scope) -> str:
-    message, hint = error.message, ""
+    message: str = error.message
+    hint = ""
     if isinstance(error, SignInError):
         hint = "If somebody gave you a link with access, open the whole link again, or ask them for a new one."
         if error.message == sign_out.SIGNED_OUT:
