@@ -141,8 +141,8 @@ def _show_running(out: Console, url: str, found: dict[str, Any]) -> None:
     _show_models(out, found["models"])
     out.print(f"Results: {results['memory_results']} in memory ({decimal(results['memory_bytes'])}), ", end="")
     out.print(f"{results['disk_results']} on disk ({decimal(results['disk_bytes'])})")
-    if results["warning"]:
-        out.print(Text(results["warning"], style="yellow"))
+    for warning in found.get("warnings", ()):
+        out.print(Text(warning, style="yellow"))
 
 
 def _show_models(out: Console, models: list[dict[str, Any]]) -> None:

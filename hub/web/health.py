@@ -22,6 +22,7 @@ def status(engine: Engine) -> dict[str, Any]:
             "used_bytes": hardware.pool.used_bytes(),
             "models": [asdict(model) for model in hardware.pool.status()],
         },
+        "warnings": warnings(engine),
         "results": {**engine.results.stats(), "warning": engine.results.warning},
         "queue": {"in_work": engine.in_work, "limit": engine.settings.queue_limit},
         "models": [asdict(one) for one in engine.models.residents()],
@@ -30,16 +31,25 @@ def status(engine: Engine) -> dict[str, Any]:
     }
 
 
+def warnings(engine: Engine) -> list[str]:
+    """What needs an operator while the hub serves what it can. Every part that can notice trouble has its line here.
+
+    /readyz, the status page and `status` tell them; they are sentences, so that the page has them in its language.
+    """
+    return [
+        *describe.notices(engine),
+    ]
+
+
 def readiness(engine: Engine) -> tuple[bool, dict[str, Any]]:
     """Whether at least one demo can answer, with what is wrong with the others."""
     states = {page.slug: describe.state(engine, page) for page in engine.registry}
     wrong = {slug: s.reason or s.text for slug, s in states.items() if s.code in ("unavailable", "broken")}
     ready = len(wrong) < len(states)
-    warnings = list(describe.notices(engine))
     reasons = [] if ready else ["No demo can answer." if states else "There is no demo."]
     return ready, {
         "status": "ready" if ready else "not ready",
         "reasons": reasons,
         "demos": wrong,
-        "warnings": warnings,
+        "warnings": warnings(engine),
     }

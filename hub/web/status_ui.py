@@ -16,7 +16,7 @@ from hub.engine import Engine
 from hub.errors import ForbiddenError, HubError
 from hub.residency import Resident
 from hub.texts import say
-from hub.web import access, guard, html
+from hub.web import access, guard, health, html
 from hub.web import blocks as blocks_ui
 from hub.web.similar_ui import ago
 
@@ -108,8 +108,9 @@ class _View:
         }
         facts = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in tiles.items())
         note = f'<p class="hub-help">{escape(say(refused))}</p>' if refused else ""
+        wrong = "".join(f'<p class="hub-note">{escape(say(text))}</p>' for text in health.warnings(self.engine))
         return (
-            f'<dl class="hub-tiles hub-board">{facts}</dl>{_bar(here, budget)}'
+            f'{wrong}<dl class="hub-tiles hub-board">{facts}</dl>{_bar(here, budget)}'
             f"{_table('In memory', here, 'Nothing is loaded yet.', not refused)}"
             f"{_table('Not in memory', away, 'Everything is loaded.', not refused)}{note}"
         )
