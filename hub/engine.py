@@ -21,10 +21,10 @@ from cachetools import LRUCache
 from hub import capsules, outputs, texts
 from hub.batching import Batcher, Outcome
 from hub.decode import ImageLimits
-from hub.errors import BusyError, CancelledError, DeadlineError, HubError, brief
+from hub.errors import BusyError, CancelledError, DeadlineError, HubError, OutOfMemoryError, brief
 from hub.history import History
 from hub.inputs import read
-from hub.jobs import Cancel, Job, OnEvent, call, quiet
+from hub.jobs import Cancel, Job, OnEvent, Stop, call, quiet
 from hub.limits import Allowance
 from hub.metrics import Metrics
 from hub.models import ModelPool
@@ -63,6 +63,7 @@ class Engine:
         most_bytes, most_pixels = self.settings.max_upload_mb * 2**20, self.settings.max_megapixels * 1_000_000
         self.limits = ImageLimits(int(most_bytes), int(most_pixels))
         memory = int(self.settings.results_memory_mb * 2**20)
+        self.stop = Stop()
         self.allowance = Allowance(self.settings.rate_limit, self.settings.quota)
         self.similar = Similar(self, Index(memory // EMBEDDINGS_SHARE))
         self.sharing = Sharing(self, memory)
@@ -121,9 +122,11 @@ class Engine:
         """
         begin = time.perf_counter()
         known = slug if slug in self.registry.pages else "unknown"
+        cancel = cancel or Cancel()
         try:
+            self.stop.admit(cancel)
             self.allowance.spend(caller)
-            job = self._job(slug, inputs, begin, on_event, cancel or Cancel())
+            job = self._job(slug, inputs, begin, on_event, cancel)
             # A live run has an id of its own, by which nobody finds, shares or keeps it.
             id = secrets.token_hex(16) if live else job.id
             job = replace(job, id=id, session=session, background=background, live=live)
@@ -133,6 +136,8 @@ class Engine:
             self.pictures.keep(result, job)
         # No local may hold the error: its traceback holds this frame, and so the uploaded pictures.
         except HubError as error:
+            if self.stop.cut_off(error):
+                raise self._count_error(known, self.stop.ended()) from None
             self._count_error(known, error)
             raise
         except Exception as error:
@@ -153,6 +158,9 @@ class Engine:
         return error
 
     def _unexpected(self, slug: str, error: Exception) -> HubError:
+        if isinstance(error, MemoryError):
+            log.error("%s had no memory", slug)
+            return OutOfMemoryError("The hub has no memory left for this input. Make it smaller, or try again later.")
         log.error("%s failed", slug, exc_info=error)
         return HubError(f"{slug} failed: {brief(error)}. The hub's log has the details.")
 

@@ -13,7 +13,8 @@ HubError                      500  internal_error
 │   └── UnsupportedMediaError 415  a format that is not read here
 ├── BusyError                 429  the queue is full; carries retry_after_s
 ├── UnavailableError          503  weights missing, model failed to load
-│   └── OutOfMemoryError      503  does not fit the device even alone
+│   ├── OutOfMemoryError      503  does not fit the device even alone, or what is to be read does not fit the memory
+│   └── StoppingError         503  the hub is about to end; carries retry_after_s
 ├── DeadlineError             504  took longer than the deadline
 └── CancelledError            499  the caller went away
 """
@@ -95,6 +96,11 @@ class UnavailableError(HubError):
 
 class OutOfMemoryError(UnavailableError):
     title, code = "Not enough memory", "out_of_memory"
+
+
+class StoppingError(UnavailableError):
+    title, code = "The hub is stopping", "stopping"
+    retry_after_s = 10  # about what a hub takes to be started again
 
 
 class DeadlineError(HubError):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from hub.errors import CancelledError, HubError, StoppingError
 from hub.inputs import Inputs
 from hub.registry import Page, wants_config
 from hub.results import Capsule
@@ -22,16 +23,39 @@ LEFT_S = 3.0  # a run that no page follows for so long is not wanted any more
 
 
 class Cancel:
-    """A flag the caller may set; the run stops at the next step it can."""
+    """A flag the caller may set; the run stops at the next step it can. The hub sets it too, when it ends."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self.hub_ends: threading.Event | None = None  # from its first run on
 
     def set(self) -> None:
         self._event.set()
 
     def is_set(self) -> bool:
-        return self._event.is_set()
+        return self._event.is_set() or (self.hub_ends is not None and self.hub_ends.is_set())
+
+
+class Stop:
+    """The end of the hub: from `begun` on no new work is taken, and what goes on is cancelled once `over`."""
+
+    def __init__(self) -> None:
+        self.begun, self.over = threading.Event(), threading.Event()
+
+    def admit(self, cancel: Cancel) -> None:
+        """Raises StoppingError for what begins now. What began before goes on, with more runs under the same flag."""
+        if cancel.hub_ends is None:
+            if self.begun.is_set():
+                raise StoppingError("The hub is stopping and takes no new work. Try again in a moment.")
+            cancel.hub_ends = self.over
+
+    def cut_off(self, error: HubError) -> bool:
+        """Whether a run ended with `error` because the hub ends, and not because somebody cancelled it."""
+        return isinstance(error, CancelledError) and self.over.is_set()
+
+    def ended(self) -> StoppingError:
+        """What is told of a run that was cut off."""
+        return StoppingError("The hub stopped before this was done. Try again in a moment.")
 
 
 class Followed(Cancel):

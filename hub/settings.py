@@ -69,6 +69,7 @@ class Settings:
     batch_window_ms: float = _setting(4.0, "how long a request waits for others already on their way; 0 if alone")
     queue_limit: int = _setting(64, "requests in work at once; one more is answered 429")
     deadline_s: float = _setting(120.0, "a request that takes longer is answered 504")
+    grace_s: float = _setting(30.0, "at SIGTERM or Ctrl-C, what is in work has so many seconds to end; 0: none")
     max_upload_mb: float = _setting(20.0, "largest upload, in MB")
     max_megapixels: float = _setting(50.0, "largest picture, in megapixels, checked before decoding")
     results_memory_mb: float = _setting(128.0, "results kept in memory, in MB")

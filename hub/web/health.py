@@ -47,6 +47,8 @@ def readiness(engine: Engine) -> tuple[bool, dict[str, Any]]:
     wrong = {slug: s.reason or s.text for slug, s in states.items() if s.code in ("unavailable", "broken")}
     ready = len(wrong) < len(states)
     reasons = [] if ready else ["No demo can answer." if states else "There is no demo."]
+    if engine.stop.begun.is_set():
+        ready, reasons = False, ["The hub is stopping."]
     return ready, {
         "status": "ready" if ready else "not ready",
         "reasons": reasons,

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from hub.errors import BusyError, HubError
+from hub.errors import BusyError, HubError, OutOfMemoryError, StoppingError
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -48,7 +48,7 @@ def problem(error: HubError, request: Request) -> ProblemResponse:
     if error.field is not None:
         body["field"] = error.field[:100].encode("utf-8", "replace").decode()
     headers = {"Cache-Control": "no-store"}
-    if isinstance(error, BusyError):
+    if isinstance(error, BusyError | StoppingError):
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, MethodError):
         headers["Allow"] = error.allowed
@@ -57,5 +57,13 @@ def problem(error: HubError, request: Request) -> ProblemResponse:
 
 def unexpected(error: Exception, request: Request) -> ProblemResponse:
     """A fault of the hub itself: logged with its traceback, told without."""
-    log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
+    if isinstance(error, MemoryError):
+        log.error("%s %r had no memory", request.method, request.scope["path"])
+        return problem(no_memory(), request)
+    log.error("%s %r failed", request.method, request.scope["path"], exc_info=error)
     return problem(HubError("The hub failed on this request; its log has the details."), request)
+
+
+def no_memory() -> OutOfMemoryError:
+    """What is told when the machine has no memory left for what was sent."""
+    return OutOfMemoryError("The hub has no memory left for this request. Send less at once, or try again later.")

@@ -1,0 +1,60 @@
+"""The end of a hub: no new work, what is in work goes on, and what outlasts the grace is told so."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from hub.engine import Engine
+from hub.errors import HubError, OutOfMemoryError, StoppingError
+from hub.jobs import Cancel
+from hub.web import health
+from tests.fakes import PATIENCE_S, Calls, counting_demo
+
+Make = Callable[..., Engine]
+
+
+def test_once_stopping_new_work_is_refused_and_what_began_before_goes_on(make_engine: Make) -> None:
+    calls = Calls(hold=threading.Event())
+    engine = make_engine(doubler=counting_demo(calls))
+    begun = Cancel()  # of a comparison or grid: several runs under one flag
+    assert calls.hold is not None
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(engine.run, "doubler", {"number": 4}, cancel=begun)
+        assert calls.started.wait(PATIENCE_S)
+        engine.stop.begun.set()
+        with pytest.raises(StoppingError, match="takes no new work"):
+            engine.run("doubler", {"number": 5})
+        assert health.readiness(engine)[1]["reasons"] == ["The hub is stopping."]
+        assert not health.readiness(engine)[0]
+        calls.hold.set()
+        assert running.result(PATIENCE_S).values["answer"]["doubled"] == 8
+    assert engine.run("doubler", {"number": 6}, cancel=begun).values["answer"]["doubled"] == 12
+
+
+def test_what_outlasts_the_grace_is_told_that_the_hub_stopped(make_engine: Make) -> None:
+    calls = Calls(hold=threading.Event())
+    engine = make_engine(doubler=counting_demo(calls))
+    assert calls.hold is not None
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(engine.run, "doubler", {"number": 4})
+        assert calls.started.wait(PATIENCE_S)
+        engine.stop.begun.set()
+        engine.stop.over.set()
+        error = running.exception(PATIENCE_S)
+        calls.hold.set()
+    assert isinstance(error, StoppingError) and "stopped before" in error.message and error.status == 503
+
+
+def test_memory_that_runs_out_is_503_and_no_fault_of_the_hub(make_engine: Make) -> None:
+    def prepare(**values: Any) -> Any:
+        raise MemoryError
+
+    engine = make_engine(doubler=counting_demo(Calls(), prepare=prepare))
+    with pytest.raises(HubError) as caught:
+        engine.run("doubler", {"number": 4})
+    assert isinstance(caught.value, OutOfMemoryError) and "no memory left" in caught.value.message
