@@ -94,7 +94,12 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(128)
     except OSError as error:
         listener.close()
-        raise HubError(f"Cannot listen on {host}:{port}: {error.strerror}. Choose another with --port.") from None
+        raise HubError(
+            "Cannot listen on {host}:{port}: {reason}. Choose another with --port.",
+            host=host,
+            port=port,
+            reason=error.strerror,
+        ) from None
     return listener
 
 

@@ -31,8 +31,9 @@ def bands(labels: Sequence[str]) -> list[Band]:
     if None in found:
         strange = labels[found.index(None)]
         raise UnavailableError(
-            f"This page needs weights that tell ages, with the outputs age, low and high or with age bands such as "
-            f"'20-29' as classes. These have a class {strange!r}."
+            "This page needs weights that tell ages, with the outputs age, low and high or with age bands such "
+            "as '20-29' as classes. These have a class {strange!r}.",
+            strange=strange,
         )
     return [band for band in found if band is not None]
 

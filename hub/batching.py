@@ -135,7 +135,7 @@ class Batcher:
         return ticket.outcome
 
     def _too_late(self) -> DeadlineError:
-        return DeadlineError(f"{self.name} did not answer in time. Try again, or raise --deadline-s.")
+        return DeadlineError("{page} did not answer in time. Try again, or raise --deadline-s.", page=self.name)
 
     def _abandon(self, ticket: Ticket) -> None:
         with self._changed:
@@ -233,7 +233,10 @@ class Batcher:
         if not isinstance(outputs, Sequence) or len(outputs) != len(items):
             count = len(outputs) if isinstance(outputs, Sequence) else f"a {type(outputs).__name__}"
             raise HubError(
-                f"{self.name}: infer got {len(items)} item(s) and returned {count}; it must return one each."
+                "{name}: infer got {count} item(s) and returned {returned}; it must return one each.",
+                name=self.name,
+                count=len(items),
+                returned=count,
             )
         return list(outputs)
 
@@ -242,9 +245,11 @@ class Batcher:
         if isinstance(error, HubError):
             return error.with_traceback(None)
         if is_out_of_memory(error):
-            return OutOfMemoryError(f"{self.name} does not fit into memory for this input. Make the input smaller.")
+            return OutOfMemoryError(
+                "{page} does not fit into memory for this input. Make the input smaller.", page=self.name
+            )
         log.error("%s failed while running", self.name, exc_info=error)
-        return HubError(f"{self.name} failed on this input: {brief(error)}")
+        return HubError("{page} failed on this input: {reason}", page=self.name, reason=brief(error))
 
 
 def _passed(infer: Infer, model: Any, items: list[Any], batch: list[Ticket]) -> Any:
@@ -264,7 +269,7 @@ def _drive(steps: Any, batch: list[Ticket]) -> Any:
         except StopIteration as stop:
             return stop.value
         if not isinstance(progress, Progress):
-            raise HubError(f"infer must yield Progress(step, total), got a {type(progress).__name__}.")
+            raise HubError("infer must yield Progress(step, total), got a {kind}.", kind=type(progress).__name__)
         for number, ticket in enumerate(batch):  # nobody sees a preview of somebody else's picture
             own = progress.preview and progress.preview[number : number + 1]
             _tell([ticket], "running", replace(progress, preview=own))

@@ -51,7 +51,7 @@ def read(path: Path = PATH) -> tuple[Entry, ...]:
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UnavailableError(f"{path} cannot be read: {error}. Mend or remove it.") from None
+        raise UnavailableError("{path} cannot be read: {reason}. Mend or remove it.", path=path, reason=error) from None
     return entries
 
 

@@ -66,14 +66,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:  # the last net: a fault of ours is one line here, its traceback in the log
         logging.getLogger(__name__).error("failed", exc_info=error)
-        told = HubError(f"{type(error).__name__}: {error}. Run again with --log-level debug for details.")
+        told = HubError(
+            "{kind}: {reason}. Run again with --log-level debug for details.", kind=type(error).__name__, reason=error
+        )
         tell(told)
         return 1
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message} (see {self.prog} --help)")
+        raise InputError("{message} (see {prog} --help)", message=message, prog=self.prog)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -135,7 +137,7 @@ def _log(level: str | None) -> None:
         handler.addFilter(lambda record: not record.exc_info)
     known = {"debug", "info", "warning", "error"}
     if level is not None and level.lower() not in known:
-        raise InputError(f"--log-level must be debug, info, warning or error, got {level!r}")
+        raise InputError("--log-level must be debug, info, warning or error, got {level!r}", level=level)
     logging.basicConfig(level=(level or "warning").upper(), handlers=[handler])
 
 

@@ -45,7 +45,7 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
             return _list(demos)
         known = [str(one["slug"]) for one in demos]
         if given.slug not in known:
-            raise InputError(f"{unknown('demo', given.slug, known)} ({hub.url})")
+            raise InputError("{problem} ({url})", problem=unknown("demo", given.slug, known), url=hub.url)
         detail = hub.describe(given.slug)
         wanted = _flags(given, detail).parse_args(given.rest)
         wanted.slug = given.slug
@@ -77,7 +77,7 @@ class _Flags(argparse.ArgumentParser):
     """One demo's flags, with near misses for those it has not."""
 
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message} (see {self.prog} --help)")
+        raise InputError("{message} (see {prog} --help)", message=message, prog=self.prog)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         found, strangers = self.parse_known_args(args, namespace)
@@ -95,7 +95,7 @@ def _connection(words: list[str], settings: Settings) -> tuple[str, float]:
     _add_connection(parser)
     found, _ = parser.parse_known_args(words)
     if not found.timeout > 0:
-        raise InputError(f"--timeout must be more than 0, got {found.timeout:g}")
+        raise InputError("--timeout must be more than 0, got {timeout:g}", timeout=found.timeout)
     auth = from_flags(found).auth if found.auth is not None else settings.auth
     return auth, found.timeout
 

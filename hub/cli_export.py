@@ -38,7 +38,7 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
     target = export_push.parse(given.push) if given.push else None
     before = export.earlier(given.out)
     if given.check and before is None:
-        raise InputError(f"There is no export in {given.out} to check. Write one first, without --check.")
+        raise InputError("There is no export in {out} to check. Write one first, without --check.", out=given.out)
     options = before or Options()
     options = replace(
         options,

@@ -55,7 +55,7 @@ def add_grid(parser: argparse.ArgumentParser) -> None:
 def run_grid(given: argparse.Namespace, settings: Settings) -> int:
     """Draws what is missing of a new or an earlier grid; 1 where pictures failed."""
     if given.workers < 1:
-        raise InputError(f"--workers must be 1 or more, got {given.workers}.")
+        raise InputError("--workers must be 1 or more, got {workers}.", workers=given.workers)
     engine = Engine(grid.settings_for(settings))
     try:
         root = given.out or grid.root(settings)
@@ -118,7 +118,7 @@ def _lines(texts: Sequence[str]) -> list[str]:
         try:
             lines = Path(text[1:]).read_text(encoding="utf-8").splitlines()
         except (OSError, ValueError) as error:
-            raise InputError(f"{text[1:]} cannot be read: {error}") from None
+            raise InputError("{text} cannot be read: {reason}", text=text[1:], reason=error) from None
         found += [line.strip() for line in lines if line.strip()]
     return found
 
@@ -253,4 +253,4 @@ def _copy(engine: Engine, entries: Any, folder: Path) -> None:
             rows.append(row)
         (folder / "prompts.csv").write_text(gallery.table(rows), encoding="utf-8", newline="")
     except OSError as error:
-        raise HubError(f"{folder} cannot be written: {error.strerror}.") from None
+        raise HubError("{folder} cannot be written: {reason}.", folder=folder, reason=error.strerror) from None

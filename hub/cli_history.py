@@ -58,7 +58,11 @@ def _clear(store: HistoryStore, given: argparse.Namespace) -> None:
     elif given.owner:
         found = [owner for owner in owners if owner.startswith(given.owner)]
         if len(found) != 1:
-            raise InputError(f"{len(found)} owners begin with {given.owner[:40]!r}; `history list` shows all.")
+            raise InputError(
+                "{count} owners begin with {owner!r}; `history list` shows all.",
+                count=len(found),
+                owner=given.owner[:40],
+            )
         owners = found
     if given.older_than is None:
         for owner in owners:

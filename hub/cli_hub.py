@@ -87,7 +87,7 @@ def _lock(given: argparse.Namespace, settings: Settings) -> int:
     table = _table("Weights", "Commit", "Files", "Size")
     for name in names:
         if name.startswith(LOCAL):
-            tell(HubError(f"{name} is a folder of this machine alone; it is not locked."))
+            tell(HubError("{name} is a folder of this machine alone; it is not locked.", name=name))
             continue
         try:
             entries[name] = _resolve(store, name)
@@ -96,7 +96,7 @@ def _lock(given: argparse.Namespace, settings: Settings) -> int:
             status = 1
             if name in old:
                 entries[name] = old[name]
-                tell(HubError(f"{name} stays locked as it was."))
+                tell(HubError("{name} stays locked as it was.", name=name))
             continue
         entry, changed = entries[name], name in old and old[name] != entries[name]
         mark = " (changed)" if changed else "" if name in old else " (new)"
@@ -124,7 +124,7 @@ def _pull(given: argparse.Namespace, settings: Settings) -> int:
     for name in names:
         try:
             for text in store.snapshots.drop_wrong(parse_hub(name), store.locked().get(name)):
-                tell(HubError(f"{name}: {text}; it is fetched again."))
+                tell(HubError("{name}: {text}; it is fetched again.", name=name, text=text))
             with download_bar(name) as heard:
                 folder = store.obtain(name, heard)
             locked = "as locked" if folder.locked else "not locked"

@@ -113,7 +113,7 @@ def _export(links: LinkStore, given: argparse.Namespace) -> None:
     wanted = [_id(text) for text in given.ids] or None
     for id in wanted or ():
         if id not in known:
-            raise InputError(f"There is no link {id[:60]!r} here. `links list --all` shows all.")
+            raise InputError("There is no link {id!r} here. `links list --all` shows all.", id=id[:60])
     rows = [
         {"link": said.link, "page": (link := known[said.link]).page, "headline": link.headline, "note": link.note,
          "created_at": _iso(said.created), "thumb": said.thumb, "text": said.text}
@@ -124,7 +124,7 @@ def _export(links: LinkStore, given: argparse.Namespace) -> None:
         with given.out.open("w", encoding="utf-8", newline="") if given.out else nullcontext(sys.stdout) as file:
             _write(rows, kind, file)
     except OSError as error:
-        raise HubError(f"Cannot write {given.out}: {error.strerror}.") from None
+        raise HubError("Cannot write {out}: {reason}.", out=given.out, reason=error.strerror) from None
     if given.out:
         print(f"Wrote {len(rows)} pieces of feedback to {given.out}.", file=sys.stderr)
 

@@ -107,22 +107,24 @@ def plan(demo: Demo, images: Sequence[str], values: Sequence[str]) -> list[Run]:
     for text in values:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise InputError(f"--set wants NAME=VALUE, got {text!r}")
+            raise InputError("--set wants NAME=VALUE, got {text!r}", text=text)
         if name in pictures:
-            raise InputError(f"{name} is a picture; give it with --image {name}={value}", field=name)
+            raise InputError(
+                "{name} is a picture; give it with --image {name}={value}", name=name, value=value, field=name
+            )
         if name in common and name in several_options:
             before = common[name]
             common[name] = [*before, value] if isinstance(before, list) else [before, value]
             continue
         if name in common:
-            raise InputError(f"--set {name} is given more than once; give it once.", field=name)
+            raise InputError("--set {name} is given more than once; give it once.", name=name, field=name)
         common[name] = value
     several: list[Path] = []
     for text in images:
         name, equals, value = text.partition("=")
         if equals and name in pictures[1:]:
             if name in common:
-                raise InputError(f"--image {name}=... is given more than once; give it once.", field=name)
+                raise InputError("--image {name}=... is given more than once; give it once.", name=name, field=name)
             common[name] = Path(value)
         elif equals and name in pictures[:1]:
             several.append(Path(value))
@@ -222,7 +224,9 @@ class Folder:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"--out {path} cannot be used as a folder: {error.strerror}.") from None
+            raise InputError(
+                "--out {path} cannot be used as a folder: {reason}.", path=path, reason=error.strerror
+            ) from None
 
     def save(self, result: Result, stem: str) -> dict[str, list[Path]]:
         """Writes every picture as `<stem>-<output>.<extension>`; returns the paths by output."""
@@ -246,6 +250,8 @@ class Folder:
             except FileExistsError:
                 continue
             except OSError as error:
-                raise UnavailableError(f"{path} cannot be written: {error.strerror}.") from None
+                raise UnavailableError(
+                    "{path} cannot be written: {reason}.", path=path, reason=error.strerror
+                ) from None
             self._written.add(path)
             return path

@@ -68,7 +68,7 @@ def change(given: argparse.Namespace, settings: Settings, action: str) -> int:
     wish = {"demo": slug, "action": action, **({"weights": weights} if weights else {})}
     found = _ask("POST", f"{url}/api/v1/models", settings, wish)
     if found is None:
-        raise UnavailableError(f"No hub answers at {url}. Start one: make serve")
+        raise UnavailableError("No hub answers at {url}. Start one: make serve", url=url)
     if given.json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return 0
@@ -95,10 +95,12 @@ def _ask(method: str, url: str, settings: Settings, body: dict[str, str] | None 
     except httpx.ConnectError:
         return None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise UnavailableError(f"{url} cannot be asked: {type(error).__name__}: {error}") from None
+        raise UnavailableError(
+            "{url} cannot be asked: {kind}: {reason}", url=url, kind=type(error).__name__, reason=error
+        ) from None
     if answer.status_code == 401:
         raise UnavailableError(
-            f"The hub at {url} asks who you are; give --auth USER:PASSWORD or --auth TOKEN, or set HUB_AUTH."
+            "The hub at {url} asks who you are; give --auth USER:PASSWORD or --auth TOKEN, or set HUB_AUTH.", url=url
         )
     try:
         found = answer.json()
@@ -111,7 +113,9 @@ def _ask(method: str, url: str, settings: Settings, body: dict[str, str] | None 
 
 
 def _stranger(url: str, status: int = 200) -> UnavailableError:
-    return UnavailableError(f"Something answers at {url} (status {status}), but it is not a Demo Hub.")
+    return UnavailableError(
+        "Something answers at {url} (status {status}), but it is not a Demo Hub.", url=url, status=status
+    )
 
 
 def _machine(settings: Settings) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def _users_path(given: argparse.Namespace, settings: Settings) -> Path:
 def _name(name: str) -> str:
     """Checked before a password is asked for. Raises InputError."""
     if not NAME.fullmatch(name):
-        raise InputError(f"A user's name is letters, digits and . _ @ -, at most 64 of them, got {name!r}.")
+        raise InputError("A user's name is letters, digits and . _ @ -, at most 64 of them, got {name!r}.", name=name)
     return name
 
 

@@ -17,7 +17,7 @@ from hub.registry import Page
 from hub.results import Result
 from hub.spec import Choice, Choices, Demo, Input, Progress, Seed, Slider
 from hub.suggest import unknown
-from hub.texts import sentence
+from hub.texts import Sentence, joined, sentence
 from hub.users import Caller
 from hub.weights import PATIENCE_S
 
@@ -94,9 +94,18 @@ def chosen(page: Page, a: str = "", b: str = "") -> tuple[str, str]:
     """Names of the two sets of weights. Raises InputError."""
     known = [w.name for w in page.demo.weights]
     if len(known) < 2:
-        has = f"has only the weights {known[0]!r}" if known else "has no weights"
-        add = f" Start the hub with --weights {page.slug}=./FOLDER (or =hf://owner/name) to add some." if known else ""
-        raise InputError(f"{page.title} {has}; a comparison needs two sets.{add}", field="weights_b")
+        if not known:
+            raise InputError(
+                "{title} has no weights; a comparison needs two sets.", title=sentence(page.title), field="weights_b"
+            )
+        raise InputError(
+            "{title} has only the weights {weights!r}; a comparison needs two sets. Start the hub with "
+            "--weights {page}=./FOLDER (or =hf://owner/name) to add some.",
+            title=sentence(page.title),
+            weights=known[0],
+            page=page.slug,
+            field="weights_b",
+        )
     for field, name in (("weights_a", a), ("weights_b", b)):
         if name and name not in known:
             raise InputError(unknown("weights", str(name), known), field=field)
@@ -104,8 +113,12 @@ def chosen(page: Page, a: str = "", b: str = "") -> tuple[str, str]:
     b = b or next(name for name in known if name != a)
     if a == b:
         others = ", ".join(repr(name) for name in known if name != a)
-        text = f"weights_a and weights_b are both {a!r}; a comparison needs two. Give one of them as {others}."
-        raise InputError(text, field="weights_b")
+        raise InputError(
+            "weights_a and weights_b are both {weights!r}; a comparison needs two. Give one of them as {others}.",
+            weights=a,
+            others=others,
+            field="weights_b",
+        )
     return a, b
 
 
@@ -130,7 +143,8 @@ def _asked(
         if isinstance(field, Slider):
             a, b = (inputs.default(field, name, config) for name, config in zip(names, configs, strict=True))
             if a != b:
-                notes.append(f"{field.label}: each set has its own value, {a:g} for A and {b:g} for B.")
+                values = "{label}: each set has its own value, {a:g} for A and {b:g} for B."
+                notes.append(sentence(values, label=sentence(field.label), a=a, b=b))
             continue
         known = [inputs.options(field, name, config) for name, config in zip(names, configs, strict=True)]
         wanted = _wanted(demo, field, given[field.name], {*known[0], *known[1]})
@@ -141,10 +155,17 @@ def _asked(
             kept = tuple(option for option in wanted if option not in foreign)
             value = kept or field.default if isinstance(field, Choices) else field.default
             asked[number][field.name] = value
-            missing, ran = "', '".join(foreign), "', '".join((value,) if isinstance(value, str) else value)
-            lacks = f"{field.label}: weights '{names[number]}' have no '{missing}', so {'AB'[number]}"
-            notes.append(f"{lacks} ran with '{ran}'." if ran else f"{lacks} ran without.")
+            notes.append(_fallback(field, names[number], foreign, "AB"[number], value))
     return asked, tuple(notes)
+
+
+def _fallback(field: Input, weights: str, missing: Sequence[str], side: str, value: str | Sequence[str]) -> Sentence:
+    """That a side ran with other options than were asked for."""
+    told = "{label}: weights '{name}' have no '{missing}', so {side} ran without."
+    if value:
+        told = "{label}: weights '{name}' have no '{missing}', so {side} ran with '{value}'."
+    lacks, ran = joined(missing, "', '"), joined([value] if isinstance(value, str) else value, "', '")
+    return sentence(told, label=sentence(field.label), name=weights, missing=lacks, side=side, value=ran)
 
 
 def _of_weights(field: Input, value: Any) -> TypeGuard[Choice | Choices | Slider]:
@@ -166,6 +187,6 @@ def _named(error: HubError, weights: str) -> HubError:
     """A copy that says whose error it is."""
     told = copy.copy(error).with_traceback(None)
     if weights not in error.message:
-        told.message = sentence("With weights {name}: {message}", name=repr(weights), message=error.message)
+        told.message = sentence("With weights {name!r}: {message}", name=weights, message=error.message)
     told.args = (told.message,)
     return told

@@ -29,6 +29,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from hub.errors import HubError, InputError, TooLargeError, UnsupportedMediaError
 from hub.images import on_white
+from hub.texts import sentence
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ _READERS: dict[str, type[ImageFile.ImageFile]] = {
 if features.check("avif"):
     _READERS["AVIF"] = AvifImageFile
 FORMATS = tuple(_READERS)
-_READ = f"{', '.join(FORMATS[:-1])} and {FORMATS[-1]} pictures are read"
+_READ = sentence("{some} and {last} pictures are read", some=", ".join(FORMATS[:-1]), last=FORMATS[-1])
 
 # How a file begins -> what it is. A name that is not in FORMATS completes "looks like ...".
 _SIGNATURES: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
@@ -114,15 +115,22 @@ def decode(data: bytes, limits: ImageLimits = LIMITS, *, field: str | None = Non
 
 def _decode(data: bytes, limits: ImageLimits, name: str) -> Image.Image:
     if not data:
-        raise InputError(f"{name} is an empty file. Choose a picture and try again.")
+        raise InputError("{name} is an empty file. Choose a picture and try again.", name=name)
     if len(data) > limits.max_bytes:
         raise TooLargeError(
-            f"{name} has {_mega(len(data))} MB; at most {_mega(limits.max_bytes)} MB are read. "
-            "Make it smaller and try again."
+            "{name} has {size} MB; at most {most} MB are read. Make it smaller and try again.",
+            name=name,
+            size=_mega(len(data)),
+            most=_mega(limits.max_bytes),
         )
     kind = sniff(data)
     if kind not in _READERS:
-        raise UnsupportedMediaError(f"{name} looks like {kind}; {_READ}. Convert it and try again.")
+        raise UnsupportedMediaError(
+            "{name} looks like {kind}; {formats}. Convert it and try again.",
+            name=name,
+            kind=sentence(kind),
+            formats=_READ,
+        )
     file = _GuardedFile(data, limits.max_cpu_s)
     try:
         with _READERS[kind](file) as image:
@@ -133,13 +141,16 @@ def _decode(data: bytes, limits: ImageLimits, name: str) -> Image.Image:
             rgb = rgb.transpose(turn) if turn is not None else rgb.copy() if rgb is image else rgb
     except _BOMBS as error:
         raise TooLargeError(
-            f"{name} declares far more pixels than the {_mega(limits.max_pixels, 10**6)} megapixels that are "
-            "read. Make it smaller and try again."
+            "{name} declares far more pixels than the {most} megapixels that are read. Make it smaller and try again.",
+            name=name,
+            most=_mega(limits.max_pixels, 10**6),
         ) from error
     except _PILLOW_ERRORS as error:
         stopped = isinstance(error, _ReadingStoppedError)
-        problem = f"{error}" if stopped else "is cut off or damaged and cannot be read"
-        raise InputError(f"{name} ({kind}) {problem}. Save it anew and try again.") from error
+        problem = error.args[0] if stopped else sentence("is cut off or damaged and cannot be read")
+        raise InputError(
+            "{name} ({kind}) {problem}. Save it anew and try again.", name=name, kind=kind, problem=problem
+        ) from error
     rgb.info = {}  # nothing of the file (profile, EXIF, place of the photo) travels on
     return rgb
 
@@ -151,7 +162,7 @@ def sniff(data: bytes) -> str:
 
 
 class _ReadingStoppedError(OSError):
-    """A file that asks for more work than any honest one."""
+    """A file that asks for more work than any honest one; its one argument is a sentence for people."""
 
 
 class _GuardedFile(io.BytesIO):
@@ -166,9 +177,9 @@ class _GuardedFile(io.BytesIO):
 
     def read(self, size: int | None = -1, /) -> bytes:
         if self._bytes_left < 0:
-            raise _ReadingStoppedError("points at the same bytes again and again")
+            raise _ReadingStoppedError(sentence("points at the same bytes again and again"))
         if time.thread_time() > self._deadline:
-            raise _ReadingStoppedError(f"takes more than {self._max_cpu_s:g} seconds to read")
+            raise _ReadingStoppedError(sentence("takes more than {seconds:g} seconds to read", seconds=self._max_cpu_s))
         start = self.tell()
         wanted = len(self.getbuffer()) - start if size is None or size < 0 else size
         self._bytes_left -= max(0, min(wanted, len(self.getbuffer()) - start))
@@ -177,26 +188,37 @@ class _GuardedFile(io.BytesIO):
 
 def _check_size(image: Image.Image, limits: ImageLimits, name: str) -> None:
     width, height = image.size
-    given = f"{name} is {width} x {height}"
+    given: dict[str, Any] = {"name": name, "width": width, "height": height}
     if width * height > limits.max_pixels:
         raise TooLargeError(
-            f"{given} = {width * height / 1e6:.1f} megapixels; at most {_mega(limits.max_pixels, 10**6)} "
-            "megapixels are read. Make it smaller and try again."
+            "{name} is {width} x {height} = {size:.1f} megapixels; at most {most} megapixels are read. "
+            "Make it smaller and try again.",
+            **given,
+            size=width * height / 1e6,
+            most=_mega(limits.max_pixels, 10**6),
         )
     if max(width, height) > limits.max_side:
         raise TooLargeError(
-            f"{given} pixels; at most {limits.max_side} a side are read. Make it smaller and try again."
+            "{name} is {width} x {height} pixels; at most {most} a side are read. Make it smaller and try again.",
+            **given,
+            most=limits.max_side,
         )
     if min(width, height) < limits.min_side:
         raise InputError(
-            f"{given} pixels; at least {limits.min_side} pixels a side are needed. Choose a larger picture."
+            "{name} is {width} x {height} pixels; at least {least} pixels a side are needed. Choose a larger picture.",
+            **given,
+            least=limits.min_side,
         )
     if isinstance(image, TiffImageFile):  # a tile is decoded whole, however little of it is in the picture
         tile_width, tile_height = image.tag_v2.get(322, 0), image.tag_v2.get(323, 0)
         if tile_width * tile_height > limits.max_pixels:
             raise TooLargeError(
-                f"{name} is stored in tiles of {tile_width} x {tile_height}; at most "
-                f"{_mega(limits.max_pixels, 10**6)} megapixels a tile are read. Save it anew and try again."
+                "{name} is stored in tiles of {tile_width} x {tile_height}; at most {size} megapixels a tile are "
+                "read. Save it anew and try again.",
+                name=name,
+                tile_width=tile_width,
+                tile_height=tile_height,
+                size=_mega(limits.max_pixels, 10**6),
             )
 
 

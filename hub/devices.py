@@ -38,10 +38,12 @@ def pick_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise InputError(f"device must be auto, cuda, cuda:N, mps or cpu, got {name!r}") from None
+        raise InputError("device must be auto, cuda, cuda:N, mps or cpu, got {name!r}", name=name) from None
     here = [kind for kind, yes in available.items() if yes]
     if not available.get(device.type) or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
-        raise InputError(f"device {name!r} is not available on this machine; there is: {', '.join(here)}")
+        raise InputError(
+            "device {name!r} is not available on this machine; there is: {listed}", name=name, listed=", ".join(here)
+        )
     return device
 
 
@@ -55,7 +57,7 @@ def pick_dtype(name: str, device: torch.device, memory: Path | None = None) -> t
     named = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
     if name != "auto":
         if name not in named:
-            raise InputError(f"dtype must be auto, {', '.join(named)}, got {name!r}")
+            raise InputError("dtype must be auto, {listed}, got {name!r}", listed=", ".join(named), name=name)
         return named[name]
     if device.type == "mps":
         return torch.float32

@@ -14,6 +14,7 @@ from PIL import Image, ImageChops
 
 from hub.results import Picture, Result
 from hub.spec import Demo, Gallery, ImageOutput, Json, Labels, Mask
+from hub.texts import Sentence, sentence
 
 JPEG_LEVELS = 8  # of 255: JPEG changes the neighbours of a changed pixel by a little
 
@@ -122,12 +123,17 @@ def pairs(demo: Demo, a: Result, b: Result) -> tuple[Pair, ...]:
 
 def _pair(output: str, number: int, a: Picture | None, b: Picture | None) -> Pair:
     if a is None or b is None:
-        return Pair(output, number, a, b, None, 0, f"Only {'A' if b is None else 'B'} has this picture.")
+        return Pair(
+            output, number, a, b, None, 0, sentence("Only {side} has this picture.", side="A" if b is None else "B")
+        )
     levels = JPEG_LEVELS if "image/jpeg" in (a.media_type, b.media_type) else 0
     if (a.width, a.height) != (b.width, b.height):
-        why = "px; pixels are compared in pictures of one size only."
-        told = f"A is {a.width} x {a.height} px, B is {b.width} x {b.height} {why}"
-        return Pair(output, number, a, b, None, levels, told)
+        text = (
+            "A is {a_width} x {a_height} px, B is {b_width} x {b_height} px; "
+            "pixels are compared in pictures of one size only."
+        )
+        sizes = {"a_width": a.width, "a_height": a.height, "b_width": b.width, "b_height": b.height}
+        return Pair(output, number, a, b, None, levels, Sentence(text, sizes))
     return Pair(output, number, a, b, round(_share(a, b, levels), 6), levels)
 
 

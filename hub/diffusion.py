@@ -129,7 +129,9 @@ def _read(folder: Path) -> Any:
     index = folder / "model_index.json"
     kind = json.loads(index.read_text(encoding="utf-8")).get("_class_name") if index.is_file() else "no pipeline"
     if kind not in KINDS:
-        raise UnavailableError(f"This page runs {' and '.join(KINDS)} of diffusers; these weights are {kind}.")
+        raise UnavailableError(
+            "This page runs {listed} of diffusers; these weights are {kind}.", listed=" and ".join(KINDS), kind=kind
+        )
     try:
         import diffusers
         from transformers.utils import logging

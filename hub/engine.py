@@ -162,7 +162,7 @@ class Engine:
             log.error("%s had no memory", slug)
             return OutOfMemoryError("The hub has no memory left for this input. Make it smaller, or try again later.")
         log.error("%s failed", slug, exc_info=error)
-        return HubError(f"{slug} failed: {brief(error)}. The hub's log has the details.")
+        return HubError("{page} failed: {reason}. The hub's log has the details.", page=slug, reason=brief(error))
 
     def _job(self, slug: str, raw: Mapping[str, Any], begin: float, on_event: OnEvent, cancel: Cancel) -> Job:
         page = self.registry.get(slug)
@@ -194,7 +194,8 @@ class Engine:
             if future is None:
                 if self._in_work >= self.settings.queue_limit and not job.background:
                     raise BusyError(
-                        f"{self._in_work} requests are in work, the most this hub takes. Try again in a moment.",
+                        "{count} requests are in work, the most this hub takes. Try again in a moment.",
+                        count=self._in_work,
                         retry_after_s=1,
                     )
                 future = self._running[job.id] = Future()
@@ -322,7 +323,9 @@ class Engine:
 
     def _too_late(self, job: Job) -> DeadlineError:
         return DeadlineError(
-            f"{job.page.slug} did not answer in {self.settings.deadline_s:g} s. Try again, or raise --deadline-s."
+            "{page} did not answer in {seconds:g} s. Try again, or raise --deadline-s.",
+            page=job.page.slug,
+            seconds=self.settings.deadline_s,
         )
 
     # --- models -----------------------------------------------------------------------------------

@@ -59,7 +59,9 @@ def plan(settings: Settings, options: Options) -> Plan:
     registry, store = open_store(settings, discover(settings.pages_folder, options.demos))
     pages = [page for page in registry if not options.demos or page.slug in options.demos]
     if not pages:
-        raise InputError(f"There is no demo in {settings.pages_folder}, so there is nothing to export.")
+        raise InputError(
+            "There is no demo in {pages_folder}, so there is nothing to export.", pages_folder=settings.pages_folder
+        )
     options = replace(options, demos=tuple(page.slug for page in pages))
     sources = [_source(page) for page in pages]
     weights = [w.name for page in pages for w in page.demo.weights]
@@ -104,8 +106,10 @@ def earlier(out: Path) -> Options | None:
         return Options(tuple(map(str, known["demos"])), str(known["hardware"]), str(known["ui"]))
     except (OSError, ValueError, LookupError, TypeError):
         raise InputError(
-            f"{out} is not empty, and no earlier export (it has no valid {MANIFEST}). Nothing was written. Name a new "
-            "folder."
+            "{out} is not empty, and no earlier export (it has no valid {manifest}). Nothing was written. Name a "
+            "new folder.",
+            out=out,
+            manifest=MANIFEST,
         ) from None
 
 
@@ -115,7 +119,7 @@ def write(planned: Plan, out: Path) -> list[Drift]:
     Files of the earlier export are replaced or removed; what others put there stays.
     """
     if any(out.resolve().is_relative_to(ROOT / part) for part in ("hub", "demos", "weights")):
-        raise InputError(f"{out} is a part of this hub. Name a folder elsewhere.")
+        raise InputError("{out} is a part of this hub. Name a folder elsewhere.", out=out)
     again = earlier(out) is not None
     before = written((out / MANIFEST).read_text(encoding="utf-8")) if again else set()
     done = [drift for drift in check(planned, out) if drift.how != "extra" or drift.path in before]
@@ -171,10 +175,14 @@ def digest(content: bytes | Path) -> str:
 def _source(page: Page) -> Path:
     """The file of a demo. Raises InputError for a broken page, or one that an installed package brings."""
     if page.declared is None:
-        raise InputError(f"{page.slug} cannot be exported: {page.error}")
+        raise InputError("{slug} cannot be exported: {error}", slug=page.slug, error=page.error)
     path = Path(page.source)
     if path.suffix != ".py" or not path.is_file():
-        raise InputError(f"{page.slug} cannot be exported: it comes from an installed package ({page.source}).")
+        raise InputError(
+            "{slug} cannot be exported: it comes from an installed package ({source}).",
+            slug=page.slug,
+            source=page.source,
+        )
     return path
 
 
@@ -195,8 +203,9 @@ def _readers(store: WeightsStore, weights: list[str], options: Options) -> list[
 def _card(store: WeightsStore, name: str) -> dict[str, Any]:
     if name.startswith(LOCAL):
         raise InputError(
-            f"{name} is a folder of this machine; a Space takes weights from the weights folder or the Hub. Publish it "
-            "first: python -m hub publish"
+            "{name} is a folder of this machine; a Space takes weights from the weights folder or the Hub. "
+            "Publish it first: python -m hub publish",
+            name=name,
         )
     return store.card(name)[0]
 

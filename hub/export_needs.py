@@ -81,7 +81,9 @@ def version(package: str, *, root: Path = ROOT) -> str:
     line = _locked(root / "requirements.txt").get(_name(package), "")
     found = _LINE.match(line)
     if found is None:
-        raise UnavailableError(f"{root / 'requirements.txt'} does not pin {package}. Write it anew: make lock")
+        raise UnavailableError(
+            "{path} does not pin {package}. Write it anew: make lock", path=root / "requirements.txt", package=package
+        )
     return found[2]
 
 
@@ -111,7 +113,9 @@ def _imported(path: Path, changed_ns: int) -> frozenset[str]:
     try:
         return frozenset(_modules(ast.parse(path.read_bytes(), str(path))))
     except SyntaxError as error:
-        raise UnavailableError(f"{path} (line {error.lineno}) is not Python: {error.msg}.") from None
+        raise UnavailableError(
+            "{path} (line {lineno}) is not Python: {msg}.", path=path, lineno=error.lineno, msg=error.msg
+        ) from None
 
 
 def _modules(node: ast.AST) -> Iterator[str]:
@@ -146,8 +150,9 @@ def _packages(modules: Collection[str], locked: Collection[str]) -> set[str]:
             continue
         if module not in brings:
             raise UnavailableError(
-                f"Nothing installed here brings the module {module!r}, which a page imports. Install it, so that its "
-                "version can be pinned."
+                "Nothing installed here brings the module {module!r}, which a page imports. Install it, so that its "
+                "version can be pinned.",
+                module=module,
             )
         found.add(min(map(_name, brings[module]), key=lambda name: (name not in locked, name)))
     return found
@@ -182,7 +187,9 @@ def _version(name: str) -> str:
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        raise UnavailableError(f"{name} is needed and not installed here. Install it, to pin its version.") from None
+        raise UnavailableError(
+            "{name} is needed and not installed here. Install it, to pin its version.", name=name
+        ) from None
 
 
 def _locked(path: Path) -> dict[str, str]:
@@ -200,7 +207,7 @@ def _lines(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError:
-        raise UnavailableError(f"{path} is missing. A Space is exported from the hub's repository.") from None
+        raise UnavailableError("{path} is missing. A Space is exported from the hub's repository.", path=path) from None
     return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith(("#", "-"))]
 
 

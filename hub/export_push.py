@@ -22,7 +22,7 @@ def parse(repo: str) -> HubSource:
     """`owner/name`. Raises InputError."""
     source = parse_hub(repo if repo.startswith("hf://") else f"hf://{repo}")
     if source.revision != "main" or source.folder:
-        raise InputError(f"--push wants owner/name, got {repo!r}: Spaces run what is on their main branch.")
+        raise InputError("--push wants owner/name, got {repo!r}: Spaces run what is on their main branch.", repo=repo)
     return source
 
 
@@ -56,7 +56,9 @@ def push(planned: Plan, out: Path, source: HubSource, *, private: bool) -> str:
             )
         except (RuntimeError, ValueError) as error:  # how the client tells that a large file did not arrive
             cause = remote.brief(error.__cause__ or error).rstrip(".")
-            raise UnavailableError(f"The Space {repo} could not be uploaded: {cause}. Try again.") from None
+            raise UnavailableError(
+                "The Space {repo} could not be uploaded: {cause}. Try again.", repo=repo, cause=cause
+            ) from None
         _compare(api, planned, repo, str(done.oid))
     return str(done.oid)
 
@@ -70,8 +72,10 @@ def _before(repo: str, there: set[str]) -> set[str]:
         return export.written(Path(path).read_text(encoding="utf-8"))
     if there - BLANK:
         raise InputError(
-            f"The Space {repo} holds something else ({len(there - BLANK)} files, no {MANIFEST}). Nothing was sent. "
-            "Name another."
+            "The Space {repo} holds something else ({count} files, no {manifest}). Nothing was sent. Name another.",
+            repo=repo,
+            count=len(there - BLANK),
+            manifest=MANIFEST,
         )
     return set()
 
@@ -93,5 +97,7 @@ def _compare(api: HfApi, planned: Plan, repo: str, commit: str) -> None:
         found = there.get(path)
         if found is None or not _is_same(found, content):
             raise UnavailableError(
-                f"The Space {repo}: {path} did not arrive as it was sent. Push again; only what differs is uploaded."
+                "The Space {repo}: {path} did not arrive as it was sent. Push again; only what differs is uploaded.",
+                repo=repo,
+                path=path,
             )

@@ -64,7 +64,9 @@ def texts(options: Options, facts: Facts) -> dict[str, str]:
         torch = "cpu" if options.hardware == "cpu" else "cuda"
         text, count = re.subn(r"(?m)^ARG TORCH=\w+$", f"ARG TORCH={torch}", (ROOT / "Dockerfile").read_text("utf-8"))
         if count != 1:
-            raise UnavailableError(f"{ROOT / 'Dockerfile'} has no line ARG TORCH=cpu, which the hardware decides.")
+            raise UnavailableError(
+                "{path} has no line ARG TORCH=cpu, which the hardware decides.", path=ROOT / "Dockerfile"
+            )
         found["Dockerfile"] = text
     return found
 

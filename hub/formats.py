@@ -81,20 +81,26 @@ def files_of(folder: Path, what: str) -> dict[str, Path]:
     """The files a model reads, by path in the folder. Raises UnavailableError."""
     if not folder.is_dir():
         raise UnavailableError(
-            f"There are no weights {what}: {folder} does not exist. Run its recipe or copy it there."
+            "There are no weights {what}: {folder} does not exist. Run its recipe or copy it there.",
+            what=what,
+            folder=folder,
         )
     everything = {f.relative_to(folder).as_posix(): f for f in sorted(folder.rglob("*")) if f.is_file()}
     files = {name: path for name, path in everything.items() if is_read(name)}
     for name, path in files.items():
         if path.suffix in SENTENCEPIECE and is_pickle(path):
-            raise UnavailableError(f"Weights {what}: {name} is a pickle, which can run code when read. It is refused.")
+            raise UnavailableError(
+                "Weights {what}: {name} is a pickle, which can run code when read. It is refused.", what=what, name=name
+            )
     if not any(name.endswith(".safetensors") for name in files):
         raise UnavailableError(why_none(f"Weights {what} in {folder}", everything))
     first = [name for name in everything if "/" not in name and PurePosixPath(name).suffix in PICKLES]
     if first and "model.safetensors" not in files and "model_index.json" not in files:
         raise UnavailableError(
-            f"Weights {what}: {first[0]} lies beside the safetensors file, and libraries would read it first. Take it "
-            "away, or call the safetensors file model.safetensors."
+            "Weights {what}: {file} lies beside the safetensors file, and libraries would read it first. Take it "
+            "away, or call the safetensors file model.safetensors.",
+            what=what,
+            file=first[0],
         )
     return files
 
@@ -120,9 +126,16 @@ def _json(path: Path, what: str) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
-        raise UnavailableError(f"Weights {what}: {path.name} is not valid JSON: {error}.") from None
+        raise UnavailableError(
+            "Weights {what}: {name} is not valid JSON: {reason}.", what=what, name=path.name, reason=error
+        ) from None
     if not isinstance(data, dict):
-        raise UnavailableError(f"Weights {what}: {path.name} must hold a JSON object, got {type(data).__name__}.")
+        raise UnavailableError(
+            "Weights {what}: {name} must hold a JSON object, got {kind}.",
+            what=what,
+            name=path.name,
+            kind=type(data).__name__,
+        )
     return data
 
 

@@ -32,10 +32,20 @@ def query(given: Mapping[str, str], ids: tuple[str, ...] = ()) -> Query:
     """A search from texts by name. Raises InputError."""
     for name in FILTERS:
         if len(given.get(name, "")) > TEXT_CHARS:
-            raise InputError(f"{name} has more than the {TEXT_CHARS} characters that are read.", field=name)
+            raise InputError(
+                "{name} has more than the {text_chars} characters that are read.",
+                name=name,
+                text_chars=TEXT_CHARS,
+                field=name,
+            )
     seed = given.get("seed", "").strip()
     if seed and not (seed.isascii() and seed.isdigit() and len(seed) <= 10 and int(seed) < SEED_LIMIT):
-        raise InputError(f"seed must be a whole number from 0 to {SEED_LIMIT - 1}, got {seed[:40]!r}.", field="seed")
+        raise InputError(
+            "seed must be a whole number from 0 to {most}, got {seed!r}.",
+            most=SEED_LIMIT - 1,
+            seed=seed[:40],
+            field="seed",
+        )
     since, until = _day(given, "since"), _day(given, "until", later=1)
     return Query(
         ids=ids,
@@ -54,7 +64,9 @@ def _day(given: Mapping[str, str], name: str, later: int = 0) -> datetime | None
         day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) if text else None
         return day + timedelta(days=later) if day else None
     except (ValueError, OverflowError):
-        raise InputError(f"{name} must be a day such as 2026-11-21, got {text[:40]!r}.", field=name) from None
+        raise InputError(
+            "{name} must be a day such as 2026-11-21, got {text!r}.", name=name, text=text[:40], field=name
+        ) from None
 
 
 def seeds_of(text: str) -> list[int]:
@@ -62,7 +74,9 @@ def seeds_of(text: str) -> list[int]:
     parts = [part.strip() for part in text.split(",") if part.strip()]
     matched = [re.fullmatch(r"(\d{1,10})(?:-(\d{1,10}))?", part) for part in parts]
     if not parts or None in matched:
-        raise InputError(f"seeds must be how many (4), or which (7,12,40-49), got {text[:80]!r}.", field="seeds")
+        raise InputError(
+            "seeds must be how many (4), or which (7,12,40-49), got {text!r}.", text=text[:80], field="seeds"
+        )
     if len(parts) == 1 and "-" not in parts[0] and "," not in text:
         ranges = [(0, int(parts[0]) - 1)]
     else:
@@ -70,7 +84,10 @@ def seeds_of(text: str) -> list[int]:
     count = sum(last - first + 1 for first, last in ranges)
     if count < 1 or any(last < first for first, last in ranges) or count > MOST_SEEDS:
         raise InputError(
-            f"seeds must be 1 to {MOST_SEEDS}, the smaller first in 40-49, got {text[:80]!r}.", field="seeds"
+            "seeds must be 1 to {most_seeds}, the smaller first in 40-49, got {text!r}.",
+            most_seeds=MOST_SEEDS,
+            text=text[:80],
+            field="seeds",
         )
     return [seed for first, last in ranges for seed in range(first, last + 1)]
 

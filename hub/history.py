@@ -25,6 +25,7 @@ from hub.jobs import Cancel, Followed, Job, OnEvent
 from hub.pictures import picture_outputs
 from hub.results import Result
 from hub.spec import Progress
+from hub.texts import sentence
 from hub.users import Caller
 
 if TYPE_CHECKING:
@@ -121,7 +122,9 @@ class History:
             failure = copy.copy(error).with_traceback(None)
             raise
         except Exception as error:
-            failure = HubError(f"{job.page.slug} failed: {brief(error)}. The hub's log has the details.")
+            failure = HubError(
+                "{page} failed: {reason}. The hub's log has the details.", page=job.page.slug, reason=brief(error)
+            )
             raise
         finally:
             self._end(run, found[0] if found else failure)
@@ -254,7 +257,9 @@ class History:
         found = self._engine.results.get(entry.result) if entry.state == "done" else None
         if found is None:
             why = {"running": "is still in work", "stopped": "was stopped", "failed": "failed"}
-            raise NotFoundError(f"This run has no result: it {why.get(entry.state, 'is not kept any more')}.")
+            raise NotFoundError(
+                "This run has no result: it {why}.", why=sentence(why.get(entry.state, "is not kept any more"))
+            )
         return found
 
     def picture(self, entry: Entry, name: str) -> bytes | None:

@@ -49,7 +49,9 @@ def beside(engine: Engine, owner: str, a: str, b: str) -> Beside:
             raise InputError("Name the two runs to compare: a=ID&b=ID.", field=side)
     left, right = engine.history.get(owner, a), engine.history.get(owner, b)
     if left.page != right.page:
-        raise InputError(f"Only runs of one page can be compared; these are of {left.page} and {right.page}.")
+        raise InputError(
+            "Only runs of one page can be compared; these are of {left} and {right}.", left=left.page, right=right.page
+        )
     page = engine.registry.get(left.page)
     demo, ours, theirs = page.demo, engine.history.result(left), engine.history.result(right)
     notes = ("The page has changed between the two runs.",) if left.version != right.version else ()

@@ -233,7 +233,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise UnavailableError(f"The history of this hub cannot be used: {error}.") from None
+        raise UnavailableError("The history of this hub cannot be used: {reason}.", reason=error) from None
 
 
 def _drop_unused(db: sqlite3.Connection) -> None:

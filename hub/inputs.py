@@ -18,6 +18,7 @@ from hub.errors import DeclarationError, InputError, TooLargeError
 from hub.images import encode
 from hub.spec import Choice, Choices, Demo, ImageInput, Input, Seed, Slider, Text
 from hub.suggest import unknown, unknown_option
+from hub.texts import sentence
 
 SEED_LIMIT = 2**32
 Config = Callable[[str], Mapping[str, Any]]  # weights by name -> their config.json
@@ -82,8 +83,11 @@ def options(entry: Choice | Choices, weights: str, config: Mapping[str, Any]) ->
     names = [name for name in found if isinstance(name, str) and name]
     if not names or names != found:
         raise DeclarationError(
-            f"config.json of the weights {weights!r} must have a list {entry.options_from!r} of texts, or of objects "
-            f'with "name", for the input {entry.name!r}.',
+            "config.json of the weights {weights!r} must have a list {options_from!r} of texts, or of objects "
+            'with "name", for the input {name!r}.',
+            weights=weights,
+            options_from=entry.options_from,
+            name=entry.name,
             field=entry.name,
         )
     return tuple(dict.fromkeys([*entry.options, *names]))
@@ -99,8 +103,15 @@ def default(entry: Slider, weights: str, config: Mapping[str, Any]) -> int | flo
             return _number(entry, value, value)
     kind = "a whole number" if entry.integer else "a number"
     raise DeclarationError(
-        f"config.json of the weights {weights!r} must have {kind} {entry.default_from!r} between {entry.minimum:g} "
-        f"and {entry.maximum:g} for the input {entry.name!r}, got {_described(value)}.",
+        "config.json of the weights {weights!r} must have {kind} {default_from!r} between {minimum:g} and "
+        "{maximum:g} for the input {name!r}, got {given}.",
+        weights=weights,
+        kind=kind,
+        default_from=entry.default_from,
+        minimum=entry.minimum,
+        maximum=entry.maximum,
+        name=entry.name,
+        given=_described(value),
         field=entry.name,
     )
 
@@ -138,7 +149,7 @@ def _value(entry: Input, value: Any, weights: str | None, config: Config | None)
 def _picture(entry: ImageInput, value: Any, limits: ImageLimits) -> bytes:
     name = entry.name
     if value is None or (isinstance(value, str) and not value):
-        raise InputError(f"{name} is missing: give a picture (JPEG, PNG or WebP, for example).", field=name)
+        raise InputError("{name} is missing: give a picture (JPEG, PNG or WebP, for example).", name=name, field=name)
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     if isinstance(value, Image.Image):
@@ -148,35 +159,65 @@ def _picture(entry: ImageInput, value: Any, limits: ImageLimits) -> bytes:
             if value.is_file() and value.stat().st_size > limits.max_bytes:
                 size, most = value.stat().st_size / 2**20, limits.max_bytes / 2**20
                 raise TooLargeError(
-                    f"{name} has {size:.1f} MB; at most {most:g} MB are read. Make it smaller and try again.",
+                    "{name} has {size:.1f} MB; at most {most:g} MB are read. Make it smaller and try again.",
+                    name=name,
+                    size=size,
+                    most=most,
                     field=name,
                 )
             return value.read_bytes()
         except OSError as error:
-            raise InputError(f"{name}: cannot read {value}: {error.strerror}.", field=name) from None
-    raise InputError(f"{name} must be a picture file, got {_described(value)}.", field=name)
+            raise InputError(
+                "{name}: cannot read {value}: {reason}.", name=name, value=value, reason=error.strerror, field=name
+            ) from None
+    raise InputError(
+        "{name} must be {what}, got {given}.",
+        name=name,
+        what=sentence("a picture file"),
+        given=_described(value),
+        field=name,
+    )
 
 
 def _number(entry: Slider, value: Any, usual: float) -> int | float:
     """`usual`: what it is when it is left out."""
-    name, allowed = entry.name, f"between {entry.minimum:g} and {entry.maximum:g}"
-    allowed += f" {entry.unit}" if entry.unit else ""
+    name = entry.name
+    bounds = {"low": entry.minimum, "high": entry.maximum, "unit": sentence(entry.unit)}
+    allowed = sentence("between {low:g} and {high:g}" + " {unit}" * bool(entry.unit), **bounds)
     if value is None or value == "":
         return usual if entry.integer else float(usual)
-    kind = "a whole number" if entry.integer else "a number"
+    kind = "a whole number {range}" if entry.integer else "a number {range}"
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise InputError(f"{name} must be {kind} {allowed}, got {_described(value)}.", field=name)
+        raise InputError(
+            "{name} must be {what}, got {given}.",
+            name=name,
+            what=sentence(kind, range=allowed),
+            given=_described(value),
+            field=name,
+        )
     try:
         number = float(value)
     except (ValueError, OverflowError):
-        raise InputError(f"{name} must be {kind} {allowed}, got {_described(value)}.", field=name) from None
+        raise InputError(
+            "{name} must be {what}, got {given}.",
+            name=name,
+            what=sentence(kind, range=allowed),
+            given=_described(value),
+            field=name,
+        ) from None
     if not math.isfinite(number) or not entry.minimum <= number <= entry.maximum:
         given = _short(str(value).strip())  # as it was written: "300" is not 300.0
-        raise InputError(f"{name} must be {allowed}, got {given}.", field=name)
+        raise InputError("{name} must be {what}, got {given}.", name=name, what=allowed, given=given, field=name)
     if not entry.integer:
         return number + 0.0  # -0.0 is 0.0: one value, one result
     if number != int(number):
-        raise InputError(f"{name} must be a whole number {allowed}, got {number:g}.", field=name)
+        raise InputError(
+            "{name} must be {what}, got {given:g}.",
+            name=name,
+            what=sentence(kind, range=allowed),
+            given=number,
+            field=name,
+        )
     return int(number)
 
 
@@ -189,7 +230,13 @@ def _choice(entry: Choice, value: Any, allowed: tuple[str, ...] | None) -> str:
     known = list(allowed or entry.options)
     if not isinstance(value, str):
         listed = ", ".join(repr(o) for o in known)
-        raise InputError(f"{entry.name} must be one of {listed}, got {_described(value)}.", field=entry.name)
+        raise InputError(
+            "{name} must be {what}, got {given}.",
+            name=entry.name,
+            what=sentence("one of {listed}", listed=listed),
+            given=_described(value),
+            field=entry.name,
+        )
     raise InputError(unknown_option(entry.name, _short(value), known), field=entry.name)
 
 
@@ -203,8 +250,10 @@ def _choices(entry: Choices, value: Any, allowed: tuple[str, ...] | None) -> tup
     if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
         wrong = next((v for v in value if not isinstance(v, str)), "") if isinstance(value, list | tuple) else value
         raise InputError(
-            f"{entry.name} must be a list of texts, or text with commas, got {_described(wrong)}"
-            f"{' in a list' if wrong is not value else ''}.",
+            "{name} must be {what}, got {given}.",
+            name=entry.name,
+            what=sentence("a list of texts, or text with commas"),
+            given=_described(wrong) if wrong is value else sentence("{what} in a list", what=_described(wrong)),
             field=entry.name,
         )
     if allowed is None:
@@ -224,8 +273,10 @@ def _seed(entry: Seed, value: Any) -> int:
             number = -1 if isinstance(value, bool) else int(value)
     if not 0 <= number < SEED_LIMIT:
         raise InputError(
-            f"{entry.name} must be a whole number from 0 to {SEED_LIMIT - 1}, or empty for a new one, "
-            f"got {_described(value)}.",
+            "{name} must be a whole number from 0 to {high}, or empty for a new one, got {given}.",
+            name=entry.name,
+            high=SEED_LIMIT - 1,
+            given=_described(value),
             field=entry.name,
         )
     return number
@@ -234,20 +285,27 @@ def _seed(entry: Seed, value: Any) -> int:
 def _text(entry: Text, value: Any) -> str:
     if value is None:
         if entry.default is None:
-            raise InputError(f"{entry.name} is missing: write a text.", field=entry.name)
+            raise InputError("{name} is missing: write a text.", name=entry.name, field=entry.name)
         return entry.default
     if not isinstance(value, str):
-        raise InputError(f"{entry.name} must be text, got {_described(value)}.", field=entry.name)
+        raise InputError(
+            "{name} must be text, got {given}.", name=entry.name, given=_described(value), field=entry.name
+        )
     text = value.strip()
     if entry.default is None and not text:
-        raise InputError(f"{entry.name} is empty: write a text.", field=entry.name)
+        raise InputError("{name} is empty: write a text.", name=entry.name, field=entry.name)
     if len(text) > entry.max_chars:
         raise InputError(
-            f"{entry.name} has {len(text)} characters; at most {entry.max_chars} are read. Shorten it.",
+            "{name} has {count} characters; at most {most} are read. Shorten it.",
+            name=entry.name,
+            count=len(text),
+            most=entry.max_chars,
             field=entry.name,
         )
     if "\x00" in text or (not text.isascii() and _has_surrogate(text)):
-        raise InputError(f"{entry.name} has characters that are not valid text (NUL or half a pair).", field=entry.name)
+        raise InputError(
+            "{name} has characters that are not valid text (NUL or half a pair).", name=entry.name, field=entry.name
+        )
     return text
 
 

@@ -9,6 +9,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 from hub.errors import BusyError
+from hub.texts import Sentence, sentence
 from hub.users import Caller
 
 if TYPE_CHECKING:
@@ -62,8 +63,12 @@ class Allowance:
         whose = "All browsers at your address together" if times > 1 else "You"
         amount, unit = item.amount * times, item.GRANULARITY.name
         return LimitError(
-            f"{whose} asked for {amount} run{'s' * (amount != 1)} in the last {unit}, the most this hub allows. "
-            f"Try again in {_words(wait_s)}.",
+            "{who} asked for {count} run{s} in the last {unit}, the most this hub allows. Try again in {time}.",
+            who=sentence(whose),
+            count=amount,
+            s="s" * (amount != 1),
+            unit=sentence(unit),
+            time=_words(wait_s),
             retry_after_s=wait_s,
         )
 
@@ -93,10 +98,10 @@ def network(address: str) -> str:
     return address
 
 
-def _words(seconds: int) -> str:
+def _words(seconds: int) -> Sentence:
     """`23 s`, `4 minutes`, `5 hours`."""
     if seconds < 100:
-        return f"{seconds} s"
+        return sentence("{number} s", number=seconds)
     if seconds < 100 * 60:
-        return f"{math.ceil(seconds / 60)} minutes"
-    return f"{math.ceil(seconds / 3600)} hours"
+        return sentence("{number} minutes", number=math.ceil(seconds / 60))
+    return sentence("{number} hours", number=math.ceil(seconds / 3600))

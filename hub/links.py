@@ -22,6 +22,7 @@ from typing import Any
 
 from hub.errors import BusyError, GoneError, HubError, InputError, NotFoundError, UnavailableError
 from hub.results import Picture
+from hub.texts import sentence
 
 FILE, SCHEMA = "links.sqlite3", 1
 ALPHABET, ID_CHARS = string.ascii_letters + string.digits, 22  # 131 bits; no - that a command line takes for a flag
@@ -132,21 +133,34 @@ class LinkStore:
         of_one = "SELECT count(*) FROM link WHERE ended IS NULL AND owner = ?"
         mine = db.execute(of_one, (link.owner,)).fetchone()[0] if link.owner else 0
         newest = db.execute("SELECT count(*) FROM link WHERE created > ?", (link.created - 60,)).fetchone()[0]
-        mend = "Take one back first, or let links expire."
+        mend = sentence("Take one back first, or let links expire.")
         if self.limit_bytes <= 0:
             raise UnavailableError("Links are switched off on this hub (links_disk_mb = 0).")
         if newest >= LINKS_A_MINUTE:
             raise BusyError(
-                f"{newest} links were made in the last minute, the most there may be. Wait a moment.", retry_after_s=60
+                "{count} links were made in the last minute, the most there may be. Wait a moment.",
+                count=newest,
+                retry_after_s=60,
             )
         if mine >= LINKS_OF_ONE:
-            raise BusyError(f"You have {mine} links, the most one browser may have. {mend}", retry_after_s=3600)
+            raise BusyError(
+                "You have {count} links, the most one browser may have. {mend}",
+                count=mine,
+                mend=mend,
+                retry_after_s=3600,
+            )
         if count >= LINKS_MOST:
-            raise BusyError(f"This hub has {count} links, the most it keeps. {mend}", retry_after_s=3600)
+            raise BusyError(
+                "This hub has {count} links, the most it keeps. {mend}", count=count, mend=mend, retry_after_s=3600
+            )
         if total + link.size_bytes > self.limit_bytes:
             raise BusyError(
-                f"Links take {total / 1e6:.0f} MB and this one needs {link.size_bytes / 1e6:.1f} MB more; at most "
-                f"{self.limit_bytes / 1e6:.0f} MB are kept (--links-disk-mb). {mend}",
+                "Links take {size:.0f} MB and this one needs {more:.1f} MB more; at most {most:.0f} MB are kept "
+                "(--links-disk-mb). {mend}",
+                size=total / 1e6,
+                more=link.size_bytes / 1e6,
+                most=self.limit_bytes / 1e6,
+                mend=mend,
                 retry_after_s=3600,
             )
 
@@ -192,7 +206,7 @@ class LinkStore:
             query = "SELECT data, media_type, width, height, caption FROM file WHERE link = ? AND name = ?"
             row = db.execute(query, (id, name)).fetchone()
             if row is None:
-                raise NotFoundError(f"This link has no picture {name[:60]!r}.")
+                raise NotFoundError("This link has no picture {name!r}.", name=name[:60])
             return Picture(*row)
 
     def owns(self, id: str, *, owner: str = "", secret: str = "") -> bool:
@@ -229,7 +243,9 @@ class LinkStore:
             if db.execute(recent, (id, now - 60)).fetchone()[0] >= FEEDBACK_A_MINUTE:
                 raise BusyError("Much feedback came in the last minute. Wait a moment, then send it.", retry_after_s=60)
             if count >= FEEDBACK_MOST:
-                raise BusyError(f"This link has {count} pieces of feedback, the most it keeps.", retry_after_s=3600)
+                raise BusyError(
+                    "This link has {count} pieces of feedback, the most it keeps.", count=count, retry_after_s=3600
+                )
             db.execute("INSERT INTO feedback (link, created, thumb, text) VALUES (?,?,?,?)", (id, now, thumb, text))
             return Feedback(id, now, thumb, text)
 
@@ -253,7 +269,7 @@ class LinkStore:
         state = link.state(self.clock())
         if live and state != "live":
             why = "was taken back by who made it" if state == "revoked" else "was made for a time that is over"
-            raise GoneError(f"This link {why}. Ask them for a new one.")
+            raise GoneError("This link {why}. Ask them for a new one.", why=why)
         return link
 
     @contextmanager
@@ -279,13 +295,17 @@ class LinkStore:
         except HubError:
             raise
         except (sqlite3.Error, OSError) as error:
-            raise UnavailableError(f"The links of this hub cannot be used: {error} ({self.path}).") from None
+            raise UnavailableError(
+                "The links of this hub cannot be used: {reason} ({path}).", reason=error, path=self.path
+            ) from None
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         """Makes the tables; a file that an older hub made would be brought up to date here."""
         version = _version(db)
         if version > SCHEMA:
-            raise UnavailableError(f"{self.path} was written by a newer hub; update this one to use its links.")
+            raise UnavailableError(
+                "{path} was written by a newer hub; update this one to use its links.", path=self.path
+            )
         if version == 0:
             for statement in TABLES.split(";"):
                 db.execute(statement)
@@ -321,7 +341,9 @@ def checked_days(days: Any) -> float:
     if not number or not 0 < days <= DAYS_MOST:
         given = f"{days!r}"[:60]
         raise InputError(
-            f"expires_in_days must be a number above 0 and up to {DAYS_MOST}, or null for never, got {given}.",
+            "expires_in_days must be a number above 0 and up to {days_most}, or null for never, got {given}.",
+            days_most=DAYS_MOST,
+            given=given,
             field="expires_in_days",
         )
     return float(days)
@@ -330,7 +352,7 @@ def checked_days(days: Any) -> float:
 def checked_feedback(thumb: Any, text: Any) -> tuple[str, str]:
     """Raises InputError."""
     if thumb not in ("up", "down", "", None):
-        raise InputError(f"thumb must be up or down, got {str(thumb)[:60]!r}.", field="thumb")
+        raise InputError("thumb must be up or down, got {thumb!r}.", thumb=str(thumb)[:60], field="thumb")
     text = _text(text, "text", FEEDBACK_CHARS)
     if not thumb and not text:
         raise InputError("Choose a thumb, write a few words, or both.", field="thumb")
@@ -341,10 +363,16 @@ def _text(value: Any, name: str, most: int) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise InputError(f"{name} must be text, got a {type(value).__name__}.", field=name)
+        raise InputError("{name} must be text, got a {kind}.", name=name, kind=type(value).__name__, field=name)
     text = value.replace("\r\n", "\n").strip()  # forms send both
     if len(text) > most:
-        raise InputError(f"{name} has {len(text)} characters; at most {most} are kept. Shorten it.", field=name)
+        raise InputError(
+            "{name} has {count} characters; at most {most} are kept. Shorten it.",
+            name=name,
+            count=len(text),
+            most=most,
+            field=name,
+        )
     if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
-        raise InputError(f"{name} has characters that are not valid text (NUL or half a pair).", field=name)
+        raise InputError("{name} has characters that are not valid text (NUL or half a pair).", name=name, field=name)
     return text

@@ -50,7 +50,9 @@ def entry_from_json(data: Any, where: str) -> Locked:
         files = {str(path): LockedFile(int(f["size"]), str(f["sha256"])) for path, f in data["files"].items()}
         commit = str(data.get("commit", ""))
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise UnavailableError(f"{where} is not a valid entry of a lock. Write it anew: python -m hub lock") from None
+        raise UnavailableError(
+            "{where} is not a valid entry of a lock. Write it anew: python -m hub lock", where=where
+        ) from None
     for path in files:
         check_path(path, where)
     return Locked(commit, files)
@@ -60,7 +62,9 @@ def check_path(path: str, where: str) -> None:
     """Raises UnavailableError unless `path` is relative and stays inside its folder."""
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or "\\" in path or "\0" in path or ":" in parts[0] or {"..", "."} & set(parts):
-        raise UnavailableError(f"{where} names the file {path!r}, which is not inside its folder. It is refused.")
+        raise UnavailableError(
+            "{where} names the file {path!r}, which is not inside its folder. It is refused.", where=where, path=path
+        )
 
 
 def read(path: Path) -> dict[str, Locked]:
@@ -73,9 +77,15 @@ def read(path: Path) -> dict[str, Locked]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise UnavailableError(f"{path} cannot be read ({error}). Write it anew: python -m hub lock") from None
+        raise UnavailableError(
+            "{path} cannot be read ({reason}). Write it anew: python -m hub lock", path=path, reason=error
+        ) from None
     if not isinstance(data, dict) or data.get("version") != VERSION or not isinstance(data.get("sources"), dict):
-        raise UnavailableError(f"{path} is not a lock of this version ({VERSION}). Write it anew: python -m hub lock")
+        raise UnavailableError(
+            "{path} is not a lock of this version ({version}). Write it anew: python -m hub lock",
+            path=path,
+            version=VERSION,
+        )
     return {name: entry_from_json(entry, f"{path}: {name}") for name, entry in data["sources"].items()}
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from hub.devices import give_back, is_out_of_memory, model_bytes
 from hub.errors import DeadlineError, HubError, OutOfMemoryError, UnavailableError, brief
 from hub.leases import Entry, Lease, ModelStatus
+from hub.texts import sentence
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ class ModelPool:
             log.exception("model %s failed to load", key)
             raise self._fail(entry, UnavailableError(_load_failure(key, error))) from error
         except BaseException:
-            self._fail(entry, UnavailableError(f"{key} could not be loaded: the load was interrupted."))
+            self._fail(entry, UnavailableError("{key} could not be loaded: the load was interrupted.", key=key))
             raise
         return entry, True
 
@@ -187,7 +188,9 @@ class ModelPool:
                     raise
             log.warning("out of memory while loading %s; evicting idle models", key)
             self.evict_idle(key)
-        raise OutOfMemoryError(f"{key} does not fit into the memory that is left on this device. Try again later.")
+        raise OutOfMemoryError(
+            "{model} does not fit into the memory that is left on this device. Try again later.", model=key
+        )
 
     def _leave(self, entry: Entry, used: bool = True) -> None:
         with self._changed:
@@ -211,7 +214,7 @@ class ModelPool:
             try:
                 while (evicted := self._fit(entry, evict)) is None:
                     if not evict:
-                        raise _NoRoomError(f"There is no free memory for {entry.key}.")
+                        raise _NoRoomError("There is no free memory for {key}.", key=entry.key)
                     left = patient_until - time.monotonic()
                     if left <= 0 and self._first in (None, entry):
                         self._first = entry
@@ -235,10 +238,15 @@ class ModelPool:
         entry.admitted = False
         pinned_bytes = sum(e.bytes for e in self._entries.values() if e.pinned and e is not entry)
         if evict and entry.bytes + pinned_bytes > self.budget_bytes:
-            pinned = f" and pinned models keep {pinned_bytes / 1e6:.0f} MB of it" if pinned_bytes else ""
+            keep = " and pinned models keep {size:.0f} MB of it"
+            pinned = sentence(keep, size=pinned_bytes / 1e6) if pinned_bytes else ""
             raise OutOfMemoryError(
-                f"{entry.key} needs {entry.bytes / 1e6:.0f} MB; models may take {self.budget_bytes / 1e6:.0f} MB "
-                f"here{pinned}. Raise --pool-gb, or unpin a model."
+                "{model} needs {size:.0f} MB; models may take {most:.0f} MB here{pinned}. Raise --pool-gb, or unpin "
+                "a model.",
+                model=entry.key,
+                size=entry.bytes / 1e6,
+                most=self.budget_bytes / 1e6,
+                pinned=pinned,
             )
         over = self._used() + entry.bytes - self.budget_bytes
         idle = self._idle(entry) if evict else []
@@ -363,7 +371,7 @@ class ModelPool:
         """Waits for a change under the lock. Raises DeadlineError after `end`."""
         left = None if end is None else end - time.monotonic()
         if left is not None and left <= 0:
-            raise DeadlineError(f"{why[0].upper()}{why[1:]} in time. Try again in a moment.")
+            raise DeadlineError("{what} in time. Try again in a moment.", what=why[0].upper() + why[1:])
         self._changed.wait(min((s for s in (left, at_most_s) if s is not None), default=None))
         if self._closed:
             raise UnavailableError("The hub is shutting down.")

@@ -52,8 +52,10 @@ def segmenter(folder: Path) -> nn.Module:
     if kind not in smp.MODEL_ARCHITECTURES_MAPPING:
         known = ", ".join(sorted(smp.MODEL_ARCHITECTURES_MAPPING))
         raise UnavailableError(
-            f"This page runs networks of segmentation-models-pytorch: config.json must have a `_model_class`, one of "
-            f"{known}; it has {kind or 'none'!r}."
+            "This page runs networks of segmentation-models-pytorch: config.json must have a `_model_class`, one "
+            "of {known}; it has {given!r}.",
+            known=known,
+            given=kind or "none",
         )
     settings = {name: value for name, value in config.items() if not name.startswith("_")}
     model: nn.Module = smp.MODEL_ARCHITECTURES_MAPPING[kind](**settings)
@@ -98,8 +100,10 @@ def _transformers(folder: Path, config: Mapping[str, Any]) -> nn.Module:
     except (ValueError, KeyError) as error:
         kind = config.get("model_type", "unnamed")
         raise UnavailableError(
-            f"transformers has no image classifier of the kind {kind!r} of its own. If the repository brings code for "
-            f"it, that is not run here. ({str(error).splitlines()[0][:120]})"
+            "transformers has no image classifier of the kind {kind!r} of its own. If the repository brings code "
+            "for it, that is not run here. ({reason})",
+            kind=kind,
+            reason=str(error).splitlines()[0][:120],
         ) from None
     return _halves(found)
 

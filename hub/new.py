@@ -129,7 +129,7 @@ def create(slug: str, folder: Path) -> tuple[Path, Path]:
     page, picture = folder / f"{slug}.py", folder / "assets" / slug / PICTURE
     for path in (page, picture):
         if path.exists():
-            raise InputError(f"{path} exists already. Choose another name, or remove it first.")
+            raise InputError("{path} exists already. Choose another name, or remove it first.", path=path)
     text = TEMPLATE.replace("SUMMARY_TITLE", slug.replace("_", " ").capitalize())
     text = text.replace("SLUG", slug).replace("PICTURE", PICTURE)
     try:
@@ -138,7 +138,9 @@ def create(slug: str, folder: Path) -> tuple[Path, Path]:
         with page.open("x", encoding="utf-8") as stream:
             stream.write(text)
     except OSError as error:
-        raise InputError(f"{error.filename or folder} cannot be written: {error.strerror}.") from None
+        raise InputError(
+            "{path} cannot be written: {reason}.", path=error.filename or folder, reason=error.strerror
+        ) from None
     return page, picture
 
 
@@ -147,12 +149,14 @@ def _check(slug: str) -> None:
         near = re.sub(r"[^a-z0-9]+", "_", slug.lower()).strip("_").lstrip("0123456789_")[:40]
         hint = f" Try {near!r}." if NAME.fullmatch(near) else ""
         raise InputError(
-            f"The name must be lower-case letters, digits and _, begin with a letter and have at most 40 characters, "
-            f"got {slug!r}.{hint}"
+            "The name must be lower-case letters, digits and _, begin with a letter and have at most 40 "
+            "characters, got {slug!r}.{hint}",
+            slug=slug,
+            hint=hint,
         )
     if slug in RESERVED_SLUGS or keyword.iskeyword(slug):
         what = "a route of the hub" if slug in RESERVED_SLUGS else "a word of Python"
-        raise InputError(f"The name {slug!r} is {what}. Try {slug + '_demo'!r}.")
+        raise InputError("The name {slug!r} is {what}. Try {better!r}.", slug=slug, what=what, better=slug + "_demo")
 
 
 def landscape(width: int = 640, height: int = 420) -> Image.Image:

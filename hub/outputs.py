@@ -27,7 +27,9 @@ def encode(slug: str, demo: Demo, presented: Any) -> tuple[str, Mapping[str, tup
     needed = {f.name for f in demo.outputs if not f.optional}
     if not isinstance(presented, Mapping) or not needed <= set(presented) <= set(names):
         given = sorted(presented) if isinstance(presented, Mapping) else type(presented).__name__
-        raise HubError(f"{slug}: present must return a dict with {names}, got {given}.")
+        raise HubError(
+            "{slug}: present must return a dict with {names}, got {given}.", slug=slug, names=names, given=given
+        )
     values: dict[str, Any] = {}
     pictures: dict[str, tuple[Picture, ...]] = {}
     for field in demo.outputs:
@@ -40,12 +42,17 @@ def encode(slug: str, demo: Demo, presented: Any) -> tuple[str, Mapping[str, tup
             else:
                 values[field.name] = _value(field, value)
         except (TypeError, ValueError, OSError) as error:  # OSError: a mode that Pillow cannot write
-            raise HubError(f"{slug}: output {field.name!r} is not what it declares: {error}.") from error
+            raise HubError(
+                "{slug}: output {name!r} is not what it declares: {reason}.", slug=slug, name=field.name, reason=error
+            ) from error
     for field in demo.outputs:
         if isinstance(field, Labels) and field.line and not _is_share(values[field.line]):
             raise HubError(
-                f"{slug}: output {field.line!r} is where {field.name!r} draws a line; it must be a number "
-                f"in [0, 1], got {values[field.line]!r}."
+                "{slug}: output {line!r} is where {name!r} draws a line; it must be a number in [0, 1], got {given!r}.",
+                slug=slug,
+                line=field.line,
+                name=field.name,
+                given=values[field.line],
             )
     return json.dumps(values, allow_nan=False, ensure_ascii=False), MappingProxyType(pictures)
 

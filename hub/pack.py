@@ -47,7 +47,8 @@ def pack(store: WeightsStore, names: Iterable[str], out: Path, wheels: Path | No
         found = sorted(wheels.glob("*.whl"))
         if not found:
             raise InputError(
-                f"--wheels {wheels} holds no .whl file. Fill it: pip download -r requirements.txt -d {wheels}"
+                "--wheels {wheels} holds no .whl file. Fill it: pip download -r requirements.txt -d {wheels}",
+                wheels=wheels,
             )
         members |= {f"wheels/{path.name}": path for path in found}
     listed = {name: LockedFile(path.stat().st_size, lock.sha256(path)) for name, path in members.items()}
@@ -118,21 +119,31 @@ def _extract(archive: Path, into: Path) -> dict[str, Path]:
         with tarfile.open(archive, "r:") as members:
             first = members.next()
             if first is None or first.name != LIST or not first.isreg() or first.size > LONGEST_LIST:
-                raise InputError(f"{archive} was not written by `python -m hub pack`: {LIST} must come first.")
+                raise InputError(
+                    "{archive} was not written by `python -m hub pack`: {list} must come first.",
+                    archive=archive,
+                    list=LIST,
+                )
             expected = _listed(archive, members.extractfile(first))
             for info in members:
                 if info.name == LIST:
                     continue
                 stream = members.extractfile(info) if info.isreg() else None
                 if stream is None or info.name not in expected or info.name in staged:
-                    raise InputError(f"{archive} holds {info.name!r}, which is not a file of its list. It is refused.")
+                    raise InputError(
+                        "{archive} holds {name!r}, which is not a file of its list. It is refused.",
+                        archive=archive,
+                        name=info.name,
+                    )
                 path = staged[info.name] = into / str(len(staged))
                 _copy(archive, info.name, stream, path, expected[info.name])
     except (tarfile.TarError, EOFError) as error:
-        raise InputError(f"{archive} is not a whole tar archive ({error}). Copy it again.") from None
+        raise InputError(
+            "{archive} is not a whole tar archive ({reason}). Copy it again.", archive=archive, reason=error
+        ) from None
     missing = sorted(set(expected) - set(staged))
     if missing:
-        raise InputError(f"{archive} ends before {missing[0]}. Copy it again.")
+        raise InputError("{archive} ends before {file}. Copy it again.", archive=archive, file=missing[0])
     return staged
 
 
@@ -140,15 +151,23 @@ def _listed(archive: Path, stream: IO[bytes] | None) -> Mapping[str, LockedFile]
     try:
         data: Any = json.loads(stream.read()) if stream else None
     except ValueError as error:
-        raise InputError(f"{archive}: {LIST} is not valid JSON: {error}.") from None
+        raise InputError(
+            "{archive}: {list} is not valid JSON: {reason}.", archive=archive, list=LIST, reason=error
+        ) from None
     if not isinstance(data, dict) or data.get("version") != VERSION:
-        raise InputError(f"{archive} is of another version; this hub reads version {VERSION}. Pack it anew.")
+        raise InputError(
+            "{archive} is of another version; this hub reads version {version}. Pack it anew.",
+            archive=archive,
+            version=VERSION,
+        )
     files = lock.entry_from_json(data, str(archive)).files
     for name in files:
         top, _, rest = name.partition("/")
         known = rest.endswith(".whl") if top == "wheels" else formats.is_read(rest) or rest.endswith("README.md")
         if top not in ("weights", "hub", "wheels") or not rest or not known:
-            raise InputError(f"{archive} lists {name!r}, which is no file of weights. It is refused.")
+            raise InputError(
+                "{archive} lists {name!r}, which is no file of weights. It is refused.", archive=archive, name=name
+            )
     return files
 
 
@@ -160,7 +179,12 @@ def _copy(archive: Path, name: str, stream: IO[bytes], to: Path, expected: Locke
             size += len(piece)
             out.write(piece)
     if (size, digest.hexdigest()) != (expected.size, expected.sha256):
-        raise InputError(f"{archive}: {name} is damaged (sha256 {digest.hexdigest()[:12]}). Copy the archive again.")
+        raise InputError(
+            "{archive}: {name} is damaged (sha256 {digest}). Copy the archive again.",
+            archive=archive,
+            name=name,
+            digest=digest.hexdigest()[:12],
+        )
 
 
 def _place(member: str, folders: Mapping[str, Path]) -> Path:
@@ -168,7 +192,12 @@ def _place(member: str, folders: Mapping[str, Path]) -> Path:
     root = folders[top].resolve()
     place = root / rest
     if not place.parent.resolve().is_relative_to(root):  # a link that lies here already may lead out
-        raise InputError(f"{member} would be written to {place.parent.resolve()}, outside of {root}. It is refused.")
+        raise InputError(
+            "{member} would be written to {place}, outside of {root}. It is refused.",
+            member=member,
+            place=place.parent.resolve(),
+            root=root,
+        )
     return place
 
 
@@ -180,9 +209,13 @@ def _refuse_other_files(staged: Mapping[str, Path], places: Mapping[str, Path]) 
             known = _flat(json.loads(place.read_text(encoding="utf-8")))
             changed = [key for key, value in known.items() if _flat(merged).get(key) != value]
             if changed:
-                raise InputError(f"{place} has another entry for {changed[0]}. --force takes that of the archive.")
+                raise InputError(
+                    "{place} has another entry for {name}. --force takes that of the archive.",
+                    place=place,
+                    name=changed[0],
+                )
         elif place.is_file() and lock.sha256(place) != lock.sha256(path):
-            raise InputError(f"{place} is here already, with other content. --force overwrites it.")
+            raise InputError("{place} is here already, with other content. --force overwrites it.", place=place)
 
 
 def _put(path: Path, place: Path) -> None:
@@ -214,4 +247,4 @@ def _disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UnavailableError(f"{path}: {remote.disk_trouble(error)}") from None
+        raise UnavailableError("{path}: {reason}", path=path, reason=remote.disk_trouble(error)) from None

@@ -36,7 +36,7 @@ def plan(folder: Path, repo: str, *, private: bool = False) -> Plan:
     """Checks the folder and its card, and says what an upload would do. Touches no network. Raises HubError."""
     source = parse_hub(repo if repo.startswith("hf://") else f"hf://{repo}")
     if source.revision != "main" or source.folder:
-        raise InputError(f"--repo wants owner/name, got {repo!r}: uploads go to the main branch.")
+        raise InputError("--repo wants owner/name, got {repo!r}: uploads go to the main branch.", repo=repo)
     read = formats.files_of(folder, repr(folder.name))
     _check_tensors(read, folder)
     data, card = _card(folder)
@@ -44,8 +44,11 @@ def plan(folder: Path, repo: str, *, private: bool = False) -> Plan:
     library = next((library for key, library in _LIBRARIES.items() if key in config), "")
     if library and data["library_name"] != library:
         raise InputError(
-            f"{folder / CARD}: library_name is {data['library_name']!r}, but config.json is of {library!r}. Others "
-            "would not find out how to load the model."
+            "{path}: library_name is {given!r}, but config.json is of {library!r}. Others would not find out how to "
+            "load the model.",
+            path=folder / CARD,
+            given=data["library_name"],
+            library=library,
         )
     # On the Hub the example in the card loads from the Hub.
     card = re.sub(rf"local-dir:[\w./-]*\b{re.escape(folder.name)}\b", f"hf-hub:{source.repo}", card)
@@ -76,7 +79,9 @@ def upload(planned: Plan, message: str = "") -> str:
             done = api.create_commit(repo, operations, commit_message=message or f"Upload {repo.partition('/')[2]}")
         except (RuntimeError, ValueError) as error:  # how the client tells that a large file did not arrive
             cause = remote.brief(error.__cause__ or error).rstrip(".")
-            raise UnavailableError(f"{planned.source.address} could not be uploaded: {cause}. Try again.") from None
+            raise UnavailableError(
+                "{address} could not be uploaded: {cause}. Try again.", address=planned.source.address, cause=cause
+            ) from None
     commit = str(done.oid)
     _compare(planned, commit)
     return commit
@@ -99,8 +104,9 @@ def _compare(planned: Plan, commit: str) -> None:
             wrong = wrong or found.sha256 != lock.sha256(content)
         if wrong:
             raise UnavailableError(
-                f"{planned.source.address}: {name} did not arrive as it was sent. Publish again; only what differs is "
-                "uploaded."
+                "{address}: {name} did not arrive as it was sent. Publish again; only what differs is uploaded.",
+                address=planned.source.address,
+                name=name,
             )
 
 
@@ -116,7 +122,9 @@ def _check_tensors(read: Mapping[str, Path], folder: Path) -> None:
                 with safe_open(path, framework="np") as tensors:
                     tensors.keys()
             except (SafetensorError, OSError) as error:
-                raise InputError(f"{folder / name} is not a safetensors file: {error}. Write it anew.") from None
+                raise InputError(
+                    "{path} is not a safetensors file: {reason}. Write it anew.", path=folder / name, reason=error
+                ) from None
 
 
 def _card(folder: Path) -> tuple[dict[str, Any], str]:
@@ -126,15 +134,21 @@ def _card(folder: Path) -> tuple[dict[str, Any], str]:
 
     path = folder / CARD
     if not path.is_file():
-        raise InputError(f"{path} is missing: a model without a card cannot be judged. Write what it was trained on.")
+        raise InputError(
+            "{path} is missing: a model without a card cannot be judged. Write what it was trained on.", path=path
+        )
     text = path.read_text(encoding="utf-8")
     try:
         data = ModelCard(text).data.to_dict()
     except (ValueError, YAMLError) as error:
-        raise InputError(f"{path}: its YAML metadata is not valid: {error}") from None
+        raise InputError("{path}: its YAML metadata is not valid: {reason}", path=path, reason=error) from None
     missing = [key for key in NEEDED if not data.get(key)]
     if missing:
-        raise InputError(f"{path}: its metadata has no {' and no '.join(missing)}. The Hub lists models by them.")
+        raise InputError(
+            "{path}: its metadata has no {listed}. The Hub lists models by them.",
+            path=path,
+            listed=" and no ".join(missing),
+        )
     return data, text
 
 
@@ -152,7 +166,9 @@ def _metrics(folder: Path, data: Mapping[str, Any]) -> tuple[str, ...]:
                 name, value = metric.get("name") or metric.get("type"), metric.get("value")
                 if not dataset or not name or not isinstance(value, int | float):
                     raise InputError(
-                        f"{folder / CARD}: model-index has a metric without name, value or data set: {metric}"
+                        "{path}: model-index has a metric without name, value or data set: {metric}",
+                        path=folder / CARD,
+                        metric=metric,
                     )
                 told.append(f"{name} {value:g} on {dataset}")
     return tuple(told)

@@ -115,7 +115,7 @@ def discover(folder: Path | None = None, only: Sequence[str] = ()) -> Registry:
     """
     folder = folder or ROOT / "demos"
     if not folder.is_dir():
-        raise NotFoundError(f"There is no folder of demos {folder}. Check --demos-folder.")
+        raise NotFoundError("There is no folder of demos {folder}. Check --demos-folder.", folder=folder)
     entries = list(entry_points(group=ENTRY_POINTS))
     pages: dict[str, Page] = {}
     for path in sorted(folder.glob("*.py")):

@@ -85,8 +85,12 @@ def download(source: HubSource, commit: str, file: RemoteFile, to: Path, heard: 
             part.unlink()
             expected = file.sha256[:12] or f"git blob {file.blob_id[:12]}"
             raise UnavailableError(
-                f"{source.address}: what came for {file.path} is not that file: sha256 {found[:12]}, expected "
-                f"{expected}. It was thrown away. Try again; if it stays so, something on the way changes files."
+                "{address}: what came for {path} is not that file: sha256 {found}, expected {expected}. It was "
+                "thrown away. Try again; if it stays so, something on the way changes files.",
+                address=source.address,
+                path=file.path,
+                found=found[:12],
+                expected=expected,
             )
         part.replace(to)
     return found
@@ -211,29 +215,38 @@ def told(source: HubSource, file: str = "") -> Iterator[None]:
         yield
     except errors.GatedRepoError:
         raise UnavailableError(
-            f"{source.repo} is gated: its owner asks you to accept terms. Open {_endpoint()}/{source.repo}, accept "
-            "them, then sign in with `hf auth login` or set HF_TOKEN, and try again."
+            "{repo} is gated: its owner asks you to accept terms. Open {endpoint}/{repo}, accept them, then sign "
+            "in with `hf auth login` or set HF_TOKEN, and try again.",
+            repo=source.repo,
+            endpoint=_endpoint(),
         ) from None
     except errors.RevisionNotFoundError:
         raise UnavailableError(
-            f"{source.repo} has no revision {source.revision!r}, or its commit was removed. Choose another with "
-            f"hf://{source.repo}@REVISION; if it was locked: python -m hub lock"
+            "{repo} has no revision {revision!r}, or its commit was removed. Choose another with "
+            "hf://{repo}@REVISION; if it was locked: python -m hub lock",
+            repo=source.repo,
+            revision=source.revision,
         ) from None
     except errors.RepositoryNotFoundError:
         raise GoneError(
-            f"There is no repository {source.repo} on the Hub that can be seen from here: it was removed, or it is "
-            "private and you are not signed in (`hf auth login` or HF_TOKEN)."
+            "There is no repository {repo} on the Hub that can be seen from here: it was removed, or it is "
+            "private and you are not signed in (`hf auth login` or HF_TOKEN).",
+            repo=source.repo,
         ) from None
     except errors.RemoteEntryNotFoundError:
-        raise UnavailableError(f"{what} is not in the repository. Check the address.") from None
+        raise UnavailableError("{what} is not in the repository. Check the address.", what=what) from None
     except errors.DisabledRepoError:
-        raise GoneError(f"The Hub has disabled {source.repo}; its page says why.") from None
+        raise GoneError("The Hub has disabled {repo}; its page says why.", repo=source.repo) from None
     except errors.OfflineModeIsEnabled:
-        raise UnavailableError(f"{what} is not on this machine, and it is offline (HF_HUB_OFFLINE is set).") from None
+        raise UnavailableError(
+            "{what} is not on this machine, and it is offline (HF_HUB_OFFLINE is set).", what=what
+        ) from None
     except (errors.HfHubHTTPError, HTTPError) as error:
-        raise UnreachableError(f"{what}: the Hub at {_endpoint()} {_trouble(error)}") from None
+        raise UnreachableError(
+            "{what}: the Hub at {endpoint} {trouble}", what=what, endpoint=_endpoint(), trouble=_trouble(error)
+        ) from None
     except OSError as error:
-        raise UnavailableError(f"{what} cannot be kept: {disk_trouble(error)}") from None
+        raise UnavailableError("{what} cannot be kept: {reason}", what=what, reason=disk_trouble(error)) from None
 
 
 class GoneError(UnavailableError):

@@ -157,8 +157,9 @@ class Residency:
         Raises HubError: ConflictError while it is in use, InputError for what is not known.
         """
         if action not in ACTIONS:
-            text = f"action must be {', '.join(ACTIONS[:-1])} or {ACTIONS[-1]}, got {action[:40]!r}."
-            raise InputError(text, field="action")
+            known, last = ", ".join(ACTIONS[:-1]), ACTIONS[-1]
+            text = "action must be {known} or {last}, got {given!r}."
+            raise InputError(text, known=known, last=last, given=action[:40], field="action")
         page = self.registry.get(slug)
         name = _known(page.demo, weights)
         if action in ("load", "pin"):
@@ -176,7 +177,9 @@ class Residency:
         now = next((m for m in self.pool.status() if m.key == model.key), None)
         if now is not None:
             why = f"in use by {now.leases} run{'s' * (now.leases != 1)}" if now.state == "ready" else "being loaded"
-            raise ConflictError(f"{page.title} is {why} and stays until that ends. Try again in a moment.")
+            raise ConflictError(
+                "{title} is {why} and stays until that ends. Try again in a moment.", title=page.title, why=why
+            )
 
     # --- state ------------------------------------------------------------------------------------
 

@@ -60,7 +60,9 @@ class RemoteHub:
         if not isinstance(found, dict) or "state" not in found:
             raise _stranger(self.url, 200)
         if "inputs" not in found:
-            raise UnavailableError(f"{slug} does not work on this hub: {found['state']['reason']}")
+            raise UnavailableError(
+                "{slug} does not work on this hub: {reason}", slug=slug, reason=found["state"]["reason"]
+            )
         return found
 
     def run(
@@ -104,7 +106,7 @@ class RemoteHub:
                     hear(data["stage"], None)
                 elif name == "progress":
                     hear("running", Progress(data["step"], data["total"]))
-        raise UnavailableError(f"{self.url} closed the connection before it had answered.")
+        raise UnavailableError("{url} closed the connection before it had answered.", url=self.url)
 
     def _result(self, demo: Demo, found: Mapping[str, Any], pictures: bool) -> tuple[Result, dict[str, list[str]]]:
         values: dict[str, Any] = {}
@@ -143,9 +145,11 @@ class RemoteHub:
             with Image.open(io.BytesIO(answer.content)) as image:
                 size = image.size
         except (UnidentifiedImageError, OSError):
-            raise UnavailableError(f"What {url} answers is not a picture.") from None
+            raise UnavailableError("What {url} answers is not a picture.", url=url) from None
         if media_type not in EXTENSIONS:
-            raise UnavailableError(f"{url} is {media_type or 'of no type'}, not a PNG or JPEG picture.")
+            raise UnavailableError(
+                "{url} is {type}, not a PNG or JPEG picture.", url=url, type=media_type or "of no type"
+            )
         return Picture(answer.content, media_type, *size, caption)
 
     def _ask(self, method: str, url: str) -> httpx.Response:
@@ -163,17 +167,25 @@ class RemoteHub:
             yield
         except httpx.ConnectError as error:
             raise UnavailableError(
-                f"No hub answers at {self.url}: {_brief(error)}. Is it running, and the address right?"
+                "No hub answers at {url}: {reason}. Is it running, and the address right?",
+                url=self.url,
+                reason=_brief(error),
             ) from None
         except httpx.ConnectTimeout:
-            raise UnavailableError(f"No hub answers at {self.url} within {CONNECT_S:g} s.") from None
+            raise UnavailableError(
+                "No hub answers at {url} within {connect_s:g} s.", url=self.url, connect_s=CONNECT_S
+            ) from None
         except httpx.TimeoutException:
             raise self._too_late() from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise UnavailableError(f"{self.url} cannot be asked: {_brief(error)}") from None
+            raise UnavailableError("{url} cannot be asked: {reason}", url=self.url, reason=_brief(error)) from None
 
     def _too_late(self) -> DeadlineError:
-        return DeadlineError(f"{self.url} did not answer in {self.timeout_s:g} s. Give it longer with --timeout.")
+        return DeadlineError(
+            "{url} did not answer in {timeout_s:g} s. Give it longer with --timeout.",
+            url=self.url,
+            timeout_s=self.timeout_s,
+        )
 
 
 # --- what a hub says ------------------------------------------------------------------------------
@@ -212,7 +224,7 @@ def _problem(answer: httpx.Response, url: str) -> HubError:
     """The hub's own error, of the class that it has there."""
     if answer.status_code == 401:
         return SignInError(
-            f"The hub at {url} asks who you are; give --auth USER:PASSWORD or --auth TOKEN, or set HUB_AUTH."
+            "The hub at {url} asks who you are; give --auth USER:PASSWORD or --auth TOKEN, or set HUB_AUTH.", url=url
         )
     try:
         return _told(answer.json(), answer.headers.get("retry-after", ""))
@@ -255,7 +267,9 @@ def _json(answer: httpx.Response, url: str) -> Any:
 
 
 def _stranger(url: str, status: int) -> UnavailableError:
-    return UnavailableError(f"Something answers at {url} (status {status}), but it is not a Demo Hub.")
+    return UnavailableError(
+        "Something answers at {url} (status {status}), but it is not a Demo Hub.", url=url, status=status
+    )
 
 
 def _address(text: str) -> str:
@@ -267,7 +281,9 @@ def _address(text: str) -> str:
     except ValueError:
         right = False
     if not right:
-        raise InputError(f"URL must be the address of a hub, such as https://demos.example.org, got {text!r}.")
+        raise InputError(
+            "URL must be the address of a hub, such as https://demos.example.org, got {text!r}.", text=text
+        )
     return url.partition("?")[0].partition("#")[0].rstrip("/")
 
 
@@ -286,7 +302,9 @@ def _file(name: str, path: Path) -> tuple[str, bytes]:
     try:
         return path.name, path.read_bytes()
     except OSError as error:
-        raise InputError(f"{name}: cannot read {path}: {error.strerror}.", field=name) from None
+        raise InputError(
+            "{name}: cannot read {path}: {reason}.", name=name, path=path, reason=error.strerror, field=name
+        ) from None
 
 
 def _brief(error: Exception) -> str:

@@ -128,26 +128,32 @@ POSITIVE = {"max_batch", "queue_limit", "deadline_s", "max_upload_mb", "max_mega
 def parse(name: str, text: str, default: Any, source: str) -> Any:
     """Text -> the type of `default`. Raises InputError that names `source` (the flag or variable)."""
     if name in OPTIONS and text not in OPTIONS[name]:
-        raise InputError(f"{source} must be {', '.join(OPTIONS[name][:-1])} or {OPTIONS[name][-1]}, got {text!r}")
+        raise InputError(
+            "{source} must be {listed} or {last}, got {text!r}",
+            source=source,
+            listed=", ".join(OPTIONS[name][:-1]),
+            last=OPTIONS[name][-1],
+            text=text,
+        )
     if text and name in PATTERNS and not re.fullmatch(PATTERNS[name][0], text):
-        raise InputError(f"{source} must be {PATTERNS[name][1]}, got {text!r}")
+        raise InputError("{source} must be {what}, got {text!r}", source=source, what=PATTERNS[name][1], text=text)
     kind = type(default)
     if kind is bool:
         if text.strip().lower() in TRUE | FALSE:
             return text.strip().lower() in TRUE
-        raise InputError(f"{source} must be true or false, got {text!r}")
+        raise InputError("{source} must be true or false, got {text!r}", source=source, text=text)
     try:
         value = kind(text)
     except ValueError:
         wanted = {int: "a whole number", float: "a number"}[kind]
-        raise InputError(f"{source} must be {wanted}, got {text!r}") from None
+        raise InputError("{source} must be {wanted}, got {text!r}", source=source, wanted=wanted, text=text) from None
     if kind in (int, float):
         if not value >= 0 or value == float("inf"):
-            raise InputError(f"{source} must be 0 or more, got {text!r}")
+            raise InputError("{source} must be 0 or more, got {text!r}", source=source, text=text)
         if name in POSITIVE and value == 0:
-            raise InputError(f"{source} must be more than 0, got {text!r}")
+            raise InputError("{source} must be more than 0, got {text!r}", source=source, text=text)
         if name == "port" and value > 65_535:
-            raise InputError(f"{source} must be at most 65535, got {text!r}")
+            raise InputError("{source} must be at most 65535, got {text!r}", source=source, text=text)
     return value
 
 
@@ -167,16 +173,18 @@ def from_file(path: Path) -> dict[str, Any]:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"The settings file {path} cannot be read: {error}") from None
+        raise InputError("The settings file {path} cannot be read: {reason}", path=path, reason=error) from None
     defaults = {name: default for name, default, _ in TABLE}
     values = {}
     for name, value in data.items():
         if name not in defaults or name == "settings_file":
-            raise InputError(f"{path}: " + unknown("setting", name, [*defaults]))
+            raise InputError("{path}: {problem}", path=path, problem=unknown("setting", name, [*defaults]))
         if name == "weights" and isinstance(value, dict):
             value = ",".join(f"{key}={source}" for key, source in value.items())
         if isinstance(value, dict | list):
-            raise InputError(f"{path}: {name} must be one value, got a {type(value).__name__}")
+            raise InputError(
+                "{path}: {name} must be one value, got a {kind}", path=path, name=name, kind=type(value).__name__
+            )
         values[name] = parse(name, str(value), defaults[name], f"{path}: {name}")
     return values
 

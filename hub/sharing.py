@@ -90,8 +90,7 @@ class Sharing:
         result = self._engine.results.get(id)
         page = self._engine.registry.pages.get(result.capsule["page"]) if result else None
         if result is None or page is None or page.declared is None:
-            text = f"There is no result {id[:64]!r} here any more. Run it again, then share it."
-            raise NotFoundError(text)
+            raise NotFoundError("There is no result {id!r} here any more. Run it again, then share it.", id=id[:64])
         demo = page.declared
         for name in leave_out:
             if name not in {f.name for f in demo.inputs}:
@@ -115,8 +114,9 @@ class Sharing:
             data = held.get(field.name, b"")
             if hashlib.sha256(data).hexdigest() != digests.get(field.name):
                 raise ConflictError(
-                    f"The picture {field.name!r} of this result is no longer held, only the result. Run it again, then "
-                    "share it; or leave the picture out.",
+                    "The picture {name!r} of this result is no longer held, only the result. Run it again, then share "
+                    "it; or leave the picture out.",
+                    name=field.name,
                     field=field.name,
                 )
             found[field.name] = clean(data, self._engine.limits)

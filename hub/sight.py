@@ -39,13 +39,15 @@ def look(slug: str, output: Any, image: Image.Image, owner: str) -> Sight | None
     if not isinstance(found, np.ndarray) or found.ndim != 1 or found.dtype.kind != "f" or not found.size:
         given = f"{found.dtype} {list(found.shape)}" if isinstance(found, np.ndarray) else type(output).__name__
         raise HubError(
-            f'{slug}: with similar=True, infer must return dicts which hold "embedding", a float32 array [features]; '
-            f"got {given}."
+            '{slug}: with similar=True, infer must return dicts which hold "embedding", a float32 array '
+            "[features]; got {given}.",
+            slug=slug,
+            given=given,
         )
     unit = found.astype(np.float32)  # a copy: the output is shared
     length = float(np.linalg.norm(unit))
     if not np.isfinite(length):
-        raise HubError(f"{slug}: the embedding holds numbers that are not finite.")
+        raise HubError("{slug}: the embedding holds numbers that are not finite.", slug=slug)
     if length == 0:
         return None
     unit /= length

@@ -97,7 +97,7 @@ class SignIn:
     def _of_space(self, user: str) -> Known | None:
         role = self.space.get(user) or self.space.get("*")
         if user and self.space and role is None:
-            raise RoleError(f"{user[:64]} is not among those who may use this Space. Ask its owner.")
+            raise RoleError("{user} is not among those who may use this Space. Ask its owner.", user=user[:64])
         return Known(f"hf:{user}", role, SPACE) if user and role else None
 
     def by_token(self, text: str) -> Known:
@@ -196,8 +196,9 @@ class SignIn:
                 count, last = self._tries.get(who, (0, 0.0))
                 wait_s = min(SLOWEST_S, 2.0 ** min(count - free, 10)) - (self._clock() - last)
                 if count >= free and wait_s > 0:
-                    text = f"There were {count} wrong passwords. Try again in {math.ceil(wait_s)} s."
-                    raise TooManyTriesError(text, retry_after_s=math.ceil(wait_s))
+                    seconds = math.ceil(wait_s)
+                    text = "There were {count} wrong passwords. Try again in {seconds} s."
+                    raise TooManyTriesError(text, count=count, seconds=seconds, retry_after_s=seconds)
 
     def _count(self, name: str, address: str) -> None:
         with self._lock:

@@ -86,7 +86,9 @@ class Snapshots:
         """All files of a complete snapshot, and what makes it known: its entry, the refs. Raises UnavailableError."""
         here = self.local(source, locked)
         if here is None:
-            raise UnavailableError(f"{source.address} is not on this machine. Fetch it: python -m hub pull")
+            raise UnavailableError(
+                "{address} is not on this machine. Fetch it: python -m hub pull", address=source.address
+            )
         known = [self._manifest(source, here.entry.commit), self._refs(source)]
         return [here.folder / name for name in here.entry.files] + [path for path in known if path.is_file()]
 
@@ -137,7 +139,7 @@ class Snapshots:
         if here and (locked or self.offline or address in self._asked or len(source.revision) == 40):
             return here
         if self.offline:
-            raise UnavailableError(f"{address} is not on this machine. {OFFLINE}")
+            raise UnavailableError("{address} is not on this machine. {offline}", address=address, offline=OFFLINE)
         self._raise_if_just_failed(address)
         try:
             return self._fetch(source, locked, here, heard)
@@ -186,7 +188,9 @@ class Snapshots:
             )
         snapshot = self.local(source, locked)
         if snapshot is None:
-            raise UnavailableError(f"{source.address} was fetched, but is not complete. Try again: python -m hub pull")
+            raise UnavailableError(
+                "{address} was fetched, but is not complete. Try again: python -m hub pull", address=source.address
+            )
         return snapshot
 
     def drop_wrong(self, source: HubSource, locked: Locked | None = None) -> list[str]:
@@ -213,7 +217,7 @@ class Snapshots:
         Raises UnavailableError.
         """
         if self.offline:
-            raise UnavailableError(f"{source.address} cannot be looked up: the hub is offline.")
+            raise UnavailableError("{address} cannot be looked up: the hub is offline.", address=source.address)
         with _alone(source, self._refs(source).with_name(".fetching")):
             found = remote.listing(source)
             entries = {}
@@ -266,8 +270,12 @@ class Snapshots:
         free = shutil.disk_usage(self.root).free
         if missing + SPARE_BYTES > free:
             raise UnavailableError(
-                f"{source.address} needs {missing / 1e6:.0f} MB more, and {self.root} has {free / 1e6:.0f} MB free. "
-                "Make room, or choose another place with --hub-folder."
+                "{address} needs {more:.0f} MB more, and {root} has {free:.0f} MB free. Make room, or choose another "
+                "place with --hub-folder.",
+                address=source.address,
+                more=missing / 1e6,
+                root=self.root,
+                free=free / 1e6,
             )
 
     def _remember(self, source: HubSource, commit: str) -> None:
@@ -301,8 +309,11 @@ def _locked_file(source: HubSource, name: str, file: LockedFile, inside: Mapping
     if there is None or there.size != file.size or (there.sha256 and there.sha256 != file.sha256):
         what = "is gone" if there is None else "is another file"
         raise UnavailableError(
-            f"{source.address}: {name} {what} at the locked commit. What the Hub serves is not what was locked; if "
-            "that is meant: python -m hub lock"
+            "{address}: {name} {what} at the locked commit. What the Hub serves is not what was locked; if that "
+            "is meant: python -m hub lock",
+            address=source.address,
+            name=name,
+            what=what,
         )
     return RemoteFile(there.path, file.size, file.sha256, there.blob_id)
 
@@ -319,7 +330,8 @@ def _alone(source: HubSource, path: Path) -> Iterator[None]:
             alone.acquire()
         except Timeout:
             raise UnavailableError(
-                f"Another process has been fetching {source.address} for an hour. Wait for it, or stop it."
+                "Another process has been fetching {address} for an hour. Wait for it, or stop it.",
+                address=source.address,
             ) from None
     try:
         yield

@@ -42,8 +42,9 @@ def parse_hub(text: str) -> HubSource:
     found = _ADDRESS.fullmatch(text.strip())
     if not found or ".." in text or "--" in found["repo"]:
         raise InputError(
-            f"{text!r} is not an address of a Hub repository. Write hf://owner/name, hf://owner/name@revision or "
-            "hf://owner/name@revision/folder."
+            "{text!r} is not an address of a Hub repository. Write hf://owner/name, hf://owner/name@revision or "
+            "hf://owner/name@revision/folder.",
+            text=text,
         )
     return HubSource(found["repo"], (found["revision"] or "main").replace("%2F", "/"), found["folder"] or "")
 
@@ -55,8 +56,9 @@ def choices(text: str) -> dict[str, list[str]]:
         name, equals, address = (part.strip() for part in entry.partition("="))
         if not equals or not name or not address:
             raise InputError(
-                f"--weights wants NAME=SOURCE, got {entry!r}. For example "
-                "--weights vehicle_classifier=hf://owner/name@revision or --weights vehicle_classifier=./my_folder"
+                "--weights wants NAME=SOURCE, got {entry!r}. For example --weights "
+                "vehicle_classifier=hf://owner/name@revision or --weights vehicle_classifier=./my_folder",
+                entry=entry,
             )
         found.setdefault(name, []).append(address)
     return found
@@ -113,8 +115,11 @@ def _choice(weights: Weights, address: str, local: dict[str, Path]) -> Weights:
         return Weights(source.address, title=f"{source.repo} (Hub)")
     if not address.startswith(("/", ".", "~")):
         raise InputError(
-            f"{address!r} is no source of weights {weights.name!r}. A source is {BUNDLED}, hf://owner/name[@revision], "
-            "or the path of a folder that begins with /, . or ~"
+            "{address!r} is no source of weights {name!r}. A source is {bundled}, hf://owner/name[@revision], or "
+            "the path of a folder that begins with /, . or ~",
+            address=address,
+            name=weights.name,
+            bundled=BUNDLED,
         )
     path = Path(address).expanduser().resolve()
     name, number = f"{LOCAL}{path.name}", 2

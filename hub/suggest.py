@@ -5,26 +5,29 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
+from hub.texts import Sentence, sentence
+
 LISTED = 20  # options that are named; there may be thousands
 
 
-def unknown(kind: str, name: str, known: Sequence[str]) -> str:
+def unknown(kind: str, name: str, known: Sequence[str]) -> Sentence:
     """The sentence for a name that is not one of `known`: near misses, or all there is."""
     name = name if len(name) <= 60 else f"{name[:59]}…"
     if near := _near(name, known):
-        return f"No {kind} {name!r}. Did you mean {near}?"
+        return sentence("No {kind} {name!r}. Did you mean {near}?", kind=sentence(kind), name=name, near=near)
     listed = ", ".join(repr(k) for k in known) or "none"
-    return f"No {kind} {name!r}. There is: {listed}."
+    return sentence("No {kind} {name!r}. There is: {listed}.", kind=sentence(kind), name=name, listed=listed)
 
 
-def unknown_option(field: str, given: str, known: Sequence[str]) -> str:
+def unknown_option(field: str, given: str, known: Sequence[str]) -> Sentence:
     """The sentence for a value of the input `field` that is not one of its options: near misses, and what there is."""
     listed = ", ".join(repr(k) for k in known[:LISTED]) or "none"
     if len(known) > LISTED:
         listed += f" and {len(known) - LISTED} more"
     if near := _near(given, known):
-        return f"{field}: no option {given!r}. Did you mean {near}? There are: {listed}."
-    return f"{field}: no option {given!r}. There are: {listed}."
+        told = "{name}: no option {given!r}. Did you mean {near}? There are: {listed}."
+        return sentence(told, name=field, given=given, near=near, listed=listed)
+    return sentence("{name}: no option {given!r}. There are: {listed}.", name=field, given=given, listed=listed)
 
 
 def _near(name: str, known: Sequence[str]) -> str:

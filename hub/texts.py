@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
+from string import Formatter
 
 log = logging.getLogger(__name__)
 ENGLISH, CHINESE = "en", "zh-CN"
@@ -31,14 +32,16 @@ class Sentence(str):
 
     Only the template is looked up when it is translated. A value that is a Sentence itself is translated too; any
     other stands as it is, so that words of visitors never decide what is searched for, or how long that takes.
+    `template` has bare placeholders, whatever they began as: `{size:.1f}` and `{given!r}` are filled in at once.
     """
 
     template: str
-    values: Mapping[str, object]
+    values: Mapping[str, str]
 
     def __new__(cls, template: str, values: Mapping[str, object] | None = None) -> Sentence:
-        made = super().__new__(cls, template.format(**values) if values else template)
-        made.template, made.values = template, dict(values or {})
+        bare, shown = _filled_in(template, values) if values else (template, {})
+        made = super().__new__(cls, bare.format_map(shown) if values else template)
+        made.template, made.values = bare, shown
         return made
 
     def __getnewargs__(self) -> tuple[str, Mapping[str, object]]:  # type: ignore[override]  # str's has one
@@ -48,6 +51,27 @@ class Sentence(str):
 def sentence(template: str, /, **values: object) -> Sentence:
     """`template` with its `{placeholders}` filled in, in English; `say` has it in the visitor's language."""
     return Sentence(template, values)
+
+
+def joined(parts: Iterable[str], between: str = ", ") -> Sentence:
+    """A list in words; each part is a text of its own, with a translation of its own."""
+    values = {f"part_{number}": sentence(part) for number, part in enumerate(parts)}
+    return Sentence("{between}".join(f"{{{name}}}" for name in values), {**values, "between": sentence(between)})
+
+
+def _filled_in(template: str, values: Mapping[str, object]) -> tuple[str, dict[str, str]]:
+    """The template with bare placeholders, and the text of each value, formatted as the template asks."""
+    bare, shown = "", dict[str, str]()
+    for words, name, form, conversion in Formatter().parse(template):
+        bare += words.replace("{", "{{").replace("}", "}}")
+        if name is None:
+            continue
+        bare += f"{{{name}}}"
+        value = values[name]
+        if form or conversion or not isinstance(value, Sentence):
+            value = format(repr(value) if conversion == "r" else value, form or "")
+        shown[name] = value
+    return bare, shown
 
 
 @dataclass(frozen=True)
@@ -64,16 +88,14 @@ class Catalogue:
         Without values, `text` may be a message that has been filled in already, such as that of an error.
         """
         if isinstance(text, Sentence):
-            values = {name: self._value(value) for name, value in text.values.items()}
-            text = text.template
+            if text.template not in self.texts and (found := self._message(str(text))) != text:
+                return found  # until all are templates
+            return self.say(text.template, **{name: self.say(value) for name, value in text.values.items()})
         if values:
             return self.texts.get(text, text).format(**values)
         if not self.texts or not text:
             return text
         return self.texts[text] if text in self.texts else self._message(text)
-
-    def _value(self, value: object) -> object:
-        return self.say(value) if isinstance(value, Sentence) else value
 
     def _message(self, text: str) -> str:
         for pattern, translation in self._patterns:

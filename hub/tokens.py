@@ -47,11 +47,18 @@ class TokenStore:
         """Makes a token; returns it, and the text that is told this once. Raises InputError, UnavailableError."""
         checked_role(role), checked_note(note)
         if days is not None and not 0 < days <= DAYS_MOST:
-            raise InputError(f"days must be above 0 and up to {DAYS_MOST}, got {days:g}.", field="days")
+            raise InputError(
+                "days must be above 0 and up to {days_most}, got {days:g}.",
+                days_most=DAYS_MOST,
+                days=days,
+                field="days",
+            )
         if link and role != "view":
-            raise InputError(f"A token for one link has the role view, not {role}.", field="role")
+            raise InputError("A token for one link has the role view, not {role}.", role=role, field="role")
         if link and not LINK.fullmatch(link):
-            raise InputError(f"{link[:60]!r} is not the id of a link; python -m hub links lists them.", field="link")
+            raise InputError(
+                "{link!r} is not the id of a link; python -m hub links lists them.", link=link[:60], field="link"
+            )
         id, secret = _random(8), _random(32)
         now = self.clock()
         expires = None if days is None else now + days * DAY_S
@@ -59,7 +66,7 @@ class TokenStore:
         with locked(self.path):
             live = {id: token for id, token in self._read().items() if token.is_live(now)}
             if len(live) >= TOKENS_MOST:
-                raise InputError(f"There are {len(live)} tokens, the most there may be. Revoke some first.")
+                raise InputError("There are {count} tokens, the most there may be. Revoke some first.", count=len(live))
             self._write({**live, id: made})
         return made, f"hub_{id}_{secret}"
 
@@ -70,7 +77,7 @@ class TokenStore:
         with locked(self.path):
             kept = self._read()
             if kept.pop(id, None) is None:
-                raise NotFoundError(f"There is no token {id[:20]!r}. python -m hub tokens list shows all.")
+                raise NotFoundError("There is no token {id!r}. python -m hub tokens list shows all.", id=id[:20])
             self._write(kept)
 
     def all(self) -> list[Token]:
@@ -97,7 +104,9 @@ class TokenStore:
         try:
             return _parse(self.path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise InputError(f"{self.path} is damaged: {error}. Mend it, or delete it to revoke all tokens.") from None
+            raise InputError(
+                "{path} is damaged: {reason}. Mend it, or delete it to revoke all tokens.", path=self.path, reason=error
+            ) from None
 
     def _write(self, tokens: Mapping[str, Token]) -> None:
         write(self.path, json.dumps([asdict(token) for token in tokens.values()], indent=2, ensure_ascii=False))

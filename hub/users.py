@@ -139,9 +139,9 @@ class UsersFile:
         try:
             parse_users(self.path.read_text(encoding="utf-8"))
         except InputError as error:
-            raise InputError(f"{self.path}: {error.message}") from None
+            raise InputError("{path}: {message}", path=self.path, message=error.message) from None
         except (OSError, ValueError) as error:
-            raise InputError(f"The users file {self.path} cannot be read: {error}") from None
+            raise InputError("The users file {path} cannot be read: {reason}", path=self.path, reason=error) from None
 
     def all(self) -> Mapping[str, User]:
         return self._watched.get()
@@ -153,17 +153,26 @@ class UsersFile:
         """
         checked_role(role)
         if not NAME.fullmatch(name):
-            raise InputError(f"A user's name is letters, digits and . _ @ -, at most 64 of them, got {name!r}.")
+            raise InputError(
+                "A user's name is letters, digits and . _ @ -, at most 64 of them, got {name!r}.", name=name
+            )
         if not PASSWORD_LEAST <= len(password) <= PASSWORD_MOST:
             count = f"{len(password)} character{'s' * (len(password) != 1)}"
-            raise InputError(f"A password needs {PASSWORD_LEAST} to {PASSWORD_MOST} characters, got {count}.")
+            raise InputError(
+                "A password needs {password_least} to {password_most} characters, got {count}.",
+                password_least=PASSWORD_LEAST,
+                password_most=PASSWORD_MOST,
+                count=count,
+            )
         return self._replace(name, f"{name}:{role}:{hashed(password)}")
 
     def remove(self, name: str) -> None:
         """Raises NotFoundError, UnavailableError."""
         if not self._replace(name, ""):
             known = ", ".join(sorted(self.all())) or "nobody"
-            raise NotFoundError(f"There is no user {name[:64]!r} in {self.path}; there is: {known}.")
+            raise NotFoundError(
+                "There is no user {name!r} in {path}; there is: {known}.", name=name[:64], path=self.path, known=known
+            )
 
     def _replace(self, name: str, line: str) -> bool:
         """Takes the user's line away, and puts `line` in its place; returns whether there was one."""
@@ -217,8 +226,10 @@ def parse_users(text: str) -> dict[str, User]:
         if not right:
             roles = ", ".join(ROLES)
             raise InputError(
-                f"line {number} is not name:role:hash, with a role of {roles}, each name once, and a hash as "
-                "python -m hub users add writes it."
+                "line {number} is not name:role:hash, with a role of {roles}, each name once, and a hash as python "
+                "-m hub users add writes it.",
+                number=number,
+                roles=roles,
             )
         found[name] = User(name, role, hash)
     return found
@@ -233,7 +244,9 @@ def _is_hash(text: str) -> bool:
 def checked_role(role: str) -> str:
     """Raises InputError."""
     if role not in ROLES:
-        raise InputError(f"role must be {', '.join(ROLES[:-1])} or {ROLES[-1]}, got {role!r}.")
+        raise InputError(
+            "role must be {listed} or {last}, got {role!r}.", listed=", ".join(ROLES[:-1]), last=ROLES[-1], role=role
+        )
     return role
 
 
@@ -247,7 +260,7 @@ def locked(path: Path) -> Iterator[None]:
     except HubError:
         raise
     except (OSError, Timeout) as error:
-        raise UnavailableError(f"{path} cannot be written: {error}") from None
+        raise UnavailableError("{path} cannot be written: {reason}", path=path, reason=error) from None
 
 
 def write(path: Path, text: str) -> None:

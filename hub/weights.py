@@ -20,6 +20,7 @@ from hub.remote import GoneError
 from hub.settings import ROOT, Settings
 from hub.snapshots import OFFLINE, Fetching, OnBytes, Snapshots
 from hub.sources import HUB, LOCAL, HubSource, apply, choices, parse_hub
+from hub.texts import Sentence, sentence
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +132,8 @@ class WeightsStore:
         try:
             self.snapshots.get(source, self.locked().get(name), heard)
         except GoneError as error:
-            raise GoneError(f"{error.message} {catalogue.instead_of(source.repo)}".rstrip()) from None
+            told = sentence("{reason} {instead}", reason=error.message, instead=catalogue.instead_of(source.repo))
+            raise GoneError(told if told.values["instead"] else error.message) from None
 
     def _get_in_background(self, name: str, patience_s: float) -> None:
         with self._lock:
@@ -143,9 +145,10 @@ class WeightsStore:
             error = fetch.exception(timeout=patience_s)
         except TimeoutError:
             known = self.fetching(name)
-            how = f": {known.percent} % of {known.total / 1e6:.0f} MB" if known else ""
-            text = f"{name} is not on this machine yet. It is being downloaded{how}. Try again in a moment."
-            raise UnavailableError(text) from None
+            part = ": {percent} % of {size:.0f} MB"
+            how = sentence(part, percent=known.percent, size=known.total / 1e6) if known else ""
+            text = "{name} is not on this machine yet. It is being downloaded{how}. Try again in a moment."
+            raise UnavailableError(text, name=name, how=how) from None
         if isinstance(error, HubError):
             raise type(error)(error.message)  # a copy: others may be told the same
         if error is not None:
@@ -179,7 +182,7 @@ class WeightsStore:
         path = self._path(name)[0] / "README.md"
         if not path.is_file():
             where = "" if name.startswith(LOCAL) else f"; expected {path}"  # visitors see no path they did not choose
-            raise UnavailableError(f"Weights {name!r} have no card{where}.")
+            raise UnavailableError("Weights {name!r} have no card{where}.", name=name, where=where)
         from huggingface_hub import ModelCard  # heavy, and only the page and REST detail need it
 
         card = ModelCard(path.read_text(encoding="utf-8", errors="replace"), ignore_metadata_errors=True)
@@ -213,23 +216,24 @@ class WeightsStore:
         """The folder, and its commit on the Hub."""
         if name.startswith(LOCAL):
             if name not in self.local:
-                raise UnavailableError(f"There are no weights {name!r}; give their folder with --weights.")
+                raise UnavailableError("There are no weights {name!r}; give their folder with --weights.", name=name)
             return self.local[name], ""
         if not name.startswith(HUB):
             return self.root / name, ""
         source = parse_hub(name)
         snapshot = self.snapshots.local(source, self.locked().get(name))
         if snapshot is None:
-            raise UnavailableError(f"{name} is not on this machine yet. {self._how(source)}")
+            raise UnavailableError("{name} is not on this machine yet. {how}", name=name, how=self._how(source))
         return snapshot.folder, snapshot.entry.commit
 
-    def _how(self, source: HubSource) -> str:
+    def _how(self, source: HubSource) -> Sentence:
         fetching = self.snapshots.fetching(source)
         if fetching:
-            return f"It is being downloaded: {fetching.percent} % of {fetching.total / 1e6:.0f} MB."
+            text, size = "It is being downloaded: {percent} % of {size:.0f} MB.", fetching.total / 1e6
+            return sentence(text, percent=fetching.percent, size=size)
         if self.snapshots.offline:
-            return OFFLINE
-        return "It is downloaded on first use, or now: python -m hub pull"
+            return sentence(OFFLINE)
+        return sentence("It is downloaded on first use, or now: python -m hub pull")
 
     def _read(self, name: str, path: Path, files: Mapping[str, Path], commit: str, locked: Locked | None) -> Folder:
         entry = lock.of_files(files, commit)
@@ -254,4 +258,9 @@ class WeightsStore:
         read = {path: file for path, file in expected.files.items() if formats.is_read(path)}
         wrong = lock.differences(entry, Locked(expected.commit, read))
         if wrong:
-            raise UnavailableError(f"Weights {name!r} are refused: {'; '.join(wrong[:3])}. {mend}")
+            raise UnavailableError(
+                "Weights {name!r} are refused: {reason}. {mend}",
+                name=name,
+                reason="; ".join(wrong[:3]),
+                mend=sentence(mend),
+            )

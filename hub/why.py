@@ -130,8 +130,11 @@ def _as_map(model: Any, features: Tensor) -> tuple[Tensor, Callable[[Tensor], Te
     by_one_token = getattr(model, "global_pool", "") == "token"
     if features.ndim != 3 or grid is None or features.shape[1] != first + grid[0] * grid[1] or by_one_token:
         raise InputError(
-            f"{FIELD} must be {OFF!r} with these weights: what reaches the last layer of this network "
-            f"({type(model).__name__}) is not laid out like the picture, so there is no map to draw.",
+            "{given_field} must be {off!r} with these weights: what reaches the last layer of this network "
+            "({kind}) is not laid out like the picture, so there is no map to draw.",
+            given_field=FIELD,
+            off=OFF,
+            kind=type(model).__name__,
             field=FIELD,
         )
     prefix, tokens = features[:, :first], features[:, first:]

@@ -61,7 +61,9 @@ def claim() -> Any:
         return importlib.import_module("spaces")
     except ImportError as error:
         raise UnavailableError(
-            f"This is a ZeroGPU Space, and the package spaces cannot be imported ({error}). Add it to requirements.txt."
+            "This is a ZeroGPU Space, and the package spaces cannot be imported ({reason}). Add it to "
+            "requirements.txt.",
+            reason=error,
         ) from None
 
 
@@ -117,7 +119,7 @@ class Zero:
                 folder = engine.weights.obtain(name) if name else None
                 key = model_key(page.slug, folder.name if folder else "", folder.digest if folder else "")
                 if not engine.models.preload(page.slug, name, pin=True):
-                    raise UnavailableError(f"{key} does not fit into the GPU's memory beside the others.")
+                    raise UnavailableError("{key} does not fit into the GPU's memory beside the others.", key=key)
                 with engine.models.lease(page.demo, folder, key, engine.settings.deadline_s) as lease:
                     self._held[key] = _Held(lease.model, partial(call, folder, page.demo.infer))
             except HubError as error:
@@ -129,8 +131,9 @@ class Zero:
         """Inference of one model on a borrowed GPU. Raises UnavailableError for one not loaded at the start."""
         if key not in self._held:
             raise UnavailableError(
-                f"{key} was not loaded when this Space started, and on ZeroGPU nothing is loaded later. Restart the "
-                "Space; its log says what failed."
+                "{key} was not loaded when this Space started, and on ZeroGPU nothing is loaded later. Restart the "
+                "Space; its log says what failed.",
+                key=key,
             )
         return partial(self._run, key)
 
@@ -155,7 +158,7 @@ class Zero:
             # Gradio's errors are how `spaces` says that there is no GPU to be had: quota, queue, a lost worker.
             text = _plain(getattr(error, "message", "")) if type(error).__module__.startswith("gradio") else ""
             if text:
-                raise UnavailableError(f"No GPU could be borrowed. {text}") from None
+                raise UnavailableError("No GPU could be borrowed. {text}", text=text) from None
             raise
         if isinstance(last, Failed):
             raise last.error
@@ -205,7 +208,7 @@ def _sendable(key: str, error: Exception) -> Exception:
         return MemoryError(brief(error))
     if isinstance(error, HubError):
         return error.with_traceback(None)
-    return HubError(f"{key} failed on this input: {brief(error)}")
+    return HubError("{page} failed on this input: {reason}", page=key, reason=brief(error))
 
 
 def _part(module: str, name: str) -> Any:
@@ -214,8 +217,10 @@ def _part(module: str, name: str) -> Any:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError):
         raise UnavailableError(
-            f"The package spaces has no {module}.{name}; this hub was written for spaces 0.51. Name that version in "
-            "requirements.txt."
+            "The package spaces has no {module}.{name}; this hub was written for spaces 0.51. Name that version "
+            "in requirements.txt.",
+            module=module,
+            name=name,
         ) from None
 
 

@@ -81,7 +81,7 @@ def find(name: str) -> tuple[Demo, str]:
 def settings(demo: Demo, name: str, folder: Path, texts: Sequence[str]) -> dict[str, Any]:
     """Parameters of the page from NAME=VALUE texts, checked as the page does. Raises InputError."""
     if wrong := [text for text in texts if "=" not in text]:
-        raise InputError(f"--set takes NAME=VALUE, got {wrong[0]!r}.")
+        raise InputError("--set takes NAME=VALUE, got {given!r}.", given=wrong[0])
     read = None if name == DRAWING else lambda _: json.loads((folder / "config.json").read_text())
     return parameters(demo, dict(text.split("=", 1) for text in texts), name, read)
 

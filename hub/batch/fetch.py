@@ -32,7 +32,9 @@ def fetch(run_id: str, root: Path) -> tuple[RunFolder, int]:
         tasks = [task.data for task in run["draw"]]
         made = plan.read(run["start"].task.data.plan)
     except (MetaflowException, KeyError) as error:
-        raise NotFoundError(f"There is no finished run {run_id!r} of GridFlow: {error}") from None
+        raise NotFoundError(
+            "There is no finished run {run_id!r} of GridFlow: {reason}", run_id=run_id, reason=error
+        ) from None
     here = (root / made.run).is_dir()
     folder = RunFolder.open(root, made.run)[0] if here else RunFolder.create(root, made)
     known, count = {cell.name for cell in made.cells()}, 0

@@ -130,7 +130,11 @@ class GridFlow(FlowSpec):
         """Tells what there is now. Fails where cells failed, so that nobody takes the run for whole."""
         print(self._told())
         if self.failures:
-            raise HubError(f"{len(self.failures)} cells failed, for example: {next(iter(self.failures.values()))}")
+            raise HubError(
+                "{count} cells failed, for example: {example}",
+                count=len(self.failures),
+                example=next(iter(self.failures.values())),
+            )
 
     def _told(self) -> str:
         made, busy = plan.read(self.plan), [pace for pace in self.paces if pace["pictures"]]
@@ -159,7 +163,9 @@ def _plan(engine: Engine, flow: Any) -> Plan:
     try:
         settings = dict(json.loads(flow.settings))
     except (TypeError, ValueError) as error:
-        raise InputError(f'--settings must be JSON such as {{"steps": 8}}: {error}', field="settings") from None
+        raise InputError(
+            '--settings must be JSON such as {{"steps": 8}}: {reason}', reason=error, field="settings"
+        ) from None
     subjects, styles = ([t for t in given.split(";") if t.strip()] for given in (flow.subjects, flow.styles))
     more = {"template": flow.template, "settings": settings, "run": flow.run_name}
     made = plan.make(engine, flow.page, subjects, styles, seeds_of(flow.seeds), **more)

@@ -55,9 +55,13 @@ class RunFolder:
                 shutil.rmtree(folder.path, ignore_errors=True)
                 raise
         except FileExistsError:
-            raise ConflictError(f"There is a run {plan.run!r} in {root}; go on with it: --resume {plan.run}.") from None
+            raise ConflictError(
+                "There is a run {run!r} in {root}; go on with it: --resume {run}.", run=plan.run, root=root
+            ) from None
         except OSError as error:
-            raise UnavailableError(f"{folder.path} cannot be written: {error.strerror}.") from None
+            raise UnavailableError(
+                "{path} cannot be written: {reason}.", path=folder.path, reason=error.strerror
+            ) from None
         return folder
 
     @classmethod
@@ -68,9 +72,13 @@ class RunFolder:
             return folder, plans.read((folder.path / PLAN).read_text(encoding="utf-8"))
         except FileNotFoundError:
             known = ", ".join(sorted((p.parent.name for p in root.glob(f"*/{PLAN}")), reverse=True)[:8]) or "none"
-            raise NotFoundError(f"There is no run {run!r} in {root}. There is: {known}.") from None
+            raise NotFoundError(
+                "There is no run {run!r} in {root}. There is: {known}.", run=run, root=root, known=known
+            ) from None
         except (OSError, ValueError) as error:
-            raise UnavailableError(f"The plan {folder.path / PLAN} cannot be read: {error}") from None
+            raise UnavailableError(
+                "The plan {path} cannot be read: {reason}", path=folder.path / PLAN, reason=error
+            ) from None
 
     def hold(self) -> FileLock:
         """Taken while a command draws into the folder. Raises ConflictError when another one does."""
@@ -78,7 +86,7 @@ class RunFolder:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise ConflictError(f"Another command is drawing {self.path.name!r} at this moment.") from None
+            raise ConflictError("Another command is drawing {name!r} at this moment.", name=self.path.name) from None
         return lock
 
     # --- writing ----------------------------------------------------------------------------------
@@ -94,7 +102,9 @@ class RunFolder:
                 self._write(self.path / str(entry["file"]), with_record(picture, capsule, number, full))
             self._append(full)
         except OSError as error:
-            raise UnavailableError(f"{self.path} cannot be written: {error.strerror}.") from None
+            raise UnavailableError(
+                "{path} cannot be written: {reason}.", path=self.path, reason=error.strerror
+            ) from None
         return full
 
     def adopt(self, record: Record, files: Mapping[str, bytes]) -> None:
@@ -102,11 +112,13 @@ class RunFolder:
         try:
             for entry in record["pictures"]:
                 if not FILE.fullmatch(entry["file"]) or entry["file"] not in files:
-                    raise NotFoundError(f"The picture {entry['file'][:80]!r} was not brought along.")
+                    raise NotFoundError("The picture {name!r} was not brought along.", name=entry["file"][:80])
                 self._write(self.path / entry["file"], files[entry["file"]])
             self._append(record)
         except OSError as error:
-            raise UnavailableError(f"{self.path} cannot be written: {error.strerror}.") from None
+            raise UnavailableError(
+                "{path} cannot be written: {reason}.", path=self.path, reason=error.strerror
+            ) from None
 
     def _write(self, path: Path, data: bytes) -> None:
         path.parent.mkdir(exist_ok=True)

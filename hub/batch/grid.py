@@ -53,13 +53,19 @@ def check(engine: Engine, plan: Plan) -> None:
     """Raises ConflictError when the page or its weights are not those that the run began with, and HubError."""
     demo = engine.registry.get(plan.page).demo
     if demo.version != plan.version:
-        raise ConflictError(f"The page {plan.page!r} has changed since run {plan.run!r} began: begin a new run.")
+        raise ConflictError(
+            "The page {page!r} has changed since run {run!r} began: begin a new run.", page=plan.page, run=plan.run
+        )
     if plan.weights:
         folder = engine.weights.obtain(plan.weights)
         if folder.digest != plan.digest:
             raise ConflictError(
-                f"The weights {plan.weights!r} have changed since run {plan.run!r} began: they are "
-                f"{folder.digest[:12]} and were {plan.digest[:12]}. Begin a new run."
+                "The weights {weights!r} have changed since run {run!r} began: they are {now} and were {before}. "
+                "Begin a new run.",
+                weights=plan.weights,
+                run=plan.run,
+                now=folder.digest[:12],
+                before=plan.digest[:12],
             )
 
 
@@ -145,7 +151,7 @@ def _draw_one(engine: Engine, folder: RunFolder, plan: Plan, cell: Cell, cancel:
     names = picture_outputs(engine.registry.get(plan.page).demo)
     pictures = [picture for name in names for picture in result.pictures.get(name, ())]
     if not pictures:
-        raise HubError(f"{plan.page} gave no picture for {cell.prompt!r}.")
+        raise HubError("{page} gave no picture for {prompt!r}.", page=plan.page, prompt=cell.prompt)
     record: dict[str, Any] = {
         "run": plan.run, "cell": cell.name, "subject": cell.subject, "style": cell.style, "seed": cell.seed,
         "prompt": cell.prompt, "page": plan.page, "version": plan.version, "weights": plan.weights,

@@ -115,13 +115,17 @@ def make(
     demo = engine.registry.get(slug).demo
     prompt, seed = prompt_input(demo), next((f.name for f in demo.inputs if isinstance(f, Seed)), "")
     if not prompt or not seed or not picture_outputs(demo):
-        raise InputError(f"{demo.title} cannot fill a grid: that takes a page with a text, a seed and pictures.")
+        raise InputError(
+            "{title} cannot fill a grid: that takes a page with a text, a seed and pictures.", title=demo.title
+        )
     given = dict(settings or {})
     for name in (prompt, seed):
         if name in given:
-            raise InputError(f"{name} comes from the grid's subjects, styles and seeds; leave it out.", field=name)
+            raise InputError(
+                "{name} comes from the grid's subjects, styles and seeds; leave it out.", name=name, field=name
+            )
     if pictures := [f.name for f in demo.inputs if isinstance(f, ImageInput) and given.get(f.name)]:
-        raise InputError(f"A grid begins from words alone; leave {pictures[0]} out.", field=pictures[0])
+        raise InputError("A grid begins from words alone; leave {name} out.", name=pictures[0], field=pictures[0])
     subjects, styles, seeds = (
         _listed("subject", subjects),
         _listed("style", styles) or ("",),
@@ -130,7 +134,7 @@ def make(
     if not subjects or not seeds:
         raise InputError("A grid takes one subject and one seed at least.")
     if len(subjects) * len(styles) * len(seeds) > MOST_CELLS:
-        raise InputError(f"A grid has at most {MOST_CELLS:,} pictures. Make several.")
+        raise InputError("A grid has at most {most_cells:,} pictures. Make several.", most_cells=MOST_CELLS)
     _check(template)
 
     def config(name: str) -> Mapping[str, Any]:
@@ -163,7 +167,7 @@ def run_name(text: str = "") -> str:
     """A run's name, a new one where none is given. Raises InputError."""
     name = text or f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     if not RUN.fullmatch(name):
-        raise InputError(f"A run's name has up to 64 of a-z, 0-9, - and _, got {name[:80]!r}.", field="run")
+        raise InputError("A run's name has up to 64 of a-z, 0-9, - and _, got {name!r}.", name=name[:80], field="run")
     return name
 
 
@@ -179,7 +183,13 @@ def _listed(name: str, texts: Sequence[str]) -> tuple[str, ...]:
 
 def _short(name: str, text: str) -> None:
     if len(text) > MOST_CHARS:
-        raise InputError(f"{name} has {len(text)} characters; at most {MOST_CHARS} are read. Shorten it.", field=name)
+        raise InputError(
+            "{name} has {count} characters; at most {most} are read. Shorten it.",
+            name=name,
+            count=len(text),
+            most=MOST_CHARS,
+            field=name,
+        )
 
 
 def _check(template: str) -> None:
@@ -188,7 +198,12 @@ def _check(template: str) -> None:
     try:
         parts = [part for part in Formatter().parse(template) if part[1] is not None]
     except ValueError as error:
-        raise InputError(f"The template {template[:80]!r} cannot be read: {error}.", field="template") from None
+        raise InputError(
+            "The template {template!r} cannot be read: {reason}.",
+            template=template[:80],
+            reason=error,
+            field="template",
+        ) from None
     for _, name, format_spec, conversion in parts:
         if name not in PLACES:
             raise InputError(unknown("part of the template", name or "", list(PLACES)), field="template")

@@ -75,17 +75,23 @@ def make(engine: Engine, slug: str, given: Mapping[str, Any]) -> Plan:
     if not isinstance(settings, Mapping):
         raise InputError('settings must be an object such as {"steps": 8}.', field="settings")
     if SEVERAL in settings:
-        raise InputError(f"A grid on the page has one picture in a cell: leave {SEVERAL} out.", field=SEVERAL)
+        raise InputError(
+            "A grid on the page has one picture in a cell: leave {several} out.", several=SEVERAL, field=SEVERAL
+        )
     words = {name: given.get(name) or "" for name in ("template", "run")}
     for name, text in words.items():
         if not isinstance(text, str):
-            raise InputError(f"{name} must be text, got {type(text).__name__}.", field=name)
+            raise InputError("{name} must be text, got {given}.", name=name, given=type(text).__name__, field=name)
     count = len(set(subjects)) * max(1, len(set(styles))) * len(set(seeds))
     if count > MOST:
         raise InputError(
-            f"A grid on the page has at most {MOST} pictures; {len(set(subjects))} subjects x "
-            f"{max(1, len(set(styles)))} styles x {len(set(seeds))} seeds are {count:,}. Take fewer, or draw it with: "
-            "python -m hub grid."
+            "A grid on the page has at most {most} pictures; {subjects} subjects x {styles} styles x {seeds} seeds are "
+            "{pictures:,}. Take fewer, or draw it with: python -m hub grid.",
+            most=MOST,
+            subjects=len(set(subjects)),
+            styles=max(1, len(set(styles))),
+            seeds=len(set(seeds)),
+            pictures=count,
         )
     return plan.make(engine, slug, subjects, styles, seeds, settings=settings, patience_s=PATIENCE_S, **words)
 
@@ -128,7 +134,7 @@ def _texts(given: Mapping[str, Any], name: str) -> list[str]:
     value = given.get(name) or []
     found = value.splitlines() if isinstance(value, str) else value
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
-        raise InputError(f'{name} must be a list of texts such as ["a red circle"], or lines.', field=name)
+        raise InputError('{name} must be a list of texts such as ["a red circle"], or lines.', name=name, field=name)
     return [text for text in found if text.strip()] if isinstance(value, str) else found
 
 

@@ -95,7 +95,7 @@ def apart(
                     team.remove(worker)
         if left := sum(map(len, todo)):
             why = next(iter(tally.broken), "Their processes were ended; too little memory is a usual reason.")
-            raise UnavailableError(f"All workers have stopped and {left} cells are not drawn. {why}")
+            raise UnavailableError("All workers have stopped and {left} cells are not drawn. {why}", left=left, why=why)
     finally:
         for worker in team:
             worker.process.terminate()

@@ -55,7 +55,9 @@ async def read_inputs(request: Request, demo: Demo, picture_bytes: int) -> Calla
     if not body:  # a demo whose inputs all have defaults needs none; others name the first that is missing
         return dict
     given = media_type.decode("latin-1") or "no Content-Type"
-    raise UnsupportedMediaError(f"The body is {given[:100]}, which is not read here. {WANTED}")
+    raise UnsupportedMediaError(
+        "The body is {given}, which is not read here. {wanted}", given=given[:100], wanted=WANTED
+    )
 
 
 async def read_texts(request: Request, names: Sequence[str], required: Sequence[str]) -> dict[str, str]:
@@ -63,7 +65,7 @@ async def read_texts(request: Request, names: Sequence[str], required: Sequence[
     given = await read_object(request, names, required)
     for name, value in given.items():
         if not isinstance(value, str):
-            raise InputError(f"{name} must be text, got {type(value).__name__}.", field=name)
+            raise InputError("{name} must be text, got {given}.", name=name, given=type(value).__name__, field=name)
     return given
 
 
@@ -71,7 +73,7 @@ async def read_object(request: Request, names: Sequence[str], required: Sequence
     """A small JSON object with some of these names. Raises HubError."""
     media_type, _ = parse_options_header(request.headers.get("content-type", ""))
     if media_type != b"application/json":  # which another website's form cannot send
-        raise UnsupportedMediaError(f"Send application/json with {', '.join(names)}.")
+        raise UnsupportedMediaError("Send application/json with {listed}.", listed=", ".join(names))
     body = bytearray()
     async for chunk in _chunks(request, SLACK_BYTES):
         body += chunk
@@ -81,13 +83,15 @@ async def read_object(request: Request, names: Sequence[str], required: Sequence
             raise InputError(unknown("field", str(name), names), field=str(name))
     for name in required:
         if not given.get(name):
-            raise InputError(f"{name} is missing.", field=name)
+            raise InputError("{name} is missing.", name=name, field=name)
     return given
 
 
 async def _chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
     """The body as it arrives. Raises TooLargeError at once when Content-Length is too large, else when it is."""
-    too_large = TooLargeError(f"The request has more than the {limit / 2**20:.0f} MB that are read. Send less at once.")
+    too_large = TooLargeError(
+        "The request has more than the {most:.0f} MB that are read. Send less at once.", most=limit / 2**20
+    )
     declared = request.headers.get("content-length", "")
     refused = declared.isascii() and declared.isdigit() and int(declared[:20]) > limit
     if refused and request.headers.get("expect", "").lower() == "100-continue":
@@ -133,7 +137,7 @@ class _Form:
 
     def part_begin(self) -> None:
         if len(self.parts) == MAX_PARTS:
-            raise MalformedError(f"The form has more than {MAX_PARTS} parts.")
+            raise MalformedError("The form has more than {max_parts} parts.", max_parts=MAX_PARTS)
         self.parts.append(_Part())
 
     def part_data(self, data: bytes, start: int, end: int) -> None:
@@ -172,7 +176,7 @@ async def _read_form(request: Request, boundary: bytes, limit: int) -> list[_Par
         async for chunk in _chunks(request, limit):
             parser.write(chunk)
     except FormParserError as error:
-        raise MalformedError(f"The body is not valid multipart/form-data: {error}.") from None
+        raise MalformedError("The body is not valid multipart/form-data: {reason}.", reason=error) from None
     if not form.complete:
         raise MalformedError("The form ends before its closing boundary; was the upload cut off?")
     return form.parts
@@ -184,7 +188,7 @@ def _plain_form(body: bytearray) -> list[_Part]:
     except UnicodeDecodeError:
         raise MalformedError("The form is not valid UTF-8 text.") from None
     except ValueError:
-        raise MalformedError(f"The form has more than {MAX_PARTS} parts.") from None
+        raise MalformedError("The form has more than {max_parts} parts.", max_parts=MAX_PARTS) from None
     return [_Part(name, data=bytearray(value.encode())) for name, value in pairs]
 
 
@@ -195,16 +199,18 @@ def _form_inputs(parts: list[_Part], demo: Demo, pictures: frozenset[str]) -> di
     for part in parts:
         name = part.name
         if name in inputs and name not in several:
-            raise InputError(f"{name} is given more than once; give it once.", field=name)
+            raise InputError("{name} is given more than once; give it once.", name=name, field=name)
         if name in pictures:  # a browser sends an empty part without a file name when no file was chosen
             inputs[name] = None if not part.data and not part.filename else bytes(part.data)
         elif part.filename is not None and name in known:
-            raise InputError(f"{name} is not a picture; send it as a plain form field, not as a file.", field=name)
+            raise InputError(
+                "{name} is not a picture; send it as a plain form field, not as a file.", name=name, field=name
+            )
         else:
             try:
                 text = part.data.decode()
             except UnicodeDecodeError:
-                raise InputError(f"{name} is not valid UTF-8 text.", field=name) from None
+                raise InputError("{name} is not valid UTF-8 text.", name=name, field=name) from None
             before = inputs.get(name)
             inputs[name] = text if name not in inputs else [*(before if isinstance(before, list) else [before]), text]
     return inputs
@@ -221,9 +227,11 @@ def _json_inputs(body: bytearray, pictures: frozenset[str]) -> dict[str, Any]:
     except RecursionError:
         raise MalformedError("The body is JSON nested too deeply.") from None
     except ValueError as error:  # JSONDecodeError, UnicodeDecodeError, or a number of thousands of digits
-        raise MalformedError(f"The body is not valid JSON: {error}.") from None
+        raise MalformedError("The body is not valid JSON: {reason}.", reason=error) from None
     if not isinstance(inputs, dict):
-        raise MalformedError(f"The body must be a JSON object with the inputs by name, got {type(inputs).__name__}.")
+        raise MalformedError(
+            "The body must be a JSON object with the inputs by name, got {kind}.", kind=type(inputs).__name__
+        )
     return {name: picture(name, value) if name in pictures else value for name, value in inputs.items()}
 
 
@@ -231,7 +239,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise InputError(f"{name} is given more than once; give it once.", field=name)
+            raise InputError("{name} is given more than once; give it once.", name=name, field=name)
         found[name] = value
     return found
 
@@ -246,6 +254,7 @@ def picture(name: str, value: Any) -> Any:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise InputError(
-            f"{name} is not valid base64; give the picture file's bytes in base64, plain or as a data: URL.",
+            "{name} is not valid base64; give the picture file's bytes in base64, plain or as a data: URL.",
+            name=name,
             field=name,
         ) from None

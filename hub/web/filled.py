@@ -17,6 +17,7 @@ from hub.registry import Page
 from hub.results import Picture
 from hub.spec import Choices, ImageInput
 from hub.suggest import unknown
+from hub.texts import joined, sentence
 
 EXAMPLE, LINK, HISTORY, WEIGHTS = "example", "link", "history", "weights"
 # What the hub (the language), Gradio, Streamlit, and those who count visitors, put into addresses; an input of the
@@ -63,21 +64,23 @@ def is_ours(page: Page, name: str) -> bool:
 def _example(engine: Engine, page: Page, text: str, folder: Path, filled: Filled) -> None:
     count = len(page.demo.examples)
     if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= count):
-        allowed = f"a whole number from 1 to {count}" if count else "left out: this page has none"
-        raise InputError(f"example must be {allowed}, got {text[:40]!r}.")
+        what = "a whole number from 1 to {count}" if count else "left out: this page has none"
+        raise InputError(
+            "{name} must be {what}, got {given!r}.", name=EXAMPLE, what=sentence(what, count=count), given=text[:40]
+        )
     example = page.demo.examples[int(text) - 1]
     weights = str(example.inputs.get(WEIGHTS, ""))
     filled.values |= {**describe.defaults(engine, page, weights), **example.inputs}
     for entry in page.demo.inputs:
         if isinstance(entry, ImageInput) and entry.name in example.inputs:
             filled.values[entry.name] = str(page.assets / str(example.inputs[entry.name]))
-    filled.told.append(f"Filled in: {example.title}.")
+    filled.told.append(sentence("Filled in: {title}.", title=sentence(example.title)))
 
 
 def _shared(engine: Engine, page: Page, id: str, folder: Path, filled: Filled) -> None:
     link, document = engine.sharing.links.read(id)
     if link.page != page.slug:
-        raise InputError(f"That shared result is of another page: {document['page']['title']}.")
+        raise InputError("That shared result is of another page: {title}.", title=sentence(document["page"]["title"]))
     again = document["again"]
     asked: dict[str, Any] = {**again["parameters"]}
     if again["weights"]:
@@ -94,7 +97,7 @@ def _shared(engine: Engine, page: Page, id: str, folder: Path, filled: Filled) -
             missing.append(entry["label"])
     filled.told.append("Filled in as in the shared result. Change what you like, then run.")
     if missing:
-        filled.told.append(f"Left out there, so choose your own: {', '.join(missing)}.")
+        filled.told.append(sentence("Left out there, so choose your own: {names}.", names=joined(missing)))
     if again["version"] != page.demo.version:
         filled.told.append("This page has changed since that result was made, so the answer may differ.")
 
@@ -102,7 +105,7 @@ def _shared(engine: Engine, page: Page, id: str, folder: Path, filled: Filled) -
 def _before(owner: str, engine: Engine, page: Page, id: str, folder: Path, filled: Filled) -> None:
     entry = engine.history.get(owner, id)
     if entry.page != page.slug:
-        raise InputError(f"That run is of another page: {entry.page}.")
+        raise InputError("That run is of another page: {page}.", page=entry.page)
     before(engine, page, entry, folder, filled)
     filled.told.append("Filled in as you ran it. Change what you like, then run.")
 
@@ -117,7 +120,7 @@ def before(engine: Engine, page: Page, entry: Entry, folder: Path, filled: Fille
         field = next((f for f in page.demo.inputs if isinstance(f, ImageInput) and f.name == name), None)
         data = engine.history.picture(entry, name) if field else None
         if field is not None and data is None:
-            filled.told.append(f"Not held any more, so choose it again: {field.label}.")
+            filled.told.append(sentence("Not held any more, so choose it again: {name}.", name=sentence(field.label)))
         elif data is not None:
             kind = sniff(data).lower()
             path = folder / f"history-{entry.id}" / f"{name}.{'jpg' if kind == 'jpeg' else kind}"
@@ -148,9 +151,11 @@ def own(engine: Engine, page: Page, given: Mapping[str, Sequence[Any]], filled: 
             allowed = [n for n, f in known.items() if not isinstance(f, ImageInput)]
             filled.problems.append(unknown("input", name, [*allowed, *([WEIGHTS] if names else []), EXAMPLE]))
         elif isinstance(entry, ImageInput):
-            filled.problems.append(f"{name} is a picture, which an address cannot hold: choose it, or name an example.")
+            told = "{name} is a picture, which an address cannot hold: choose it, or name an example."
+            filled.problems.append(sentence(told, name=name))
         elif len(values) > 1 and not isinstance(entry, Choices):
-            filled.problems.append(f"{name} is given {len(values)} times; give it once.")
+            told = "{name} is given {count} times; give it once."
+            filled.problems.append(sentence(told, name=name, count=len(values)))
         else:
             value = list(values) if len(values) > 1 else values[0]
             try:

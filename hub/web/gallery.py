@@ -117,7 +117,7 @@ class _Door:
         wanted, _, _ = self._asked(request, "ids", "format")
         kind = request.query_params.get("format", "zip")
         if kind not in ("zip", "csv"):
-            raise InputError(f"format must be zip or csv, got {kind[:40]!r}.", field="format")
+            raise InputError("format must be zip or csv, got {kind!r}.", kind=kind[:40], field="format")
 
         def find() -> tuple[list[Entry], int]:
             index = self.pictures.index()
@@ -126,7 +126,9 @@ class _Door:
         found, total = await to_thread.run_sync(find)
         if total > DOWNLOAD_MOST:
             raise InputError(
-                f"One download has at most {DOWNLOAD_MOST:,} pictures, this is {total:,}. Search for less."
+                "One download has at most {download_most:,} pictures, this is {total:,}. Search for less.",
+                download_most=DOWNLOAD_MOST,
+                total=total,
             )
         disposition = f'attachment; filename="{"prompts" if kind == "csv" else "gallery"}.{kind}"'
         headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
@@ -189,7 +191,13 @@ class _Door:
 
 def _number(text: str, name: str, most: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= DIGITS and 1 <= int(text) <= most):
-        raise InputError(f"{name} must be a whole number from 1 to {most}, got {text[:40]!r}.", field=name)
+        raise InputError(
+            "{name} must be a whole number from 1 to {most}, got {text!r}.",
+            name=name,
+            most=most,
+            text=text[:40],
+            field=name,
+        )
     return int(text)
 
 

@@ -88,7 +88,9 @@ class _Door:
         given = await read_object(request, small.FIELDS, ("subjects",))
         if self.threads.available_tokens < 1:
             raise BusyError(
-                f"{AT_ONCE} grids are being drawn, the most at once. Try again in a moment.", retry_after_s=5
+                "{at_once} grids are being drawn, the most at once. Try again in a moment.",
+                at_once=AT_ONCE,
+                retry_after_s=5,
             )
         made = await to_thread.run_sync(small.make, self.engine, page.slug, given)
         who, told = guard.caller(request), _Told(page, made, request.scope.get("root_path", ""))

@@ -198,7 +198,13 @@ def _check(known: Known, who: Caller, method: str, path: str) -> None:
     """Raises ForbiddenError."""
     wanted = needed(method, path)
     if not who.may(wanted):
-        raise RoleError(f"{known.name} has the role {known.role}. It takes the role {wanted} to {MAY[wanted]}.")
+        raise RoleError(
+            "{name} has the role {role}. It takes the role {wanted} to {deed}.",
+            name=known.name,
+            role=known.role,
+            wanted=wanted,
+            deed=MAY[wanted],
+        )
     if known.link and path not in OWN_FILES:
         place = re.fullmatch(r"/(?:r|api/v1/links)/([^/]+)(/.*)?", path)
         if place is None or place[1] != known.link:

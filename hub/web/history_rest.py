@@ -62,7 +62,9 @@ class _Door:
         _known(given, [*FILTERS, *PAGING])
         text, slug = given.get("q", ""), given.get("demo", "")
         if len(text) > TEXT_CHARS:
-            raise InputError(f"q has more than the {TEXT_CHARS} characters that are read.", field="q")
+            raise InputError(
+                "q has more than the {text_chars} characters that are read.", text_chars=TEXT_CHARS, field="q"
+            )
         page = number(given.get("page", "1"), "page", 10**6)
         size = number(given.get("per_page", str(PER_PAGE)), "per_page", PER_PAGE_MOST)
         owner, root = self._owner(request), request.scope.get("root_path", "")
@@ -118,7 +120,9 @@ class _Door:
         if bool(ids) == (given.get("all") == "true"):
             raise InputError("Say which runs to delete: ids=ID,ID or all=true.", field="ids")
         if len(ids) > AT_ONCE:
-            raise InputError(f"At most {AT_ONCE} runs are deleted at once, got {len(ids)}.", field="ids")
+            raise InputError(
+                "At most {at_once} runs are deleted at once, got {count}.", at_once=AT_ONCE, count=len(ids), field="ids"
+            )
         work = partial(self.history.remove, guard.caller(request), ids or None)
         count, results = await to_thread.run_sync(work)
         return _json({"deleted": count, "results_deleted": results})
@@ -153,7 +157,7 @@ class _Door:
     def _picture(self, request: Request, name: str) -> bytes:
         data = self.history.picture(self.history.get(self._owner(request), request.path_params["id"]), name)
         if data is None:
-            raise NotFoundError(f"The picture {name[:40]!r} of this run is not held any more.")
+            raise NotFoundError("The picture {name!r} of this run is not held any more.", name=name[:40])
         return data
 
 
@@ -202,7 +206,13 @@ def told(engine: Engine, entry: Entry, root: str, work: InWork | None = None) ->
 def number(text: str, name: str, most: int) -> int:
     """A whole number from 1. Raises InputError."""
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most):
-        raise InputError(f"{name} must be a whole number from 1 to {most}, got {text[:40]!r}.", field=name)
+        raise InputError(
+            "{name} must be a whole number from 1 to {most}, got {text!r}.",
+            name=name,
+            most=most,
+            text=text[:40],
+            field=name,
+        )
     return int(text)
 
 

@@ -154,19 +154,21 @@ async def read_json(request: Request, names: tuple[str, ...]) -> dict[str, Any]:
     async for chunk in request.stream():
         body += chunk
         if len(body) > BODY_BYTES:
-            raise TooLargeError(f"The request has more than the {BODY_BYTES // 1024} KB that are read.")
+            raise TooLargeError("The request has more than the {most} KB that are read.", most=BODY_BYTES // 1024)
     # A browser sends this type to another site only where that allows it: so no other site can send this.
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise UnsupportedMediaError(
-            f"Send application/json, with {', '.join(names)} or {{}}; got {kind[:60] or 'none'}."
+            "Send application/json, with {listed} or {{}}; got {given}.",
+            listed=", ".join(names),
+            given=kind[:60] or "none",
         )
     try:
         found = json.loads(body or b"{}")
     except (ValueError, RecursionError) as error:
-        raise MalformedError(f"The body is not valid JSON: {str(error)[:100]}.") from None
+        raise MalformedError("The body is not valid JSON: {reason}.", reason=str(error)[:100]) from None
     if not isinstance(found, dict):
-        raise InputError(f"The body must be a JSON object, got a {type(found).__name__}.")
+        raise InputError("The body must be a JSON object, got a {kind}.", kind=type(found).__name__)
     for name in found:
         if name not in names:
             raise InputError(unknown("field", name, list(names)), field=name)

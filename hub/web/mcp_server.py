@@ -164,7 +164,7 @@ class Http:
         request = Request(scope, receive)
         why = access.foreign(self.engine.settings, request.headers)
         if why:
-            await problem(ForbiddenError(f"No MCP from here. {why}"), request)(scope, receive, send)
+            await problem(ForbiddenError("No MCP from here. {why}", why=why), request)(scope, receive, send)
         elif request.method != "POST":  # there is nothing to stream outside of an answer
             refused: Response = PlainTextResponse(NO_BROWSER, 405, headers={"Allow": "POST"})
             await refused(scope, receive, send)

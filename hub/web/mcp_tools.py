@@ -122,7 +122,7 @@ def _picture(engine: Engine, name: str, value: Any, files: bool) -> Any:
         data = value.get("data")
         if not isinstance(data, str):
             wanted = '{"type": "image", "data": "<base64>", "mimeType": "image/png"}'
-            raise InputError(f"{name} is an object without data; give {wanted}.", field=name)
+            raise InputError("{name} is an object without data; give {wanted}.", name=name, wanted=wanted, field=name)
         return bodies.picture(name, data)
     if not isinstance(value, str):
         return value
@@ -131,7 +131,8 @@ def _picture(engine: Engine, name: str, value: Any, files: bool) -> Any:
         return _ours(engine, name, value, *map(unquote, ours.groups()))
     if value.startswith(("http://", "https://")):
         raise InputError(
-            f"{name} is an address of another place, and this hub fetches nothing; give the picture itself, in base64.",
+            "{name} is an address of another place, and this hub fetches nothing; give the picture itself, in base64.",
+            name=name,
             field=name,
         )
     if files and _is_path(value):
@@ -152,7 +153,7 @@ def _ours(engine: Engine, name: str, given: str, kind: str, key: str, rest: str)
         at = int(number or "0") if (number or "0").isdecimal() else len(pictures)
         if at < len(pictures):
             return pictures[at].data
-    raise InputError(f"{name}: this hub has no picture at {given[:200]}.", field=name)
+    raise InputError("{name}: this hub has no picture at {given}.", name=name, given=given[:200], field=name)
 
 
 def _is_path(text: str) -> bool:

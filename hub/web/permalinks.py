@@ -132,7 +132,7 @@ async def read_form(request: Request) -> dict[str, str]:
     async for chunk in request.stream():
         body += chunk
         if len(body) > FORM_BYTES:
-            raise TooLargeError(f"The form has more than the {FORM_BYTES // 1024} KB that are read.")
+            raise TooLargeError("The form has more than the {most} KB that are read.", most=FORM_BYTES // 1024)
     fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20)
     return {name: values[-1] for name, values in fields.items()}
 

@@ -61,6 +61,6 @@ class PageRoute:
 def file(name: str, page: str) -> Response:
     """The style or the script of `page`, or what pages with a list share. Raises NotFoundError for any other name."""
     if name not in (f"{page}.css", f"{page}.js", PARTS):
-        raise NotFoundError(f"{page} has no file {name[:80]!r}.")
+        raise NotFoundError("{page} has no file {name!r}.", page=page, name=name[:80])
     text = (TEMPLATES / name).read_text(encoding="utf-8")
     return Response(text, media_type=TYPES[Path(name).suffix], headers={"Cache-Control": "no-cache"})

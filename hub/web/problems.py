@@ -26,8 +26,8 @@ class MalformedError(HubError):
 class MethodError(HubError):
     status, title, code = 405, "The method is not allowed here", "method_not_allowed"
 
-    def __init__(self, message: str, *, allowed: Sequence[str]):
-        super().__init__(message)
+    def __init__(self, message: str, /, *, allowed: Sequence[str], **values: Any):
+        super().__init__(message, **values)
         self.allowed = ", ".join(allowed)
 
 

@@ -89,13 +89,20 @@ class Methods:
     def _endpoint(self, request: Request) -> Endpoint:
         if not self.endpoints:
             raise NotFoundError(
-                f"There is nothing at {request.scope['path'][:200]}. {API}/openapi.json lists what there is."
+                "There is nothing at {path}. {api}/openapi.json lists what there is.",
+                path=request.scope["path"][:200],
+                api=API,
             )
         method = "GET" if request.method == "HEAD" else request.method
         if method not in self.endpoints:
             allowed = [*self.endpoints, *(["HEAD"] if "GET" in self.endpoints else [])]
-            text = f"{request.scope['path']} takes {' and '.join(self.endpoints)}, not {request.method[:20]}."
-            raise MethodError(text, allowed=allowed)
+            raise MethodError(
+                "{path} takes {methods}, not {given}.",
+                path=request.scope["path"],
+                methods=" and ".join(self.endpoints),
+                given=request.method[:20],
+                allowed=allowed,
+            )
         return self.endpoints[method]
 
 
@@ -184,7 +191,7 @@ class _Door:
         if number >= len(pictures):
             there = ", ".join([*result.pictures, *values])
             what = f"no picture {number} in {name!r}" if pictures else f"no output {name!r}; there is: {there}"
-            raise NotFoundError(f"Result {result.id} has {what}.")
+            raise NotFoundError("Result {id} has {what}.", id=result.id, what=what)
         return _picture(request, pictures[number], f"{result.id}-{name}-{number}")
 
     async def similar(self, request: Request) -> Response:
@@ -194,7 +201,7 @@ class _Door:
         if page is None or not self.engine.similar.wanted(page.declared):
             off = self.engine.settings.similar == "off"
             why = "It is switched off on this hub (similar=off)." if off else "Its page does not offer that."
-            raise NotFoundError(f"Nothing similar is looked for beside result {result.id}. {why}")
+            raise NotFoundError("Nothing similar is looked for beside result {id}. {why}", id=result.id, why=why)
         find = partial(self.engine.similar.find, result, sessions.of(request.cookies), limit)
         matches = await to_thread.run_sync(find)
         missing, _ = await to_thread.run_sync(self.engine.similar.outstanding, result)
@@ -204,7 +211,7 @@ class _Door:
     async def thumbnail(self, request: Request) -> Response:
         result = await self._stored(request)
         if result.sight is None:
-            raise NotFoundError(f"Result {result.id} has no thumbnail of its picture.")
+            raise NotFoundError("Result {id} has no thumbnail of its picture.", id=result.id)
         picture = Picture(result.sight.thumbnail, "image/jpeg", 0, 0)
         return _picture(request, picture, f"{result.id}-thumbnail")
 
@@ -213,7 +220,9 @@ class _Door:
         found = await to_thread.run_sync(self.engine.results.get, id)
         if found is None:
             days = f"{self.engine.settings.results_days:g}"
-            raise NotFoundError(f"There is no result {id[:64]!r}. Results are kept for {days} days, as space allows.")
+            raise NotFoundError(
+                "There is no result {id!r}. Results are kept for {days} days, as space allows.", id=id[:64], days=days
+            )
         return found
 
     # --- what there is ----------------------------------------------------------------------------
@@ -234,7 +243,7 @@ class _Door:
         """A picture of an example, or the cover. Nothing else that lies in the folder is served."""
         page, name = self.engine.registry.get(request.path_params["slug"]), request.path_params["name"]
         if page.declared is None or name not in answers.pictures(page.declared):
-            raise NotFoundError(f"{page.title} has no picture {name!r}.")
+            raise NotFoundError("{title} has no picture {name!r}.", title=page.title, name=name)
         return FileResponse(page.assets / name, headers={"Cache-Control": "public, max-age=3600"})
 
     async def openapi(self, request: Request) -> Response:
@@ -256,7 +265,7 @@ class _Door:
         who = guard.caller(request)
         why = access.refusal(self.engine.settings, who.address, request.headers, who.role)
         if why:
-            raise ForbiddenError(f"This request may not change what is in memory. {why}")
+            raise ForbiddenError("This request may not change what is in memory. {why}", why=why)
         wish = await read_texts(request, ("demo", "weights", "action"), ("demo", "action"))
         work = partial(self.engine.models.change, wish["demo"], wish.get("weights", ""), wish["action"])
         return JSONResponse(asdict(await to_thread.run_sync(work, limiter=self.threads, abandon_on_cancel=True)))
@@ -276,7 +285,12 @@ def _limit(request: Request) -> int:
     """How many similar pictures are asked for. Raises InputError."""
     text = request.query_params.get("limit", str(SIMILAR_LIMIT))
     if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= SIMILAR_MOST):
-        raise InputError(f"limit must be a whole number from 1 to {SIMILAR_MOST}, got {text[:40]!r}.", field="limit")
+        raise InputError(
+            "limit must be a whole number from 1 to {similar_most}, got {text!r}.",
+            similar_most=SIMILAR_MOST,
+            text=text[:40],
+            field="limit",
+        )
     return int(text)
 
 

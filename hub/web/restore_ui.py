@@ -19,7 +19,7 @@ from hub.pictures import from_words
 from hub.registry import Page
 from hub.results import Result
 from hub.spec import Gallery, Seed
-from hub.texts import say
+from hub.texts import say, sentence
 from hub.web import deep_links
 from hub.web.blocks import draw
 from hub.web.filled import WEIGHTS, Filled, own
@@ -118,18 +118,20 @@ def settings(engine: Engine, page: Page, path: Path) -> Filled:
     filled = Filled()
     try:
         if path.stat().st_size > engine.limits.max_bytes:
-            filled.problems.append(f"The file is larger than the {engine.limits.max_bytes / 2**20:g} MB that are read.")
+            told = "The file is larger than the {size:g} MB that are read."
+            filled.problems.append(sentence(told, size=engine.limits.max_bytes / 2**20))
             return filled
         capsule, number = capsules.read(path.read_bytes())
     except HubError as error:
         filled.problems.append(error.message)
         return filled
     if capsule.get("page") != page.slug:
-        filled.problems.append(f"It was made on another page: {str(capsule.get('page'))[:40]}.")
+        filled.problems.append(sentence("It was made on another page: {page}.", page=str(capsule.get("page"))[:40]))
         return filled
     _fill(engine, page, capsule, filled)
-    nth = f" It was picture {number + 1} of that run." if number else ""
-    filled.told.append(f"Filled in as this picture was made.{nth} Run it again, or vary the seed for other pictures.")
+    nth = sentence(" It was picture {number} of that run.", number=number + 1) if number else ""
+    told = "Filled in as this picture was made.{nth} Run it again, or vary the seed for other pictures."
+    filled.told.append(sentence(told, nth=nth))
     if capsule.get("inputs"):
         filled.told.append("It began from a picture, which is not in the file: choose that again.")
     _warn(engine, page, capsule, filled)

@@ -82,7 +82,7 @@ def tunnel(host: str, port: int) -> str:
     # Gradio raises its HTTP client's own errors here, which have no base in common with the others.
     except Exception as error:
         reason = str(error).rstrip(".") or type(error).__name__
-        raise UnavailableError(f"No public link: {reason}. --share needs internet access.") from None
+        raise UnavailableError("No public link: {reason}. --share needs internet access.", reason=reason) from None
 
 
 def _show_code(url: str) -> None:

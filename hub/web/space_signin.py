@@ -31,7 +31,7 @@ def add_to(app: FastAPI, settings: Settings) -> None:
     try:
         oauth.attach_oauth(app)
     except ImportError as error:
-        raise UnavailableError(f"Sign-in with Hugging Face needs gradio[oauth]: {error}") from None
+        raise UnavailableError("Sign-in with Hugging Face needs gradio[oauth]: {reason}", reason=error) from None
 
 
 def user(scope: Scope) -> str:

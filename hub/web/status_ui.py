@@ -80,7 +80,7 @@ class _View:
         demo, weights, action = (str(asked.get(name, ""))[:200] for name in ("demo", "weights", "action"))
         try:
             if why := self.refusal(request):
-                raise ForbiddenError(f"You may not change what is in memory. {why}")
+                raise ForbiddenError("You may not change what is in memory. {why}", why=why)
             begin = time.perf_counter()
             now = await to_thread.run_sync(self.engine.models.change, demo, weights, action)
         except HubError as problem:
