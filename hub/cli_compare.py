@@ -83,6 +83,8 @@ def show(out: Console, page: Page, found: Comparison, paths: list[Paths], headin
             saved = [str(one[field.name][pair.number]) for one in paths if pair.number < len(one.get(field.name, ()))]
             line(Text.assemble((field.label, "cyan"), ": ", _told(pair), (f" {' '.join(saved)}".rstrip(), "dim")))
     for side, result in (("A", found.a), ("B", found.b)):
+        for remark in result.receipt.remarks:
+            line(Text(f"{side}: Note: {remark}", style="yellow"))
         line(Text(f"{side}: {receipt_line(result)}", style="dim"))
 
 

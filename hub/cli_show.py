@@ -71,6 +71,8 @@ def show(out: Console, demo: Demo, result: Result, paths: Paths, heading: str) -
                 caption = f" {picture.caption}" if picture.caption else ""
                 line = Text.assemble((field.label, "cyan"), caption, ": ", where, (f" ({what})", "dim"))
                 out.print(line, soft_wrap=True)
+    for remark in result.receipt.remarks:
+        out.print(Text(f"Note: {remark}", style="yellow"), soft_wrap=True)
     out.print(Text(receipt_line(result), style="dim"), soft_wrap=True)
 
 

@@ -29,7 +29,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from hub.errors import HubError, InputError, TooLargeError, UnsupportedMediaError
 from hub.images import on_white
-from hub.texts import sentence
+from hub.texts import Sentence, sentence
 
 log = logging.getLogger(__name__)
 
@@ -103,8 +103,17 @@ _TURNS = {
 _ORIENTATION = 0x0112
 
 
-def decode(data: bytes, limits: ImageLimits = LIMITS, *, field: str | None = None) -> Image.Image:
-    """A file's first picture: RGB, upright, sRGB, alpha on white. Size is checked before any decoding."""
+def decode(
+    data: bytes,
+    limits: ImageLimits = LIMITS,
+    *,
+    field: str | None = None,
+    remarks: list[Sentence] | None = None,
+) -> Image.Image:
+    """A file's first picture: RGB, upright, sRGB, alpha on white. Size is checked before any decoding.
+
+    `remarks` is given what a reader should know of how the file was read, such as a stretched range.
+    """
     name = field or "image"
     try:
         return _decode(data, limits, name)

@@ -263,7 +263,8 @@ class Engine:
         job.on_event("queued", None)
         with self._batcher(job).coming() as submit:
             begin = time.perf_counter()
-            values = job.inputs.decoded()
+            remarks: list[texts.Sentence] = []
+            values = job.inputs.decoded(remarks)
             item = job.call(job.demo.prepare, **values)
             prepare_ms = (time.perf_counter() - begin) * 1000
             outcome = self._infer(job, item, submit)
@@ -295,6 +296,7 @@ class Engine:
             weights=job.capsule.weights,
             digest=job.capsule.digest,
             created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            remarks=tuple(remarks),
         )
         return Result(job.id, job.capsule.to_json(), values_json, pictures, receipt, sight)
 

@@ -18,7 +18,7 @@ from hub.errors import DeclarationError, InputError, TooLargeError
 from hub.images import encode
 from hub.spec import Choice, Choices, Demo, ImageInput, Input, Seed, Slider, Text
 from hub.suggest import unknown, unknown_option
-from hub.texts import sentence
+from hub.texts import Sentence, sentence
 
 SEED_LIMIT = 2**32
 Config = Callable[[str], Mapping[str, Any]]  # weights by name -> their config.json
@@ -34,9 +34,12 @@ class Inputs:
     weights: str | None  # name of the chosen weights; None: the demo has none
     limits: ImageLimits
 
-    def decoded(self) -> dict[str, Any]:
-        """All inputs as `prepare` and `present` get them. Raises InputError for a bad picture."""
-        images = {name: decode(data, self.limits, field=name) for name, data in self.pictures.items()}
+    def decoded(self, remarks: list[Sentence] | None = None) -> dict[str, Any]:
+        """All inputs as `prepare` and `present` get them. Raises InputError for a bad picture.
+
+        `remarks` is given what a reader should know of how the pictures were read.
+        """
+        images = {name: decode(data, self.limits, field=name, remarks=remarks) for name, data in self.pictures.items()}
         return {**self.parameters, **images}
 
 

@@ -129,7 +129,8 @@ class RemoteHub:
                 for address, entry in zip(addresses[field.name], entries, strict=True)
             )
         known = {f.name for f in fields(Receipt)}
-        receipt = Receipt(**{name: value for name, value in found["receipt"].items() if name in known})
+        told = {name: value for name, value in found["receipt"].items() if name in known}
+        receipt = Receipt(**{**told, "remarks": tuple(map(str, told.get("remarks", ())))})
         seed = {"seed": found["seed"]} if "seed" in found else {}
         capsule = json.dumps({"page": found["demo"], "parameters": seed})
         return Result(found["id"], capsule, json.dumps(values), groups, receipt), addresses

@@ -58,6 +58,7 @@ class Receipt:
     weights: str
     digest: str
     created_at: str  # ISO 8601, UTC
+    remarks: tuple[str, ...] = ()  # what a reader should know of how the inputs were read; each a Sentence
 
 
 @dataclass(frozen=True, slots=True)

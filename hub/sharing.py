@@ -24,6 +24,7 @@ from hub.links import Content, Link, LinkStore, checked_days, checked_note
 from hub.results import Picture, Result
 from hub.spec import Choice, Choices, Demo, ImageInput, ImageOutput, Json, Labels, Mask, Output, Seed, Text
 from hub.suggest import unknown
+from hub.texts import packed
 
 if TYPE_CHECKING:
     from hub.engine import Engine
@@ -161,6 +162,7 @@ def snapshot(
             inputs.append(shown)
     outputs = [entry for f in _seen(demo) if (entry := _output(f, result, files)) is not None]
     says = headline(demo, result)
+    remarks = () if leave_out else result.receipt.remarks  # they may tell of what is left out
     files["preview.jpg"] = card(demo.title, says or demo.summary, _face(outputs, inputs, files))
     document = {
         "format": FORMAT,
@@ -170,7 +172,8 @@ def snapshot(
         "parameters": _parameters(demo, capsule["parameters"], leave_out),
         "outputs": outputs,
         "weights": _weights(engine, page, capsule),
-        "receipt": asdict(replace(result.receipt, cached=False)),
+        "receipt": asdict(replace(result.receipt, cached=False, remarks=remarks)),
+        "remarks": [packed(remark) for remark in remarks],  # again, so that they can be translated
         "result": result.id[:12],
         "again": {
             "parameters": {k: v for k, v in capsule["parameters"].items() if k not in leave_out},

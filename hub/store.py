@@ -20,7 +20,7 @@ from typing import Any
 
 from cachetools import Cache, LRUCache
 
-from hub import sight
+from hub import sight, texts
 from hub.results import Picture, Receipt, Result
 from hub.sight import Sight
 
@@ -232,7 +232,8 @@ class ResultStore:
             pictures = {
                 name: tuple(_picture(path, entry) for entry in group) for name, group in record["pictures"].items()
             }
-            receipt = Receipt(**record["receipt"])
+            remarks = tuple(texts.unpacked(one) for one in record.get("remarks", ()))
+            receipt = Receipt(**{**record["receipt"], "remarks": remarks})
             capsule, values, seen = record["capsule"], record["values"], _sight(path, record)
             result = Result(id, capsule, values, MappingProxyType(pictures), receipt, seen)
             json.loads(result.capsule_json), json.loads(result.values_json)
@@ -326,6 +327,7 @@ def _write(folder: Path, result: Result) -> int:
         "values": result.values_json,
         "pictures": pictures,
         "receipt": asdict(result.receipt),
+        "remarks": [texts.packed(remark) for remark in result.receipt.remarks],  # so that they can be translated
         "sight": seen,
     }
     return size + (folder / "record.json").write_bytes(json.dumps(record).encode())

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from string import Formatter
+from typing import Any
 
 log = logging.getLogger(__name__)
 ENGLISH, CHINESE = "en", "zh-CN"
@@ -72,6 +73,19 @@ def _filled_in(template: str, values: Mapping[str, object]) -> tuple[str, dict[s
             value = format(repr(value) if conversion == "r" else value, form or "")
         shown[name] = value
     return bare, shown
+
+
+def packed(text: str) -> dict[str, object]:
+    """A sentence as JSON data, for what is stored now and translated when it is read; `unpacked` is the way back."""
+    values = text.values if isinstance(text, Sentence) else {}
+    template = text.template if isinstance(text, Sentence) else text
+    return {"template": template, "values": {n: packed(v) if isinstance(v, Sentence) else v for n, v in values.items()}}
+
+
+def unpacked(data: Mapping[str, Any]) -> Sentence:
+    """Raises KeyError, TypeError or ValueError for what `packed` has not made."""
+    values = {n: unpacked(v) if isinstance(v, dict) else v for n, v in dict(data["values"]).items()}
+    return Sentence(data["template"], values)
 
 
 @dataclass(frozen=True)

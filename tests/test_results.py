@@ -17,6 +17,7 @@ import pytest
 
 from hub.results import Capsule, Picture, Receipt, Result
 from hub.store import ResultStore, load_secret
+from hub.texts import Sentence, sentence
 from tests.fakes import Clock
 
 BASE = Capsule(
@@ -54,6 +55,22 @@ def result(number: int, size: int = 0, created: float = NOW) -> Result:
     capsule = replace(BASE, parameters={"number": number})
     values = json.dumps({"answer": number})
     return Result(capsule.identify(SECRET), capsule.to_json(), values, MappingProxyType(pictures), receipt(created))
+
+
+def test_remarks_are_kept_with_their_templates_and_a_record_from_before_them_is_still_read(tmp_path: Path) -> None:
+    inner = sentence("{count} bands", count=4)
+    remark = sentence("{name} has {what}.", name="image", what=inner)
+    one = result(1)
+    store(tmp_path).put(replace(one, receipt=replace(one.receipt, remarks=(remark,))))
+    (read,) = (found.receipt.remarks for found in [store(tmp_path).get(one.id)] if found)
+    assert read == ("image has 4 bands.",) and isinstance(read[0], Sentence)
+    assert read[0].template == remark.template and read[0].values["what"].template == inner.template
+    file = next(tmp_path.rglob("record.json"))
+    record = json.loads(file.read_text())
+    del record["remarks"], record["receipt"]["remarks"]
+    file.write_text(json.dumps(record))
+    found = store(tmp_path).get(one.id)
+    assert found is not None and found.receipt.remarks == ()
 
 
 def store(folder: Path | None, **options: Any) -> ResultStore:

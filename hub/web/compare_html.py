@@ -270,7 +270,8 @@ def receipts(found: Comparison, titles: Sequence[str]) -> str:
         f"<h2>{side(mark, title)}</h2><p><code>{escape(result.receipt.weights)}</code><br>"
         f"sha256 <code>{escape(result.receipt.digest[:12])}</code><br>"
         f'{say("Result")} <a href="api/v1/results/{result.id}" target="_blank" rel="noopener">'
-        f"<code>{result.id[:12]}</code></a></p>{html.receipt(result.receipt, result.id, result.seed, opened=True)}"
+        f"<code>{result.id[:12]}</code></a></p>{html.remarks(result.receipt)}"
+        f"{html.receipt(result.receipt, result.id, result.seed, opened=True)}"
         for mark, title, result in zip("AB", titles, (found.a, found.b), strict=True)
     ]
     return f'<section class="hub-panel hub-paid">{_pair(columns)}</section>'

@@ -166,12 +166,17 @@ def earlier() -> str:
     return f'<p class="hub-earlier">{say("Below is still the answer of the run before.")}</p>'
 
 
+def remarks(receipt: Receipt) -> str:
+    """What a reader should know of how the inputs were read."""
+    return "".join(f'<p class="hub-note hub-remark">{escape(say(remark))}</p>' for remark in receipt.remarks)
+
+
 def done(receipt: Receipt) -> str:
-    """One line: that it worked, how long it took, and how."""
+    """One line: that it worked, how long it took, and how; below it the remarks."""
     return (
         f'<div class="hub-status hub-done" role="status">'
         f"{say('<strong>Done</strong> in {time}', time=wording.duration(receipt.total_ms))}"
-        f"<span> · {wording.how(receipt)}</span></div>"
+        f"<span> · {wording.how(receipt)}</span></div>{remarks(receipt)}"
     )
 
 

@@ -138,6 +138,7 @@ def with_urls(document: Mapping[str, Any], url: str) -> dict[str, Any]:
         return [replaced(one) for one in part] if isinstance(part, list) else part
 
     shown = {key: replaced(document[key]) for key in ("inputs", "parameters", "weights", "receipt")}
+    shown["receipt"] = {"remarks": [], **shown["receipt"]}  # documents of old have none
     # An output's own value is the demo's: a key "file" in it is no file of ours.
     shown["outputs"] = [{**replaced({**o, "value": None}), **({"value": o["value"]} if "value" in o else {})}
                         for o in document["outputs"]]  # fmt: skip

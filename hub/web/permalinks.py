@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 from hub.engine import Engine
 from hub.errors import ForbiddenError, HubError, NotFoundError, TooLargeError
 from hub.links import FEEDBACK_CHARS, Link
-from hub.texts import current, say
+from hub.texts import current, say, unpacked
 from hub.web import addresses, guard, html, links_rest, sessions, wording
 from hub.web.plain import HEADERS, TEMPLATES, Endpoint, PageRoute
 
@@ -169,6 +169,7 @@ def templates() -> Environment:
         ms=wording.duration,
         setting=setting,
         answer=wording.answer,
+        remark=lambda data: say(unpacked(data)),
         # These three escape what they are given.
         labels=lambda entry: Markup(html.labels(entry["value"], entry["top"], entry.get("line"))),
         table=lambda rows: Markup(html.table(rows)),

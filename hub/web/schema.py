@@ -176,6 +176,8 @@ def receipt() -> Schema:
     """What a result cost."""
     schema: Schema = TypeAdapter(Receipt).json_schema()
     schema["description"] = "What the result cost, in milliseconds; of a stored result, what its first run cost."
+    schema["properties"]["remarks"]["description"] = "What to know of how the inputs were read, one sentence each"
+    schema["required"].append("remarks")
     return schema
 
 

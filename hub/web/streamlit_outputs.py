@@ -173,6 +173,8 @@ def receipt(paid: Receipt, id: str, seed: int | None) -> None:
     """What the result cost, stage by stage, and what it was made with."""
     done = say("**Done** in {time}", time=wording.duration(paid.total_ms))
     st.success(f"{done} · {wording.how(paid)}", icon=":material/check_circle:")
+    for remark in paid.remarks:
+        st.warning(plain(say(remark)), icon=":material/info:")
     with st.expander(said("Receipt"), icon=":material/receipt_long:"):
         with st.container(horizontal=True):
             for stage in STAGES:
