@@ -25,11 +25,14 @@ WORKDIR /home/user/app
 COPY requirements.txt .
 RUN case "$TORCH" in cpu|cuda) ;; *) echo "TORCH must be cpu or cuda, got '$TORCH'" >&2; exit 1 ;; esac \
     && if [ "$TORCH" = cpu ]; then \
-        grep -E '^(torch|torchvision)==' requirements.txt > /tmp/torch.txt \
+        grep -oE '^(torch|torchvision)==[^ ;]+' requirements.txt > /tmp/torch.txt \
         && pip install --index-url https://download.pytorch.org/whl/cpu -r /tmp/torch.txt \
-        && rm /tmp/torch.txt; \
-    fi \
-    && pip install -r requirements.txt
+        && awk '/^[a-z]/ { cuda = /^(cuda-|nvidia-|triton)/ } !cuda' requirements.txt > /tmp/others.txt \
+        && pip install -r /tmp/others.txt \
+        && rm /tmp/torch.txt /tmp/others.txt; \
+    else \
+        pip install -r requirements.txt; \
+    fi
 
 COPY --chown=1000:1000 . .
 RUN install --directory --owner=1000 --group=1000 data

@@ -3,16 +3,18 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
-# TORCH=cpu takes the small CPU build of torch (needs internet access to download.pytorch.org).
-TORCH  ?=
+# TORCH=cpu takes the small CPU build of torch (needs internet access to download.pytorch.org). An environment that was
+# set up so stays so.
+TORCH  ?= $(if $(wildcard $(VENV)/lib/python*/site-packages/torch-*+cpu.dist-info),cpu)
 ARGS   ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 CPU_INDEX := https://download.pytorch.org/whl/cpu
-LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header
-# torch pins its own CUDA packages; locking them here too would force them on CPU-only installs.
-NOT_CUDA := grep -vE '^(nvidia-|cuda-|triton)'
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --generate-hashes
+# The lock lists the CUDA packages of the torch on PyPI, since with hashes nothing may be installed that is not listed.
+# The CPU build wants none of them; neither do the other two locks, whose torch is installed by then.
+NOT_CUDA := awk '/^[a-z]/ { cuda = /^(cuda-|nvidia-|triton)/ } !cuda'
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test check lint bench flow lock setup setup-dev clean
@@ -28,10 +30,11 @@ test: setup-dev  ## set up if needed, then run the default tests (ARGS="-k pool"
 
 check: lint test  ## what CI runs: lint, types, tests
 
-lint: setup-dev  ## ruff and mypy
+lint: setup-dev  ## ruff, mypy and bandit
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --quiet --check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive hub demos weights bench app.py streamlit_app.py
 
 bench: setup-dev  ## measure the hub against plain baselines, side by side (ARGS="--quick" for a short run)
 	$(BIN)/python -m bench $(ARGS)
@@ -39,11 +42,12 @@ bench: setup-dev  ## measure the hub against plain baselines, side by side (ARGS
 flow: $(VENV)/.installed-flow  ## draw a grid of pictures with Metaflow (ARGS="--page stable_diffusion --subjects ... --max-workers 4")
 	$(BIN)/python hub/batch/flow.py run $(ARGS)
 
-lock: setup-dev  ## write requirements*.txt anew from requirements*.in
+lock: setup-dev  ## write requirements*.txt from requirements*.in, with hashes (ARGS=--upgrade takes newer versions too)
 	$(PIP) --quiet uv
-	$(LOCK) requirements.in | $(NOT_CUDA) > requirements.txt.new && mv requirements.txt.new requirements.txt
-	$(LOCK) requirements-dev.in | $(NOT_CUDA) > requirements-dev.txt.new && mv requirements-dev.txt.new requirements-dev.txt
-	$(LOCK) requirements-flow.in | $(NOT_CUDA) > requirements-flow.txt.new && mv requirements-flow.txt.new requirements-flow.txt
+	$(LOCK) $(ARGS) requirements.in --output-file requirements.txt
+	for name in requirements-dev requirements-flow; do \
+		$(LOCK) $(ARGS) $$name.in --output-file $$name.txt && $(NOT_CUDA) $$name.txt > $$name.new && mv $$name.new $$name.txt || exit 1; \
+	done
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
@@ -57,17 +61,19 @@ $(VENV)/.created:
 
 $(VENV)/.installed: requirements.txt | $(VENV)/.created
 ifeq ($(TORCH),cpu)
-	$(PIP) --index-url $(CPU_INDEX) $$(grep -E '^(torch|torchvision)==' requirements.txt)
+	$(PIP) --index-url $(CPU_INDEX) $$(grep -oE '^(torch|torchvision)==[^ ;]+' requirements.txt)
+	$(NOT_CUDA) requirements.txt | $(PIP) --require-hashes -r /dev/stdin
+else
+	$(PIP) --require-hashes -r requirements.txt
 endif
-	$(PIP) -r requirements.txt
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
-	$(PIP) -r requirements-dev.txt
+	$(PIP) --require-hashes -r requirements-dev.txt
 	@touch $@
 
 $(VENV)/.installed-flow: requirements-flow.txt $(VENV)/.installed
-	$(PIP) -r requirements-flow.txt
+	$(PIP) --require-hashes -r requirements-flow.txt
 	@touch $@
 
 clean:  ## remove the environment and what tools left behind (never results or weights)

@@ -1,8 +1,8 @@
 """Which packages an exported Space needs: the locked ones, less those that only other demos use.
 
-A container takes the whole lock. The builder of Gradio Spaces adds wishes of its own to the same `pip install`
-(`gradio[oauth,mcp]==<sdk_version> uvicorn>=0.14.0 websockets>=10.4 spaces`, on ZeroGPU a limit of torch too), so there
-only what the hub itself imports is pinned, and what the builder has a say in keeps to its limits.
+A container takes the whole lock, with its hashes. The builder of Gradio Spaces adds wishes of its own to the same
+`pip install` (`gradio[oauth,mcp]==<sdk_version> uvicorn>=0.14.0 websockets>=10.4 spaces`, on ZeroGPU a limit of torch
+too), so there only what the hub itself imports is pinned, and what the builder has a say in keeps to its limits.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ READERS: Mapping[str, tuple[str, ...]] = {
 OPTIONAL = {"metaflow"}  # modules: `make flow` needs them, and brings them (requirements-flow.txt)
 BUILDER_EXTRAS = ("mcp", "oauth")
 ZERO_TORCH = {"torch": "torch>=2.8", "torchvision": "torchvision"}  # which of them, ZeroGPU says
+_HASH = "--hash="
 _LINE = re.compile(r"([A-Za-z0-9][\w.-]*)==(\S+)")
 
 
@@ -59,7 +60,10 @@ def requirements(
         names, limits = (locked.keys() - dropped) | direct, dict[str, str]()
     else:
         names, limits = direct, _limits(locked) | (ZERO_TORCH if zero else {})
-    return sorted(limits.get(n) or locked.get(n) or f"{n}=={_version(n)}" for n in names)
+    lines = sorted(limits.get(n) or locked.get(n) or f"{n}=={_version(n)}" for n in names)
+    # pip wants a hash for every package or for none, and the builder asks for some of its own.
+    with_hashes = docker and all(_HASH in line for line in lines)
+    return [line if with_hashes else re.sub(rf" *{_HASH}\S+", "", line) for line in lines]
 
 
 def _limits(locked: Mapping[str, str]) -> dict[str, str]:
@@ -205,10 +209,10 @@ def _locked(path: Path) -> dict[str, str]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
     except OSError:
         raise UnavailableError("{path} is missing. A Space is exported from the hub's repository.", path=path) from None
-    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith(("#", "-"))]
+    return [" ".join(line.split()) for line in lines if line.strip() and not line.lstrip().startswith(("#", "-"))]
 
 
 def _name(text: str) -> str:

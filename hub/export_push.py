@@ -68,7 +68,7 @@ def _before(repo: str, there: set[str]) -> set[str]:
     from huggingface_hub import hf_hub_download
 
     if MANIFEST in there:
-        path = hf_hub_download(repo, MANIFEST, repo_type="space")
+        path = hf_hub_download(repo, MANIFEST, repo_type="space")  # what is there now is meant  # nosec B615
         return export.written(Path(path).read_text(encoding="utf-8"))
     if there - BLANK:
         raise InputError(
@@ -84,7 +84,8 @@ def _is_same(file: RepoFile, content: bytes | Path) -> bool:
     if file.lfs:
         return bool(file.lfs.sha256 == export.digest(content))
     data = content if isinstance(content, bytes) else content.read_bytes()
-    return bool(file.blob_id == hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest())  # git's name of it
+    # Git's name of a file.
+    return bool(file.blob_id == hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest())
 
 
 def _compare(api: HfApi, planned: Plan, repo: str, commit: str) -> None:

@@ -78,7 +78,7 @@ def front_matter(out: Path) -> dict[str, Any]:
 def requirements(out: Path) -> dict[str, str]:
     """Lines by package, its version's separator left out."""
     lines = [line for line in (out / "requirements.txt").read_text().splitlines() if line[0].isalpha()]
-    return {re.split(r"[=<> ]", line)[0]: line for line in lines}
+    return {re.split(r"[=<> ]", line)[0]: re.sub(r" --hash=\S+", "", line) for line in lines}
 
 
 def test_an_export_holds_its_demos_their_weights_and_the_hub(tmp_path: Path, folders: list[str]) -> None:
@@ -178,6 +178,7 @@ def test_requirements_fit_the_hardware_and_the_builder(tmp_path: Path, folders: 
     export(out, "--hardware", "gpu", *folders)
     assert requirements(out)["torch"] == "torch==2.14.1" and front_matter(out)["suggested_hardware"] == "t4-small"
     assert "extra-index-url" not in (out / "requirements.txt").read_text()
+    assert "--hash" not in (out / "requirements.txt").read_text()  # the builder asks for packages without one
 
 
 def test_with_the_sdk_of_that_builder_the_hub_serves_without_mcp(
@@ -199,6 +200,8 @@ def test_a_docker_space_opens_at_the_streamlit_pages(tmp_path: Path, folders: li
     assert "ARG TORCH=cuda\n" in (out / "Dockerfile").read_text() and (out / ".dockerignore").is_file()
     assert "streamlit" in pinned and all("==" in line for line in pinned.values())  # all of it, as locked
     assert "opencv-python-headless" not in pinned
+    lines = (out / "requirements.txt").read_text().splitlines()
+    assert all("--hash=sha256:" in line for line in lines if line[0].isalpha())  # so pip takes no other file
     done = export(tmp_path / "not", "--ui", "docker-streamlit", "--hardware", "zero", *folders)
     assert done.returncode == 2 and "ZeroGPU runs Gradio Spaces only" in done.stderr
     assert not (tmp_path / "not").exists()

@@ -56,10 +56,22 @@ def test_space_front_matter_fits_the_requirements() -> None:
     assert len(front["short_description"]) <= 60
 
 
-def test_requirements_are_pinned() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt"):
-        for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
-            assert re.match(r"[A-Za-z0-9._-]+==[^ ]+", line), f"{name}: {line}"
+def test_requirements_are_pinned_and_hashed() -> None:
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-flow.txt"):
+        lines = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+        assert lines
+        for line in lines:
+            pinned = re.match(r"[A-Za-z0-9._-]+==[^ ]+(?: ; [^\\]*?)?(?: +--hash=sha256:[0-9a-f]{64})+$", line)
+            assert pinned, f"{name}: {line.split(' --hash')[0]} needs ==VERSION and hashes: make lock"
+
+
+def test_make_and_the_container_install_by_hash() -> None:
+    installs = [line for line in (ROOT / "Makefile").read_text().splitlines() if "$(PIP)" in line and " -r " in line]
+    assert len(installs) == 4 and all("--require-hashes" in line for line in installs)
+    locked = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    cuda = re.findall(r"(?m)^(?:cuda-|nvidia-|triton).*$", locked)
+    # With hashes nothing is installed that is not listed: torch's own CUDA packages are, and only where it wants them.
+    assert len(cuda) > 10 and all("sys_platform == 'linux'" in line for line in cuda)
 
 
 if __name__ == "__main__":

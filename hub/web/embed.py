@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from html import escape
 from pathlib import Path
-from xml.sax.saxutils import escape as xml_escape
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -51,7 +50,7 @@ def add_to(app: FastAPI, engine: Engine) -> None:
 def site_map(engine: Engine, base: str) -> str:
     """The home page and every working page, as sitemaps.org has it."""
     pages = ["", *(page.slug for page in engine.registry if page.declared)]
-    places = "".join(f"<url><loc>{xml_escape(f'{base}/{slug}')}</loc></url>" for slug in pages)
+    places = "".join(f"<url><loc>{escape(f'{base}/{slug}')}</loc></url>" for slug in pages)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>'
         f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{places}</urlset>'
