@@ -4,7 +4,8 @@ HubError                      500  internal_error
 ├── DeclarationError          500  a demo file is wrong (shown on its page; other pages serve)
 ├── SignInError               401  nobody is told from who asks
 ├── ForbiddenError            403  only its owner may do that
-│   └── RoleError             403  only another role may do that
+│   ├── RoleError             403  only another role may do that
+│   └── HostError             403  asked under a name that is none of this hub's
 ├── NotFoundError             404  no such demo, result, output or link
 │   └── GoneError             410  a link that was taken back, or is past its day
 ├── ConflictError             409  what was asked for is no longer as it was, such as pictures not held any more
@@ -60,6 +61,10 @@ class ForbiddenError(HubError):
 
 class RoleError(ForbiddenError):
     title = "Your access does not reach this far"
+
+
+class HostError(ForbiddenError):
+    title, code = "This hub does not go by that name", "unknown_host"
 
 
 class GoneError(NotFoundError):

@@ -30,6 +30,7 @@ OFFLINE_SWITCHES = (
 )
 LIMIT = r"[1-9]\d{0,8}/(second|minute|hour|day)"
 ORIGIN = r"\s*https?://[^\s/?#,]+/?\s*"
+HOST = r"\s*(\[[\da-fA-F:.]+\]|[\w.-]+)(:\d+)?\s*"
 MEMBER = r"\s*(\*|[\w.-]+):(view|run|admin)\s*"
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
@@ -45,6 +46,7 @@ class Settings:
     host: str = _setting("127.0.0.1", "address to listen on; 0.0.0.0 serves the whole network")
     port: int = _setting(7860, "port to listen on; 0 takes a free one")
     public_url: str = _setting("", "address people reach this hub by, for links behind a proxy; empty: as asked")
+    allow_host: str = _setting("", "more names that this hub answers to: hub.lan,demos.example.org; *: any")
     share: bool = _setting(False, "open a public Gradio tunnel to this hub (needs internet)")
     demos: str = _setting("", "comma-separated slugs to serve; empty: all")
     preload: bool = _setting(False, "load models at start, as many as fit, instead of on first use")
@@ -120,6 +122,7 @@ PATTERNS = {
     "space_users": (rf"{MEMBER}(,{MEMBER})*", "names with roles such as ann:admin,ben:run,*:view"),
     "rate_limit": (LIMIT, "a number per second, minute, hour or day, such as 60/minute"),
     "quota": (LIMIT, "a number per second, minute, hour or day, such as 500/day"),
+    "allow_host": (rf"\*|{HOST}(,{HOST})*", "*, or names such as hub.lan,demos.example.org"),
     "allow_origins": (rf"\*|{ORIGIN}(,{ORIGIN})*", "*, or origins such as https://a.org,https://b.org"),
 }
 POSITIVE = {"max_batch", "queue_limit", "deadline_s", "max_upload_mb", "max_megapixels"}

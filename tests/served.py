@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
@@ -16,6 +18,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+import uvicorn
+from starlette.types import ASGIApp
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,6 +61,20 @@ class Served:
 
     def log(self) -> str:
         return "".join(self.lines)
+
+
+@contextmanager
+def running(app: ASGIApp) -> Iterator[str]:
+    """Serves an app in this process, on a free port; gives its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(10)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from hub.settings import Settings
@@ -50,31 +49,6 @@ def crossing(settings: Settings, headers: Mapping[str, str]) -> str:
         return ""
     who = f" ({origin[:100]})" if origin else ""
     return f"Another website{who} asked for it. This hub allows some with --allow-origins; its own name: --public-url."
-
-
-def foreign(settings: Settings, headers: Mapping[str, str]) -> str:
-    """As `crossing`, and of a name that was made to point here.
-
-    A page of another site may also reach this machine under a name of its own that points here (DNS rebinding): then
-    Origin and Host agree, but the name is none of ours. An IP address cannot be made to point elsewhere.
-    """
-    if why := crossing(settings, headers):
-        return why
-    host, origin = headers.get("host", ""), headers.get("origin", "")
-    if not origin or _host(origin) == urlsplit(settings.public_url).netloc or origin in settings.origins():
-        return ""
-    name = urlsplit(f"//{host}").hostname or ""
-    if name in HERE or _is_address(name):
-        return ""
-    return f"{host} is not known as this hub's name; if it is, start it with --public-url."
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _host(origin: str) -> str:

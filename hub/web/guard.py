@@ -108,7 +108,7 @@ class Guard:
                 who = Caller(known.name, known.role, who.session, who.address)
                 _check(known, who, method, path)
         except HubError as error:
-            await _refuse(error, bool(self.signin.space), scope, receive, send)
+            await refuse(error, bool(self.signin.space), scope, receive, send)
             return
         scope = {**scope, CALLER: who, "headers": _without_header(scope)}
         if scope["type"] == "websocket":
@@ -211,7 +211,7 @@ def _check(known: Known, who: Caller, method: str, path: str) -> None:
             raise RoleError("This access token opens one shared result, and nothing else.")
 
 
-async def _refuse(error: HubError, space: bool, scope: Scope, receive: Receive, send: Send) -> None:
+async def refuse(error: HubError, space: bool, scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":  # before it is accepted: the server answers 403
         await send({"type": "websocket.close", "code": 1008, "reason": error.title})
         return

@@ -36,7 +36,7 @@ from hub.errors import BusyError, DeclarationError, ForbiddenError, HubError
 from hub.jobs import Cancel
 from hub.registry import Page
 from hub.spec import ImageInput, Progress
-from hub.web import access, addresses, guard, mcp_tools
+from hub.web import access, addresses, guard, hosts, mcp_tools
 from hub.web.bodies import SLACK_BYTES
 from hub.web.openapi import hub_version
 from hub.web.problems import problem
@@ -150,7 +150,9 @@ class Http:
             stateless=True,
             # Twice what is read, in base64: a picture somewhat too large is told so by the engine, in words.
             max_request_body_size=2 * pictures * engine.limits.max_bytes * 4 // 3 + SLACK_BYTES,
-            security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # `access` looks
+            security_settings=TransportSecuritySettings(
+                enable_dns_rebinding_protection=False
+            ),  # `hosts` and `guard` look
         )
 
     def routes(self) -> list[BaseRoute]:
@@ -162,10 +164,14 @@ class Http:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        why = access.foreign(self.engine.settings, request.headers)
-        if why:
-            await problem(ForbiddenError("No MCP from here. {why}", why=why), request)(scope, receive, send)
-        elif request.method != "POST":  # there is nothing to stream outside of an answer
+        try:  # the guard looked already, where there is one
+            hosts.check(self.engine.settings, scope)
+            if why := access.crossing(self.engine.settings, request.headers):
+                raise ForbiddenError("No MCP from here. {why}", why=why)
+        except HubError as error:
+            await problem(error, request)(scope, receive, send)
+            return
+        if request.method != "POST":  # there is nothing to stream outside of an answer
             refused: Response = PlainTextResponse(NO_BROWSER, 405, headers={"Allow": "POST"})
             await refused(scope, receive, send)
         else:

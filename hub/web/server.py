@@ -28,6 +28,7 @@ from hub.web import (
     grid,
     guard,
     history_pages,
+    hosts,
     html,
     languages,
     mcp_mount,
@@ -74,8 +75,9 @@ def build_app(engine: Engine) -> FastAPI:
     app.add_middleware(sessions.SessionCookie, engine=engine)
     app.user_middleware[:0] = [Middleware(languages.Languages, engine=engine), *guard.layers(engine)]
     space_signin.add_to(app, engine.settings)
-    if engine.settings.public_url:  # outermost, so that all others see paths without the proxy's
+    if engine.settings.public_url:  # around all others, so that they see paths without the proxy's
         app.add_middleware(addresses.BehindProxy, settings=engine.settings)
+    app.add_middleware(hosts.Names, engine=engine)  # before anything is answered
     pages = gradio_ui.build(engine)
     if engine.zero:
         pages.queue(max_size=engine.settings.queue_limit)  # on ZeroGPU Gradio would let one visitor wait, no more

@@ -7,6 +7,7 @@ import secrets
 import sys
 import threading
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from hub.engine import Engine
 from hub.errors import UnavailableError
@@ -41,7 +42,9 @@ def _share(engine: Engine, place: str, port: int, local: str) -> None:
         print(f"{error.message} The hub goes on at {local}, without a public link.", file=sys.stderr, flush=True)
         return
     # Links made from now on are for those who were given this address, also where they are made on this machine.
-    engine.settings = replace(engine.settings, public_url=engine.settings.public_url or url)
+    before = engine.settings
+    names = ",".join(filter(None, (before.allow_host, urlsplit(url).netloc)))
+    engine.settings = replace(before, public_url=before.public_url or url, allow_host=names)
     print("\n".join(exposes(url, engine.settings)), flush=True)
     _show_code(url)
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,16 +65,17 @@ def alone() -> dict[str, Any]:
     Settings are HUB_* variables or HUB_SETTINGS_FILE, as for `app.py`. Raises HubError.
     """
     from starlette.middleware import Middleware
+    from streamlit import config
 
     from hub import settings
-    from hub.web import guard, history_pages, languages, links_rest, permalinks, rest, sessions, streamlit_mount
+    from hub.web import guard, history_pages, hosts, languages, links_rest, permalinks, rest, sessions, streamlit_mount
 
     chosen = settings.from_environment()
     logging.basicConfig(level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)  # else a line for every file of Streamlit's pages
     if chosen.space_users:
         raise InputError("Sign-in with Hugging Face needs the Gradio pages too: python app.py. Here: HUB_AUTH.")
-    engine = Engine(chosen)
+    engine = Engine(replace(chosen, host=config.get_option("server.address") or "0.0.0.0"))  # Streamlit listens
     use(engine, beside_gradio=False)
 
     @asynccontextmanager
@@ -84,6 +85,7 @@ def alone() -> dict[str, Any]:
         engine.close()
 
     middleware = [
+        Middleware(hosts.Names, engine=engine),
         Middleware(languages.Languages, engine=engine),
         *guard.layers(engine),
         Middleware(sessions.SessionCookie, engine=engine),
