@@ -6,8 +6,8 @@ import base64
 import binascii
 import json
 import re
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
+import string
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -16,14 +16,12 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from hub.errors import InputError, TooLargeError, UnsupportedMediaError
+from hub.errors import InputError, UnsupportedMediaError
 from hub.spec import Choices, Demo, ImageInput
 from hub.suggest import unknown
+from hub.web.bounds import PARTS, SLACK_BYTES, pieces
 from hub.web.problems import MalformedError
 
-SLACK_BYTES = 2**20  # for the fields that are not pictures, and what frames them
-MAX_PARTS = 64
-DRAIN_S = 5.0  # how long the rest of a refused body is read and dropped, so that the client sees the answer
 DATA_URL = re.compile(r"data:[^,;]*(?:;[^,;]*)*;base64,", re.IGNORECASE)
 WANTED = (
     "Send multipart/form-data (files and fields by input name), application/x-www-form-urlencoded (without files) or "
@@ -45,12 +43,13 @@ async def read_inputs(request: Request, demo: Demo, picture_bytes: int) -> Calla
         form = await _read_form(request, options.get(b"boundary", b""), limit)
         return lambda: _form_inputs(form, demo, pictures)
     is_json = media_type == b"application/json" or media_type.endswith(b"+json")
+    is_form = media_type == b"application/x-www-form-urlencoded"  # as curl -d and a form without files send it
     body = bytearray()
-    async for chunk in _chunks(request, limit * 4 // 3 if is_json else limit):
-        body += chunk
+    async for piece in pieces(request, limit * 4 // 3 if is_json else SLACK_BYTES if is_form else limit):
+        body += piece
     if is_json:
         return lambda: _json_inputs(body, pictures)
-    if media_type == b"application/x-www-form-urlencoded":  # as curl -d and a form without files send it
+    if is_form:
         return lambda: _form_inputs(_plain_form(body), demo, pictures)
     if not body:  # a demo whose inputs all have defaults needs none; others name the first that is missing
         return dict
@@ -75,8 +74,8 @@ async def read_object(request: Request, names: Sequence[str], required: Sequence
     if media_type != b"application/json":  # which another website's form cannot send
         raise UnsupportedMediaError("Send application/json with {listed}.", listed=", ".join(names))
     body = bytearray()
-    async for chunk in _chunks(request, SLACK_BYTES):
-        body += chunk
+    async for piece in pieces(request, SLACK_BYTES):
+        body += piece
     given = _json_inputs(body, frozenset())
     for name in given:
         if name not in names:
@@ -85,29 +84,6 @@ async def read_object(request: Request, names: Sequence[str], required: Sequence
         if not given.get(name):
             raise InputError("{name} is missing.", name=name, field=name)
     return given
-
-
-async def _chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
-    """The body as it arrives. Raises TooLargeError at once when Content-Length is too large, else when it is."""
-    too_large = TooLargeError(
-        "The request has more than the {most:.0f} MB that are read. Send less at once.", most=limit / 2**20
-    )
-    declared = request.headers.get("content-length", "")
-    refused = declared.isascii() and declared.isdigit() and int(declared[:20]) > limit
-    if refused and request.headers.get("expect", "").lower() == "100-continue":
-        raise too_large  # the client waits for leave to send
-    size, end = 0, time.monotonic() + DRAIN_S
-    async for chunk in request.stream():
-        size += len(chunk)
-        if not refused and size <= limit:
-            yield chunk
-            end = time.monotonic() + DRAIN_S
-            continue
-        refused = True
-        if time.monotonic() > end or size > 4 * limit:
-            break
-    if refused:
-        raise too_large
 
 
 # --- multipart ------------------------------------------------------------------------------------
@@ -136,8 +112,8 @@ class _Form:
         return {f"on_{name}": getattr(self, name) for name in names}
 
     def part_begin(self) -> None:
-        if len(self.parts) == MAX_PARTS:
-            raise MalformedError("The form has more than {max_parts} parts.", max_parts=MAX_PARTS)
+        if len(self.parts) == PARTS:
+            raise MalformedError("The form has more than {max_parts} parts.", max_parts=PARTS)
         self.parts.append(_Part())
 
     def part_data(self, data: bytes, start: int, end: int) -> None:
@@ -173,8 +149,8 @@ async def _read_form(request: Request, boundary: bytes, limit: int) -> list[_Par
     form = _Form()
     try:
         parser = MultipartParser(boundary, form.callbacks())  # type: ignore[arg-type]  # a TypedDict of the same
-        async for chunk in _chunks(request, limit):
-            parser.write(chunk)
+        async for piece in pieces(request, limit):
+            parser.write(piece)
     except FormParserError as error:
         raise MalformedError("The body is not valid multipart/form-data: {reason}.", reason=error) from None
     if not form.complete:
@@ -184,11 +160,11 @@ async def _read_form(request: Request, boundary: bytes, limit: int) -> list[_Par
 
 def _plain_form(body: bytearray) -> list[_Part]:
     try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_PARTS, errors="strict")
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=PARTS, errors="strict")
     except UnicodeDecodeError:
         raise MalformedError("The form is not valid UTF-8 text.") from None
     except ValueError:
-        raise MalformedError("The form has more than {max_parts} parts.", max_parts=MAX_PARTS) from None
+        raise MalformedError("The form has more than {max_parts} parts.", max_parts=PARTS) from None
     return [_Part(name, data=bytearray(value.encode())) for name, value in pairs]
 
 
@@ -249,9 +225,10 @@ def picture(name: str, value: Any) -> Any:
     if not isinstance(value, str) or not value:
         return value
     begin = DATA_URL.match(value[:200])
-    text = "".join((value[begin.end() :] if begin else value).split())  # encoders may break lines
+    text = value[begin.end() :] if begin else value
     try:
-        return base64.b64decode(text, validate=True)
+        # Encoders may break lines.
+        return base64.b64decode(text.encode("ascii").translate(None, string.whitespace.encode()), validate=True)
     except (binascii.Error, ValueError):
         raise InputError(
             "{name} is not valid base64; give the picture file's bytes in base64, plain or as a data: URL.",

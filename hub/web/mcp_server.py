@@ -35,9 +35,9 @@ from hub.engine import Engine
 from hub.errors import BusyError, DeclarationError, ForbiddenError, HubError
 from hub.jobs import Cancel
 from hub.registry import Page
-from hub.spec import ImageInput, Progress
+from hub.spec import Progress
 from hub.web import access, addresses, guard, hosts, mcp_tools
-from hub.web.bodies import SLACK_BYTES
+from hub.web.bounds import inputs_in_json
 from hub.web.openapi import hub_version
 from hub.web.problems import problem
 
@@ -143,13 +143,10 @@ class Http:
 
     def __init__(self, engine: Engine):
         self.engine = engine
-        demos = [page.declared for page in engine.registry if page.declared]
-        pictures = max((sum(isinstance(f, ImageInput) for f in demo.inputs) for demo in demos), default=0)
         self._manager = StreamableHTTPSessionManager(
             make(engine),
             stateless=True,
-            # Twice what is read, in base64: a picture somewhat too large is told so by the engine, in words.
-            max_request_body_size=2 * pictures * engine.limits.max_bytes * 4 // 3 + SLACK_BYTES,
+            max_request_body_size=inputs_in_json(engine),
             security_settings=TransportSecuritySettings(
                 enable_dns_rebinding_protection=False
             ),  # `hosts` and `guard` look

@@ -23,9 +23,10 @@ from hub.links import FEEDBACK_CHARS, Link
 from hub.texts import current, say, unpacked
 from hub.web import addresses, guard, html, links_rest, sessions, wording
 from hub.web.plain import HEADERS, TEMPLATES, Endpoint, PageRoute
+from hub.web.problems import MalformedError
 
 STYLE = Path(__file__).with_name("style.css")
-FORM_BYTES = 16 * 1024
+FORM_BYTES, FORM_FIELDS = 16 * 1024, 20
 TITLES = {404: "Nothing is shared here", 410: "This link has ended", 403: "That is not yours to change"}
 
 
@@ -133,7 +134,10 @@ async def read_form(request: Request) -> dict[str, str]:
         body += chunk
         if len(body) > FORM_BYTES:
             raise TooLargeError("The form has more than the {most} KB that are read.", most=FORM_BYTES // 1024)
-    fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20)
+    try:
+        fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=FORM_FIELDS)
+    except ValueError:
+        raise MalformedError("The form has more than {most} fields.", most=FORM_FIELDS) from None
     return {name: values[-1] for name, values in fields.items()}
 
 

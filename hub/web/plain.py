@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from hub.errors import HubError, NotFoundError
+from hub.web.problems import no_memory
 
 log = logging.getLogger(__name__)
 TEMPLATES = Path(__file__).with_name("templates")
@@ -53,8 +54,9 @@ class PageRoute:
         except HubError as error:
             response = self.problem(error, request)
         except Exception as error:  # the last net: a fault of ours must not show a traceback
-            log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
-            response = self.problem(HubError("The hub failed on this page; its log has the details."), request)
+            log.error("%s %r failed", request.method, request.scope["path"], exc_info=error)
+            fault = HubError("The hub failed on this page; its log has the details.")
+            response = self.problem(no_memory() if isinstance(error, MemoryError) else fault, request)
         await response(scope, receive, send)
 
 

@@ -22,6 +22,7 @@ from hub.engine import Engine
 from hub.errors import HubError, NotFoundError
 from hub.web import (
     addresses,
+    bounds,
     embed,
     gallery,
     gradio_ui,
@@ -73,7 +74,11 @@ def build_app(engine: Engine) -> FastAPI:
     app.add_middleware(streams.Streams)  # innermost
     app.add_middleware(_KnownPages, engine=engine)
     app.add_middleware(sessions.SessionCookie, engine=engine)
-    app.user_middleware[:0] = [Middleware(languages.Languages, engine=engine), *guard.layers(engine)]
+    app.user_middleware[:0] = [
+        Middleware(languages.Languages, engine=engine),
+        *guard.layers(engine),
+        Middleware(bounds.Bounds, engine=engine),  # who may not come in sends nothing that is read
+    ]
     space_signin.add_to(app, engine.settings)
     if engine.settings.public_url:  # around all others, so that they see paths without the proxy's
         app.add_middleware(addresses.BehindProxy, settings=engine.settings)

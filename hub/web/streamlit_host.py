@@ -68,7 +68,18 @@ def alone() -> dict[str, Any]:
     from streamlit import config
 
     from hub import settings
-    from hub.web import guard, history_pages, hosts, languages, links_rest, permalinks, rest, sessions, streamlit_mount
+    from hub.web import (
+        bounds,
+        guard,
+        history_pages,
+        hosts,
+        languages,
+        links_rest,
+        permalinks,
+        rest,
+        sessions,
+        streamlit_mount,
+    )
 
     chosen = settings.from_environment()
     logging.basicConfig(level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -88,6 +99,7 @@ def alone() -> dict[str, Any]:
         Middleware(hosts.Names, engine=engine),
         Middleware(languages.Languages, engine=engine),
         *guard.layers(engine),
+        Middleware(bounds.Bounds, engine=engine),
         Middleware(sessions.SessionCookie, engine=engine),
         Middleware(history_pages.Arrivals, engine=engine),
         Middleware(streamlit_mount.WithoutOrigin),
