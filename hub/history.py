@@ -9,11 +9,11 @@ import io
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL import Image
 
@@ -44,12 +44,23 @@ GONE = "There is no such run in your history. It may be too old, deleted, or ano
 Answer = Callable[[Job], tuple[Result, str]]
 
 
+class Copies(Protocol):
+    """Who keeps copies of what runs got and gave, outside of the stores."""
+
+    def forget(self, caller: Caller, ids: Sequence[str] | None) -> None:
+        """These runs of a caller (None: all) are about to be deleted."""
+
+    def forget_result(self, id: str) -> None:
+        """This result is deleted."""
+
+
 @dataclass(slots=True)
 class InWork:
     """One run while it is in work. `future` gets what came of it, after it is in the history."""
 
     entry: Entry
     pictures: Mapping[str, bytes]  # that went in, by name of the input
+    readable: Collection[str]  # names of those that were decoded so far
     cancel: Cancel
     begin: float  # of the performance counter
     on_event: OnEvent
@@ -85,6 +96,7 @@ class History:
         self._store: HistoryStore | None = None
         self._in_work: list[InWork] = []
         self._swept = 0.0
+        self.copies: list[Copies] = []  # added while the doors are made
 
     # --- whose ------------------------------------------------------------------------------------
 
@@ -136,7 +148,7 @@ class History:
             digest=job.capsule.digest, version=job.demo.version, parameters=job.inputs.parameters,
             inputs=job.inputs.digests, pictured=bool(job.inputs.digests), headline="", message="",
         )  # fmt: skip
-        return InWork(entry, job.inputs.pictures, job.cancel, job.begin, job.on_event)
+        return InWork(entry, job.inputs.pictures, job.inputs.readable, job.cancel, job.begin, job.on_event)
 
     def _end(self, run: InWork, outcome: Result | HubError) -> None:
         """Keeps what came of a run, and tells who follows it. A disk that fails costs only that: it is logged."""
@@ -153,10 +165,15 @@ class History:
             else:
                 state: State = "stopped" if isinstance(outcome, CancelledError) else "failed"
                 message = "" if state == "stopped" else outcome.message
-                entry = replace(entry, state=state, took_ms=round(run.seconds * 1000, 2), message=message)
+                entry = replace(
+                    entry, state=state, took_ms=round(run.seconds * 1000, 2), message=message,
+                    pictured=bool(run.readable),
+                )  # fmt: skip
                 kept = not isinstance(outcome, BusyError)  # that was no run
             if kept:
-                self._keep(entry, run.pictures)
+                # What cannot be read as a picture may be anything, so nobody gets it back from here.
+                done = entry.state == "done"
+                self._keep(entry, {n: data for n, data in run.pictures.items() if done or n in run.readable})
         except HubError as error:
             log.warning("a run is not in the history: %s", error.message)
         finally:
@@ -305,11 +322,15 @@ class History:
         owner = self.owner(caller)
         if not owner:
             return 0, 0
+        for copies in self.copies:
+            copies.forget(caller, ids)
         gone, free = self._opened().remove(owner, ids)
         there = [id for id in free if self._engine.results.created(id) is not None]
         for id in free:
             self._engine.sharing.forget(id)
             self._engine.results.remove(id)
+            for copies in self.copies:
+                copies.forget_result(id)
         self._engine.pictures.disown(caller.session, gone)
         return len(gone), len(there)
 

@@ -7,7 +7,7 @@ import math
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,17 @@ class Inputs:
     digests: dict[str, str]  # sha256 of each picture's bytes
     weights: str | None  # name of the chosen weights; None: the demo has none
     limits: ImageLimits
+    readable: set[str] = field(default_factory=set)  # names of pictures that were decoded; the one thing that changes
 
     def decoded(self, remarks: list[Sentence] | None = None) -> dict[str, Any]:
         """All inputs as `prepare` and `present` get them. Raises InputError for a bad picture.
 
         `remarks` is given what a reader should know of how the pictures were read.
         """
-        images = {name: decode(data, self.limits, field=name, remarks=remarks) for name, data in self.pictures.items()}
+        images = dict[str, Image.Image]()
+        for name, data in self.pictures.items():
+            images[name] = decode(data, self.limits, field=name, remarks=remarks)
+            self.readable.add(name)
         return {**self.parameters, **images}
 
 

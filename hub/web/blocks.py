@@ -8,14 +8,18 @@ page is served. gradio_client reads English. Answers to events: see `_asking`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import gradio as gr
+from anyio import to_thread
 from gradio.context import LocalContext
 
 from hub import texts
+from hub.errors import HubError
 from hub.texts import Catalogue
-from hub.web import languages
+from hub.web import guard, languages, payloads
+from hub.web.page_files import PageFiles
 
 SAID = ("label", "info", "placeholder")  # properties that Gradio's front end looks up
 REDRAW = "hub_redraw"  # of a component: draws its value anew
@@ -90,6 +94,20 @@ def _api_info(self: gr.Blocks, *arguments: Any, **named: Any) -> Any:
         return gr.Blocks.get_api_info(self, *arguments, **named)
 
 
+async def _process_api(self: Any, block_fn: Any, inputs: list[Any], *arguments: Any, **named: Any) -> Any:
+    """Every event of every page and endpoint, direct or queued, passes here before a component sees a value."""
+    request = named.get("request")
+    who = guard.caller(getattr(request, "request", None))
+    files: PageFiles = self.hub_files
+    try:
+        if named.get("iterator") is None:  # else it goes on with what it got at first
+            find = partial(files.find, who, use=True)
+            inputs = [await to_thread.run_sync(payloads.admitted, one, find, files.largest) for one in inputs]
+    except HubError as error:
+        raise gr.Error(error.message, title=error.title, print_exception=False) from None
+    return await gr.Blocks.process_api(self, block_fn, inputs, *arguments, **named)
+
+
 # Made past Gradio's own metaclass, which would write a .pyi file at every start.
 Pages: type[gr.Blocks] = type.__new__(
     type(gr.Blocks),
@@ -100,6 +118,7 @@ Pages: type[gr.Blocks] = type.__new__(
         "config": property(_config, _set_config),
         "i18n_instance": property(_i18n, _ignore),
         "get_api_info": _api_info,
+        "process_api": _process_api,
     },
 )
 

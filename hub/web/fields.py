@@ -6,7 +6,6 @@ and the same error. (Gradio's own checks would answer first, in other words; gr.
 
 from __future__ import annotations
 
-import base64
 import shutil
 import time
 from abc import ABCMeta
@@ -18,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.data_classes import ImageData, JsonData
+from gradio.data_classes import ImageData, JsonData, ListFiles
 
+from hub.errors import HubError
 from hub.results import Picture, Result
 from hub.spec import (
     Choice,
@@ -37,7 +37,7 @@ from hub.spec import (
     Slider,
 )
 from hub.texts import say
-from hub.web import blocks, html, stills, wording
+from hub.web import blocks, html, payloads, stills, wording
 
 RADIO_UP_TO = 4  # more options become a dropdown
 TICKS_UP_TO = 14  # more options to tick become a dropdown
@@ -64,9 +64,17 @@ def _as_file(self: Any, payload: Any) -> Path | bytes | None:
     """The uploaded file, untouched, even where the page shows a still of it."""
     if payload is None:
         return None
-    if payload.url and payload.url.startswith("data:"):
-        return base64.b64decode(payload.url.partition(",")[2])
+    if payload.url and not payload.path:
+        try:
+            return payloads.from_data_url(payload.url)
+        except HubError as error:
+            raise gr.Error(error.message, title=error.title, print_exception=False) from None
     return stills.original(Path(payload.path), payload.orig_name) if payload.path else None
+
+
+def _as_one_file(self: Any, payload: Any) -> Path | None:
+    """As `_as_file`, of a component that may also get a list. Gradio's own leaves an empty file behind each time."""
+    return Path((payload[0] if isinstance(payload, ListFiles) else payload).path) if payload else None
 
 
 def _as_seen(self: Any, value: Any) -> ImageData | None:
@@ -75,7 +83,7 @@ def _as_seen(self: Any, value: Any) -> ImageData | None:
     if shown is None or not shown.path:
         return shown
     kept = self.move_resource_to_block_cache(shown.path)
-    still = stills.of(Path(kept), Path(self.GRADIO_CACHE))
+    still = stills.of(Path(kept))
     return shown if still is None else ImageData(path=str(still), orig_name=kept)
 
 
@@ -85,6 +93,7 @@ def _any_json(self: Any, value: Any) -> JsonData | None:
 
 
 Upload = changed(gr.Image, "Unchecked", preprocess=_as_file, postprocess=_as_seen)
+FileField = _unchecked(gr.File, _as_one_file)
 AnyJson = changed(gr.JSON, "Any", postprocess=_any_json)
 SliderField = _unchecked(gr.Slider, _as_is)
 RadioField, DropdownField = _unchecked(gr.Radio, _as_is), _unchecked(gr.Dropdown, _as_is)
@@ -213,7 +222,7 @@ def shown(demo: Demo, result: Result, folder: Path, before: Mapping[str, Any]) -
         elif isinstance(field, ImageOutput):  # a caption stands in the label's place; the label comes back after it
             words = said(field, result)
             if field.compare:  # templates/over.js says what both pictures are
-                pair = (stills.browsable(before[field.compare], folder), value)
+                pair = (stills.browsable(before[field.compare], folder / result.id), value)
                 answers.append(gr.update(visible=True, value=pair, label=words))
             else:
                 answers.append(gr.update(visible=True, value=value, label=words, alt_text=words))

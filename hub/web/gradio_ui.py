@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import inspect
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Container, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, nullcontext
 from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -44,6 +40,7 @@ from hub.web import (
     status_ui,
 )
 from hub.web.blocks import Pages, draw, named
+from hub.web.page_files import PageFiles
 from hub.web.runs import Moment, Runs
 
 EXAMPLE_CLICK = """element.addEventListener('click', (event) => {
@@ -57,6 +54,7 @@ def build(engine: Engine) -> gr.Blocks:
     """All pages of the engine's registry in one Blocks."""
     ui = _Pages(engine)
     with Pages(title="Demo Hub", analytics_enabled=False, delete_cache=(3600, DAY_S)) as blocks:
+        blocks.hub_files = ui.files
         draw(partial(html.masthead, engine.registry, home=True, signed_in=engine.settings.asks))
         cards = draw(ui.gallery)
         blocks.load(ui.gallery, outputs=cards, show_progress="hidden", queue=False, api_visibility="private")
@@ -74,13 +72,13 @@ def build(engine: Engine) -> gr.Blocks:
 
 
 class _Pages:
-    """What all pages share: the engine, threads to wait for it in, and a folder for files Gradio serves."""
+    """What all pages share: the engine, threads to wait for it in, and the files they take and show."""
 
     def __init__(self, engine: Engine):
         self.engine = engine
         self.threads = ThreadPoolExecutor(engine.settings.queue_limit + 8, thread_name_prefix="page")
-        self.folder = Path(tempfile.mkdtemp(prefix="demo-hub-"))
-        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
+        self.files = PageFiles(engine)
+        self.folder = self.files.shown
 
     def gallery(self) -> str:
         pages = [(page, describe.state(self.engine, page)) for page in self.engine.registry]

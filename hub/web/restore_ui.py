@@ -20,7 +20,7 @@ from hub.registry import Page
 from hub.results import Result
 from hub.spec import Gallery, Seed
 from hub.texts import say, sentence
-from hub.web import deep_links
+from hub.web import deep_links, fields
 from hub.web.blocks import draw
 from hub.web.filled import WEIGHTS, Filled, own
 
@@ -45,7 +45,7 @@ class Restore:
         if not self.wanted:
             return
         with gr.Accordion(LABEL, open=False):
-            file = gr.File(label="A PNG that was made here", file_types=[".png"], type="filepath", height=110)
+            file = fields.FileField(label="A PNG that was made here", file_types=[".png"], type="filepath", height=110)
             with gr.Row(visible=False) as row:
                 self._again = gr.Button("Run again", size="sm", min_width=120)
                 self._vary = gr.Button("Vary seed", size="sm", min_width=120)
@@ -83,10 +83,10 @@ class Restore:
         if self.wanted and request.session_hash:
             self._last[request.session_hash] = result.capsule_json
 
-    async def dropped(self, path: str | None) -> list[Any]:
+    async def dropped(self, path: Path | None) -> list[Any]:
         if not path:
             return [gr.skip()] * (2 + len(self.names))
-        filled = await to_thread.run_sync(settings, self.engine, self.page, Path(path))
+        filled = await to_thread.run_sync(settings, self.engine, self.page, path)
         text = deep_links.told(filled, "this picture")
         shown = gr.update(visible=bool(filled.values))
         return [gr.update(value=text, visible=bool(text)), shown, *self._updates(filled)]

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
@@ -16,6 +17,7 @@ import gradio as gr
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse
 from starlette.middleware import Middleware
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub.engine import Engine
@@ -25,6 +27,7 @@ from hub.web import (
     bounds,
     embed,
     gallery,
+    gradio_door,
     gradio_ui,
     grid,
     guard,
@@ -83,7 +86,7 @@ def build_app(engine: Engine) -> FastAPI:
     if engine.settings.public_url:  # around all others, so that they see paths without the proxy's
         app.add_middleware(addresses.BehindProxy, settings=engine.settings)
     app.add_middleware(hosts.Names, engine=engine)  # before anything is answered
-    pages = gradio_ui.build(engine)
+    pages: Any = gradio_ui.build(engine)
     if engine.zero:
         pages.queue(max_size=engine.settings.queue_limit)  # on ZeroGPU Gradio would let one visitor wait, no more
     # Mounting leaves this False, and then Gradio takes any path on this machine as a file the caller uploaded.
@@ -93,7 +96,7 @@ def build_app(engine: Engine) -> FastAPI:
         return _mount(app, engine, pages)
 
 
-def _mount(app: FastAPI, engine: Engine, pages: gr.Blocks) -> FastAPI:
+def _mount(app: FastAPI, engine: Engine, pages: Any) -> FastAPI:
     mounted: FastAPI = gr.mount_gradio_app(
         app,
         pages,
@@ -109,6 +112,9 @@ def _mount(app: FastAPI, engine: Engine, pages: gr.Blocks) -> FastAPI:
         head=theme.HEAD,
         root_path=addresses.prefix(engine.settings) or None,
     )
+    mount = mounted.router.routes[-1]
+    assert isinstance(mount, Mount)
+    mount.app = gradio_door.GradioDoor(mount.app, pages.hub_files, [*engine.registry.pages, "status"])
     return mounted
 
 

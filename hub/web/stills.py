@@ -11,6 +11,7 @@ from hub.images import encode
 
 SIDE = 2048  # px; a still is looked at only, so it need not be larger
 HEAD = 2**16  # bytes that tell what a file is
+STILL = ".still.jpg"  # added to a picture's name
 GIF_FRAME = b"\x21\xf9\x04"  # before each picture of an animation, but perhaps the first; or one that is see-through
 
 
@@ -40,33 +41,32 @@ def wanted(picture: Path) -> bool:
     return kind == "TIFF" or (kind in moves and moves[kind]())
 
 
-def of(picture: Path, cache: Path) -> Path | None:
-    """A still of a picture that needs one, at most `SIDE` px long, in Gradio's own folder; None for any other.
+def of(picture: Path) -> Path | None:
+    """A still of a picture that needs one, at most `SIDE` px long, beside it; None for any other.
 
     None, too, of what cannot be read: its run tells why.
     """
+    path = picture.with_name(picture.name + STILL)
     try:
         if not wanted(picture):
             return None
-        data = picture.read_bytes()
-        path = cache / hashlib.sha256(data).hexdigest() / "still.jpg"
         if not path.exists():
+            data = picture.read_bytes()
             image = decode(data, ImageLimits(max_bytes=len(data)))
             image.thumbnail((SIDE, SIDE))
-            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(encode(image, "jpeg"))
     except (OSError, HubError):
         return None
     return path
 
 
-def original(shown: Path, name: str | None) -> Path:
-    """What a page's picture stands for: the file `name` beside it in Gradio's own folder, or itself.
+def stands_for(shown: Path) -> Path:
+    """The picture of which a file is the still; itself, where it is none. Nothing is read but what lies beside it."""
+    original = shown.with_name(shown.name.removesuffix(STILL))
+    return original if original != shown and original.is_file() else shown
 
-    A browser sends both. `shown` has been checked by Gradio, so nothing outside of its folder is opened for `name`.
-    """
-    if name and Path(name).is_absolute():
-        path = Path(name).resolve()
-        if path.parent.parent == shown.resolve().parent.parent and path.is_file():
-            return path
-    return shown
+
+def original(shown: Path, name: str | None) -> Path:
+    """What a page's picture stands for: `name`, if `shown` is its still, or itself."""
+    found = stands_for(shown)
+    return found if name == str(found) else shown

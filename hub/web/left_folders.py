@@ -1,0 +1,32 @@
+"""Folders for files of open pages; one that a killed hub left behind goes when the next one starts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+PREFIX, LOCK = "demo-hub-", ".in-use"
+
+
+def made(parent: str) -> Path:
+    """A new folder in `parent`, which is this process's as long as it lives."""
+    try:
+        import fcntl
+    except ImportError:  # not on Windows: there, what is left stays
+        return Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent)).resolve()
+    for left in Path(parent).glob(f"{PREFIX}*/{LOCK}"):
+        with suppress(OSError), left.open("rb") as file:
+            if left.parent.is_symlink() or os.fstat(file.fileno()).st_uid != os.getuid():
+                continue
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its process lives
+            shutil.rmtree(left.parent, ignore_errors=True)
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent)).resolve()
+        lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)  # open, and so locked, until the process ends
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (folder / LOCK).exists():  # else another start took it for a left one, just before it was locked
+            return folder
+        os.close(lock)
