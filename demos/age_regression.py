@@ -11,6 +11,7 @@ from hub.age_bands import bands, years
 from hub.images import normalise
 from hub.native import image_classifier
 from hub.spec import Choice, Demo, Example, ImageInput, ImageOutput, Json, Slider, Weights
+from hub.texts import joined, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -251,9 +252,11 @@ def present(
         row = {"face": number, "age": age, "low": min(low, age), "high": max(high, age)}
         row |= {"x_px": x, "y_px": y, "width_px": width, "height_px": height}
         rows.append(row if np.isnan(found[14]) else row | {"score": round(float(found[14]), 3)})
-    faces_found = {1: "1 face", MOST: f"the {MOST} largest faces"}.get(len(rows), f"{len(rows)} faces")
+    counted = {0: "No face found", 1: "{number} face", MOST: "the {number} largest faces"}
+    found = sentence(counted.get(len(rows), "{number} faces"), number=len(rows))
     # The share of people whose age is in the interval, as the weights promise it.
-    caption = f"{faces_found}, {config.get('interval_level', LEVEL):.0%} intervals" if rows else "No face found"
+    level = sentence("{level:.0%} intervals", level=config.get("interval_level", LEVEL))
+    caption = joined([found, level]) if rows else found
     return {"overlay": (drawn(image, rows), caption), "faces": rows}
 
 

@@ -10,6 +10,7 @@ from hub.drawing import Drawing
 from hub.images import normalise
 from hub.native import segmenter
 from hub.spec import Choice, Demo, Example, ImageInput, ImageOutput, Json, Labels, Weights
+from hub.texts import joined, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -259,7 +260,7 @@ def present(output: dict[str, Any], image: Image.Image, quality: str, config: Ma
     }
     hand = RIGHT if shares[RIGHT] > shares[LEFT] else LEFT
     return {
-        "overlay": (drawn(image, points, unsure), ", ".join([hand, *filter(remarks.get, remarks)])),
+        "overlay": (drawn(image, points, unsure), joined([hand, *filter(remarks.get, remarks)])),
         "hand": shares,
         "points": rows,
         "fingers": finger_rows(length),
@@ -275,7 +276,9 @@ def part(name: str) -> str:
 def title(name: str) -> str:
     """`Index tip` of `tip_index`, `Heart line 1` of `heart_1`."""
     kind, which = name.split("_")
-    return f"Heart line {which}" if kind == "heart" else f"{FINGERS[which]} {kind}"
+    if kind == "heart":
+        return sentence("Heart line {number}", number=which)
+    return sentence("{finger} tip" if kind == "tip" else "{finger} base", finger=sentence(FINGERS[which]))
 
 
 def lengths(points: Mapping[str, NDArray[Any]]) -> dict[str, float]:

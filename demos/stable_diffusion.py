@@ -8,6 +8,7 @@ from hub.diffusion import AS_TRAINED, SCHEDULERS, SEEDS, Order, Setting, Wish, f
 from hub.diffusion import load as load_pipeline
 from hub.images import normalise
 from hub.spec import Choice, Demo, Example, Gallery, ImageInput, Json, Progress, Seed, Slider, Text, Weights
+from hub.texts import joined, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -79,9 +80,9 @@ def present(output: dict[str, Any], scheduler: str, **_: Any) -> dict[str, Any]:
     rows, shown = list[dict[str, Any]](), []
     for picture, hidden, own in zip(output["pictures"], output["hidden"], output["seeds"], strict=True):
         height, width = picture.shape[:2]
-        caption = f"seed {own}" + (", hidden by the model's safety checker" if hidden else "")
+        words = [sentence("seed {number}", number=own), *["hidden by the model's safety checker"] * hidden]
         checked = "hidden" if hidden else "passed" if output["checked"] else "none in this model"
-        shown.append((enlarged(picture), caption))
+        shown.append((enlarged(picture), joined(words)))
         rows.append(
             {
                 "picture": len(rows) + 1,

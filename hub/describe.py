@@ -12,6 +12,7 @@ from hub import catalogue, inputs
 from hub.errors import DeclarationError, UnavailableError
 from hub.sources import HUB, LOCAL
 from hub.spec import Choice, Choices, Slider
+from hub.texts import sentence
 
 if TYPE_CHECKING:
     from hub.engine import Engine
@@ -66,7 +67,7 @@ def state(engine: Engine, page: Page) -> State:
             return State("unavailable", "Weights missing", error.message)
         if engine.models.is_loaded(page.slug):
             return State("ready", "Ready")
-        return State("on_demand", f"Loads on first use · {decimal(size)}")
+        return State("on_demand", sentence("Loads on first use · {size}", size=decimal(size)))
     return State("ready", "Ready")
 
 
@@ -74,7 +75,8 @@ def _to_fetch(engine: Engine, name: str) -> State:
     """Weights on the Hub that are not here yet."""
     fetching = engine.weights.fetching(name)
     if fetching:
-        return State("on_demand", f"Downloading · {fetching.percent} % of {decimal(fetching.total)}")
+        told = "Downloading · {percent} % of {size}"
+        return State("on_demand", sentence(told, percent=fetching.percent, size=decimal(fetching.total)))
     reason = engine.weights.trouble(name)
     return State("unavailable", "Weights missing", reason) if reason else State("on_demand", "Downloads on first use")
 

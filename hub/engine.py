@@ -298,7 +298,8 @@ class Engine:
             created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             remarks=tuple(remarks),
         )
-        return Result(job.id, job.capsule.to_json(), values_json, pictures, receipt, sight)
+        told = tuple(texts.sentences_in(presented))
+        return Result(job.id, job.capsule.to_json(), values_json, pictures, receipt, sight, told)
 
     def _infer(self, job: Job, item: Any, submit: Callable[..., Outcome]) -> Outcome:
         """The model's output; from memory when the same item met the same weights before.

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hub.errors import UnavailableError
+from hub.texts import from_column, to_column
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,7 @@ class HistoryStore:
         """Keeps an entry in the place of an older one with its id. `pictures` by sha256, `words` to search in."""
         parameters, inputs = (json.dumps(dict(v), ensure_ascii=False) for v in (entry.parameters, entry.inputs))
         values = {name: getattr(entry, name) for name in COLUMNS} | {"parameters": parameters, "inputs": inputs}
+        values |= {name: to_column(values[name]) for name in ("headline", "message")}
         with self._changing() as db:
             before = db.execute("SELECT times, state FROM run WHERE id = ?", (entry.id,)).fetchone()
             if before:
@@ -279,4 +281,6 @@ def _entry(row: Sequence[Any]) -> Entry:
         values[name] = json.loads(values[name])
     for name in ("cached", "pictured"):
         values[name] = bool(values[name])
+    for name in ("headline", "message"):
+        values[name] = from_column(values[name])
     return Entry(**values)

@@ -22,7 +22,7 @@ from typing import Any
 
 from hub.errors import BusyError, GoneError, HubError, InputError, NotFoundError, UnavailableError
 from hub.results import Picture
-from hub.texts import sentence
+from hub.texts import from_column, packed, restored, sentence, sentences_in, to_column, unpacked
 
 FILE, SCHEMA = "links.sqlite3", 1
 ALPHABET, ID_CHARS = string.ascii_letters + string.digits, 22  # 131 bits; no - that a command line takes for a flag
@@ -119,8 +119,9 @@ class LinkStore:
         with self._open(write=True) as db:
             self._end_expired(db)
             self._room(db, link)
-            row = (id, owner, _hash(secret), page, headline, note, now, expires, None)
-            document = json.dumps(content.document, ensure_ascii=False)
+            row = (id, owner, _hash(secret), page, to_column(headline), note, now, expires, None)
+            told = [packed(one) for one in sentences_in(content.document)]  # JSON keeps their text alone
+            document = json.dumps({**content.document, "sentences": told}, ensure_ascii=False)
             db.execute("INSERT INTO link VALUES (?,?,?,?,?,?,?,?,?,?,?)", (*row, document, link.size_bytes))
             db.executemany(
                 "INSERT INTO file VALUES (?,?,?,?,?,?,?)",
@@ -197,7 +198,8 @@ class LinkStore:
         with self._open() as db:
             link = self._find(db, id, live=True)
             (text,) = db.execute("SELECT document FROM link WHERE id = ?", (id,)).fetchone()
-            return link, dict(json.loads(text))
+            document = dict(json.loads(text))
+            return link, dict(restored(document, map(unpacked, document.pop("sentences", ()))))
 
     def file(self, id: str, name: str) -> Picture:
         """One picture of a live link. Raises as `get`."""
@@ -269,7 +271,7 @@ class LinkStore:
         state = link.state(self.clock())
         if live and state != "live":
             why = "was taken back by who made it" if state == "revoked" else "was made for a time that is over"
-            raise GoneError("This link {why}. Ask them for a new one.", why=why)
+            raise GoneError("This link {why}. Ask them for a new one.", why=sentence(why))
         return link
 
     @contextmanager
@@ -320,7 +322,15 @@ def _version(db: sqlite3.Connection) -> int:
 
 def _link(db: sqlite3.Connection, row: Sequence[Any]) -> Link:
     query = "SELECT coalesce(sum(thumb = 'up'), 0), coalesce(sum(thumb = 'down'), 0), coalesce(sum(text <> ''), 0)"
-    return Link(*row, *db.execute(f"{query} FROM feedback WHERE link = ?", (row[0],)).fetchone())
+    id, owner, page, headline, *rest = row
+    return Link(
+        id,
+        owner,
+        page,
+        from_column(headline),
+        *rest,
+        *db.execute(f"{query} FROM feedback WHERE link = ?", (row[0],)).fetchone(),
+    )
 
 
 def _hash(secret: str) -> str:

@@ -17,6 +17,7 @@ from hub.images import encode as encode_image
 from hub.images import encode_mask
 from hub.results import Picture
 from hub.spec import Demo, Gallery, ImageOutput, Json, Labels, Mask, Output
+from hub.texts import Sentence
 
 MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg"}
 
@@ -67,16 +68,17 @@ def _pictures(field: Output, value: Any) -> tuple[Picture, ...]:
         return (Picture(encode_mask(ids), "image/png", ids.shape[1], ids.shape[0]),)
     if isinstance(field, ImageOutput):
         image, caption = value if isinstance(value, tuple) and len(value) == 2 else (value, "")
-        return (_picture(image, field.format, str(caption)),)
+        return (_picture(image, field.format, caption),)
     if not isinstance(value, Sequence):
         raise TypeError(f"a list of (image, caption) is wanted, got a {type(value).__name__}")
-    return tuple(_picture(image, "png", str(caption)) for image, caption in value)
+    return tuple(_picture(image, "png", caption) for image, caption in value)
 
 
-def _picture(image: Any, format: Any, caption: str) -> Picture:
+def _picture(image: Any, format: Any, caption: Any) -> Picture:
     if not isinstance(image, Image.Image):
         raise TypeError(f"a PIL image is wanted, got a {type(image).__name__}")
-    return Picture(encode_image(image, format), MEDIA_TYPES[format], image.width, image.height, caption)
+    said = caption if isinstance(caption, Sentence) else str(caption)
+    return Picture(encode_image(image, format), MEDIA_TYPES[format], image.width, image.height, said)
 
 
 def _value(field: Output, value: Any) -> Any:

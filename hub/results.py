@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from hub.sight import Sight
+from hub.texts import Sentence, restored
 
 EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg"}
 
@@ -86,6 +87,7 @@ class Result:
     pictures: Mapping[str, tuple[Picture, ...]]
     receipt: Receipt
     sight: Sight | None = None  # of a page that finds similar pictures
+    sentences: tuple[Sentence, ...] = ()  # among the values, so that they can be translated
 
     @property
     def capsule(self) -> dict[str, Any]:
@@ -95,7 +97,7 @@ class Result:
     @property
     def values(self) -> dict[str, Any]:
         """A fresh copy of the outputs that are not pictures."""
-        return dict(json.loads(self.values_json))
+        return dict(restored(json.loads(self.values_json), self.sentences))
 
     @property
     def seed(self) -> int | None:

@@ -24,7 +24,7 @@ from hub.links import Content, Link, LinkStore, checked_days, checked_note
 from hub.results import Picture, Result
 from hub.spec import Choice, Choices, Demo, ImageInput, ImageOutput, Json, Labels, Mask, Output, Seed, Text
 from hub.suggest import unknown
-from hub.texts import packed
+from hub.texts import Sentence, joined, packed, sentence
 
 if TYPE_CHECKING:
     from hub.engine import Engine
@@ -241,19 +241,23 @@ def headline(demo: Demo, result: Result) -> str:
             limit = values.get(field.line) if field.line else None
             if limit is None:
                 best = max(labels, key=lambda name: labels[name])
-                return f"{best} {100 * labels[best]:.0f}\N{NO-BREAK SPACE}%"
+                return _share(best, 100 * labels[best])
             picked = [name for name in labels if labels[name] >= limit]
-            more = f" and {len(picked) - NAMES_IN_HEADLINE} more" if len(picked) > NAMES_IN_HEADLINE else ""
-            return ", ".join(picked[:NAMES_IN_HEADLINE]) + more
+            first, more = joined(picked[:NAMES_IN_HEADLINE]), len(picked) - NAMES_IN_HEADLINE
+            return sentence("{first} and {number} more", first=first, number=more) if more > 0 else first
         if isinstance(field, Json) and field.table and values.get(field.name):
             rows = values[field.name]
             share = next((column for column in rows[0] if column.endswith("percent")), None)
             name = next((column for column, value in rows[0].items() if column != "colour" and value != ""), None)
             if share and name and isinstance(rows[0][name], str):
                 best = sorted(rows, key=lambda row: -row[share])[:ROWS_IN_HEADLINE]
-                return ", ".join(f"{row[name]} {row[share]:.0f}\N{NO-BREAK SPACE}%" for row in best)
+                return joined(_share(row[name], row[share]) for row in best)
     captions = [p.caption for group in result.pictures.values() for p in group]
     return next(filter(None, captions), "")
+
+
+def _share(label: str, percent: float) -> Sentence:
+    return sentence("{label} {number:.0f}\N{NO-BREAK SPACE}%", label=sentence(label), number=percent)
 
 
 def _face(outputs: list[dict[str, Any]], inputs: list[dict[str, Any]], files: Mapping[str, Picture]) -> bytes | None:

@@ -118,7 +118,9 @@ class ResultStore:
                 if self._clock() - left.stat().st_mtime > STAGING_S:
                     shutil.rmtree(left, ignore_errors=True)
         except OSError as error:
-            self.warning = f"Results are kept in memory only: {error.strerror} ({folder})."
+            self.warning = texts.sentence(
+                "Results are kept in memory only: {reason}.", reason=f"{error.strerror} ({folder})"
+            )
             log.warning(self.warning)
             self._folder = None
             return
@@ -229,13 +231,14 @@ class ResultStore:
         path = self._path(id)
         try:
             record = json.loads((path / "record.json").read_text(encoding="utf-8"))
-            pictures = {
-                name: tuple(_picture(path, entry) for entry in group) for name, group in record["pictures"].items()
-            }
+            kept = record["pictures"]  # first: a TypeError here tells that the record is none
+            told = tuple(texts.unpacked(one) for one in record.get("sentences", ()))
+            kept = texts.restored(kept, told)
+            pictures = {name: tuple(_picture(path, entry) for entry in group) for name, group in kept.items()}
             remarks = tuple(texts.unpacked(one) for one in record.get("remarks", ()))
             receipt = Receipt(**{**record["receipt"], "remarks": remarks})
             capsule, values, seen = record["capsule"], record["values"], _sight(path, record)
-            result = Result(id, capsule, values, MappingProxyType(pictures), receipt, seen)
+            result = Result(id, capsule, values, MappingProxyType(pictures), receipt, seen, told)
             json.loads(result.capsule_json), json.loads(result.values_json)
             return None if self._is_old(result.created) else result
         except FileNotFoundError:
@@ -328,6 +331,7 @@ def _write(folder: Path, result: Result) -> int:
         "pictures": pictures,
         "receipt": asdict(result.receipt),
         "remarks": [texts.packed(remark) for remark in result.receipt.remarks],  # so that they can be translated
+        "sentences": [texts.packed(one) for one in result.sentences],
         "sight": seen,
     }
     return size + (folder / "record.json").write_bytes(json.dumps(record).encode())

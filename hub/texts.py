@@ -7,6 +7,7 @@ call `say`: their texts are English, whoever asks.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import tomllib
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -23,8 +24,7 @@ log = logging.getLogger(__name__)
 ENGLISH, CHINESE = "en", "zh-CN"
 NAMES = {ENGLISH: "English", CHINESE: "中文"}  # what each language calls itself
 LOCALES = Path(__file__).with_name("locales")
-MATCHED = "messages"  # the section whose texts are also found with their values filled in
-DIGITS = r"\d[\d.,]*"
+MADE_OF = "\x1f"  # begins a column that holds a packed sentence; no text of people begins so
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -51,7 +51,7 @@ class Sentence(str):
 
 def sentence(template: str, /, **values: object) -> Sentence:
     """`template` with its `{placeholders}` filled in, in English; `say` has it in the visitor's language."""
-    return Sentence(template, values)
+    return template if isinstance(template, Sentence) else Sentence(template, values)
 
 
 def joined(parts: Iterable[str], between: str = ", ") -> Sentence:
@@ -88,50 +88,56 @@ def unpacked(data: Mapping[str, Any]) -> Sentence:
     return Sentence(data["template"], values)
 
 
+def to_column(text: str) -> str:
+    """For a column of texts in a table: a sentence with all it was made of; any other text as it is."""
+    return (
+        MADE_OF + json.dumps(packed(text), ensure_ascii=False) if isinstance(text, Sentence) and text.values else text
+    )
+
+
+def from_column(text: str) -> str:
+    """What `to_column` was given. Raises KeyError, TypeError or ValueError for what it has not made."""
+    return unpacked(json.loads(text[len(MADE_OF) :])) if text.startswith(MADE_OF) else text
+
+
+def sentences_in(value: object) -> list[Sentence]:
+    """Those of several words that lie anywhere in lists and dicts: JSON keeps only the text of each."""
+    if isinstance(value, Sentence):
+        return [value] if value.values else []
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return [found for part in value for found in sentences_in(part)] if isinstance(value, list | tuple) else []
+
+
+def restored(value: Any, sentences: Iterable[Sentence]) -> Any:
+    """The same lists and dicts with these sentences in the place of equal texts: the way back of `sentences_in`."""
+    known = {str(one): one for one in sentences}
+
+    def walked(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {name: walked(one) for name, one in part.items()}
+        if isinstance(part, list):
+            return [walked(one) for one in part]
+        return known.get(part, part) if isinstance(part, str) else part
+
+    return walked(value) if known else value
+
+
 @dataclass(frozen=True)
 class Catalogue:
-    """One language. `texts` by English text; `messages` are those that are found once their values stand in them."""
+    """One language: its texts by the English ones, templates by templates."""
 
     language: str
     texts: Mapping[str, str] = field(default_factory=dict)
-    messages: Mapping[str, str] = field(default_factory=dict)
 
     def say(self, text: str, **values: object) -> str:
-        """`text` in this language, with its `{placeholders}` filled in; what is not known stays as it is.
-
-        Without values, `text` may be a message that has been filled in already, such as that of an error.
-        """
+        """`text` in this language, with its `{placeholders}` filled in; what is not known stays as it is."""
         if isinstance(text, Sentence):
-            if text.template not in self.texts and (found := self._message(str(text))) != text:
-                return found  # until all are templates
-            return self.say(text.template, **{name: self.say(value) for name, value in text.values.items()})
+            values = {n: self.say(v) if isinstance(v, Sentence) else v for n, v in text.values.items()}
+            return self.say(text.template, **values)
         if values:
             return self.texts.get(text, text).format(**values)
-        if not self.texts or not text:
-            return text
-        return self.texts[text] if text in self.texts else self._message(text)
-
-    def _message(self, text: str) -> str:
-        for pattern, translation in self._patterns:
-            if found := pattern.fullmatch(text):
-                return translation.format(**{name: self.say(value) for name, value in found.groupdict().items()})
-        return text
-
-    @cached_property
-    def _patterns(self) -> list[tuple[re.Pattern[str], str]]:
-        """Those with the most words first: what also fits is more exact."""
-        keys = sorted(filter(PLACEHOLDER.search, self.messages), key=lambda key: -len(PLACEHOLDER.sub("", key)))
-        return [(_pattern(key), self.messages[key]) for key in keys]
-
-
-def _pattern(key: str) -> re.Pattern[str]:
-    """`{number}` stands for digits, any other placeholder for anything."""
-    parts = PLACEHOLDER.split(key)  # words and names in turn
-    pieces = [
-        f"(?P<{part}>{DIGITS if part == 'number' else '.*?'})" if place % 2 else re.escape(part)
-        for place, part in enumerate(parts)
-    ]
-    return re.compile("".join(pieces), re.DOTALL)
+        return self.texts.get(text, text)
 
 
 # --- the catalogues -------------------------------------------------------------------------------
@@ -159,8 +165,7 @@ def catalogues(folders: Iterable[Path]) -> Mapping[str, Catalogue]:
                 log.warning("%s cannot be read, so its page stays English: %s", file, error)
                 continue
             before = found[language]
-            texts, messages = {**more.texts, **before.texts}, {**more.messages, **before.messages}
-            found[language] = Catalogue(language, texts, messages)
+            found[language] = Catalogue(language, {**more.texts, **before.texts})
     return found
 
 
@@ -186,7 +191,7 @@ def _parsed(file: Path) -> dict[str, dict[str, str]]:
 def _read(file: Path, language: str) -> Catalogue:
     sections = _parsed(file)
     texts = {english: text for part in sections.values() for english, text in part.items()}
-    return Catalogue(language, texts, sections.get(MATCHED, {}))
+    return Catalogue(language, texts)
 
 
 # --- whose language -------------------------------------------------------------------------------

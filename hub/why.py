@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hub.errors import InputError
 from hub.images import heat_map
+from hub.texts import sentence
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -76,8 +77,11 @@ def drawn(
     cam, names = answer["cam"], list(shares)
     name = why if why in shares else names[int(answer["logits"].argmax())]
     peak = float(cam.max())
-    what = "What speaks for" if peak >= FAINT else "Next to nothing speaks for"
-    return heat_map(image, cam / np.float32(max(peak, FULL_HEAT))), f"{what} {name} ({shares[name]:.0%})"
+    told = (
+        "What speaks for {label} ({share:.0%})" if peak >= FAINT else "Next to nothing speaks for {label} ({share:.0%})"
+    )
+    caption = sentence(told, label=sentence(name), share=shares[name])
+    return heat_map(image, cam / np.float32(max(peak, FULL_HEAT))), caption
 
 
 def class_maps(model: nn.Module, features: Tensor, classes: Sequence[int], *, exclusive: bool) -> NDArray[np.float32]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
+import pickle
 import re
 from collections.abc import Iterator
+from copy import copy, deepcopy
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +16,8 @@ import pytest
 from hub import errors, texts
 from hub.registry import discover
 from hub.spec import Choice, Choices, Demo
-from hub.texts import CHINESE, ENGLISH, PLACEHOLDER, negotiated
+from hub.suggest import unknown_option
+from hub.texts import CHINESE, ENGLISH, PLACEHOLDER, Sentence, joined, negotiated, sentence
 from hub.web.languages import marked, of_request
 from tests.served import ROOT
 
@@ -54,20 +57,56 @@ def test_an_address_beats_the_cookie_which_beats_the_browser_and_what_is_unknown
     assert of_request("xx", "<script>", "zh-HK") == CHINESE
 
 
-def test_messages_are_found_with_their_values_in_them_and_values_are_translated_too() -> None:
-    chinese = catalogue()
-    assert (
-        chinese.say("threshold must be between 0 and 1, got 300.") == "threshold 必须介于 0 和 1 之间，收到的是 300。"
-    )
-    assert chinese.say("# Seen from a car, by day\nor click to choose one") == "# 白天从车内拍摄\n或点击选择"
-    fallback = "Why: weights 'satellite_amazon' have no 'cars', so B ran with 'off'."
+def test_a_template_is_translated_and_so_are_the_words_of_ours_among_its_values() -> None:
+    chinese, config = catalogue(), {"low": 0.0, "high": 1.0}
+    told = errors.InputError(
+        "{name} must be {what}, got {given}.",
+        name="threshold", what=sentence("between {low:g} and {high:g}", **config), given=300,
+    )  # fmt: skip
+    assert str(told) == told.message == "threshold must be between 0 and 1, got 300."
+    assert chinese.say(told.message) == "threshold 必须介于 0 和 1 之间，收到的是 300。"
+    help = sentence("# {help}\nor click to choose one", help=sentence("Seen from a car, by day"))
+    assert chinese.say(help) == "# 白天从车内拍摄\n或点击选择"
+    fallback = sentence(
+        "{label}: weights '{name}' have no '{missing}', so {side} ran with '{value}'.",
+        label=sentence("Why"), name="satellite_amazon", missing=joined(["cars"]), side="B", value=joined(["off"]),
+    )  # fmt: skip
+    assert fallback == "Why: weights 'satellite_amazon' have no 'cars', so B ran with 'off'."
     assert chinese.say(fallback) == "判断依据：权重 satellite_amazon 没有“汽车”，因此 B 使用了“关闭”。"
-    assert chinese.say("What speaks for ship (87%)") == "支持“船只”的区域（87%）"
-    assert chinese.say("Next to nothing speaks for ship (3%)") == "几乎没有支持“船只”的区域（3%）"
-    refused = "show: no option 'none'. Did you mean 'pole'? There are: 'sky', 'pole'."
+    refused = unknown_option("show", "none", ["sky", "pole"])
+    assert refused == "show: no option 'none'. Did you mean 'pole'? There are: 'sky', 'pole'."
     assert chinese.say(refused) == "show 没有选项 'none'。你是否想选 'pole'？可选的有：'sky', 'pole'。"
     assert chinese.say("an error that nobody has translated") == "an error that nobody has translated"
     assert texts.PLAIN.say("{count} live demos.", count=5) == "5 live demos."
+
+
+def test_words_of_visitors_are_no_template_and_are_not_searched_for() -> None:
+    hostile = "Why: weights 'a' have no 'Run', so B ran with '{name}'." * 2000
+    told = sentence("{name} is empty: write a text.", name=hostile)
+    assert catalogue().say(told) == f"{hostile} 为空：请填写文字。"  # also at once: 100 KB would take a pattern hours
+    assert catalogue().say(hostile) == hostile
+    assert catalogue().say(sentence("{name} is empty: write a text.", name="Run")) == "Run 为空：请填写文字。"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        sentence("plain"),
+        sentence("seed {number}", number=5),
+        sentence("{first} and {number} more", first=joined(["car", "{road}", "sky"]), number=2),
+        sentence("{size:.1f} MB of {name!r} {{}}", size=2.25, name="'"),
+        joined([]),
+    ],
+)
+def test_a_sentence_comes_back_from_where_it_is_kept(told: Sentence) -> None:
+    kept = [texts.unpacked(json.loads(json.dumps(texts.packed(told)))), pickle.loads(pickle.dumps(told)), copy(told)]  # noqa: S301 - our own
+    kept += [texts.from_column(texts.to_column(told)), deepcopy(told)]
+    assert {str(one) for one in kept} == {str(told)}
+    assert {catalogue().say(one) for one in kept} == {catalogue().say(told)}
+    nested = {"rows": [{"name": told, "number": 1}], "other": ["x"]}
+    back = texts.restored(json.loads(json.dumps(nested)), texts.sentences_in(nested))
+    assert back == nested
+    assert catalogue().say(back["rows"][0]["name"]) == catalogue().say(told)
 
 
 def test_a_page_brings_its_own_texts_which_do_not_change_the_hubs_and_a_broken_file_leaves_it_english(
@@ -95,13 +134,29 @@ def test_every_text_of_the_code_is_translated() -> None:
 
 
 def test_no_translation_is_of_a_text_that_the_code_does_not_have() -> None:
-    said = "\n".join(constants())
-    unused = [
-        key
-        for _, key, _ in entries()
-        if not all(part.strip() in said for part in PLACEHOLDER.sub("\0", key).split("\0"))
-    ]
-    assert unused == []
+    said = {bare(text) for text in constants()}
+    scripts = "\n".join(re.sub(r"\\(.)", r"\1", read(path)) for path in code() if path.suffix != ".py")
+    assert sorted({key for _, key, _ in entries() if key not in said and key not in scripts}) == []
+
+
+def test_every_error_is_a_template_of_ours_with_a_value_for_each_placeholder() -> None:
+    """And so is every `sentence`: nobody would translate what an f-string made."""
+    kinds, wrong, found = {error.__name__ for error in all_errors()}, list[str](), 0
+    for path in code():
+        for node in nodes(path) if path.suffix == ".py" else ():
+            name = getattr(node.func, "id", getattr(node.func, "attr", "")) if isinstance(node, ast.Call) else ""
+            if not isinstance(node, ast.Call) or not node.args or name not in kinds | {"sentence"}:
+                continue
+            found += 1
+            values = {keyword.arg for keyword in node.keywords} - {"field", "retry_after_s", "allowed"}
+            for text in templates(node.args[0]):
+                asked = set(PLACEHOLDER.findall(bare(text or ""))) - {"subject", "style"}  # of a grid's own templates
+                if None not in values and asked - values:
+                    wrong.append(f"{path.name}:{node.lineno}: {text}")
+            if isinstance(node.args[0], ast.JoinedStr):
+                wrong.append(f"{path.name}:{node.lineno}: an f-string")
+    assert wrong == []
+    assert found > 300  # or it looks at the wrong places
 
 
 def test_placeholders_agree_and_a_text_has_one_translation() -> None:
@@ -117,6 +172,19 @@ def test_placeholders_agree_and_a_text_has_one_translation() -> None:
 
 def catalogue() -> texts.Catalogue:
     return texts.catalogues(page.assets for page in discover())[CHINESE]
+
+
+def bare(template: str) -> str:
+    """With placeholders as a Sentence has them: `{size:.1f}` and `{given!r}` are looked up as `{size}`, `{given}`."""
+    return re.sub(r"\{(\w+)(?:![rs])?(?::[^{}]*)?\}", r"{\1}", template)
+
+
+def templates(node: ast.expr) -> Iterator[str | None]:
+    """The texts that an argument may be; None for what is not written there."""
+    if isinstance(node, ast.IfExp):
+        yield from (*templates(node.body), *templates(node.orelse))
+    else:
+        yield node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
 def entries() -> Iterator[tuple[str, str, str]]:
@@ -171,18 +239,13 @@ def all_errors() -> Iterator[type[errors.HubError]]:
 
 
 def constants() -> Iterator[str]:
-    """Every text there is: of Python, each joined as it stands; templates and scripts; class names of weights."""
+    """Every text there is in Python, as it stands or as it is shown, and the class names of weights."""
     for path in code():
-        if path.suffix != ".py":
-            yield re.sub(r"\\(.)", r"\1", read(path))
-            continue
-        for node in nodes(path):
+        for node in nodes(path) if path.suffix == ".py" else ():
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield node.value
                 yield node.value.replace("_", " ")  # a column's name
                 yield node.value.capitalize()  # a stage's name, an action's
-            if isinstance(node, ast.JoinedStr):
-                yield "".join(str(p.value) if isinstance(p, ast.Constant) else "\1" for p in node.values)
     for path in ROOT.glob("weights/*/config.json"):
         yield from _texts_of(json.loads(path.read_text(encoding="utf-8")))
 

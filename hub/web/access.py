@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from hub.settings import Settings
+from hub.texts import sentence
 
 HERE = {"localhost", "127.0.0.1", "::1"}
 # A proxy or tunnel that passes a stranger's request on from this machine says so in one of these.
@@ -24,7 +25,7 @@ def refusal(settings: Settings, client: str, headers: Mapping[str, str], role: s
     if settings.manage == "nobody":
         return "It is switched off on this hub (manage=nobody)."
     if settings.asks:  # who got this far has signed in
-        return "" if role == "admin" else f"It needs the role admin; yours is {role}."
+        return "" if role == "admin" else sentence("It needs the role admin; yours is {role}.", role=role)
     if settings.manage == "everyone":
         return ""
     # A tunnel's requests come from this machine too. `host` is looked at because a strange name may point here.

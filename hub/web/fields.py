@@ -36,7 +36,7 @@ from hub.spec import (
     Seed,
     Slider,
 )
-from hub.texts import say
+from hub.texts import say, sentence
 from hub.web import blocks, html, payloads, stills, wording
 
 RADIO_UP_TO = 4  # more options become a dropdown
@@ -110,7 +110,8 @@ def input_component(field: Input, options: Sequence[str] | None = None) -> gr.co
     """The component that asks for `field`; `options` are all a choice has, its weights' included."""
     if isinstance(field, ImageInput):
         sources = ["upload", "clipboard", *(["webcam"] if field.webcam else [])]
-        placeholder = f"# {field.help or 'Drop a picture here'}\nor click to choose one"  # translated as a message
+        help = sentence(field.help or "Drop a picture here")
+        placeholder = sentence("# {help}\nor click to choose one", help=help)
         return Upload(
             label=field.label,
             type="filepath",

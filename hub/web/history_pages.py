@@ -121,7 +121,7 @@ class _Door:
         if entry.state == "running" and page:
             return RedirectResponse(f"{entry.page}?history={entry.id}", 303, headers=plain.HEADERS)
         if entry.state != "done" or page is None or page.declared is None:
-            why = entry.message or (say("It was stopped.") if entry.state == "stopped" else say(GONE))
+            why = say(entry.message) or (say("It was stopped.") if entry.state == "stopped" else say(GONE))
             title = page.title if page else entry.page
             again = self._again(entry)
             return self._drawn(request, "history_failed.html", entry=entry, page_title=title, why=why, again_url=again)

@@ -19,7 +19,7 @@ from hub.errors import HubError
 from hub.registry import Page
 from hub.results import Picture, Result
 from hub.spec import Demo, ImageInput, ImageOutput, Json, Labels
-from hub.texts import say
+from hub.texts import say, sentence
 from hub.web import blocks, fields, guard, html
 from hub.web.lanes import Lanes, Meter
 
@@ -80,7 +80,7 @@ class Live:
     def camera(self, field: ImageInput) -> None:
         """Draws the switch and the camera, which is hidden until it is switched on."""
         self.feed = fields.Upload(
-            label=f"{field.label}, live", streaming=True, sources=["webcam"], type="filepath", image_mode=None,
+            label=_live(field), streaming=True, sources=["webcam"], type="filepath", image_mode=None,
             height=300, visible=False, webcam_options=gr.WebcamOptions(mirror=False, constraints=CAMERA),
             elem_classes="hub-camera",
         )  # fmt: skip
@@ -99,7 +99,7 @@ class Live:
             if self.picture is not None:
                 self.drawn.append(
                     View(label=self.picture.label, interactive=False, buttons=["fullscreen"], type="filepath",
-                         alt_text=f"{self.picture.label}, live", elem_classes="hub-picture")
+                         alt_text=_live(self.picture), elem_classes="hub-picture")
                 )  # fmt: skip
             self.drawn.append(gr.HTML("", apply_default_css=False))
 
@@ -183,3 +183,7 @@ class Live:
                 label = escape(say(field.label))
                 drawn.append(f'<section class="hub-panel"><h2>{label}</h2>{html.value(value)}</section>')
         return f'<div class="hub-live-panels">{"".join(drawn)}</div>'
+
+
+def _live(field: ImageInput | ImageOutput) -> str:
+    return sentence("{name}, live", name=sentence(field.label))

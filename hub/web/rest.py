@@ -24,6 +24,7 @@ from hub.errors import BusyError, CancelledError, ForbiddenError, HubError, Inpu
 from hub.jobs import Cancel, OnEvent
 from hub.registry import Page
 from hub.results import Picture, Result
+from hub.texts import sentence
 from hub.users import Caller
 from hub.web import access, answers, events, guard, health, openapi, sessions
 from hub.web.answers import API, SIMILAR_LIMIT, SIMILAR_MOST
@@ -265,7 +266,7 @@ class _Door:
         who = guard.caller(request)
         why = access.refusal(self.engine.settings, who.address, request.headers, who.role)
         if why:
-            raise ForbiddenError("This request may not change what is in memory. {why}", why=why)
+            raise ForbiddenError("This request may not change what is in memory. {why}", why=sentence(why))
         wish = await read_texts(request, ("demo", "weights", "action"), ("demo", "action"))
         work = partial(self.engine.models.change, wish["demo"], wish.get("weights", ""), wish["action"])
         return JSONResponse(asdict(await to_thread.run_sync(work, limiter=self.threads, abandon_on_cancel=True)))

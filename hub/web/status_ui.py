@@ -15,7 +15,7 @@ from rich.filesize import decimal
 from hub.engine import Engine
 from hub.errors import ForbiddenError, HubError
 from hub.residency import Resident
-from hub.texts import say
+from hub.texts import say, sentence
 from hub.web import access, guard, health, html
 from hub.web import blocks as blocks_ui
 from hub.web.similar_ui import ago
@@ -80,7 +80,7 @@ class _View:
         demo, weights, action = (str(asked.get(name, ""))[:200] for name in ("demo", "weights", "action"))
         try:
             if why := self.refusal(request):
-                raise ForbiddenError("You may not change what is in memory. {why}", why=why)
+                raise ForbiddenError("You may not change what is in memory. {why}", why=sentence(why))
             begin = time.perf_counter()
             now = await to_thread.run_sync(self.engine.models.change, demo, weights, action)
         except HubError as problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hub.results import Receipt
-from hub.texts import current, say
+from hub.texts import Sentence, current, say
 
 AGAIN = "Times are of the run that made this result; it was kept and shown again."
 AMONG_OWN = "Among the examples and your own earlier ones, as the model sees them. 1 is the same."
@@ -33,9 +33,10 @@ def heading(column: str) -> str:
 
 
 def answer(headline: str) -> str:
-    """A result in a few words, as `hub.sharing.headline` has them: known as a whole, or part by part."""
-    whole = current().texts.get(headline)
-    return whole if whole is not None else say(", ").join(map(say, headline.split(", ")))
+    """A result in a few words, as `hub.sharing.headline` has them; those of old are known as a whole, or by parts."""
+    if isinstance(headline, Sentence) or headline in current().texts:
+        return say(headline)
+    return say(", ").join(map(say, headline.split(", ")))
 
 
 def above_line(above: int, count: int, line: float) -> str:
