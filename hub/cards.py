@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from hub import budget
 from hub.images import encode
 from hub.results import Picture
 
@@ -35,10 +34,12 @@ def card(title: str, text: str, picture: bytes | None) -> Picture:
 
 def _cover(data: bytes) -> Image.Image:
     """The picture fills its side; a narrow or wide one is shown whole on a soft copy of itself."""
-    with Image.open(io.BytesIO(data)) as opened:
-        opened.draft("RGB", (2 * PICTURE_WIDTH, 2 * SIZE[1]))
-        image = opened.convert("RGB")
     room = PICTURE_WIDTH, SIZE[1]
+    with budget.opened(data, (2 * PICTURE_WIDTH, 2 * SIZE[1])) as opened:
+        return _fitted(opened.convert("RGB"), room)
+
+
+def _fitted(image: Image.Image, room: tuple[int, int]) -> Image.Image:
     filled = ImageOps.fit(image, room, Image.Resampling.BICUBIC)
     share = (image.width / image.height) / (room[0] / room[1])
     if 0.75 < share < 1.34:

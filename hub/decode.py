@@ -27,6 +27,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from hub import budget
 from hub.errors import HubError, InputError, TooLargeError, UnsupportedMediaError
 from hub.images import on_white
 from hub.texts import Sentence, sentence
@@ -116,10 +117,21 @@ def decode(
     """
     name = field or "image"
     try:
-        return _decode(data, limits, name)
+        with budget.room():
+            return _decode(data, limits, name)
     except HubError as error:
         error.field = field
         raise
+
+
+def declared(data: bytes, limits: ImageLimits = LIMITS) -> int:
+    """The pixels that a picture will count as once it is open; 0 where decoding it will say what is wrong."""
+    try:
+        with _READERS[sniff(data)](_GuardedFile(data, limits.max_cpu_s)) as image:
+            _check_size(image, limits, "image")
+            return budget.weigh(image.size, image.mode)
+    except (HubError, *_BOMBS, *_PILLOW_ERRORS):
+        return 0
 
 
 def _decode(data: bytes, limits: ImageLimits, name: str) -> Image.Image:
@@ -144,6 +156,7 @@ def _decode(data: bytes, limits: ImageLimits, name: str) -> Image.Image:
     try:
         with _READERS[kind](file) as image:
             _check_size(image, limits, name)
+            budget.ask(image.size, image.mode)
             image.load()
             rgb = _to_rgb(image)
             turn = _TURNS.get(_orientation(image))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import logging
 import platform
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from hub import memory
 from hub.errors import InputError
 from hub.remembered import Remembered
 
@@ -199,11 +199,7 @@ def give_back() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
-    if sys.platform == "linux":
-        try:
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
-        except (OSError, AttributeError):
-            log.debug("malloc_trim is not available here")
+    memory.trim()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,8 +9,9 @@ from functools import reduce
 from itertools import zip_longest
 from typing import Any
 
-from PIL import Image, ImageChops
+from PIL import ImageChops
 
+from hub import budget
 from hub.results import Picture, Result
 from hub.spec import Demo, Gallery, ImageOutput, Json, Labels, Mask
 from hub.texts import Sentence, sentence
@@ -141,8 +141,8 @@ def _share(a: Picture, b: Picture, levels: int) -> float:
     """The share of pixels of which a channel differs by more than `levels`."""
     if a.data == b.data:
         return 0.0
-    with Image.open(io.BytesIO(a.data)) as one, Image.open(io.BytesIO(b.data)) as other:
+    with budget.opened(a.data) as one, budget.opened(b.data) as other:
         mode = one.mode if one.mode == other.mode and one.mode in ("L", "RGB") else "RGBA"
         apart = ImageChops.difference(one.convert(mode), other.convert(mode))
-    strongest = reduce(ImageChops.lighter, apart.split())
+        strongest = reduce(ImageChops.lighter, apart.split())
     return sum(strongest.histogram()[levels + 1 :]) / (a.width * a.height)

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 
-from hub import capsules, outputs, texts
+from hub import budget, capsules, memory, outputs, texts
 from hub.batching import Batcher, Outcome
 from hub.decode import ImageLimits
 from hub.errors import BusyError, CancelledError, DeadlineError, HubError, OutOfMemoryError, brief
 from hub.history import History
-from hub.inputs import read
+from hub.inputs import Opened, read
 from hub.jobs import Cancel, Job, OnEvent, Stop, call, quiet
 from hub.limits import Allowance
 from hub.metrics import Metrics
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RAW_OUTPUTS_SHARE = 4  # model outputs kept for other parameters take at most 1/4 of the results' memory
+GIANTS = 4  # of the largest pictures are open at once, where the settings do not say
 EMBEDDINGS_SHARE = 8  # and what finds similar pictures 1/8
 
 
@@ -62,16 +63,18 @@ class Engine:
         self.metrics = Metrics()
         most_bytes, most_pixels = self.settings.max_upload_mb * 2**20, self.settings.max_megapixels * 1_000_000
         self.limits = ImageLimits(int(most_bytes), int(most_pixels))
-        memory = int(self.settings.results_memory_mb * 2**20)
+        memory.settle()
+        budget.BUDGET.resize(int(self.settings.open_megapixels * 1_000_000) or GIANTS * self.limits.max_pixels)
+        kept_bytes = int(self.settings.results_memory_mb * 2**20)
         self.stop = Stop()
         self.allowance = Allowance(self.settings.rate_limit, self.settings.quota)
-        self.similar = Similar(self, Index(memory // EMBEDDINGS_SHARE))
-        self.sharing = Sharing(self, memory)
+        self.similar = Similar(self, Index(kept_bytes // EMBEDDINGS_SHARE))
+        self.sharing = Sharing(self, kept_bytes)
         self.pictures = Pictures(self)
         self.history = History(self)
         self.results = ResultStore(
             self.settings.data_folder,
-            memory_bytes=memory,
+            memory_bytes=kept_bytes,
             disk_bytes=int(self.settings.results_disk_mb * 2**20),
             max_age_s=self.settings.results_days * 86_400,
             on_gone=self._forget,
@@ -84,7 +87,7 @@ class Engine:
         self._batchers: dict[str, Batcher] = {}
         self._running: dict[str, Future[Result]] = {}
         self._raw: LRUCache[tuple[str, str], tuple[Any, int]] = LRUCache(
-            memory // RAW_OUTPUTS_SHARE, getsizeof=lambda kept: kept[1]
+            kept_bytes // RAW_OUTPUTS_SHARE, getsizeof=lambda kept: kept[1]
         )
         self._in_work = 0
         self.zero: Zero | None = None  # on a ZeroGPU Space, what borrows a GPU for each pass
@@ -261,13 +264,16 @@ class Engine:
 
     def _compute(self, job: Job) -> Result:
         job.on_event("queued", None)
+        with budget.room(partial(self._left_s, job), job.cancel.is_set) as room:
+            return self._computed(job, Opened(job.inputs, room))
+
+    def _computed(self, job: Job, opened: Opened) -> Result:
         with self._batcher(job).coming() as submit:
             begin = time.perf_counter()
-            remarks: list[texts.Sentence] = []
-            values = job.inputs.decoded(remarks)
-            item = job.call(job.demo.prepare, **values)
+            item = job.call(job.demo.prepare, **opened.values())
             prepare_ms = (time.perf_counter() - begin) * 1000
-            outcome = self._infer(job, item, submit)
+            outcome = self._infer(job, item, submit, opened)
+        values = opened.values()
         sight = None if job.live else self.similar.look(job, outcome.output, values)
         begin = time.perf_counter()
         presented = job.call(job.demo.present, outcome.output, **values)
@@ -296,12 +302,12 @@ class Engine:
             weights=job.capsule.weights,
             digest=job.capsule.digest,
             created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            remarks=tuple(remarks),
+            remarks=tuple(opened.remarks),
         )
         told = tuple(texts.sentences_in(presented))
         return Result(job.id, job.capsule.to_json(), values_json, pictures, receipt, sight, told)
 
-    def _infer(self, job: Job, item: Any, submit: Callable[..., Outcome]) -> Outcome:
+    def _infer(self, job: Job, item: Any, submit: Callable[..., Outcome], opened: Opened) -> Outcome:
         """The model's output; from memory when the same item met the same weights before.
 
         So a parameter that only `present` uses (a threshold, an opacity) never runs the model again.
@@ -314,7 +320,12 @@ class Engine:
             if kept is not None:
                 self.metrics.cache_hits.labels(job.page.slug, "output").inc()
                 return Outcome(kept[0], 0.0, 0.0, 0.0, False, 0)
-        outcome = submit(item, self._left_s(job), job.on_event, job.cancel.is_set)
+
+        def unwanted() -> bool:  # asked four times a second while the model works
+            opened.lend()
+            return job.cancel.is_set()
+
+        outcome = submit(item, self._left_s(job), job.on_event, unwanted)
         output, size = outputs.seal(outcome.output)
         if digest and size is not None and size <= self._raw.maxsize:
             with self._lock:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL import Image
 
-from hub import sharing
+from hub import budget, sharing
 from hub.decode import decode
 from hub.errors import BusyError, CancelledError, HubError, NotFoundError, brief
 from hub.history_store import FILE, Entry, HistoryStore, State
@@ -302,13 +302,13 @@ class History:
         result = self._engine.results.get(entry.result) if entry.state == "done" else None
         for name in picture_outputs(page.declared) if page and result else ():
             if result is not None and result.pictures.get(name):
-                with Image.open(io.BytesIO(result.pictures[name][0].data)) as image:
-                    image.draft("RGB", (SIDE * 2, SIDE * 2))
+                with budget.opened(result.pictures[name][0].data, (SIDE * 2, SIDE * 2)) as image:
                     return _small(image)
         for name in entry.inputs:
             data = self.picture(entry, name)
             if data is not None:
-                return _small(decode(data, self._engine.limits))
+                with budget.room():
+                    return _small(decode(data, self._engine.limits))
         raise NotFoundError("There is no picture of this run.")
 
     # --- forgetting -------------------------------------------------------------------------------

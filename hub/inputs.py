@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,7 +14,8 @@ from typing import Any
 
 from PIL import Image
 
-from hub.decode import ImageLimits, decode
+from hub import budget
+from hub.decode import ImageLimits, declared, decode
 from hub.errors import DeclarationError, InputError, TooLargeError
 from hub.images import encode
 from hub.spec import Choice, Choices, Demo, ImageInput, Input, Seed, Slider, Text
@@ -21,6 +23,7 @@ from hub.suggest import unknown, unknown_option
 from hub.texts import Sentence, sentence
 
 SEED_LIMIT = 2**32
+LEND_S = 2.0  # a picture whose model takes longer makes room for others'; it is decoded again afterwards
 Config = Callable[[str], Mapping[str, Any]]  # weights by name -> their config.json
 
 
@@ -40,11 +43,37 @@ class Inputs:
 
         `remarks` is given what a reader should know of how the pictures were read.
         """
+        if len(self.pictures) > 1:  # in one go: two runs that each hold one and wait for another would wait for ever
+            budget.reserve(sum(declared(data, self.limits) for data in self.pictures.values()))
         images = dict[str, Image.Image]()
         for name, data in self.pictures.items():
             images[name] = decode(data, self.limits, field=name, remarks=remarks)
             self.readable.add(name)
         return {**self.parameters, **images}
+
+
+class Opened:
+    """A run's inputs with its pictures decoded, in the run's room of the budget."""
+
+    def __init__(self, inputs: Inputs, room: budget.Room):
+        self._inputs, self._room = inputs, room
+        self._values: dict[str, Any] | None = None
+        self._since = time.monotonic()
+        self.remarks: list[Sentence] = []
+
+    def values(self) -> dict[str, Any]:
+        """As `prepare` and `present` get them; decoded again if they were lent. Raises HubError."""
+        if self._values is None:
+            self.remarks = []
+            self._values = self._inputs.decoded(self.remarks)
+            self._since = time.monotonic()
+        return self._values
+
+    def lend(self) -> None:
+        """Gives the room to others who wait for it: a queue for a slow model must not keep every other page's out."""
+        if self._values is not None and time.monotonic() - self._since > LEND_S and self._room.is_wanted:
+            self._values = None
+            self._room.give_back()
 
 
 def read(demo: Demo, raw: Mapping[str, Any], limits: ImageLimits | None = None, config: Config | None = None) -> Inputs:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from hub import budget
 from hub.batch.index import ALL, Entry, Index, Query, Viewer
 from hub.errors import NotFoundError
 from hub.spec import Demo, Gallery, ImageOutput, Text
@@ -221,10 +222,9 @@ class Pictures:
         with suppress(OSError):
             return path.read_bytes()
         file = io.BytesIO()
-        image = Image.open(io.BytesIO(self.file(entry)[0]))
-        image.draft("RGB", (THUMBNAIL_SIDE * 2, THUMBNAIL_SIDE * 2))
-        small = image.convert("RGB")
-        small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+        with budget.opened(self.file(entry)[0], (THUMBNAIL_SIDE * 2, THUMBNAIL_SIDE * 2)) as image:
+            small = image.convert("RGB")
+            small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
         small.save(file, "WEBP", quality=THUMBNAIL_QUALITY, method=2)
         fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:

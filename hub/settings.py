@@ -74,6 +74,7 @@ class Settings:
     grace_s: float = _setting(30.0, "at SIGTERM or Ctrl-C, what is in work has so many seconds to end; 0: none")
     max_upload_mb: float = _setting(20.0, "largest upload, in MB")
     max_megapixels: float = _setting(50.0, "largest picture, in megapixels, checked before decoding")
+    open_megapixels: float = _setting(0.0, "pictures open at once in the whole hub, in megapixels; 0: 4 of the largest")
     results_memory_mb: float = _setting(128.0, "results kept in memory, in MB")
     results_disk_mb: float = _setting(1024.0, "results kept on disk, in MB; 0: none")
     similar: str = _setting("session", "whose past pictures a page finds similar ones in: session, everyone or off")

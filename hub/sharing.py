@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cachetools import LRUCache
 from PIL import Image
 
-from hub import capsules, describe
+from hub import budget, capsules, describe
 from hub.cards import card
 from hub.decode import ImageLimits, decode
 from hub.errors import ConflictError, InputError, NotFoundError
@@ -135,7 +135,11 @@ def _size(pictures: Mapping[str, bytes]) -> int:
 
 def clean(data: bytes, limits: ImageLimits) -> Picture:
     """A picture as the model saw it, with nothing of its file: upright, sRGB, no EXIF."""
-    image = decode(data, limits)
+    with budget.room():
+        return _cleaned(decode(data, limits))
+
+
+def _cleaned(image: Image.Image) -> Picture:
     if image.width * image.height <= EXACT_PIXELS:
         exact = encode(image, "png")
         if len(exact) <= EXACT_BYTES:

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from hub import capsules
+from hub import budget, capsules
 from hub.results import Picture
 
 GRID = "grid"  # beside what hub/capsules.py writes and reads
@@ -42,6 +42,6 @@ def _as_png(picture: Picture) -> Picture:
     if picture.media_type == "image/png":
         return picture
     file = io.BytesIO()
-    with Image.open(io.BytesIO(picture.data)) as image:
+    with budget.opened(picture.data) as image:
         image.save(file, "PNG", compress_level=1)
     return Picture(file.getvalue(), "image/png", picture.width, picture.height, picture.caption)

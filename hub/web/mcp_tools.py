@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import re
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from urllib.parse import quote, unquote
 from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent, Tool, ToolAnnotations
 from PIL import Image
 
-from hub import describe
+from hub import budget, describe
 from hub.engine import Engine
 from hub.errors import HubError, InputError
 from hub.images import encode
@@ -194,9 +193,9 @@ def _image(picture: Picture, exact: bool) -> ImageContent:
     """The picture, scaled down to what a model can see; a mask keeps every pixel."""
     data = picture.data
     if not exact and max(picture.width, picture.height) > LONGEST:
-        image = Image.open(io.BytesIO(data))
-        image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
-        data = encode(image, "jpeg" if picture.media_type == "image/jpeg" else "png")
+        with budget.opened(data) as image:
+            image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+            data = encode(image, "jpeg" if picture.media_type == "image/jpeg" else "png")
     return ImageContent(data=base64.b64encode(data).decode(), mime_type=picture.media_type)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from hub import budget
 from hub.decode import ImageLimits, decode, sniff
 from hub.errors import HubError
 from hub.images import encode
@@ -23,7 +24,8 @@ def browsable(picture: Path | bytes, folder: Path) -> str:
     path = folder / "inputs" / f"{hashlib.sha256(data).hexdigest()[:32]}.jpg"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode(decode(data, ImageLimits(max_bytes=len(data))), "jpeg"))
+        with budget.room():
+            path.write_bytes(encode(decode(data, ImageLimits(max_bytes=len(data))), "jpeg"))
     return str(path)
 
 
@@ -52,9 +54,10 @@ def of(picture: Path) -> Path | None:
             return None
         if not path.exists():
             data = picture.read_bytes()
-            image = decode(data, ImageLimits(max_bytes=len(data)))
-            image.thumbnail((SIDE, SIDE))
-            path.write_bytes(encode(image, "jpeg"))
+            with budget.room():
+                image = decode(data, ImageLimits(max_bytes=len(data)))
+                image.thumbnail((SIDE, SIDE))
+                path.write_bytes(encode(image, "jpeg"))
     except (OSError, HubError):
         return None
     return path

@@ -14,7 +14,7 @@ import streamlit as st
 from PIL import Image, ImageOps
 from rich.filesize import decimal
 
-from hub import describe
+from hub import budget, describe
 from hub.describe import WeightsFacts
 from hub.engine import Engine
 from hub.errors import CancelledError, HubError
@@ -225,7 +225,7 @@ def _pick(engine: Engine, page: Page, state: _State, number: int) -> None:
 @lru_cache(maxsize=512)
 def small(path: Path, size: tuple[int, int] = EXAMPLE) -> bytes:
     """A picture the project ships, as a small JPEG of this size, cut where its shape differs."""
-    with Image.open(path) as image:
+    with budget.opened(path) as image:
         return encode(ImageOps.fit(image.convert("RGB"), size, Image.Resampling.LANCZOS), "jpeg")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 from PIL import Image
 
-from hub import describe
+from hub import budget, describe
 from hub.decode import decode
 from hub.engine import Engine
 from hub.errors import HubError
@@ -40,11 +40,12 @@ class Given:
 def given(engine: Engine, data: bytes, title: str) -> Given:
     """Never raises: a picture that cannot be read says so on the page, and again when it is run."""
     try:
-        image = decode(data, engine.limits)
+        with budget.room():
+            image = decode(data, engine.limits)
+            image.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.LANCZOS)
+            return Given(data, title, encode(image, "jpeg"))
     except HubError as error:
         return Given(data, title, problem=error.message)
-    image.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.LANCZOS)
-    return Given(data, title, encode(image, "jpeg"))
 
 
 @dataclass(slots=True)

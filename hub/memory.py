@@ -1,0 +1,87 @@
+"""What this process holds of the machine's memory: freed memory goes back to the system, with glibc at least."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import sys
+import threading
+from functools import cache
+from typing import Any
+
+log = logging.getLogger(__name__)
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
+MAPPED_BYTES = 16 * 2**20  # as large as the blocks in which Pillow holds pictures
+IDLE_S = 1.0  # without anything large, before memory is given back
+OWN = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")  # whoever sets these knows what they want
+
+
+@cache
+def settle() -> None:
+    """Makes glibc map large blocks one by one, so that freeing one gives it back; once in a process.
+
+    Left alone it raises its bound with each large block that is freed, up to 32 MB, and then keeps those below it in
+    one arena a thread: 32 pictures of 49 megapixels at once left gigabytes behind. Elsewhere this does nothing.
+    """
+    libc = _libc()
+    if libc is None or any(name in os.environ for name in OWN):
+        return
+    libc.mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES)
+    libc.mallopt(M_TRIM_THRESHOLD, 2 * MAPPED_BYTES)  # setting the one stops glibc from raising the other
+
+
+@cache
+def _libc() -> Any:
+    """glibc, or None where there is none."""
+    if sys.platform != "linux":
+        return None
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+    except OSError:
+        return None
+    return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
+
+
+def trim() -> None:
+    """Gives freed memory back to the system."""
+    if (libc := _libc()) is not None:
+        libc.malloc_trim(0)
+
+
+class _Trimmer:
+    """Trims once, when nothing large has ended for a while: each trim walks all that is free."""
+
+    def __init__(self) -> None:
+        # Guards both below; taken alone.
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._again = False
+
+    def soon(self) -> None:
+        with self._lock:
+            self._again = True
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="trim", daemon=True)
+                self._thread.start()
+
+    def _work(self) -> None:
+        pause = threading.Event()
+        while True:
+            with self._lock:
+                quiet, self._again = not self._again, False
+                if quiet:
+                    self._thread = None
+            if quiet:
+                trim()
+                return
+            pause.wait(IDLE_S)
+
+
+_TRIMMER = _Trimmer()
+
+
+def trim_soon() -> None:
+    """Gives memory back after a moment in which nothing large ended."""
+    if _libc() is not None:
+        _TRIMMER.soon()

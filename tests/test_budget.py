@@ -1,0 +1,222 @@
+"""The budget of pixels that are open at once: every decoding waits its turn, none waits for ever."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hub import budget, cards, differences, inputs, sharing
+from hub.budget import BUDGET
+from hub.decode import ImageLimits, decode
+from hub.engine import Engine
+from hub.errors import BusyError, CancelledError, InputError
+from hub.images import encode
+from hub.jobs import Cancel
+from hub.results import Picture, Result
+from hub.settings import ROOT
+from hub.spec import ImageInput, Labels
+from hub.web import mcp_tools, stills
+from tests.fakes import PATIENCE_S, in_threads, picture, shade_demo, wait_until
+from tests.test_engine import run_in_thread
+
+Make = Callable[..., Engine]
+TINY = {"open_megapixels": 0.1}  # 12,500 pixels for small pictures, 87,500 for others: two of these
+WIDTH, HEIGHT = 200, 150
+
+
+def png(seed: int, width: int = WIDTH, height: int = HEIGHT) -> bytes:
+    return encode(picture(width, height, seed), "png")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    before = BUDGET.pixels
+    yield
+    wait_until(lambda: (BUDGET.used, BUDGET.waiting) == (0, 0), "all room came back")
+    BUDGET.resize(before)
+
+
+@pytest.fixture
+def full() -> Iterator[None]:
+    """Somebody else holds all room there is."""
+    rooms = [budget.Room(lambda: PATIENCE_S, lambda: False) for _ in range(2)]
+    for room, pixels in zip(rooms, (1, BUDGET.pixels), strict=True):  # of the small ones, and of the others
+        BUDGET.take(room, pixels)
+    rooms[0].ask(BUDGET.pixels)
+    yield
+    for room in rooms:
+        room.give_back()
+
+
+class Gate:
+    """Holds runs in `prepare` until it opens, and counts those that are between there and the end of `present`."""
+
+    def __init__(self) -> None:
+        self.opened, self._lock = threading.Event(), threading.Lock()
+        self.now = self.most = self.prepared = 0
+
+    def prepare(self, image: Any, level: float) -> Any:
+        with self._lock:
+            self.now, self.prepared = self.now + 1, self.prepared + 1
+            self.most = max(self.most, self.now)
+        assert self.opened.wait(PATIENCE_S)
+        assert BUDGET.used <= BUDGET.pixels
+        return np.asarray(image.resize((16, 16)).convert("L"), np.float32) / 255
+
+    def present(self, output: float, image: Any, level: float) -> dict[str, Any]:
+        assert image.size == (WIDTH, HEIGHT)
+        with self._lock:
+            self.now -= 1
+        return {"shade": {"light": output, "dark": 1 - output}}
+
+    def demo(self, **changes: Any) -> Any:
+        return shade_demo(prepare=self.prepare, present=self.present, outputs=(Labels("shade", "Shade"),), **changes)
+
+
+def test_64_pictures_at_once_stay_within_the_budget(make_engine: Make) -> None:
+    gate = Gate()
+    engine = make_engine(shade=gate.demo(), settings=TINY)
+    engine.hardware()
+    threads = [run_in_thread(engine, "shade", {"image": png(n)}) for n in range(64)]
+    wait_until(lambda: BUDGET.waiting == 62, "all others wait")
+    assert (gate.now, BUDGET.used) == (2, 2 * WIDTH * HEIGHT)
+    gate.opened.set()
+    for thread, outcome in threads:
+        thread.join(PATIENCE_S)
+        assert isinstance(outcome[0], Result)
+    assert (gate.most, gate.prepared) == (2, 64)
+
+
+def test_a_small_picture_is_not_stuck_behind_giants(make_engine: Make) -> None:
+    gate = Gate()
+    engine = make_engine(shade=gate.demo(), frames=shade_demo(), settings=TINY)
+    engine.hardware()
+    threads = [run_in_thread(engine, "shade", {"image": png(n)}) for n in range(4)]
+    wait_until(lambda: BUDGET.waiting == 2, "giants wait")
+    assert engine.run("frames", {"image": png(9, 40, 30)}, live=True).values
+    assert BUDGET.waiting == 2
+    gate.opened.set()
+    for thread, _ in threads:
+        thread.join(PATIENCE_S)
+
+
+def test_who_waits_past_the_deadline_is_told_when_to_try_again(make_engine: Make) -> None:
+    gate = Gate()
+    engine = make_engine(shade=gate.demo(), settings={**TINY, "deadline_s": 0.05})
+    engine.hardware()
+    with budget.room() as room:
+        room.ask(BUDGET.pixels)
+        thread, outcome = run_in_thread(engine, "shade", {"image": png(1)})
+        thread.join(PATIENCE_S)
+    assert isinstance(outcome[0], BusyError)
+    assert (outcome[0].status, outcome[0].retry_after_s) == (429, budget.RETRY_S)
+    assert "0.1 megapixels are open at once in this hub" in str(outcome[0])
+    assert gate.prepared == 0
+
+
+def test_a_cancelled_run_gives_up_its_place(make_engine: Make, full: None) -> None:
+    engine, cancel = make_engine(shade=shade_demo()), Cancel()
+    engine.hardware()
+    thread, outcome = run_in_thread(engine, "shade", {"image": png(1)}, cancel=cancel)
+    wait_until(lambda: BUDGET.waiting == 1)
+    cancel.set()
+    thread.join(PATIENCE_S)
+    assert isinstance(outcome[0], CancelledError)
+
+
+def test_runs_of_two_pictures_never_wait_for_each_other(make_engine: Make) -> None:
+    demo = shade_demo(
+        inputs=(ImageInput("one", "One"), ImageInput("other", "Other")),
+        prepare=lambda one, other: np.asarray(one.resize((16, 16)).convert("L"), np.float32) / 255,
+        present=lambda output, one, other: {"shade": {"light": output, "dark": 1 - output}},
+        outputs=(Labels("shade", "Shade"),),
+    )
+    engine = make_engine(shade=demo, settings={"open_megapixels": 0.08})  # room for two pictures of 30,000 pixels
+    engine.hardware()
+    jobs = [lambda n=n: engine.run("shade", {"one": png(n), "other": png(n + 50)}) for n in range(8)]
+    assert all(isinstance(outcome, Result) for outcome in in_threads(jobs))
+
+
+def test_a_picture_larger_than_all_room_comes_in_alone(make_engine: Make) -> None:
+    engine = make_engine(shade=shade_demo(), settings={"open_megapixels": 0.01})
+    jobs = [lambda n=n: engine.run("shade", {"image": png(n)}) for n in range(4)]
+    assert all(isinstance(outcome, Result) for outcome in in_threads(jobs))
+
+
+def test_an_error_that_is_kept_keeps_no_room(make_engine: Make) -> None:
+    def fail(image: Any, level: float) -> Any:
+        raise ValueError("not this one")
+
+    engine = make_engine(shade=shade_demo(prepare=fail))
+    kept = []
+    for data in (png(1), png(2)[:500]):
+        try:
+            engine.run("shade", {"image": data})
+        except Exception as error:
+            kept.append(error)
+        assert BUDGET.used == 0
+    assert len(kept) == 2
+
+
+def test_a_run_whose_model_is_slow_lends_its_room(make_engine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "LEND_S", 0.0)
+    held, begun = threading.Event(), threading.Event()
+
+    def slow(model: Any, items: list[Any]) -> list[float]:
+        begun.set()
+        assert held.wait(PATIENCE_S)
+        return [float(item.mean()) for item in items]
+
+    gate = Gate()
+    gate.opened.set()
+    engine = make_engine(slow=gate.demo(infer=slow), quick=shade_demo(), settings={"open_megapixels": 0.05})
+    engine.hardware()
+    thread, outcome = run_in_thread(engine, "slow", {"image": png(1)})
+    assert begun.wait(PATIENCE_S)
+    assert engine.run("quick", {"image": png(2)}).values  # the picture of the slow one would have filled the room
+    held.set()
+    thread.join(PATIENCE_S)
+    assert isinstance(outcome[0], Result)  # its `present` got the picture
+
+
+def test_pixels_that_take_more_memory_count_for_more() -> None:
+    sizes = {mode: budget.weigh((100, 100), mode) for mode in ("L", "RGB", "RGBA", "CMYK", "F")}
+    assert sizes == {"L": 10_000, "RGB": 10_000, "RGBA": 15_000, "CMYK": 15_000, "F": 30_000}
+
+
+@pytest.mark.parametrize(
+    "door",
+    [
+        lambda tmp: decode(png(1)),
+        lambda tmp: sharing.clean(png(1), ImageLimits()),
+        lambda tmp: stills.browsable(png(1), tmp),
+        lambda tmp: mcp_tools._image(Picture(png(1, 3000, 60), "image/png", 3000, 60), exact=False),
+        lambda tmp: cards._cover(png(1)),
+        lambda tmp: differences._share(*(Picture(png(n), "image/png", WIDTH, HEIGHT) for n in (1, 2)), 0),
+    ],
+    ids=["decode", "link", "still", "mcp", "card", "differences"],
+)
+def test_what_has_no_deadline_waits_too_and_not_for_ever(
+    door: Callable[[Path], Any], full: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "PATIENCE_S", 0.0)
+    with pytest.raises(BusyError, match="Others' pictures took all the room"):
+        door(tmp_path)
+
+
+def test_a_picture_that_is_refused_takes_no_room(full: None) -> None:
+    with pytest.raises(InputError, match="megapixels are read"):
+        decode(png(1), ImageLimits(max_pixels=1000))
+
+
+def test_pillow_opens_pictures_in_the_budget_alone() -> None:
+    """Whoever adds a thumbnail finds `budget.opened`. The command line's own process has nothing to share."""
+    alone = {"budget.py", "batch/png.py", "batch/flow.py", "rest_client.py"}  # these read headers, or are no server
+    files = {path.relative_to(ROOT / "hub").as_posix(): path for path in (ROOT / "hub").rglob("*.py")}
+    found = {name for name, path in files.items() if "Image.open(" in path.read_text("utf-8")}
+    assert found <= alone
