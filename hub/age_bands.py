@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 OLDEST = 100.0  # where a band without an upper end stops
 Band = tuple[float, float]
-_FORMS: tuple[tuple[str, Callable[..., Band]], ...] = (
-    (r"\(?(\d+)\s*(?:-|\u2013|to|_|,)\s*(\d+)\)?", lambda low, high: (low, high + 1)),
-    (r"(?:more than|over|above|older than|>=?)\s*(\d+)", lambda low: (low, max(OLDEST, low + 1))),
-    (r"(\d+)\s*(?:\+|and (?:over|older|above|more))", lambda low: (low, max(OLDEST, low + 1))),
-    (r"(?:less than|under|below|younger than|<)\s*(\d+)", lambda high: (0.0, high)),
-    (r"(\d+)", lambda age: (age, age + 1)),
+_UNIT = re.compile(r"(?:years?|yrs?)(?:\s+old)?")
+_FORMS: tuple[tuple[re.Pattern[str], Callable[..., Band]], ...] = (
+    (re.compile(r"\(?(\d+)\s*(?:-|\u2013|to|_|,)\s*(\d+)\)?"), lambda low, high: (low, high + 1)),
+    (re.compile(r"(?:more than|over|above|older than|>=?)\s*(\d+)"), lambda low: (low, max(OLDEST, low + 1))),
+    (re.compile(r"(\d+)\s*(?:\+|and (?:over|older|above|more))"), lambda low: (low, max(OLDEST, low + 1))),
+    (re.compile(r"(?:less than|under|below|younger than|<)\s*(\d+)"), lambda high: (0.0, high)),
+    (re.compile(r"(\d+)"), lambda age: (age, age + 1)),
 )
 
 
@@ -39,9 +40,9 @@ def bands(labels: Sequence[str]) -> list[Band]:
 
 
 def _band(label: str) -> Band | None:
-    text = re.sub(r"\s*(?:years?|yrs?)(?:\s+old)?\s*", " ", label.lower()).strip()
+    text = " ".join(_UNIT.sub(" ", label.lower()).split())
     for pattern, ends in _FORMS:
-        if match := re.fullmatch(pattern, text):
+        if match := pattern.fullmatch(text):
             low, high = ends(*map(float, match.groups()))
             return (low, high) if low < high else None
     return None

@@ -63,7 +63,11 @@ def requirements(
     lines = sorted(limits.get(n) or locked.get(n) or f"{n}=={_version(n)}" for n in names)
     # pip wants a hash for every package or for none, and the builder asks for some of its own.
     with_hashes = docker and all(_HASH in line for line in lines)
-    return [line if with_hashes else re.sub(rf" *{_HASH}\S+", "", line) for line in lines]
+    return [line if with_hashes else _without_hashes(line) for line in lines]
+
+
+def _without_hashes(line: str) -> str:
+    return " ".join(word for word in line.split(" ") if not word.startswith(_HASH))
 
 
 def _limits(locked: Mapping[str, str]) -> dict[str, str]:

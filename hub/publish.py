@@ -13,6 +13,7 @@ from hub.errors import InputError, UnavailableError
 from hub.sources import HubSource, parse_hub
 
 CARD = "README.md"
+LOCAL_DIR = re.compile(r"local-dir:[\w./-]*")
 NEEDED = ("license", "library_name", "pipeline_tag")
 _LIBRARIES = {"architecture": "timm", "_model_class": "segmentation-models-pytorch", "id2label": "transformers"}
 
@@ -51,7 +52,7 @@ def plan(folder: Path, repo: str, *, private: bool = False) -> Plan:
             library=library,
         )
     # On the Hub the example in the card loads from the Hub.
-    card = re.sub(rf"local-dir:[\w./-]*\b{re.escape(folder.name)}\b", f"hf-hub:{source.repo}", card)
+    card = LOCAL_DIR.sub(lambda found: _on_the_hub(found[0], folder.name, source), card)
     recipes = [f for f in sorted(folder.glob("*.py")) if f.name != "__init__.py"]
     files: dict[str, bytes | Path] = {CARD: card.encode(), **read, **{f.name: f for f in recipes}}
     return Plan(source, private, files, _licence(data), _metrics(folder, data))
@@ -125,6 +126,13 @@ def _check_tensors(read: Mapping[str, Path], folder: Path) -> None:
                 raise InputError(
                     "{path} is not a safetensors file: {reason}. Write it anew.", path=folder / name, reason=error
                 ) from None
+
+
+def _on_the_hub(address: str, name: str, source: HubSource) -> str:
+    """The address of this model on the Hub; another's as it is."""
+    path = address.rstrip("./-")
+    ours = path.replace(":", "/").rpartition("/")[2] == name
+    return f"hf-hub:{source.repo}{address[len(path) :]}" if ours else address
 
 
 def _card(folder: Path) -> tuple[dict[str, Any], str]:

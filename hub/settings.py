@@ -117,14 +117,14 @@ TABLE: tuple[tuple[str, Any, str], ...] = tuple((f.name, f.default, str(f.metada
 OPTIONS = {"similar": ("session", "everyone", "off"), "manage": ("local", "everyone", "nobody")}
 # Of texts that are not empty: (pattern, what it asks for). Told here, before anything heavy is imported.
 PATTERNS = {
-    "public_url": (r"https?://[^\s/?#]+(/[^\s?#]*)?", "an address such as https://demos.example.org/hub"),
-    "device": (r"auto|cpu|mps|cuda(:\d+)?", "auto, cuda, cuda:N, mps or cpu"),
-    "dtype": (r"auto|float32|bfloat16|float16", "auto, float32, bfloat16 or float16"),
-    "space_users": (rf"{MEMBER}(,{MEMBER})*", "names with roles such as ann:admin,ben:run,*:view"),
-    "rate_limit": (LIMIT, "a number per second, minute, hour or day, such as 60/minute"),
-    "quota": (LIMIT, "a number per second, minute, hour or day, such as 500/day"),
-    "allow_host": (rf"\*|{HOST}(,{HOST})*", "*, or names such as hub.lan,demos.example.org"),
-    "allow_origins": (rf"\*|{ORIGIN}(,{ORIGIN})*", "*, or origins such as https://a.org,https://b.org"),
+    "public_url": (re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?"), "an address such as https://demos.example.org/hub"),
+    "device": (re.compile(r"auto|cpu|mps|cuda(:\d+)?"), "auto, cuda, cuda:N, mps or cpu"),
+    "dtype": (re.compile(r"auto|float32|bfloat16|float16"), "auto, float32, bfloat16 or float16"),
+    "space_users": (re.compile(rf"{MEMBER}(,{MEMBER})*"), "names with roles such as ann:admin,ben:run,*:view"),
+    "rate_limit": (re.compile(LIMIT), "a number per second, minute, hour or day, such as 60/minute"),
+    "quota": (re.compile(LIMIT), "a number per second, minute, hour or day, such as 500/day"),
+    "allow_host": (re.compile(rf"\*|{HOST}(,{HOST})*"), "*, or names such as hub.lan,demos.example.org"),
+    "allow_origins": (re.compile(rf"\*|{ORIGIN}(,{ORIGIN})*"), "*, or origins such as https://a.org,https://b.org"),
 }
 POSITIVE = {"max_batch", "queue_limit", "deadline_s", "max_upload_mb", "max_megapixels"}
 
@@ -139,7 +139,7 @@ def parse(name: str, text: str, default: Any, source: str) -> Any:
             last=OPTIONS[name][-1],
             text=text,
         )
-    if text and name in PATTERNS and not re.fullmatch(PATTERNS[name][0], text):
+    if text and name in PATTERNS and not PATTERNS[name][0].fullmatch(text):
         raise InputError("{source} must be {what}, got {text!r}", source=source, what=PATTERNS[name][1], text=text)
     kind = type(default)
     if kind is bool:

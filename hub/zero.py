@@ -232,4 +232,4 @@ def _are_seconds(times: Any) -> bool:
 
 def _plain(text: Any) -> str:
     """Words without the links that are meant for a page of Gradio's."""
-    return re.sub(r"<[^>]*>", "", str(text)).strip()
+    return re.sub(r"<[^<>]*>", "", str(text)).strip()

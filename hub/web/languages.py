@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from urllib.parse import parse_qs
 
@@ -17,7 +16,7 @@ from hub.texts import Catalogue
 PARAMETER, COOKIE = "lang", "hub_lang"
 YEAR_S = 365 * 86_400
 SCOPE = "hub.texts"  # in the scope: the catalogue of who asks
-ROOT_ELEMENT = re.compile(rb'<html\b([^>]*?)\blang="en"')
+ENGLISH_PAGE = b'lang="en"'
 # Gradio asks the browser for its language, which knows nothing of `?lang`; so it is told before Gradio begins.
 TELL_GRADIO = (
     b"<head><script>Object.defineProperty(navigator, 'language', "
@@ -93,5 +92,8 @@ def _told(send: Send, catalogue: Catalogue, keep: str, scope: Scope) -> Send:
 def marked(body: bytes, language: str) -> bytes:
     """The beginning of a page that others made, which says it is English: in this language, and Gradio told so."""
     if language != texts.ENGLISH:
-        body = ROOT_ELEMENT.sub(rb'<html\1lang="' + language.encode() + b'"', body, count=1)
+        begin = body.find(b"<html")
+        place = body.find(ENGLISH_PAGE, begin, body.find(b">", begin)) if begin >= 0 else -1
+        if place >= 0:
+            body = body[:place] + b'lang="' + language.encode() + b'"' + body[place + len(ENGLISH_PAGE) :]
     return body.replace(b"<head>", TELL_GRADIO, 1) if b"window.gradio_config" in body else body

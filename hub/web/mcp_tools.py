@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent, Tool, ToolAnnotations
 from PIL import Image
@@ -25,7 +24,6 @@ from hub.web import answers, bodies, schema
 from hub.web.answers import API
 
 LONGEST = 1568  # pixels; models that look at pictures scale larger ones down themselves
-OURS = re.compile(rf"(?:https?://[^/?#]+[^?#]*)?{API}/(demos|results)/([^/?#]+)/([^?#]+)")
 PICTURE: dict[str, Any] = {
     "anyOf": [
         {"type": "string"},
@@ -125,9 +123,8 @@ def _picture(engine: Engine, name: str, value: Any, files: bool) -> Any:
         return bodies.picture(name, data)
     if not isinstance(value, str):
         return value
-    ours = OURS.fullmatch(value) if len(value) < 2000 else None
-    if ours:
-        return _ours(engine, name, value, *map(unquote, ours.groups()))
+    if ours := _in_api(value):
+        return _ours(engine, name, value, *map(unquote, ours))
     if value.startswith(("http://", "https://")):
         raise InputError(
             "{name} is an address of another place, and this hub fetches nothing; give the picture itself, in base64.",
@@ -137,6 +134,21 @@ def _picture(engine: Engine, name: str, value: Any, files: bool) -> Any:
     if files and _is_path(value):
         return Path(value).expanduser()
     return bodies.picture(name, value)
+
+
+def _in_api(text: str) -> tuple[str, str, str] | None:
+    """`demos` or `results`, the id, and what follows, of an address in the API of a hub; None: it is none."""
+    try:
+        found = urlsplit(text) if len(text) < 2000 else urlsplit("")
+    except ValueError:  # of no valid host
+        return None
+    before, _, below = found.path.partition(f"{API}/")
+    kind, _, key_and_rest = below.partition("/")
+    key, _, rest = key_and_rest.partition("/")
+    whole = (found.scheme in ("http", "https") and found.netloc) or not (found.scheme or found.netloc or before)
+    if not whole or found.query or found.fragment or kind not in ("demos", "results") or not key or not rest:
+        return None
+    return kind, key, rest
 
 
 def _ours(engine: Engine, name: str, given: str, kind: str, key: str, rest: str) -> Any:
