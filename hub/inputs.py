@@ -192,8 +192,10 @@ def _picture(entry: ImageInput, value: Any, limits: ImageLimits) -> bytes:
         return encode(value if value.mode in ("L", "RGB", "RGBA") else value.convert("RGB"), "png")
     if isinstance(value, Path):
         try:
-            if value.is_file() and value.stat().st_size > limits.max_bytes:
-                size, most = value.stat().st_size / 2**20, limits.max_bytes / 2**20
+            with value.open("rb") as file:  # which may be a device that never ends
+                data = file.read(limits.max_bytes + 1)
+            if len(data) > limits.max_bytes:
+                size, most = max(value.stat().st_size, len(data)) / 2**20, limits.max_bytes / 2**20
                 raise TooLargeError(
                     "{name} has {size:.1f} MB; at most {most:g} MB are read. Make it smaller and try again.",
                     name=name,
@@ -201,7 +203,7 @@ def _picture(entry: ImageInput, value: Any, limits: ImageLimits) -> bytes:
                     most=most,
                     field=name,
                 )
-            return value.read_bytes()
+            return data
         except OSError as error:
             raise InputError(
                 "{name}: cannot read {value}: {reason}.", name=name, value=value, reason=error.strerror, field=name

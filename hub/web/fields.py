@@ -6,11 +6,8 @@ and the same error. (Gradio's own checks would answer first, in other words; gr.
 
 from __future__ import annotations
 
-import shutil
-import time
 from abc import ABCMeta
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -37,7 +34,7 @@ from hub.spec import (
     Slider,
 )
 from hub.texts import say, sentence
-from hub.web import blocks, html, payloads, stills, wording
+from hub.web import blocks, html, left_folders, payloads, stills, wording
 
 RADIO_UP_TO = 4  # more options become a dropdown
 TICKS_UP_TO = 14  # more options to tick become a dropdown
@@ -265,18 +262,9 @@ def file(id: str, name: str, number: int, picture: Picture, folder: Path) -> str
     suffix = f"-{number}" if number else ""
     path = folder / id / f"{name}{suffix}.{picture.extension}"
     if not path.parent.exists():
-        _sweep(folder)
+        left_folders.remove_old(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.parent.touch()  # it is in use again
     if not path.exists():
         path.write_bytes(picture.data)
     return str(path)
-
-
-def _sweep(folder: Path, age_s: float = 3600.0) -> None:
-    """Removes what Gradio copied long ago."""
-    oldest = time.time() - age_s
-    for entry in folder.iterdir():
-        with suppress(FileNotFoundError):  # another thread was first
-            if entry.stat().st_mtime < oldest:
-                shutil.rmtree(entry)

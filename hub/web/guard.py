@@ -23,7 +23,7 @@ from hub.settings import Settings
 from hub.signin import ASK, COOKIE, TICKET_S, UNKNOWN_TOKEN, Known, SignIn
 from hub.texts import current, say
 from hub.users import MAY, TOKEN, Caller
-from hub.web import access, sessions, sign_out, space_signin
+from hub.web import access, client_login, sessions, sign_out, space_signin
 from hub.web.problems import problem
 
 CALLER = "hub.caller"  # in the scope, of who asks
@@ -97,12 +97,16 @@ class Guard:
         try:
             if method in CHANGING and (why := access.crossing(self.settings, headers)):
                 raise ForbiddenError(why)
+            if client_login.is_for(method, path, headers):
+                answer = await client_login.answer(self.signin, self._cookie, Request(scope, receive), who.address)
+                await answer(scope, receive, send)
+                return
             if self.signin.required and needed(method, path) and not self._signs_in(method, path):
-                if answer := self._came_with_token(scope, method):
-                    await answer(scope, receive, send)
+                if moved := self._came_with_token(scope, method):
+                    await moved(scope, receive, send)
                     return
-                if answer := await self.door.answer(scope, method, path, cookies):
-                    await answer(scope, receive, send)
+                if signing := await self.door.answer(scope, method, path, cookies):
+                    await signing(scope, receive, send)
                     return
                 known = await self.signin.known(headers, cookies, who.address, space_signin.user(scope))
                 who = Caller(known.name, known.role, who.session, who.address)

@@ -1,10 +1,11 @@
-"""Folders for files of open pages; one that a killed hub left behind goes when the next one starts."""
+"""Folders for files of open pages: what is old goes, and with the next start what a killed hub left behind."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,3 +31,12 @@ def made(parent: str) -> Path:
         if (folder / LOCK).exists():  # else another start took it for a left one, just before it was locked
             return folder
         os.close(lock)
+
+
+def remove_old(folder: Path, age_s: float = 3600.0) -> None:
+    """Removes what pages showed long ago."""
+    oldest = time.time() - age_s
+    for entry in folder.iterdir():
+        with suppress(FileNotFoundError):  # another thread was first
+            if entry.stat().st_mtime < oldest:
+                shutil.rmtree(entry)

@@ -13,6 +13,7 @@ else: it names a file only if it lies in that folder, is a plain file, and is th
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import hashlib
 import os
@@ -30,15 +31,17 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anyio import to_thread
+
 from hub.errors import BusyError, HubError, InputError, NotFoundError, TooLargeError
 from hub.limits import network
 from hub.users import Caller
-from hub.web.left_folders import made
+from hub.web.left_folders import made, remove_old
 
 if TYPE_CHECKING:
     from hub.engine import Engine
 
-KEPT_S = 15 * 60.0  # an upload stays so long after it came or was used last
+KEPT_S, SWEEP_S = 15 * 60.0, 60.0  # an upload stays so long after it came or was used last
 FILES = 8  # in one upload; pages send one picture at a time
 OF_CALLER, OF_ADDRESS, OF_ALL = 8, 32, 64  # largest uploads that may lie here at once
 PATH_MOST = 4096  # characters
@@ -222,6 +225,13 @@ class PageFiles:
             oldest = self._clock() - KEPT_S
             for key in [key for key, one in self._uploads.items() if one.at < oldest]:
                 self._remove(key)
+
+    async def sweeping(self) -> None:
+        """Sweeps while nobody asks for anything, until it is cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            await to_thread.run_sync(self.sweep)
+            await to_thread.run_sync(remove_old, self.shown)
 
     def forget(self, caller: Caller, ids: Sequence[str] | None) -> None:
         """Runs of a caller's history are about to be deleted (None: all): what of their inputs is here goes, too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import threading
@@ -57,9 +58,12 @@ def build_app(engine: Engine) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Pages are served while torch is still being imported and models preloaded.
         threading.Thread(target=warm_up, args=(engine,), name="warm-up", daemon=True).start()
+        sweeping = asyncio.create_task(pages.hub_files.sweeping())
         async with mcp.run():
             yield
+        sweeping.cancel()
         await streamlit.close()
+        pages.hub_files.close()
         engine.close()
 
     app = FastAPI(

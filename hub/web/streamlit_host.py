@@ -78,6 +78,7 @@ def alone() -> dict[str, Any]:
         permalinks,
         rest,
         sessions,
+        streamlit_door,
         streamlit_mount,
     )
 
@@ -103,6 +104,7 @@ def alone() -> dict[str, Any]:
         Middleware(sessions.SessionCookie, engine=engine),
         Middleware(history_pages.Arrivals, engine=engine),
         Middleware(streamlit_mount.WithoutOrigin),
+        Middleware(streamlit_door.StreamlitDoor, engine=engine),
     ]
     own = [*permalinks.routes(engine), *links_rest.routes(engine), *history_pages.routes(engine)]
     routes = [*own, *rest.routes(engine)]

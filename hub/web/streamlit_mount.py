@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hub.engine import Engine
 from hub.settings import ROOT
 from hub.web import streamlit_host
+from hub.web.streamlit_door import StreamlitDoor
 
 log = logging.getLogger(__name__)
 PATH = "/streamlit"
@@ -74,7 +75,7 @@ class Mounted:
                 tokens = limiter.total_tokens
                 await self._running.__aenter__()
                 limiter.total_tokens = tokens  # Streamlit sets its own, and the other doors share it
-                self._app = app
+                self._app = StreamlitDoor(app, self._engine)
             return self._app
 
     async def close(self) -> None:

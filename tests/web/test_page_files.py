@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import secrets
@@ -10,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,22 @@ import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from PIL import Image
 
+from hub import inputs
+from hub.decode import ImageLimits
 from hub.engine import Engine
-from hub.web import server
-from hub.web.page_files import own_folder
+from hub.errors import BusyError, InputError, TooLargeError
+from hub.spec import ImageInput
+from hub.users import Caller
+from hub.web import fields, filled, left_folders, page_files, payloads, server, sessions
+from hub.web.page_files import PageFiles, own_folder
+from tests.fakes import shade_demo
 from tests.served import run_async
 from tests.web.doors import png
 
 META = {"_type": "gradio.FileData"}
+ENGINES: list[Engine] = []  # of the fixture
 HERE = str(Path(__file__).resolve())
 
 
@@ -33,6 +43,7 @@ def hub(make_engine: Callable[..., Engine]) -> Iterator[httpx.Client]:
     """A whole hub with one page."""
     engine = make_engine(("shades",))
     engine.hardware()
+    ENGINES.append(engine)
 
     async def build() -> FastAPI:  # in a running event loop: outside of one, Gradio makes loops it never closes
         return server.build_app(engine)
@@ -47,6 +58,17 @@ def hub(make_engine: Callable[..., Engine]) -> Iterator[httpx.Client]:
         yield client
     serving.should_exit = True
     thread.join(10)
+
+
+@pytest.fixture
+def files(hub: httpx.Client) -> Iterator[PageFiles]:
+    """The files of its pages; what a test puts there goes with it."""
+    engine = ENGINES[-1]
+    (made,) = [one for one in engine.history.copies if isinstance(one, PageFiles)]
+    yield made
+    made._clock = time.monotonic
+    for key in [*made._uploads]:
+        made.drop(key)
 
 
 def somebody() -> dict[str, str]:
@@ -141,7 +163,7 @@ def test_what_is_no_picture_is_not_kept(hub: httpx.Client) -> None:
     assert hub.get(f"/api/v1/history/{failed['id']}/inputs/image", headers=who).status_code == 404
 
 
-def test_an_example_and_a_camera_frame_run(hub: httpx.Client) -> None:
+def test_a_camera_frame_runs_and_what_is_none_is_told(hub: httpx.Client) -> None:
     frame = {"url": "data:image/png;base64," + base64.b64encode(png()).decode()}
     assert '"light"' in run(hub, frame, {})
     assert "base64" in run(hub, {"url": "data:image/png;base64,!!!"}, {})
@@ -163,3 +185,142 @@ def test_deleting_the_history_reaches_every_copy(hub: httpx.Client) -> None:
     assert hub.get(f"/gradio_api/file={first}", headers=who).status_code == 404
     assert hub.delete("/api/v1/history?all=true", headers=who).status_code < 300
     assert not Path(second).exists() and not Path(shown[1]).exists()
+
+
+@pytest.mark.parametrize("way", ["call", "queue/join"])
+def test_the_queue_refuses_the_same(way: str, hub: httpx.Client) -> None:
+    body: dict[str, Any] = {"data": [{"path": HERE}, 0.5, 2, "front", "7"]}
+    if way == "call":
+        event = hub.post("/gradio_api/call/shades", json=body).json()["event_id"]
+        heard = hub.get(f"/gradio_api/call/shades/{event}").text
+    else:
+        endpoints = hub.get("/config").json()["dependencies"]
+        (index,) = [one["id"] for one in endpoints if one["api_name"] == "shades"]
+        hub.post("/gradio_api/queue/join", json={**body, "fn_index": index, "session_hash": "tab"}).raise_for_status()
+        with hub.stream("GET", "/gradio_api/queue/data?session_hash=tab") as answer:
+            heard = next(line for line in answer.iter_lines() if "process_completed" in line)
+    assert "uploaded here by you" in heard
+
+
+def test_a_still_stands_for_its_picture_and_goes_with_it(files: PageFiles, tmp_path: Path) -> None:
+    me, data = Caller(session="cookie me"), io.BytesIO()
+    Image.new("RGB", (32, 24), "red").save(data, "TIFF")
+    sent = files.keep(files.begin(me), "a.tiff", data.getvalue())
+    shown = fields.input_component(ImageInput("image", "Photo")).postprocess(sent)
+    assert shown.path != sent
+    find = partial(files.find, me)
+    assert payloads.admitted({"path": shown.path, "orig_name": HERE}, find, 100)["orig_name"] == sent
+    with pytest.raises(InputError, match="uploaded"):
+        files.find(Caller(session="cookie other"), shown.path)
+    files.forget(me, None)
+    assert not Path(shown.path).exists()
+
+
+def test_the_pictures_of_a_run_that_is_opened_again_are_its_owners(hub: httpx.Client, files: PageFiles) -> None:
+    who = somebody()
+    run(hub, {"path": upload(hub, who, png(colour="green"))}, who)
+    me = Caller(session=sessions.of({"hub_session": who["cookie"].partition("=")[2]}))
+    history = files._engine.history
+    (entry,), _ = history.search(history.owner(me))
+    again = filled.Filled()
+    filled.before(files._engine, files._engine.registry.get("shades"), entry, files.shown, again)
+    path = again.values["image"]
+    assert hub.get(f"/gradio_api/file={path}", headers=who).content == png(colour="green")
+    assert '"light"' in run(hub, {"path": path}, who)
+    assert hub.get(f"/gradio_api/file={path}", headers=somebody()).status_code == 404
+    assert "uploaded here by you" in run(hub, {"path": path}, somebody())
+    hub.delete(f"/api/v1/history/{entry.id}", headers=who).raise_for_status()
+    assert not Path(path).exists()
+
+
+# --- how much -------------------------------------------------------------------------------------
+
+
+def filling(files: PageFiles, who: Caller, count: int, size: int = 0) -> list[str]:
+    """Uploads that all but fill what one may have."""
+    paths = []
+    for n in range(count):
+        key = files.begin(who)
+        paths.append(files.keep(key, "a.png", b"%d" % n))
+        try:
+            files.count(key, size)
+        except BusyError:
+            files.drop(key)
+            raise
+    return paths
+
+
+def test_one_caller_cannot_fill_the_disk_and_runs_make_room(files: PageFiles) -> None:
+    me, other = Caller(session="cookie me", address="10.0.0.1"), Caller(session="cookie other", address="10.0.0.2")
+    paths = filling(files, me, 8, files.largest - 1)
+    with pytest.raises(BusyError, match="as much as this hub holds"):
+        filling(files, me, 1, files.largest)
+    assert all(Path(path).exists() for path in paths)
+    filling(files, other, 1, files.largest - 1)
+    files.find(me, paths[3], use=True)
+    filling(files, me, 1, files.largest - 1)
+    assert [Path(path).exists() for path in paths] == [n != 3 for n in range(8)]
+
+
+def test_many_browsers_of_one_address_are_bounded_together(files: PageFiles) -> None:
+    with pytest.raises(BusyError):
+        for n in range(40):
+            filling(files, Caller(session=f"cookie {n}", address="10.0.0.9"), 1, files.largest - 1)
+    assert n == page_files.OF_ADDRESS
+
+
+def test_uploads_leave_after_minutes_and_stay_while_they_are_used(files: PageFiles) -> None:
+    me, now = Caller(session="cookie me"), [0.0]
+    files._clock = lambda: now[0]
+    used, left = filling(files, me, 2)
+    for _ in range(3):
+        now[0] += 600
+        files.find(me, used, use=True)
+    assert not Path(left).exists()
+    with pytest.raises(InputError, match="Choose the picture again"):
+        files.find(me, left)
+    now[0] += 1000
+    files.sweep()
+    assert not Path(used).exists()
+
+
+def test_an_upload_of_many_files_is_refused_and_leaves_nothing(hub: httpx.Client) -> None:
+    before = {*own_folder().rglob("*")}
+    answer = hub.post("/gradio_api/upload", files=[("files", (f"{n}.png", b"x" * 1000)) for n in range(40)])
+    assert answer.status_code == 413
+    assert "8 files" in answer.text
+    large = hub.post("/gradio_api/upload", files={"files": ("a.png", b"x" * (20 * 2**20 + 1))})
+    assert (large.status_code, large.text) == (413, "The file has 20.0 MB; at most 20 MB are read.")
+    assert hub.post("/gradio_api/upload", content=b"x", headers={"content-type": "image/png"}).status_code == 422
+    assert (
+        hub.post("/gradio_api/upload", content=b"x", headers={"content-type": "multipart/form-data"}).status_code < 500
+    )
+    assert {*own_folder().rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    "name", ["../../x.png", "..", "a\\b.png", "x" * 300 + ".png", "é😀.png", "/etc/passwd", ".bashrc"]
+)
+def test_names_of_uploads_stay_in_their_folder(name: str) -> None:
+    kept = page_files.file_name(name)
+    assert kept not in ("", ".", "..") and not kept.startswith(".") and "/" not in kept and len(kept.encode()) <= 100
+
+
+def test_a_page_asks_how_far_its_upload_is_and_does_not_wait(hub: httpx.Client) -> None:
+    assert hub.get("/gradio_api/upload_progress?upload_id=x").text == 'data: {"msg":"done"}\n\n'
+
+
+def test_what_a_killed_hub_left_goes_with_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / "demo-hub-dead").mkdir()
+    (tmp_path / "demo-hub-dead" / ".in-use").touch()
+    (tmp_path / "demo-hub-other").mkdir()
+    first = left_folders.made(str(tmp_path))
+    second = left_folders.made(str(tmp_path))
+    assert first.exists() and second.exists()
+    assert not (tmp_path / "demo-hub-dead").exists() and (tmp_path / "demo-hub-other").exists()
+
+
+def test_a_file_that_never_ends_is_read_within_the_limit() -> None:
+    demo = shade_demo(inputs=(ImageInput("image", "Photo"),))
+    with pytest.raises(TooLargeError, match="at most"):
+        inputs.read(demo, {"image": Path("/dev/zero")}, ImageLimits(max_bytes=10_000))

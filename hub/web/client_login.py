@@ -1,0 +1,48 @@
+"""`POST /login`, where `gradio_client.Client(url, auth=("user", "password"))` signs in before anything else."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Scope
+
+from hub.errors import TooLargeError
+from hub.signin import TICKET_S, SignIn
+from hub.web.problems import MalformedError
+
+PATH, FORM = "/login", "application/x-www-form-urlencoded"
+MOST_BYTES, MOST_FIELDS = 8192, 20
+
+Cookie = Callable[[Scope, str, int | None], str]  # the sign-in's cookie with a value, for so many seconds
+
+
+def is_for(method: str, path: str, headers: Mapping[str, str]) -> bool:
+    """Whether this is a form with a name and a password."""
+    return (method, path) == ("POST", PATH) and headers.get("content-type", "").lower().startswith(FORM)
+
+
+async def answer(signin: SignIn, cookie: Cookie, request: Request, address: str) -> Response:
+    """The cookie of who gave a right password; of a hub that asks for none, nothing. Raises a HubError.
+
+    A wrong one is counted, and slowed down, as one that came by HTTP Basic.
+    """
+    told = JSONResponse({"success": True}, headers={"Cache-Control": "no-store"})
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MOST_BYTES:
+            raise TooLargeError("A user name and a password need at most {most} bytes.", most=MOST_BYTES)
+    if not signin.required:
+        return told
+    try:
+        given = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS))
+    except ValueError:
+        raise MalformedError("Send username and password as form fields.") from None
+    pair = f"{given.get('username', '')}:{given.get('password', '')}".encode()
+    known = await signin.known({"authorization": f"Basic {base64.b64encode(pair).decode()}"}, {}, address)
+    told.headers.append("Set-Cookie", cookie(request.scope, signin.ticket(known), int(TICKET_S)))
+    return told
