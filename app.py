@@ -60,11 +60,9 @@ def serve(chosen: settings.Settings) -> int:
 
 def serve_on(listener: socket.socket, chosen: settings.Settings) -> int:
     """Builds the hub and serves it on a socket that listens already."""
-    import uvicorn
-
     from hub import zero
     from hub.engine import Engine
-    from hub.web import server, share
+    from hub.web import server, serving, share
     from hub.weights import fetch_ahead
 
     spaces = zero.claim()
@@ -74,12 +72,8 @@ def serve_on(listener: socket.socket, chosen: settings.Settings) -> int:
     fetch_ahead(engine.weights, engine.registry)
     app = server.build_app(engine)
     share.announce(engine, listener.getsockname()[1])
-    # An open browser tab keeps a connection for ever; stopping does not wait for it.
     proxies = os.environ.get("FORWARDED_ALLOW_IPS") or (PRIVATE if "SPACE_ID" in os.environ else None)
-    config = uvicorn.Config(
-        app, log_level="warning", proxy_headers=True, forwarded_allow_ips=proxies, timeout_graceful_shutdown=3
-    )
-    uvicorn.Server(config).run(sockets=[listener])
+    serving.serve(app, engine, listener, proxy_headers=True, forwarded_allow_ips=proxies)
     return 0
 
 

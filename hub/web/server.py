@@ -39,6 +39,7 @@ from hub.web import (
     mcp_mount,
     permalinks,
     rest,
+    serving,
     sessions,
     space_signin,
     streamlit_mount,
@@ -90,6 +91,7 @@ def build_app(engine: Engine) -> FastAPI:
     if engine.settings.public_url:  # around all others, so that they see paths without the proxy's
         app.add_middleware(addresses.BehindProxy, settings=engine.settings)
     app.add_middleware(hosts.Names, engine=engine)  # before anything is answered
+    app.add_middleware(serving.Ending, engine=engine)  # outermost
     pages: Any = gradio_ui.build(engine)
     if engine.zero:
         pages.queue(max_size=engine.settings.queue_limit)  # on ZeroGPU Gradio would let one visitor wait, no more

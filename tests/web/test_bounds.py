@@ -27,7 +27,7 @@ EVENTS = {"accept": "application/json, text/event-stream"}
 TAKE_JSON = (
     "/gradio_api/queue/join", "/gradio_api/call/shades", "/gradio_api/run/predict", "/gradio_api/cancel", "/mcp",
     "/api/v1/demos/shades", "/api/v1/demos/shades/compare", "/api/v1/demos/shades/grid", "/api/v1/models",
-    "/api/v1/results/x/links", "/api/v1/links/x/feedback", "/r/x/feedback", "/login", "/nowhere",
+    "/api/v1/results/x/links", "/api/v1/links/x/feedback", "/r/x/feedback", "/nowhere",
 )  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def test_a_body_over_the_route_s_bytes_is_refused_however_its_length_is_told(app
     assert app.get("/healthz").status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/gradio_api/upload", "/gradio_api/queue/join", "/r/x/feedback", "/login", "/mcp"])
+@pytest.mark.parametrize("path", ["/gradio_api/upload", "/gradio_api/queue/join", "/r/x/feedback", "/mcp"])
 def test_forms_of_many_parts_fields_or_headers_are_refused(app: TestClient, path: str) -> None:
     part = b'--x\r\nContent-Disposition: form-data; name="a"; filename="b"\r\n\r\n1\r\n'
     for body in (part * 70 + b"--x--\r\n", b"--x\r\n" + b"A" * 20_000, b"--x\r\n" + b"a: b\r\n" * 50, b"no form"):

@@ -1,0 +1,141 @@
+"""Serves the app within bounds, and ends in order: grace for what is in work, an answer for what outlasts it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import re
+import signal
+import socket
+import threading
+import time
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hub.engine import Engine
+from hub.web import connections, events
+from hub.web.connections import Http, Patience, Rarely
+from hub.web.problems import problem
+
+log = logging.getLogger(__name__)
+SETTLE_S = 0.5  # nothing is in work for so long: answers are on their way, and no comparison is between its two runs
+ENDING_S = 3.0  # for what is in work to hear that the grace is over
+AT_LAST_S = 10.0  # a thread that hears nothing holds the process up no longer
+# Answers that never end: an open tab's.
+ENDLESS = re.compile(r"/gradio_api/(heartbeat/.*|queue/data|startup-events)")
+
+
+def serve(app: Any, engine: Engine, listener: socket.socket, **options: Any) -> None:
+    """Serves until a signal has come and what was in work has ended."""
+    Server(configured(app, **options), engine).run(sockets=[listener])
+
+
+def configured(app: Any, *, most: int = 0, patience: Patience | None = None, **options: Any) -> uvicorn.Config:
+    """uvicorn's settings. `most` connections; 0: as many as descriptors allow."""
+    patience = patience or Patience()
+    http, websocket = connections.made(most or connections.raise_descriptors(), patience)
+    return uvicorn.Config(
+        app, http=http, ws=websocket, ws_max_size=2**20, backlog=connections.BACKLOG, log_config=None,
+        log_level="warning", access_log=False, timeout_keep_alive=int(patience.idle_s),
+        timeout_graceful_shutdown=int(ENDING_S), **options,
+    )  # fmt: skip
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which would cut off what is in work and end by the signal that it got."""
+
+    def __init__(self, config: uvicorn.Config, engine: Engine):
+        super().__init__(config)
+        self.engine = engine
+        self._grace_ends = self._at_rest_since = float("inf")
+        self._no_descriptors = Rarely()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.engine.stop.begun.is_set():
+            os._exit(128 + sig)  # asked twice: at once, whatever is in work
+        self.stop(signal.Signals(sig).name)
+
+    def stop(self, why: str) -> None:
+        """Takes no new work from now on, and ends once what is in work has ended, or at the end of the grace."""
+        self._grace_ends = time.monotonic() + self.engine.settings.grace_s
+        self.engine.stop.begun.set()
+        log.info("%s: no new work; %d runs have %g s to end", why, self.engine.in_work, self.engine.settings.grace_s)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(self._told)
+        await super().startup(sockets)
+
+    async def on_tick(self, counter: int) -> bool:
+        if self.engine.stop.begun.is_set():
+            now = time.monotonic()
+            self._at_rest_since = float("inf") if self._works() else min(self._at_rest_since, now)
+            if now > self._grace_ends:
+                self.engine.stop.over.set()
+            self.should_exit |= now - self._at_rest_since > SETTLE_S or now > self._grace_ends + ENDING_S
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.engine.stop.begun.set()
+        self.engine.stop.over.set()
+        last = threading.Timer(AT_LAST_S, os._exit, (0,))
+        last.daemon = True
+        if threading.current_thread() is threading.main_thread():  # else the process is not this server's
+            last.start()
+        for connection in [*self.server_state.connections]:
+            if isinstance(connection, Http) and ENDLESS.search(connection.asked()):
+                connection.hang_up()
+        await super().shutdown(sockets)
+        if self.server_state.tasks:  # they were cancelled, and `Ending` answers for them
+            await asyncio.wait(self.server_state.tasks, timeout=1)
+
+    def _works(self) -> bool:
+        """Whether anything is being answered that ends by itself."""
+        asked = (c.asked() for c in self.server_state.connections if isinstance(c, Http))
+        return self.engine.in_work > 0 or any(path and not ENDLESS.search(path) for path in asked)
+
+    def _told(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """asyncio tells a lack of descriptors by a traceback for each connection, again and again."""
+        error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            self._no_descriptors.warn("no connection can be accepted: %s; raise it with ulimit -n", error.strerror)
+        else:
+            loop.default_exception_handler(context)
+
+
+class Ending:
+    """The outermost layer: a request that the end of the hub cuts off is told so, by a problem or a last event."""
+
+    def __init__(self, app: ASGIApp, engine: Engine):
+        self.app, self.stop = app, engine.stop
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        begun, streams, over = False, False, False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun, streams, over
+            if message["type"] == "http.response.start":
+                kind = dict(message.get("headers", ())).get(b"content-type", b"")
+                begun, streams = True, kind.startswith(events.MEDIA_TYPE.encode())
+            over = message["type"] == "http.response.body" and not message.get("more_body", False)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except asyncio.CancelledError:
+            if not self.stop.over.is_set():
+                raise
+            answer = problem(self.stop.ended(), Request(scope))
+            if not begun:
+                await answer(scope, receive, send)
+            elif streams and not over:
+                last = b"event: error\ndata: " + bytes(answer.body) + b"\n\n"
+                await send({"type": "http.response.body", "body": last, "more_body": False})
