@@ -7,7 +7,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import AbstractContextManager
@@ -28,12 +28,14 @@ from hub.jobs import Cancel, Job, OnEvent, Stop, call, quiet
 from hub.limits import Allowance
 from hub.metrics import Metrics
 from hub.models import ModelPool
+from hub.owners import MACHINE, Owner, Owners
 from hub.pictures import Pictures
 from hub.registry import Page, Registry, discover
 from hub.residency import Hardware, Residency
 from hub.results import Capsule, Receipt, Result
 from hub.settings import Settings, go_offline
 from hub.sharing import Sharing
+from hub.shown import HUB, Shown
 from hub.similar import Index, Similar
 from hub.spec import Demo
 from hub.store import ResultStore
@@ -79,6 +81,7 @@ class Engine:
             max_age_s=self.settings.results_days * 86_400,
             on_gone=self._forget,
         )
+        self.owners, self.shown = Owners(self.results.secret), Shown(self.history)
         self.models = Residency(self.settings, self.registry, self.weights, self.metrics)
         if self.settings.device not in ("auto", "cpu"):
             self.hardware()  # a device that is not here should stop the start, not the first visitor
@@ -118,7 +121,7 @@ class Engine:
 
         `inputs` are values by input name: pictures as `bytes`, `Path` or `PIL.Image`, the rest as numbers or
         text. `on_event(stage, progress)` hears "queued", "loading" and "running", from any thread. `session`
-        names the browser session that asks, where one does, and so may see this result among similar ones later.
+        names the browser session that asks, where a door knows more of it than `caller` tells.
         `background`: nobody waits, so it takes no place from those who do. `live`: a camera frame, of which nothing
         is kept. `caller` is whose run it counts as; None: nobody's. Raises a HubError, and nothing else, whose text a
         user can read.
@@ -132,9 +135,10 @@ class Engine:
             job = self._job(slug, inputs, begin, on_event, cancel)
             # A live run has an id of its own, by which nobody finds, shares or keeps it.
             id = secrets.token_hex(16) if live else job.id
-            job = replace(job, id=id, session=session, background=background, live=live)
+            owner = MACHINE if background else self.owners.of(caller, session)
+            job = replace(job, id=id, owner=owner, background=background, live=live)
             result, outcome = self.history.watch(self._answer, job, caller)
-            self.similar.keep(result, job.demo, session)
+            self.similar.keep(result, job.demo, owner)
             self.sharing.keep(result.id, job)
             self.pictures.keep(result, job)
         # No local may hold the error: its traceback holds this frame, and so the uploaded pictures.
@@ -154,6 +158,24 @@ class Engine:
         self.similar.index.remove(id)
         self.pictures.remove(id)
         self.history.gone(id)
+
+    def disown(self, who: Owner, ids: Collection[str], free: Collection[str]) -> None:
+        """A caller deleted these results. `free`: those that nobody else has in their history, and so go."""
+        for id in ids:
+            self.sharing.forget(id, None if id in free else who)
+            if id in free:
+                self.results.remove(id)
+            else:
+                self.results.disown(id, who.ids)
+        self.similar.index.disown(ids, who.ids)
+        self.pictures.disown(who, ids)
+        self.shown.forget(who, ids)
+
+    def drop_outputs(self, slugs: Collection[str]) -> None:
+        """Drops what is remembered of models' outputs on these pages: it is of what people put in."""
+        with self._lock:
+            for key in [key for key in self._raw if key[0].split("/")[0] in slugs]:
+                del self._raw[key]
 
     def _count_error(self, slug: str, error: HubError) -> HubError:
         self.metrics.requests.labels(slug, "error").inc()
@@ -221,6 +243,7 @@ class Engine:
             result = self._compute(job)
             if not job.live:
                 self.results.put(result)
+                self.shown.note(job.owner, job.id, result.created)
             return result, "computed"
         except HubError as error:
             failure = copy.copy(error)
@@ -239,8 +262,7 @@ class Engine:
                 future.set_exception(failure)
 
     def _as_cached(self, stored: Result, job: Job) -> Result:
-        total_ms = (time.perf_counter() - job.begin) * 1000
-        return replace(stored, receipt=replace(stored.receipt, cached=True, total_ms=round(total_ms, 2)))
+        return self.shown.give(job.owner, stored, (time.perf_counter() - job.begin) * 1000)
 
     def _share(self, future: Future[Result], job: Job) -> tuple[Result, str]:
         """Waits for the equal request that is running. If that was cancelled or ran out of time, runs anew."""
@@ -305,7 +327,8 @@ class Engine:
             remarks=tuple(opened.remarks),
         )
         told = tuple(texts.sentences_in(presented))
-        return Result(job.id, job.capsule.to_json(), values_json, pictures, receipt, sight, told)
+        asked_by = HUB if job.background else job.owner.id
+        return Result(job.id, job.capsule.to_json(), values_json, pictures, receipt, sight, told, asked_by)
 
     def _infer(self, job: Job, item: Any, submit: Callable[..., Outcome], opened: Opened) -> Outcome:
         """The model's output; from memory when the same item met the same weights before.

@@ -15,7 +15,8 @@ HubError                      500  internal_error
 ├── BusyError                 429  the queue is full; carries retry_after_s
 ├── UnavailableError          503  weights missing, model failed to load
 │   ├── OutOfMemoryError      503  does not fit the device even alone, or what is to be read does not fit the memory
-│   └── StoppingError         503  the hub is about to end; carries retry_after_s
+│   ├── StoppingError         503  the hub is about to end; carries retry_after_s
+│   └── StorageError          503  the disk is full, read-only or failing, or a file on it is damaged
 ├── DeadlineError             504  took longer than the deadline
 └── CancelledError            499  the caller went away
 """
@@ -106,6 +107,10 @@ class OutOfMemoryError(UnavailableError):
 class StoppingError(UnavailableError):
     title, code = "The hub is stopping", "stopping"
     retry_after_s = 10  # about what a hub takes to be started again
+
+
+class StorageError(UnavailableError):
+    title, code = "The hub cannot keep or read this", "storage"
 
 
 class DeadlineError(HubError):

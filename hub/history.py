@@ -24,6 +24,7 @@ from hub.history_store import FILE, Entry, HistoryStore, State
 from hub.jobs import Cancel, Followed, Job, OnEvent
 from hub.pictures import picture_outputs
 from hub.results import Result
+from hub.shown import iso
 from hub.spec import Progress
 from hub.texts import sentence
 from hub.users import Caller
@@ -34,11 +35,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PICTURES_SHARE = 4  # uploaded pictures take at most 1/4 of what results may take on disk
-SWEEP_S = 3600.0
+SWEEP_S, AT_ONCE = 3600.0, 500  # between two looks at all entries; entries dropped in one transaction
 PER_PAGE, PER_PAGE_MOST = 40, 200  # runs that one look tells
 SIDE, QUALITY = 256, 80  # of a thumbnail
 ARRIVING_S = 30.0  # a page that a browser asked for has so long to show the run that was in work
-TOKEN = "token "  # how the names of callers with an access token begin
 GONE = "There is no such run in your history. It may be too old, deleted, or another visitor's."
 
 Answer = Callable[[Job], tuple[Result, str]]
@@ -102,12 +102,8 @@ class History:
 
     def owner(self, caller: Caller | None) -> str:
         """Whose history a caller has: the user's, else the browser's; of a token, that browser's. Empty: nobody's."""
-        if caller is None:
-            return ""
-        who = f"user {caller.name}" if caller.name else caller.session
-        if caller.name.startswith(TOKEN):  # which may have been given to many
-            who = f"{caller.name} {caller.session}"
-        return self._engine.similar.owner(who)
+        who = self._engine.owners.of(caller)
+        return "" if who.weak else who.id
 
     def _id(self, owner: str, result: str) -> str:
         """The same for the same run of the same owner, so that a run in work has it already."""
@@ -190,7 +186,7 @@ class History:
         store = self._opened()
         store.add(entry, {entry.inputs[name]: data for name, data in pictures.items()}, "\n".join(texts))
         if time.monotonic() - self._swept > SWEEP_S:
-            self._sweep(store)
+            self._sweep_soon(store)
 
     def _opened(self) -> HistoryStore:
         with self._lock:
@@ -199,17 +195,25 @@ class History:
                 path = settings.data_folder / FILE if settings.results_disk_mb else None
                 most = (settings.results_disk_mb or settings.results_memory_mb) * 2**20 / PICTURES_SHARE
                 self._store = HistoryStore(path, int(most))
-                with suppress(HubError):
-                    self._sweep(self._store)
+                self._sweep_soon(self._store)
             return self._store
+
+    def _sweep_soon(self, store: HistoryStore) -> None:
+        """In a thread: it looks at all there is, and no run should wait for that."""
+        self._swept = time.monotonic()
+        threading.Thread(target=self._sweep, args=(store,), name="history", daemon=True).start()
 
     def _sweep(self, store: HistoryStore) -> None:
         """Forgets what is too old, and results that went while no process watched."""
-        self._swept = time.monotonic()
-        store.sweep(time.time() - self._engine.settings.results_days * 86_400)
-        # Another process may have made newer ones since this one listed the disk.
         results = self._engine.results
-        store.remove_results([id for id, at in store.results() if at < self._began and results.created(id) is None])
+        try:
+            store.sweep(time.time() - self._engine.settings.results_days * 86_400)
+            # Another process may have made newer ones since this one listed the disk.
+            gone = [id for id, at in store.results() if at < self._began and results.created(id) is None]
+            for first in range(0, len(gone), AT_ONCE):
+                store.remove_results(gone[first : first + AT_ONCE])
+        except HubError as error:
+            log.warning("the history is not tidied up: %s", error.message)
 
     def gone(self, result: str) -> None:
         """A result is kept nowhere any more. Before the file is opened there is nothing to do."""
@@ -277,7 +281,8 @@ class History:
             raise NotFoundError(
                 "This run has no result: it {why}.", why=sentence(why.get(entry.state, "is not kept any more"))
             )
-        return found
+        # Who had it computed first is nobody's business: the time is of this run.
+        return replace(found, receipt=replace(found.receipt, created_at=iso(entry.begun)))
 
     def picture(self, entry: Entry, name: str) -> bytes | None:
         """A picture that went in, as it came; None: it is not held any more."""
@@ -314,31 +319,37 @@ class History:
     # --- forgetting -------------------------------------------------------------------------------
 
     def remove(self, caller: Caller, ids: Sequence[str] | None) -> tuple[int, int]:
-        """Deletes runs of a caller (None: all that ended); returns how many, and how many results went with them.
+        """Deletes runs of a caller (None: all that ended); returns how many, and how many of them had a result.
 
-        A result stays while another's history has it, but not in the gallery of the caller's browser. Links keep copies
-        of their own, and go on. Raises UnavailableError when the file cannot be written.
+        A result stays while another's history has it, but as theirs alone: the caller is not found beside it any more,
+        in no browser, and is not told whether it stayed. Links keep copies of their own, and go on.
+
+        Raises StorageError.
         """
-        owner = self.owner(caller)
+        who, owner = self._engine.owners.of(caller), self.owner(caller)
         if not owner:
             return 0, 0
         for copies in self.copies:
             copies.forget(caller, ids)
         gone, free = self._opened().remove(owner, ids)
-        there = [id for id in free if self._engine.results.created(id) is not None]
-        for id in free:
-            self._engine.sharing.forget(id)
-            self._engine.results.remove(id)
-            for copies in self.copies:
+        results = {one.result for one in gone}
+        self._engine.disown(who, results, set(free))
+        self._engine.drop_outputs({one.page for one in gone})
+        for copies in self.copies:
+            for id in free:
                 copies.forget_result(id)
-        self._engine.pictures.disown(caller.session, gone)
-        return len(gone), len(there)
+        return len(gone), len({one.result for one in gone if one.state == "done"})
 
     def passed(self, owner: str, result: str) -> None:
         """A value that a control only passed was run: not worth an entry, unless it was run before."""
         entry = self._opened().get(owner, self._id(owner, result)) if owner else None
         if entry is not None and entry.times == 1:
             self._opened().remove(owner, [entry.id])
+
+    def ran_at(self, owner: str, result: str) -> float | None:
+        """When an owner ran this last, with a result; None: never."""
+        found = self._opened().get(owner, self._id(owner, result))
+        return found.begun if found is not None and found.state == "done" else None
 
     def stats(self) -> dict[str, Any]:
         """Counts and bytes of all."""

@@ -15,16 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hub.errors import UnavailableError
-from hub.texts import from_column, to_column
+from hub.database import BUSY_S, bring_up_to_date, column, is_damaged, set_aside, told, transaction
+from hub.errors import StorageError
+from hub.texts import Sentence, sentence, to_column
 
 log = logging.getLogger(__name__)
 
-FILE, SCHEMA = "history.sqlite3", 1
+FILE = "history.sqlite3"
 MOST, MOST_OF_ONE = 100_000, 2_000  # entries of the hub, and of one owner; the oldest go first
 THUMBNAILS_MOST = 20_000  # kept drawn; others are drawn again
-BUSY_S = 10.0  # how long a writer waits for another process
-TABLES = f"""
+CANNOT = sentence("The history of this hub cannot be used")
+TABLES = """
 CREATE TABLE run (
   id TEXT PRIMARY KEY, owner TEXT NOT NULL, result TEXT NOT NULL, page TEXT NOT NULL, state TEXT NOT NULL,
   begun REAL NOT NULL, took_ms REAL NOT NULL, cached INTEGER NOT NULL, times INTEGER NOT NULL, weights TEXT NOT NULL,
@@ -38,8 +39,37 @@ CREATE TABLE used (run TEXT NOT NULL REFERENCES run(id) ON DELETE CASCADE, sha T
 CREATE INDEX used_by ON used (sha);
 CREATE TABLE picture (sha TEXT PRIMARY KEY, last REAL NOT NULL, bytes INTEGER NOT NULL, data BLOB NOT NULL);
 CREATE TABLE thumbnail (run TEXT PRIMARY KEY REFERENCES run(id) ON DELETE CASCADE, data BLOB NOT NULL);
-PRAGMA user_version = {SCHEMA};
 """
+# Of version 2: what is counted at each new run is kept as running totals, so that a long history is as quick as a short
+# one; and a picture goes with the last run that used it, without a look at all others.
+COUNTED = """
+CREATE TABLE tally (of TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX picture_by_last ON picture (last);
+INSERT INTO tally SELECT 'owner ' || owner, count(*) FROM run GROUP BY owner;
+INSERT INTO tally SELECT 'runs', count(*) FROM run;
+INSERT INTO tally SELECT 'pictures', count(*) FROM picture;
+INSERT INTO tally SELECT 'bytes', coalesce(sum(bytes), 0) FROM picture;
+INSERT INTO tally SELECT 'thumbnails', count(*) FROM thumbnail;
+CREATE TRIGGER run_added AFTER INSERT ON run BEGIN
+  INSERT INTO tally VALUES ('runs', 1) ON CONFLICT (of) DO UPDATE SET count = count + 1;
+  INSERT INTO tally VALUES ('owner ' || new.owner, 1) ON CONFLICT (of) DO UPDATE SET count = count + 1; END;
+CREATE TRIGGER run_gone AFTER DELETE ON run BEGIN
+  UPDATE tally SET count = count - 1 WHERE of IN ('runs', 'owner ' || old.owner);
+  DELETE FROM tally WHERE of = 'owner ' || old.owner AND count <= 0; END;
+CREATE TRIGGER picture_added AFTER INSERT ON picture BEGIN
+  UPDATE tally SET count = count + CASE of WHEN 'bytes' THEN new.bytes ELSE 1 END WHERE of IN ('pictures', 'bytes');
+END;
+CREATE TRIGGER picture_gone AFTER DELETE ON picture BEGIN
+  UPDATE tally SET count = count - CASE of WHEN 'bytes' THEN old.bytes ELSE 1 END WHERE of IN ('pictures', 'bytes');
+END;
+CREATE TRIGGER thumbnail_added AFTER INSERT ON thumbnail BEGIN
+  UPDATE tally SET count = count + 1 WHERE of = 'thumbnails'; END;
+CREATE TRIGGER thumbnail_gone AFTER DELETE ON thumbnail BEGIN
+  UPDATE tally SET count = count - 1 WHERE of = 'thumbnails'; END;
+CREATE TRIGGER used_no_more AFTER DELETE ON used BEGIN
+  DELETE FROM picture WHERE sha = old.sha AND NOT EXISTS (SELECT 1 FROM used WHERE sha = old.sha); END;
+"""
+STEPS = (TABLES, COUNTED)  # what brings a file from each version to the next
 
 State = Literal["running", "done", "failed", "stopped"]
 COLUMNS = (
@@ -71,17 +101,27 @@ class Entry:
     message: str  # why it failed
 
 
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What is told of an entry that was deleted."""
+
+    result: str
+    page: str
+    state: State
+    inputs: tuple[str, ...]  # sha256 of each picture that went in
+
+
 class HistoryStore:
     """The tables, in `path` or (None, or where that cannot be used) in memory. `limit_bytes` is for the pictures.
 
-    Every method may raise UnavailableError.
+    Every method may raise StorageError.
     """
 
     def __init__(self, path: Path | None, limit_bytes: int):
         self.limit_bytes = limit_bytes
         # Guards the connection: one statement or transaction at a time. Taken alone.
         self._lock = threading.Lock()
-        self._db = _connected(path)
+        self._db, self._path = _connected(path)
 
     def close(self) -> None:
         with self._lock:
@@ -111,26 +151,28 @@ class HistoryStore:
             self._trim(db, entry.owner)
 
     def _trim(self, db: sqlite3.Connection, owner: str) -> None:
-        oldest = "DELETE FROM run WHERE id IN (SELECT id FROM run {} ORDER BY begun DESC, id LIMIT -1 OFFSET {})"
-        gone = db.execute(oldest.format("WHERE owner = ?", MOST_OF_ONE), (owner,)).rowcount
-        if db.execute("SELECT count(*) FROM run").fetchone()[0] > MOST:
-            gone += db.execute(oldest.format("", MOST)).rowcount
-        if gone:
-            _drop_unused(db)
-        while db.execute("SELECT coalesce(sum(bytes), 0) FROM picture").fetchone()[0] > self.limit_bytes:
+        """Drops what is over a bound, the oldest first; costs nothing where nothing is."""
+        counts = dict(db.execute("SELECT of, count FROM tally WHERE of IN ('runs', 'bytes', ?)", (f"owner {owner}",)))
+        oldest = "DELETE FROM run WHERE id IN (SELECT id FROM run {} ORDER BY begun, id DESC LIMIT ?)"
+        if (over := counts[f"owner {owner}"] - MOST_OF_ONE) > 0:
+            db.execute(oldest.format("WHERE owner = ?"), (owner, over))
+            counts["runs"] -= over
+        if (over := counts["runs"] - MOST) > 0:
+            db.execute(oldest.format(""), (over,))
+        while _count(db, "bytes") > self.limit_bytes:
             db.execute("DELETE FROM picture WHERE sha = (SELECT sha FROM picture ORDER BY last LIMIT 1)")
 
-    def remove(self, owner: str, ids: Sequence[str] | None) -> tuple[list[str], list[str]]:
-        """Forgets these entries of an owner (None: all); returns their results, and those no history has any more."""
+    def remove(self, owner: str, ids: Sequence[str] | None) -> tuple[list[Gone], list[str]]:
+        """Forgets these entries of an owner (None: all); returns them, and the results no history has any more."""
+        sql = "DELETE FROM run WHERE owner = ? {} RETURNING result, page, state, inputs"
         with self._changing() as db:
-            gone = list[str]()
             if ids is None:
-                gone = [r for (r,) in db.execute("DELETE FROM run WHERE owner = ? RETURNING result", (owner,))]
-            for id in ids or ():
-                sql = "DELETE FROM run WHERE owner = ? AND id = ? RETURNING result"
-                gone += [result for (result,) in db.execute(sql, (owner, id)).fetchall()]
-            _drop_unused(db)
-            free = [r for r in gone if not db.execute("SELECT 1 FROM run WHERE result = ?", (r,)).fetchone()]
+                rows = db.execute(sql.format(""), (owner,)).fetchall()
+            else:
+                rows = [row for id in ids for row in db.execute(sql.format("AND id = ?"), (owner, id)).fetchall()]
+            gone = [Gone(result, page, state, tuple(_object(inputs).values())) for result, page, state, inputs in rows]
+            of = "SELECT 1 FROM run WHERE result = ?"
+            free = [r for r in dict.fromkeys(g.result for g in gone) if not db.execute(of, (r,)).fetchone()]
         if gone:
             with self._lock, suppress(sqlite3.Error):  # what was deleted is not left in the file beside
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -143,13 +185,11 @@ class HistoryStore:
             return
         with self._changing() as db:
             db.executemany("DELETE FROM run WHERE result = ? AND state = 'done'", [(id,) for id in there])
-            _drop_unused(db)
 
     def sweep(self, before: float) -> None:
         """Forgets what was run before that time."""
         with self._changing() as db:
             db.execute("DELETE FROM run WHERE begun < ?", (before,))
-            _drop_unused(db)
 
     # --- looking ----------------------------------------------------------------------------------
 
@@ -195,9 +235,8 @@ class HistoryStore:
 
     def stats(self) -> dict[str, int]:
         """Counts and bytes."""
-        ((entries,),) = self._ask("SELECT count(*) FROM run")
-        ((pictures, size),) = self._ask("SELECT count(*), coalesce(sum(bytes), 0) FROM picture")
-        return {"entries": entries, "pictures": pictures, "picture_bytes": size}
+        found = dict(self._ask("SELECT of, count FROM tally WHERE of IN ('runs', 'pictures', 'bytes')"))
+        return {"entries": found["runs"], "pictures": found["pictures"], "picture_bytes": found["bytes"]}
 
     # --- thumbnails -------------------------------------------------------------------------------
 
@@ -208,79 +247,91 @@ class HistoryStore:
     def set_thumbnail(self, id: str, data: bytes) -> None:
         """Keeps what was drawn; not of an entry that went meanwhile."""
         with self._changing() as db:
-            db.execute("INSERT OR REPLACE INTO thumbnail SELECT id, ? FROM run WHERE id = ?", (data, id))
-            oldest = "SELECT rowid FROM thumbnail ORDER BY rowid DESC LIMIT -1 OFFSET ?"
-            db.execute(f"DELETE FROM thumbnail WHERE rowid IN ({oldest})", (THUMBNAILS_MOST,))
+            db.execute("DELETE FROM thumbnail WHERE run = ?", (id,))
+            db.execute("INSERT INTO thumbnail SELECT id, ? FROM run WHERE id = ?", (data, id))
+            if (over := _count(db, "thumbnails") - THUMBNAILS_MOST) > 0:
+                oldest = "SELECT rowid FROM thumbnail ORDER BY rowid LIMIT ?"
+                db.execute(f"DELETE FROM thumbnail WHERE rowid IN ({oldest})", (over,))
 
     # --- the file ---------------------------------------------------------------------------------
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, _told():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
+        with self._lock, self._told(sentence("The run cannot be kept in the history")), transaction(self._db):
+            yield self._db
 
     def _ask(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        with self._lock, _told():
+        with self._lock, self._told(CANNOT):
             return self._db.execute(sql, values).fetchall()
 
+    @contextmanager
+    def _told(self, what: Sentence) -> Iterator[None]:
+        """With the lock. A file that turned out to be damaged is set aside, and the next call begins anew."""
+        with told(what, self._path):
+            try:
+                yield
+            except sqlite3.DatabaseError as error:
+                if is_damaged(error) and self._path is not None:
+                    self._db.close()
+                    self._db, self._path = _connected(self._path)
+                raise
 
-@contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise UnavailableError("The history of this hub cannot be used: {reason}.", reason=error) from None
+
+def _count(db: sqlite3.Connection, of: str) -> int:
+    return int(db.execute("SELECT count FROM tally WHERE of = ?", (of,)).fetchone()[0])
 
 
-def _drop_unused(db: sqlite3.Connection) -> None:
-    db.execute("DELETE FROM picture WHERE sha NOT IN (SELECT sha FROM used)")
-
-
-def _connected(path: Path | None) -> sqlite3.Connection:
+def _connected(path: Path | None) -> tuple[sqlite3.Connection, Path | None]:
+    """The tables in that file, else in memory; and the file."""
     if path is None:
-        return _open(":memory:")
+        return _open(":memory:"), None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        made = _open(str(path))
+        try:
+            made = _open(str(path))
+        except sqlite3.DatabaseError as error:
+            if not is_damaged(error):
+                raise
+            log.error("%s is damaged: it is now %s, and the history begins anew", path, set_aside(path))
+            made = _open(str(path))
         path.chmod(0o600)  # what people ran is theirs and the hub's
-        return made
-    except (OSError, sqlite3.Error) as error:
+        return made, path
+    except (OSError, sqlite3.Error, StorageError) as error:
         log.warning("the history is kept in memory only: %s (%s)", error, path)
-        return _open(":memory:")
+        return _open(":memory:"), None
 
 
 def _open(path: str) -> sqlite3.Connection:
     made = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-    made.execute("PRAGMA auto_vacuum = FULL")  # the file becomes smaller, too
-    made.execute("PRAGMA journal_mode = WAL")
-    made.execute("PRAGMA synchronous = NORMAL")
-    made.execute("PRAGMA foreign_keys = ON")
-    made.execute("PRAGMA secure_delete = ON")  # what was deleted is not left in the file
-    (version,) = made.execute("PRAGMA user_version").fetchone()
-    if version not in (0, SCHEMA):
+    try:
+        made.execute("PRAGMA auto_vacuum = FULL")  # the file becomes smaller, too
+        made.execute("PRAGMA journal_mode = WAL")
+        made.execute("PRAGMA synchronous = NORMAL")
+        made.execute("PRAGMA foreign_keys = ON")
+        made.execute("PRAGMA secure_delete = ON")  # what was deleted is not left in the file
+        made.execute("SELECT count(*) FROM sqlite_master")  # notices that it is none
+        bring_up_to_date(made, STEPS)
+    except BaseException:
         made.close()
-        raise sqlite3.DatabaseError(f"it has version {version}, this program reads {SCHEMA}")
-    if version == 0:
-        made.execute("BEGIN IMMEDIATE")
-        if made.execute("PRAGMA user_version").fetchone() == (0,):  # no other process was quicker
-            for statement in TABLES.split(";"):
-                made.execute(statement)
-        made.execute("COMMIT")
+        raise
     return made
+
+
+def _object(text: str) -> dict[str, Any]:
+    """A JSON object; an empty one where it is damaged."""
+    try:
+        found = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _entry(row: Sequence[Any]) -> Entry:
     values = dict(zip(COLUMNS, row, strict=True))
     for name in ("parameters", "inputs"):
-        values[name] = json.loads(values[name])
+        values[name] = _object(values[name])
     for name in ("cached", "pictured"):
         values[name] = bool(values[name])
     for name in ("headline", "message"):
-        values[name] = from_column(values[name])
+        values[name] = column(values[name])
     return Entry(**values)

@@ -11,6 +11,7 @@ from typing import Any
 
 from hub.errors import CancelledError, HubError, StoppingError
 from hub.inputs import Inputs
+from hub.owners import MACHINE, Owner
 from hub.registry import Page, wants_config
 from hub.results import Capsule
 from hub.spec import Demo, Progress
@@ -113,7 +114,7 @@ class Job:
     begin: float
     on_event: OnEvent
     cancel: Cancel
-    session: str = ""  # the browser session that asked, if one did
+    owner: Owner = MACHINE  # who asked
     background: bool = False  # nobody waits for it
     live: bool = False  # a camera frame: nothing of it is kept
 

@@ -10,29 +10,32 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import logging
 import secrets
 import sqlite3
 import string
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hub.errors import BusyError, GoneError, HubError, InputError, NotFoundError, UnavailableError
+from hub.database import BUSY_S, bring_up_to_date, column, is_damaged, set_aside, told, transaction, version_of
+from hub.errors import GoneError, InputError, NotFoundError, StorageError
+from hub.link_limits import LINKS_MOST, OWNERLESS_DAYS, make_room, make_room_for_feedback
+from hub.owners import MACHINE, Owner
 from hub.results import Picture
-from hub.texts import from_column, packed, restored, sentence, sentences_in, to_column, unpacked
+from hub.texts import NOT_OURS, packed, restored, sentence, sentences_in, to_column, unpacked
 
-FILE, SCHEMA = "links.sqlite3", 1
+log = logging.getLogger(__name__)
+
+FILE = "links.sqlite3"
 ALPHABET, ID_CHARS = string.ascii_letters + string.digits, 22  # 131 bits; no - that a command line takes for a flag
 DAY_S = 86_400.0
 NOTE_CHARS, FEEDBACK_CHARS, DAYS_MOST = 1000, 1000, 3650
-LINKS_MOST, LINKS_OF_ONE = 10_000, 200  # live links of the hub, and of one owner
-LINKS_A_MINUTE = 30
-FEEDBACK_MOST, FEEDBACK_A_MINUTE = 1000, 10  # of one link
 REMEMBERED_S = 365 * DAY_S  # how long an ended link is told from one that never was
-BUSY_S = 10.0  # how long a writer waits for another process
+CANNOT = sentence("The links of this hub cannot be used")
 
 TABLES = """
 CREATE TABLE link (
@@ -47,6 +50,21 @@ CREATE TABLE feedback (
   thumb TEXT NOT NULL, text TEXT NOT NULL);
 CREATE INDEX feedback_of ON feedback (link, created);
 """
+# Of version 2: by whom (`owner` of feedback, `place`: the address, both hashed), and whether somebody can be told to
+# own a link, and so may keep it for ever. Links of before without an owner are kept as they are until room is needed.
+OWNED = """
+ALTER TABLE link ADD COLUMN place TEXT NOT NULL DEFAULT '';
+ALTER TABLE link ADD COLUMN owned INTEGER NOT NULL DEFAULT 1;
+UPDATE link SET owned = 0 WHERE owner = '';
+ALTER TABLE feedback ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+ALTER TABLE feedback ADD COLUMN place TEXT NOT NULL DEFAULT '';
+CREATE INDEX link_by_owner ON link (owner, created, ended, bytes);
+CREATE INDEX link_by_place ON link (place, created, ended, bytes);
+CREATE INDEX link_by_end ON link (ended, owned, created, id, bytes);
+"""
+STEPS = (TABLES, OWNED)  # what brings a file from each version to the next
+# Of a document, with what they must be for the page of a link to be drawn.
+PARTS = {"page": dict, "headline": str, "inputs": list, "parameters": list, "outputs": list, "receipt": dict}
 # `ended` is when a link was taken back, or when its day was found to be past; its content is gone from then on.
 COLUMNS = "id, owner, page, headline, note, created, expires, ended, bytes"
 
@@ -56,7 +74,7 @@ class Link:
     """One link, without what it shows. Times are seconds since the epoch; `expires` None: never."""
 
     id: str
-    owner: str  # the browser session that made it, hashed; or empty
+    owner: str  # the user or the browser session that made it, hashed; or empty
     page: str
     headline: str
     note: str
@@ -98,7 +116,7 @@ class Content:
 
 
 class LinkStore:
-    """All links of a data folder, at most `limit_bytes` of them. Every method may raise UnavailableError."""
+    """All links of a data folder, at most `limit_bytes` of them. Every method may raise StorageError."""
 
     def __init__(self, folder: Path, limit_bytes: int, clock: Callable[[], float] = time.time):
         self.path, self.limit_bytes, self.clock = folder / FILE, limit_bytes, clock
@@ -106,64 +124,41 @@ class LinkStore:
     # --- making and ending ------------------------------------------------------------------------
 
     def add(
-        self, content: Content, *, page: str, headline: str, owner: str, note: str = "", days: float | None = None
+        self,
+        content: Content,
+        *,
+        page: str,
+        headline: str,
+        who: Owner = MACHINE,
+        note: str = "",
+        days: float | None = None,
     ) -> tuple[Link, str]:
         """Keeps `content`; returns its link and the owner's secret, which is told this once.
 
-        Raises InputError for a note or a number of days that is not allowed, BusyError when there is no room.
+        A link of somebody who cannot be told again ends after a while, whatever `days` says. Raises InputError for a
+        note or a number of days that is not allowed, BusyError when there is no room.
         """
         note, now = checked_note(note), self.clock()
-        expires = None if days is None else now + checked_days(days) * DAY_S
+        days = None if days is None else checked_days(days)
+        if not who.lasting:
+            days = min(days or OWNERLESS_DAYS, OWNERLESS_DAYS)
+        expires = None if days is None else now + days * DAY_S
         id, secret = "".join(secrets.choice(ALPHABET) for _ in range(ID_CHARS)), secrets.token_urlsafe(32)
-        link = Link(id, owner, page, headline, note, now, expires, None, content.size_bytes)
+        link = Link(id, who.id, page, headline, note, now, expires, None, content.size_bytes)
         with self._open(write=True) as db:
             self._end_expired(db)
-            self._room(db, link)
-            row = (id, owner, _hash(secret), page, to_column(headline), note, now, expires, None)
+            for old in make_room(db, who, link.size_bytes, self.limit_bytes, now):
+                self._end(db, old, now)
+            row = (id, who.id, _hash(secret), page, to_column(headline), note, now, expires, None)
             told = [packed(one) for one in sentences_in(content.document)]  # JSON keeps their text alone
             document = json.dumps({**content.document, "sentences": told}, ensure_ascii=False)
-            db.execute("INSERT INTO link VALUES (?,?,?,?,?,?,?,?,?,?,?)", (*row, document, link.size_bytes))
+            more = (document, link.size_bytes, who.place, who.lasting)
+            db.execute(f"INSERT INTO link VALUES ({','.join('?' * 13)})", (*row, *more))
             db.executemany(
                 "INSERT INTO file VALUES (?,?,?,?,?,?,?)",
                 [(id, n, p.media_type, p.width, p.height, p.caption, p.data) for n, p in content.files.items()],
             )
         return link, secret
-
-    def _room(self, db: sqlite3.Connection, link: Link) -> None:
-        count, total = db.execute("SELECT count(*), coalesce(sum(bytes), 0) FROM link WHERE ended IS NULL").fetchone()
-        of_one = "SELECT count(*) FROM link WHERE ended IS NULL AND owner = ?"
-        mine = db.execute(of_one, (link.owner,)).fetchone()[0] if link.owner else 0
-        newest = db.execute("SELECT count(*) FROM link WHERE created > ?", (link.created - 60,)).fetchone()[0]
-        mend = sentence("Take one back first, or let links expire.")
-        if self.limit_bytes <= 0:
-            raise UnavailableError("Links are switched off on this hub (links_disk_mb = 0).")
-        if newest >= LINKS_A_MINUTE:
-            raise BusyError(
-                "{count} links were made in the last minute, the most there may be. Wait a moment.",
-                count=newest,
-                retry_after_s=60,
-            )
-        if mine >= LINKS_OF_ONE:
-            raise BusyError(
-                "You have {count} links, the most one browser may have. {mend}",
-                count=mine,
-                mend=mend,
-                retry_after_s=3600,
-            )
-        if count >= LINKS_MOST:
-            raise BusyError(
-                "This hub has {count} links, the most it keeps. {mend}", count=count, mend=mend, retry_after_s=3600
-            )
-        if total + link.size_bytes > self.limit_bytes:
-            raise BusyError(
-                "Links take {size:.0f} MB and this one needs {more:.1f} MB more; at most {most:.0f} MB are kept "
-                "(--links-disk-mb). {mend}",
-                size=total / 1e6,
-                more=link.size_bytes / 1e6,
-                most=self.limit_bytes / 1e6,
-                mend=mend,
-                retry_after_s=3600,
-            )
 
     def revoke(self, id: str) -> None:
         """Ends a link at once: what it showed is deleted, its feedback stays. Raises NotFoundError."""
@@ -198,8 +193,7 @@ class LinkStore:
         with self._open() as db:
             link = self._find(db, id, live=True)
             (text,) = db.execute("SELECT document FROM link WHERE id = ?", (id,)).fetchone()
-            document = dict(json.loads(text))
-            return link, dict(restored(document, map(unpacked, document.pop("sentences", ()))))
+            return link, _document(text)
 
     def file(self, id: str, name: str) -> Picture:
         """One picture of a live link. Raises as `get`."""
@@ -211,22 +205,26 @@ class LinkStore:
                 raise NotFoundError("This link has no picture {name!r}.", name=name[:60])
             return Picture(*row)
 
-    def owns(self, id: str, *, owner: str = "", secret: str = "") -> bool:
-        """Whether that session made the link, or that is its secret. Raises as `get`."""
+    def owns(self, id: str, *, owners: Collection[str] = (), secret: str = "") -> bool:
+        """Whether one of these made the link, or that is its secret. Raises as `get`."""
         with self._open() as db:
             link = self._find(db, id, live=False)
             (kept,) = db.execute("SELECT secret FROM link WHERE id = ?", (id,)).fetchone()
             if secret and hmac.compare_digest(_hash(secret), kept):
                 return True
-            return bool(owner) and hmac.compare_digest(owner.encode(), link.owner.encode())
+            return any(hmac.compare_digest(owner.encode(), link.owner.encode()) for owner in owners if owner)
 
-    def all(self, owner: str | None = None, page: str | None = None, limit: int = LINKS_MOST) -> list[Link]:
-        """Links, ended ones too, the newest first; of one owner, or (None) of all."""
+    def all(
+        self, owners: Collection[str] | None = None, page: str | None = None, limit: int = LINKS_MOST
+    ) -> list[Link]:
+        """Links, ended ones too, the newest first; of these owners, or (None) of all."""
         where, values = ["1"], list[Any]()
-        for column, value in (("owner", owner), ("page", page)):
-            if value is not None:
-                where.append(f"{column} = ?")
-                values.append(value)
+        if owners is not None:
+            where.append(f"owner IN ({','.join('?' * len(owners))})")
+            values += owners
+        if page is not None:
+            where.append("page = ?")
+            values.append(page)
         with self._open() as db:
             query = f"SELECT {COLUMNS} FROM link WHERE {' AND '.join(where)} ORDER BY created DESC, id LIMIT ?"
             rows = db.execute(query, (*values, limit)).fetchall()
@@ -234,21 +232,16 @@ class LinkStore:
 
     # --- feedback ---------------------------------------------------------------------------------
 
-    def say(self, id: str, thumb: Any, text: Any) -> Feedback:
+    def say(self, id: str, thumb: Any, text: Any, who: Owner = MACHINE) -> Feedback:
         """Keeps a viewer's thumb, words or both. Raises InputError, BusyError, and as `get`."""
         thumb, text = checked_feedback(thumb, text)
         with self._open(write=True) as db:
             self._find(db, id, live=True)
             now = self.clock()
-            count = db.execute("SELECT count(*) FROM feedback WHERE link = ?", (id,)).fetchone()[0]
-            recent = "SELECT count(*) FROM feedback WHERE link = ? AND created > ?"
-            if db.execute(recent, (id, now - 60)).fetchone()[0] >= FEEDBACK_A_MINUTE:
-                raise BusyError("Much feedback came in the last minute. Wait a moment, then send it.", retry_after_s=60)
-            if count >= FEEDBACK_MOST:
-                raise BusyError(
-                    "This link has {count} pieces of feedback, the most it keeps.", count=count, retry_after_s=3600
-                )
-            db.execute("INSERT INTO feedback (link, created, thumb, text) VALUES (?,?,?,?)", (id, now, thumb, text))
+            make_room_for_feedback(db, id, who, now)
+            columns = "link, created, thumb, text, owner, place"
+            row = (id, now, thumb, text, who.id, who.place)
+            db.execute(f"INSERT INTO feedback ({columns}) VALUES (?,?,?,?,?,?)", row)
             return Feedback(id, now, thumb, text)
 
     def feedback(self, ids: Sequence[str] | None = None) -> list[Feedback]:
@@ -277,47 +270,39 @@ class LinkStore:
     @contextmanager
     def _open(self, write: bool = False) -> Iterator[sqlite3.Connection]:
         """One transaction. A writer takes its turn at the start, so that what it counts stays true."""
-        try:
-            if not write and not self.path.exists():
-                opened = sqlite3.connect(":memory:", isolation_level=None)  # a hub that has no link writes no file
-            else:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                opened = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
-            with closing(opened) as db:
-                db.execute("PRAGMA foreign_keys = ON")
-                db.execute("PRAGMA secure_delete = ON")  # what was taken back is not left in the file
-                db.execute("BEGIN IMMEDIATE" if write or _version(db) == 0 else "BEGIN")
-                try:
-                    self._prepare(db)
-                    yield db
-                    db.execute("COMMIT")
-                except BaseException:
-                    db.execute("ROLLBACK")
+        with told(sentence("The link cannot be kept") if write else CANNOT, self.path):
+            try:
+                opened = self._connected(write)
+            except sqlite3.DatabaseError as error:
+                if not is_damaged(error):
                     raise
-        except HubError:
+                log.error("%s is damaged: it is now %s, and links begin anew", self.path, set_aside(self.path))
+                opened = self._connected(write)
+            with closing(opened) as db, transaction(db, "BEGIN IMMEDIATE" if write else "BEGIN"):
+                yield db
+
+    def _connected(self, write: bool) -> sqlite3.Connection:
+        """A connection to a file whose tables are as they are now."""
+        if not write and not self.path.exists():
+            db = sqlite3.connect(":memory:", isolation_level=None)  # a hub that has no link writes no file
+        else:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            db = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
+        try:
+            db.execute("PRAGMA foreign_keys = ON")
+            db.execute("PRAGMA secure_delete = ON")  # what was taken back is not left in the file
+            if version_of(db) < len(STEPS):
+                bring_up_to_date(db, STEPS)
+                if self.path.exists():
+                    self.path.chmod(0o600)  # what people share is theirs and the hub's
+            elif version_of(db) > len(STEPS):
+                raise StorageError(
+                    "{path} was written by a newer hub; update this one to use its links.", path=str(self.path)
+                )
+        except BaseException:
+            db.close()
             raise
-        except (sqlite3.Error, OSError) as error:
-            raise UnavailableError(
-                "The links of this hub cannot be used: {reason} ({path}).", reason=error, path=self.path
-            ) from None
-
-    def _prepare(self, db: sqlite3.Connection) -> None:
-        """Makes the tables; a file that an older hub made would be brought up to date here."""
-        version = _version(db)
-        if version > SCHEMA:
-            raise UnavailableError(
-                "{path} was written by a newer hub; update this one to use its links.", path=self.path
-            )
-        if version == 0:
-            for statement in TABLES.split(";"):
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version = {SCHEMA}")
-            if self.path.exists():
-                self.path.chmod(0o600)  # what people share is theirs and the hub's
-
-
-def _version(db: sqlite3.Connection) -> int:
-    return int(db.execute("PRAGMA user_version").fetchone()[0])
+        return db
 
 
 def _link(db: sqlite3.Connection, row: Sequence[Any]) -> Link:
@@ -327,10 +312,21 @@ def _link(db: sqlite3.Connection, row: Sequence[Any]) -> Link:
         id,
         owner,
         page,
-        from_column(headline),
+        column(headline),
         *rest,
         *db.execute(f"{query} FROM feedback WHERE link = ?", (row[0],)).fetchone(),
     )
+
+
+def _document(text: str | None) -> dict[str, Any]:
+    """What a link shows. Raises StorageError where its row is damaged: other links go on."""
+    try:
+        found = json.loads(text or "")
+        if isinstance(found, dict) and all(isinstance(found.get(name), kind) for name, kind in PARTS.items()):
+            return dict(restored(found, map(unpacked, found.pop("sentences", ()))))
+    except NOT_OURS as error:
+        log.error("the document of a link cannot be read: %s", error)
+    raise StorageError("What this link shows is damaged on the hub's disk. Ask who made it for a new one.")
 
 
 def _hash(secret: str) -> str:

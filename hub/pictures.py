@@ -10,7 +10,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,8 @@ from PIL import Image
 from hub import budget
 from hub.batch.index import ALL, Entry, Index, Query, Viewer
 from hub.errors import NotFoundError
+from hub.owners import Owner, kept_by
+from hub.shown import HUB
 from hub.spec import Demo, Gallery, ImageOutput, Text
 
 if TYPE_CHECKING:
@@ -72,10 +74,9 @@ class Pictures:
         """Whether single runs of a page are kept here, each for the session that asked for it."""
         return self.singles and from_words(demo)
 
-    def viewer(self, session: str) -> Viewer:
-        """Who looks through a browser or REST; `session` as hub/web/sessions.py names it."""
-        everyone = self._engine.settings.similar == "everyone"
-        return Viewer(self.singles, None if everyone else self._engine.similar.owner(session))
+    def viewer(self, who: Owner) -> Viewer:
+        """Who looks through a browser or REST."""
+        return Viewer(self.singles, None if self._engine.settings.similar == "everyone" else who.ids)
 
     # --- keeping ----------------------------------------------------------------------------------
 
@@ -86,19 +87,19 @@ class Pictures:
         files = {name: [(p.width, p.height, p.caption) for p in group] for name, group in result.pictures.items()}
         try:
             found = _singles(result.id, result.capsule, files, result.created, job.demo)
-            self._opened().add(found, self._engine.similar.owner(job.session))
+            self._opened().add(found, kept_by(job.owner))
         except (sqlite3.Error, OSError) as error:
             log.warning("result %s is not in the gallery: %s", result.id, error)
 
-    def assign(self, result: Result, session: str, run: str, subject: str, style: str) -> None:
-        """Files a session's result under the grid that a page drew. Lost, it is single again: only the index knows.
+    def assign(self, result: Result, who: Owner, run: str, subject: str, style: str) -> None:
+        """Files a caller's result under the grid that a page drew. Lost, it is single again: only the index knows.
 
         A disk that fails costs only that: it is logged.
         """
         if not self.singles:
             return
         try:
-            self._opened().assign(result.id, self._engine.similar.owner(session), run, subject, style)
+            self._opened().assign(result.id, kept_by(who), run, subject, style)
         except sqlite3.Error as error:
             log.warning("result %s is in the gallery without its grid: %s", result.id, error)
 
@@ -112,13 +113,14 @@ class Pictures:
         except sqlite3.Error as error:
             log.warning("result %s is still in the gallery: %s", id, error)
 
-    def disown(self, session: str, results: Sequence[str]) -> None:
-        """Forgets results as a session has them, which deleted its runs; others' stay."""
-        if not session or not results:
+    def disown(self, who: Owner, results: Collection[str]) -> None:
+        """Forgets results as a caller has them, who deleted their runs; others' stay."""
+        if not who.ids or not results:
             return
         try:
             index = self._opened()
-            self._forget(index.remove_results(results, self._engine.similar.owner(session)))
+            for owner in who.ids:
+                self._forget(index.remove_results(results, owner))
         except (sqlite3.Error, OSError) as error:
             log.warning("%d deleted results are still in the gallery of who ran them: %s", len(results), error)
 
@@ -141,15 +143,14 @@ class Pictures:
         results = self._engine.results
         if index.fresh and self.singles:
             for id, record in results.records():
-                with suppress(KeyError, TypeError, ValueError):
-                    capsule = json.loads(record["capsule"])
-                    page = self._engine.registry.pages.get(capsule["page"])
-                    if page is None or not self.wanted(page.declared):
-                        continue
-                    files = {name: [(p["width"], p["height"], p["caption"]) for p in group]
-                             for name, group in record["pictures"].items()}  # fmt: skip
-                    made = datetime.fromisoformat(record["receipt"]["created_at"]).timestamp()
-                    index.add(_singles(id, capsule, files, made, page.demo))
+                capsule = json.loads(record.capsule)
+                page = self._engine.registry.pages.get(capsule["page"])
+                if page is None or not self.wanted(page.declared):
+                    continue
+                files = {name: [(p.width, p.height, p.caption) for p in group]
+                         for name, group in record.pictures.items()}  # fmt: skip
+                owner = "" if record.asked_by in (None, HUB) else record.asked_by
+                index.add(_singles(id, capsule, files, record.created, page.demo), owner)
         # Another process may have made newer ones since this one listed the disk.
         gone = [id for id, made in index.results() if made < self._began and results.created(id) is None]
         self._forget(index.remove_results(gone))

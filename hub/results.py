@@ -43,7 +43,11 @@ class Capsule:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What one result cost; times in milliseconds. `cached`: a stored result, times are of its first run."""
+    """What one result cost; times in milliseconds. `cached`: who asks had it before, and is shown it again.
+
+    `total_ms` is of this request. The times of stages are of the run that computed the result, which may have been
+    another's, and so may have been shorter or longer ago than `created_at`, when who asks had it first.
+    """
 
     total_ms: float
     queue_ms: float
@@ -58,7 +62,7 @@ class Receipt:
     dtype: str
     weights: str
     digest: str
-    created_at: str  # ISO 8601, UTC
+    created_at: str | None  # ISO 8601, UTC; None for who never ran it
     remarks: tuple[str, ...] = ()  # what a reader should know of how the inputs were read; each a Sentence
 
 
@@ -88,6 +92,7 @@ class Result:
     receipt: Receipt
     sight: Sight | None = None  # of a page that finds similar pictures
     sentences: tuple[Sentence, ...] = ()  # among the values, so that they can be translated
+    asked_by: str | None = None  # who had it computed (an id of hub/owners.py); None: not known
 
     @property
     def capsule(self) -> dict[str, Any]:
@@ -105,7 +110,8 @@ class Result:
 
     @property
     def created(self) -> float:
-        """Seconds since the epoch."""
+        """Seconds since the epoch; not of a result as one who never ran it looks at it."""
+        assert self.receipt.created_at is not None
         return datetime.fromisoformat(self.receipt.created_at).timestamp()
 
     @property

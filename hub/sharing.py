@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
@@ -21,6 +21,7 @@ from hub.decode import ImageLimits, decode
 from hub.errors import ConflictError, InputError, NotFoundError
 from hub.images import encode
 from hub.links import Content, Link, LinkStore, checked_days, checked_note
+from hub.owners import MACHINE, Owner
 from hub.results import Picture, Result
 from hub.spec import Choice, Choices, Demo, ImageInput, ImageOutput, Json, Labels, Mask, Output, Seed, Text
 from hub.suggest import unknown
@@ -36,6 +37,15 @@ EXACT_PIXELS, EXACT_BYTES = 1_500_000, 4 * 2**20  # a picture up to this is kept
 INPUTS_SHARE = 4  # uploaded pictures of recent runs take at most 1/4 of the results' memory
 SIDE_MOST = 3072  # pixels; a larger picture is kept smaller, as JPEG
 NAMES_IN_HEADLINE, ROWS_IN_HEADLINE = 4, 3
+RUNNERS_MOST = 64  # who ran the same is remembered for so many; the first are forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Pictures that went into a run, and who brought them: nobody else may show them to others."""
+
+    pictures: Mapping[str, bytes]
+    runners: tuple[Owner, ...]
 
 
 class Sharing:
@@ -47,7 +57,9 @@ class Sharing:
         self.links = LinkStore(settings.data_folder, int(settings.links_disk_mb * 2**20))
         # Guards _recent; taken alone.
         self._lock = threading.Lock()
-        self._recent: LRUCache[str, dict[str, bytes]] = LRUCache(memory_bytes // INPUTS_SHARE, getsizeof=_size)
+        self._recent: LRUCache[str, _Held] = LRUCache(
+            memory_bytes // INPUTS_SHARE, getsizeof=lambda held: _size(held.pictures)
+        )
 
     @property
     def wanted(self) -> bool:
@@ -60,22 +72,34 @@ class Sharing:
         if not self.wanted or job.live or job.background or not pictures or _size(pictures) > self._recent.maxsize:
             return
         with self._lock:
-            self._recent[id] = pictures
+            before = self._recent.get(id)
+            others = [one for one in before.runners if one.id != job.owner.id] if before else []
+            self._recent[id] = _Held(pictures, (*others, job.owner)[-RUNNERS_MOST:])
 
-    def forget(self, id: str) -> None:
-        """Drops the pictures of a run that was deleted."""
+    def forget(self, id: str, who: Owner | None = None) -> None:
+        """Drops the pictures of a run that was deleted; as `who` brought them, or (None) of all."""
         with self._lock:
-            self._recent.pop(id, None)
+            held = self._recent.pop(id, None)
+            left = tuple(one for one in held.runners if who and one.id != who.id) if held else ()
+            if held and left:
+                self._recent[id] = replace(held, runners=left)
 
-    def owner(self, session: str) -> str:
-        """A browser session as links keep it."""
-        return self._engine.similar.owner(session)
+    def _held(self, id: str, who: Owner) -> Mapping[str, bytes]:
+        """The pictures that `who` brought to a run, as far as they are held."""
+        with self._lock:
+            held = self._recent.get(id)
+        if held is None:
+            return {}
+        # Everyone is told the ids of all results then, and an address is not enough to know who ran one.
+        unknown = who.weak and self._engine.settings.similar == "everyone"
+        mine = who.is_machine or (not unknown and any(who.id == one.id for one in held.runners))
+        return held.pictures if mine else {}
 
     def share(
         self,
         id: str,
         *,
-        owner: str = "",
+        who: Owner = MACHINE,
         note: str = "",
         days: float | None = None,
         leave_out: Collection[str] = (),
@@ -84,8 +108,8 @@ class Sharing:
         """Makes a link to a result; returns it, and the secret by which its owner can end it.
 
         `leave_out` names inputs that the link does not show. `given` are pictures as the caller has them, used where
-        the hub holds them no longer and they are the ones of this result. Raises NotFoundError without the result,
-        ConflictError without its pictures, InputError, BusyError, UnavailableError.
+        the hub holds none that `who` ran this with, and they are the ones of this result. Raises NotFoundError without
+        the result, ConflictError without its pictures, InputError, BusyError, UnavailableError.
         """
         checked_note(note), None if days is None else checked_days(days)
         result = self._engine.results.get(id)
@@ -96,18 +120,16 @@ class Sharing:
         for name in leave_out:
             if name not in {f.name for f in demo.inputs}:
                 raise InputError(unknown("input", name, [f.name for f in demo.inputs]), field="leave_out")
-        pictures = self._pictures(result, demo, leave_out, given or {})
+        held = {**(given or {}), **self._held(id, who)}
+        pictures = self._pictures(result, demo, leave_out, held)
         content = snapshot(self._engine, page, result, pictures, leave_out)
-        return self.links.add(
-            content, page=page.slug, headline=content.document["headline"], owner=owner, note=note, days=days
-        )
+        headline = content.document["headline"]
+        return self.links.add(content, page=page.slug, headline=headline, who=who, note=note, days=days)
 
     def _pictures(
-        self, result: Result, demo: Demo, leave_out: Collection[str], given: Mapping[str, bytes]
+        self, result: Result, demo: Demo, leave_out: Collection[str], held: Mapping[str, bytes]
     ) -> dict[str, Picture]:
         """The uploaded pictures of a result, cleaned. Raises ConflictError when one is not to be had."""
-        with self._lock:
-            held = {**given, **(self._recent.get(result.id) or {})}
         digests, found = result.capsule["inputs"], dict[str, Picture]()
         for field in demo.inputs:
             if not isinstance(field, ImageInput) or field.name in leave_out or _unused(field, result):
@@ -115,11 +137,10 @@ class Sharing:
             data = held.get(field.name, b"")
             if hashlib.sha256(data).hexdigest() != digests.get(field.name):
                 raise ConflictError(
-                    "The picture {name!r} of this result is no longer held, only the result. Run it again, then share "
-                    "it; or leave the picture out.",
-                    name=field.name,
-                    field=field.name,
-                )
+                    "The picture {name!r} of this result is no longer held, or you are not known to have run it. Run "
+                    "it again, then share it; or leave the picture out.",
+                    name=field.name, field=field.name,
+                )  # fmt: skip
             found[field.name] = clean(data, self._engine.limits)
         return found
 

@@ -87,5 +87,8 @@ def from_bytes(data: bytes, owner: str) -> Sight:
         embedding, picture = held["embedding"], held["thumbnail"]
     except (SafetensorError, KeyError) as error:
         raise ValueError(f"no picture's embedding: {error}") from None
+    right = embedding.dtype == np.float32 and embedding.ndim == 1 and embedding.size and picture.dtype == np.uint8
+    if not right or not np.isfinite(embedding).all():
+        raise ValueError("no picture's embedding: its numbers are of another kind")
     embedding.flags.writeable = False
     return Sight(embedding, picture.tobytes(), owner)

@@ -9,8 +9,6 @@ visitor's own pictures, and no other's. From some hundred thousand vectors on, u
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import logging
 import threading
 from collections import OrderedDict
@@ -22,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hub.idle import Examples
+from hub.owners import Owner, kept_by
 from hub.sight import Sight, look
 from hub.spec import Demo, ImageInput
 
@@ -104,6 +103,14 @@ class Index:
         group.used += 1
         return _Entry(name, group.used - 1, picture)
 
+    def disown(self, ids: Collection[str], owners: Collection[str]) -> None:
+        """Forgets that these results are theirs."""
+        with self._lock:
+            for id in ids:
+                if entry := self._entries.get(id):
+                    left = tuple(owner for owner in entry.owners if owner not in owners)
+                    self._entries[id] = self._groups[entry.group].live[id] = replace(entry, owners=left)
+
     def remove(self, id: str) -> None:
         """Forgets a vector, if it is here."""
         with self._lock:
@@ -124,11 +131,11 @@ class Index:
             return {e.picture for e in self._groups[group].live.values()} if group in self._groups else set()
 
     def nearest(
-        self, group: str, vector: Vector, *, owner: str | None, always: Collection[str], without: str
+        self, group: str, vector: Vector, *, owners: Collection[str] | None, always: Collection[str], without: str
     ) -> list[tuple[float, str, str]]:
         """(cosine similarity, result id, picture digest), nearest first, each picture once.
 
-        Looks at entries of `owner` (None: of all) and at the pictures `always`, never at the picture `without`.
+        Looks at entries of `owners` (None: of all) and at the pictures `always`, never at the picture `without`.
         """
         with self._lock:
             if group not in self._groups:
@@ -138,7 +145,7 @@ class Index:
             (id, entry)
             for id, entry in entries
             if entry.picture != without
-            and (owner is None or entry.picture in always or (owner and owner in entry.owners))
+            and (owners is None or entry.picture in always or any(owner in entry.owners for owner in owners))
         ]
         rows = [entry.row for _, entry in found]
         # A product with the whole matrix is cheaper than a copy of many of its rows.
@@ -163,7 +170,7 @@ class Match:
     similarity: float  # cosine, at most 1
     example: int | None
     title: str  # of the example; empty for a past result
-    created: float  # seconds since the epoch
+    created: float | None  # when who asks had it first, in seconds since the epoch; None: they never ran it
 
 
 class Similar:
@@ -180,23 +187,18 @@ class Similar:
         """Whether the page keeps embeddings: its demo gives them, and the setting is not off."""
         return bool(demo and demo.similar and self._engine.settings.similar != "off")
 
-    def owner(self, session: str) -> str:
-        """A session as it is kept: nobody can tell the cookie from it. Empty for none."""
-        secret = self._engine.results.secret
-        return hmac.new(secret, session.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:32] if session else ""
-
     def look(self, job: Job, output: Any, values: Mapping[str, Any]) -> Sight | None:
         """The sight to store with a result that was just computed. Raises HubError for a wrong output."""
         if not self.wanted(job.demo):
             return None
-        return look(job.page.slug, output, values[first_picture(job.demo)], self.owner(job.session))
+        return look(job.page.slug, output, values[first_picture(job.demo)], kept_by(job.owner))
 
-    def keep(self, result: Result, demo: Demo, session: str) -> None:
-        """Remembers a result that was just given to `session`."""
+    def keep(self, result: Result, demo: Demo, who: Owner) -> None:
+        """Remembers a result that was just given to `who`."""
         if result.sight is not None and self.wanted(demo) and self._engine.results.created(result.id):
             capsule, vector = result.capsule, result.sight.embedding
             picture = capsule["inputs"][first_picture(demo)]
-            self.index.add(result.id, group_of(capsule, vector), picture, vector, self.owner(session))
+            self.index.add(result.id, group_of(capsule, vector), picture, vector, kept_by(who))
 
     def outstanding(self, result: Result) -> tuple[int, bool]:
         """How many examples were not compared yet, and whether they will be in a moment: the model is in memory."""
@@ -206,8 +208,8 @@ class Similar:
         capsule, group = result.capsule, group_of(result.capsule, result.sight.embedding)
         return len(self.examples.missing(page, group)), self.examples.wake(page, capsule, group)
 
-    def find(self, result: Result, session: str, limit: int = 8) -> list[Match]:
-        """Nearest first: the page's examples, and past results of `session` (of everyone, where the setting says so).
+    def find(self, result: Result, who: Owner, limit: int = 8) -> list[Match]:
+        """Nearest first: the page's examples, and past results of `who` (of everyone, where the setting says so).
 
         The examples come once the model is in memory and idle. No engine lock is held.
         """
@@ -221,19 +223,19 @@ class Similar:
         found = self.index.nearest(
             group,
             vector,
-            owner=None if self._engine.settings.similar == "everyone" else self.owner(session),
+            owners=None if self._engine.settings.similar == "everyone" else who.ids,
             always=numbers,
             without=capsule["inputs"][first_picture(page.declared)],
         )
         matches: list[Match] = []
         for similarity, id, picture in found:
-            created = self._engine.results.created(id)
-            if created is None:
+            if self._engine.results.created(id) is None:
                 self.index.remove(id)
             elif len(matches) < limit:
                 number = numbers.get(picture)
                 title = page.declared.examples[number].title if number is not None else ""
-                matches.append(Match(id, round(similarity, 4), number, title, created))
+                since = self._engine.shown.ran_at(who, id)
+                matches.append(Match(id, round(similarity, 4), number, title, since))
         return matches
 
     def _read_once(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -11,44 +10,26 @@ import shutil
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from cachetools import Cache, LRUCache
 
-from hub import sight, texts
-from hub.results import Picture, Receipt, Result
+from hub import records
+from hub.files import DamagedError, clear
+from hub.records import Record
+from hub.results import Result
+from hub.secret import load_secret
 from hub.sight import Sight
+from hub.texts import sentence
 
 log = logging.getLogger(__name__)
-SECRET_BYTES = 32
-SIGHT_FILE = "similar.safetensors"
 STAGING_S = 3600.0  # files a crash left half written go at a start after this long
-
-
-def load_secret(folder: Path | None) -> bytes:
-    """The key that makes ids unguessable: kept in `folder/secret` (owner-readable), or made for this run only."""
-    if folder is None:
-        return secrets.token_bytes(32)
-    path, made = folder / "secret", secrets.token_bytes(SECRET_BYTES)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if path.is_file() and path.stat().st_size != SECRET_BYTES:
-            log.warning("%s is damaged; a new one is made, and ids of results change", path)
-            path.unlink()
-        with (
-            suppress(FileExistsError),
-            os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as f,
-        ):
-            f.write(made)
-        return path.read_bytes()
-    except OSError as error:
-        log.warning("ids of results will change at the next start: %s", error)
-        return made
+DAMAGED, DAMAGED_MOST, DAMAGED_BYTES = ".damaged", 20, 64 * 2**20  # where damaged results go; how many are kept
+RETRY_S = 5.0  # between two tries to use a folder that could not be used
 
 
 @dataclass(slots=True)
@@ -102,12 +83,15 @@ class ResultStore:
         self._lock = threading.Lock()
         self._memory = _Memory(memory_bytes)
         self._index = _Index()
-        self._folder = folder / "results" if folder is not None and disk_bytes > 0 else None
-        self.warning = ""
-        if self._folder is not None:
-            self._open(self._folder)
+        self._wanted = folder / "results" if folder is not None and disk_bytes > 0 else None
+        self._folder: Path | None = None
+        self._tried = 0.0
+        self.warning = sentence("")
+        if self._wanted is not None:
+            self._open(self._wanted)
 
     def _open(self, folder: Path) -> None:
+        self._tried = time.monotonic()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             probe = folder / f".probe-{secrets.token_hex(4)}"
@@ -115,17 +99,17 @@ class ResultStore:
             probe.unlink()
             found = sorted(known for path in folder.glob("??/*") if (known := _known(path)))
             for left in folder.glob(".*"):
-                if self._clock() - left.stat().st_mtime > STAGING_S:
-                    shutil.rmtree(left, ignore_errors=True)
+                if left.name != DAMAGED and self._clock() - left.lstat().st_mtime > STAGING_S:
+                    clear(left)
         except OSError as error:
-            self.warning = texts.sentence(
-                "Results are kept in memory only: {reason}.", reason=f"{error.strerror} ({folder})"
-            )
+            self.warning = sentence("Results are kept in memory only: {reason}.", reason=f"{error.strerror} ({folder})")
             log.warning(self.warning)
             self._folder = None
             return
-        for created, size, id in found:
-            self._index.add(id, size, created)
+        self._folder, self.warning = folder, sentence("")
+        with self._lock:
+            for created, size, id in found:
+                self._index.add(id, size, created)
         self._trim()
 
     def get(self, id: str) -> Result | None:
@@ -159,24 +143,56 @@ class ResultStore:
 
     def sights(self) -> Iterator[tuple[str, dict[str, Any], Sight]]:
         """Id, capsule and sight of each result on disk that has one; the last used first."""
-        with self._lock:
-            listed = [*reversed(self._index.entries)]
-        for id in listed:
-            try:
-                record = json.loads((self._path(id) / "record.json").read_text(encoding="utf-8"))
-                seen = _sight(self._path(id), record)
+        for id, record in self._records(last_first=True):
+            with self._checked(id):
+                seen = records.read_sight(self._path(id), record)
                 if seen is not None:
-                    yield id, dict(json.loads(record["capsule"])), seen
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                log.debug("no similar pictures from result %s: %s", id, error)
+                    yield id, dict(json.loads(record.capsule)), seen
 
-    def records(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Id and record.json of each result on disk that can be read."""
+    def records(self) -> Iterator[tuple[str, Record]]:
+        """Id and record of each result on disk."""
+        return self._records()
+
+    def _records(self, last_first: bool = False) -> Iterator[tuple[str, Record]]:
         with self._lock:
             listed = [*self._index.entries]
-        for id in listed:
-            with suppress(OSError, ValueError):
-                yield id, dict(json.loads((self._path(id) / "record.json").read_text(encoding="utf-8")))
+        for id in reversed(listed) if last_first else listed:
+            record = None
+            with self._checked(id):
+                record = records.read_record(self._path(id))
+            if record is not None:
+                yield id, record
+
+    @contextmanager
+    def _checked(self, id: str) -> Iterator[None]:
+        """Around all that reads a result's files: a damaged one is set aside, so that it is told and met once."""
+        try:
+            yield
+        except FileNotFoundError:
+            pass  # it went while we looked
+        except DamagedError as error:
+            self._set_aside(id, error)
+        except OSError as error:
+            log.warning("stored result %s cannot be read: %s", id, error)
+
+    def _set_aside(self, id: str, why: DamagedError) -> None:
+        assert self._folder is not None
+        with self._lock:
+            self._index.remove(id)
+        place, path = self._folder / DAMAGED, self._path(id)
+        try:
+            place.mkdir(exist_ok=True)
+            path.rename(place / f"{id}-{secrets.token_hex(4)}")
+        except OSError as error:
+            log.error("stored result %s is damaged (%s) and cannot be set aside: %s", id, why, error)
+            return
+        log.error("stored result %s is damaged (%s): it is in %s now, and will be made anew", id, why, place)
+        total, kept = 0, sorted(place.iterdir(), key=lambda path: -path.lstat().st_mtime)
+        for number, old in enumerate(kept):
+            known = _known_bytes(old)
+            total += known
+            if number >= DAMAGED_MOST or total > DAMAGED_BYTES:
+                clear(old)
 
     def _is_old(self, created: float) -> bool:
         return self._clock() - created >= self.max_age_s
@@ -184,15 +200,20 @@ class ResultStore:
     def put(self, result: Result) -> None:
         """Keeps a result. A full or read-only disk costs only durability: it is logged, not raised."""
         self._remember(result)
+        if self._folder is None and self._wanted is not None and time.monotonic() - self._tried > RETRY_S:
+            self._open(self._wanted)  # it may be there again
         if self._folder is None:
             return
         target = self._path(result.id)
         staging = self._folder / f".new-{result.id}-{secrets.token_hex(4)}"
         try:
             staging.mkdir()
-            size = _write(staging, result)
+            size = records.write_result(staging, result)
+            os.utime(staging, (result.created, result.created))  # its age is told by that at the next start
+            if not target.parent.is_dir():
+                clear(target.parent)
             target.parent.mkdir(exist_ok=True)
-            shutil.rmtree(target, ignore_errors=True)
+            clear(target)
             staging.rename(target)
         except OSError as error:
             log.warning("result %s is kept in memory only: %s", result.id, error)
@@ -209,8 +230,23 @@ class ResultStore:
             on_disk = id in self._index.entries
             self._index.remove(id)
         if on_disk:
-            shutil.rmtree(self._path(id), ignore_errors=True)
+            clear(self._path(id))
+        if self._folder is not None and records.ID.fullmatch(id):
+            for damaged in self._folder.glob(f"{DAMAGED}/{id}-*"):
+                clear(damaged)
         self._on_gone(id)
+
+    def disown(self, id: str, owners: Collection[str]) -> None:
+        """Forgets that a result was made for one of these, who deleted their runs; others still have it."""
+        found = self.get(id)
+        if found is None:
+            return
+        seen = found.sight
+        if seen is not None and seen.owner in owners:
+            seen = replace(seen, owner="")
+        asked_by = None if found.asked_by in owners else found.asked_by
+        if seen is not found.sight or asked_by != found.asked_by:
+            self.put(replace(found, sight=seen, asked_by=asked_by))
 
     def _remember(self, result: Result) -> None:
         with self._lock:
@@ -226,26 +262,12 @@ class ResultStore:
         return self._folder / id[:2] / id
 
     def _read(self, id: str) -> Result | None:
-        if len(id) != 32 or not set(id) <= set("0123456789abcdef"):
+        if not records.ID.fullmatch(id):
             return None
-        path = self._path(id)
-        try:
-            record = json.loads((path / "record.json").read_text(encoding="utf-8"))
-            kept = record["pictures"]  # first: a TypeError here tells that the record is none
-            told = tuple(texts.unpacked(one) for one in record.get("sentences", ()))
-            kept = texts.restored(kept, told)
-            pictures = {name: tuple(_picture(path, entry) for entry in group) for name, group in kept.items()}
-            remarks = tuple(texts.unpacked(one) for one in record.get("remarks", ()))
-            receipt = Receipt(**{**record["receipt"], "remarks": remarks})
-            capsule, values, seen = record["capsule"], record["values"], _sight(path, record)
-            result = Result(id, capsule, values, MappingProxyType(pictures), receipt, seen, told)
-            json.loads(result.capsule_json), json.loads(result.values_json)
+        with self._checked(id):
+            result = records.read_result(self._path(id), id)
             return None if self._is_old(result.created) else result
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("stored result %s cannot be read and will be made anew: %s", id, error)
-            return None
+        return None
 
     def _trim(self) -> None:
         """Removes what is over the bound in bytes or age, least recently used first."""
@@ -260,7 +282,7 @@ class ResultStore:
                 self._index.remove(id)
                 gone.append((id, id in self._memory))
         for id, remembered in gone:
-            shutil.rmtree(self._path(id), ignore_errors=True)
+            clear(self._path(id))
             if not remembered:
                 self._on_gone(id)
 
@@ -275,63 +297,16 @@ class ResultStore:
             }
 
 
+def _known_bytes(path: Path) -> int:
+    known = sum(f.lstat().st_size for f in path.iterdir()) if path.is_dir() and not path.is_symlink() else 0
+    return known + 4096
+
+
 def _known(path: Path) -> tuple[float, int, str] | None:
-    """Creation, bytes and id of a result on disk; None when it went away while we looked."""
-    try:
-        return path.stat().st_mtime, sum(f.stat().st_size for f in path.iterdir()), path.name
-    except (FileNotFoundError, NotADirectoryError):
+    """Creation, bytes and id of a result on disk; None for anything else, or when it went away while we looked."""
+    if not records.ID.fullmatch(path.name):
         return None
-
-
-def _picture(folder: Path, entry: Mapping[str, Any]) -> Picture:
-    """One stored picture. Raises ValueError when its file is not the one that was written."""
-    data = _verified(folder, entry)
-    return Picture(data, entry["media_type"], entry["width"], entry["height"], entry["caption"])
-
-
-def _sight(folder: Path, record: Mapping[str, Any]) -> Sight | None:
-    """The stored sight, if there is one. Raises ValueError when its file is not the one that was written."""
-    entry = record.get("sight")
-    return sight.from_bytes(_verified(folder, entry), entry["owner"]) if entry else None
-
-
-def _verified(folder: Path, entry: Mapping[str, Any]) -> bytes:
-    data: bytes = (folder / entry["file"]).read_bytes()
-    if hashlib.sha256(data).hexdigest() != entry["sha256"]:
-        raise ValueError(f"{entry['file']} is damaged")
-    return data
-
-
-def _write(folder: Path, result: Result) -> int:
-    """Writes record.json, the pictures and the sight; returns their bytes."""
-    size, pictures, seen = 0, {}, None
-    for name, group in result.pictures.items():
-        entries = []
-        for number, picture in enumerate(group):
-            file = f"{name}-{number}.{picture.extension}"
-            size += (folder / file).write_bytes(picture.data)
-            entries.append(
-                {
-                    "file": file,
-                    "sha256": hashlib.sha256(picture.data).hexdigest(),
-                    "media_type": picture.media_type,
-                    "width": picture.width,
-                    "height": picture.height,
-                    "caption": picture.caption,
-                }
-            )
-        pictures[name] = entries
-    if result.sight is not None:
-        data = sight.to_bytes(result.sight)
-        size += (folder / SIGHT_FILE).write_bytes(data)
-        seen = {"file": SIGHT_FILE, "sha256": hashlib.sha256(data).hexdigest(), "owner": result.sight.owner}
-    record = {
-        "capsule": result.capsule_json,
-        "values": result.values_json,
-        "pictures": pictures,
-        "receipt": asdict(result.receipt),
-        "remarks": [texts.packed(remark) for remark in result.receipt.remarks],  # so that they can be translated
-        "sentences": [texts.packed(one) for one in result.sentences],
-        "sight": seen,
-    }
-    return size + (folder / "record.json").write_bytes(json.dumps(record).encode())
+    try:
+        return path.lstat().st_mtime, sum(f.lstat().st_size for f in path.iterdir()), path.name
+    except OSError:
+        return None

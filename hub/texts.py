@@ -82,6 +82,10 @@ def packed(text: str) -> dict[str, object]:
     return {"template": template, "values": {n: packed(v) if isinstance(v, Sentence) else v for n, v in values.items()}}
 
 
+# What reading such data can raise, where something else lies in its place.
+NOT_OURS = (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError, MemoryError)
+
+
 def unpacked(data: Mapping[str, Any]) -> Sentence:
     """Raises KeyError, TypeError or ValueError for what `packed` has not made."""
     values = {n: unpacked(v) if isinstance(v, dict) else v for n, v in dict(data["values"]).items()}

@@ -7,24 +7,28 @@ import io
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from hub import link_limits
 from hub import links as links_module
 from hub.cli import main
 from hub.engine import Engine
 from hub.errors import BusyError, ConflictError, GoneError, HubError, InputError, NotFoundError, UnavailableError
 from hub.links import DAY_S, Content, Link, LinkStore
+from hub.owners import Owner
 from hub.results import Picture
 from hub.spec import ImageInput, Slider, Text
 from tests.fakes import Calls, Clock, counting_demo, in_threads, picky_demo, picture, shade_demo
 
 MakeEngine = Callable[..., Engine]
 PHOTO = Picture(b"a picture's bytes", "image/png", 2, 1)
-CONTENT = Content({"format": 1, "headline": "light 90 %"}, {"in-image.png": PHOTO})
+LISTS: dict[str, Any] = {"inputs": [], "parameters": [], "outputs": [], "page": {}, "receipt": {}}
+CONTENT = Content({"format": 1, "headline": "light 90 %", **LISTS}, {"in-image.png": PHOTO})
 
 
 @pytest.fixture
@@ -37,8 +41,14 @@ def store(tmp_path: Path, clock: Clock) -> LinkStore:
     return LinkStore(tmp_path, 10**6, clock)
 
 
-def add(store: LinkStore, owner: str = "me", **options: Any) -> tuple[Link, str]:
-    return store.add(CONTENT, page="shade", headline="light 90 %", owner=owner, **options)
+def somebody(name: str = "me", place: str = "here") -> Owner:
+    """A browser with its cookie; without a name one of which only the address is known."""
+    return Owner(name, place) if name else Owner(f"no session {place}", place, lasting=False, weak=True)
+
+
+def add(store: LinkStore, owner: str = "me", place: str = "here", **options: Any) -> tuple[Link, str]:
+    who = somebody(owner, place)
+    return store.add(CONTENT, page="shade", headline="light 90 %", who=who, **options)
 
 
 # --- the store ------------------------------------------------------------------------------------
@@ -91,11 +101,12 @@ def test_a_link_ends_on_its_day(store: LinkStore, clock: Clock, tmp_path: Path) 
 def test_only_the_session_that_made_it_or_the_secret_owns_a_link(store: LinkStore) -> None:
     link, secret = add(store, owner="me")
     nobodys, _ = add(store, owner="")
-    assert store.owns(link.id, owner="me")
+    assert store.owns(link.id, owners=["other", "me"])
     assert store.owns(link.id, secret=secret)
-    for wrong in ({"owner": "you"}, {"owner": ""}, {"secret": ""}, {"secret": secret[:-1]}, {"secret": "ü"}):
+    wrongs: list[dict[str, Any]] = [{"owners": ["you"]}, {"owners": [""]}, {"owners": []}, {"secret": ""}]
+    for wrong in (*wrongs, {"secret": secret[:-1]}, {"secret": "ü"}):
         assert not store.owns(link.id, **wrong), wrong
-    assert not store.owns(nobodys.id, owner="")
+    assert not store.owns(nobodys.id, owners=somebody("").ids)
     assert secret.encode() not in store.path.read_bytes()
 
 
@@ -103,29 +114,94 @@ def test_links_are_bounded_in_bytes_in_number_and_in_pace(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = LinkStore(tmp_path, int(2.5 * CONTENT.size_bytes), clock)
-    first, _ = add(small, owner="")
-    add(small, owner="")
+    monkeypatch.setattr(link_limits, "BYTES_SHARE", 1)
+    first, _ = add(small)
+    add(small)
     with pytest.raises(BusyError, match="--links-disk-mb"):
-        add(small, owner="")
+        add(small, owner="you", place="there")
     small.revoke(first.id)
-    add(small, owner="")
-    monkeypatch.setattr(links_module, "LINKS_OF_ONE", 2)
+    add(small)
+    monkeypatch.setattr(link_limits, "LINKS_OF_ONE", 2)
     store = LinkStore(tmp_path / "other", 10**6, clock)
     add(store), add(store), add(store, owner="another")
     with pytest.raises(BusyError, match="You have 2 links"):
         add(store)
-    monkeypatch.setattr(links_module, "LINKS_MOST", 3)
+    monkeypatch.setattr(link_limits, "LINKS_MOST", 3)
     with pytest.raises(BusyError, match="This hub has 3 links"):
         add(store, owner="third")
-    monkeypatch.setattr(links_module, "LINKS_A_MINUTE", 3)
-    with pytest.raises(BusyError, match="in the last minute"):
-        add(store, owner="third")
+    monkeypatch.setattr(link_limits, "LINKS_A_MINUTE", 2)
+    with pytest.raises(BusyError, match="You made 2 links in the last minute"):
+        add(store)
     with pytest.raises(UnavailableError, match="switched off"):
         add(LinkStore(tmp_path / "off", 0, clock))
 
 
+def test_no_caller_stops_the_others_from_sharing(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = LinkStore(tmp_path, 16 * CONTENT.size_bytes, clock)
+    for name in ("", "made up"):  # without a cookie, then with one
+        for _ in range(30):
+            clock.now += 61 if store.all() and len(store.all()) % 29 == 0 else 0
+            with suppress(BusyError):
+                add(store, owner=name and f"{name} {len(store.all())}", place="stranger")
+    live = [link for link in store.all() if link.state(clock.now) == "live"]
+    assert len(live) <= 12, "one address has at most three quarters of the room, whatever cookies it makes up"
+    add(store, owner="me", place="here")
+    add(store, owner="", place="there")
+    monkeypatch.setattr(link_limits, "LINKS_A_MINUTE", 1)
+    with pytest.raises(BusyError, match="You made 1 links"):
+        add(store, owner="", place="there")
+    add(store, owner="", place="elsewhere")
+
+
+def test_links_of_nobody_end_and_make_room_the_oldest_first(
+    store: LinkStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, _ = add(store)
+    nobodys = []
+    for number in range(3):
+        clock.now += 1
+        nobodys.append(add(store, owner="", place=f"place {number}", days=None if number else 3650)[0])
+    assert mine.expires is None
+    assert [link.expires for link in nobodys] == [link.created + 30 * DAY_S for link in nobodys], "bounded, and told"
+    monkeypatch.setattr(link_limits, "LINKS_MOST", 4)
+    add(store, owner="you")
+    assert [link.state(clock.now) for link in (mine, *(store_link(store, one.id) for one in nobodys))] == [
+        "live", "revoked", "live", "live",
+    ]  # fmt: skip
+    clock.now += 31 * DAY_S
+    with pytest.raises(GoneError, match="a time that is over"):
+        store.get(nobodys[-1].id)
+    assert store.get(mine.id).id == mine.id
+
+
+def store_link(store: LinkStore, id: str) -> Link:
+    return next(link for link in store.all() if link.id == id)
+
+
+def test_links_of_an_older_hub_open_as_they_were(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written with the tables of version 1."""
+    import sqlite3
+
+    with sqlite3.connect(tmp_path / "links.sqlite3") as db:
+        db.executescript(links_module.TABLES)
+        for id, owner in (("a" * 22, "me"), ("b" * 22, "")):
+            row = (id, owner, "", "shade", "light", "", clock.now, None, None, json.dumps(dict(CONTENT.document)), 10)
+            db.execute(f"INSERT INTO link VALUES ({','.join('?' * 11)})", row)
+        db.execute("INSERT INTO feedback (link, created, thumb, text) VALUES (?, 1, 'up', 'good')", ("a" * 22,))
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    store = LinkStore(tmp_path, 10**6, clock)
+    assert [said.text for said in store.feedback()] == ["good"]
+    assert store.read("b" * 22)[1] == CONTENT.document and store.get("b" * 22).expires is None
+    monkeypatch.setattr(link_limits, "LINKS_MOST", 2)
+    add(store)
+    assert store.get("a" * 22).owner == "me"
+    with pytest.raises(GoneError):  # nobody's: it made room
+        store.get("b" * 22)
+
+
 def test_bounds_hold_when_many_share_at_once(store: LinkStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(links_module, "LINKS_OF_ONE", 5)
+    monkeypatch.setattr(link_limits, "LINKS_OF_ONE", 5)
     made = in_threads([lambda: add(store)] * 8)
     assert sum(isinstance(one, BusyError) for one in made) == 3
     assert len(store.all()) == 5
@@ -142,14 +218,31 @@ def test_feedback_is_bounded_and_counted(store: LinkStore, clock: Clock, monkeyp
         with pytest.raises(InputError) as refused:
             store.say(link.id, thumb, text)
         assert refused.value.field == field
-    monkeypatch.setattr(links_module, "FEEDBACK_A_MINUTE", 3)
+    monkeypatch.setattr(link_limits, "FEEDBACK_A_MINUTE", 3)
+    for _ in range(3):
+        store.say(link.id, "up", "", somebody())
     with pytest.raises(BusyError, match="last minute"):
-        store.say(link.id, "up", "")
+        store.say(link.id, "up", "", somebody())
+    store.say(link.id, "up", "", somebody("you", "there"))
     clock.now += 61
-    store.say(link.id, "up", "")
-    monkeypatch.setattr(links_module, "FEEDBACK_MOST", 4)
-    with pytest.raises(BusyError, match="4 pieces"):
-        store.say(link.id, "up", "")
+    store.say(link.id, "up", "", somebody())
+
+
+def test_no_stranger_stops_feedback_for_all(store: LinkStore, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    link, _ = add(store)
+    monkeypatch.setattr(link_limits, "FEEDBACK_MOST", 20)
+    store.say(link.id, "up", "a friend's", somebody("friend", "there"))
+    for number in range(60):
+        clock.now += 10
+        store.say(link.id, "down", f"{number}", somebody(f"made up {number}", "stranger"))
+    store.say(link.id, "up", "another friend's", somebody("second", "elsewhere"))
+    said = [one.text for one in store.feedback([link.id])]
+    assert len(said) == 20 and said[-1] == "another friend's" and "a friend's" in said and "0" not in said
+    old, _ = add(store)
+    for _ in range(20):
+        store.say(old.id, "up", "")  # of before it was known who said what
+    with pytest.raises(BusyError, match="20 pieces"):
+        store.say(old.id, "up", "", somebody())
 
 
 def test_a_file_that_cannot_be_used_is_named(store: LinkStore, tmp_path: Path) -> None:
@@ -162,8 +255,10 @@ def test_a_file_that_cannot_be_used_is_named(store: LinkStore, tmp_path: Path) -
     with pytest.raises(UnavailableError, match="newer hub"):
         store.get(link.id)
     store.path.write_bytes(b"no database" * 1000)
-    with pytest.raises(UnavailableError, match=r"links\.sqlite3"):
+    with pytest.raises(NotFoundError):
         store.get(link.id)
+    assert len(list(tmp_path.glob("links.sqlite3.damaged-*"))) == 1, "set aside, and begun anew"
+    assert store.get(add(store)[0].id)
     (tmp_path / "file").write_text("")
     with pytest.raises(UnavailableError):
         add(LinkStore(tmp_path / "file", 10**6, store.clock))

@@ -328,7 +328,7 @@ def test_a_full_disk_costs_only_durability(
     def full(*_: Any) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("hub.store._write", full)
+    monkeypatch.setattr("hub.records.write_result", full)
     kept = store(tmp_path)
     kept.put(result(1))
     assert kept.get(result(1).id) is not None

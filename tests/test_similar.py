@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -39,7 +40,7 @@ def run(engine: Engine, image: Image.Image, session: str = "mine", **inputs: Any
 
 
 def found(engine: Engine, result: Result, session: str = "mine", limit: int = 99) -> list[str]:
-    return [match.id for match in engine.similar.find(result, session, limit)]
+    return [match.id for match in engine.similar.find(result, engine.owners.of(None, session), limit)]
 
 
 # --- what is found --------------------------------------------------------------------------------
@@ -49,7 +50,7 @@ def test_the_nearest_picture_comes_first(engine: Engine) -> None:
     red, other_red, blue, other_blue = (run(engine, image).id for image in (*REDS, *BLUES))
     result = engine.results.get(red)
     assert result is not None
-    matches = engine.similar.find(result, "mine")
+    matches = engine.similar.find(result, engine.owners.of(None, "mine"))
     assert [m.id for m in matches] == [other_red, other_blue, blue]
     assert matches[0].similarity == pytest.approx(0.9935, abs=1e-3)
     assert [m.similarity for m in matches] == sorted((m.similarity for m in matches), reverse=True)
@@ -66,8 +67,8 @@ def test_the_same_picture_with_other_parameters_is_not_similar_to_itself(engine:
 
 def test_at_most_so_many_are_found_as_were_asked_for(engine: Engine) -> None:
     results = [run(engine, plain(200, shade, 30)) for shade in range(0, 100, 10)]
-    assert len(engine.similar.find(results[0], "mine", limit=3)) == 3
-    assert len(engine.similar.find(results[0], "mine", limit=20)) == 9
+    assert len(engine.similar.find(results[0], engine.owners.of(None, "mine"), limit=3)) == 3
+    assert len(engine.similar.find(results[0], engine.owners.of(None, "mine"), limit=20)) == 9
 
 
 def test_an_output_without_an_embedding_is_an_error_that_says_so(make_engine: MakeEngine) -> None:
@@ -113,6 +114,9 @@ def test_pictures_of_another_session_are_never_shown(engine: Engine) -> None:
 
 def test_a_stored_result_becomes_mine_when_i_ask_for_it_too(engine: Engine) -> None:
     theirs = run(engine, REDS[1], session="theirs")
+    before = time.time()
+    mine = run(engine, REDS[1], session="mine")
+    assert not mine.receipt.cached and mine.created >= before - 0.001, "nobody is told that another ran it before"
     assert run(engine, REDS[1], session="mine").receipt.cached
     assert found(engine, run(engine, REDS[0], session="mine"), "mine") == [theirs.id]
 
@@ -127,7 +131,7 @@ def test_off_keeps_and_finds_nothing(make_engine: MakeEngine, tmp_path: Path) ->
     engine = make_engine(colours=colour_demo(), settings={"similar": "off"})
     first, second = run(engine, REDS[0]), run(engine, REDS[1])
     assert first.sight is second.sight is None
-    assert engine.similar.find(first, "mine") == []
+    assert engine.similar.find(first, engine.owners.of(None, "mine")) == []
     assert list((tmp_path / "data").rglob("*.safetensors")) == []
 
 
@@ -199,7 +203,7 @@ def test_the_index_stays_within_its_bytes_and_drops_the_oldest() -> None:
     assert index.pictures("group 0") | index.pictures("group 1") == {f"{n}" for n in range(300 - stats["vectors"], 300)}
     rows = sum(len(group.matrix) for group in index._groups.values())
     assert rows <= 2 * stats["vectors"]
-    cosine, id, picture = index.nearest("group 1", unit(299), owner="mine", always=(), without="")[0]
+    cosine, id, picture = index.nearest("group 1", unit(299), owners=["mine"], always=(), without="")[0]
     assert (id, picture) == ("299", "299")
     assert cosine == pytest.approx(1)
     for number in range(300):
@@ -220,7 +224,7 @@ def test_a_new_owner_of_an_old_vector_gets_that_vector() -> None:
             index.remove(f"{number}")
     index.add("10", "g", "10", unit(10), "theirs")
     for owner in ("mine", "theirs"):
-        cosine, id, _ = index.nearest("g", unit(10), owner=owner, always=(), without="")[0]
+        cosine, id, _ = index.nearest("g", unit(10), owners=[owner], always=(), without="")[0]
         assert id == "10"
         assert cosine == pytest.approx(1)
 
@@ -232,7 +236,7 @@ def test_searches_and_changes_at_once_give_right_answers() -> None:
 
     def search() -> None:
         while not stop.is_set():
-            nearest = index.nearest("g", unit(0), owner="mine", always=(), without="")
+            nearest = index.nearest("g", unit(0), owners=["mine"], always=(), without="")
             expected = {id: float(unit(int(id)) @ unit(0)) for _, id, _ in nearest[:5] if id != "same"}
             wrong.extend(m for m in nearest[:5] if abs(m[0] - expected.get(m[1], 1.0)) > 1e-4)
 
@@ -328,7 +332,7 @@ def with_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
 
 
 def ready(engine: Engine, result: Result) -> bool:
-    engine.similar.find(result, "")
+    engine.similar.find(result, engine.owners.of(None, ""))
     return engine.similar.index.stats()["vectors"] >= 3
 
 
@@ -337,11 +341,11 @@ def test_examples_are_found_by_everybody_once_the_hub_is_idle(with_examples: Cal
     result = run(engine, REDS[0])
     wait_until(lambda: ready(engine, result), "the examples are compared")
     for session in ("mine", "theirs", ""):
-        matches = engine.similar.find(result, session)
+        matches = engine.similar.find(result, engine.owners.of(None, session))
         assert [(m.example, m.title) for m in matches] == [(0, "Something red"), (1, "Something blue")]
     clicked = engine.run("colours", {"image": engine.registry.get("colours").assets / "red.png"}, session="mine")
     assert clicked.receipt.cached  # it ran in the background already
-    first = engine.similar.find(clicked, "mine")[0]
+    first = engine.similar.find(clicked, engine.owners.of(None, "mine"))[0]
     assert (first.id, first.example) == (result.id, None)
 
 
@@ -349,11 +353,11 @@ def test_no_model_is_loaded_for_examples(with_examples: Callable[..., Engine]) -
     first = with_examples()
     result = run(first, REDS[0])
     first.pool.unload("colours")
-    first.similar.find(result, "mine")
+    first.similar.find(result, first.owners.of(None, "mine"))
     again = with_examples()
     stored = run(again, REDS[0])
     assert stored.receipt.cached
-    assert again.similar.find(stored, "mine") == []
+    assert again.similar.find(stored, again.owners.of(None, "mine")) == []
     assert not again.similar.examples.wake(again.registry.get("colours"), stored.capsule, "any")
     assert not again.models.is_loaded("colours")
 
@@ -373,7 +377,7 @@ def test_an_example_waits_until_nobody_is_served_and_makes_way(with_examples: Ca
     slow = threading.Thread(target=run, args=(engine, plain(0, 255, 0)))
     slow.start()
     assert busy.wait(30)
-    engine.similar.find(result, "mine")
+    engine.similar.find(result, engine.owners.of(None, "mine"))
     threading.Event().wait(0.1)  # ten times as long as it takes to be idle
     assert len(engine._running) == 1  # the visitor's
     hold.set()
@@ -421,9 +425,9 @@ def test_an_example_that_fails_is_tried_once(with_examples: Callable[..., Engine
     engine = with_examples(infer=infer)
     result = run(engine, REDS[0])
     page = engine.registry.get("colours")
-    wait_until(lambda: engine.similar.find(result, "") != [], "the red example is compared")
+    wait_until(lambda: engine.similar.find(result, engine.owners.of(None, "")) != [], "the red example is compared")
     wait_until(lambda: not engine.similar.outstanding(result)[0], "nothing more is to come")
-    assert [m.title for m in engine.similar.find(result, "")] == ["Something red"]
+    assert [m.title for m in engine.similar.find(result, engine.owners.of(None, ""))] == ["Something red"]
     assert len(tries) == 1
     assert "example 2 of colours is not compared" in caplog.text
     assert len(engine.similar.examples.of(page)) == 2

@@ -8,7 +8,7 @@ import logging
 import re
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,20 +92,21 @@ class Entry:
 @dataclass(frozen=True, slots=True)
 class Viewer:
     """Who looks. Grids of the command and the flow are for all; what pages drew, single or as a grid, for nobody, its
-    `owner`, or (`owner` None) for everyone."""
+    `owners`, or (`owners` None) for everyone."""
 
     singles: bool
-    owner: str | None
+    owners: tuple[str, ...] | None
 
     def where(self, each_run: bool = False) -> tuple[str, list[Any]]:
         """Of several rows of one picture the newest; with `each_run` the newest of each grid."""
-        if not self.singles or self.owner == "":
+        if not self.singles or self.owners == ():
             return "source = 'batch'", []
         run = "AND same.run = pictures.run" if each_run else ""
         newest = f"row = (SELECT max(row) FROM pictures AS same WHERE same.id = pictures.id {run}"
-        if self.owner is None:
+        if self.owners is None:
             return f"(source = 'batch' OR {newest}))", []
-        return f"(source = 'batch' OR owner = ? AND {newest} AND same.owner = ?))", [self.owner, self.owner]
+        mine = f"owner IN ({','.join('?' * len(self.owners))})"
+        return f"(source = 'batch' OR {mine} AND {newest} AND same.{mine}))", [*self.owners, *self.owners]
 
 
 ALL = Viewer(True, None)
@@ -242,7 +243,7 @@ class Index:
         """Id and time of each single result in it."""
         return [(id, at) for id, at in self._ask("SELECT DISTINCT result, created FROM pictures WHERE source = 'run'")]
 
-    def remove_results(self, ids: Sequence[str], owner: str | None = None) -> list[str]:
+    def remove_results(self, ids: Collection[str], owner: str | None = None) -> list[str]:
         """Forgets single results, of one owner or (None) of all; returns the ids of pictures that nobody has now."""
         sql = "DELETE FROM pictures WHERE source = 'run' AND result = ? AND (? IS NULL OR owner = ?) RETURNING id"
         with self._changing() as connection:

@@ -111,9 +111,9 @@ def draw(engine: Engine, made: Plan, hear: Hear, cancel: Cancel, caller: Caller)
                     done.begin = time.monotonic()
             hear("cell", cell, stage, progress)
 
-        inputs, session = made.inputs(cell), caller.session
-        result = engine.run(made.page, inputs, on_event=on_event, cancel=cancel, session=session, caller=caller)
-        engine.pictures.assign(result, session, made.run, cell.subject, cell.style)
+        inputs = made.inputs(cell)
+        result = engine.run(made.page, inputs, on_event=on_event, cancel=cancel, caller=caller)
+        engine.pictures.assign(result, engine.owners.of(caller), made.run, cell.subject, cell.style)
         return Drawn(cell, result)
 
     def on_done(drawn: Drawn) -> None:

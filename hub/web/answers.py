@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +12,7 @@ from hub.compare import Comparison, figures
 from hub.engine import Engine
 from hub.registry import Page
 from hub.results import Result
+from hub.shown import iso
 from hub.similar import Match
 from hub.spec import Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask
 from hub.web import schema
@@ -63,7 +63,7 @@ def similar(result: Result, matches: Sequence[Match], complete: bool, root_path:
             "title": match.title,
             "similarity": match.similarity,
             "thumbnail": f"{base}/{match.id}/thumbnail",
-            "created_at": datetime.fromtimestamp(match.created, UTC).isoformat(timespec="seconds"),
+            "created_at": None if match.created is None else iso(match.created),
         }
         for match in matches
     ]

@@ -17,7 +17,7 @@ from hub.batch.index import Entry, Query, Viewer
 from hub.engine import Engine
 from hub.errors import InputError
 from hub.suggest import unknown
-from hub.web import guard, permalinks, plain, sessions
+from hub.web import guard, permalinks, plain
 from hub.web.answers import API
 from hub.web.rest import FOREVER, Methods
 
@@ -150,7 +150,7 @@ class _Door:
         return gallery.query(given, ids), page, size
 
     def _viewer(self, request: Request) -> Viewer:
-        return self.pictures.viewer(sessions.of(request.cookies))
+        return self.pictures.viewer(self.engine.owners.of(guard.caller(request)))
 
     # --- one picture ------------------------------------------------------------------------------
 

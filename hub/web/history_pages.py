@@ -27,7 +27,7 @@ from hub.results import Picture
 from hub.sharing import clean, private_inputs, snapshot
 from hub.spec import ImageInput, ImageOutput
 from hub.texts import say
-from hub.web import guard, history_rest, history_texts, permalinks, plain, sessions
+from hub.web import guard, history_rest, history_texts, permalinks, plain
 from hub.web.gallery import POLICY
 from hub.web.plain import Endpoint, PageRoute
 
@@ -176,7 +176,7 @@ class _Door:
         ends = form.get("ends", "0")
         link, _ = self.engine.sharing.share(
             entry.result,
-            owner=self.engine.sharing.owner(sessions.of(request.cookies)),
+            who=self.engine.owners.of(guard.caller(request)),
             note=form.get("note", ""),
             days=float(ends) if ends.isascii() and ends.isdigit() and int(ends) else None,
             leave_out=() if "include" in form else private_inputs(demo),

@@ -16,8 +16,9 @@ from starlette.routing import BaseRoute, Route
 from hub.engine import Engine
 from hub.errors import ForbiddenError, InputError, TooLargeError, UnsupportedMediaError
 from hub.links import Feedback, Link
+from hub.owners import Owner
 from hub.suggest import unknown
-from hub.web import addresses, guard, sessions
+from hub.web import addresses, guard
 from hub.web.answers import API
 from hub.web.problems import MalformedError
 from hub.web.rest import Methods
@@ -53,7 +54,7 @@ class _Door:
         share = partial(
             self.engine.sharing.share,
             request.path_params["id"],
-            owner=self._owner(request),
+            who=self._who(request),
             note=body.get("note") or "",
             days=body.get("expires_in_days"),
             leave_out=leave_out,
@@ -64,8 +65,8 @@ class _Door:
 
     async def mine(self, request: Request) -> Response:
         """Those of the browser session that asks; none without one. An administrator is told all."""
-        owner = None if guard.caller(request).is_admin else self._owner(request)
-        found = await to_thread.run_sync(self.links.all, owner) if owner != "" else []
+        owners = None if guard.caller(request).is_admin else self._who(request).ids
+        found = await to_thread.run_sync(self.links.all, owners) if owners != () else []
         return JSONResponse([self._told(link, request) for link in found], headers=FRESH)
 
     async def show(self, request: Request) -> Response:
@@ -89,18 +90,20 @@ class _Door:
 
     async def say(self, request: Request) -> Response:
         body = await read_json(request, ("thumb", "text"))
-        call = partial(self.links.say, request.path_params["id"], body.get("thumb"), body.get("text"))
+        call = partial(
+            self.links.say, request.path_params["id"], body.get("thumb"), body.get("text"), self._who(request)
+        )
         return JSONResponse(said(await to_thread.run_sync(call)), 201, headers=FRESH)
 
-    def _owner(self, request: Request) -> str:
-        return self.engine.sharing.owner(sessions.of(request.cookies))
+    def _who(self, request: Request) -> Owner:
+        return self.engine.owners.of(guard.caller(request))
 
     async def _is_owner(self, request: Request, id: str) -> bool:
         """The owner, or an administrator, who may do the same."""
         if guard.caller(request).is_admin:
             return True
-        owner, secret = self._owner(request), request.headers.get(SECRET_HEADER, "")
-        return await to_thread.run_sync(partial(self.links.owns, id, owner=owner, secret=secret))
+        owners, secret = self._who(request).ids, request.headers.get(SECRET_HEADER, "")
+        return await to_thread.run_sync(partial(self.links.owns, id, owners=owners, secret=secret))
 
     def _told(self, link: Link, request: Request) -> dict[str, Any]:
         return told(link, addresses.link(self.engine.settings, request, link.id), self.links.clock())

@@ -14,12 +14,13 @@ from cachetools import LRUCache
 from hub.engine import Engine
 from hub.errors import ForbiddenError, HubError, NotFoundError
 from hub.links import NOTE_CHARS, Link
+from hub.owners import Owner
 from hub.registry import Page
 from hub.results import Result
 from hub.sharing import private_inputs
 from hub.spec import ImageInput
 from hub.texts import say
-from hub.web import addresses, blocks, html, sessions
+from hub.web import addresses, blocks, guard, html, sessions
 from hub.web.permalinks import facts, title
 
 TABS = 4096  # open pages whose last result is remembered
@@ -115,7 +116,7 @@ class Share:
                 raise NotFoundError("There is no result on this page yet. Run it, then share.")
             link, _ = self.engine.sharing.share(
                 id,
-                owner=self._owner(request),
+                who=self._who(request),
                 note=note,
                 days=ends or None,
                 leave_out=() if include else self.private,
@@ -132,15 +133,16 @@ class Share:
 
     def _end(self, request: gr.Request, id: str) -> str:
         try:
-            if not self.engine.sharing.links.owns(id, owner=self._owner(request)):
+            if not self.engine.sharing.links.owns(id, owners=self._who(request).ids):
                 raise ForbiddenError("Only the browser that made this link can take it back.")
             self.engine.sharing.links.revoke(id)
         except HubError as error:
             return html.error(error) + self._listed(request)
         return self._listed(request)
 
-    def _owner(self, request: gr.Request) -> str:
-        return self.engine.sharing.owner(sessions.of(request.cookies, request.session_hash or ""))
+    def _who(self, request: gr.Request) -> Owner:
+        session = sessions.of(request.cookies, request.session_hash or "")
+        return self.engine.owners.of(guard.caller(request.request), session)
 
     # --- drawing ----------------------------------------------------------------------------------
 
@@ -155,9 +157,9 @@ class Share:
 
     def _listed(self, request: gr.Request, without: str = "") -> str:
         """Live links of this browser to results of this page."""
-        links, owner = self.engine.sharing.links, self._owner(request)
+        links, owners = self.engine.sharing.links, self._who(request).ids
         try:
-            found = links.all(owner, self.page.slug, LISTED) if owner else []
+            found = links.all(owners, self.page.slug, LISTED) if owners else []
         except HubError as error:
             return html.error(error)
         now = links.clock()

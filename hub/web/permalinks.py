@@ -21,7 +21,7 @@ from hub.engine import Engine
 from hub.errors import ForbiddenError, HubError, NotFoundError, TooLargeError
 from hub.links import FEEDBACK_CHARS, Link
 from hub.texts import current, say, unpacked
-from hub.web import addresses, guard, html, links_rest, sessions, wording
+from hub.web import addresses, guard, html, links_rest, wording
 from hub.web.plain import HEADERS, TEMPLATES, Endpoint, PageRoute
 from hub.web.problems import MalformedError
 
@@ -83,8 +83,8 @@ class _Door:
     def _is_mine(self, request: Request, id: str) -> bool:
         if guard.caller(request).is_admin:
             return True
-        session = sessions.of(request.cookies)
-        return bool(session) and self.links.owns(id, owner=self.engine.sharing.owner(session))
+        owners = self.engine.owners.of(guard.caller(request)).ids
+        return bool(owners) and self.links.owns(id, owners=owners)
 
     async def file(self, request: Request) -> Response:
         id, name = request.path_params["id"], request.path_params["name"]
@@ -99,7 +99,8 @@ class _Door:
     async def feedback(self, request: Request) -> Response:
         form = await read_form(request)
         id = request.path_params["id"]
-        await to_thread.run_sync(partial(self.links.say, id, form.get("thumb", ""), form.get("text", "")))
+        who = self.engine.owners.of(guard.caller(request))
+        await to_thread.run_sync(partial(self.links.say, id, form.get("thumb", ""), form.get("text", ""), who))
         return RedirectResponse(f"../{id}?thanks=1#feedback", 303, headers=HEADERS)
 
     async def revoke(self, request: Request) -> Response:

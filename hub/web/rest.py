@@ -22,11 +22,12 @@ from hub.compare import compare
 from hub.engine import Engine
 from hub.errors import BusyError, CancelledError, ForbiddenError, HubError, InputError, NotFoundError
 from hub.jobs import Cancel, OnEvent
+from hub.owners import Owner
 from hub.registry import Page
 from hub.results import Picture, Result
 from hub.texts import sentence
 from hub.users import Caller
-from hub.web import access, answers, events, guard, health, openapi, sessions
+from hub.web import access, answers, events, guard, health, openapi
 from hub.web.answers import API, SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.bodies import read_inputs, read_texts
 from hub.web.problems import MethodError, problem, unexpected
@@ -180,6 +181,7 @@ class _Door:
     async def result(self, request: Request) -> Response:
         result = await self._stored(request)
         page = self.engine.registry.pages.get(result.capsule["page"])
+        result = await to_thread.run_sync(self.engine.shown.look, self._who(request), result)
         return _json_text(_dump(answers.answer(result, page, request.scope.get("root_path", ""))))
 
     async def output(self, request: Request) -> Response:
@@ -203,7 +205,7 @@ class _Door:
             off = self.engine.settings.similar == "off"
             why = "It is switched off on this hub (similar=off)." if off else "Its page does not offer that."
             raise NotFoundError("Nothing similar is looked for beside result {id}. {why}", id=result.id, why=why)
-        find = partial(self.engine.similar.find, result, sessions.of(request.cookies), limit)
+        find = partial(self.engine.similar.find, result, self._who(request), limit)
         matches = await to_thread.run_sync(find)
         missing, _ = await to_thread.run_sync(self.engine.similar.outstanding, result)
         body = answers.similar(result, matches, not missing, request.scope.get("root_path", ""))
@@ -215,6 +217,9 @@ class _Door:
             raise NotFoundError("Result {id} has no thumbnail of its picture.", id=result.id)
         picture = Picture(result.sight.thumbnail, "image/jpeg", 0, 0)
         return _picture(request, picture, f"{result.id}-thumbnail")
+
+    def _who(self, request: Request) -> Owner:
+        return self.engine.owners.of(guard.caller(request))
 
     async def _stored(self, request: Request) -> Result:
         id = request.path_params["id"]

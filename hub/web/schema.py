@@ -160,7 +160,11 @@ def similar() -> Schema:
         "title": {**text, "description": "Of an example; empty for a past result"},
         "similarity": cosine,
         "thumbnail": {**url, "description": "JPEG of at most 160 pixels a side"},
-        "created_at": {**text, "format": "date-time"},
+        "created_at": {
+            "type": ["string", "null"],
+            "format": "date-time",
+            "description": "When who asks had it first; null: they never ran it",
+        },
     }
     complete = "Whether all examples were compared. If not, they follow once the model is in memory and idle"
     properties: Schema = {
@@ -175,7 +179,11 @@ def similar() -> Schema:
 def receipt() -> Schema:
     """What a result cost."""
     schema: Schema = TypeAdapter(Receipt).json_schema()
-    schema["description"] = "What the result cost, in milliseconds; of a stored result, what its first run cost."
+    schema["description"] = (
+        "What the result cost, in milliseconds. total_ms is of this request; stages are of the run that computed the "
+        "result, which may have been another's. cached and created_at tell of who asks alone: whether they had it "
+        "before, and since when (null: they never ran it)."
+    )
     schema["properties"]["remarks"]["description"] = "What to know of how the inputs were read, one sentence each"
     schema["required"].append("remarks")
     return schema

@@ -13,12 +13,13 @@ from anyio import to_thread
 from cachetools import LRUCache
 
 from hub.engine import Engine
+from hub.owners import Owner
 from hub.registry import Page
 from hub.results import Result
 from hub.similar import Match
 from hub.spec import Demo, ImageOutput, Json, Labels
 from hub.texts import say
-from hub.web import fields, sessions, wording
+from hub.web import fields, guard, sessions, wording
 
 SHOWN = 6  # pictures in the row
 LEAST = 0.4  # cosine; unlike pictures are not shown: ordinary and emergency vehicles are below 0.3 of each other
@@ -38,7 +39,6 @@ class Row:
     def __init__(self, engine: Engine, page: Page):
         self.engine, self.page = engine, page
         self.wanted = engine.similar.wanted(page.declared)
-        self.owned = self.wanted or engine.pictures.wanted(page.declared)  # runs are shown to who asked for them
         self.tiles: gr.HTML | None = None
         self._last: LRUCache[str, str] = LRUCache(TABS)  # result id by open page; touched in the event loop only
 
@@ -54,7 +54,7 @@ class Row:
 
     def session(self, request: gr.Request) -> str:
         """Who asks, as `Engine.run` wants it."""
-        return sessions.of(request.cookies, request.session_hash or "") if self.owned else ""
+        return sessions.of(request.cookies, request.session_hash or "")
 
     def answered(self, request: gr.Request, result: Result) -> None:
         """Remembers which result an open page shows."""
@@ -63,10 +63,11 @@ class Row:
 
     async def fill(self, request: gr.Request) -> AsyncIterator[list[Any]]:
         """What is similar now; and again while examples are still being compared, until the page shows another."""
-        tab, session, shown = request.session_hash or "", self.session(request), None
+        who = self.engine.owners.of(guard.caller(request.request), self.session(request))
+        tab, shown = request.session_hash or "", None
         id, end = self._last.get(tab), time.monotonic() + PATIENCE_S
         while True:
-            drawn, more = await to_thread.run_sync(self._draw, id, session)
+            drawn, more = await to_thread.run_sync(self._draw, id, who)
             if self._last.get(tab) != id:  # a newer answer has a row of its own
                 yield [gr.skip(), gr.skip()]
                 return
@@ -86,12 +87,12 @@ class Row:
             return f'<p class="hub-note" role="alert">{text}</p>'
         return opened(result, self.page.demo)
 
-    def _draw(self, id: str | None, session: str) -> tuple[str, bool]:
+    def _draw(self, id: str | None, who: Owner) -> tuple[str, bool]:
         """The row's HTML, and whether more is to come in a moment."""
         result = self.engine.results.get(id) if id else None
         if result is None:
             return "", False
-        found = self.engine.similar.find(result, session, SHOWN)
+        found = self.engine.similar.find(result, who, SHOWN)
         _, more = self.engine.similar.outstanding(result)
         entries = [(match, self._title(match)) for match in found if match.similarity > LEAST]
         return html(entries, self.engine.settings.similar == "everyone"), more
@@ -101,7 +102,7 @@ class Row:
             return say(match.title)
         result = self.engine.results.get(match.id)
         said = verdict(result, self.page.demo) if result else ""
-        when = ago(match.created)
+        when = ago(match.created) if match.created is not None else say("earlier")
         return say(", ").join((said, when)) if said else when[:1].upper() + when[1:]
 
 

@@ -17,6 +17,7 @@ from hub.engine import Engine
 from hub.errors import CancelledError, HubError
 from hub.history import InWork
 from hub.jobs import Cancel, Followed
+from hub.owners import Owner
 from hub.registry import Page
 from hub.results import Result
 from hub.spec import Progress
@@ -57,16 +58,19 @@ def session() -> str:
 def start(host: Host, page: Page, values: Mapping[str, Any]) -> Job:
     """Hands a run to the engine."""
     job = Job(Followed(PATIENCE_S), time.monotonic())
-    engine, demo = host.engine, page.declared
-    whose = session() if engine.similar.wanted(demo) or engine.pictures.wanted(demo) else ""
-    who = guard.caller_of_headers(st.context.headers)
+    whose, caller = session(), guard.caller_of_headers(st.context.headers)
 
     def work() -> Result:
         hear, cancel = job.hear, job.cancel
-        return host.engine.run(page.slug, values, on_event=hear, cancel=cancel, session=whose, caller=who)
+        return host.engine.run(page.slug, values, on_event=hear, cancel=cancel, session=whose, caller=caller)
 
     job.future = host.threads.submit(work)
     return job
+
+
+def who(engine: Engine) -> Owner:
+    """Who looks at this page, as stores know them."""
+    return engine.owners.of(guard.caller_of_headers(st.context.headers), session())
 
 
 def owner(engine: Engine) -> str:

@@ -16,7 +16,7 @@ from hub.texts import say
 from hub.web.permalinks import facts, title
 from hub.web.streamlit_host import Host
 from hub.web.streamlit_inputs import Values
-from hub.web.streamlit_run import session
+from hub.web.streamlit_run import who
 from hub.web.streamlit_text import plain, said
 
 ENDS = {"never": None, "in a day": 1, "in a week": 7, "in 30 days": 30, "in a year": 365}
@@ -54,7 +54,7 @@ def panel(host: Host, page: Page, result: Result, values: Values, base: str) -> 
             try:
                 link, _ = host.engine.sharing.share(
                     result.id,
-                    owner=_owner(host),
+                    who=who(host.engine),
                     note=note,
                     days=ENDS[ends],
                     leave_out=() if include else private,
@@ -83,14 +83,10 @@ def _want(state: _Sharing, id: str) -> None:
     state.wanted = id
 
 
-def _owner(host: Host) -> str:
-    return host.engine.sharing.owner(session())
-
-
 def _others(host: Host, page: Page, base: str, without: str) -> None:
-    links, owner = host.engine.sharing.links, _owner(host)
+    links, owners = host.engine.sharing.links, who(host.engine).ids
     try:
-        found = links.all(owner, page.slug, LISTED) if owner else []
+        found = links.all(owners, page.slug, LISTED) if owners else []
     except HubError as error:
         st.error(said(error.message))
         return
@@ -106,7 +102,7 @@ def _others(host: Host, page: Page, base: str, without: str) -> None:
 def _end(host: Host, id: str) -> None:
     """Takes a link back, if this browser made it."""
     try:
-        if not host.engine.sharing.links.owns(id, owner=_owner(host)):
+        if not host.engine.sharing.links.owns(id, owners=who(host.engine).ids):
             raise ForbiddenError("Only the browser that made this link can take it back.")
         host.engine.sharing.links.revoke(id)
     except HubError as error:

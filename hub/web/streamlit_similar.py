@@ -14,7 +14,7 @@ from hub.similar import Match
 from hub.texts import Catalogue, current, say, speak
 from hub.web import wording
 from hub.web.streamlit_host import Host
-from hub.web.streamlit_run import session
+from hub.web.streamlit_run import who
 from hub.web.streamlit_text import plain, said
 from hub.web.wording import AMONG_ALL, AMONG_OWN
 
@@ -46,7 +46,7 @@ def _draw(
     similar = host.engine.similar
     if waiting and not similar.outstanding(result)[1]:
         st.rerun()  # all are there: a row that does not ask again
-    found = [match for match in similar.find(result, session(), SHOWN) if match.similarity > LEAST]
+    found = [match for match in similar.find(result, who(host.engine), SHOWN) if match.similarity > LEAST]
     pictures = [(match, kept) for match in found if (kept := host.engine.results.get(match.id)) and kept.sight]
     if not pictures:
         return

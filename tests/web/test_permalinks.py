@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from PIL import Image
 from starlette.testclient import TestClient
 
+from hub import link_limits
 from hub import links as links_module
 from hub.engine import Engine
 from hub.links import LinkStore
@@ -203,7 +204,7 @@ def test_a_document_of_format_1_is_drawn(tmp_path: Path) -> None:
         "again": {"parameters": {"level": 0.25}, "weights": "w", "version": "1"},
     }  # fmt: skip
     content = links_module.Content(document, {"in-image.png": Picture(png(), "image/png", 24, 16)})
-    link, _ = LinkStore(tmp_path, 10**6).add(content, page="old", headline="cat 90 %", owner="")
+    link, _ = LinkStore(tmp_path, 10**6).add(content, page="old", headline="cat 90 %")
     drawn = permalinks.draw(link, document, url="http://h/r/x", again_url="", mine=False, feedback=(), thanks=False)
     for text in ("Old page", "cat 90 %", "0.25 m", "left out", "1 of 1 at or above", "Accuracy", "mit", "21 Nov 2026",
                  f"{link.id}/out-p-0.png", "cannot draw"):  # fmt: skip
@@ -271,7 +272,7 @@ def test_a_wrong_form_is_told_as_a_page(client: TestClient, monkeypatch: pytest.
     assert client.post(path, data={"text": " "}).status_code == 422
     assert client.post(path, content=b"x" * 20_000).status_code == 413
     assert client.post(path, data={"thumb": "up"}, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
-    monkeypatch.setattr(links_module, "FEEDBACK_A_MINUTE", 1)
+    monkeypatch.setattr(link_limits, "FEEDBACK_A_MINUTE", 1)
     assert client.post(path, data={"thumb": "up"}).status_code == 200
     refused = client.post(path, data={"thumb": "up"})
     assert refused.status_code == 429

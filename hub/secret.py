@@ -1,0 +1,60 @@
+"""The key of a data folder, which makes ids unguessable: the same in every process, however many start at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from hub.files import DamagedError, clear, read_bounded, write_beside
+
+log = logging.getLogger(__name__)
+SECRET_BYTES = 32
+PATIENCE_S = 10.0
+
+
+def load_secret(folder: Path | None) -> bytes:
+    """Kept in `folder/secret` (owner-readable), or made for this run only."""
+    made = secrets.token_bytes(SECRET_BYTES)
+    if folder is None:
+        return made
+    path = folder / "secret"
+    try:
+        if found := _read(path):
+            return found
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".secret.lock", timeout=PATIENCE_S):  # of those that find none, one makes it
+            return _read(path) or _put(path, made)
+    except (OSError, Timeout) as error:
+        log.warning("ids of results will change at the next start: %s", error)
+        return made
+
+
+def _read(path: Path) -> bytes:
+    """Empty where there is none, or a damaged one."""
+    try:
+        found = read_bounded(path, SECRET_BYTES)
+    except (FileNotFoundError, DamagedError, IsADirectoryError):
+        return b""
+    return found if len(found) == SECRET_BYTES else b""
+
+
+def _put(path: Path, made: bytes) -> bytes:
+    """Puts a whole secret in its place; nobody ever reads half of one."""
+    if os.path.lexists(path):
+        log.warning("%s is damaged; a new one is made, and ids of results change", path)
+        clear(path)
+    fresh = write_beside(path, made, 0o600)
+    try:
+        os.link(fresh, path)  # never over another, where locks do not work
+    except FileExistsError:
+        return _read(path) or made
+    except OSError:  # a file system without links
+        fresh.replace(path)
+        return made
+    finally:
+        fresh.unlink(missing_ok=True)
+    return made
