@@ -174,6 +174,7 @@ def write_result(folder: Path, result: Result) -> int:
         "sight": seen,
         "asked_by": result.asked_by,
     }
+    record = json.loads(json.dumps(record))  # the sum is of what will be read
     return size + (folder / RECORD).write_bytes(json.dumps({**record, "sum": _sum(record)}).encode())
 
 
