@@ -9,6 +9,7 @@ import tracemalloc
 import zlib
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
@@ -17,8 +18,10 @@ from hub import images
 from hub.decode import ImageLimits, decode
 from hub.errors import HubError, InputError, TooLargeError, UnsupportedMediaError
 from hub.images import encode, encode_mask, letterbox, normalise, overlay, unletterbox
+from hub.orientation import TURNS
 
 PILLOW_NAMES = {"JPEG": "JPEG", "PNG": "PNG", "WebP": "WEBP", "GIF": "GIF", "BMP": "BMP", "TIFF": "TIFF"}
+PILLOW_NAMES |= {"HEIC": "HEIF"}
 PILLOW_NAMES |= {"AVIF": "AVIF"} if "AVIF" in decoder.FORMATS else {}
 
 
@@ -31,7 +34,11 @@ def picture(width: int = 48, height: int = 32) -> Image.Image:
 
 def save(image: Image.Image, format: str, **options: object) -> bytes:
     file = io.BytesIO()
-    image.save(file, format, **options)
+    if format == "HEIF":  # whose plugin is not registered, here as in the hub
+        options = {"exif": options["exif"].tobytes()} if "exif" in options else {}
+        pillow_heif.from_pillow(image).save(file, quality=90, chroma=444, **options)
+    else:
+        image.save(file, format, **options)
     return file.getvalue()
 
 
@@ -181,7 +188,7 @@ def test_an_srgb_profile_changes_nothing():
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_exif_orientation_is_turned_upright(orientation, kind):
     undo = {6: 8, 8: 6}.get(orientation, orientation)
-    turn = decoder._TURNS.get(undo)
+    turn = TURNS.get(undo)
     stored = picture() if turn is None else picture().transpose(turn)
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -291,13 +298,10 @@ def test_the_shortest_side_allowed_is_read(size):
         (b"<!DOCTYPE html><html><body></body></html>", "a web page"),
         (b"\n<html>", "a web page"),
         (b"%PDF-1.7\n%\xe2\xe3", "a PDF document"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC picture"),
-        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "a HEIC picture"),
         (b"\0\0\0\x20ftypisom\0\0\2\0isomiso2", "a video"),
         (b"\x1aE\xdf\xa3\1\0\0\0", "a video"),
         (b"RIFF\0\0\0\0AVI LIST", "a video"),
         (b"8BPS\0\1", "a Photoshop document"),
-        (b"II+\0\x08\0\0\0", "a BigTIFF picture"),
         (b"PK\x03\x04\x14\0", "a ZIP archive"),
         (b"just some words\n", "text"),
         ("schön".encode(), "text"),
@@ -327,10 +331,16 @@ def test_a_truncated_file_is_said_to_be_cut_off(kind, share):
     assert caught.value.status == 422
 
 
-def test_a_text_bomb_in_a_png_is_refused():
-    bomb = png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(30 * 2**20)))
-    with pytest.raises(InputError, match="is cut off or damaged"):
-        decode(png(16, 16, bomb, rows=bytes(17 * 16)))
+@pytest.mark.parametrize("keyword", [b"Comment", b"Raw profile type exif", b"XML:com.adobe.xmp"])
+def test_a_text_bomb_in_a_png_is_left_out(keyword):
+    bomb = png_chunk(b"zTXt", keyword + b"\0\0" + zlib.compress(bytes(30 * 2**20)))
+    tracemalloc.start()
+    try:
+        assert decode(png(16, 16, bomb, rows=bytes(17 * 16))).size == (16, 16)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * 2**20
 
 
 def test_a_chunk_longer_than_its_file_is_refused():

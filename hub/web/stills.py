@@ -40,7 +40,7 @@ def wanted(picture: Path) -> bool:
         "PNG": lambda: b"acTL" in head,
         "AVIF": lambda: head[8:12] == b"avis",
     }
-    return kind == "TIFF" or (kind in moves and moves[kind]())
+    return kind in ("TIFF", "HEIC") or (kind in moves and moves[kind]())
 
 
 def of(picture: Path) -> Path | None:
