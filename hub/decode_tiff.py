@@ -82,7 +82,9 @@ def _image(data: bytes, page: Directory, found: Layout, reading: Reading) -> Ima
     if wrong:
         raise reading.unsupported(_described(page, found))
     pixels = Pixels(data, found, reading)
-    reading.admit((found.width, found.height), {CMYK: "CMYK", CIELAB: "LAB", ICCLAB: "LAB"}.get(found.photometric, "RGB"))
+    reading.admit(
+        (found.width, found.height), {CMYK: "CMYK", CIELAB: "LAB", ICCLAB: "LAB"}.get(found.photometric, "RGB")
+    )
     if found.photometric in (CMYK, CIELAB, ICCLAB):
         return _printed(pixels)
     if found.photometric == PALETTE:
