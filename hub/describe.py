@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from hub.engine import Engine
     from hub.registry import Page
 
+WORD_CHARS, METRICS = 80, 24  # a card may be anybody's
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -96,7 +98,8 @@ def _facts(engine: Engine, name: str, title: str) -> WeightsFacts:
         data, text = engine.weights.card(name)
     except UnavailableError as error:
         data, text = {}, error.message
-    licence = str(data.get("license_name") or data.get("license") or catalogue.licence(name) or "not stated")
+    told = (data.get("license_name"), data.get("license"), catalogue.licence(name), "not stated")
+    licence = next(one for one in told if isinstance(one, str) and one)[:WORD_CHARS]
     return WeightsFacts(
         name,
         title,
@@ -119,7 +122,7 @@ def _source(name: str) -> str:
 
 def notices(engine: Engine) -> tuple[str, ...]:
     """What visitors should know: results that cannot be kept, a Hub that did not answer, work without network."""
-    told: list[str] = [engine.results.warning] if engine.results.warning else []
+    told = [engine.results.warning] if engine.results.warning else []
     remote = any(w.name.startswith(HUB) for p in engine.registry if p.declared for w in p.declared.weights)
     if engine.settings.offline and remote:
         told.append("This hub is offline: it uses the models that are on this machine.")
@@ -174,9 +177,9 @@ def _metrics(data: Mapping[str, Any]) -> tuple[Metric, ...]:
     found = []
     for model in data.get("model-index") or ():
         for result in model.get("results") or ():
-            dataset = str((result.get("dataset") or {}).get("name", ""))
+            dataset = str((result.get("dataset") or {}).get("name", ""))[:WORD_CHARS]
             for metric in result.get("metrics") or ():
                 if isinstance(metric.get("value"), int | float):
                     name = str(metric.get("name") or metric.get("type") or "metric")
-                    found.append(Metric(name, float(metric["value"]), dataset))
-    return tuple(found)
+                    found.append(Metric(name[:WORD_CHARS], float(metric["value"]), dataset))
+    return tuple(found[:METRICS])

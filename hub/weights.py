@@ -24,6 +24,7 @@ from hub.texts import Sentence, sentence
 
 log = logging.getLogger(__name__)
 
+CARD_BYTES = 256 * 1024  # read of a card
 PATIENCE_S = 10.0  # how long a visitor waits for a download; a hundred of them must not hold every thread for hours
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -185,8 +186,13 @@ class WeightsStore:
             raise UnavailableError("Weights {name!r} have no card{where}.", name=name, where=where)
         from huggingface_hub import ModelCard  # heavy, and only the page and REST detail need it
 
-        card = ModelCard(path.read_text(encoding="utf-8", errors="replace"), ignore_metadata_errors=True)
-        return card.data.to_dict(), card.text
+        with path.open("rb") as file:  # anybody's, where the weights are from the Hub
+            text = file.read(CARD_BYTES).decode("utf-8", "replace")
+        try:
+            card = ModelCard(text, ignore_metadata_errors=True)
+            return card.data.to_dict(), card.text
+        except Exception as error:  # whatever its YAML makes of the libraries: a page needs no card
+            raise UnavailableError("The card of the weights {name!r} cannot be read.", name=name) from error
 
     # --- the lock ---------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ from hub.web import (
     html,
     links_ui,
     live_ui,
+    model_cards,
     restore_ui,
     similar_ui,
     status_ui,
@@ -195,7 +196,7 @@ class _Page:
             for fact in facts:
                 shown.append([draw(partial(html.weights, [fact], several=len(facts) > 1))])
                 with gr.Accordion("Its card", open=False) if len(facts) > 1 else nullcontext():
-                    shown[-1].append(gr.Markdown(fact.card, elem_classes="hub-model-card"))
+                    shown[-1].append(draw(partial(model_cards.draw, fact.card)))
             if any(fact.name.startswith(HUB) for fact in facts):  # these may come while the hub runs
                 components = [component for pair in shown for component in pair]
                 blocks.load(
@@ -208,11 +209,7 @@ class _Page:
         """What `about` shows of each set of weights, as it is now."""
         facts = describe.weights_facts(self.engine, self.page)
         several = len(facts) > 1
-        return [
-            text
-            for fact in facts
-            for text in (html.weights([fact], several=several), fact.card or say("There is no card."))
-        ]
+        return [text for fact in facts for text in (html.weights([fact], several=several), model_cards.draw(fact.card))]
 
     # --- events -----------------------------------------------------------------------------------
 

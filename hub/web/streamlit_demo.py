@@ -25,6 +25,7 @@ from hub.spec import ImageInput
 from hub.texts import say
 from hub.web import (
     filled,
+    model_cards,
     snippets,
     streamlit_inputs,
     streamlit_outputs,
@@ -303,4 +304,4 @@ def _facts(fact: WeightsFacts) -> None:
     locked = say(", as locked") if fact.locked else ""
     size, licence = decimal(fact.size_bytes), say("licence: {name}", name=say(fact.licence))
     st.caption(plain(f"{fact.name} · {say(fact.source)} · {size} · sha256 {fact.digest[:12]}{locked} · {licence}"))
-    st.markdown(fact.card or said("There is no card."))
+    st.html(model_cards.draw(fact.card))

@@ -1,0 +1,53 @@
+"""The card of a set of weights as HTML that can do nothing: its author may be anybody on the Hugging Face Hub.
+
+Tags that it has stand as text. Pictures are left out, since a page loads nothing from elsewhere; links lead to other
+websites only, in a tab of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from html import escape
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from hub.texts import say
+
+MOST_CHARS = 48 * 1024  # hostile Markdown of that length takes a second or two, once
+SCHEMES = ("https://", "http://", "mailto:")
+NO_CARD = "There is no card."
+
+
+def draw(card: str) -> str:
+    """For Gradio and Streamlit alike."""
+    cut = say("The rest of this card is left out.") if len(card) > MOST_CHARS else ""
+    text = _drawn(card[:MOST_CHARS]) if card.strip() else escape(say(NO_CARD))
+    return f'<div class="hub-model-card">{text}<p>{escape(cut)}</p></div>'
+
+
+@lru_cache(64)
+def _drawn(text: str) -> str:
+    return str(_markdown().render(text))
+
+
+@cache
+def _markdown() -> MarkdownIt:
+    made = MarkdownIt("commonmark", {"html": False, "maxNesting": 20}).enable(["table", "strikethrough"])
+    made.validateLink = lambda url: url.lower().startswith(SCHEMES)  # type: ignore[method-assign]
+    made.add_render_rule("image", _picture)
+    made.add_render_rule("link_open", _link)
+    return made
+
+
+def _picture(self: Any, tokens: Sequence[Token], number: int, options: Any, env: Any) -> str:
+    """What the author says is in it."""
+    return escape(tokens[number].content)
+
+
+def _link(self: Any, tokens: Sequence[Token], number: int, options: Any, env: Any) -> str:
+    tokens[number].attrs.pop("title", None)
+    tokens[number].attrs |= {"target": "_blank", "rel": "noopener noreferrer nofollow"}
+    return str(self.renderToken(tokens, number, options, env))
