@@ -122,7 +122,7 @@ def _source(name: str) -> str:
 
 def notices(engine: Engine) -> tuple[str, ...]:
     """What visitors should know: results that cannot be kept, a Hub that did not answer, work without network."""
-    told = [engine.results.warning] if engine.results.warning else []
+    told: list[str] = [engine.results.warning] if engine.results.warning else []
     remote = any(w.name.startswith(HUB) for p in engine.registry if p.declared for w in p.declared.weights)
     if engine.settings.offline and remote:
         told.append("This hub is offline: it uses the models that are on this machine.")

@@ -48,9 +48,14 @@ def crossing(settings: Settings, headers: Mapping[str, str]) -> str:
     # A browser knows best, also where a proxy changes the host; over plain http most do not say it.
     if site in ("none", "same-origin") if site else not origin or _host(origin) in hosts:
         return ""
-    who = f" ({origin[:100]})" if origin else ""
-    return f"Another website{who} asked for it. This hub allows some with --allow-origins; its own name: --public-url."
+    return sentence(
+        "Another website{who} asked for it. This hub allows some with --allow-origins; its own name: --public-url.",
+        who=f" ({origin[:100]})" if origin else "",
+    )
 
 
 def _host(origin: str) -> str:
-    return urlsplit(origin).netloc
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # as of http://[
+        return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from functools import cache
 from ipaddress import ip_address
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub.settings import Settings
 
+ORIGIN = re.compile(r"https?://([A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 EVERY_PLACE = ("0.0.0.0", "::", "")  # hosts that mean all addresses of this machine
 
 
@@ -79,7 +81,9 @@ class BehindProxy:
         if scope["type"] in ("http", "websocket"):
             path = scope["path"]
             if self.prefix and path == self.prefix and scope["type"] == "http":  # relative links need the slash
-                await RedirectResponse(f"{self.prefix}/", 308)(scope, receive, send)
+                query = scope.get("query_string", b"").decode("latin-1")
+                place = f"{self.prefix}/?{query}" if query else f"{self.prefix}/"
+                await RedirectResponse(place, 308)(scope, receive, send)
                 return
             if self.prefix and path.startswith(f"{self.prefix}/"):
                 raw = scope.get("raw_path") or b""
@@ -89,4 +93,29 @@ class BehindProxy:
                 secure = {"http": {"http": "http", "https": "https"}, "websocket": {"http": "ws", "https": "wss"}}
                 scope = {**scope, "scheme": secure[scope["type"]][self.public.scheme]}
             scope = {**scope, "root_path": self.prefix}
+        await self.app(scope, receive, send)
+
+
+class FromPage:
+    """Lets what makes addresses know the one that a browser sees, which says it with what its page sends.
+
+    A proxy may drop the port (`Host $host`) or name this machine. Within the guard, which has refused other websites.
+    """
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            headers = MutableHeaders(raw=[pair for pair in scope["headers"] if pair[0] != b"x-gradio-server"])
+            origin, host = headers.get("origin", ""), headers.get("host", "")
+            seen = urlsplit(origin) if ORIGIN.fullmatch(origin) else None
+            if seen and seen.netloc.lower() != host.lower():
+                # No more than the port is taken over: who may do what depends on the name.
+                if seen.hostname == urlsplit(f"//{host}").hostname:
+                    headers["host"] = seen.netloc
+                    scope = {**scope, "scheme": seen.scheme}
+                elif headers.get("sec-fetch-site") == "same-origin":  # for the addresses of Gradio's files alone
+                    headers["x-forwarded-host"], headers["x-forwarded-proto"] = seen.netloc, seen.scheme
+            scope = {**scope, "headers": headers.raw}
         await self.app(scope, receive, send)

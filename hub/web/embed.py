@@ -1,4 +1,4 @@
-"""A page on other websites: the snippets, the script of the web component, who may frame what; and where pages are."""
+"""A page on other websites: the snippets, the script of the web component, and where pages are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.engine import Engine
 from hub.registry import Page
@@ -21,8 +20,6 @@ ONLY_HERE = (
     "Only this machine can open this address. To let others in, start the hub with <code>--host 0.0.0.0</code> (your "
     "network), <code>--share</code> (a public link) or <code>--public-url</code> (behind your own proxy)."
 )
-# Another site could lay what changes the hub under its own buttons; the demos change nothing, and may be framed.
-NOT_FRAMED = frozenset({"/status", "/status/"})
 COPY = """element.addEventListener('click', async (event) => {
   const button = event.target.closest('button[data-copy]');
   if (!button) return;
@@ -34,7 +31,7 @@ COPY = """element.addEventListener('click', async (event) => {
 
 
 def add_to(app: FastAPI, engine: Engine) -> None:
-    """The component's script, the list of pages for search engines, and the header that forbids frames."""
+    """The component's script, and the list of pages for search engines."""
 
     async def script(request: Request) -> Response:
         headers = {"Cache-Control": "public, max-age=3600", "Access-Control-Allow-Origin": "*"}
@@ -44,7 +41,6 @@ def add_to(app: FastAPI, engine: Engine) -> None:
         return Response(site_map(engine, addresses.base(engine.settings, request)), media_type="application/xml")
 
     app.router.routes[:0] = [Route("/embed.js", script), Route("/sitemap.xml", sitemap)]
-    app.add_middleware(_Frames)
 
 
 def site_map(engine: Engine, base: str) -> str:
@@ -55,23 +51,6 @@ def site_map(engine: Engine, base: str) -> str:
         '<?xml version="1.0" encoding="UTF-8"?>'
         f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{places}</urlset>'
     )
-
-
-class _Frames:
-    """Keeps the pages in `NOT_FRAMED` out of other sites' frames."""
-
-    def __init__(self, app: ASGIApp):
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def with_header(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                policy = (b"content-security-policy", b"frame-ancestors 'self'")
-                message = {**message, "headers": [*message["headers"], policy, (b"x-frame-options", b"SAMEORIGIN")]}
-            await send(message)
-
-        framed = scope["type"] == "http" and scope["path"] in NOT_FRAMED
-        await self.app(scope, receive, with_header if framed else send)
 
 
 # --- what the page tells --------------------------------------------------------------------------

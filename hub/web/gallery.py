@@ -9,7 +9,7 @@ from typing import Any
 from anyio import to_thread
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from hub import gallery, texts
@@ -37,7 +37,6 @@ def routes(engine: Engine) -> list[BaseRoute]:
     door = _Door(engine)
     table = {
         "/gallery": door.page,
-        "/gallery/": door.slash,
         "/gallery/{name}": door.static,
         f"{API}/gallery": door.search,
         f"{API}/gallery/facets": door.facets,
@@ -64,9 +63,6 @@ class _Door:
                                singles=self.engine.settings.similar, most=DOWNLOAD_MOST,
                                words=texts.section(texts.current().language, "gallery"))  # fmt: skip
         return HTMLResponse(text, headers={**plain.HEADERS, "Content-Security-Policy": POLICY})
-
-    async def slash(self, request: Request) -> Response:
-        return RedirectResponse("../gallery", 308)
 
     async def static(self, request: Request) -> Response:
         return plain.file(request.path_params["name"], "gallery")

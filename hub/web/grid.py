@@ -12,7 +12,7 @@ from typing import Any
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from hub import gallery, texts
@@ -46,7 +46,6 @@ def routes(engine: Engine) -> list[BaseRoute]:
     door = _Door(engine)
     table = {
         "/grid": {"GET": door.page},
-        "/grid/": {"GET": door.slash},
         "/grid/{name}": {"GET": door.static},
         f"{API}/demos/{{slug}}/grid": {"POST": door.draw},
     }
@@ -73,9 +72,6 @@ class _Door:
             hints=[example.inputs.get(prompt_input(chosen.demo)) for example in chosen.demo.examples] if chosen else [],
         )  # fmt: skip
         return HTMLResponse(text, headers={**plain.HEADERS, "Content-Security-Policy": POLICY})
-
-    async def slash(self, request: Request) -> Response:
-        return RedirectResponse("../grid", 308)
 
     async def static(self, request: Request) -> Response:
         return plain.file(request.path_params["name"], "grid")

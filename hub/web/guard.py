@@ -24,13 +24,18 @@ from hub.signin import ASK, COOKIE, TICKET_S, UNKNOWN_TOKEN, Known, SignIn
 from hub.texts import current, say
 from hub.users import MAY, TOKEN, Caller
 from hub.web import access, client_login, sessions, sign_out, space_signin
+from hub.web.headers import SCRIPT
 from hub.web.problems import problem
 
 CALLER = "hub.caller"  # in the scope, of who asks
 HEADER = "x-hub-caller"  # the same for Streamlit, whose pages see nothing but the headers of their websocket
-SCRIPT = "/embed.js"  # for any website; what it frames asks for itself
 OPEN = frozenset({"/healthz", "/readyz", "/favicon.ico", SCRIPT})  # probes have no password, nor has the page below
 ADMIN = frozenset({"/status", "/metrics", "/api/v1/status", "/api/v1/models"})
+# What Gradio and Streamlit tell of their operation; of Streamlit's, whatever its pages do not need themselves.
+OPERATION = re.compile(
+    r"(/gradio_api)?/monitoring(/.*)?"
+    r"|(/streamlit)?/_stcore(?!/(health|host-config|stream|allowed-message-origins|upload_file(/.*)?)$)(/.*)?"
+)
 VIEW = re.compile(r"GET (/r(/.*)?|/api/v1/(results|links)(/.*)?)|POST (/r|/api/v1/links)/[^/]+/feedback")
 OWN_FILES = ("/r/page.css", "/r/page.js")  # of the page of a link
 WEBSOCKET = "WEBSOCKET"  # in the place of a method
@@ -44,7 +49,7 @@ def needed(method: str, path: str) -> str:
     method, path = "GET" if method == "HEAD" else method, path.rstrip("/") or "/"
     if method == "GET" and path in OPEN:
         return ""
-    if path in ADMIN:
+    if path in ADMIN or OPERATION.fullmatch(path):
         return "admin"
     return "view" if VIEW.fullmatch(f"{method} {path}") else "run"
 

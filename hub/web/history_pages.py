@@ -46,7 +46,6 @@ def routes(engine: Engine) -> list[BaseRoute]:
     door = _Door(engine)
     table: dict[str, dict[str, Endpoint]] = {
         "/history": {"GET": door.page},
-        "/history/": {"GET": door.slash},
         "/history/{id}/share": {"POST": door.share},
         "/history/{id}/delete": {"POST": door.delete},
         "/history/{id}/{file}": {"GET": door.file},
@@ -87,9 +86,6 @@ class _Door:
         elif "a" in asked or "b" in asked:
             draw = self._compare
         return await to_thread.run_sync(draw, request)
-
-    async def slash(self, request: Request) -> Response:
-        return RedirectResponse("../history", 308)
 
     async def static(self, request: Request) -> Response:
         return plain.file(request.path_params["name"], "history")

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hub import texts
 from hub.engine import Engine
 from hub.texts import Catalogue
+from hub.web import closed_frames
 
 PARAMETER, COOKIE = "lang", "hub_lang"
 YEAR_S = 365 * 86_400
@@ -22,6 +23,9 @@ TELL_GRADIO = (
     b"<head><script>Object.defineProperty(navigator, 'language', "
     b"{get: () => document.documentElement.lang, configurable: true})</script>"
 )
+
+STREAMLIT = b"<title>Streamlit</title>"
+CLOSED = closed_frames.HEAD.encode()
 
 
 def of_request(asked: str, cookie: str, accept: str) -> str:
@@ -46,7 +50,9 @@ class Languages:
         catalogue = self.engine.texts[of_request(asked, cookie, headers.get("accept-language", ""))]
         keep = catalogue.language if texts.chosen(asked) and texts.chosen(cookie) != catalogue.language else ""
         scope = {**scope, SCOPE: catalogue}
-        if catalogue.language != texts.ENGLISH and "text/html" in headers.get("accept", ""):  # it will be `marked`
+        # What is `marked` must not be packed. A page in a tab of its own needs that for its language alone.
+        alone = headers.get("sec-fetch-dest") == "document"
+        if not (alone and catalogue.language == texts.ENGLISH) and "text/html" in headers.get("accept", ""):
             scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
         with texts.speaking(catalogue):
             await self.app(scope, receive, _told(send, catalogue, keep, scope))
@@ -96,4 +102,6 @@ def marked(body: bytes, language: str) -> bytes:
         place = body.find(ENGLISH_PAGE, begin, body.find(b">", begin)) if begin >= 0 else -1
         if place >= 0:
             body = body[:place] + b'lang="' + language.encode() + b'"' + body[place + len(ENGLISH_PAGE) :]
-    return body.replace(b"<head>", TELL_GRADIO, 1) if b"window.gradio_config" in body else body
+    if b"window.gradio_config" in body:
+        return body.replace(b"<head>", TELL_GRADIO + CLOSED, 1)
+    return body.replace(b"<head>", b"<head>" + CLOSED, 1) if STREAMLIT in body else body

@@ -32,11 +32,13 @@ from hub.web import (
     gradio_ui,
     grid,
     guard,
+    headers,
     history_pages,
     hosts,
     html,
     languages,
     mcp_mount,
+    paths,
     permalinks,
     rest,
     serving,
@@ -82,6 +84,8 @@ def build_app(engine: Engine) -> FastAPI:
     app.add_middleware(streams.Streams)  # innermost
     app.add_middleware(_KnownPages, engine=engine)
     app.add_middleware(sessions.SessionCookie, engine=engine)
+    app.add_middleware(addresses.FromPage)
+    app.add_middleware(paths.Paths)
     app.user_middleware[:0] = [
         Middleware(languages.Languages, engine=engine),
         *guard.layers(engine),
@@ -91,6 +95,7 @@ def build_app(engine: Engine) -> FastAPI:
     if engine.settings.public_url:  # around all others, so that they see paths without the proxy's
         app.add_middleware(addresses.BehindProxy, settings=engine.settings)
     app.add_middleware(hosts.Names, engine=engine)  # before anything is answered
+    app.add_middleware(headers.SafeHeaders, engine=engine)
     app.add_middleware(serving.Ending, engine=engine)  # outermost
     pages: Any = gradio_ui.build(engine)
     if engine.zero:

@@ -69,12 +69,15 @@ def alone() -> dict[str, Any]:
 
     from hub import settings
     from hub.web import (
+        addresses,
         bounds,
         guard,
+        headers,
         history_pages,
         hosts,
         languages,
         links_rest,
+        paths,
         permalinks,
         rest,
         sessions,
@@ -97,10 +100,13 @@ def alone() -> dict[str, Any]:
         engine.close()
 
     middleware = [
+        Middleware(headers.SafeHeaders, engine=engine),
         Middleware(hosts.Names, engine=engine),
         Middleware(languages.Languages, engine=engine),
         *guard.layers(engine),
         Middleware(bounds.Bounds, engine=engine),
+        Middleware(paths.Paths),
+        Middleware(addresses.FromPage),
         Middleware(sessions.SessionCookie, engine=engine),
         Middleware(history_pages.Arrivals, engine=engine),
         Middleware(streamlit_mount.WithoutOrigin),
