@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 
-from hub import settings, users
+from hub import logs, settings, users
 from hub.errors import HubError
 
 # A Space's proxy comes from one of these, and says who asks; without, all visitors would share one address's limits.
@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     settings.add_flags(parser)
     try:
         chosen = settings.from_flags(parser.parse_args(arguments), environment())
-        logging.basicConfig(level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        logs.begin(chosen.log_level)
         for noisy in ("httpx", "httpx2", "mcp"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
         if chosen.offline:

@@ -32,6 +32,7 @@ from hub import (
     cli_run,
     cli_status,
     cli_users,
+    logs,
     new,
 )
 from hub.cli_show import console, exit_status, tell
@@ -132,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
 def _log(level: str | None) -> None:
     """Logs to stderr. Unless a level is asked for, only warnings that no error message repeats."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(logs.OneLine("%(levelname)s %(name)s: %(message)s"))
     if level is None:
         handler.addFilter(lambda record: not record.exc_info)
     known = {"debug", "info", "warning", "error"}

@@ -47,8 +47,12 @@ class Stop:
         """Raises StoppingError for what begins now. What began before goes on, with more runs under the same flag."""
         if cancel.hub_ends is None:
             if self.begun.is_set():
-                raise StoppingError("The hub is stopping and takes no new work. Try again in a moment.")
+                raise self.refusal()
             cancel.hub_ends = self.over
+
+    def refusal(self) -> StoppingError:
+        """What is told of work that is not taken any more."""
+        return StoppingError("The hub is stopping and takes no new work. Try again in a moment.")
 
     def cut_off(self, error: HubError) -> bool:
         """Whether a run ended with `error` because the hub ends, and not because somebody cancelled it."""

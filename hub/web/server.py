@@ -43,6 +43,7 @@ from hub.web import (
     rest,
     serving,
     sessions,
+    sockets,
     space_signin,
     streamlit_mount,
     streams,
@@ -89,6 +90,7 @@ def build_app(engine: Engine) -> FastAPI:
     app.user_middleware[:0] = [
         Middleware(languages.Languages, engine=engine),
         *guard.layers(engine),
+        Middleware(sockets.Sockets, engine=engine),
         Middleware(bounds.Bounds, engine=engine),  # who may not come in sends nothing that is read
     ]
     space_signin.add_to(app, engine.settings)

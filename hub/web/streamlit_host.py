@@ -67,7 +67,7 @@ def alone() -> dict[str, Any]:
     from starlette.middleware import Middleware
     from streamlit import config
 
-    from hub import settings
+    from hub import logs, settings
     from hub.web import (
         addresses,
         bounds,
@@ -81,12 +81,13 @@ def alone() -> dict[str, Any]:
         permalinks,
         rest,
         sessions,
+        sockets,
         streamlit_door,
         streamlit_mount,
     )
 
     chosen = settings.from_environment()
-    logging.basicConfig(level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.begin(chosen.log_level)
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)  # else a line for every file of Streamlit's pages
     if chosen.space_users:
         raise InputError("Sign-in with Hugging Face needs the Gradio pages too: python app.py. Here: HUB_AUTH.")
@@ -104,6 +105,7 @@ def alone() -> dict[str, Any]:
         Middleware(hosts.Names, engine=engine),
         Middleware(languages.Languages, engine=engine),
         *guard.layers(engine),
+        Middleware(sockets.Sockets, engine=engine),
         Middleware(bounds.Bounds, engine=engine),
         Middleware(paths.Paths),
         Middleware(addresses.FromPage),
