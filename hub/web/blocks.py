@@ -104,7 +104,11 @@ async def _process_api(self: Any, block_fn: Any, inputs: list[Any], *arguments: 
             find = partial(files.find, who, use=True)
             inputs = [await to_thread.run_sync(payloads.admitted, one, find, files.largest) for one in inputs]
     except HubError as error:
-        raise gr.Error(error.message, title=error.title, print_exception=False) from None
+        of_page = block_fn.api_visibility == "private"  # an endpoint of gradio_client stays English
+        spoken = languages.of_scope(request.request.scope) if request is not None and of_page else None
+        with texts.speaking(spoken or texts.PLAIN):
+            words, title = texts.say(error.message), texts.say(error.title)
+        raise gr.Error(words, title=title, print_exception=False) from None
     return await gr.Blocks.process_api(self, block_fn, inputs, *arguments, **named)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABCMeta
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -220,7 +221,9 @@ def shown(demo: Demo, result: Result, folder: Path, before: Mapping[str, Any]) -
         elif isinstance(field, ImageOutput):  # a caption stands in the label's place; the label comes back after it
             words = said(field, result)
             if field.compare:  # templates/over.js says what both pictures are
-                pair = (stills.browsable(before[field.compare], folder / result.id), value)
+                with suppress(OSError):  # the upload may be gone by now: then nothing stands beside the answer
+                    value = (stills.browsable(before[field.compare], folder / result.id), value)
+                pair = value if isinstance(value, tuple) else (value, value)
                 answers.append(gr.update(visible=True, value=pair, label=words))
             else:
                 answers.append(gr.update(visible=True, value=value, label=words, alt_text=words))

@@ -54,7 +54,7 @@ ROUTES: tuple[tuple[Collection[str], str], ...] = (
 )
 PICTURES = {"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"}  # which a browser may open by itself
 DONE = b'data: {"msg":"done"}\n\n'  # to a page that asks how far its upload is
-CHUNK_FIELDS = 4  # of an upload's form that are no files
+FIELDS = 4  # of an upload's form that are no files
 
 
 class GradioDoor:
@@ -140,7 +140,7 @@ class GradioDoor:
         counted = self.files.begin(who)
         try:
             stream = self._counted(request, counted)
-            parser = MultiPartParser(request.headers, stream, max_files=FILES, max_fields=CHUNK_FIELDS)
+            parser = MultiPartParser(request.headers, stream, max_files=FILES, max_fields=FIELDS)
             form = await parser.parse()
         except MultiPartException as error:
             if "Too many files" in error.message:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 PREFIX, LOCK = "demo-hub-", ".in-use"
+SHOWN_BYTES = 512 * 2**20  # of pictures that pages show, at most
 
 
 def made(parent: str) -> Path:
@@ -33,10 +34,16 @@ def made(parent: str) -> Path:
         os.close(lock)
 
 
-def remove_old(folder: Path, age_s: float = 3600.0) -> None:
-    """Removes what pages showed long ago."""
-    oldest = time.time() - age_s
+def remove_old(folder: Path, age_s: float = 3600.0, most_bytes: int = SHOWN_BYTES) -> None:
+    """Removes what pages showed long ago, and the oldest of it where all of it is too much."""
+    found = list[tuple[float, int, Path]]()
     for entry in folder.iterdir():
         with suppress(FileNotFoundError):  # another thread was first
-            if entry.stat().st_mtime < oldest:
-                shutil.rmtree(entry)
+            size = sum(one.stat().st_size for one in entry.rglob("*"))
+            found.append((entry.stat().st_mtime, size, entry))
+    left, oldest = sum(size for _, size, _ in found), time.time() - age_s
+    for at, size, entry in sorted(found):
+        if at >= oldest and left <= most_bytes:
+            break
+        shutil.rmtree(entry, ignore_errors=True)
+        left -= size

@@ -49,6 +49,8 @@ EXAMPLE, UPLOAD, RESULT = re.compile("[0-9a-f]{64}"), re.compile("upload-[0-9a-f
 NOT_YOURS = (
     "This picture was not uploaded here by you, or too long ago. Choose the picture again (a program: upload it first)."
 )
+TOO_MUCH = "You have uploaded as much as this hub holds for one. Run what is there, or wait some minutes."
+TOO_MUCH_OF_ALL = "Visitors have uploaded as much as this hub holds at once. Try again in some minutes."
 NOT_FETCHED = "A picture must be uploaded: this hub fetches nothing from an address. Download it, and give the file."
 
 
@@ -120,9 +122,7 @@ class PageFiles:
             ):
                 gone = self._made_room(wanted, most)
                 if gone is None:
-                    whose = "You have" if most == OF_CALLER else "Visitors have"
-                    text = "{whose} uploaded as much as this hub holds at once. Run what is there, or wait a moment."
-                    raise BusyError(text, retry_after_s=60, whose=whose)
+                    raise BusyError(TOO_MUCH if most == OF_CALLER else TOO_MUCH_OF_ALL, retry_after_s=60)
                 for name in gone:
                     self._remove(name)
 

@@ -253,7 +253,7 @@ def filling(files: PageFiles, who: Caller, count: int, size: int = 0) -> list[st
 def test_one_caller_cannot_fill_the_disk_and_runs_make_room(files: PageFiles) -> None:
     me, other = Caller(session="cookie me", address="10.0.0.1"), Caller(session="cookie other", address="10.0.0.2")
     paths = filling(files, me, 8, files.largest - 1)
-    with pytest.raises(BusyError, match="as much as this hub holds"):
+    with pytest.raises(BusyError, match="as much as this hub holds for one"):
         filling(files, me, 1, files.largest)
     assert all(Path(path).exists() for path in paths)
     filling(files, other, 1, files.largest - 1)
@@ -324,3 +324,22 @@ def test_a_file_that_never_ends_is_read_within_the_limit() -> None:
     demo = shade_demo(inputs=(ImageInput("image", "Photo"),))
     with pytest.raises(TooLargeError, match="at most"):
         inputs.read(demo, {"image": Path("/dev/zero")}, ImageLimits(max_bytes=10_000))
+
+
+def test_pictures_that_pages_show_are_bounded_in_bytes(tmp_path: Path) -> None:
+    for n in range(5):
+        (tmp_path / str(n)).mkdir()
+        (tmp_path / str(n) / "a.png").write_bytes(b"x" * 1000)
+        os.utime(tmp_path / str(n), (time.time() - 100 + n,) * 2)
+    left_folders.remove_old(tmp_path, most_bytes=2500)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["3", "4"]
+
+
+def test_a_page_is_told_in_its_language_and_a_client_in_english(hub: httpx.Client) -> None:
+    chinese = {**somebody(), "accept-language": "zh-CN"}
+    assert "uploaded here by you" in run(hub, {"path": HERE}, chinese)
+    endpoints = hub.get("/config").json()["dependencies"]
+    (event, *_) = [one for one in endpoints if one["api_visibility"] == "private" and len(one["inputs"]) == 5]
+    body = {"data": [{"path": HERE}, 0.5, 2, "front", "7"], "fn_index": event["id"], "session_hash": "x"}
+    answer = hub.post("/gradio_api/run/predict", json=body, headers=chinese)
+    assert "重新选择图片" in answer.json()["error"]
