@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from hub import budget
+from hub import budget, lettering
 from hub.images import encode
 from hub.results import Picture
 
@@ -25,7 +25,7 @@ def card(title: str, text: str, picture: bytes | None) -> Picture:
     mark = Image.new("L", (36, 36), 0)
     ImageDraw.Draw(mark).rounded_rectangle((0, 0, 35, 35), 11, 255)
     canvas.paste(_colours(36, 36), (left, MARGIN), mark)
-    draw.text((left + 50, MARGIN + 17), "Demo Hub", SOFT, ImageFont.load_default(SMALL_PX), anchor="lm")
+    draw.text((left + 50, MARGIN + 17), "Demo Hub", SOFT, lettering.font(SMALL_PX), anchor="lm")
     y = 150.0
     y = _write(draw, (left, y), title, TITLE_PX, TEAL, width, 2) + 22
     _write(draw, (left, y), text, TEXT_PX if len(text) < LONG else LONG_PX, INK, width, LINES)
@@ -61,21 +61,39 @@ def _write(
     draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, size: int, colour: str, width: float, most: int
 ) -> float:
     """Wrapped text, cut after `most` lines; returns where it ends, in px."""
-    font, lines = ImageFont.load_default(size), [""]
-    for word in text.replace("\N{NO-BREAK SPACE}", "\0").split():
-        word = word.replace("\0", "\N{NO-BREAK SPACE}")
-        longer = f"{lines[-1]} {word}".strip()
-        if font.getlength(longer) <= width or not lines[-1]:
+    font, lines = lettering.font(size), [""]
+    for word in lettering.drawable(text).split(" "):
+        longer = f"{lines[-1]} {word}".strip(" ")
+        if font.getlength(longer) <= width:
             lines[-1] = longer
-        else:
-            lines.append(word)
+            continue
+        lines = [*filter(None, lines), *_broken(font, word, width)]
     if len(lines) > most:
-        lines = [*lines[: most - 1], lines[most - 1] + "…"]
+        lines = [*lines[: most - 1], _fitting(font, lines[most - 1], width - font.getlength("…")) + "…"]
     x, y = at
     for line in lines:
-        while font.getlength(line) > width and len(line) > 2:
-            line = line.rstrip("…")[:-1] + "…"
-        drawn = line.replace("\N{NO-BREAK SPACE}", " ")  # the font has no sign for it
-        draw.text((x, y), drawn, colour, font, anchor="la")
+        from_right = lettering.goes_left(line)
+        draw.text((x + width * from_right, y), line, colour, font, anchor="ra" if from_right else "la")
         y += 1.28 * size
     return y
+
+
+def _broken(font: ImageFont.FreeTypeFont, word: str, width: float) -> list[str]:
+    """A word in parts that fit: scripts such as Chinese have no spaces."""
+    parts = []
+    while word:
+        parts.append(_fitting(font, word, width) or word[:1])
+        word = word[len(parts[-1]) :]
+    return parts or [""]
+
+
+def _fitting(font: ImageFont.FreeTypeFont, text: str, width: float) -> str:
+    """As much of the beginning as fits, torn where a line may end in any script, if there is such a place."""
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if font.getlength(text[:middle]) <= width else (low, middle - 1)
+    place = low
+    while 0 < place < len(text) and not lettering.may_end(text[place - 1], text[place]):
+        place -= 1
+    return text[: place or low]

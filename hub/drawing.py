@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageColor, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw
 
+from hub import lettering
 from hub.images import to_array
 
 Point = Sequence[float] | NDArray[Any]  # (x, y) in px, pixel edges at whole numbers
@@ -43,7 +44,7 @@ class Drawing:
         `gap` is the room between point and plate, `size` the height of the letters, both in px; `colours` are
         those of the plate and the letters.
         """
-        font = ImageFont.load_default(max(size, 6.0))
+        font, text = lettering.font(max(size, 6.0)), lettering.drawable(text)
         radius = 0.78 * size
         half = np.array([font.getlength(text) / 2 + 0.75 * radius, radius])
         x, y = middle = self._place(np.asarray(point, float), np.asarray(away, float), gap, half)
