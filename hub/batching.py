@@ -16,8 +16,9 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hub import imports
 from hub.devices import is_out_of_memory
-from hub.errors import CancelledError, DeadlineError, HubError, OutOfMemoryError, brief
+from hub.errors import LEFT, CancelledError, DeadlineError, HubError, OutOfMemoryError, brief
 from hub.leases import Lease
 from hub.spec import Progress
 
@@ -70,10 +71,11 @@ class Batcher:
         relieve: Callable[[], object] = lambda: None,
         is_loaded: Callable[[], bool] = lambda: True,
         on_batch: Callable[[int], None] = lambda size: None,
+        too_late: Callable[[], DeadlineError] | None = None,
     ):
         self.name, self.max_batch, self.window_s = name, max_batch, window_s
         self._infer, self._lease, self._guard, self._relieve = infer, lease, guard, relieve
-        self._is_loaded, self._on_batch = is_loaded, on_batch
+        self._is_loaded, self._on_batch, self._told_late = is_loaded, on_batch, too_late
         # Guards _queue, _coming and _worker. Taken alone: no other lock is asked for while it is held.
         self._changed = threading.Condition()
         self._queue: list[Ticket] = []
@@ -135,6 +137,8 @@ class Batcher:
         return ticket.outcome
 
     def _too_late(self) -> DeadlineError:
+        if self._told_late is not None:
+            return self._told_late()
         return DeadlineError("{page} did not answer in time. Try again, or raise --deadline-s.", page=self.name)
 
     def _abandon(self, ticket: Ticket) -> None:
@@ -249,6 +253,10 @@ class Batcher:
                 "{page} does not fit into memory for this input. Make the input smaller.", page=self.name
             )
         log.error("%s failed while running", self.name, exc_info=error)
+        imports.forget_halves(error)
+        if not isinstance(error, Exception):
+            text = "{page} failed on this input: {reason}. {why}"
+            return HubError(text, page=self.name, reason=brief(error), why=LEFT)
         return HubError("{page} failed on this input: {reason}", page=self.name, reason=brief(error))
 
 

@@ -60,6 +60,9 @@ def state(engine: Engine, page: Page) -> State:
     """Cheap enough for every page view: no hashing, no model, no import of torch."""
     if page.declared is None:
         return State("broken", "Not working", page.error)
+    stuck = engine.models.stuck()
+    if stuck and not engine.models.is_loaded(page.slug):
+        return State("unavailable", "Waits for another model", stuck)
     for weights in page.declared.weights[:1]:
         if engine.weights.is_remote(weights.name):
             return _to_fetch(engine, weights.name)

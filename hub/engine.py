@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import secrets
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,7 +18,7 @@ from cachetools import LRUCache
 from hub import budget, capsules, memory, outputs, texts
 from hub.batching import Batcher, Outcome
 from hub.decode import ImageLimits
-from hub.errors import BusyError, CancelledError, DeadlineError, HubError, OutOfMemoryError, brief
+from hub.errors import DeadlineError, HubError
 from hub.history import History
 from hub.inputs import Opened, read
 from hub.jobs import Cancel, Job, OnEvent, Stop, call, quiet
@@ -33,6 +30,7 @@ from hub.pictures import Pictures
 from hub.registry import Page, Registry, discover
 from hub.residency import Hardware, Residency
 from hub.results import Capsule, Receipt, Result
+from hub.running import Running, unexpected
 from hub.settings import Settings, go_offline
 from hub.sharing import Sharing
 from hub.shown import HUB, Shown
@@ -85,14 +83,22 @@ class Engine:
         self.models = Residency(self.settings, self.registry, self.weights, self.metrics)
         if self.settings.device not in ("auto", "cpu"):
             self.hardware()  # a device that is not here should stop the start, not the first visitor
-        # Guards _batchers, _running, _raw and _in_work. Never held while a demo's code, a load or a wait runs.
+        self.running = Running(
+            self.settings,
+            self.metrics,
+            self.results,
+            self.shown,
+            compute=self._compute,
+            left_s=lambda job: self._left_s(job.begin),
+            too_late=lambda job: self._too_late(job.page.slug, job.key),
+            make_way=self.similar.examples.make_way,
+        )
+        # Guards _batchers and _raw. Never held while a demo's code, a load or a wait runs.
         self._lock = threading.Lock()
         self._batchers: dict[str, Batcher] = {}
-        self._running: dict[str, Future[Result]] = {}
         self._raw: LRUCache[tuple[str, str], tuple[Any, int]] = LRUCache(
             kept_bytes // RAW_OUTPUTS_SHARE, getsizeof=lambda kept: kept[1]
         )
-        self._in_work = 0
         self.zero: Zero | None = None  # on a ZeroGPU Space, what borrows a GPU for each pass
 
     def hardware(self) -> Hardware:
@@ -137,7 +143,7 @@ class Engine:
             id = secrets.token_hex(16) if live else job.id
             owner = MACHINE if background else self.owners.of(caller, session)
             job = replace(job, id=id, owner=owner, background=background, live=live)
-            result, outcome = self.history.watch(self._answer, job, caller)
+            result, outcome = self.history.watch(self.running.answer, job, caller)
             self.similar.keep(result, job.demo, owner)
             self.sharing.keep(result.id, job)
             self.pictures.keep(result, job)
@@ -148,7 +154,7 @@ class Engine:
             self._count_error(known, error)
             raise
         except Exception as error:
-            raise self._count_error(known, self._unexpected(slug, error)) from error
+            raise self._count_error(known, unexpected(slug, error)) from error
         self.metrics.requests.labels(slug, "background" if background else outcome).inc()
         self.metrics.stage_seconds.labels(slug, "total").observe(time.perf_counter() - begin)
         return result
@@ -182,13 +188,6 @@ class Engine:
         self.metrics.errors.labels(slug, error.code).inc()
         return error
 
-    def _unexpected(self, slug: str, error: Exception) -> HubError:
-        if isinstance(error, MemoryError):
-            log.error("%s had no memory", slug)
-            return OutOfMemoryError("The hub has no memory left for this input. Make it smaller, or try again later.")
-        log.error("%s failed", slug, exc_info=error)
-        return HubError("{page} failed: {reason}. The hub's log has the details.", page=slug, reason=brief(error))
-
     def _job(self, slug: str, raw: Mapping[str, Any], begin: float, on_event: OnEvent, cancel: Cancel) -> Job:
         page = self.registry.get(slug)
         demo = page.demo
@@ -199,97 +198,20 @@ class Engine:
             version=demo.version,
             weights=folder.name if folder else "",
             digest=folder.digest if folder else "",
-            dtype=self.hardware().dtype_name,
+            dtype=self.models.hardware(self._left_s(begin)).dtype_name,
             parameters=checked.parameters,
             inputs=checked.digests,
         )
         id = capsule.identify(self.results.secret)
         return Job(page, demo, checked, folder, capsule, id, begin, quiet(on_event), cancel)
 
-    def _answer(self, job: Job) -> tuple[Result, str]:
-        """The result and how it was had: hit, shared or computed."""
-        slug = job.page.slug
-        stored = self.results.get(job.id)
-        if stored is not None:
-            self.metrics.cache_hits.labels(slug, "result").inc()
-            return self._as_cached(stored, job), "hit"
-        with self._lock:
-            future = self._running.get(job.id)
-            mine = future is None
-            if future is None:
-                if self._in_work >= self.settings.queue_limit and not job.background:
-                    raise BusyError(
-                        "{count} requests are in work, the most this hub takes. Try again in a moment.",
-                        count=self._in_work,
-                        retry_after_s=1,
-                    )
-                future = self._running[job.id] = Future()
-                self._in_work += not job.background
-        if mine and not job.background:
-            self.similar.examples.make_way()
-        return self._lead(future, job) if mine else self._share(future, job)
-
-    def _lead(self, future: Future[Result], job: Job) -> tuple[Result, str]:
-        """Computes, and tells those who share the run."""
-        self.metrics.in_work.inc()
-        result: Result | None = None
-        # What others are told are copies: an error raised here holds, by its traceback, all that this run holds.
-        failure: HubError = CancelledError("The run was interrupted.")
-        try:
-            result = self.results.get(job.id)  # again: an equal run may have ended since we looked
-            if result is not None:
-                self.metrics.cache_hits.labels(job.page.slug, "result").inc()
-                return self._as_cached(result, job), "hit"
-            result = self._compute(job)
-            if not job.live:
-                self.results.put(result)
-                self.shown.note(job.owner, job.id, result.created)
-            return result, "computed"
-        except HubError as error:
-            failure = copy.copy(error)
-            raise
-        except Exception as error:
-            failure = self._unexpected(job.page.slug, error)
-            raise copy.copy(failure) from error
-        finally:
-            self.metrics.in_work.dec()
-            with self._lock:  # before the others hear of it, so that none of them finds an ended run
-                del self._running[job.id]
-                self._in_work -= not job.background
-            if result is not None:
-                future.set_result(result)
-            else:
-                future.set_exception(failure)
-
-    def _as_cached(self, stored: Result, job: Job) -> Result:
-        return self.shown.give(job.owner, stored, (time.perf_counter() - job.begin) * 1000)
-
-    def _share(self, future: Future[Result], job: Job) -> tuple[Result, str]:
-        """Waits for the equal request that is running. If that was cancelled or ran out of time, runs anew."""
-        job.on_event("running", None)
-        while True:
-            left = self._left_s(job)
-            if job.cancel.is_set():
-                raise CancelledError("The run was cancelled.")
-            if left <= 0:
-                raise self._too_late(job)
-            try:
-                error = future.exception(timeout=min(left, 0.25))
-            except FutureTimeout:
-                continue
-            if isinstance(error, CancelledError | DeadlineError):
-                return self._answer(job)
-            if error is not None:
-                raise copy.copy(error)
-            self.metrics.cache_hits.labels(job.page.slug, "shared").inc()
-            return self._as_cached(future.result(), job), "shared"
-
     def _compute(self, job: Job) -> Result:
         job.on_event("queued", None)
-        with budget.room(partial(self._left_s, job), job.cancel.is_set) as room:
+        with budget.room(partial(self._left_s, job.begin), job.cancel.is_set) as room:
             return self._computed(job, Opened(job.inputs, room))
 
     def _computed(self, job: Job, opened: Opened) -> Result:
+        self.models.refuse_if_stuck(job.key)
         with self._batcher(job).coming() as submit:
             begin = time.perf_counter()
             item = job.call(job.demo.prepare, **opened.values())
@@ -348,20 +270,23 @@ class Engine:
             opened.lend()
             return job.cancel.is_set()
 
-        outcome = submit(item, self._left_s(job), job.on_event, unwanted)
+        outcome = submit(item, self._left_s(job.begin), job.on_event, unwanted)
         output, size = outputs.seal(outcome.output)
         if digest and size is not None and size <= self._raw.maxsize:
             with self._lock:
                 self._raw[raw_key] = (output, size)
         return replace(outcome, output=output)
 
-    def _left_s(self, job: Job) -> float:
-        return self.settings.deadline_s - (time.perf_counter() - job.begin)
+    def _left_s(self, begin: float) -> float:
+        return self.settings.deadline_s - (time.perf_counter() - begin)
 
-    def _too_late(self, job: Job) -> DeadlineError:
+    def _too_late(self, slug: str, key: str) -> DeadlineError:
+        stuck = None if self.models.holds(key) else self.models.stuck(0.0)
+        if stuck:
+            return DeadlineError(stuck)
         return DeadlineError(
             "{page} did not answer in {seconds:g} s. Try again, or raise --deadline-s.",
-            page=job.page.slug,
+            page=slug,
             seconds=self.settings.deadline_s,
         )
 
@@ -394,13 +319,13 @@ class Engine:
             relieve=partial(self.pool.evict_idle, key),
             is_loaded=partial(self.pool.loaded, key),
             on_batch=self.metrics.batch_size.labels(page.slug).observe,
+            too_late=partial(self._too_late, page.slug, key),
         )
 
     @property
     def in_work(self) -> int:
         """How many runs are in work that somebody waits for."""
-        with self._lock:
-            return self._in_work
+        return self.running.in_work
 
     def close(self) -> None:
         """Drops all models. Runs in work get a HubError."""

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hub.texts import Sentence
+from hub.texts import Sentence, sentence
 
 
 class HubError(Exception):
@@ -125,3 +125,10 @@ def brief(error: BaseException, limit: int = 300) -> str:
     """Kind and first line of a foreign error; the rest (C++ frames, lists of tensors) is for the log."""
     text = f"{type(error).__name__}: {error}".split("\n", 1)[0].rstrip(": ")
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+# Of a demo's code that raised what ends a process. The hub goes on.
+LEFT = sentence(
+    "Its code tried to end the hub, as sys.exit() does, where it should raise an error: a fault of the page, not of "
+    "the input."
+)

@@ -14,16 +14,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from hub import imports
+from hub.construction import CONSTRUCTION
 from hub.devices import give_back, is_out_of_memory, model_bytes
-from hub.errors import DeadlineError, HubError, OutOfMemoryError, UnavailableError, brief
+from hub.errors import DeadlineError, HubError, OutOfMemoryError, UnavailableError
 from hub.leases import Entry, Lease, ModelStatus
 from hub.texts import sentence
 
 log = logging.getLogger(__name__)
-
-# Guards construction in the whole process: building a diffusers model patches torch.nn.Module globally, and
-# a timm model built meanwhile comes out on `meta`. Never asked for while a pool's own lock is held.
-CONSTRUCTION = threading.Lock()
 
 
 class _NoRoomError(UnavailableError):
@@ -133,7 +131,7 @@ class ModelPool:
             raise
         except Exception as error:
             log.exception("model %s failed to load", key)
-            raise self._fail(entry, UnavailableError(_load_failure(key, error))) from error
+            raise self._fail(entry, imports.load_failure(key, error)) from error
         except BaseException:
             self._fail(entry, UnavailableError("{key} could not be loaded: the load was interrupted.", key=key))
             raise
@@ -151,7 +149,7 @@ class ModelPool:
         """Makes room, builds, measures. Runs without the pool's lock, so that hits pass by."""
         while True:
             self._admit(entry, end, evict)
-            model, load_ms = self._construct(entry.key, load)
+            model, load_ms = self._construct(entry.key, load, end)
             size = self._measure(model)
             if self._known_bytes.get(entry.key) != size:
                 self._on_measured(entry.key, size)
@@ -176,14 +174,17 @@ class ModelPool:
         self._on_change("load", load_ms / 1000)
         self._on_change("bytes", self.used_bytes())
 
-    def _construct(self, key: str, load: Callable[[], Any]) -> tuple[Any, float]:
+    def _construct(self, key: str, load: Callable[[], Any], end: float | None) -> tuple[Any, float]:
         """Builds the model; once more without the idle ones if memory ran out. Returns it and the milliseconds."""
         for _ in range(2):
             try:
-                with CONSTRUCTION:
+                with CONSTRUCTION.turn(key, end):
                     begin = time.perf_counter()
-                    return load(), (time.perf_counter() - begin) * 1000
-            except Exception as error:
+                    model = load()
+                    imports.settle()
+                    return model, (time.perf_counter() - begin) * 1000
+            except BaseException as error:
+                imports.forget_halves(error)
                 if not is_out_of_memory(error):
                     raise
             log.warning("out of memory while loading %s; evicting idle models", key)
@@ -401,7 +402,3 @@ class ModelPool:
             expired.clear()
             watched.clear()
             self._release()
-
-
-def _load_failure(key: str, error: BaseException) -> str:
-    return f"{key} could not be loaded: {brief(error)}"

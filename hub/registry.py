@@ -155,7 +155,9 @@ def _page(slug: str, source: str, assets: Path | None, load: Callable[[], object
         if isinstance(loaded, ModuleType):
             loaded = getattr(loaded, "DEMO", None)
     # A demo file can raise anything at import, or leave; isolating it is this function's purpose.
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         log.warning("demo %s cannot be imported", slug, exc_info=True)
         where = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
         message = f"{source}{where} cannot be imported: {type(error).__name__}: {error}"

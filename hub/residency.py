@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
+from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hub import devices, offload
-from hub.errors import ConflictError, HubError, InputError, UnavailableError
+from hub import devices, imports, offload
+from hub.construction import CONSTRUCTION
+from hub.errors import LEFT, ConflictError, DeadlineError, HubError, InputError, UnavailableError, brief
 from hub.jobs import model_key
 from hub.leases import Lease, ModelStatus
 from hub.metrics import Metrics
@@ -20,6 +23,7 @@ from hub.remembered import Remembered
 from hub.settings import Settings
 from hub.spec import Demo
 from hub.suggest import unknown
+from hub.texts import Sentence, sentence
 from hub.weights import PATIENCE_S, Folder, WeightsStore
 
 if TYPE_CHECKING:
@@ -68,34 +72,73 @@ class Residency:
 
     def __init__(self, settings: Settings, registry: Registry, weights: WeightsStore, metrics: Metrics):
         self.settings, self.registry, self.weights, self.metrics = settings, registry, weights, metrics
-        # Guards _hardware while it is found out; taken alone.
+        # Guards _finding, which is there while the hardware is found out; taken alone.
         self._lock = threading.Lock()
+        self._finding: Future[Hardware] | None = None
         self._hardware: Hardware | None = None
         self._placed: dict[str, str] = {}  # how models use the device that are not wholly on it, by `model_key`
 
-    def hardware(self) -> Hardware:
-        """Device, dtype and pool. The first call imports torch, so that pages can be served before it is there."""
-        with self._lock:
-            if self._hardware is None:
-                settings = self.settings
-                device = devices.pick_device(settings.device)
-                dtype = devices.pick_dtype(settings.dtype, device, settings.data_folder / "dtype.json")
-                budget = int(settings.pool_gb * devices.GB) or devices.default_budget(device)
-                self.metrics.pool_budget_bytes.set(budget)
-                sizes, kind = Remembered(settings.data_folder / "sizes.json"), f"{device.type} {dtype} "
-                known = {k.removeprefix(kind): n for k, n in sizes.read().items() if k.startswith(kind)}
-                if device.type in offload.DEVICES:  # they may have had more room then
-                    known = {k: n for k, n in known.items() if n <= budget or not self._shrinks(_weights_of(k))}
-                pool = ModelPool(
-                    budget,
-                    keep_alive_s=settings.keep_alive_s,
-                    on_change=self.metrics.pool_changed,
-                    known_bytes={key: size for key, size in known.items() if isinstance(size, int)},
-                    on_measured=lambda key, size: sizes.add({kind + key: size}),
-                )
-                self._hardware = Hardware(device, dtype, pool)
-                log.info("models run on %s in %s, in at most %.1f GB", device, dtype, budget / devices.GB)
+    def hardware(self, left_s: float | None = None) -> Hardware:
+        """Device, dtype and pool. The first call imports torch, so that pages can be served before it is there.
+
+        Raises DeadlineError when that takes longer than `left_s`; it goes on then, for who asks next.
+        """
+        if self._hardware is not None:
             return self._hardware
+        with self._lock:
+            if self._finding is None:
+                self._finding = Future()
+                threading.Thread(target=self._find, args=(self._finding,), name="hardware", daemon=True).start()
+            finding = self._finding
+        wait([finding], left_s)
+        if not finding.done():
+            raise DeadlineError(
+                "The hub has just started and is still finding out what this machine can do. Try again in a moment."
+            )
+        error = finding.exception()
+        if error is not None:
+            raise copy.copy(error)
+        return finding.result()
+
+    def _find(self, finding: Future[Hardware]) -> None:
+        try:
+            self._hardware = self._found()
+            imports.settle()
+            finding.set_result(self._hardware)
+        except HubError as error:
+            self._again(finding, copy.copy(error))
+        except BaseException as error:  # who waits must hear of it, whatever it is
+            log.exception("the hardware was not found out")
+            imports.forget_halves(error)
+            why = imports.warnings() or [sentence("Try again in a moment.")]
+            text = "This hub cannot run models now: {reason}. {what}"
+            self._again(finding, UnavailableError(text, reason=brief(error), what=why[0]))
+
+    def _again(self, finding: Future[Hardware], error: HubError) -> None:
+        """It failed for those who wait; who asks next begins anew."""
+        with self._lock:
+            self._finding = None
+        finding.set_exception(error)
+
+    def _found(self) -> Hardware:
+        settings = self.settings
+        device = devices.pick_device(settings.device)
+        dtype = devices.pick_dtype(settings.dtype, device, settings.data_folder / "dtype.json")
+        budget = int(settings.pool_gb * devices.GB) or devices.default_budget(device)
+        self.metrics.pool_budget_bytes.set(budget)
+        sizes, kind = Remembered(settings.data_folder / "sizes.json"), f"{device.type} {dtype} "
+        known = {k.removeprefix(kind): n for k, n in sizes.read().items() if k.startswith(kind)}
+        if device.type in offload.DEVICES:  # they may have had more room then
+            known = {k: n for k, n in known.items() if n <= budget or not self._shrinks(_weights_of(k))}
+        pool = ModelPool(
+            budget,
+            keep_alive_s=settings.keep_alive_s,
+            on_change=self.metrics.pool_changed,
+            known_bytes={key: size for key, size in known.items() if isinstance(size, int)},
+            on_measured=lambda key, size: sizes.add({kind + key: size}),
+        )
+        log.info("models run on %s in %s, in at most %.1f GB", device, dtype, budget / devices.GB)
+        return Hardware(device, dtype, pool)
 
     @property
     def pool(self) -> ModelPool:
@@ -122,7 +165,16 @@ class Residency:
 
     def _load(self, demo: Demo, folder: Folder | None, key: str) -> Any:
         hardware = self.hardware()
-        model = demo.load(folder.path if folder else None, hardware.device)
+        try:
+            model = demo.load(folder.path if folder else None, hardware.device)
+        except Exception:
+            raise
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise  # somebody's Ctrl+C
+            log.error("the load of %s left", key, exc_info=error)
+            text = "{key} could not be loaded: {reason}. {why}"
+            raise UnavailableError(text, key=key, reason=brief(error), why=LEFT) from error
         placed = devices.place(model, hardware.device, hardware.dtype, hardware.pool.budget_bytes)
         self._placed[key] = getattr(getattr(placed, "placement", None), "text", "")
         return placed
@@ -131,6 +183,21 @@ class Residency:
         """The device as receipts tell it, with how a model uses it that is not wholly on it."""
         note = self._placed.get(key, "")
         return f"{self.hardware().device} ({note})" if note else str(self.hardware().device)
+
+    # --- a load that hangs ---------------------------------------------------------------------------
+
+    def stuck(self, after_s: float | None = None) -> Sentence | None:
+        """What to tell of a load that takes longer than any visitor waits (or than `after_s`), else None."""
+        now = CONSTRUCTION.now
+        if now is None or now.seconds <= (self.settings.deadline_s if after_s is None else after_s):
+            return None
+        return now.told()
+
+    def refuse_if_stuck(self, key: str) -> None:
+        """Raises UnavailableError: who waited for it would keep a place that runs of loaded models need."""
+        why = self.stuck()
+        if why and not self.holds(key):
+            raise UnavailableError(why)
 
     # --- ahead of use -----------------------------------------------------------------------------
 

@@ -528,7 +528,7 @@ def test_after_2000_mixed_requests_every_structure_is_within_its_bound(make_engi
     assert stats["memory_bytes"] <= 0.25 * 2**20
     assert stats["disk_bytes"] <= 0.1 * 2**20
     assert engine._raw.currsize <= 0.25 * 2**20 / 4
-    assert engine._running == {}
+    assert engine.running._futures == {}
     assert engine.in_work == 0
     assert len(engine._batchers) == 3
     assert all(b._queue == [] and b._coming == 0 for b in engine._batchers.values())

@@ -379,7 +379,7 @@ def test_an_example_waits_until_nobody_is_served_and_makes_way(with_examples: Ca
     assert busy.wait(30)
     engine.similar.find(result, engine.owners.of(None, "mine"))
     threading.Event().wait(0.1)  # ten times as long as it takes to be idle
-    assert len(engine._running) == 1  # the visitor's
+    assert len(engine.running._futures) == 1  # the visitor's
     hold.set()
     slow.join()
     wait_until(lambda: engine.similar.index.stats()["vectors"] == 4, "the examples follow")

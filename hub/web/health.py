@@ -7,7 +7,7 @@ from typing import Any
 
 import psutil
 
-from hub import describe
+from hub import describe, imports
 from hub.engine import Engine
 
 
@@ -38,6 +38,8 @@ def warnings(engine: Engine) -> list[str]:
     """
     return [
         *describe.notices(engine),
+        *([stuck] if (stuck := engine.models.stuck()) else []),
+        *imports.warnings(),
     ]
 
 
