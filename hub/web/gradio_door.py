@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hub.errors import BusyError, HubError, InputError, NotFoundError, TooLargeError
+from hub.errors import BusyError, HubError, InputError, NotFoundError, TooLargeError, UnavailableError
 from hub.texts import say
 from hub.users import Caller
 from hub.web import guard
@@ -147,6 +147,9 @@ class GradioDoor:
                 text = "One upload may have {most} files; send one picture at a time."
                 raise TooLargeError(text, most=FILES) from None
             raise InputError("The form with the upload cannot be read. Send it anew.") from None
+        except OSError as error:  # larger parts wait on the disk
+            reason = error.strerror or type(error).__name__
+            raise UnavailableError("The upload cannot be kept: {reason}.", reason=reason) from None
         finally:
             self.files.drop(counted)
         try:

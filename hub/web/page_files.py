@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
-from hub.errors import BusyError, HubError, InputError, NotFoundError, TooLargeError
+from hub.errors import BusyError, HubError, InputError, NotFoundError, TooLargeError, UnavailableError
 from hub.limits import network
 from hub.users import Caller
 from hub.web.left_folders import made, remove_old
@@ -145,8 +145,12 @@ class PageFiles:
             most, size = f"{self.largest / 2**20:g}", f"{len(data) / 2**20:.1f}"
             raise TooLargeError("The file has {size} MB; at most {most} MB are read.", size=size, most=most)
         path = self.folder / key / file_name(name)
-        path.parent.mkdir(mode=0o700)
-        path.write_bytes(data)
+        try:
+            path.parent.mkdir(mode=0o700)
+            path.write_bytes(data)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise UnavailableError("The upload cannot be kept: {reason}.", reason=reason) from None
         with self._lock:
             upload = self._uploads.get(key)
             if upload is not None:
@@ -173,12 +177,14 @@ class PageFiles:
         return path
 
     def _inside(self, text: str) -> Path | None:
-        """A plain file in the folder, however the path is written; None: it is none."""
-        if not text or len(text) > PATH_MOST or "\0" in text or not Path(text).is_absolute():
+        """A plain file in the folder, however the path is written; None: it is none. Nothing outside is looked at."""
+        if not text or len(text) > PATH_MOST or "\0" in text:
+            return None
+        path = Path(os.path.normpath(text))
+        if not path.is_relative_to(self.folder):
             return None
         try:
-            path = Path(os.path.realpath(text))
-            plain = path.is_relative_to(self.folder) and stat.S_ISREG(path.lstat().st_mode)
+            plain = Path(os.path.realpath(path)) == path and stat.S_ISREG(path.lstat().st_mode)
         except (OSError, ValueError):
             return None
         return path if plain else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import io
 import json
 import os
@@ -343,3 +344,24 @@ def test_a_page_is_told_in_its_language_and_a_client_in_english(hub: httpx.Clien
     body = {"data": [{"path": HERE}, 0.5, 2, "front", "7"], "fn_index": event["id"], "session_hash": "x"}
     answer = hub.post("/gradio_api/run/predict", json=body, headers=chinese)
     assert "重新选择图片" in answer.json()["error"]
+
+
+def test_a_full_disk_is_told(hub: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    answer = hub.post("/gradio_api/upload", files={"files": ("a.png", png())})
+    assert (answer.status_code, answer.text) == (503, "The upload cannot be kept: No space left on device.")
+
+
+@pytest.mark.parametrize("path", ["/net/evil.example/x.png", "/proc/1/root/x", "//evil.example/x.png", "/tmp"])
+def test_a_path_outside_is_not_even_looked_at(path: str, files: PageFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    def looked(*arguments: Any, **named: Any) -> None:
+        raise AssertionError("looked at the disk")
+
+    with monkeypatch.context() as patch:
+        for name in ("lstat", "stat", "readlink"):
+            patch.setattr(os, name, looked)
+        with pytest.raises(InputError, match="uploaded"):
+            files.find(Caller(), path, use=True)
