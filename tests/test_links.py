@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from hub import link_limits
+from hub import link_limits, texts
 from hub import links as links_module
 from hub.cli import main
 from hub.engine import Engine
@@ -23,6 +23,7 @@ from hub.links import DAY_S, Content, Link, LinkStore
 from hub.owners import Owner
 from hub.results import Picture
 from hub.spec import ImageInput, Slider, Text
+from hub.texts import joined, sentence
 from tests.fakes import Calls, Clock, counting_demo, in_threads, picky_demo, picture, shade_demo
 
 MakeEngine = Callable[..., Engine]
@@ -63,6 +64,19 @@ def test_a_link_is_found_by_another_store_and_cannot_be_guessed(store: LinkStore
     assert len({one.id for one in made}) == 20
     assert all(re.fullmatch("[A-Za-z0-9]{22}", one.id) for one in made)
     assert (tmp_path / "links.sqlite3").stat().st_mode & 0o077 == 0, "nobody else on the machine reads it"
+
+
+def test_a_links_words_can_be_translated_when_it_is_opened(store: LinkStore, tmp_path: Path) -> None:
+    headline = sentence("{first} and {number} more", first=joined(["car", "road"]), number=2)
+    content = Content({**CONTENT.document, "headline": headline, "outputs": [{"files": [{"caption": headline}]}]}, {})
+    made, _ = store.add(content, page="shade", headline=headline, who=somebody())
+    link, document = LinkStore(tmp_path, 10**6, store.clock).read(made.id)
+    caption = document["outputs"][0]["files"][0]["caption"]
+    for text in (link.headline, document["headline"], caption):
+        assert text == "car, road and 2 more"
+        assert texts.own()[texts.CHINESE].say(text) == "car，road，另有 2 项"
+    assert "sentences" not in document
+    assert (document["headline"], link) == (headline, made)
 
 
 def test_a_link_that_was_taken_back_is_deleted_from_the_disk_and_its_feedback_stays(

@@ -17,7 +17,7 @@ import pytest
 
 from hub.results import Capsule, Picture, Receipt, Result
 from hub.store import ResultStore, load_secret
-from hub.texts import Sentence, sentence
+from hub.texts import Sentence, joined, sentence
 from tests.fakes import Clock
 
 BASE = Capsule(
@@ -55,6 +55,33 @@ def result(number: int, size: int = 0, created: float = NOW) -> Result:
     capsule = replace(BASE, parameters={"number": number})
     values = json.dumps({"answer": number})
     return Result(capsule.identify(SECRET), capsule.to_json(), values, MappingProxyType(pictures), receipt(created))
+
+
+def test_sentences_among_the_values_and_captions_are_kept_and_a_record_from_before_them_is_still_read(
+    tmp_path: Path,
+) -> None:
+    caption = joined([sentence("seed {number}", number=5), "hidden by the model's safety checker"])
+    cell = sentence("{finger} tip", finger=sentence("Index"))
+    one = result(1, size=3)
+    shown = {name: tuple(replace(p, caption=caption) for p in group) for name, group in one.pictures.items()}
+    values = json.dumps({"points": [{"point": cell, "x": 1}], "other": "Index tip 2"})
+    told = (caption, cell)
+    store(tmp_path).put(replace(one, values_json=values, pictures=MappingProxyType(shown), sentences=told))
+    found = store(tmp_path).get(one.id)
+    assert found is not None
+    assert found.pictures["mask"][0].caption == "seed 5, hidden by the model's safety checker"
+    assert [sentence(text) for text in (found.pictures["mask"][0].caption, found.values["points"][0]["point"])] == [
+        *told
+    ]
+    assert found.values["points"][0]["point"].values["finger"] == "Index"
+    assert not isinstance(found.values["other"], Sentence)
+    file = next(tmp_path.rglob("record.json"))
+    record = json.loads(file.read_text())
+    del record["sentences"], record["sum"]
+    file.write_text(json.dumps(record))
+    found = store(tmp_path).get(one.id)
+    assert found is not None and found.values["points"][0]["point"] == "Index tip"
+    assert not isinstance(found.pictures["mask"][0].caption, Sentence)
 
 
 def test_remarks_are_kept_with_their_templates_and_a_record_from_before_them_is_still_read(tmp_path: Path) -> None:

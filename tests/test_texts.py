@@ -174,6 +174,15 @@ def catalogue() -> texts.Catalogue:
     return texts.catalogues(page.assets for page in discover())[CHINESE]
 
 
+def test_a_template_and_its_translation_name_their_values_alike() -> None:
+    """A text that is that of an entry but for the names of its values would stay English."""
+    texts_of_code = {bare(text) for text in constants() if "{" in text}
+    entry_by_words = {PLACEHOLDER.sub("{}", key): key for _, key, _ in entries() if PLACEHOLDER.search(key)}
+    told = {text: entry_by_words.get(PLACEHOLDER.sub("{}", text), text) for text in texts_of_code}
+    known = {key for _, key, _ in entries()}
+    assert {text: key for text, key in told.items() if text != key and text not in known} == {}
+
+
 def bare(template: str) -> str:
     """With placeholders as a Sentence has them: `{size:.1f}` and `{given!r}` are looked up as `{size}`, `{given}`."""
     return re.sub(r"\{(\w+)(?:![rs])?(?::[^{}]*)?\}", r"{\1}", template)
