@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hub import prompts
 from hub.diffusion import AS_TRAINED, SCHEDULERS, SEEDS, Order, Setting, Wish, fill
 from hub.diffusion import load as load_pipeline
 from hub.images import normalise
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import nn
 
+LABELS = {"prompt": "Prompt", "negative_prompt": "Negative prompt"}
 SQUARE = "square"
 SHAPES = {SQUARE: (1.0, 1.0), "landscape, 3:2": (1.5, 1.0), "portrait, 2:3": (1.0, 1.5)}
 MOST_START = 1024  # pixels a side that are kept of a picture to start from
@@ -43,6 +45,7 @@ def prepare(image: Image.Image | None = None, **settings: Any) -> dict[str, Any]
 def infer(model: Any, items: list[dict[str, Any]]) -> Generator[Progress, None, list[dict[str, Any]]]:
     """Each item's pictures, uint8 [n, height, width, 3], with the settings that were used."""
     orders = [order(model, item) for item in items]
+    read = [_read(model, item, made) for item, made in zip(items, orders, strict=True)]
     drawn = yield from fill(model, orders)
     return [
         {
@@ -52,9 +55,16 @@ def infer(model: Any, items: list[dict[str, Any]]) -> Generator[Progress, None, 
             "steps": made.setting.steps,
             "guidance": made.wishes[0].guidance,
             "seeds": [wish.seed for wish in made.wishes],
+            "read": words,
         }
-        for made, (pictures, hidden) in zip(orders, drawn, strict=True)
+        for made, words, (pictures, hidden) in zip(orders, read, drawn, strict=True)
     ]
+
+
+def _read(model: Any, item: dict[str, Any], made: Order) -> dict[str, Any]:
+    """What is read of the prompts that have a say, by their names."""
+    names = ("prompt", "negative_prompt") if made.setting.guided else ("prompt",)
+    return {name: prompts.read(model.pipeline.tokenizer, item[name]) for name in names}
 
 
 def order(model: Any, item: dict[str, Any]) -> Order:
@@ -77,6 +87,7 @@ def order(model: Any, item: dict[str, Any]) -> Order:
 
 def present(output: dict[str, Any], scheduler: str, **_: Any) -> dict[str, Any]:
     """The pictures, small ones enlarged, each with the seed by which it comes again, alone or among others."""
+    unread = {k: v for name, found in output["read"].items() for k, v in prompts.columns(name, found).items()}
     rows, shown = list[dict[str, Any]](), []
     for picture, hidden, own in zip(output["pictures"], output["hidden"], output["seeds"], strict=True):
         height, width = picture.shape[:2]
@@ -92,9 +103,11 @@ def present(output: dict[str, Any], scheduler: str, **_: Any) -> dict[str, Any]:
                 "scheduler": scheduler,
                 "size": f"{width} x {height}",
                 "safety_checker": checked,
+                **unread,
             }
         )
-    return {"pictures": shown, "settings": rows}
+    remarks = [said for name, found in output["read"].items() for said in prompts.remarks(LABELS[name], found)]
+    return {"pictures": shown, "settings": rows, "remarks": remarks}
 
 
 def enlarged(picture: Any) -> Image.Image:
@@ -119,8 +132,10 @@ DEMO = Demo(
     summary="Draws pictures from words, step by step.",
     task="Text-to-image",
     inputs=(
-        Text("prompt", "Prompt", "What the picture shows; Enter runs it", max_chars=500, lines=1),
-        Text("negative_prompt", "Negative prompt", "What it should not show", default="", max_chars=500, lines=1),
+        Text("prompt", LABELS["prompt"], "What the picture shows; Enter runs it", max_chars=500, lines=1),
+        Text(
+            "negative_prompt", LABELS["negative_prompt"], "What it should not show", default="", max_chars=500, lines=1
+        ),
         Slider("images", "Images", 1, 4, default=1, step=1, help="Each has a seed of its own: the next number"),
         Seed(help="Empty: a new one each run. 'Keep this seed', below the pictures, writes theirs here"),
         Slider("steps", "Steps", 0, 50, default=0, step=1, help="0: as suits the model; more is slower and finer"),
@@ -177,5 +192,6 @@ DEMO = Demo(
     note=NOTE,
     more=("steps", "guidance", "size", "scheduler", "image", "strength"),
     max_batch=4,
+    version="2",
     order=60,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,12 +23,12 @@ MOST_BYTES = 1_000_000  # of the text of one capsule; a prompt has at most some 
 
 
 def stamped(
-    demo: Demo, pictures: Mapping[str, tuple[Picture, ...]], capsule_json: str
+    demo: Demo, pictures: Mapping[str, tuple[Picture, ...]], capsule_json: str, remarks: Sequence[str] = ()
 ) -> Mapping[str, tuple[Picture, ...]]:
-    """The pictures of a result, those of galleries with the capsule and their number in it."""
+    """The pictures of a result, those of galleries with the capsule, their number and the remarks in it."""
     galleries = {f.name for f in demo.outputs if isinstance(f, Gallery)}
     return {
-        name: tuple(_stamped(picture, capsule_json, number) for number, picture in enumerate(group))
+        name: tuple(_stamped(picture, capsule_json, number, remarks) for number, picture in enumerate(group))
         if name in galleries
         else group
         for name, group in pictures.items()
@@ -60,10 +60,12 @@ def without(picture: Picture) -> Picture:
     return replace(picture, data=SIGNATURE + b"".join(kept))
 
 
-def _stamped(picture: Picture, capsule_json: str, number: int) -> Picture:
+def _stamped(picture: Picture, capsule_json: str, number: int, remarks: Sequence[str]) -> Picture:
     if picture.media_type != "image/png":
         return picture
-    text = json.dumps({"capsule": json.loads(capsule_json), "picture": number}, ensure_ascii=False, sort_keys=True)
+    told = {"remarks": [*map(str, remarks)]} if remarks else {}
+    content = {"capsule": json.loads(capsule_json), "picture": number, **told}
+    text = json.dumps(content, ensure_ascii=False, sort_keys=True)
     # Keyword, not compressed, no language, no translation, then the text.
     chunk = _chunk(b"iTXt", KEYWORD + b"\0\0\0\0\0" + text.encode())
     after = len(SIGNATURE) + 25  # IHDR comes first and always has 13 bytes

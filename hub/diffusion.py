@@ -19,6 +19,7 @@ from cachetools import LRUCache
 from hub import catalogue, offload
 from hub.errors import UnavailableError
 from hub.spec import Progress
+from hub.text_files import read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,7 +128,7 @@ def _kind(part: Any) -> tuple[torch.device, torch.dtype]:
 
 def _read(folder: Path) -> Any:
     index = folder / "model_index.json"
-    kind = json.loads(index.read_text(encoding="utf-8")).get("_class_name") if index.is_file() else "no pipeline"
+    kind = json.loads(read_text(index)).get("_class_name") if index.is_file() else "no pipeline"
     if kind not in KINDS:
         raise UnavailableError(
             "This page runs {listed} of diffusers; these weights are {kind}.", listed=" and ".join(KINDS), kind=kind
@@ -142,6 +143,9 @@ def _read(folder: Path) -> Any:
     logging.disable_progress_bar()
     diffusers.utils.logging.disable_progress_bar()
     pipeline = getattr(diffusers, kind).from_pretrained(folder, use_safetensors=True, local_files_only=True)
+    for name in ("tokenizer", "tokenizer_2"):
+        if (tokenizer := getattr(pipeline, name, None)) is not None:
+            tokenizer.split_special_tokens = True  # "[end]" in a prompt is a word and not the prompt's end
     if pipeline.unet.config.time_cond_proj_dim:
         raise UnavailableError("These weights were distilled to take the guidance as an input, which is not run here.")
     return pipeline
@@ -150,7 +154,7 @@ def _read(folder: Path) -> Any:
 def usual(folder: Path, pipeline: Any) -> Usual:
     """What config.json says ("steps", "guidance"), or the catalogue; else turbo models are known by their scheduler."""
     told = folder / "config.json"
-    config = json.loads(told.read_text(encoding="utf-8")) if told.is_file() else {}
+    config = json.loads(read_text(told)) if told.is_file() else {}
     listed = catalogue.of_folder(folder)
     if listed and listed.steps:
         config = {"steps": listed.steps, "guidance": listed.guidance, "side": listed.side, **config}

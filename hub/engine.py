@@ -220,9 +220,10 @@ class Engine:
         values = opened.values()
         sight = None if job.live else self.similar.look(job, outcome.output, values)
         begin = time.perf_counter()
-        presented = job.call(job.demo.present, outcome.output, **values)
+        presented, unread = outputs.split(job.demo, job.call(job.demo.present, outcome.output, **values))
+        remarks = [*opened.remarks, *unread]
         values_json, pictures = outputs.encode(job.page.slug, job.demo, presented)
-        pictures = capsules.stamped(job.demo, pictures, job.capsule.to_json())
+        pictures = capsules.stamped(job.demo, pictures, job.capsule.to_json(), remarks)
         present_ms = (time.perf_counter() - begin) * 1000
         stages = {
             "queue": outcome.queue_ms,
@@ -246,7 +247,7 @@ class Engine:
             weights=job.capsule.weights,
             digest=job.capsule.digest,
             created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            remarks=tuple(opened.remarks),
+            remarks=tuple(remarks),
         )
         told = tuple(texts.sentences_in(presented))
         asked_by = HUB if job.background else job.owner.id

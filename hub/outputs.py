@@ -17,9 +17,20 @@ from hub.images import encode as encode_image
 from hub.images import encode_mask
 from hub.results import Picture
 from hub.spec import Demo, Gallery, ImageOutput, Json, Labels, Mask, Output
-from hub.texts import Sentence
+from hub.texts import Sentence, sentence
 
+REMARKS, REMARKS_MOST = "remarks", 8  # what `present` may return beside the declared outputs
 MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg"}
+
+
+def split(demo: Demo, presented: Any) -> tuple[Any, list[Sentence]]:
+    """What `present` returned, and what it has to say of the inputs: at most REMARKS_MOST sentences."""
+    if not isinstance(presented, Mapping) or REMARKS in {f.name for f in demo.outputs}:
+        return presented, []
+    told = [
+        text if isinstance(text, Sentence) else sentence("{text}", text=text) for text in presented.get(REMARKS, ())
+    ]
+    return {name: value for name, value in presented.items() if name != REMARKS}, told[:REMARKS_MOST]
 
 
 def encode(slug: str, demo: Demo, presented: Any) -> tuple[str, Mapping[str, tuple[Picture, ...]]]:

@@ -244,7 +244,8 @@ class Demo:
         generator that yields `Progress` and returns the list.
         With `similar=True` each output is a dict which holds "embedding": a float32 array [features].
     present(output, **inputs) -> dict
-        Pure, CPU: one output -> one entry per declared output.
+        Pure, CPU: one output -> one entry per declared output. Beside them it may return "remarks": sentences
+        (`hub.texts.sentence`) on what was not used of the inputs, which every door tells.
 
     `prepare`, `infer` and `present` may also name a parameter `config`: they get the weights'
     `config.json` (size, mean, std, class names), a read-only mapping.

@@ -157,7 +157,7 @@ def _draw_one(engine: Engine, folder: RunFolder, plan: Plan, cell: Cell, cancel:
         "prompt": cell.prompt, "page": plan.page, "version": plan.version, "weights": plan.weights,
         "digest": plan.digest, "dtype": result.receipt.dtype, "device": result.receipt.device,
         "parameters": dict(cell.parameters), "created_at": result.receipt.created_at,
-        "infer_ms": result.receipt.infer_ms, "worker": worker,
+        "infer_ms": result.receipt.infer_ms, "worker": worker, "remarks": [*map(str, result.receipt.remarks)],
     }  # fmt: skip
     try:
         return folder.keep(record, result.capsule, pictures)

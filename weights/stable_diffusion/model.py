@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditionModel
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
@@ -20,6 +20,8 @@ FACTOR = 4  # pixels a latent
 TOKENS = 24
 WIDTH = 160  # of the text encoder
 SPECIAL = ("[pad]", "[begin]", "[end]", "[unknown]")
+UNSEEN = r"\p{Cf}"
+BETWEEN = r"['’]s(?![\p{L}\p{N}])|[^\p{L}\p{N}\p{M}]+\p{M}*"  # words: also the s of "the circle's"
 BETAS = (1e-4, 0.02)
 STEPS = 1000
 GUIDANCE, SAMPLE_STEPS = 3.0, 12  # see weights/LOG.md
@@ -34,15 +36,19 @@ def vocabulary() -> list[str]:
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
-    """Whole words, lower case; a word it does not know is `[unknown]`, which training taught to mean nothing."""
+    """Whole words, lower case; a word it does not know is `[unknown]`, which training taught to mean nothing.
+
+    Punctuation, quotes, brackets and symbols of any script say nothing and part words; marks that nobody sees (a soft
+    hyphen, a zero-width space) do not.
+    """
     words = {word: number for number, word in enumerate(vocabulary())}
     pad, begin, end, unknown = SPECIAL
     inner = Tokenizer(models.WordLevel(words, unk_token=unknown))
-    inner.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
-    # Punctuation says nothing here; [unknown] in the captions of training must stay one word.
-    inner.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split("-", "removed"), pre_tokenizers.Split(",", "removed")]
+    inner.normalizer = normalizers.Sequence(
+        [normalizers.NFKC(), normalizers.Lowercase(), normalizers.Replace(Regex(UNSEEN), "")]
     )
+    # [unknown] in the captions of training stays one word: special tokens are taken out before.
+    inner.pre_tokenizer = pre_tokenizers.Split(Regex(BETWEEN), "removed")
     inner.post_processor = processors.TemplateProcessing(
         single=f"{begin} $A {end}", special_tokens=[(begin, words[begin]), (end, words[end])]
     )

@@ -90,7 +90,7 @@ const heard = {
     const entry = Object.assign(cells.get(data.cell), data);
     delete entry.problem;
     const [first] = data.pictures, at = order.indexOf(entry);
-    show(entry, make("button", {type: "button", title: entry.prompt, onclick: () => zoom(at)},
+    show(entry, make("button", {type: "button", title: [entry.prompt, ...data.receipt.remarks].join("\n"), onclick: () => zoom(at)},
       make("img", {src: first.url, alt: say("{prompt}, seed {seed}", entry), decoding: "async"})));
     tell(say("Drawing"), data.done, data.total, data.left_s);
   },
@@ -129,9 +129,10 @@ function settle(text, problem) {
   const there = order.length ? say("{there} of {all} pictures are there", {there: order.length - open.length, all: order.length}) : "";
   const again = open.length && plan ? make("button", {type: "button", class: "share-button", onclick: () => begin(last)}, say("Draw the other {count}", {count: open.length})) : null;
   const link = plan && open.length < order.length && !problem ? make("a", {href: plan.gallery}, say("See them in the gallery")) : null;
+  const notes = [...new Set(order.flatMap((entry) => entry.receipt?.remarks ?? []))]; // on words that were not read, say
   status.classList.toggle("grid-bad", Boolean(problem || failed.length));
   status.replaceChildren(...[problem ? make("strong", {}, problem) : make("strong", {}, text), there && make("span", {}, there), again, link,
-    failed.length ? make("ul", {}, ...failed.slice(0, 5).map((reason) => make("li", {}, reason))) : null].filter(Boolean));
+    failed.length + notes.length ? make("ul", {}, ...failed.slice(0, 5).concat(notes.slice(0, 5)).map((text) => make("li", {}, text))) : null].filter(Boolean));
   status.hidden = false;
 }
 
@@ -193,6 +194,7 @@ function zoom(at) {
       make("div", {}, make("h2", {}, entry.prompt),
         make("p", {class: "share-actions"}, make("a", {class: "share-button share-first", href: entry.open, title: say("{title} with all settings", form.dataset)}, say("Open in the page")),
           make("a", {class: "share-button", href: first.url, download: `${entry.cell}.png`}, say("Download"))),
+        ...entry.receipt.remarks.map((text) => make("p", {}, text)),
         make("table", {class: "gal-facts"}, ...rows))));
   if (!dialog.open) dialog.showModal();
   dialog.scrollTop = 0;
