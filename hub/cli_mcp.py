@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from contextlib import redirect_stdout
 
 from hub.engine import Engine
 from hub.settings import Settings
@@ -17,7 +19,8 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
 
     from hub.web import mcp_server
 
-    engine = Engine(settings)
+    with redirect_stdout(sys.stderr):  # what a page prints as it is read; stdout has the protocol alone
+        engine = Engine(settings)
     server = mcp_server.make(engine, files=True)
 
     async def serve() -> None:

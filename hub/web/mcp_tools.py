@@ -6,21 +6,20 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent, Tool, ToolAnnotations
 from PIL import Image
 
 from hub import budget, describe
 from hub.engine import Engine
-from hub.errors import HubError, InputError
+from hub.errors import HubError
 from hub.images import encode
 from hub.registry import Page
 from hub.results import Picture, Result
 from hub.spec import Demo, ImageInput, Json, Labels, Mask
-from hub.web import answers, bodies, schema
+from hub.web import mcp_pictures, schema
 from hub.web.answers import API
 
 LONGEST = 1568  # pixels; models that look at pictures scale larger ones down themselves
@@ -109,67 +108,9 @@ def inputs(engine: Engine, page: Page, arguments: Mapping[str, Any], files: bool
     """A call's arguments as the engine takes them. Raises InputError, also for what the engine never sees."""
     pictures = {f.name for f in page.demo.inputs if isinstance(f, ImageInput)}
     return {
-        name: _picture(engine, name, value, files) if name in pictures else value for name, value in arguments.items()
+        name: mcp_pictures.of_argument(engine, name, value, files) if name in pictures else value
+        for name, value in arguments.items()
     }
-
-
-def _picture(engine: Engine, name: str, value: Any, files: bool) -> Any:
-    """Whatever is no picture in any of the ways is the engine's to refuse."""
-    if isinstance(value, Mapping):
-        data = value.get("data")
-        if not isinstance(data, str):
-            wanted = '{"type": "image", "data": "<base64>", "mimeType": "image/png"}'
-            raise InputError("{name} is an object without data; give {wanted}.", name=name, wanted=wanted, field=name)
-        return bodies.picture(name, data)
-    if not isinstance(value, str):
-        return value
-    if ours := _in_api(value):
-        return _ours(engine, name, value, *map(unquote, ours))
-    if value.startswith(("http://", "https://")):
-        raise InputError(
-            "{name} is an address of another place, and this hub fetches nothing; give the picture itself, in base64.",
-            name=name,
-            field=name,
-        )
-    if files and _is_path(value):
-        return Path(value).expanduser()
-    return bodies.picture(name, value)
-
-
-def _in_api(text: str) -> tuple[str, str, str] | None:
-    """`demos` or `results`, the id, and what follows, of an address in the API of a hub; None: it is none."""
-    try:
-        found = urlsplit(text) if len(text) < 2000 else urlsplit("")
-    except ValueError:  # of no valid host
-        return None
-    before, _, below = found.path.partition(f"{API}/")
-    kind, _, key_and_rest = below.partition("/")
-    key, _, rest = key_and_rest.partition("/")
-    whole = (found.scheme in ("http", "https") and found.netloc) or not (found.scheme or found.netloc or before)
-    if not whole or found.query or found.fragment or kind not in ("demos", "results") or not key or not rest:
-        return None
-    return kind, key, rest
-
-
-def _ours(engine: Engine, name: str, given: str, kind: str, key: str, rest: str) -> Any:
-    """A picture this hub has: an example's file, or an output of a result. Nothing is fetched."""
-    if kind == "demos":
-        page = engine.registry.pages.get(key)
-        file = rest.removeprefix("assets/")
-        if page and page.declared and rest != file and file in answers.pictures(page.declared):
-            return page.assets / file
-    elif found := engine.results.get(key):
-        output, _, number = rest.partition("/")
-        pictures = found.pictures.get(output, ())
-        at = int(number or "0") if (number or "0").isdecimal() else len(pictures)
-        if at < len(pictures):
-            return pictures[at].data
-    raise InputError("{name}: this hub has no picture at {given}.", name=name, given=given[:200], field=name)
-
-
-def _is_path(text: str) -> bool:
-    """A path rather than base64: base64 of a picture is long and has no such beginning or end."""
-    return len(text) < 4096 and (text.startswith(("/", "./", "../", "~")) or "." in text or Path(text).is_file())
 
 
 # --- answers --------------------------------------------------------------------------------------

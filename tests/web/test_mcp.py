@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import io
+import os
 import socket
 import sys
 import threading
@@ -21,7 +23,8 @@ from mcp import Client, MCPError, StdioServerParameters
 from PIL import Image
 
 from hub.engine import Engine
-from hub.web import mcp_server, rest
+from hub.errors import InputError
+from hub.web import mcp_pictures, mcp_server, rest
 from tests.served import ROOT, run_async
 from tests.web.doors import STOPPED, png
 
@@ -145,7 +148,22 @@ def test_a_large_picture_is_shown_small_and_linked_in_full(hub: str) -> None:
         ("shades", {"image": {"type": "image"}}, "image is an object without data"),
         ("shades", {"image": "https://elsewhere.example/a.png"}, "this hub fetches nothing"),
         ("shades", {"image": "/api/v1/demos/shades/assets/private.txt"}, "this hub has no picture at"),
-        ("shades", {"image": "/etc/hostname"}, "image is not valid base64"),
+        ("shades", {"image": "/etc/hostname"}, "image is a path, '/etc/hostname', and this hub opens no files"),
+        ("shades", {"image": "~root/a.png"}, "opens no files for callers from elsewhere; give the picture itself"),
+        ("shades", {"image": "~nobody-of-this-name"}, "image is a path"),
+        ("shades", {"image": "a\0.png"}, "image is a path, 'a\\x00.png'"),
+        ("shades", {"image": "file:///etc/hostname"}, "opens no files"),
+        ("shades", {"image": "FILE://localhost/etc/hostname"}, "opens no files"),
+        ("shades", {"image": "C:\\Users\\a.png"}, "opens no files"),
+        ("shades", {"image": f"/tmp/{'a' * 300}"}, "opens no files"),
+        ("shades", {"image": f"{'a' * 5000}.png"}, "image is not valid base64"),
+        ("shades", {"image": "ftp://elsewhere.example/a.png"}, "this hub fetches nothing"),
+        ("shades", {"image": "HTTPS://elsewhere.example/a.png"}, "this hub fetches nothing"),
+        ("shades", {"image": "http://[/api/v1/results/a/b"}, "this hub fetches nothing"),
+        ("shades", {"image": f"/api/v1/results/{'0' * 32}/picture/{'9' * 1000}"}, "this hub has no picture at"),
+        ("shades", {"image": 7}, "image must be a picture file, got 7."),
+        ("shades", {"image": ["a"]}, "image must be a picture file, got a list."),
+        ("shades", {"image": {"data": 7}}, "image is an object without data"),
         ("shades", {"image": in_base64(b"text" * 300_000)}, "image has"),
         ("faulty", {}, "faulty failed: ValueError: a bug in the demo"),
         ("absent", {}, "nowhere"),
@@ -157,7 +175,65 @@ def test_what_is_wrong_is_told_to_the_model_in_the_hubs_words(
     answer = call(hub, name, arguments)
     assert answer.is_error
     assert words in text_of(answer)
-    assert "Traceback" not in text_of(answer)
+    assert "Traceback" not in text_of(answer) and len(text_of(answer)) < 400
+    if "faulty" not in name:
+        assert "Something went wrong in the hub" not in text_of(answer)
+
+
+def test_a_path_is_read_over_stdio_alone_and_only_a_regular_file_within_the_limit(
+    make_engine: Callable[..., Engine], tmp_path: Path
+) -> None:
+    """The same server as over stdio, in this process."""
+    server = mcp_server.make(make_engine(max_upload_mb=1), files=True)
+    (tmp_path / "a photo.png").write_bytes(png())
+    (tmp_path / "large.png").write_bytes(bytes(2**20 + 1))
+    (tmp_path / "text.png").write_text("no picture")
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "link.png").symlink_to(tmp_path / "pipe.png")
+
+    async def use(given: Any) -> Any:
+        async with Client(server) as client:
+            return await client.call_tool("shades", {"image": given, "seed": 1})
+
+    photo = tmp_path / "a photo.png"
+    for good in (str(photo), photo.as_uri(), photo.as_uri().replace("file://", "file://localhost")):
+        assert not run_async(use(good)).is_error, good
+    wrong = {
+        "~nobody-of-this-name/a.png": "Could not determine home directory",
+        "~nobody-of-this-name": "Could not determine home directory",
+        f"{tmp_path}/a\0b.png": "no path has a NUL character",
+        f"file://{tmp_path}/a%00b.png": "no path has a NUL character",
+        f"file://elsewhere.example{photo}": "a file:// address of another machine is not read",
+        "file://[": "Invalid IPv6 URL",
+        f"{tmp_path}/{'a' * 300}.png": "File name too long",
+        f"{tmp_path}/{'a' * 300}": "File name too long",
+        f"{tmp_path}/none.png": "No such file or directory",
+        str(tmp_path): "it is a folder",
+        f"{tmp_path}/pipe.png": "it is no regular file",
+        f"{tmp_path}/link.png": "it is no regular file",
+        "/dev/zero": "it is no regular file",
+        f"{tmp_path}/large.png": "more than the 1 MB that are read",
+        f"{tmp_path}/text.png": "image",
+    }
+    for given, words in wrong.items():
+        answer = run_async(use(given))
+        said = text_of(answer)
+        assert answer.is_error and words in said and "Something went wrong" not in said and len(said) < 400, said
+
+
+def test_addresses_are_looked_at_in_time_that_grows_with_their_length() -> None:
+    """Ten times the text takes about ten times as long; a pattern that backtracks would take a thousand times."""
+
+    def seconds(length: int) -> float:
+        texts = ["http://" + "/api/v1/demos/" * (length // 14), "http://" + "a" * length, "/" * length, "a.:" * length]
+        begin = time.perf_counter()
+        for text in texts:
+            for _ in range(20):
+                with contextlib.suppress(InputError):
+                    mcp_pictures.of_argument(None, "image", text, False)  # type: ignore[arg-type]  # asks no engine
+        return time.perf_counter() - begin
+
+    assert seconds(20_000) < 100 * seconds(2_000) + 0.5
 
 
 def test_an_unknown_tool_is_told_with_near_misses(hub: str) -> None:
