@@ -10,6 +10,7 @@ from pathlib import Path
 from hub.errors import UnavailableError
 from hub.settings import ROOT
 from hub.sources import parse_hub
+from hub.text_files import read_text
 
 PATH = ROOT / "weights" / "catalogue.toml"
 
@@ -44,7 +45,7 @@ class Entry:
 def read(path: Path = PATH) -> tuple[Entry, ...]:
     """All entries, in order. Raises UnavailableError for a file that is not valid."""
     try:
-        models = tomllib.loads(path.read_text(encoding="utf-8"))["model"]
+        models = tomllib.loads(read_text(path))["model"]
         entries = tuple(Entry(**{**model, "replaces": tuple(model.get("replaces", ()))}) for model in models)
         for entry in entries:
             parse_hub(entry.address)

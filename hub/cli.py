@@ -1,13 +1,13 @@
 """The command line: `python -m hub list | run | call | compare | status | mcp`, and those of cli_hub.py: `pull | ...`
 
 Answers go to stdout, everything else to stderr. Exit status: 0 done, 2 wrong usage or input, 1 any other
-error, 130 interrupted.
+error, 130 interrupted. Of several pictures each that fails, or cannot be written, is told on stderr; the others go on,
+and the status is the highest.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -35,7 +35,7 @@ from hub import (
     logs,
     new,
 )
-from hub.cli_show import console, exit_status, tell
+from hub.cli_show import console, exit_status, never_refuse, print_json, tell
 from hub.errors import HubError, InputError, UnavailableError
 from hub.registry import Page, discover
 from hub.settings import ROOT, Settings, add_flags, from_flags, go_offline
@@ -48,6 +48,7 @@ LIMITS = ("max_batch", "batch_window_ms", "deadline_s", "max_upload_mb", "max_me
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
+    never_refuse()
     try:
         given = _parser().parse_args(arguments)
         _log(given.log_level)
@@ -149,7 +150,7 @@ def _list(given: argparse.Namespace, settings: Settings) -> int:
     registry, store = open_store(settings, discover(settings.pages_folder))
     entries = [_entry(page, store) for page in registry]
     if given.json:
-        print(json.dumps(entries, indent=2, ensure_ascii=False))
+        print_json(entries)
         return 0
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("Slug", "Title", "Task", "Weights", "State"):

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hub import cli_run
+from hub.cli_files import Folder
 from hub.cli_show import console, document, show
 from hub.errors import InputError
 from hub.jobs import Cancel, OnEvent
@@ -51,7 +52,7 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
         wanted.slug = given.slug
         demo = declared(detail)
         inputs = cli_run.plan(demo, wanted.image, [*wanted.set, *_values(wanted, detail)])
-        folder = cli_run.Folder(wanted.out, wanted.force) if wanted.out else None
+        folder = Folder(wanted.out, wanted.force) if wanted.out else None
 
         def ask(one: cli_run.Run, hear: OnEvent, cancel: Cancel) -> Answer:
             hear(f"asking {hub.url}", None)

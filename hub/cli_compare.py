@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from hub import cli_run
-from hub.cli_run import Folder, Run
+from hub.cli_files import Folder
+from hub.cli_run import Run
 from hub.cli_show import document, receipt_line
 from hub.compare import Comparison, chosen, compare, figures
 from hub.differences import Pair, Row

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -22,10 +21,12 @@ from hub.batch.grid import Pace
 from hub.batch.index import ALL
 from hub.batch.plan import Plan
 from hub.batch.workers import Tally
-from hub.cli_show import console
+from hub.cli_files import why_not, write
+from hub.cli_show import console, print_json, tell
 from hub.engine import Engine
 from hub.errors import HubError, InputError
 from hub.settings import Settings
+from hub.text_files import read_text
 
 GRID_HELP = "Draw every subject in every style with every seed; what a killed run has drawn is kept."
 GALLERY_HELP = "Find pictures that were made from words."
@@ -116,7 +117,7 @@ def _lines(texts: Sequence[str]) -> list[str]:
             found.append(text)
             continue
         try:
-            lines = Path(text[1:]).read_text(encoding="utf-8").splitlines()
+            lines = read_text(Path(text[1:])).splitlines()
         except (OSError, ValueError) as error:
             raise InputError("{text} cannot be read: {reason}", text=text[1:], reason=error) from None
         found += [line.strip() for line in lines if line.strip()]
@@ -147,6 +148,9 @@ def _progress(made: Plan, count: int, before: int) -> Iterator[Hear]:
                 bar.advance(task)
                 speed = bar.tasks[task].speed
                 bar.update(task, pace=f"{60 * speed:.0f} a minute" if speed else "")
+                for remark in value.get("remarks", ()):
+                    told = f"note: {value['prompt']}, seed {value['seed']}: {remark}"
+                    screen.print(Text(told), soft_wrap=True)
             elif kind == "failed":
                 cell, text = value
                 screen.print(Text(f"error: {cell.prompt}, seed {cell.seed}: {text}"), soft_wrap=True)
@@ -169,7 +173,7 @@ def _tell(given: argparse.Namespace, folder: RunFolder, made: Plan, tally: Tally
             **_figures(every),
             "workers": {name: _figures(pace) for name, pace in tally.paces.items()},
         }
-        print(json.dumps(document, indent=2))
+        print_json(document)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("Worker", "Pictures", "Loading", "Drawing", "A minute"):
@@ -221,12 +225,11 @@ def run_gallery(given: argparse.Namespace, settings: Settings) -> int:
     try:
         pictures = engine.pictures
         found, count = pictures.index().search(wanted, ALL, order=given.order, limit=max(0, given.limit))
-        if given.out:
-            _copy(engine, found, given.out)
+        status = _copy(engine, found, given.out) if given.out else 0
         if given.json:
             rows = [gallery.row(entry) for entry in found]
-            print(json.dumps({"total": count, "pictures": rows}, indent=2, ensure_ascii=False))
-            return 0
+            print_json({"total": count, "pictures": rows})
+            return status
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in ("Made", "Page", "Prompt", "Seed", "Model", "Run", "File"):
             table.add_column(heading, overflow="fold")
@@ -238,19 +241,26 @@ def run_gallery(given: argparse.Namespace, settings: Settings) -> int:
         if found:
             console().print(table)
         print(f"{len(found)} of {count} pictures.", file=sys.stderr)
-        return 0
+        return status
     finally:
         engine.close()
 
 
-def _copy(engine: Engine, entries: Any, folder: Path) -> None:
-    """Pictures and prompts.csv. Raises HubError."""
+def _copy(engine: Engine, entries: Any, folder: Path) -> int:
+    """Pictures and prompts.csv; returns the exit status. A picture that cannot be written is told, and not listed."""
+    rows, status = list[dict[str, str]](), 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        rows = []
         for row, data in gallery.files(engine.pictures, entries):
-            (folder / row["file"]).write_bytes(data)
+            path = folder / row["file"]
+            try:
+                write(path, data, over=True)
+            except OSError as error:
+                tell(HubError("{path} cannot be written: {reason}.", path=path, reason=why_not(error)))
+                status = 1
+                continue
             rows.append(row)
-        (folder / "prompts.csv").write_text(gallery.table(rows), encoding="utf-8", newline="")
+        write(folder / "prompts.csv", gallery.table(rows), over=True)
     except OSError as error:
-        raise HubError("{folder} cannot be written: {reason}.", folder=folder, reason=error.strerror) from None
+        raise HubError("{path} cannot be written: {reason}.", path=folder, reason=why_not(error)) from None
+    return status

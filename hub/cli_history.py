@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from datetime import UTC, datetime
 from rich.filesize import decimal
 from rich.table import Table
 
-from hub.cli_show import console
+from hub.cli_show import console, print_json
 from hub.errors import InputError
 from hub.history_store import FILE, HistoryStore
 from hub.settings import Settings, add_flags
@@ -82,7 +81,7 @@ def _list(store: HistoryStore, settings: Settings, *, as_json: bool) -> None:
         for owner, count, last in owners
     ]
     if as_json:
-        print(json.dumps({**stats, "owners": told}, indent=2))
+        print_json({**stats, "owners": told})
         return
     if not told:
         print(f"There is no history in {settings.data_folder}.", file=sys.stderr)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -16,7 +14,8 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from hub.cli_show import console
+from hub import spreadsheets
+from hub.cli_show import console, json_text, print_json
 from hub.errors import HubError, InputError
 from hub.links import Link, LinkStore
 from hub.settings import Settings, add_flags
@@ -73,7 +72,7 @@ def _list(links: LinkStore, settings: Settings, given: argparse.Namespace) -> No
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "") else settings.host
     base = settings.public_url.rstrip("/") or f"http://{host}:{settings.port}"
     if getattr(given, "json", False):
-        print(json.dumps([_entry(link, base, now) for link in found], indent=2, ensure_ascii=False))
+        print_json([_entry(link, base, now) for link in found])
         return
     if not found:
         print(f"There is no link in {settings.data_folder}. Share a result on a page, or over REST.", file=sys.stderr)
@@ -121,7 +120,9 @@ def _export(links: LinkStore, given: argparse.Namespace) -> None:
     ]  # fmt: skip
     kind = given.format or ("jsonl" if given.out and given.out.suffix in (".jsonl", ".ndjson") else "csv")
     try:
-        with given.out.open("w", encoding="utf-8", newline="") if given.out else nullcontext(sys.stdout) as file:
+        # The mark of "utf-8-sig" is what spreadsheets go by; a pipe gets none.
+        encoding = "utf-8-sig" if kind == "csv" else "utf-8"
+        with given.out.open("w", encoding=encoding, newline="") if given.out else nullcontext(sys.stdout) as file:
             _write(rows, kind, file)
     except OSError as error:
         raise HubError("Cannot write {out}: {reason}.", out=given.out, reason=error.strerror) from None
@@ -132,16 +133,9 @@ def _export(links: LinkStore, given: argparse.Namespace) -> None:
 def _write(rows: Sequence[dict[str, str]], kind: str, file: TextIO) -> None:
     if kind == "jsonl":
         for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.write(json_text(row, file) + "\n")
         return
-    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
-
-
-def _cell(text: str) -> str:
-    """A text that a spreadsheet would take for a formula is led by an apostrophe: strangers wrote it."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    spreadsheets.write(file, COLUMNS, rows)
 
 
 def _iso(when: float) -> str:

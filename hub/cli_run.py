@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,11 +14,12 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from hub.cli_show import console, document, download_bar, exit_status, show, tell
+from hub.cli_files import Folder
+from hub.cli_show import console, document, download_bar, exit_status, print_json, show, tell
 from hub.engine import Engine
-from hub.errors import HubError, InputError, UnavailableError
+from hub.errors import HubError, InputError
 from hub.jobs import Cancel, OnEvent
-from hub.results import Picture, Result
+from hub.results import Result
 from hub.settings import Settings
 from hub.spec import Choices, Demo, ImageInput
 from hub.suggest import unknown
@@ -200,6 +200,12 @@ def _tell_all(
     for inputs, found in zip(runs, answers, strict=True):
         shown = {name: str(value) for name, value in inputs.items()}
         picture = next((value for value in inputs.values() if isinstance(value, Path)), None)
+        told = dict[str, Any]()
+        if not isinstance(found, HubError):
+            try:
+                told = tell_one(out, found, picture.stem if picture else given.slug, "" if alone else str(picture))
+            except HubError as refused:  # its pictures cannot be written; those of others may
+                found = refused
         if isinstance(found, HubError):
             if alone:
                 raise found
@@ -208,50 +214,7 @@ def _tell_all(
             error = {"code": found.code, "detail": found.message, "field": found.field}
             documents.append({"inputs": shown, "error": error})
             continue
-        told = tell_one(out, found, picture.stem if picture else given.slug, "" if alone else str(picture))
         documents.append({"inputs": shown, **told})
     if given.json:
-        print(json.dumps(documents[0] if alone else documents, indent=2, ensure_ascii=False), file=out.file)
+        print_json(documents[0] if alone else documents, out.file)
     return status
-
-
-class Folder:
-    """Where output pictures go. Never overwrites what was there (unless forced) or what this command wrote."""
-
-    def __init__(self, path: Path, force: bool):
-        self.path, self.force = path, force
-        self._written: set[Path] = set()
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                "--out {path} cannot be used as a folder: {reason}.", path=path, reason=error.strerror
-            ) from None
-
-    def save(self, result: Result, stem: str) -> dict[str, list[Path]]:
-        """Writes every picture as `<stem>-<output>.<extension>`; returns the paths by output."""
-        return {
-            name: [
-                self._write(f"{stem}-{name}" if len(group) == 1 else f"{stem}-{name}-{number}", picture)
-                for number, picture in enumerate(group, 1)
-            ]
-            for name, group in result.pictures.items()
-        }
-
-    def _write(self, name: str, picture: Picture) -> Path:
-        number, suffix = 1, ""
-        while True:
-            path = self.path / f"{name}{suffix}.{picture.extension}"
-            number += 1
-            suffix = f"-{number}"
-            try:
-                with path.open("wb" if self.force and path not in self._written else "xb") as stream:
-                    stream.write(picture.data)
-            except FileExistsError:
-                continue
-            except OSError as error:
-                raise UnavailableError(
-                    "{path} cannot be written: {reason}.", path=path, reason=error.strerror
-                ) from None
-            self._written.add(path)
-            return path

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -48,7 +49,7 @@ def document(demo: Demo, result: Result, paths: Paths) -> dict[str, Any]:
 
 def show(out: Console, demo: Demo, result: Result, paths: Paths, heading: str) -> None:
     """A result for people."""
-    values = result.values
+    values, block = result.values, "#" if out.options.ascii_only else "█"
     if heading:
         out.print(Text(heading, style="bold"), soft_wrap=True)
     for field in demo.outputs:
@@ -59,7 +60,7 @@ def show(out: Console, demo: Demo, result: Result, paths: Paths, heading: str) -
             width = max((len(name) for name, _ in shares), default=0)
             out.print(Text(field.label, style="cyan"))
             for name, share in shares:
-                out.print(Text(f"  {name:{width}}  {share:6.1%}  {'█' * round(share * 24)}"))
+                out.print(Text(f"  {name:{width}}  {share:6.1%}  {block * round(share * 24)}"))
         elif isinstance(field, Json):
             out.print(Text(field.label, style="cyan"))
             out.print(_table(values[field.name]) if field.table else Text(json.dumps(values[field.name], indent=2)))
@@ -108,6 +109,29 @@ def download_bar(name: str) -> Iterator[OnBytes]:
     with Progress(*columns, console=screen, transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(name, total=None)
         yield lambda file, done, total: bar.update(task, description=file, completed=done, total=total)
+
+
+def print_json(document: Any, file: IO[str] | None = None) -> None:
+    """One JSON document."""
+    file = file or sys.stdout
+    print(json_text(document, file, indent=2), file=file)
+
+
+def json_text(document: Any, file: IO[str], indent: int | None = None) -> str:
+    """JSON in letters that `file` has; the others as JSON escapes them."""
+    text = json.dumps(document, indent=indent, ensure_ascii=False)
+    try:
+        text.encode(getattr(file, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(document, indent=indent)
+    return text
+
+
+def never_refuse() -> None:
+    """Letters that the terminal does not have are written as escapes: a name must not end a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def console(file: TextIO | None = None) -> Console:

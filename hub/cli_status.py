@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +11,7 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from hub.cli_show import console
+from hub.cli_show import console, print_json
 from hub.errors import HubError, InputError, NotFoundError, UnavailableError
 from hub.registry import discover
 from hub.settings import Settings
@@ -48,7 +47,7 @@ def status(given: argparse.Namespace, settings: Settings) -> int:
     machine = _machine(settings) if found is None else None
     if given.json:
         shown = {"running": True, "url": url, **found} if found else {"running": False, "url": url, "machine": machine}
-        print(json.dumps(shown, indent=2, ensure_ascii=False))
+        print_json(shown)
         return 0
     out = console()
     if found is not None:
@@ -70,7 +69,7 @@ def change(given: argparse.Namespace, settings: Settings, action: str) -> int:
     if found is None:
         raise UnavailableError("No hub answers at {url}. Start one: make serve", url=url)
     if given.json:
-        print(json.dumps(found, indent=2, ensure_ascii=False))
+        print_json(found)
         return 0
     name = f"{found['demo']}/{found['weights']}" if found["weights"] else found["demo"]
     how = f", {decimal(found['bytes'])}" if found["state"] == "ready" else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import json
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from hub.cli_show import console
+from hub.cli_show import console, print_json
 from hub.errors import InputError
 from hub.settings import Settings, add_flags
 from hub.tokens import Token, TokenStore
@@ -117,7 +116,7 @@ def _list_users(file: UsersFile, as_json: bool) -> None:
         file.check()
     found = sorted(file.all().values(), key=lambda user: user.name)
     if as_json:
-        print(json.dumps([{"name": user.name, "role": user.role} for user in found], indent=2))
+        print_json([{"name": user.name, "role": user.role} for user in found])
     elif not found:
         print(f"There is no user in {file.path}. Add one: python -m hub users add NAME --role admin", file=sys.stderr)
     else:
@@ -156,7 +155,7 @@ def _add_token(store: TokenStore, given: argparse.Namespace, settings: Settings)
     place = f"r/{link or 'ID'}" if role == "view" else ""
     address = f"{base}/{place}?token={text}"
     if given.json:
-        print(json.dumps({**_entry(made, store.clock()), "token": text, "url": address}, indent=2, ensure_ascii=False))
+        print_json({**_entry(made, store.clock()), "token": text, "url": address})
         return
     print(f"Token {made.id} ({role}, {_ends(made)}). It is shown this once:\n  {text}")
     print(f"In a browser:\n  {address}")
@@ -168,7 +167,7 @@ def _add_token(store: TokenStore, given: argparse.Namespace, settings: Settings)
 def _list_tokens(store: TokenStore, as_json: bool) -> None:
     found, now = store.all(), store.clock()
     if as_json:
-        print(json.dumps([_entry(token, now) for token in found], indent=2, ensure_ascii=False))
+        print_json([_entry(token, now) for token in found])
     elif not found:
         print(
             f"There is no token in {store.path.parent}. Make one: python -m hub tokens add --role run", file=sys.stderr

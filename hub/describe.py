@@ -76,6 +76,19 @@ def state(engine: Engine, page: Page) -> State:
     return State("ready", "Ready")
 
 
+def missing(engine: Engine) -> list[str]:
+    """Why weights that should be on this machine cannot be read, one line a page."""
+    found = []
+    for page in engine.registry:
+        for weights in page.declared.weights if page.declared else ():
+            try:
+                if not engine.weights.is_remote(weights.name):
+                    engine.weights.size_bytes(weights.name)
+            except UnavailableError as error:
+                found.append(f"{page.slug}: {error.message}")
+    return found
+
+
 def _to_fetch(engine: Engine, name: str) -> State:
     """Weights on the Hub that are not here yet."""
     fetching = engine.weights.fetching(name)

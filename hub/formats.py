@@ -16,7 +16,9 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
 
+from hub import stand_ins
 from hub.errors import UnavailableError
+from hub.text_files import read_text
 
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack"}
 TEXTS = {"merges.txt", "vocab.txt"}
@@ -92,6 +94,8 @@ def files_of(folder: Path, what: str) -> dict[str, Path]:
             raise UnavailableError(
                 "Weights {what}: {name} is a pickle, which can run code when read. It is refused.", what=what, name=name
             )
+        if instead := stand_ins.what_it_is(path):
+            raise UnavailableError("Weights {what}: {name} {instead}.", what=what, name=name, instead=instead)
     if not any(name.endswith(".safetensors") for name in files):
         raise UnavailableError(why_none(f"Weights {what} in {folder}", everything))
     first = [name for name in everything if "/" not in name and PurePosixPath(name).suffix in PICKLES]
@@ -124,7 +128,7 @@ def _json(path: Path, what: str) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(read_text(path))
     except (ValueError, OSError) as error:
         raise UnavailableError(
             "Weights {what}: {name} is not valid JSON: {reason}.", what=what, name=path.name, reason=error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import re
@@ -13,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 from urllib.parse import urlencode
 
+from hub import spreadsheets
 from hub.batch.index import Entry, Order, Query
 from hub.errors import InputError, NotFoundError
 from hub.inputs import SEED_LIMIT
@@ -118,14 +118,11 @@ def row(entry: Entry, kind: str = "image/png") -> dict[str, str]:
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def table(rows: Iterable[Mapping[str, str]]) -> str:
-    """The CSV. A text that a spreadsheet would take for a formula is led by an apostrophe: visitors wrote it."""
+def table(rows: Iterable[Mapping[str, str]]) -> bytes:
+    """The CSV, as the bytes of its file."""
     out = io.StringIO(newline="")
-    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    formula = ("=", "+", "-", "@", "\t", "\r")
-    writer.writerows({n: f"'{text}" if text.startswith(formula) else text for n, text in one.items()} for one in rows)
-    return out.getvalue()
+    spreadsheets.write(out, COLUMNS, rows)
+    return spreadsheets.encoded(out.getvalue())
 
 
 def files(pictures: Pictures, entries: Iterable[Entry]) -> Iterator[tuple[dict[str, str], bytes]]:
@@ -144,7 +141,7 @@ def archive(pictures: Pictures, entries: Iterable[Entry]) -> Iterator[bytes]:
             made.writestr(told["file"], data)
             rows.append(told)
             yield out.take()
-        made.writestr("prompts.csv", table(rows).encode())
+        made.writestr("prompts.csv", table(rows))
     yield out.take()
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hub.errors import InputError, UnavailableError
+from hub.text_files import read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +25,7 @@ def image_classifier(folder: Path) -> nn.Module:
 
     Raises UnavailableError for a repository that needs what is not here.
     """
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = json.loads(read_text(folder / "config.json"))
     if "architecture" in config:
         import timm
 
@@ -47,7 +48,7 @@ def segmenter(folder: Path) -> nn.Module:
     import segmentation_models_pytorch as smp
     from safetensors.torch import load_file
 
-    config = {**json.loads((folder / "config.json").read_text(encoding="utf-8")), "encoder_weights": None}
+    config = {**json.loads(read_text(folder / "config.json")), "encoder_weights": None}
     kind = str(config.get("_model_class", "")).lower()
     if kind not in smp.MODEL_ARCHITECTURES_MAPPING:
         known = ", ".join(sorted(smp.MODEL_ARCHITECTURES_MAPPING))

@@ -11,6 +11,7 @@ from typing import Any
 from hub import formats, lock, remote
 from hub.errors import InputError, UnavailableError
 from hub.sources import HubSource, parse_hub
+from hub.text_files import read_text
 
 CARD = "README.md"
 LOCAL_DIR = re.compile(r"local-dir:[\w./-]*")
@@ -145,7 +146,7 @@ def _card(folder: Path) -> tuple[dict[str, Any], str]:
         raise InputError(
             "{path} is missing: a model without a card cannot be judged. Write what it was trained on.", path=path
         )
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path)
     try:
         data = ModelCard(text).data.to_dict()
     except (ValueError, YAMLError) as error:

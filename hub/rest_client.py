@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -301,7 +302,8 @@ def credentials(auth: str) -> dict[str, str]:
 
 def _file(name: str, path: Path) -> tuple[str, bytes]:
     try:
-        return path.name, path.read_bytes()
+        # A header takes letters alone, and a name of this disk may be any bytes.
+        return os.fsencode(path.name).decode("utf-8", "replace"), path.read_bytes()
     except OSError as error:
         raise InputError(
             "{name}: cannot read {path}: {reason}.", name=name, path=path, reason=error.strerror, field=name

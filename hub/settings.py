@@ -17,6 +17,7 @@ from typing import Any
 
 from hub.errors import InputError
 from hub.suggest import unknown
+from hub.text_files import read_text
 
 ROOT = Path(__file__).resolve().parent.parent
 OFFLINE_SWITCHES = (
@@ -175,7 +176,7 @@ def from_environment(environment: Mapping[str, str] = os.environ, file: str | No
 def from_file(path: Path) -> dict[str, Any]:
     """Settings by name from a TOML file; `weights` may be a table `name = source`. Raises InputError."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise InputError("The settings file {path} cannot be read: {reason}", path=path, reason=error) from None
     defaults = {name: default for name, default, _ in TABLE}

@@ -20,6 +20,8 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
+from hub.text_files import read_text
+
 log = logging.getLogger(__name__)
 ENGLISH, CHINESE = "en", "zh-CN"
 NAMES = {ENGLISH: "English", CHINESE: "中文"}  # what each language calls itself
@@ -185,7 +187,7 @@ def _sections(language: str) -> Mapping[str, Mapping[str, str]]:
 
 def _parsed(file: Path) -> dict[str, dict[str, str]]:
     """Raises ValueError when it is not sections of texts."""
-    found = tomllib.loads(file.read_text(encoding="utf-8"))
+    found = tomllib.loads(read_text(file))
     for name, texts in found.items():
         if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
             raise ValueError(f"[{name}] must have texts only")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hub.errors import InputError, NotFoundError
 from hub.links import ALPHABET, DAY_S, DAYS_MOST, ID_CHARS, checked_note
+from hub.text_files import read_text
 from hub.users import TOKEN, Watched, checked_role, digest, locked, write
 
 FILE = "tokens.json"
@@ -102,7 +103,7 @@ class TokenStore:
         if not self.path.exists():
             return {}
         try:
-            return _parse(self.path.read_text(encoding="utf-8"))
+            return _parse(read_text(self.path))
         except ValueError as error:
             raise InputError(
                 "{path} is damaged: {reason}. Mend it, or delete it to revoke all tokens.", path=self.path, reason=error

@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 from filelock import FileLock, Timeout
 
 from hub.errors import HubError, InputError, NotFoundError, UnavailableError
+from hub.text_files import read_text
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -120,7 +121,7 @@ class Watched(Generic[T]):
         mark = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         if mark != self._read[0]:
             try:
-                self._read = (mark, self._parse(self.path.read_text(encoding="utf-8")))
+                self._read = (mark, self._parse(read_text(self.path)))
             except (OSError, ValueError, InputError) as error:
                 log.error("%s is not read: %s", self.path, error)
                 self._read = (mark, self._read[1])
@@ -137,7 +138,7 @@ class UsersFile:
     def check(self) -> None:
         """Raises InputError when the file cannot be read or is damaged."""
         try:
-            parse_users(self.path.read_text(encoding="utf-8"))
+            parse_users(read_text(self.path))
         except InputError as error:
             raise InputError("{path}: {message}", path=self.path, message=error.message) from None
         except (OSError, ValueError) as error:
@@ -177,7 +178,7 @@ class UsersFile:
     def _replace(self, name: str, line: str) -> bool:
         """Takes the user's line away, and puts `line` in its place; returns whether there was one."""
         with locked(self.path):
-            before = self.path.read_text(encoding="utf-8") if self.path.exists() else HEAD
+            before = read_text(self.path) if self.path.exists() else HEAD
             parse_users(before)  # a damaged file is not written over
             lines = before.splitlines()
             kept = [old for old in lines if old.partition(":")[0] != name or old.startswith("#")]

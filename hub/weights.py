@@ -187,7 +187,7 @@ class WeightsStore:
         from huggingface_hub import ModelCard  # heavy, and only the page and REST detail need it
 
         with path.open("rb") as file:  # anybody's, where the weights are from the Hub
-            text = file.read(CARD_BYTES).decode("utf-8", "replace")
+            text = file.read(CARD_BYTES).decode("utf-8-sig", "replace")
         try:
             card = ModelCard(text, ignore_metadata_errors=True)
             return card.data.to_dict(), card.text

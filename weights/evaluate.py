@@ -42,7 +42,7 @@ def evaluate(
     """The metrics of the weights `name` (or of the default weights of the page `name`)."""
     demo, name = find(name)
     folder = weights or ROOT / name
-    config = json.loads((folder / "config.json").read_text())
+    config = json.loads((folder / "config.json").read_bytes())
     measure = MEASURES[name]
     samples = measure.samples(data, split, config)
     answers = predict(
@@ -82,7 +82,7 @@ def settings(demo: Demo, name: str, folder: Path, texts: Sequence[str]) -> dict[
     """Parameters of the page from NAME=VALUE texts, checked as the page does. Raises InputError."""
     if wrong := [text for text in texts if "=" not in text]:
         raise InputError("--set takes NAME=VALUE, got {given!r}.", given=wrong[0])
-    read = None if name == DRAWING else lambda _: json.loads((folder / "config.json").read_text())
+    read = None if name == DRAWING else lambda _: json.loads((folder / "config.json").read_bytes())
     return parameters(demo, dict(text.split("=", 1) for text in texts), name, read)
 
 

@@ -42,7 +42,7 @@ class Measure:
 
 def read_rows(data: Path, split: str) -> list[dict[str, str]]:
     """The rows of labels.csv whose split column equals `split`. Raises SystemExit when there is none."""
-    with (data / "labels.csv").open(newline="", encoding="utf-8") as file:
+    with (data / "labels.csv").open(newline="", encoding="utf-8-sig") as file:
         found = [row for row in csv.DictReader(file) if row["split"] == split]
     if not found:
         raise SystemExit(f"{data / 'labels.csv'} has no row with split '{split}'")

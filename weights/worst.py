@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=12)
     options = parser.parse_args()
     demo, name = find(options.name)
-    config, measure = json.loads((ROOT / name / "config.json").read_text()), MEASURES[name]
+    config, measure = json.loads((ROOT / name / "config.json").read_bytes()), MEASURES[name]
     samples = measure.samples(options.data, options.split, config)
     found = []
     for sample, answer in zip(

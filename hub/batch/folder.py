@@ -6,6 +6,7 @@ picture without a line, and that one says itself what it is: nothing is drawn tw
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -22,7 +23,7 @@ from filelock import FileLock, Timeout
 from hub.batch import plan as plans
 from hub.batch.plan import Plan
 from hub.batch.png import record_of, with_record
-from hub.errors import ConflictError, NotFoundError, UnavailableError
+from hub.errors import ConflictError, HubError, NotFoundError, UnavailableError
 from hub.pictures import MANIFEST
 from hub.results import Picture
 
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 PLAN, PICTURES = "run.json", "pictures"
 
 FILE = re.compile(rf"{PICTURES}/[0-9a-f]{{2}}/[0-9a-f]{{32}}(-\d+)?\.png")
+
+LOST = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # no other file could be written either
 
 CELL_CHARS = 32  # of a cell's name
 
@@ -92,7 +95,10 @@ class RunFolder:
     # --- writing ----------------------------------------------------------------------------------
 
     def keep(self, record: Mapping[str, Any], capsule: Mapping[str, Any], pictures: Sequence[Picture]) -> Record:
-        """Writes a cell's pictures, with `capsule` in them, then its line, which it returns. Raises HubError."""
+        """Writes a cell's pictures, with `capsule` in them, then its line, which it returns.
+
+        Raises UnavailableError where no other cell would fare better, HubError where one file cannot be written.
+        """
         shown = [{"file": f"{PICTURES}/{record['cell'][:2]}/{record['cell']}{f'-{n}' if n else ''}.png",
                   "width": picture.width, "height": picture.height, "caption": picture.caption}
                  for n, picture in enumerate(pictures)]  # fmt: skip
@@ -100,11 +106,9 @@ class RunFolder:
         try:
             for number, (entry, picture) in enumerate(zip(shown, pictures, strict=True)):
                 self._write(self.path / str(entry["file"]), with_record(picture, capsule, number, full))
-            self._append(full)
         except OSError as error:
-            raise UnavailableError(
-                "{path} cannot be written: {reason}.", path=self.path, reason=error.strerror
-            ) from None
+            raise self._refused(error, HubError) from None
+        self._append(full)
         return full
 
     def adopt(self, record: Record, files: Mapping[str, bytes]) -> None:
@@ -114,11 +118,14 @@ class RunFolder:
                 if not FILE.fullmatch(entry["file"]) or entry["file"] not in files:
                     raise NotFoundError("The picture {name!r} was not brought along.", name=entry["file"][:80])
                 self._write(self.path / entry["file"], files[entry["file"]])
-            self._append(record)
         except OSError as error:
-            raise UnavailableError(
-                "{path} cannot be written: {reason}.", path=self.path, reason=error.strerror
-            ) from None
+            raise self._refused(error, HubError) from None
+        self._append(record)
+
+    def _refused(self, error: OSError, kind: type[HubError]) -> HubError:
+        kind = UnavailableError if error.errno in LOST else kind
+        path, reason = error.filename2 or error.filename or self.path, error.strerror
+        return kind("{path} cannot be written: {reason}.", path=path, reason=reason)
 
     def _write(self, path: Path, data: bytes) -> None:
         path.parent.mkdir(exist_ok=True)
@@ -134,10 +141,13 @@ class RunFolder:
 
     def _append(self, record: Record) -> None:
         line = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
-        with FileLock(self.path / ".manifest.lock"), (self.path / MANIFEST).open("a+b") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
-            torn = file.read(1) not in (b"", b"\n")  # a line that a power cut left half written
-            file.write(b"\n" * torn + line)
+        try:
+            with FileLock(self.path / ".manifest.lock"), (self.path / MANIFEST).open("a+b") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+                torn = file.read(1) not in (b"", b"\n")  # a line that a power cut left half written
+                file.write(b"\n" * torn + line)
+        except OSError as error:
+            raise self._refused(error, UnavailableError) from None
 
     # --- reading ----------------------------------------------------------------------------------
 

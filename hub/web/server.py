@@ -21,6 +21,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from hub import describe
 from hub.engine import Engine
 from hub.errors import HubError, NotFoundError
 from hub.web import (
@@ -133,6 +134,8 @@ def _mount(app: FastAPI, engine: Engine, pages: Any) -> FastAPI:
 
 def warm_up(engine: Engine) -> None:
     """Imports torch, picks the device, and preloads models if asked to. Errors are logged; pages tell them too."""
+    for reason in describe.missing(engine):
+        log.warning("%s", reason)
     try:
         engine.hardware()
     except HubError as error:

@@ -27,7 +27,7 @@ Points = tuple[Image.Image, Array, bool]  # picture, points in its px, right han
 
 def measure(options: argparse.Namespace) -> dict[str, float]:
     demo, _ = find(NAME)
-    config = json.loads((options.weights / "config.json").read_text())
+    config = json.loads((options.weights / "config.json").read_bytes())
     samples = palm_samples(options.data, options.split, config)[: options.most]
     palms = [(_read(sample.image), sample.truth[0], sample.truth[2] == "1") for sample in samples]
 
@@ -83,7 +83,7 @@ def mirrored(palm: Points) -> Points:
 def load_more(data: Path) -> list[Points]:
     import csv
 
-    with (data / "labels.csv").open(newline="", encoding="utf-8") as file:
+    with (data / "labels.csv").open(newline="", encoding="utf-8-sig") as file:
         found: list[dict[str, Any]] = list(csv.DictReader(file))
     return [
         (

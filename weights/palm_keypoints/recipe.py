@@ -156,7 +156,7 @@ def load_palms(folder: Path, split: str) -> Hands:
 
 def load_more(folder: Path) -> Hands:
     """Upright hands of many people, of which only the finger tips are the same points: turned, mirrored, padded."""
-    with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
+    with (folder / "labels.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     small = data.read_images([folder / "images" / row["image"] for row in rows])
     side, height = small.shape[-1], SOURCE[0]

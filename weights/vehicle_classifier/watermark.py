@@ -27,7 +27,7 @@ Change = Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.uint8]]
 
 def measure(data: Path, split: str, weights: Path) -> dict[str, float]:
     demo, _ = find(NAME)
-    config = json.loads((weights / "config.json").read_text())
+    config = json.loads((weights / "config.json").read_bytes())
     found = read_rows(data, split)
     truth = np.array([int(row["emergency"]) for row in found])
     photos = [_read(data / "images" / row["image"]) for row in found]
