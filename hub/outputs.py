@@ -28,7 +28,7 @@ def split(demo: Demo, presented: Any) -> tuple[Any, list[Sentence]]:
     if not isinstance(presented, Mapping) or REMARKS in {f.name for f in demo.outputs}:
         return presented, []
     told = [
-        text if isinstance(text, Sentence) else sentence("{text}", text=text) for text in presented.get(REMARKS, ())
+        text if isinstance(text, Sentence) else sentence("{words}", words=text) for text in presented.get(REMARKS, ())
     ]
     return {name: value for name, value in presented.items() if name != REMARKS}, told[:REMARKS_MOST]
 

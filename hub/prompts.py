@@ -14,6 +14,10 @@ from hub.texts import Sentence, sentence
 WORDS_MOST = 8  # that are named
 WORD_CHARS = 40
 CUT_CHARS = 120
+COLUMNS = {  # of a table of settings, as people read them
+    "prompt": ("prompt words not known", "prompt tokens cut off"),
+    "negative_prompt": ("negative prompt words not known", "negative prompt tokens cut off"),
+}
 
 
 def read(tokenizer: Any, text: str) -> dict[str, Any]:
@@ -45,8 +49,8 @@ def columns(name: str, found: Mapping[str, Any]) -> dict[str, int]:
 
     Without the words: who shares a picture may leave the prompt out.
     """
-    counts = {f"{name}_words_not_known": len(found["unknown"]), f"{name}_tokens_cut_off": found["cut_tokens"]}
-    return {column: count for column, count in counts.items() if count}
+    counts = zip(COLUMNS[name], (len(found["unknown"]), found["cut_tokens"]), strict=True)
+    return {heading.replace(" ", "_"): count for heading, count in counts if count}
 
 
 def remarks(label: str, found: Mapping[str, Any]) -> list[Sentence]:
@@ -57,8 +61,8 @@ def remarks(label: str, found: Mapping[str, Any]) -> list[Sentence]:
         told.append(sentence("{name}: this model does not know {words}, and draws as if that were not said.",
                              name=name, words=words))  # fmt: skip
     if found["cut"]:
-        told.append(sentence("{name}: cut after {number} tokens, the most that this model reads. Not read: {text}.",
-                             name=name, number=found["most"], text=_quoted(found["cut"], CUT_CHARS)))  # fmt: skip
+        told.append(sentence("{name}: cut after {number} tokens, the most that this model reads. Not read: {unread}.",
+                             name=name, number=found["most"], unread=_quoted(found["cut"], CUT_CHARS)))  # fmt: skip
     return told
 
 

@@ -184,7 +184,7 @@ def test_a_download_holds_the_pictures_and_a_table_of_their_prompts(hub: Hub) ->
     folder = draw(engine, "first", ["", "=on black"])
     with zipfile.ZipFile(io.BytesIO(client.get("/api/v1/gallery/download?q=ball").content)) as made:
         assert made.testzip() is None
-        rows = list(csv.DictReader(io.StringIO(made.read("prompts.csv").decode())))
+        rows = list(csv.DictReader(io.StringIO(made.read("prompts.csv").decode("utf-8-sig"))))
         assert sorted(made.namelist()) == sorted([row["file"] for row in rows] + ["prompts.csv"])
         record = next(r for r in folder.records() if r["seed"] == 2 and r["prompt"] == "red ball")
         row = next(r for r in rows if r["seed"] == "2" and r["prompt"] == "red ball")
