@@ -21,7 +21,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from hub import budget, colour, decode_heif, decode_jpeg, decode_png, decode_tiff
 from hub.errors import HubError, InputError, TooLargeError, UnsupportedMediaError
 from hub.orientation import TURNS, of_exif, of_xmp
-from hub.reading import NEARLY, Found, GuardedFile, ImageLimits, LookedError, Reading, ReadingStoppedError, mega
+from hub.reading import NEARLY, Found, GuardedFile, ImageLimits, LookedError, Reading, ReadingStoppedError, mega, plain
 from hub.texts import Sentence, sentence
 
 __all__ = ["FORMATS", "LIMITS", "ImageLimits", "declared", "decode", "sniff"]
@@ -40,7 +40,7 @@ def _by(plugin: type[ImageFile.ImageFile]) -> Reader:
             image.load()
             exif, xmp = image.info.get("exif") or b"", image.info.get("xmp") or b""
             profile = image.info.get("icc_profile") or (_nclx(data) if reading.kind == "AVIF" else None)
-            return Found(image.copy(), profile, of_exif(exif) or of_xmp(xmp) or 1)
+            return Found(plain(image), profile, of_exif(exif) or of_xmp(xmp) or 1)
 
     return read
 

@@ -10,7 +10,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from hub.orientation import of_exif, of_xmp
-from hub.reading import NEARLY, Found, GuardedFile, Reading, ReadingStoppedError
+from hub.reading import NEARLY, Found, GuardedFile, Reading, ReadingStoppedError, plain
 from hub.texts import sentence
 
 _END = b"\xff\xd9"
@@ -37,7 +37,7 @@ def read(data: bytes, reading: Reading) -> Found:
         profile = image.info.get("icc_profile")
         try:
             image.load()
-            picture = image.copy()
+            picture = plain(image)
         except ReadingStoppedError:
             raise
         except OSError as error:
@@ -74,6 +74,7 @@ def _nearly_whole(data: bytes, reading: Reading, error: OSError) -> Image.Image:
     if not _has_all_scans(data):
         raise error
     noise = random.Random(0).randbytes(20_000).replace(b"\xff", b"\xfe")
+    data = data.rstrip(b"\xff")  # half of the marker of the end
     grey, noisy = (_decoded(data + more + _END, reading) for more in (b"", noise))
     differ = 0
     for top in range(0, grey.height, BAND):
@@ -88,7 +89,7 @@ def _nearly_whole(data: bytes, reading: Reading, error: OSError) -> Image.Image:
 def _decoded(data: bytes, reading: Reading) -> Image.Image:
     with _JpegFile(GuardedFile(data, reading.check_time)) as image:
         image.load()
-        return image.copy()
+        return plain(image)
 
 
 def _has_all_scans(data: bytes) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from PIL.PngImagePlugin import PngImageFile
 from hub import colour
 from hub.orientation import of_exif, of_xmp
 from hub.ranges import Survey, remark, span
-from hub.reading import NEARLY, CutOffError, Found, GuardedFile, Reading
+from hub.reading import NEARLY, CutOffError, Found, GuardedFile, Reading, plain
 from hub.texts import sentence
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -49,7 +49,7 @@ def read(data: bytes, reading: Reading) -> Found:
     with PngImageFile(_file(found.kept, reading)) as image:
         reading.admit(image.size, image.mode)
         _load(image, found.kept)
-        picture = image.copy()
+        picture = plain(image)
     header = found.kept[0][8:21]
     if header[8] == 16:
         picture = _of_16_bits(picture, found.kept, header[9], reading)
@@ -131,23 +131,18 @@ def _share(chunks: list[memoryview]) -> float:
 def _of_16_bits(picture: Image.Image, chunks: list[memoryview], kind: int, reading: Reading) -> Image.Image:
     """8 bits of the range that is used. Pillow keeps all 16 bits of plain grey only."""
     if kind == 0 and picture.mode.startswith("I"):
-        return _narrowed([picture], reading)
+        return _narrowed(lambda top: _cut(picture, top), Image.new("L", picture.size), reading)
     extremes: Any = picture.getextrema()
-    colours = extremes if kind == 2 else extremes[:-1]
-    if max(top for _, top in colours) > _BLACK:
+    if kind not in (2, 4, 6) or max(high for _, high in extremes[: 1 if kind == 4 else 3]) > _BLACK:
         return picture
-    alpha = picture.getchannel("A") if kind in (4, 6) else None
     if kind == 4:  # four bytes a pixel: upper and lower of grey, then of alpha
-        upper, lower = _unpacked(chunks, reading, "RGBA", "RGBA").split()[:2]
-        pairs = [(upper, lower)]
-    else:
-        mode = "RGB" if kind == 2 else "RGBA"
-        low = _unpacked(chunks, reading, mode, f"{mode};16L")  # the lower byte of each, as if it were the upper
-        pairs = [(picture.getchannel(name), low.getchannel(name)) for name in "RGB"]
-    narrowed = _narrowed(pairs, reading)
-    if alpha is None:
-        return narrowed
-    return Image.merge("LA" if kind == 4 else "RGBA", (*narrowed.split(), alpha))
+        raw = _unpacked(chunks, reading, "RGBA", "RGBA")
+        grey = Image.new("L", picture.size)
+        grey = _narrowed(lambda top: _joined(_cut(raw, top)[..., :1], _cut(raw, top)[..., 1:2]), grey, reading)
+        return Image.merge("LA", (grey, picture.getchannel("A")))
+    # The lower byte of each, as if it were the upper.
+    low = _unpacked(chunks, reading, picture.mode, f"{picture.mode};16L")
+    return _narrowed(lambda top: _joined(_cut(picture, top)[..., :3], _cut(low, top)[..., :3]), picture, reading)
 
 
 def _unpacked(chunks: list[memoryview], reading: Reading, mode: str, raw_mode: str) -> Image.Image:
@@ -156,30 +151,33 @@ def _unpacked(chunks: list[memoryview], reading: Reading, mode: str, raw_mode: s
         image._mode = mode
         image.tile = [tile._replace(args=raw_mode) for tile in image.tile]
         _load(image, chunks)
-        return image.copy()
+        return plain(image)
 
 
-def _narrowed(channels: list[Any], reading: Reading) -> Image.Image:
-    """Grey or RGB from one or three channels, each an image of 16 bits or a pair: upper and lower bytes."""
-    width, height = (channels[0][0] if isinstance(channels[0], tuple) else channels[0]).size
-    tops, survey = range(0, height, BAND), Survey()
+def _narrowed(wide: Callable[[int], NDArray[Any]], image: Image.Image, reading: Reading) -> Image.Image:
+    """`image` with its colours from bands of wide samples, which may be made of itself: it is written last."""
+    tops, survey = range(0, image.height, BAND), Survey()
     for top in tops:
-        for channel in channels:
-            survey.see(_band(channel, top))
+        survey.see(wide(top))
     scale = span(survey, "uint", 16)
     remark(reading, sentence("{bits}-bit samples", bits=16), survey, scale)
-    image = Image.new("RGB" if len(channels) == 3 else "L", (width, height))
     for top in tops:
-        shown = [scale.to_bytes(_band(channel, top)) for channel in channels]
-        image.paste(Image.fromarray(np.stack(shown, axis=-1) if len(shown) == 3 else shown[0]), (0, top))
+        shown = scale.to_bytes(wide(top))
+        if image.mode == "RGBA":
+            shown = np.concatenate([shown, _cut(image, top)[..., 3:]], axis=2)
+        image.paste(Image.fromarray(shown[..., 0] if shown.shape[2] == 1 else shown), (0, top))
     return image
 
 
-def _band(channel: Any, top: int) -> NDArray[Any]:
-    def cut(image: Image.Image) -> NDArray[Any]:
-        return np.asarray(image.crop((0, top, image.width, min(top + BAND, image.height)))).astype(np.uint16)
+def _cut(image: Image.Image, top: int) -> NDArray[Any]:
+    """A band of rows, [rows, width, channels]."""
+    rows = np.asarray(image.crop((0, top, image.width, min(top + BAND, image.height))))
+    return rows if rows.ndim == 3 else rows[..., None]
 
-    return (cut(channel[0]) << 8) | cut(channel[1]) if isinstance(channel, tuple) else cut(channel)
+
+def _joined(upper: NDArray[Any], lower: NDArray[Any]) -> NDArray[np.uint16]:
+    joined: NDArray[np.uint16] = (upper.astype(np.uint16) << 8) | lower
+    return joined
 
 
 # --- what else is in it ---------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from hub import tiff_tags as tags
 from hub.errors import TooLargeError
 from hub.orientation import of_xmp
 from hub.ranges import Span, Survey, remark, span
-from hub.reading import CutOffError, Found, GuardedFile, Reading, mega
+from hub.reading import CutOffError, Found, GuardedFile, Reading, mega, plain
 from hub.texts import Sentence, sentence
 from hub.tiff_pixels import KINDS, Layout, Pixels, Samples, is_read, layout
 from hub.tiff_tags import Directory, first
@@ -217,7 +217,7 @@ def _by_pillow(data: bytes, page: Directory, found: Layout, reading: Reading) ->
     with TiffImageFile(GuardedFile(bytes(changed), reading.check_time)) as image:
         reading.admit(image.size, image.mode)
         image.load()
-        return image.copy()
+        return plain(image)
 
 
 # --- words ----------------------------------------------------------------------------------------

@@ -1,0 +1,436 @@
+"""Files of every kind that people send: read as the plain picture is, or refused with the kind's name."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import random
+import struct
+import zlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pillow_heif
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, PngImagePlugin
+
+from hub import colour
+from hub.decode import ImageLimits, decode
+from hub.errors import HubError, InputError, UnsupportedMediaError
+from hub.texts import Sentence
+
+FORMAT = {"u": 1, "i": 2, "f": 3, "c": 6}
+HEIGHT, WIDTH = 45, 70
+
+
+def levels() -> NDArray[np.uint8]:
+    """Three bands with all levels from black to white, different in each."""
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
+    bands = np.stack([x * 255 // (WIDTH - 1), y * 255 // (HEIGHT - 1), (x * y) % 256], axis=-1).astype(np.uint8)
+    bands[0, :2] = [[0, 0, 0], [255, 255, 255]]
+    return bands
+
+
+@dataclass
+class Tiff:
+    """A TIFF of these samples [height, width, bands], written by hand: nothing is shared with what reads it."""
+
+    samples: NDArray[Any]
+    order: str = "<"
+    planar: bool = False
+    compression: int = 1  # or 8: Deflate
+    tile: int = 0
+    predictor: int = 1
+    photometric: int = 1
+    big: bool = False
+    more: dict[int, tuple[int, list[int]]] = field(default_factory=dict)  # tags: type and values
+    thumbnail: bool = False
+
+    def write(self) -> bytes:
+        samples = self.samples
+        height, width, bands = samples.shape
+        parts = [samples[..., n : n + 1] for n in range(bands)] if self.planar else [samples]
+        blocks = [self._packed(block) for part in parts for block in self._blocks(part)]
+        kind, size = samples.dtype.kind, samples.dtype.itemsize
+        body = b"".join(blocks)
+        lengths = [len(block) for block in blocks]
+        start = 16 if self.big else 8
+        offsets = [start + sum(lengths[:n]) for n in range(len(blocks))]
+        tags = {
+            256: (4, [width]), 257: (4, [height]), 258: (3, [size * 8] * bands), 259: (3, [self.compression]),
+            262: (3, [self.photometric]), 277: (3, [bands]), 284: (3, [2 if self.planar else 1]),
+            317: (3, [self.predictor]), 339: (3, [FORMAT[kind]] * bands), **self.more,
+        }  # fmt: skip
+        where = {322: (4, [self.tile]), 323: (4, [self.tile]), 324: (4, offsets), 325: (4, lengths)}
+        tags |= where if self.tile else {273: (4, offsets), 278: (4, [13]), 279: (4, lengths)}
+        head = {"<": b"II", ">": b"MM"}[self.order]
+        at = start + len(body)
+        if self.big:
+            head += struct.pack(self.order + "HHHQ", 43, 8, 0, at)
+        else:
+            head += struct.pack(self.order + "HI", 42, at)
+        if not self.thumbnail:
+            return head + body + self._directory(tags, at, 0)
+        first = self._directory(tags | {254: (4, [1]), 256: (4, [8]), 257: (4, [8])}, at, 0)
+        after = at + len(first)
+        first = self._directory(tags | {254: (4, [1]), 256: (4, [8]), 257: (4, [8])}, at, after)
+        return head + body + first + self._directory(tags, after, 0)
+
+    def _blocks(self, part: NDArray[Any]) -> list[NDArray[Any]]:
+        if not self.tile:
+            return [part[top : top + 13] for top in range(0, len(part), 13)]
+        side = self.tile
+        padded = np.pad(part, ((0, -part.shape[0] % side), (0, -part.shape[1] % side), (0, 0)))
+        tops, lefts = range(0, padded.shape[0], side), range(0, padded.shape[1], side)
+        return [padded[top : top + side, left : left + side] for top in tops for left in lefts]
+
+    def _packed(self, block: NDArray[Any]) -> bytes:
+        if self.predictor == 2:
+            whole = block.view(f"u{block.dtype.itemsize}")
+            block = np.concatenate([whole[:, :1], whole[:, 1:] - whole[:, :-1]], axis=1)
+        data = block.astype(block.dtype.newbyteorder(self.order)).tobytes()
+        return zlib.compress(data) if self.compression == 8 else data
+
+    def _directory(self, tags: dict[int, tuple[int, list[int]]], at: int, after: int) -> bytes:
+        number, room = ("Q", 8) if self.big else ("I", 4)
+        out = struct.pack(self.order + ("Q" if self.big else "H"), len(tags))
+        tail, place = b"", at + len(out) + len(tags) * (20 if self.big else 12) + room
+        for tag, (kind, values) in sorted(tags.items()):
+            letter = {1: "B", 2: "B", 3: "H", 4: "I", 7: "B"}[kind]
+            data = struct.pack(f"{self.order}{len(values)}{letter}", *values)
+            if len(data) > room:
+                stored = struct.pack(self.order + number, place + len(tail))
+                tail += data
+            else:
+                stored = data.ljust(room, b"\0")
+            out += struct.pack(f"{self.order}HH{number}", tag, kind, len(values)) + stored
+        return out + struct.pack(self.order + number, after) + tail
+
+
+def wide(dtype: str) -> NDArray[Any]:
+    """`levels` in another sample format, over its whole range."""
+    shown = levels()
+    kind, bits = dtype[0], int(dtype[1:]) * 8
+    if kind == "f":
+        return (shown / 255).astype(dtype)
+    whole = shown.astype(object) * ((2**bits - 1) // 255)
+    return (whole - (2 ** (bits - 1) if kind == "i" else 0)).astype(dtype)
+
+
+def seen(data: bytes, remarks: list[Sentence] | None = None) -> NDArray[np.int16]:
+    return np.asarray(decode(data, remarks=remarks), np.int16)
+
+
+def png_of(*chunks: tuple[bytes, bytes], depth: int = 8, kind: int = 2, rows: bytes | None = None) -> bytes:
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, depth, kind, 0, 0, 0)
+    pixels = rows if rows is not None else b"".join(b"\0" + row.tobytes() for row in levels())
+    parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(pixels)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+# --- TIFF -----------------------------------------------------------------------------------------
+
+LAYOUTS: list[dict[str, Any]] = [
+    {}, {"planar": True}, {"order": ">"}, {"order": ">", "planar": True, "tile": 16}, {"compression": 8, "tile": 32},
+    {"compression": 8, "planar": True, "predictor": 2}, {"big": True},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "f2", "f4", "f8"])
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_every_sample_format_is_read_in_every_layout(dtype: str, layout: dict[str, Any]) -> None:
+    layout = {**layout, "predictor": 1} if dtype[0] == "f" else layout  # 2 is for whole numbers
+    samples = wide(dtype)
+    for photometric, bands in itertools.product((0, 1, 2), (1, 3, 4, 13)):
+        if photometric == 2 and bands < 3:
+            continue
+        repeated = np.concatenate([samples] * 5, axis=2)[..., :bands]
+        data = Tiff(repeated, photometric=photometric, **layout).write()
+        right = levels().astype(np.int16) if bands >= 3 else np.repeat(levels()[..., :1], 3, axis=2).astype(np.int16)
+        right = 255 - right if photometric == 0 else right
+        assert np.abs(seen(data) - right).max() <= 1, (photometric, bands)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+@pytest.mark.parametrize("associated", [True, False])
+def test_alpha_of_any_format_is_laid_on_white(dtype: str, associated: bool) -> None:
+    samples = wide(dtype)
+    alpha = samples[..., :1]
+    whole = 1 if dtype[0] == "f" else 2 ** (8 * int(dtype[1:])) - 1
+    for bands in (1, 3):
+        colours = samples[..., 1 : 1 + bands] if bands == 1 else samples
+        if associated:
+            colours = (colours * (alpha / whole)).astype(dtype)
+        more = {338: (3, [1 if associated else 2])}
+        data = Tiff(np.concatenate([colours, alpha], axis=2), photometric=2 if bands == 3 else 1, more=more).write()
+        opacity = levels()[..., :1] / 255
+        right = (levels()[..., 1:2] if bands == 1 else levels()) * opacity + 255 * (1 - opacity)
+        assert np.abs(seen(data) - right).max() <= 2, bands
+
+
+@pytest.mark.parametrize(
+    ("top", "white"),
+    [(255, 255), (900, 1023), (4095, 4095), (9_800, 10_000), (16_000, 16_383), (20_000, 65_535), (65_535, 65_535)],
+)
+def test_data_of_fewer_bits_than_what_holds_it_is_stretched_and_said_to_be(top: int, white: int) -> None:
+    samples = (levels().astype(np.uint32) * top // 255).astype(np.uint16)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    for data in (Tiff(samples, photometric=2).write(), png_of(depth=16, rows=rows)):
+        remarks: list[Sentence] = []
+        assert np.abs(seen(data, remarks) - samples.astype(np.float64) * 255 / white).max() <= 1
+        told = f"image has 16-bit samples from 0 to {top}: 0 was read as black and {white} as white."
+        assert remarks == ([told] if white not in (255, 65_535) else [])
+
+
+@pytest.mark.parametrize(("kind", "bands"), [(0, 1), (4, 2), (6, 4)])
+def test_pngs_of_12_bits_in_16_are_stretched_with_and_without_alpha(kind: int, bands: int) -> None:
+    colours = levels()[..., : bands - (kind != 0) if kind != 6 else 3].astype(np.uint16) * 16
+    alpha = np.full((HEIGHT, WIDTH, 1), 65_535, np.uint16)
+    samples = np.concatenate([colours, alpha], axis=2) if kind in (4, 6) else colours
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    assert np.abs(seen(png_of(depth=16, kind=kind, rows=rows)) - colours * (255 / 4095)).max() <= 1
+
+
+def test_what_maps_call_no_data_does_not_decide_the_range() -> None:
+    samples = wide("f4")
+    samples[:5] = -9999
+    more = {42_113: (2, [*b"-9999\0"])}
+    got = seen(Tiff(samples, photometric=2, more=more).write())
+    assert np.abs(got[5:] - levels()[5:]).max() <= 1 and not got[:5].any()
+
+
+def test_a_thumbnail_in_front_is_passed_over() -> None:
+    assert np.array_equal(seen(Tiff(levels(), photometric=2, thumbnail=True).write()), levels())
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_palettes_and_few_bits_are_read(bits: int) -> None:
+    image = Image.fromarray(levels()[..., 0]).convert("1" if bits == 1 else "L")
+    if bits == 1:
+        assert np.array_equal(seen(saved(image, "TIFF"))[..., 0], np.asarray(image.convert("L")))
+    colours = Image.fromarray(levels()).quantize(2**bits)
+    assert np.array_equal(seen(saved(colours, "TIFF")), np.asarray(colours.convert("RGB")))
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "LAB"])
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+def test_printed_colours_of_8_and_16_bits_are_one(mode: str, dtype: str) -> None:
+    bands = np.concatenate([levels(), levels()[..., :1]], axis=2)[..., : 4 if mode == "CMYK" else 3]
+    samples = bands.astype(dtype) * (257 if dtype == "u2" else 1)
+    got = seen(Tiff(samples, photometric=5 if mode == "CMYK" else 8).write())
+    file = saved(Image.frombytes(mode, (WIDTH, HEIGHT), np.ascontiguousarray(bands).tobytes()), "TIFF")
+    assert np.abs(got - seen(file)).max() <= 3
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (Tiff(np.zeros((16, 16, 2), np.complex64)).write(), "a TIFF with 2 bands of complex grey samples"),
+        (Tiff(levels(), compression=34_712).write(), "of 8-bit grey samples, compressed with JPEG 2000"),
+        (Tiff(levels(), compression=9_999).write(), "compressed with 9999"),
+        (Tiff(wide("f8"), photometric=32_803).write(), "a TIFF with 3 bands of 64-bit float raw sensor samples"),
+        (b"\xff\xd8\xff\xc1\0\x11\x0c\0\x10\0\x10\3" + bytes(40), "a JPEG of 12 bits"),
+        (b"\xff\xd8\xff\xc3\0\x11\x08\0\x10\0\x10\3" + bytes(40), "a lossless JPEG"),
+        (b"\xff\xd8\xff\xf7" + bytes(40), "a JPEG-LS picture"),
+    ],
+)
+def test_what_is_not_supported_is_named_and_never_called_damaged(data: bytes, words: str) -> None:
+    with pytest.raises(UnsupportedMediaError) as caught:
+        decode(data, field="photo")
+    assert caught.value.message.startswith("photo is a ") and words in caught.value.message
+    assert caught.value.message.endswith("which is not read here. Save it as a PNG or JPEG of 8 bits and try again.")
+    assert caught.value.field == "photo"
+
+
+# --- colours --------------------------------------------------------------------------------------
+
+
+def profile_of(light: NDArray[np.float64], primaries: int = 1) -> bytes:
+    """A profile whose description says sRGB, whatever its curve is."""
+    made = colour._matrix_profile(colour.PRIMARIES[primaries], light)
+    named = b"desc" + bytes(4) + struct.pack(">I", 5) + b"sRGB\0" + bytes(74)
+    return made.replace(b"desc" + bytes(4) + struct.pack(">I", 1) + bytes(79), named)
+
+
+LINEAR = profile_of(np.linspace(0, 1, 1024))
+SIGNAL = np.linspace(0, 1, 1024)
+CURVE = np.where(SIGNAL <= 0.04045, SIGNAL / 12.92, ((SIGNAL + 0.055) / 1.055) ** 2.4)
+SRGB = profile_of(CURVE)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF", "HEIC"])
+def test_curves_decide_and_not_the_name_in_every_format(kind: str) -> None:
+    image = Image.new("RGB", (32, 32), (55, 55, 55))
+    for profile, right in ((LINEAR, 128), (SRGB, 55)):
+        if kind == "HEIC":
+            file = io.BytesIO()
+            heif = pillow_heif.from_pillow(image)
+            heif.info["icc_profile"] = profile
+            heif.save(file, quality=95)
+            data = file.getvalue()
+        else:
+            data = saved(image, kind, icc_profile=profile, **({} if kind in ("PNG", "TIFF") else {"quality": 95}))
+        assert np.abs(seen(data) - right).max() <= 4, (kind, right)
+
+
+def test_primaries_decide_and_not_the_name() -> None:
+    curve = np.where(SIGNAL <= 0.04045, SIGNAL / 12.92, ((SIGNAL + 0.055) / 1.055) ** 2.4)
+    red, green, blue = seen(saved(Image.new("RGB", (8, 8), (200, 100, 50)), "PNG", icc_profile=profile_of(curve, 12)))[
+        0, 0
+    ]
+    assert abs(red - 215) <= 2 and abs(green - 93) <= 2 and abs(blue - 31) <= 3
+
+
+def test_an_srgb_profile_leaves_every_pixel_alone() -> None:
+    for profile in (SRGB, ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()):
+        assert np.array_equal(seen(saved(Image.fromarray(levels()), "PNG", icc_profile=profile)), levels())
+
+
+def test_grey_profiles_are_applied_with_and_without_alpha() -> None:
+    curve = b"curv" + bytes(4) + struct.pack(">I", 0)  # linear
+    white = b"XYZ " + bytes(4) + struct.pack(">3i", 63_190, 65_536, 54_061)
+    tags, at = [(b"wtpt", white), (b"kTRC", curve)], 128 + 4 + 24
+    table = b"".join(struct.pack(">4sII", n, at + (20 if i else 0), len(d)) for i, (n, d) in enumerate(tags))
+    head = struct.pack(">I4sI4s4s4s", at + 32, bytes(4), 0x02400000, b"mntr", b"GRAY", b"XYZ ") + bytes(12) + b"acsp"
+    profile = head + bytes(28) + struct.pack(">3i", 63_190, 65_536, 54_061) + bytes(48) + struct.pack(">I", 2) + table
+    profile += white + curve
+    for mode, value in (("L", 55), ("LA", (55, 255))):
+        assert np.abs(seen(saved(Image.new(mode, (8, 8), value), "PNG", icc_profile=profile)) - 128).max() <= 1
+    assert np.abs(seen(saved(Image.new("L", (8, 8), 55), "JPEG", icc_profile=profile, quality=95)) - 128).max() <= 2
+
+
+def test_chunks_of_png_name_colours_too_and_the_better_one_counts() -> None:
+    rows = b"".join(b"\0" + bytes((55, 55, 55)) * WIDTH for _ in range(HEIGHT))
+    gamma, srgb = (b"gAMA", struct.pack(">I", 100_000)), (b"sRGB", b"\0")
+    linear, icc = (b"cICP", bytes((1, 8, 0, 1))), (b"iCCP", b"sRGB\0\0" + zlib.compress(LINEAR))
+    for chunks, right in (
+        ((gamma,), 128), ((srgb, gamma), 55), ((linear, srgb), 128), ((icc, srgb), 128),
+        (((b"cICP", bytes((1, 13, 0, 1))), icc), 55), (((b"gAMA", struct.pack(">I", 45_455)),), 55),
+        (((b"gAMA", struct.pack(">I", 0)),), 55), (((b"gAMA", b"x"), (b"cHRM", bytes(32))), 55),
+    ):  # fmt: skip
+        assert np.abs(seen(png_of(*chunks, rows=rows)) - right).max() <= 1, chunks
+
+
+# --- orientation ----------------------------------------------------------------------------------
+
+XMP = (b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" '
+       b'tiff:Orientation="%d"/></rdf:RDF></x:xmpmeta>')  # fmt: skip
+
+
+def exif_of(orientation: int) -> bytes:
+    return b"Exif\0\0II*\0" + struct.pack("<IHHHIIi", 8, 1, 274, 3, 1, orientation, 0)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_xmp_turns_a_picture_unless_exif_says_otherwise(kind: str) -> None:
+    image = Image.fromarray(levels())
+    options: dict[str, Any] = {"xmp": XMP % 6, "quality": 95}
+    if kind == "PNG":
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", (XMP % 6).decode())
+        options = {"pnginfo": info}
+    if kind == "TIFF":
+        options = {"tiffinfo": {700: XMP % 6}}
+    assert decode(saved(image, kind, **options)).size == (HEIGHT, WIDTH)
+    if kind != "TIFF":
+        assert decode(saved(image, kind, **options, exif=exif_of(1))).size == (WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize("keyword", [b"Raw profile type exif", b"Raw profile type APP1"])
+@pytest.mark.parametrize("packed", [True, False])
+def test_exif_in_a_text_of_png_turns_it(keyword: bytes, packed: bool) -> None:
+    text = b"\nexif\n      %d\n" % len(exif_of(6)) + exif_of(6).hex().encode() + b"\n"
+    chunk = (b"zTXt", keyword + b"\0\0" + zlib.compress(text)) if packed else (b"tEXt", keyword + b"\0" + text)
+    assert decode(png_of(chunk)).size == (HEIGHT, WIDTH)
+
+
+def test_a_turned_heic_is_turned_once() -> None:
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[274] = 6
+    pillow_heif.from_pillow(Image.fromarray(levels())).save(file, exif=exif.tobytes())
+    assert decode(file.getvalue()).size in {(HEIGHT, WIDTH), (WIDTH, HEIGHT)}
+    turned = pillow_heif.open_heif(file.getvalue())
+    assert decode(file.getvalue()).size == turned.size, "as its own boxes say; EXIF only repeats it"
+
+
+# --- nearly whole ---------------------------------------------------------------------------------
+
+
+def photograph() -> Image.Image:
+    noise = np.random.default_rng(0).integers(0, 60, (200, 300, 3), np.uint8)
+    y, x = np.mgrid[0:200, 0:300]
+    return Image.fromarray((np.stack([x * 0.6, y * 0.9, x * 0.3], axis=-1) + noise).astype(np.uint8))
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("lost", [1, 2, 40])
+def test_a_jpeg_without_its_last_bytes_is_read(progressive: bool, lost: int) -> None:
+    data = saved(photograph(), "JPEG", quality=90, progressive=progressive)
+    assert np.abs(seen(data[:-lost]) - seen(data)).mean() < 0.5
+    assert np.array_equal(seen(data + b"garbage" * 500), seen(data))
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8, 0.9])
+def test_a_jpeg_that_lacks_more_is_cut_off(progressive: bool, share: float) -> None:
+    data = saved(photograph(), "JPEG", quality=90, progressive=progressive)
+    with pytest.raises(InputError, match="is cut off or damaged"):
+        decode(data[: int(len(data) * share)])
+
+
+@pytest.mark.parametrize(
+    ("kind", "lost"), [("PNG", 12), ("PNG", 40), ("GIF", 1), ("BMP", 20), ("WEBP", 4), ("TIFF", 20)]
+)
+def test_other_formats_too_are_read_without_their_last_bytes(kind: str, lost: int) -> None:
+    image = photograph()
+    data = saved(image, kind)
+    assert np.abs(seen(data[:-lost]) - seen(data)).mean() < 1
+
+
+def test_metadata_of_any_size_in_a_png_stops_nothing() -> None:
+    big = random.Random(0).randbytes(2**20 + 1000)
+    for chunk in (
+        (b"zTXt", b"workflow\0\0" + zlib.compress(big)), (b"tEXt", b"workflow\0" + big),
+        (b"iTXt", b"workflow\0\1\0\0\0" + zlib.compress(big)), (b"iCCP", b"x\0\0" + zlib.compress(big + big)),
+        (b"eXIf", big), (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + big),
+    ):  # fmt: skip
+        assert np.array_equal(seen(png_of(chunk)), levels()), chunk[0]
+
+
+# --- hostile --------------------------------------------------------------------------------------
+
+
+def test_damaged_files_of_the_new_kinds_give_a_picture_or_a_hub_error() -> None:
+    chance = random.Random(1)
+    heic = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(levels())).save(heic)
+    sources = [Tiff(wide(dtype), **layout).write() for dtype in ("u2", "f4", "i1") for layout in LAYOUTS[:5]]
+    sources += [heic.getvalue(), heic.getvalue(), png_of((b"iCCP", b"x\0\0" + zlib.compress(LINEAR)))]
+    sources += [saved(photograph(), "TIFF", compression=name) for name in ("tiff_lzw", "packbits", "jpeg")]
+    sources += [saved(Image.fromarray(levels()), "JPEG", icc_profile=LINEAR)]
+    for source in sources:
+        cuts = [source[: len(source) * step // 20] for step in range(0, 20, 4)]
+        for data in [*cuts, *(mutated(source, chance) for _ in range(12))]:
+            try:
+                assert decode(data, ImageLimits(max_pixels=10**6)).mode == "RGB"
+            except HubError as error:
+                assert error.message.startswith("image ") and "Traceback" not in error.message
+
+
+def mutated(source: bytes, chance: random.Random) -> bytes:
+    data = bytearray(source)
+    for _ in range(chance.choice((1, 2, 8))):
+        reach = min(len(data), 300) if chance.random() < 0.5 else len(data)
+        data[chance.randrange(reach) if chance.random() < 0.7 else -chance.randrange(1, 300)] = chance.randrange(256)
+    return bytes(data)
