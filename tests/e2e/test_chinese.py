@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, expect
 
 from hub.registry import discover
 from tests.e2e.visits import visitor
-from tests.served import Served
+from tests.served import ROOT, Served
 
 # Names, file formats, units; `receipt` and `comparison` are seen by gradio_client alone.
 NAMES = """Demo Hub English Streamlit REST API GET api v1 MCP Python curl JavaScript JSON PNG PDF Cookie MB GB cpu cuda
@@ -98,6 +98,23 @@ def test_a_page_asked_for_in_another_language_stays_in_it(hub: Served) -> None:
     assert '<html lang="en">' in again.text
     assert "set-cookie" not in again.headers
     assert '<html lang="zh-CN">' in fetch(f"{hub.url}/r/nothing?lang=zh-TW", cookies={"hub_lang": "en"}).text
+
+
+def test_what_was_kept_is_read_in_the_language_of_who_opens_it(hub: Served) -> None:
+    """Captions and headlines are stored as templates with values: no text of a result is searched for."""
+    with httpx.Client(base_url=hub.url, timeout=60) as browser:
+        with (ROOT / "demos/assets/vehicle_classifier/ambulance.jpg").open("rb") as photo:
+            asked = {"files": {"image": photo}, "data": {"why": "the answer"}}
+            done = browser.post("/api/v1/demos/vehicle_classifier", **asked).json()
+        assert re.fullmatch(r"What speaks for emergency \(\d+%\)", done["captions"]["why"])
+        made = browser.post(f"/api/v1/results/{done['id']}/links", json={}).json()
+        chinese = fetch(f"{hub.url}/r/{made['id']}").text
+        assert re.search(r"支持“应急车辆”的区域（\d+%）", chinese)
+        assert re.search(r"应急车辆 \d+%", chinese)
+        assert re.search(r"What speaks for emergency \(\d+%\)", fetch(f"{hub.url}/r/{made['id']}?lang=en").text)
+        refused = browser.get("/history?run=nothing", headers={"Accept-Language": "zh-CN", "Accept": "text/html"}).text
+        assert "历史记录中没有这次运行" in refused
+        browser.delete(f"/api/v1/links/{made['id']}")
 
 
 @pytest.mark.browser
