@@ -24,6 +24,7 @@ from hub.web.problems import MalformedError, no_memory, problem
 
 SLACK_BYTES = 2**20  # for what is no picture, and what frames those
 PAGE_BYTES = 4 * 2**20  # of what a Gradio page sends: pictures come as uploads, but a camera's frame comes in base64
+CALL_BYTES = 16 * 2**20
 MARKS, DEPTH = 5_000, 64  # of JSON; a page with twenty inputs sends about 200 marks
 PARTS, FIELDS = 64, 64
 DRAIN_S = 5.0  # how long the rest of a refused body is read and dropped, so that the client sees the answer
@@ -42,8 +43,7 @@ class Kinds:
     """Which kind a path is."""
 
     def __init__(self, engine: Engine):
-        most = inputs_in_json(engine)
-        self.inputs, self.calls = Kind(most, streams=True), Kind(most)
+        self.inputs, self.calls = Kind(inputs_in_json(engine), streams=True), Kind(call_bytes(engine))
         self.upload = Kind(2 * engine.limits.max_bytes + SLACK_BYTES)
 
     def of(self, path: str) -> Kind:
@@ -67,6 +67,11 @@ def inputs_in_json(engine: Engine) -> int:
     demos = [page.declared for page in engine.registry if page.declared]
     pictures = max((sum(isinstance(f, ImageInput) for f in demo.inputs) for demo in demos), default=0)
     return pictures * engine.limits.max_bytes * 3 // 2 + 2 * SLACK_BYTES
+
+
+def call_bytes(engine: Engine) -> int:
+    """The same of a tool's call, which the SDK of MCP parses in the event loop: 16 MB hold that up for 0.1 s."""
+    return min(inputs_in_json(engine), CALL_BYTES)
 
 
 class Bounds:
@@ -196,7 +201,7 @@ async def pieces(request: Request, limit: int, look: Look = len) -> AsyncIterato
         if refusal is None:
             yield piece
             end = time.monotonic() + DRAIN_S
-        elif time.monotonic() > end or size > 4 * limit:
+        elif time.monotonic() > end:
             break
     if refusal is not None:
         raise refusal

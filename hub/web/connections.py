@@ -155,6 +155,7 @@ class Http(H11Protocol):
 
     def __init__(self, *arguments: Any, **named: Any):
         super().__init__(*arguments, **named)
+        self.timeout_keep_alive = self.patience.idle_s  # type: ignore[assignment]  # whole seconds there, for no reason
         self._timer: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
         self._received = self._seen = 0

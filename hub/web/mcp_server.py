@@ -37,7 +37,7 @@ from hub.jobs import Cancel
 from hub.registry import Page
 from hub.spec import Progress
 from hub.web import access, addresses, guard, hosts, mcp_tools
-from hub.web.bounds import inputs_in_json
+from hub.web.bounds import call_bytes
 from hub.web.openapi import hub_version
 from hub.web.problems import problem
 
@@ -146,7 +146,7 @@ class Http:
         self._manager = StreamableHTTPSessionManager(
             make(engine),
             stateless=True,
-            max_request_body_size=inputs_in_json(engine),
+            max_request_body_size=call_bytes(engine),
             security_settings=TransportSecuritySettings(
                 enable_dns_rebinding_protection=False
             ),  # `hosts` and `guard` look

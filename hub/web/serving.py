@@ -42,7 +42,7 @@ def configured(app: Any, *, most: int = 0, patience: Patience | None = None, **o
     http, websocket = connections.made(most or connections.raise_descriptors(), patience)
     return uvicorn.Config(
         app, http=http, ws=websocket, ws_max_size=2**20, backlog=connections.BACKLOG, log_config=None,
-        log_level="warning", access_log=False, timeout_keep_alive=int(patience.idle_s),
+        log_level="warning", access_log=False,
         timeout_graceful_shutdown=int(ENDING_S), **options,
     )  # fmt: skip
 

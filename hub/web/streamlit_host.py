@@ -98,6 +98,8 @@ def alone() -> dict[str, Any]:
     async def lifespan(app: Any) -> AsyncIterator[None]:
         threading.Thread(target=engine.hardware, name="warm-up", daemon=True).start()
         yield None
+        engine.stop.begun.set()
+        engine.stop.over.set()
         engine.close()
 
     middleware = [
