@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
 import sqlite3
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from hub.errors import HubError, StorageError
 from hub.texts import NOT_OURS, Sentence, from_column, sentence
@@ -109,6 +111,15 @@ def column(text: str) -> str:
     except NOT_OURS as error:
         log.error("a text in a table cannot be read: %r", error)
         return ""
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """A JSON object from a column; an empty one where the row is damaged."""
+    try:
+        found = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def is_damaged(error: BaseException) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hub.database import BUSY_S, bring_up_to_date, column, is_damaged, set_aside, told, transaction
+from hub.database import BUSY_S, bring_up_to_date, column, is_damaged, json_object, set_aside, told, transaction
 from hub.errors import StorageError
 from hub.texts import Sentence, sentence, to_column
 
@@ -108,7 +108,6 @@ class Gone:
     result: str
     page: str
     state: State
-    inputs: tuple[str, ...]  # sha256 of each picture that went in
 
 
 class HistoryStore:
@@ -164,13 +163,13 @@ class HistoryStore:
 
     def remove(self, owner: str, ids: Sequence[str] | None) -> tuple[list[Gone], list[str]]:
         """Forgets these entries of an owner (None: all); returns them, and the results no history has any more."""
-        sql = "DELETE FROM run WHERE owner = ? {} RETURNING result, page, state, inputs"
+        sql = "DELETE FROM run WHERE owner = ? {} RETURNING result, page, state"
         with self._changing() as db:
             if ids is None:
                 rows = db.execute(sql.format(""), (owner,)).fetchall()
             else:
                 rows = [row for id in ids for row in db.execute(sql.format("AND id = ?"), (owner, id)).fetchall()]
-            gone = [Gone(result, page, state, tuple(_object(inputs).values())) for result, page, state, inputs in rows]
+            gone = [Gone(*row) for row in rows]
             of = "SELECT 1 FROM run WHERE result = ?"
             free = [r for r in dict.fromkeys(g.result for g in gone) if not db.execute(of, (r,)).fetchone()]
         if gone:
@@ -273,6 +272,9 @@ class HistoryStore:
             except sqlite3.DatabaseError as error:
                 if is_damaged(error) and self._path is not None:
                     self._db.close()
+                    with suppress(OSError):
+                        moved = set_aside(self._path)
+                        log.error("%s is damaged: it is now %s, and the history begins anew", self._path, moved)
                     self._db, self._path = _connected(self._path)
                 raise
 
@@ -317,19 +319,10 @@ def _open(path: str) -> sqlite3.Connection:
     return made
 
 
-def _object(text: str) -> dict[str, Any]:
-    """A JSON object; an empty one where it is damaged."""
-    try:
-        found = json.loads(text)
-    except (ValueError, TypeError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _entry(row: Sequence[Any]) -> Entry:
     values = dict(zip(COLUMNS, row, strict=True))
     for name in ("parameters", "inputs"):
-        values[name] = _object(values[name])
+        values[name] = json_object(values[name])
     for name in ("cached", "pictured"):
         values[name] = bool(values[name])
     for name in ("headline", "message"):

@@ -7,12 +7,10 @@ import json
 import logging
 import re
 import secrets
-import sqlite3
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +18,8 @@ from PIL import Image
 
 from hub import budget
 from hub.batch.index import ALL, Entry, Index, Query, Viewer
-from hub.errors import NotFoundError
+from hub.batch.manifest import LINE_BYTES, Cell, read_cell
+from hub.errors import NotFoundError, StorageError
 from hub.owners import Owner, kept_by
 from hub.shown import HUB
 from hub.spec import Demo, Gallery, ImageOutput, Text
@@ -88,7 +87,7 @@ class Pictures:
         try:
             found = _singles(result.id, result.capsule, files, result.created, job.demo)
             self._opened().add(found, kept_by(job.owner))
-        except (sqlite3.Error, OSError) as error:
+        except (StorageError, OSError) as error:
             log.warning("result %s is not in the gallery: %s", result.id, error)
 
     def assign(self, result: Result, who: Owner, run: str, subject: str, style: str) -> None:
@@ -100,7 +99,7 @@ class Pictures:
             return
         try:
             self._opened().assign(result.id, kept_by(who), run, subject, style)
-        except sqlite3.Error as error:
+        except StorageError as error:
             log.warning("result %s is in the gallery without its grid: %s", result.id, error)
 
     def remove(self, id: str) -> None:
@@ -110,7 +109,7 @@ class Pictures:
         try:
             if self._index.search(Query(result=id), ALL, limit=1)[1]:
                 self._forget(self._index.remove_results([id]))
-        except sqlite3.Error as error:
+        except StorageError as error:
             log.warning("result %s is still in the gallery: %s", id, error)
 
     def disown(self, who: Owner, results: Collection[str]) -> None:
@@ -121,7 +120,7 @@ class Pictures:
             index = self._opened()
             for owner in who.ids:
                 self._forget(index.remove_results(results, owner))
-        except (sqlite3.Error, OSError) as error:
+        except (StorageError, OSError) as error:
             log.warning("%d deleted results are still in the gallery of who ran them: %s", len(results), error)
 
     def close(self) -> None:
@@ -132,11 +131,11 @@ class Pictures:
 
     def _opened(self) -> Index:
         with self._lock:
-            if self._index is None:
-                index = Index(self._folder / "index.db")
+            index = self._index or Index(self._folder / "index.db")
+            if self._index is None or index.fresh:  # it is new, or was found to be damaged since
                 self._catch_up(index)
                 self._index = index
-            return self._index
+            return index
 
     def _catch_up(self, index: Index) -> None:
         """Reads what exists into a new index; forgets results that went while no process watched."""
@@ -154,6 +153,7 @@ class Pictures:
         # Another process may have made newer ones since this one listed the disk.
         gone = [id for id, made in index.results() if made < self._began and results.created(id) is None]
         self._forget(index.remove_results(gone))
+        index.fresh = False
 
     def _look(self) -> Index:
         """The index with what grids have drawn since the last look."""
@@ -179,12 +179,12 @@ class Pictures:
         entries = list[Entry]()
         with (self.batches / run / MANIFEST).open("rb") as file:
             file.seek(offset)
-            for line in file:
-                if not line.endswith(b"\n"):
+            while line := file.readline(LINE_BYTES + 1):
+                if not line.endswith(b"\n") and len(line) <= LINE_BYTES:
                     break  # it is being written
                 offset += len(line)
-                with suppress(ValueError, KeyError, TypeError, AttributeError):
-                    entries += _of_grid(run, json.loads(line))
+                if (cell := read_cell(line)) is not None:
+                    entries += _of_grid(run, cell)
         index.add_batch(run, entries, offset)
 
     def _forget(self, ids: list[str]) -> None:
@@ -256,13 +256,12 @@ def _singles(
             )  # fmt: skip
 
 
-def _of_grid(run: str, record: Mapping[str, Any]) -> Iterator[Entry]:
-    for picture in record["pictures"]:
-        own = OWN_SEED.search(picture["caption"])
+def _of_grid(run: str, cell: Cell) -> Iterator[Entry]:
+    for picture in cell.pictures:
+        own = OWN_SEED.search(picture.caption)
         yield Entry(
-            source="batch", result=record["cell"], place=f"{run}/{picture['file']}", demo=record["page"],
-            prompt=record["prompt"], subject=record["subject"], style=record["style"],
-            seed=int(own[1]) if own else record["seed"], weights=record["weights"], digest=record["digest"], run=run,
-            created=datetime.fromisoformat(record["created_at"]).timestamp(), width=picture["width"],
-            height=picture["height"], caption=picture["caption"], parameters=record["parameters"],
+            source="batch", result=cell.cell, place=f"{run}/{picture.file}", demo=cell.page, prompt=cell.prompt,
+            subject=cell.subject, style=cell.style, seed=int(own[1]) if own else cell.seed, weights=cell.weights,
+            digest=cell.digest, run=run, created=cell.created, width=picture.width, height=picture.height,
+            caption=picture.caption, parameters=cell.parameters,
         )  # fmt: skip

@@ -19,7 +19,7 @@ from hub import sight
 from hub.files import DamagedError, read_bounded
 from hub.results import Picture, Receipt, Result
 from hub.sight import Sight
-from hub.texts import NOT_OURS, packed, restored, unpacked
+from hub.texts import NOT_OURS, Sentence, packed, restored, unpacked
 
 RECORD, SIGHT_FILE = "record.json", "similar.safetensors"
 RECORD_BYTES, FILE_BYTES = 64 * 2**20, 256 * 2**20  # no result of ours has more
@@ -102,6 +102,7 @@ def read_record(folder: Path) -> Record:
         found.created  # noqa: B018  # a year that no clock shows raises
     except (ValueError, RecursionError, OverflowError) as error:
         raise DamagedError(_brief(error)) from None
+    _sentences(found)
     if found.sum and found.sum != _sum(plain):
         raise DamagedError("its record was changed")
     return found
@@ -110,10 +111,7 @@ def read_record(folder: Path) -> Record:
 def read_result(folder: Path, id: str) -> Result:
     """A stored result, every byte of it as it was written. Raises DamagedError, OSError."""
     record = read_record(folder)
-    try:
-        remarks, told = (tuple(map(unpacked, packs)) for packs in (record.remarks, record.sentences))
-    except NOT_OURS as error:
-        raise DamagedError(f"its sentences: {error!r}"[:200]) from None
+    remarks, told = _sentences(record)
     pictures = {
         name: tuple(
             Picture(
@@ -128,6 +126,14 @@ def read_result(folder: Path, id: str) -> Result:
     return Result(
         id, record.capsule, record.values, MappingProxyType(pictures), receipt, seen, told, record.asked_by
     )  # fmt: skip
+
+
+def _sentences(record: Record) -> list[tuple[Sentence, ...]]:
+    """The remarks, and the sentences among the values. Raises DamagedError."""
+    try:
+        return [tuple(map(unpacked, packs)) for packs in (record.remarks, record.sentences)]
+    except NOT_OURS as error:
+        raise DamagedError(f"its sentences: {error!r}"[:200]) from None
 
 
 def read_sight(folder: Path, record: Record) -> Sight | None:

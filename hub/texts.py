@@ -91,7 +91,10 @@ NOT_OURS = (KeyError, TypeError, ValueError, IndexError, AttributeError, Recursi
 def unpacked(data: Mapping[str, Any]) -> Sentence:
     """Raises KeyError, TypeError or ValueError for what `packed` has not made."""
     values = {n: unpacked(v) if isinstance(v, dict) else v for n, v in dict(data["values"]).items()}
-    return Sentence(data["template"], values)
+    template = str(data["template"])
+    if re.search("[{}]", PLACEHOLDER.sub("", template.replace("{{", "").replace("}}", ""))):
+        raise ValueError("a template with more than bare placeholders, which could ask for any amount of room")
+    return Sentence(template, values)
 
 
 def to_column(text: str) -> str:

@@ -10,7 +10,6 @@ import errno
 import json
 import logging
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from hub.batch import plan as plans
+from hub.batch.manifest import FILE, LINE_BYTES, read_cell
 from hub.batch.plan import Plan
 from hub.batch.png import record_of, with_record
 from hub.errors import ConflictError, HubError, NotFoundError, UnavailableError
@@ -29,8 +29,6 @@ from hub.results import Picture
 
 log = logging.getLogger(__name__)
 PLAN, PICTURES = "run.json", "pictures"
-
-FILE = re.compile(rf"{PICTURES}/[0-9a-f]{{2}}/[0-9a-f]{{32}}(-\d+)?\.png")
 
 LOST = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # no other file could be written either
 
@@ -154,8 +152,8 @@ class RunFolder:
     def records(self) -> Iterator[Record]:
         """The manifest's lines, in the order they were written; a cell that was drawn again has two."""
         with suppress(FileNotFoundError), (self.path / MANIFEST).open("rb") as file:
-            for line in file:
-                with suppress(ValueError):
+            while line := file.readline(LINE_BYTES + 1):
+                if read_cell(line) is not None:
                     yield json.loads(line)
 
     def done(self, cells: Container[str]) -> dict[str, Record]:
