@@ -17,7 +17,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-ann
 NOT_CUDA := awk '/^[a-z]/ { cuda = /^(cuda-|nvidia-|triton)/ } !cuda'
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check lint bench flow lock setup setup-dev clean
+.PHONY: help serve test schemas check lint bench flow lock setup setup-dev clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ serve: setup  ## set up if needed, then serve the hub on http://127.0.0.1:7860 (
 
 test: setup-dev  ## set up if needed, then run the default tests (ARGS="-k pool" to choose)
 	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+
+schemas: setup-dev  ## ask every REST operation many odd things and hold the answers against the OpenAPI document (ARGS="--cases 200")
+	$(BIN)/python -W ignore -m tests.schemas $(ARGS)
 
 check: lint test  ## what CI runs: lint, types, tests
 

@@ -25,6 +25,7 @@ ORDER_NAMES: tuple[Order, ...] = get_args(Order)
 FILTERS = ("q", "demo", "subject", "style", "seed", "model", "run", "since", "until")
 PER_PAGE, PER_PAGE_MOST = 60, 200
 TEXT_CHARS = 500
+PAGES_MOST = 10**6
 MOST_SEEDS = 10_000
 
 

@@ -71,7 +71,7 @@ def run(
                 {"include-name": name, "checks": {"positive_data_acceptance": {"expected-statuses": [*FINE, *more]}}}
                 for name, more in BEYOND.items()
             ],
-            "generation": {"max-examples": cases, "database": "none", "deterministic": True, "no-shrink": True},
+            "generation": {"max-examples": cases, "database": "none", "no-shrink": True},
             "phases": {"stateful": {"generation": {"max-examples": max(2, cases // 2)}}},
         }
     )

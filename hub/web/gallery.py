@@ -140,7 +140,7 @@ class _Door:
         for name in given:
             if name not in known:
                 raise InputError(unknown("parameter", name[:40], known), field=name)
-        page = _number(given.get("page", "1"), "page", 10**DIGITS - 1)
+        page = _number(given.get("page", "1"), "page", gallery.PAGES_MOST)
         size = _number(given.get("per_page", str(gallery.PER_PAGE)), "per_page", gallery.PER_PAGE_MOST)
         ids = tuple(filter(None, given.get("ids", "").split(",")))[:DOWNLOAD_MOST]
         return gallery.query(given, ids), page, size

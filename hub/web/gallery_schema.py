@@ -6,12 +6,15 @@ from typing import Any
 
 from hub import gallery
 from hub.batch.small import MOST
-from hub.gallery import PER_PAGE, PER_PAGE_MOST
+from hub.gallery import PAGES_MOST, PER_PAGE, PER_PAGE_MOST, TEXT_CHARS
 from hub.inputs import SEED_LIMIT
 from hub.web.answers import API
 
 Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
+WORDS: Schema = {"type": "string", "pattern": "\\S"}
+FILTER: Schema = {"type": "string", "maxLength": TEXT_CHARS}
+DAY: Schema = {"anyOf": [{"type": "string", "format": "date"}, {"const": ""}]}
 OBJECT: Schema = {"type": "object"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 SEED: Schema = {"type": "integer", "minimum": 0, "maximum": SEED_LIMIT - 1}
@@ -30,14 +33,16 @@ WHO = (
 
 def paths() -> dict[str, Any]:
     """The operations, by path."""
-    filters = [_query(name, SEED if name == "seed" else TEXT, HELP.get(name, "")) for name in gallery.FILTERS]
-    paging = [_query("page", {"type": "integer", "minimum": 1, "default": 1})]
+    kinds = {"seed": SEED, "since": DAY, "until": DAY}
+    filters = [_query(name, kinds.get(name, FILTER), HELP.get(name, "")) for name in gallery.FILTERS]
+    paging = [_query("page", {"type": "integer", "minimum": 1, "maximum": PAGES_MOST, "default": 1})]
     paging.append(_query("per_page", {"type": "integer", "minimum": 1, "maximum": PER_PAGE_MOST, "default": PER_PAGE}))
     order = _query("order", {"type": "string", "enum": list(gallery.ORDER_NAMES), "default": "new"})
-    runs = [{**_query(side, TEXT, "A grid"), "required": True} for side in ("a", "b")]
+    runs = [{**_query(side, WORDS, "A grid"), "required": True} for side in ("a", "b")]
     ids = _query("ids", TEXT, "Ids of pictures with commas between")
     kind = _query("format", {"type": "string", "enum": ["zip", "csv"], "default": "zip"})
-    one = [{"name": "id", "in": "path", "required": True, "schema": TEXT}]
+    id = {"type": "string", "pattern": "^[0-9a-f]{24}$"}
+    one = [{"name": "id", "in": "path", "required": True, "schema": id}]
     files = {"application/zip": _binary(), "text/csv": TEXT}
     search = _get(
         "searchGallery", "Pictures made from words", _page("pictures", _ref("Picture")), [*filters, *paging, order]
@@ -93,10 +98,12 @@ def schemas() -> dict[str, Schema]:
 
 def _grid() -> Schema:
     """A small grid: its body, one document, and the events it is told with."""
-    texts = {"oneOf": [{"type": "array", "items": TEXT}, {"type": "string", "description": "A line for each"}]}
+    lines = {"type": "string", "description": "A line for each"}
+    texts = {"oneOf": [{"type": "array", "items": TEXT}, lines]}
+    subjects = {"oneOf": [{"type": "array", "items": WORDS, "minItems": 1}, {**lines, **WORDS}]}
     seeds = {"oneOf": [TEXT, COUNT, {"type": "array", "items": SEED}], "default": "1"}
     seeds["description"] = "How many (4), or which (7,12,40-49)"
-    wish = {"subjects": texts, "styles": texts, "seeds": seeds, "template": TEXT, "settings": OBJECT, "run": TEXT}
+    wish = {"subjects": subjects, "styles": texts, "seeds": seeds, "template": TEXT, "settings": OBJECT, "run": TEXT}
     cell = _object({"cell": TEXT, "subject": TEXT, "style": TEXT, "seed": SEED, "prompt": TEXT, "settings": OBJECT,
                     "open": TEXT})  # fmt: skip
     counts = dict.fromkeys(("drawn", "kept", "failed"), COUNT)

@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 from hub.decode import sniff
 from hub.engine import Engine
 from hub.errors import InputError, NotFoundError
+from hub.gallery import PAGES_MOST
 from hub.history import PER_PAGE, PER_PAGE_MOST, InWork
 from hub.history_pair import beside, labelled
 from hub.history_store import Entry
@@ -65,7 +66,7 @@ class _Door:
             raise InputError(
                 "q has more than the {text_chars} characters that are read.", text_chars=TEXT_CHARS, field="q"
             )
-        page = number(given.get("page", "1"), "page", 10**6)
+        page = number(given.get("page", "1"), "page", PAGES_MOST)
         size = number(given.get("per_page", str(PER_PAGE)), "per_page", PER_PAGE_MOST)
         owner, root = self._owner(request), request.scope.get("root_path", "")
         self.history.look(owner, LOOKED_S)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from hub.gallery import PAGES_MOST, TEXT_CHARS
 from hub.history import PER_PAGE, PER_PAGE_MOST
 from hub.web.answers import API
 from hub.web.sessions import TOKEN
 
 Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
+GIVEN: Schema = {"type": "string", "minLength": 1}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 OBJECT: Schema = {"type": "object"}
 WHO = (
@@ -27,16 +29,20 @@ def paths() -> dict[str, Any]:
     one = [{"name": "id", "in": "path", "required": True, "schema": TEXT}]
     name = {"name": "name", "in": "path", "required": True, "schema": TEXT}
     paging = [
-        _query("q", TEXT, "Words of the page, its settings, weights or answer; all of them must be there"),
+        _query(
+            "q",
+            {**TEXT, "maxLength": TEXT_CHARS},
+            "Words of the page, its settings, weights or answer; all of them must be there",
+        ),
         _query("demo", TEXT, "Of one page"),
-        _query("page", {"type": "integer", "minimum": 1, "default": 1}),
+        _query("page", {"type": "integer", "minimum": 1, "maximum": PAGES_MOST, "default": 1}),
         _query("per_page", {"type": "integer", "minimum": 1, "maximum": PER_PAGE_MOST, "default": PER_PAGE}),
     ]
     which = [
-        _query("ids", TEXT, "Ids of runs with commas between"),
+        _query("ids", TEXT, "Ids of runs with commas between; this or `all` is needed"),
         _query("all", {"type": "string", "enum": ["true"]}, "In the place of ids: all that ended"),
     ]
-    sides = [{**_query(side, TEXT, "A run"), "required": True} for side in ("a", "b")]
+    sides = [{**_query(side, GIVEN, "A run"), "required": True} for side in ("a", "b")]
     return {
         f"{API}/history": {
             "get": _operation("listHistory", "What was run, the newest first", _ref("Runs"), [*paging, COOKIE], (422,)),
@@ -71,7 +77,7 @@ def paths() -> dict[str, Any]:
 COOKIE: Schema = {
     "name": "hub_session",
     "in": "cookie",
-    "schema": {"type": "string", "pattern": f"^{TOKEN.pattern}$"},
+    "schema": {"type": "string", "description": f"{TOKEN.pattern}; anything else is nobody's"},
 }
 
 

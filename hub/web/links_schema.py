@@ -114,8 +114,12 @@ def _wanted() -> Schema:
 def _feedback(*, given: bool) -> Schema:
     thumb = {"type": "string", "enum": ["up", "down", ""]}
     properties: Schema = {"thumb": thumb, "text": {**TEXT, "maxLength": FEEDBACK_CHARS}}
-    if given:
-        return {"type": "object", "properties": properties, "additionalProperties": False}
+    if given:  # a thumb, a text, or both
+        either = [
+            {"required": ["thumb"], "properties": {"thumb": {"enum": ["up", "down"]}}},
+            {"required": ["text"], "properties": {"text": {"pattern": "\\S"}}},
+        ]
+        return {"type": "object", "properties": properties, "additionalProperties": False, "anyOf": either}
     return _object({"link": ID, "created_at": TIME, **properties})
 
 

@@ -12,10 +12,10 @@ from hub.spec import ImageInput
 from hub.web import gallery_schema, history_schema, links_schema, schema
 from hub.web.answers import SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.problems import MEDIA_TYPE
-from hub.web.sessions import TOKEN
 
 PROBLEMS = {
     400: "The request is malformed",
+    401: "This hub asks who you are: sign in, or send an access token",
     403: "Only its owner may do that",
     404: "No such demo, result, output or link",
     405: "The method is not allowed here",
@@ -30,6 +30,8 @@ PROBLEMS = {
     504: "It took longer than the deadline",
 }
 RUN_PROBLEMS = (400, 404, 413, 415, 422, 429, 500, 503, 504)
+ANYWHERE = (401, 403, 429, 500, 503)  # whatever is asked: who asks, from where, how often; a hub that stops
+WITH_BODY = (400, 413, 415, 422)
 OBJECT = {"type": "object"}
 
 
@@ -65,6 +67,11 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], plac
             paths[path]["post"] = _run(page, options(page))
             if len(page.declared.weights) > 1:
                 paths[f"{path}/compare"] = {"post": _compare(page, options(page))}
+    for path, operations in paths.items():
+        for operation in operations.values():
+            known = (*ANYWHERE, *(WITH_BODY if "requestBody" in operation else ()), *((404,) if "{" in path else ()))
+            for status in known:
+                operation["responses"].setdefault(str(status), {"$ref": f"#/components/responses/Problem{status}"})
     return {
         "openapi": "3.1.0",
         "info": {
@@ -166,7 +173,7 @@ def _similar() -> dict[str, Any]:
     limit = {"type": "integer", "minimum": 1, "maximum": SIMILAR_MOST, "default": SIMILAR_LIMIT}
     found["get"]["parameters"] += [
         {"name": "limit", "in": "query", "schema": limit},
-        {"name": "hub_session", "in": "cookie", "schema": {"type": "string", "pattern": f"^{TOKEN.pattern}$"}},
+        {"name": "hub_session", "in": "cookie", "schema": {"type": "string"}},
     ]
     return found
 
@@ -182,7 +189,7 @@ def _run(page: Page, options: schema.Options) -> dict[str, Any]:
         "required": any(f.required for f in demo.inputs),
         "content": {
             "multipart/form-data": {"schema": schema.inputs(demo, "form", options)},
-            "application/json": {"schema": schema.inputs(demo, "json", options)},
+            "application/json": {"schema": _with_null(schema.inputs(demo, "json", options))},
         },
     }
     if not any(isinstance(f, ImageInput) for f in demo.inputs):
@@ -195,6 +202,16 @@ def _run(page: Page, options: schema.Options) -> dict[str, Any]:
         "content": {MEDIA_TYPE: {"schema": _ref("Problem")}},
     }
     return operation
+
+
+def _with_null(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Of an input that may be left out, null says the same."""
+    required = wanted.get("required", ())
+    properties = {
+        name: one if name in required else {"anyOf": [one, {"type": "null"}]}
+        for name, one in wanted["properties"].items()
+    }
+    return {**wanted, "properties": properties}
 
 
 def _compare(page: Page, options: schema.Options) -> dict[str, Any]:

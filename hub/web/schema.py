@@ -62,7 +62,7 @@ def _input(field: Input, body: Body, options: Options) -> Schema:
     if isinstance(field, ImageInput):
         schema["type"] = "string"
         if body == "json":
-            schema |= {"contentEncoding": "base64", "contentMediaType": "image/*"}
+            schema |= {"contentEncoding": "base64", "contentMediaType": "image/*", "minLength": 1}
             notes.append("A picture file in base64, plain or as a data: URL")
         else:
             schema |= {"format": "binary", "contentMediaType": "image/*"}
@@ -89,7 +89,9 @@ def _input(field: Input, body: Body, options: Options) -> Schema:
         schema |= {"type": "integer", "minimum": 0, "maximum": SEED_LIMIT - 1}
     else:
         schema |= {"type": "string", "maxLength": field.max_chars}
-        schema |= {"minLength": 1} if field.default is None else {"default": field.default}
+        # No NUL; of a text that must be given, one letter at least.
+        optional = {"default": field.default, "pattern": "^[^\\x00]*$"}
+        schema |= {"minLength": 1, "pattern": "^[^\\x00]*[^\\s\\x00][^\\x00]*$"} if field.default is None else optional
     return {**schema, "description": ". ".join(notes) + "."} if notes else schema
 
 
