@@ -51,6 +51,8 @@ def texts_of(config: dict[str, Any]) -> Iterator[str]:
             text = props.get(name)
             if not isinstance(text, str) or (name == "label" and props.get("show_label") is False):
                 continue
+            if text.startswith('<div class="hub-model-card">'):  # in its author's words
+                continue
             if text.startswith("__i18n__"):
                 yield words[json.loads(text.removeprefix("__i18n__"))["key"]]
             elif name != "value" or component["type"] in ("html", "button"):
