@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from hub.errors import InputError, TooLargeError
+from hub.texts import sentence
 from hub.web import stills
 from hub.web.page_files import NOT_FETCHED
 
@@ -56,6 +59,24 @@ def _file(value: Mapping[str, Any], find: Find, most: int) -> dict[str, Any] | N
     found = find(path)
     original = stills.stands_for(found)
     return {"path": str(found), "orig_name": None if original == found else str(original), "meta": META}
+
+
+def check(components: Sequence[Any], values: Sequence[Any]) -> None:
+    """That there is a value for each component, and a file for each that takes one. Raises InputError."""
+    if len(values) < len(components):
+        text = "This takes {count} values, got {given}."
+        raise InputError(text, count=len(components), given=len(values))
+    for component, value in zip(components, values, strict=False):
+        model = getattr(component, "data_model", None)
+        if model is None or value is None:
+            continue
+        try:
+            model.model_validate(value, context={"validate_meta": True})
+        except ValidationError:
+            kind = sentence("a list") if isinstance(value, list) else sentence("something else")
+            what = sentence("a picture file")
+            name = str(component.label or "")
+            raise InputError("{name} must be {what}, got {given}.", name=name, what=what, given=kind) from None
 
 
 def from_data_url(url: str) -> bytes:

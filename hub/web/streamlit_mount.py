@@ -48,6 +48,7 @@ class Mounted:
         self._engine = engine
         self._app: ASGIApp | None = None
         self._running: AbstractAsyncContextManager[Any] | None = None
+        self._door = StreamlitDoor(self._serve, engine)
         self._lock = asyncio.Lock()  # one start; taken alone
 
     def add_to(self, app: FastAPI) -> None:
@@ -59,6 +60,10 @@ class Mounted:
         proxy = scope.get("root_path", "").removesuffix(PATH)  # which the hub takes off paths, and mounts look for
         if proxy and scope["type"] != "lifespan" and not scope["path"].startswith(f"{proxy}{PATH}"):
             scope = {**scope, "path": proxy + scope["path"]}
+        await self._door(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Streamlit itself, which is not started for what the door refuses."""
         try:
             app = await self._started()
         except ImportError as error:
@@ -75,7 +80,7 @@ class Mounted:
                 tokens = limiter.total_tokens
                 await self._running.__aenter__()
                 limiter.total_tokens = tokens  # Streamlit sets its own, and the other doors share it
-                self._app = StreamlitDoor(app, self._engine)
+                self._app = app
             return self._app
 
     async def close(self) -> None:

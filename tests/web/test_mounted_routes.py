@@ -75,7 +75,7 @@ def test_what_is_not_in_the_table_is_404_whatever_it_is(app: Any) -> None:
     assert len(paths) > 25
     more = [
         "GET /pwa_icon/9000", "GET /gradio_api/file=https://example.org/", "GET /gradio_api/file/etc/hostname",
-        "GET /monitoring/summary/", "GET /gradio_api//queue/join", "POST /gradio_api/api/shades", "PUT /config",
+        "GET /monitoring/x/y", "GET /gradio_api//queue/join", "POST /gradio_api/api/shades", "PUT /config",
         "GET /shades/x", "GET /gradio_api/proxy=https://a.hf.space/", "DELETE /gradio_api/upload",
     ]  # fmt: skip
 

@@ -365,3 +365,15 @@ def test_a_path_outside_is_not_even_looked_at(path: str, files: PageFiles, monke
             patch.setattr(os, name, looked)
         with pytest.raises(InputError, match="uploaded"):
             files.find(Caller(), path, use=True)
+
+
+@pytest.mark.parametrize("value", ["x.png", ["http://example.org/x.png"], [["x"]], 7, {"a": 1}, [{"path": None}]])
+def test_a_value_of_another_shape_is_told_in_words(value: Any, hub: httpx.Client) -> None:
+    told = run(hub, value, {})
+    words = ("must be a picture file", "must be text", "is missing")
+    assert "pydantic" not in told and any(one in told for one in words), told
+
+
+def test_values_that_are_left_out_are_told(hub: httpx.Client) -> None:
+    answer = hub.post("/gradio_api/run/shades", json={"data": []})
+    assert answer.json()["error"] == "This takes 5 values, got 0."
