@@ -17,7 +17,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-ann
 NOT_CUDA := awk '/^[a-z]/ { cuda = /^(cuda-|nvidia-|triton)/ } !cuda'
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test schemas check lint bench flow lock setup setup-dev clean
+.PHONY: help serve test schemas check lint bench soak flow lock setup setup-dev clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ lint: setup-dev  ## ruff, mypy and bandit
 
 bench: setup-dev  ## measure the hub against plain baselines, side by side (ARGS="--quick" for a short run)
 	$(BIN)/python -m bench $(ARGS)
+
+soak: setup-dev  ## what takes long to show: memory after thousands of requests, and after a burst of large pictures
+	$(BIN)/python -m bench --only soak,burst $(ARGS)
 
 flow: $(VENV)/.installed-flow  ## draw a grid of pictures with Metaflow (ARGS="--page stable_diffusion --subjects ... --max-workers 4")
 	$(BIN)/python hub/batch/flow.py run $(ARGS)

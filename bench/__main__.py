@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import gradio_clients, memory, pictures, report, rest, soak, startup
+from bench import burst, gradio_clients, memory, pictures, report, rest, soak, startup
 from bench.context import FULL, QUICK, Bench, BenchError, Findings
 from bench.processes import ROOT, ProcessError, Processes
 from hub.errors import HubError
@@ -31,6 +31,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Findings]] = {
     "startup": startup.measure,
     "pictures": pictures.measure,
     "soak": soak.measure,
+    "burst": burst.measure,
 }
 PAGE = "vehicle_classifier"
 HARDWARE = """

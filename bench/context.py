@@ -32,11 +32,12 @@ class Plan:
     soak_first: int
     soak_last: int
     soak_steps: int  # readings on the way
+    burst: int  # large pictures at once
     clients: int = 16
 
 
-FULL = Plan(6, 24, 128, 4, 12, 64, 3, 7, 200, 2000, 10)
-QUICK = Plan(1, 8, 32, 1, 4, 16, 1, 1, 10, 50, 1)
+FULL = Plan(6, 24, 128, 4, 12, 64, 3, 7, 200, 2000, 10, 64)
+QUICK = Plan(1, 8, 32, 1, 4, 16, 1, 1, 10, 50, 1, 16)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import streamlit as st
+from cachetools import LRUCache
 
+from hub import budget
+from hub.errors import BusyError
+from hub.images import encode
 from hub.results import Picture, Receipt, Result
 from hub.spec import Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask, Output
 from hub.texts import say
@@ -23,6 +28,9 @@ NAME_PX = 190  # room for a label's name
 WIDTH = 122  # of a chart in percent: the numbers stand beside the bars
 INK = {"light": ("#1e293b", "#0f766e"), "dark": ("#e9eef5", "#2dd4bf")}  # words and strong bars, by theme
 PALE, LINE = "#94a3b8", "#f59e0b"
+SHOWN_PX = 1460  # as wide as Streamlit shows any picture
+_SHOWN_LOCK = threading.Lock()  # guards _SHOWN; taken alone
+_SHOWN: LRUCache[str, bytes] = LRUCache(32 * 2**20, getsizeof=len)
 STAGES = ("queue", "load", "prepare", "infer", "present")
 
 
@@ -76,8 +84,7 @@ def image(demo: Demo, field: ImageOutput, result: Result, before: Mapping[str, G
         place, beside = st.tabs([said(field.label), said(label)])
         beside.image(first.preview, width="stretch", alt=first.title)
     with place:
-        caption = answer(picture.caption)
-        st.image(picture.data, caption=plain(caption) or None, width="stretch", alt=caption or say(field.label))
+        _image(result, field.name, 0, say(field.label))
     download(result, field.name, 0, picture)
 
 
@@ -86,9 +93,38 @@ def gallery(result: Result, name: str) -> None:
     with st.container(horizontal=True):
         for number, picture in enumerate(result.pictures[name]):
             with st.container(width=220):
-                caption = answer(picture.caption)
-                st.image(picture.data, caption=plain(caption) or None, width="stretch", alt=caption)
+                _image(result, name, number)
                 download(result, name, number, picture)
+
+
+def _image(result: Result, name: str, number: int, alt: str = "") -> None:
+    """A picture with its caption; `alt` describes one that has none."""
+    caption = answer(result.pictures[name][number].caption)
+    try:
+        shown = _shown(result, name, number)
+    except BusyError as error:
+        st.warning(said(error.message), icon=":material/hourglass:")  # the download below has it
+        return
+    st.image(shown, caption=plain(caption) or None, width="stretch", alt=caption or alt)
+
+
+def _shown(result: Result, name: str, number: int) -> bytes:
+    """A result's picture as wide as a page shows it, made once. Raises BusyError.
+
+    Streamlit decodes and shrinks by itself what is wider, at each click and outside the budget.
+    """
+    picture, key = result.pictures[name][number], f"{result.id}/{name}/{number}"
+    if picture.width <= SHOWN_PX:
+        return picture.data
+    with _SHOWN_LOCK:
+        kept = _SHOWN.get(key)
+    if kept is None:
+        with budget.opened(picture.data) as image:
+            small = image.resize((SHOWN_PX, max(1, round(image.height * SHOWN_PX / image.width))), reducing_gap=2.0)
+            kept = encode(small, "jpeg" if picture.media_type == "image/jpeg" else "png")
+        with _SHOWN_LOCK:
+            _SHOWN[key] = kept
+    return kept
 
 
 def download(result: Result, name: str, number: int, picture: Picture) -> None:
