@@ -18,7 +18,7 @@ from cachetools import LRUCache
 from hub import budget, capsules, memory, outputs, texts
 from hub.batching import Batcher, Outcome
 from hub.decode import ImageLimits
-from hub.errors import DeadlineError, HubError
+from hub.errors import CancelledError, DeadlineError, HubError
 from hub.history import History
 from hub.inputs import Opened, read
 from hub.jobs import Cancel, Job, OnEvent, Stop, call, quiet
@@ -217,6 +217,7 @@ class Engine:
             item = job.call(job.demo.prepare, **opened.values())
             prepare_ms = (time.perf_counter() - begin) * 1000
             outcome = self._infer(job, item, submit, opened)
+        self._check_wanted(job)
         values = opened.values()
         sight = None if job.live else self.similar.look(job, outcome.output, values)
         begin = time.perf_counter()
@@ -277,6 +278,13 @@ class Engine:
             with self._lock:
                 self._raw[raw_key] = (output, size)
         return replace(outcome, output=output)
+
+    def _check_wanted(self, job: Job) -> None:
+        """Raises CancelledError or DeadlineError where nobody waits any more: to present may take seconds."""
+        if job.cancel.is_set():
+            raise CancelledError("The run was cancelled.")
+        if self._left_s(job.begin) <= 0:
+            raise self._too_late(job.page.slug, job.key)
 
     def _left_s(self, begin: float) -> float:
         return self.settings.deadline_s - (time.perf_counter() - begin)
