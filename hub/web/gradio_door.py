@@ -11,6 +11,9 @@ from collections.abc import AsyncGenerator, Collection
 from typing import Any
 
 from anyio import to_thread
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from gradio.routes import App
 from starlette._utils import get_route_path
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -64,6 +67,8 @@ class GradioDoor:
         self.app, self.files = app, files
         self.routes = getattr(app, "routes", [])  # all that Gradio mounts, for who walks through the app
         self._pages = frozenset(pages)
+        if isinstance(app, FastAPI):
+            app.add_exception_handler(RequestValidationError, _not_taken)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -75,9 +80,23 @@ class GradioDoor:
             answer = await self._own(method, path, Request(scope, receive))
             if answer is None and not self.has(method, path):
                 raise NotFoundError("There is nothing at this address.")
+            if answer is None and method in GET and not self._is_asked(path, scope):
+                raise NotFoundError("No answer is on its way here: it came already, or nothing was asked.")
         except HubError as error:
             answer = problem(error, Request(scope))
         await (answer or self.app)(scope, receive, send)
+
+    def _is_asked(self, path: str, scope: Scope) -> bool:
+        """Whether there is something to stream. Gradio notices once its answer has begun, and fails then."""
+        parts = path.removeprefix(f"/{API}/").split("/")
+        if parts[0] == "call":
+            asked = parts[-1]
+        elif parts == ["queue", "data"]:
+            asked = Request(scope).query_params.get("session_hash", "")
+        else:
+            return True
+        blocks = self.app.get_blocks() if isinstance(self.app, App) else None
+        return blocks is None or asked in blocks._queue.pending_messages_per_session
 
     def has(self, method: str, path: str) -> bool:
         """Whether the table has a route."""
@@ -172,3 +191,12 @@ class GradioDoor:
         except BaseException:
             self.files.drop(key)
             raise
+
+
+async def _not_taken(request: Request, error: Exception) -> Response:
+    """In words, and without the body that was sent: FastAPI repeats it, and fails where it is no text."""
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()[0]
+    where = ".".join(str(part)[:40] for part in found["loc"][:4])
+    text = "This address does not take what was sent ({where}): {why}."
+    return problem(InputError(text, where=where, why=str(found["msg"])[:200].rstrip(".")), request)

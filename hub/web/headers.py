@@ -16,10 +16,9 @@ SCRIPT = "/embed.js"  # for any website
 COMMON = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
     "font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; frame-src 'self'; "
-    "object-src 'none'; base-uri 'self'; form-action 'self'"
+    "object-src 'none'; base-uri 'self'; form-action 'self'; "
+    "script-src 'self' 'unsafe-inline' 'unsafe-eval'"  # Gradio's `js` and Streamlit's charts are made into functions
 )
-SCRIPTS = "script-src 'self' 'unsafe-inline'"
-EVALUATED = SCRIPTS + " 'unsafe-eval'"  # Gradio makes functions of the `js` of its components
 PICTURE = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"  # of a drawing that is a document too
 # Another site could lay these under its own buttons; the demos change nothing, and may be framed (`embed`).
 NOT_FRAMED = frozenset({"status", "history", "gallery", "grid", "r", "sign-in", "sign-out", "login", "api", "mcp"})
@@ -46,9 +45,8 @@ class SafeHeaders:
         headers.setdefault("Referrer-Policy", "same-origin")  # an address may be a key: other sites do not hear it
         framed = self._first(scope) not in NOT_FRAMED
         if "html" in kind:
-            scripts = SCRIPTS if self._first(scope) == "streamlit" else EVALUATED
             frames = "*" if framed else "'self'"
-            headers.setdefault("Content-Security-Policy", f"{COMMON}; {scripts}; frame-ancestors {frames}")
+            headers.setdefault("Content-Security-Policy", f"{COMMON}; frame-ancestors {frames}")
             if not framed:
                 headers.setdefault("X-Frame-Options", "SAMEORIGIN")
         elif "svg" in kind or "xml" in kind:

@@ -23,6 +23,7 @@ from hub.web import addresses, guard
 from hub.web.problems import MalformedError
 
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,255})(?::([0-9]{0,5}))?")
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 ANY = "*"
 # What no website can have: names without a dot and .local ones are looked up in the network that the hub is in.
 NEARBY = re.compile(r"[a-z0-9_-]+|[a-z0-9._-]+\.local")
@@ -46,7 +47,8 @@ class Names:
 
 def check(settings: Settings, scope: Scope) -> None:
     """Raises HostError for a name that is none of this hub's, MalformedError for what is no name or path at all."""
-    if not str(scope["path"]).startswith("/"):  # a whole address, as a proxy is asked, or *
+    # A whole address, as a proxy is asked, or *; or what no address of the hub has, and logs and libraries trip over.
+    if not str(scope["path"]).startswith("/") or CONTROL.search(scope["path"]):
         raise MalformedError("Ask for a path such as /healthz, not for {given}.", given=repr(scope["path"][:100]))
     given = Headers(scope=scope).getlist("host")
     if not given and scope.get("http_version") == "1.0":  # as some health checks ask; a browser never does

@@ -95,7 +95,6 @@ def test_a_refusal_of_a_name_is_a_page_as_safe_as_others(hub: httpx.Client) -> N
         ("/%5C%5Cevil.example/", "../%5C%5Cevil.example"),
         ("/%2F%2Fevil.example/", "../%2F%2Fevil.example"),
         ("/javascript:alert(1)/", "../javascript:alert(1)"),
-        ("/x%0D%0ASet-Cookie:a=b/", "../x%0D%0ASet-Cookie:a=b"),
     ],
 )
 def test_a_slash_too_many_leads_back_relatively(path: str, location: str, hub: httpx.Client) -> None:

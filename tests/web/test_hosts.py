@@ -106,6 +106,7 @@ def raw(hub: str, text: str) -> str:
         ("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1.evil.example\r\n\r\n", "403"),
         ("GET /healthz HTTP/1.1\r\nHost: localhost..\r\n\r\n", "403"),
         ("GET http://evil.example/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", "400"),
+        ("GET /healthz%0D%0Aforged HTTP/1.1\r\nHost: localhost\r\n\r\n", "400"),
         ("OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", "400"),
     ],
 )
