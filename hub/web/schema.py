@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from hub.decode import FORMATS
 from hub.inputs import SEED_LIMIT
 from hub.registry import Page
 from hub.residency import Resident
@@ -29,6 +30,7 @@ from hub.spec import (
 
 Schema = dict[str, Any]
 Body = Literal["json", "form"]
+PICTURES = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
 Options = Mapping[str, tuple[str, ...]]  # by input: options that the weights bring
 CAPTIONS: Schema = {
     "type": "object",
@@ -63,10 +65,10 @@ def _input(field: Input, body: Body, options: Options) -> Schema:
         schema["type"] = "string"
         if body == "json":
             schema |= {"contentEncoding": "base64", "contentMediaType": "image/*", "minLength": 1}
-            notes.append("A picture file in base64, plain or as a data: URL")
+            notes.append(f"A picture file ({PICTURES}) in base64, plain or as a data: URL")
         else:
             schema |= {"format": "binary", "contentMediaType": "image/*"}
-            notes.append("A picture file")
+            notes.append(f"A picture file ({PICTURES})")
     elif isinstance(field, Slider):
         schema |= {"type": "integer" if field.integer else "number", "minimum": field.minimum}
         schema |= {"maximum": field.maximum, "x-step": field.step}
