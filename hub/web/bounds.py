@@ -107,15 +107,17 @@ class Bounds:
         kind = self.kinds.of(path.removeprefix(root) if root and path.startswith(f"{root}/") else path)
         if request.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
             raise UnsupportedMediaError("Compressed bodies are not read; send it without Content-Encoding.")
-        media_type, options = parse_options_header(request.headers.get("content-type", ""))
-        is_json = media_type == b"application/json" or media_type.endswith(b"+json")
+        given = request.headers.get("content-type", "")
+        media_type = given.partition(";")[0].strip().lower()
+        is_json = media_type == "application/json" or media_type.endswith("+json")
         if kind.streams and not is_json:
             await self.app(scope, receive, answers.send)
-        elif media_type == b"multipart/form-data":
+        elif media_type == "multipart/form-data":
+            _, options = parse_options_header(given)
             look = Parts(options.get(b"boundary", b"")).look
             await self.app(scope, _Stream(request, kind.most_bytes, look, answers).receive, answers.send)
         else:
-            look = _Fields().look if media_type == b"application/x-www-form-urlencoded" else Marks().look
+            look = _Fields().look if media_type == "application/x-www-form-urlencoded" else Marks().look
             body = bytearray()
             async for piece in pieces(request, kind.most_bytes, look):
                 body += piece
