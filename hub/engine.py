@@ -18,6 +18,7 @@ from cachetools import LRUCache
 from hub import budget, capsules, memory, outputs, texts
 from hub.batching import Batcher, Outcome
 from hub.decode import ImageLimits
+from hub.disk import Disk
 from hub.errors import CancelledError, DeadlineError, HubError
 from hub.history import History
 from hub.inputs import Opened, read
@@ -79,6 +80,7 @@ class Engine:
             max_age_s=self.settings.results_days * 86_400,
             on_gone=self._forget,
         )
+        self.disk = Disk(self.settings.data_folder)
         self.owners, self.shown = Owners(self.results.secret), Shown(self.history)
         self.models = Residency(self.settings, self.registry, self.weights, self.metrics)
         if self.settings.device not in ("auto", "cpu"):

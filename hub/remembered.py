@@ -10,8 +10,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from hub.files import read_bounded
+
 log = logging.getLogger(__name__)
 MOST = 1000  # entries; the oldest go first
+MOST_BYTES = 4 * 2**20  # a longer file is not one of ours
 PATIENCE_S = 5.0
 
 
@@ -24,8 +27,8 @@ class Remembered:
     def read(self) -> dict[str, Any]:
         """All entries, the latest last."""
         try:
-            known = json.loads(self.path.read_text(encoding="utf-8")) if self.path else {}
-        except (OSError, ValueError):
+            known = json.loads(read_bounded(self.path, MOST_BYTES)) if self.path else {}
+        except (OSError, ValueError, RecursionError):
             return {}
         return known if isinstance(known, dict) else {}
 

@@ -127,7 +127,11 @@ class Residency:
         budget = int(settings.pool_gb * devices.GB) or devices.default_budget(device)
         self.metrics.pool_budget_bytes.set(budget)
         sizes, kind = Remembered(settings.data_folder / "sizes.json"), f"{device.type} {dtype} "
-        known = {k.removeprefix(kind): n for k, n in sizes.read().items() if k.startswith(kind)}
+        known = {
+            k.removeprefix(kind): n
+            for k, n in sizes.read().items()
+            if k.startswith(kind) and isinstance(n, int) and n > 0
+        }
         if device.type in offload.DEVICES:  # they may have had more room then
             known = {k: n for k, n in known.items() if n <= budget or not self._shrinks(_weights_of(k))}
         pool = ModelPool(

@@ -120,11 +120,27 @@ class Sharing:
         for name in leave_out:
             if name not in {f.name for f in demo.inputs}:
                 raise InputError(unknown("input", name, [f.name for f in demo.inputs]), field="leave_out")
+        self._check_words(result, demo, who, leave_out)
         held = {**(given or {}), **self._held(id, who)}
         pictures = self._pictures(result, demo, leave_out, held)
         content = snapshot(self._engine, page, result, pictures, leave_out)
         headline = content.document["headline"]
         return self.links.add(content, page=page.slug, headline=headline, who=who, note=note, days=days)
+
+    def _check_words(self, result: Result, demo: Demo, who: Owner, leave_out: Collection[str]) -> None:
+        """What somebody wrote goes with a link only for who ran it. Raises ConflictError."""
+        known = self._engine.shown.since(who, result) is not None
+        if known and not (who.weak and self._engine.settings.similar == "everyone"):
+            return
+        pictures = {field.name for field in demo.inputs if isinstance(field, ImageInput)}
+        for name in private_inputs(demo):
+            if name not in pictures and name not in leave_out and name in result.capsule["parameters"]:
+                raise ConflictError(
+                    "You are not known to have run this result, so {name!r} must be left out. Or run it again, then "
+                    "share it.",
+                    name=name,
+                    field=name,
+                )
 
     def _pictures(
         self, result: Result, demo: Demo, leave_out: Collection[str], held: Mapping[str, bytes]

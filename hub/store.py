@@ -200,8 +200,7 @@ class ResultStore:
     def put(self, result: Result) -> None:
         """Keeps a result. A full or read-only disk costs only durability: it is logged, not raised."""
         self._remember(result)
-        if self._folder is None and self._wanted is not None and time.monotonic() - self._tried > RETRY_S:
-            self._open(self._wanted)  # it may be there again
+        self.retry()
         if self._folder is None:
             return
         target = self._path(result.id)
@@ -222,6 +221,11 @@ class ResultStore:
         with self._lock:
             self._index.add(result.id, size, result.created)
         self._trim()
+
+    def retry(self) -> None:
+        """Tries again to use a folder that could not be used; it costs nothing where it is."""
+        if self._folder is None and self._wanted is not None and time.monotonic() - self._tried > RETRY_S:
+            self._open(self._wanted)
 
     def remove(self, id: str) -> None:
         """Deletes a result, if it is here."""

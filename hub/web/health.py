@@ -36,7 +36,9 @@ def warnings(engine: Engine) -> list[str]:
 
     /readyz, the status page and `status` tell them; they are sentences, so that the page has them in its language.
     """
+    engine.results.retry()
     return [
+        *filter(None, [engine.disk.trouble()]),
         *describe.notices(engine),
         *([stuck] if (stuck := engine.models.stuck()) else []),
         *imports.warnings(),

@@ -19,7 +19,8 @@ WHO = (
     "cookie hub_session names (32 to 128 letters, digits, - or _; send it with runs too). Empty for who sends neither."
 )
 FORGETS = (
-    "A deleted run goes with its uploaded pictures. Its stored result goes too, unless another's history has it. "
+    "A deleted run goes with its uploaded pictures. Its stored result goes too, unless another's history has it, which "
+    "is not told: results_deleted counts those that are no longer yours. "
     "Shared results (links) are copies, and stay."
 )
 

@@ -12,9 +12,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from hub.engine import Engine
+from hub.errors import ConflictError
 from hub.owners import Owners
 from hub.registry import Page, Registry
 from hub.settings import Settings
+from hub.spec import Text
 from hub.users import Caller
 from hub.web import history_pages, permalinks
 from tests.fakes import colour_demo
@@ -154,3 +156,22 @@ def test_an_old_history_opens_and_is_counted(hub: Hub, tmp_path: Path) -> None:
     assert [one.state for one in store.remove("me", None)[0]] == ["failed"]
     assert store.stats() == {"entries": 0, "pictures": 0, "picture_bytes": 0}
     store.close()
+
+
+def test_what_somebody_wrote_goes_with_a_link_only_for_who_ran_it(hub: Hub) -> None:
+    engine, _ = hub()
+    page = engine.registry.get("colours")
+    inputs = (*page.demo.inputs, Text("name", "Name"))
+    known = colour_demo()
+    demo = colour_demo(
+        inputs=inputs,
+        prepare=lambda image, shown, name: known.prepare(image, shown),
+        present=lambda output, image, shown, name: known.present(output, image, shown),
+    )
+    engine.registry.pages["named"] = Page("named", "a test", page.assets, declared=demo)
+    me, you = (Caller(session=f"cookie {letter * 40}") for letter in "my")
+    result = engine.run("named", {"image": png(colour="red"), "name": "Private"}, caller=me)
+    with pytest.raises(ConflictError, match="'name' must be left out"):
+        engine.sharing.share(result.id, who=engine.owners.of(you), leave_out=["image"])
+    engine.sharing.share(result.id, who=engine.owners.of(you), leave_out=["image", "name"])
+    assert engine.sharing.share(result.id, who=engine.owners.of(me))[0].id
