@@ -30,8 +30,8 @@ def paths() -> dict[str, Any]:
     )
     make["post"]["description"] = (
         "The link keeps a copy of the result, and of its inputs unless they are left out. 409: the hub no longer "
-        "holds a picture of the run, or does not know who asks as who ran it (send the cookie hub_session with both, or "
-        "sign in); send the same run again, then this, or leave it out. Without a cookie or a user nobody owns the "
+        "holds a picture of the run, or does not know who asks as who ran it (send the cookie hub_session with both, "
+        "or sign in); send the same run again, then this, or leave it out. Without a cookie or a user nobody owns the "
         "link, and it ends after 30 days at most: expires_at tells."
     )
     make["post"] |= {"parameters": [result], "requestBody": _body(_wanted())}
