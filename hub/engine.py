@@ -292,7 +292,7 @@ class Engine:
         return self.settings.deadline_s - (time.perf_counter() - begin)
 
     def _too_late(self, slug: str, key: str) -> DeadlineError:
-        stuck = None if self.models.holds(key) else self.models.stuck(0.0)
+        stuck = None if self.models.holds(key) else self.models.stuck(self.settings.deadline_s / 2)
         if stuck:
             return DeadlineError(stuck)
         return DeadlineError(
