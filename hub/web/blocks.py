@@ -18,8 +18,9 @@ from gradio.context import LocalContext
 from hub import texts
 from hub.errors import HubError, InputError
 from hub.texts import Catalogue
-from hub.web import guard, languages, payloads
+from hub.web import guard, languages, payloads, refusals
 from hub.web.page_files import PageFiles
+from hub.web.refusals import Refusal
 
 SAID = ("label", "info", "placeholder")  # properties that Gradio's front end looks up
 REDRAW = "hub_redraw"  # of a component: draws its value anew
@@ -112,8 +113,14 @@ async def _process_api(self: Any, block_fn: Any, inputs: list[Any], *arguments: 
         spoken = languages.of_scope(request.request.scope) if request is not None and of_page else None
         with texts.speaking(spoken or texts.PLAIN):
             words, title = texts.say(error.message), texts.say(error.title)
-        raise gr.Error(words, title=title, print_exception=False) from None
-    return await gr.Blocks.process_api(self, block_fn, inputs, *arguments, **named)
+        refusal = Refusal(error, words, title)
+        refusals.note(request, refusal)
+        raise refusal from None
+    try:
+        return await gr.Blocks.process_api(self, block_fn, inputs, *arguments, **named)
+    except gr.Error as told:
+        refusals.note(request, told)
+        raise
 
 
 # Made past Gradio's own metaclass, which would write a .pyi file at every start.

@@ -36,6 +36,7 @@ from hub.spec import (
 )
 from hub.texts import say, sentence
 from hub.web import blocks, html, left_folders, payloads, stills, wording
+from hub.web.refusals import Refusal
 
 RADIO_UP_TO = 4  # more options become a dropdown
 TICKS_UP_TO = 14  # more options to tick become a dropdown
@@ -66,7 +67,7 @@ def _as_file(self: Any, payload: Any) -> Path | bytes | None:
         try:
             return payloads.from_data_url(payload.url)
         except HubError as error:
-            raise gr.Error(error.message, title=error.title, print_exception=False) from None
+            raise Refusal(error) from None
     return stills.original(Path(payload.path), payload.orig_name) if payload.path else None
 
 

@@ -25,6 +25,7 @@ from hub.results import Result
 from hub.spec import Input, Progress, Slider
 from hub.users import Caller
 from hub.web import fields, guard, snippets
+from hub.web.refusals import Refusal
 
 log = logging.getLogger(__name__)
 # As the page's fields, it hands its value through to the engine's own check.
@@ -51,7 +52,7 @@ def add(
         try:
             result = await asyncio.get_running_loop().run_in_executor(threads, run)
         except HubError as problem:
-            raise gr.Error(problem.message, title=problem.title, print_exception=False) from None
+            raise Refusal(problem) from None
         finally:
             cancel.set()  # a client that cancels its job ends this coroutine, and so the run
         return [*fields.plain(demo, result, folder), _receipt(result)]
@@ -86,7 +87,7 @@ def add_compare(
         try:
             found = await asyncio.get_running_loop().run_in_executor(threads, run)
         except HubError as problem:
-            raise gr.Error(problem.message, title=problem.title, print_exception=False) from None
+            raise Refusal(problem) from None
         told = {"a": _receipt(found.a), "b": _receipt(found.b), **figures(found)}
         return [answer for result in (found.a, found.b) for answer in fields.plain(demo, result, folder)] + [told]
 

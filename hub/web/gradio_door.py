@@ -18,12 +18,12 @@ from starlette._utils import get_route_path
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.errors import BusyError, HubError, InputError, NotFoundError, TooLargeError, UnavailableError
 from hub.texts import say
 from hub.users import Caller
-from hub.web import guard
+from hub.web import guard, refusals
 from hub.web.page_files import FILES, OF_CALLER, PageFiles
 from hub.web.problems import problem
 
@@ -84,7 +84,17 @@ class GradioDoor:
                 raise NotFoundError("No answer is on its way here: it came already, or nothing was asked.")
         except HubError as error:
             answer = problem(error, Request(scope))
-        await (answer or self.app)(scope, receive, send)
+        if answer is not None:
+            await answer(scope, receive, send)
+            return
+        scope = {**scope, refusals.REFUSED: []}
+
+        async def with_status(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["status"] = refusals.status_of(scope, message["status"])
+            await send(message)
+
+        await self.app(scope, receive, with_status)
 
     def _is_asked(self, path: str, scope: Scope) -> bool:
         """Whether there is something to stream. Gradio notices once its answer has begun, and fails then."""

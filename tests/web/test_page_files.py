@@ -376,4 +376,11 @@ def test_a_value_of_another_shape_is_told_in_words(value: Any, hub: httpx.Client
 
 def test_values_that_are_left_out_are_told(hub: httpx.Client) -> None:
     answer = hub.post("/gradio_api/run/shades", json={"data": []})
-    assert answer.json()["error"] == "This takes 5 values, got 0."
+    assert (answer.status_code, answer.json()["error"]) == (422, "data must have 5 values, got 0.")
+
+
+@pytest.mark.parametrize(("value", "status"), [({"path": HERE}, 422), (None, 422), ({"path": "http://a/x"}, 422)])
+def test_a_refusal_is_no_failure_of_the_hub_to_who_asks_directly(value: Any, status: int, hub: httpx.Client) -> None:
+    body = {"data": [value, 0.5, 2, "front", "7"]}
+    answer = hub.post("/gradio_api/run/shades", json=body)
+    assert (answer.status_code, set(answer.json())) == (status, {"error", "duration", "title", "visible"})
