@@ -16,7 +16,7 @@ from anyio import to_thread
 from gradio.context import LocalContext
 
 from hub import texts
-from hub.errors import HubError, InputError
+from hub.errors import HubError
 from hub.texts import Catalogue
 from hub.web import guard, languages, payloads, refusals
 from hub.web.page_files import PageFiles
@@ -101,9 +101,6 @@ async def _process_api(self: Any, block_fn: Any, inputs: list[Any], *arguments: 
     who = guard.caller(getattr(request, "request", None))
     files: PageFiles = self.hub_files
     try:
-        wanted = len(block_fn.inputs)
-        if len(inputs) < wanted:  # which Gradio would tell with its own objects
-            raise InputError("data must have {wanted} values, got {given}.", wanted=wanted, given=len(inputs))
         if named.get("iterator") is None:  # else it goes on with what it got at first
             find = partial(files.find, who, use=True)
             inputs = [await to_thread.run_sync(payloads.admitted, one, find, files.largest) for one in inputs]

@@ -376,7 +376,7 @@ def test_a_value_of_another_shape_is_told_in_words(value: Any, hub: httpx.Client
 
 def test_values_that_are_left_out_are_told(hub: httpx.Client) -> None:
     answer = hub.post("/gradio_api/run/shades", json={"data": []})
-    assert (answer.status_code, answer.json()["error"]) == (422, "data must have 5 values, got 0.")
+    assert (answer.status_code, answer.json()["error"]) == (422, "This takes 5 values, got 0.")
 
 
 @pytest.mark.parametrize(("value", "status"), [({"path": HERE}, 422), (None, 422), ({"path": "http://a/x"}, 422)])
