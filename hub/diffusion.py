@@ -8,7 +8,6 @@ left at every step, keeps the latents in float32, and runs requests with differe
 from __future__ import annotations
 
 import copy
-import json
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from cachetools import LRUCache
 from hub import catalogue, offload
 from hub.errors import UnavailableError
 from hub.spec import Progress
-from hub.text_files import read_text
+from hub.text_files import parse_json, read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,7 +127,7 @@ def _kind(part: Any) -> tuple[torch.device, torch.dtype]:
 
 def _read(folder: Path) -> Any:
     index = folder / "model_index.json"
-    kind = json.loads(read_text(index)).get("_class_name") if index.is_file() else "no pipeline"
+    kind = parse_json(read_text(index)).get("_class_name") if index.is_file() else "no pipeline"
     if kind not in KINDS:
         raise UnavailableError(
             "This page runs {listed} of diffusers; these weights are {kind}.", listed=" and ".join(KINDS), kind=kind
@@ -154,7 +153,7 @@ def _read(folder: Path) -> Any:
 def usual(folder: Path, pipeline: Any) -> Usual:
     """What config.json says ("steps", "guidance"), or the catalogue; else turbo models are known by their scheduler."""
     told = folder / "config.json"
-    config = json.loads(read_text(told)) if told.is_file() else {}
+    config = parse_json(read_text(told)) if told.is_file() else {}
     listed = catalogue.of_folder(folder)
     if listed and listed.steps:
         config = {"steps": listed.steps, "guidance": listed.guidance, "side": listed.side, **config}

@@ -21,6 +21,7 @@ from hub.registry import Page, discover
 from hub.settings import ROOT, Settings
 from hub.sources import HUB, LOCAL
 from hub.suggest import unknown
+from hub.text_files import parse_json
 from hub.weights import WeightsStore, open_store
 
 MANIFEST = ".space.json"
@@ -102,7 +103,7 @@ def earlier(out: Path) -> Options | None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     try:
-        known = json.loads((out / MANIFEST).read_text(encoding="utf-8"))["options"]
+        known = parse_json((out / MANIFEST).read_text(encoding="utf-8"))["options"]
         return Options(tuple(map(str, known["demos"])), str(known["hardware"]), str(known["ui"]))
     except (OSError, ValueError, LookupError, TypeError):
         raise InputError(
@@ -147,7 +148,7 @@ def manifest(options: Options, paths: Iterable[str]) -> bytes:
 def written(manifest: str) -> set[str]:
     """The paths that a manifest names; none of a damaged one."""
     try:
-        return set(map(str, json.loads(manifest)["files"]))
+        return set(map(str, parse_json(manifest)["files"]))
     except (ValueError, LookupError, TypeError):
         return set()
 

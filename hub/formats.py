@@ -7,7 +7,6 @@ Demos get `config.json` as it is, with what other formats call differently added
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +17,7 @@ from typing import Any
 
 from hub import stand_ins
 from hub.errors import UnavailableError
-from hub.text_files import read_text
+from hub.text_files import parse_json, read_text
 
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack"}
 TEXTS = {"merges.txt", "vocab.txt"}
@@ -128,7 +127,7 @@ def _json(path: Path, what: str) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        data = json.loads(read_text(path))
+        data = parse_json(read_text(path))
     except (ValueError, OSError) as error:
         raise UnavailableError(
             "Weights {what}: {name} is not valid JSON: {reason}.", what=what, name=path.name, reason=error

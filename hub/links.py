@@ -26,6 +26,7 @@ from hub.errors import GoneError, InputError, NotFoundError, StorageError
 from hub.link_limits import LINKS_MOST, OWNERLESS_DAYS, make_room, make_room_for_feedback
 from hub.owners import MACHINE, Owner
 from hub.results import Picture
+from hub.text_files import parse_json
 from hub.texts import NOT_OURS, packed, restored, sentence, sentences_in, to_column, unpacked
 
 log = logging.getLogger(__name__)
@@ -321,7 +322,7 @@ def _link(db: sqlite3.Connection, row: Sequence[Any]) -> Link:
 def _document(text: str | None) -> dict[str, Any]:
     """What a link shows. Raises StorageError where its row is damaged: other links go on."""
     try:
-        found = json.loads(text or "")
+        found = parse_json(text or "")
         if isinstance(found, dict) and all(isinstance(found.get(name), kind) for name, kind in PARTS.items()):
             return dict(restored(found, map(unpacked, found.pop("sentences", ()))))
     except NOT_OURS as error:

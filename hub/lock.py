@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hub.errors import UnavailableError
-from hub.text_files import read_text
+from hub.text_files import parse_json, read_text
 
 FILE = "lock.json"
 VERSION = 1
@@ -74,7 +74,7 @@ def read(path: Path) -> dict[str, Locked]:
     Raises UnavailableError for a file that is no lock: then nothing can be trusted.
     """
     try:
-        data = json.loads(read_text(path))
+        data = parse_json(read_text(path))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

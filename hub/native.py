@@ -6,12 +6,11 @@ code that a repository brings is never run.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hub.errors import InputError, UnavailableError
-from hub.text_files import read_text
+from hub.text_files import parse_json, read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +24,7 @@ def image_classifier(folder: Path) -> nn.Module:
 
     Raises UnavailableError for a repository that needs what is not here.
     """
-    config = json.loads(read_text(folder / "config.json"))
+    config = parse_json(read_text(folder / "config.json"))
     if "architecture" in config:
         import timm
 
@@ -48,7 +47,7 @@ def segmenter(folder: Path) -> nn.Module:
     import segmentation_models_pytorch as smp
     from safetensors.torch import load_file
 
-    config = {**json.loads(read_text(folder / "config.json")), "encoder_weights": None}
+    config = {**parse_json(read_text(folder / "config.json")), "encoder_weights": None}
     kind = str(config.get("_model_class", "")).lower()
     if kind not in smp.MODEL_ARCHITECTURES_MAPPING:
         known = ", ".join(sorted(smp.MODEL_ARCHITECTURES_MAPPING))

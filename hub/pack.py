@@ -23,6 +23,7 @@ from hub import formats, lock, remote
 from hub.errors import InputError, UnavailableError
 from hub.lock import LockedFile
 from hub.sources import HUB, LOCAL, parse_hub
+from hub.text_files import parse_json
 from hub.weights import WeightsStore
 
 LIST = "demo-hub-pack.json"
@@ -149,7 +150,7 @@ def _extract(archive: Path, into: Path) -> dict[str, Path]:
 
 def _listed(archive: Path, stream: IO[bytes] | None) -> Mapping[str, LockedFile]:
     try:
-        data: Any = json.loads(stream.read()) if stream else None
+        data: Any = parse_json(stream.read()) if stream else None
     except ValueError as error:
         raise InputError(
             "{archive}: {list} is not valid JSON: {reason}.", archive=archive, list=LIST, reason=error
@@ -206,7 +207,7 @@ def _refuse_other_files(staged: Mapping[str, Path], places: Mapping[str, Path]) 
         place = places[member]
         if place.name in MERGED and place.is_file():
             merged = _merged(place, path)
-            known = _flat(json.loads(place.read_text(encoding="utf-8")))
+            known = _flat(parse_json(place.read_text(encoding="utf-8")))
             changed = [key for key, value in known.items() if _flat(merged).get(key) != value]
             if changed:
                 raise InputError(
@@ -231,7 +232,7 @@ def _put(path: Path, place: Path) -> None:
 
 def _merged(place: Path, path: Path) -> dict[str, Any]:
     """What is known here with what the archive knows, which wins."""
-    here, there = (json.loads(one.read_text(encoding="utf-8")) for one in (place, path))
+    here, there = (parse_json(one.read_text(encoding="utf-8")) for one in (place, path))
     if place.name == lock.FILE:
         return {**there, "sources": {**here.get("sources", {}), **there["sources"]}}
     return {**here, **there}

@@ -6,7 +6,6 @@ complete. `refs.json` remembers which commit a branch or tag was. Reading needs 
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import threading
@@ -21,6 +20,7 @@ from hub.errors import UnavailableError
 from hub.lock import Locked, LockedFile
 from hub.remote import Listing, RemoteFile
 from hub.sources import HubSource
+from hub.text_files import parse_json
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +73,10 @@ class Snapshots:
         if not manifest.is_file():
             return None
         try:
-            data = json.loads(manifest.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            data = parse_json(manifest.read_text(encoding="utf-8"))
+            entry = lock.entry_from_json(data, str(manifest))
+        except (OSError, ValueError, UnavailableError):
             return None  # fetched again, which reuses the files that are right
-        entry = lock.entry_from_json(data, str(manifest))
         folder = self._folder(source, commit) / source.folder
         if not all((folder / path).is_file() for path in entry.files):
             return None
@@ -112,7 +112,7 @@ class Snapshots:
         if len(source.revision) == 40 and self._manifest(source, source.revision).is_file():
             return source.revision
         try:
-            return str(json.loads(self._refs(source).read_text(encoding="utf-8")).get(source.revision, ""))
+            return str(parse_json(self._refs(source).read_text(encoding="utf-8")).get(source.revision, ""))
         except (OSError, ValueError, AttributeError):
             return ""
 
@@ -281,8 +281,10 @@ class Snapshots:
     def _remember(self, source: HubSource, commit: str) -> None:
         refs = self._refs(source)
         try:
-            known = json.loads(refs.read_text(encoding="utf-8"))
+            known = parse_json(refs.read_text(encoding="utf-8"))
         except (OSError, ValueError):
+            known = {}
+        if not isinstance(known, dict):
             known = {}
         if known.get(source.revision) != commit:
             with remote.told(source):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hub.errors import InputError, NotFoundError
 from hub.links import ALPHABET, DAY_S, DAYS_MOST, ID_CHARS, checked_note
-from hub.text_files import read_text
+from hub.text_files import parse_json, read_text
 from hub.users import TOKEN, Watched, checked_role, digest, locked, write
 
 FILE = "tokens.json"
@@ -115,9 +115,9 @@ class TokenStore:
 
 def _parse(text: str) -> dict[str, Token]:
     try:
-        return {entry["id"]: Token(**{**entry, "role": checked_role(entry["role"])}) for entry in json.loads(text)}
-    except (KeyError, TypeError, InputError) as error:
-        raise ValueError(f"{type(error).__name__}: {error}") from None
+        return {entry["id"]: Token(**{**entry, "role": checked_role(entry["role"])}) for entry in parse_json(text)}
+    except (KeyError, TypeError, InputError):
+        raise ValueError("it is no list of tokens, each with an id and a role") from None
 
 
 def _random(characters: int) -> str:

@@ -138,3 +138,26 @@ def test_verify_names_what_lies_there(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_every_bundled_file_is_what_it_should_be() -> None:
     files = [*(ROOT / "weights").rglob("*.safetensors"), *(ROOT / "weights").rglob("*.json")]
     assert len(files) > 10 and not [path for path in files if stand_ins.what_it_is(path)]
+
+
+DAMAGED = ["null", "[1]", '"x"', "[" * 5000, "", '{"pages": 5}', '[{"id": []}]']
+
+
+@pytest.mark.parametrize("text", DAMAGED, ids=range(len(DAMAGED)))
+def test_a_damaged_file_is_told_as_that_by_who_reads_it(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tokens.json").write_text(text)
+    (tmp_path / "lock.json").write_text(text)
+    (tmp_path / "batches" / "one").mkdir(parents=True)
+    (tmp_path / "batches" / "one" / "run.json").write_text(text)
+    data = ["--data", str(tmp_path)]
+    for words, name in (
+        (["tokens", "add", "--role", "view", *data], "tokens.json"),
+        (["verify", "--weights-folder", str(tmp_path), *data], "lock.json"),
+        (["grid", "--resume", "one", *data], "run.json"),
+    ):
+        status, printed = main(words), capsys.readouterr()
+        told = printed.out + printed.err
+        assert "RecursionError" not in told and "Error: " not in told, told
+        assert status == 0 or name in told or "lock" in told, told

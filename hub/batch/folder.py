@@ -26,6 +26,7 @@ from hub.batch.png import record_of, with_record
 from hub.errors import ConflictError, HubError, NotFoundError, UnavailableError
 from hub.pictures import MANIFEST
 from hub.results import Picture
+from hub.text_files import parse_json
 
 log = logging.getLogger(__name__)
 PLAN, PICTURES = "run.json", "pictures"
@@ -154,7 +155,7 @@ class RunFolder:
         with suppress(FileNotFoundError), (self.path / MANIFEST).open("rb") as file:
             while line := file.readline(LINE_BYTES + 1):
                 if read_cell(line) is not None:
-                    yield json.loads(line)
+                    yield parse_json(line)
 
     def done(self, cells: Container[str]) -> dict[str, Record]:
         """The record of each cell whose pictures are all here. Those of `cells` that lack their line get it now.

@@ -18,6 +18,7 @@ from hub.errors import InputError
 from hub.pictures import picture_outputs, prompt_input
 from hub.spec import ImageInput, Seed
 from hub.suggest import unknown
+from hub.text_files import parse_json
 
 FORMAT = 1
 MOST_CELLS = 1_000_000
@@ -85,14 +86,14 @@ class Plan:
 
 def read(text: str) -> Plan:
     """The plan in a text of `to_json`. Raises ValueError."""
-    data = json.loads(text)
+    data = parse_json(text)
     try:
         if data["format"] != FORMAT:
             raise ValueError(f"it has format {data['format']}, this program reads {FORMAT}")
         lists = {name: tuple(data[name]) for name in ("subjects", "styles", "seeds", "prompts")}
         return Plan(**{**data, **lists})
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"it is no plan of a grid: {error}") from None
+    except (KeyError, TypeError):
+        raise ValueError("it is no plan of a grid, or pieces of it are missing") from None
 
 
 def make(
