@@ -197,7 +197,7 @@ def test_the_share_of_pixels_that_differ_is_measured(found: Comparison) -> None:
     assert measured["copies", 0] == (0.0, 0, "")
     assert measured["copies", 1] == (None, 0, "Only B has this picture.")
     assert measured["heat", 0] == (None, 0, "Only B has this picture.")
-    assert CHINESE_TEXTS.say("Only B has this picture.") == "只有 B 有此图片。"
+    assert CHINESE_TEXTS.say(measured["heat", 0][2]) == "只有 B 有此图片。"
 
 
 def test_pictures_of_two_sizes_are_not_measured_and_small_changes_of_a_jpeg_do_not_count() -> None:

@@ -128,7 +128,7 @@ def test_a_run_whose_deadline_has_passed_begins_no_other_step(engine: Engine, mo
     with stepping(engine, lambda step: time.sleep(0.9) if step == 3 else None) as begun:
         with monkeypatch.context() as patch:
             patch.setattr(engine, "settings", replace(engine.settings, deadline_s=0.8))
-            with pytest.raises(DeadlineError, match="did not answer in time"):
+            with pytest.raises(DeadlineError, match="did not answer in"):
                 run(engine, steps=50)
         assert settled(engine, begun) <= 3
 

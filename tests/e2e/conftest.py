@@ -38,7 +38,7 @@ def own_pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnPages]:
     """A hub of pages that tests can see through: a slow one with steps, a slow one with a camera, many more."""
     demos, data = tmp_path_factory.mktemp("demos"), tmp_path_factory.mktemp("data")
     write(demos)
-    with serving(data, "--demos-folder", str(demos)) as served:
+    with serving(data, "--demos-folder", str(demos), "--grace-s", "1") as served:
         yield OwnPages(served, data)
 
 

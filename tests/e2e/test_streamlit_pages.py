@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,13 +23,16 @@ def test_a_result_of_rest_is_a_hit_in_streamlit_with_its_exact_mask_and_shared_f
     before = len(hub.log())  # tests of other doors share this hub, and Gradio tells of what it refuses in full
     page = discover().get("camvid_segmentation")
     photo: Path = page.assets / str(page.demo.examples[0].inputs["image"])
+    session = {"hub_session": secrets.token_urlsafe(32)}  # of the browser: nobody is told of another's runs
     made = httpx.post(
-        f"{hub.url}/api/v1/demos/{page.slug}", files={"image": photo.read_bytes()}, data={"quality": "fast"}, timeout=60
-    ).json()
+        f"{hub.url}/api/v1/demos/{page.slug}", files={"image": photo.read_bytes()}, data={"quality": "fast"},
+        cookies=session, timeout=60,
+    ).json()  # fmt: skip
     assert httpx.get(f"{hub.url}/streamlit", follow_redirects=True, timeout=60).url.path == "/streamlit/"
     assert httpx.get(f"{hub.url}/streamlit/_stcore/health", timeout=60).text == "ok"
 
     tab = visitor(browser, [])
+    tab.context.add_cookies([{"name": name, "value": value, "url": hub.url} for name, value in session.items()])
     foreign: list[str] = []
     tab.on("request", lambda r: urlsplit(r.url).netloc in ("", urlsplit(hub.url).netloc) or foreign.append(r.url))
     tab.goto(hub.url)

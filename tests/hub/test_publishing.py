@@ -167,7 +167,7 @@ def test_what_did_not_arrive_whole_is_told(hub: HubServer, folder: Path, signed_
         ),
         (lambda f: (f / "README.md").write_text(CARD.replace("value: 0.5", "value: good")), "model-index"),
         (lambda f: (f / "README.md").write_text("---\nlicense: [\n---\n"), "YAML"),
-        (lambda f: (f / "model.safetensors").write_bytes(b"\x80\x04 a pickle"), "not a safetensors file"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"\x80\x04 a pickle"), "is no safetensors file"),
         (lambda f: (f / "model.safetensors").rename(f / "model.bin"), "can run code"),
     ],
 )

@@ -9,8 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from fastapi import FastAPI
 from PIL import Image
+from starlette.routing import BaseRoute
 from starlette.testclient import TestClient
 
 from hub.engine import Engine
@@ -126,3 +128,13 @@ def app_of(engine: Engine) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
     rest.add_to(app, engine)
     return app
+
+
+def streamlit_routes() -> list[BaseRoute]:
+    """All that Streamlit would mount. There is one runtime in a process, which another test may have made."""
+    from streamlit.runtime import Runtime
+    from streamlit.starlette import App
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Runtime, "_instance", None)
+        return list(App("streamlit_app.py")._build_starlette_app().routes)

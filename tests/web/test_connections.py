@@ -21,6 +21,7 @@ from hub.engine import Engine
 from hub.web import connections, serving
 from hub.web.connections import Patience, Seats
 from tests.fakes import PATIENCE_S, wait_until
+from tests.served import run_async
 from tests.web.doors import app_of
 
 RUN = "POST /api/v1/demos/slow HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
@@ -230,5 +231,5 @@ def test_a_request_that_hears_nothing_of_the_end_is_answered_by_the_outermost_la
         await task
         return sent
 
-    assert asyncio.run(cut_off("/plain"))[0]["status"] == 503
-    assert asyncio.run(cut_off("/stream"))[-1]["body"].startswith(b"event: error\ndata: {")
+    assert run_async(cut_off("/plain"))[0]["status"] == 503
+    assert run_async(cut_off("/stream"))[-1]["body"].startswith(b"event: error\ndata: {")

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from starlette.routing import BaseRoute
 
 from hub import users
 from hub.engine import Engine
@@ -24,6 +23,7 @@ from hub.tokens import TokenStore
 from hub.users import UsersFile
 from hub.web import server, streamlit_mount
 from tests.served import run_async
+from tests.web.doors import streamlit_routes
 from tests.web.test_guard import ADMIN, OPEN, PASSWORD, ROLES, VIEW, Echo, addresses
 
 CANARY = "CANARY-a-file-of-this-machine"
@@ -167,9 +167,7 @@ def role(method: str, pattern: str) -> str:
 
 def routes(app: FastAPI) -> list[tuple[str, str]]:
     """(method, pattern) of each route, of mounted apps and of the OpenAPI document."""
-    from streamlit.starlette import App
-
-    streamlit: list[BaseRoute] = list(App("streamlit_app.py")._build_starlette_app().routes)
+    streamlit = streamlit_routes()
     found = {*addresses(list(app.routes)), *addresses(streamlit, "/streamlit")}
     for path, methods in app.openapi()["paths"].items():
         found |= {(method.upper(), path) for method in methods if method in ("get", "post", "delete", "put", "patch")}

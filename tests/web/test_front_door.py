@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import time
@@ -184,7 +183,7 @@ def test_of_what_a_page_says_only_the_port_is_taken_over(headers: dict[str, str]
         heard.extend([dict(scope["headers"]).get(b"host"), scope["scheme"]])
 
     scope = {"type": "http", "scheme": "http", "headers": [(k.encode(), v.encode()) for k, v in headers.items()]}
-    asyncio.run(addresses.FromPage(app)(scope, None, None))  # type: ignore[arg-type]
+    run_async(addresses.FromPage(app)(scope, None, None))  # type: ignore[arg-type]
     assert heard == [host.encode(), scheme]
 
 

@@ -17,6 +17,7 @@ from hub.engine import Engine
 from hub.web import client_login, gradio_door, server, streamlit_door
 from hub.web.gradio_door import GradioDoor
 from tests.served import run_async
+from tests.web.doors import streamlit_routes
 from tests.web.test_guard import PASSWORD, Hub, addresses, hub  # noqa: F401  # a fixture
 
 # What Gradio mounts and visitors do not reach. A route that is in neither table is new: decide on it.
@@ -89,9 +90,7 @@ def test_what_is_not_in_the_table_is_404_whatever_it_is(app: Any) -> None:
 
 
 def test_every_route_of_streamlit_is_in_the_table_or_closed() -> None:
-    from streamlit.starlette import App
-
-    routes = App("streamlit_app.py")._build_starlette_app().routes
+    routes = streamlit_routes()
     mounted = {f"{method} {filled(path)}" for method, path in addresses(routes) if path}
     mounted |= {f"WEBSOCKET {route.path}" for route in routes if type(route).__name__ == "WebSocketRoute"}
     reached = {one for one in mounted if streamlit_door.has(one.split(" ")[0], one.split(" ")[1][1:].split("/"))}

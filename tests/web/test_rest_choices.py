@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -145,7 +146,8 @@ def test_schemas_list_the_options_and_what_may_be_missing(client: TestClient) ->
     document = client.get("/api/v1/openapi.json").json()
     body = document["paths"]["/api/v1/demos/labelled"]["post"]["requestBody"]["content"]
     for kind in ("application/json", "multipart/form-data"):
-        fields = body[kind]["schema"]["properties"]
+        properties = body[kind]["schema"]["properties"]
+        fields = {name: one["anyOf"][0] if "anyOf" in one else one for name, one in properties.items()}  # or null
         assert fields["best"]["enum"] == ["first", "saloon", "van", "oak"]
         assert fields["labels"]["type"] == "array"
         assert fields["labels"]["items"] == {"type": "string", "enum": ["saloon", "van", "oak"]}
@@ -155,4 +157,4 @@ def test_schemas_list_the_options_and_what_may_be_missing(client: TestClient) ->
     answer = document["paths"]["/api/v1/demos/picky"]["post"]["responses"]["200"]["content"]["application/json"]
     assert answer["schema"]["properties"]["outputs"]["required"] == ["shares", "limit"]
     bare = document["paths"]["/api/v1/demos/bare"]["post"]["requestBody"]["content"]["application/json"]
-    assert "enum" not in bare["schema"]["properties"]["best"], "they are not known"
+    assert "enum" not in json.dumps(bare["schema"]["properties"]["best"]), "they are not known"
