@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hub.errors import HubError
+from hub.errors import HubError, UnavailableError
+
+
+class NoRoomError(UnavailableError):
+    """`ModelPool.ensure` found no room; never leaves the pool."""
 
 
 @dataclass(slots=True)

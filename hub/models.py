@@ -18,14 +18,10 @@ from hub import imports
 from hub.construction import CONSTRUCTION
 from hub.devices import give_back, is_out_of_memory, model_bytes
 from hub.errors import DeadlineError, HubError, OutOfMemoryError, UnavailableError
-from hub.leases import Entry, Lease, ModelStatus
+from hub.leases import Entry, Lease, ModelStatus, NoRoomError
 from hub.texts import sentence
 
 log = logging.getLogger(__name__)
-
-
-class _NoRoomError(UnavailableError):
-    """`ensure` found no room; never leaves this module."""
 
 
 class ModelPool:
@@ -97,7 +93,7 @@ class ModelPool:
         """
         try:
             entry, cold = self._enter(key, load, estimate_bytes, timeout_s, evict)
-        except _NoRoomError:
+        except NoRoomError:
             return False
         with self._changed:
             entry.pinned = entry.pinned or pin
@@ -120,7 +116,7 @@ class ModelPool:
                     return entry, False
                 self._wait(end, f"{key} did not load")
                 # Who loaded it may have had less time, or no wish to evict: then it is our turn to try.
-                if entry.error and not isinstance(entry.error, DeadlineError | _NoRoomError):
+                if entry.error and not isinstance(entry.error, DeadlineError | NoRoomError):
                     raise copy.copy(entry.error)
             entry = Entry(key, self._known_bytes.get(key, estimate_bytes), leases=1)
             self._entries[key] = entry
@@ -215,7 +211,7 @@ class ModelPool:
             try:
                 while (evicted := self._fit(entry, evict)) is None:
                     if not evict:
-                        raise _NoRoomError("There is no free memory for {key}.", key=entry.key)
+                        raise NoRoomError("There is no free memory for {key}.", key=entry.key)
                     left = patient_until - time.monotonic()
                     if left <= 0 and self._first in (None, entry):
                         self._first = entry

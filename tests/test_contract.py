@@ -28,7 +28,7 @@ from hub.results import Picture, Result
 from hub.settings import Settings
 from hub.spec import Choice, Choices, Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask, Seed, Slider, Text
 from hub.weights import EMPTY
-from tests.fakes import Calls, counting_demo, picky_demo, picture, registry_of, shade_demo, steps_demo
+from tests.fakes import Calls, counting_demo, picky_demo, picture, registry_of, shade_demo, skip_if_emulated, steps_demo
 
 # How far a batch may be from single runs, by the dtype of the model.
 PROBABILITY = {"float32": 1e-4, "bfloat16": 0.02}
@@ -347,6 +347,7 @@ def test_present_is_pure(slug: str, parts: Callable[..., list[Parts]]) -> None:
 @every_dtype
 @every_page
 def test_a_batch_answers_as_single_runs_do(slug: str, dtype: str, parts: Callable[..., list[Parts]]) -> None:
+    skip_if_emulated(dtype, slug)
     for one in parts(slug, dtype):
         requests = [one.values(seed) for seed in range(3)]
         items = [one.call("prepare", **values) for values in requests]

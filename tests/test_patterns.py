@@ -45,11 +45,8 @@ CARELESS = (
     (r"(a+)+b", "match"),
     (r"(?:https?://[^/?#]+[^?#]*)?/api/v1/(demos|results)/([^/?#]+)/([^?#]+)", "fullmatch"),  # ours once
     (r"(?P<label>.*?): weights '(?P<name>.*?)' have no '(?P<missing>.*?)', so", "fullmatch"),  # and these
-    (r"\s*(?:years?|yrs?)(?:\s+old)?\s*", "sub"),
-    (r"<[^>]*>", "sub"),
     (rb'<html\b([^>]*?)\blang="en"', "search"),
     (r"\s+$", "search"),
-    (r"(\w+\s?)*\.", "fullmatch"),
     (r"[\w.-]+(?:[\w-]+\.)+com", "fullmatch"),
 )
 

@@ -27,7 +27,7 @@ from hub.images import heat_map
 from hub.registry import Registry, discover
 from hub.settings import Settings
 from hub.why import OFF, classify
-from tests.fakes import picture
+from tests.fakes import picture, skip_if_emulated
 from tests.web.doors import app_of
 
 ASSETS = Path(__file__).resolve().parents[1] / "demos" / "assets"
@@ -184,6 +184,7 @@ def hooks(model: nn.Module) -> int:
 @every_dtype
 @every_page
 def test_a_batch_of_four_is_as_four_single_runs(slug: str, dtype: str, parts: Callable[..., Parts]) -> None:
+    skip_if_emulated(dtype, slug)
     page = parts(slug, dtype)
     images, whys = [example(slug, name) for name in PAGES[slug][:4]], list(page.config["label_names"][:2])
     whys = [*whys, OFF, "whatever is strongest"]

@@ -13,7 +13,7 @@ REFUSED = "hub.refused"  # in the scope, of the errors that an event of this req
 UNPROCESSABLE = 422
 
 
-class Refusal(gr.Error):
+class Refusal(gr.Error):  # type: ignore[misc]  # Gradio is followed without its types
     """A HubError as Gradio tells errors: without a traceback in the log."""
 
     def __init__(self, error: HubError, message: str = "", title: str = ""):
