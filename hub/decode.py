@@ -19,7 +19,7 @@ from PIL.GifImagePlugin import GifImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from hub import budget, colour, decode_heif, decode_jpeg, decode_png, decode_tiff
-from hub.errors import HubError, InputError, TooLargeError, UnsupportedMediaError
+from hub.errors import HubError, InputError, OutOfMemoryError, TooLargeError, UnsupportedMediaError
 from hub.orientation import TURNS, of_exif, of_xmp
 from hub.reading import NEARLY, Found, GuardedFile, ImageLimits, LookedError, Reading, ReadingStoppedError, mega, plain
 from hub.texts import Sentence, sentence
@@ -118,7 +118,7 @@ def declared(data: bytes, limits: ImageLimits = LIMITS) -> int:
             _READERS[kind](data, Reading("image", kind, limits, looks_only=True))
     except LookedError as looked:
         return looked.pixels
-    except (HubError, *_BOMBS, *_PILLOW_ERRORS):
+    except (HubError, MemoryError, *_BOMBS, *_PILLOW_ERRORS):
         pass
     return 0
 
@@ -152,6 +152,11 @@ def _decode(data: bytes, limits: ImageLimits, name: str, remarks: list[Sentence]
             "{name} declares far more pixels than the {most} megapixels that are read. Make it smaller and try again.",
             name=name,
             most=mega(limits.max_pixels, 10**6),
+        ) from error
+    except MemoryError as error:
+        log.error("no memory for a %s of %d bytes", kind, len(data))
+        raise OutOfMemoryError(
+            "The hub has no memory left for this input. Make it smaller, or try again later."
         ) from error
     except _PILLOW_ERRORS as error:
         stopped = isinstance(error, ReadingStoppedError)

@@ -20,7 +20,7 @@ from PIL.PngImagePlugin import PngImageFile
 from hub import colour
 from hub.orientation import of_exif, of_xmp
 from hub.ranges import Survey, remark, span
-from hub.reading import NEARLY, CutOffError, Found, GuardedFile, Reading, plain
+from hub.reading import NEARLY, CutOffError, Found, GuardedFile, Reading, ReadingStoppedError, plain
 from hub.texts import sentence
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -99,6 +99,8 @@ def _load(image: ImageFile, chunks: list[memoryview]) -> None:
     """Also where the last rows are missing, if they are few. Raises what Pillow raises."""
     try:
         image.load()
+    except ReadingStoppedError:
+        raise
     except OSError:
         if _share(chunks) < 1 - NEARLY:
             raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from hub import tiff_tags as tags
 from hub.ranges import Kind
-from hub.reading import NEARLY, CutOffError, GuardedFile, Reading
+from hub.reading import NEARLY, CutOffError, GuardedFile, Reading, ReadingStoppedError
 from hub.texts import sentence
 from hub.tiff_tags import Directory
 
@@ -28,6 +28,8 @@ DEFLATE = (8, 32_946)
 UNPACKED = (RAW, LZW, *DEFLATE, PACKBITS, LZMA, ZSTD)  # those whose samples are read here
 CHUNK_BYTES = 4 * 2**20  # of unpacked data that are looked at together
 BLOCK_BYTES = 400 * 2**20  # of unpacked data that must be in memory at once: a tile row, or a strip of libtiff's
+MOST_SAMPLES = 512  # a pixel: cameras of many bands have some hundreds
+BITS_AT_ONCE = 2**19  # samples of odd sizes that are taken apart together; a multiple of 8
 KINDS: dict[int, Kind] = {1: "uint", 2: "int", 3: "float", 4: "uint"}
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -58,6 +60,11 @@ class Layout:
     def row_bytes(self) -> int:
         """Of one row of one block."""
         return -(-self.block_width * (self.samples // self.planes) * self.bits // 8)
+
+    @property
+    def widening(self) -> int:
+        """How many bytes a byte of the file takes in memory, at most."""
+        return 1 if self.bits in (8, 16, 32, 64) else -(-8 * (1 if self.bits < 8 else 2) // self.bits)
 
     @property
     def across(self) -> int:
@@ -101,6 +108,7 @@ def is_read(found: Layout) -> bool:
     predicted = {1: True, 2: found.bits in (8, 16, 32, 64), 3: found.kind == "float"}
     return (
         found.compression in UNPACKED
+        and found.samples <= MOST_SAMPLES
         and found.bits in sizes[found.kind]
         and predicted.get(found.predictor if found.compression not in (RAW, PACKBITS) else 1, False)
     )
@@ -111,10 +119,10 @@ class Pixels:
 
     def __init__(self, data: bytes, found: Layout, reading: Reading):
         self._data, self.layout, self._reading = data, found, reading
-        self._missing = 0
+        self._missing = self._taken = 0
         per_row = found.across if found.tiled else 1
         rows = found.block_height if found.tiled or found.compression not in (RAW, *DEFLATE) else 1
-        if per_row * rows * found.row_bytes > BLOCK_BYTES:
+        if per_row * rows * found.row_bytes * found.widening > BLOCK_BYTES:
             raise reading.unsupported(
                 sentence("a TIFF stored in pieces of more than {most} MB", most=BLOCK_BYTES // 2**20)
             )
@@ -122,7 +130,7 @@ class Pixels:
     def rows(self, wanted: tuple[int, ...]) -> Iterator[Samples]:
         """Bands of rows from the top, [rows, width, samples], the wanted samples only, in the machine's own order."""
         found = self.layout
-        self._missing = 0
+        self._missing = self._taken = 0
         if found.planes > 1:
             for parts in zip(*(self._plane(number) for number in wanted), strict=True):
                 yield np.concatenate(parts, axis=2)
@@ -133,7 +141,8 @@ class Pixels:
     def _plane(self, plane: int) -> Iterator[Samples]:
         found = self.layout
         samples = found.samples // found.planes
-        for packed in self._tile_rows(plane) if found.tiled else _regrouped(self._strips(plane), CHUNK_BYTES):
+        least = CHUNK_BYTES // found.widening
+        for packed in self._tile_rows(plane) if found.tiled else _regrouped(self._strips(plane), least):
             self._reading.check_time()
             rows = len(packed) // found.row_bytes
             values = _values(packed, found, rows, samples)
@@ -148,7 +157,7 @@ class Pixels:
         """Whole rows, in order; each plane's come in the same portions."""
         found = self.layout
         first, group = plane * found.down, list[int]()
-        step = max(1, CHUNK_BYTES // found.row_bytes)
+        step = max(1, CHUNK_BYTES // found.widening // found.row_bytes)
         for number in range(found.down):
             rows = min(found.block_height, found.height - number * found.block_height)
             if found.compression == RAW or found.compression in DEFLATE:
@@ -188,9 +197,13 @@ class Pixels:
         elif not listed:
             length = len(self._data) - start
         part = memoryview(self._data)[start : start + length] if start >= 0 else memoryview(b"")
+        self._taken += len(part)
+        if self._taken > 8 * len(self._data) + 2**20:
+            raise ReadingStoppedError(sentence("points at the same bytes again and again"))
         return memoryview(bytes(part).translate(_REVERSED)) if found.reversed else part
 
     def _streamed(self, number: int, size: int, step: int) -> Iterator[bytes]:
+        self._reading.check_time()
         packed = self._packed(number, size)
         unpacker = zlib.decompressobj() if self.layout.compression != RAW else None
         for start in range(0, size, step):
@@ -198,7 +211,7 @@ class Pixels:
             if unpacker is None:
                 part = bytes(packed[start : start + wanted])
             else:
-                part, packed = _inflated(unpacker, packed, wanted)
+                part, packed = _inflated(unpacker, packed, wanted, self._reading.check_time)
             yield part if len(part) == wanted else self._filled(part, wanted)
 
     def _filled(self, part: bytes, wanted: int) -> bytes:
@@ -210,6 +223,7 @@ class Pixels:
         return part + bytes(wanted - len(part))
 
     def _through_libtiff(self, numbers: list[int], rows: int) -> bytes:
+        self._reading.check_time()
         found = self.layout
         parts = [bytes(self._packed(number, 0)) for number in numbers]
         grey = _grey_tiff(parts, found.row_bytes, found.block_height, rows, found.compression)
@@ -218,10 +232,13 @@ class Pixels:
             return image.tobytes()
 
 
-def _inflated(unpacker: Any, packed: memoryview, wanted: int) -> tuple[bytes, memoryview]:
+def _inflated(
+    unpacker: Any, packed: memoryview, wanted: int, check_time: Callable[[], None]
+) -> tuple[bytes, memoryview]:
     """Up to `wanted` bytes, and what is left of the packed ones; fewer where the stream ends or is damaged."""
     parts, left = list[bytes](), wanted
     while left and len(packed) and not unpacker.eof:
+        check_time()  # blocks can be empty
         head = packed[:65_536]
         try:
             part = unpacker.decompress(head, left)
@@ -287,13 +304,26 @@ def _values(packed: bytes, found: Layout, rows: int, samples: int) -> Samples:
     return values.astype(f"{letter}{size}", copy=False)
 
 
-def _unpacked_bits(packed: bytes, found: Layout, rows: int, count: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Samples of 1 to 15 bits that lie close together, each row from a whole byte."""
-    bits = np.unpackbits(np.frombuffer(packed, np.uint8).reshape(rows, -1), axis=1, count=count * found.bits)
-    if found.bits == 1:
+def _unpacked_bits(packed: bytes, found: Layout, rows: int, count: int) -> NDArray[Any]:
+    """Samples of 1 to 15 bits that lie close together, each row from a whole byte; some at a time, as each bit takes
+    a byte on the way."""
+    data = np.frombuffer(packed, np.uint8).reshape(rows, -1)
+    values = np.empty((rows, count), np.uint8 if found.bits < 8 else np.uint16)
+    down = max(1, BITS_AT_ONCE // count)
+    for top in range(0, rows, down):
+        for left in range(0, count, BITS_AT_ONCE):
+            part = data[top : top + down, left * found.bits // 8 :]
+            right = min(left + BITS_AT_ONCE, count)
+            values[top : top + down, left:right] = _joined_bits(part, found.bits, right - left)
+    return values
+
+
+def _joined_bits(part: NDArray[np.uint8], size: int, count: int) -> NDArray[Any]:
+    bits = np.unpackbits(part, axis=1, count=count * size)
+    if size == 1:
         return bits
-    room = 8 if found.bits < 8 else 16
-    padded = np.zeros((rows, count, room), np.uint8)
-    padded[..., room - found.bits :] = bits.reshape(rows, count, found.bits)
+    room = 8 if size < 8 else 16
+    padded = np.zeros((len(part), count, room), np.uint8)
+    padded[..., room - size :] = bits.reshape(len(part), count, size)
     joined = np.packbits(padded, axis=-1)
-    return joined[..., 0] if room == 8 else joined.view(">u2")[..., 0].astype(np.uint16)
+    return joined[..., 0] if room == 8 else joined.view(">u2")[..., 0]

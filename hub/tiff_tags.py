@@ -38,6 +38,7 @@ _TYPES = {
     17: "i8",
     18: "u8",
 }
+_SPARE = {XMP, PROFILE, NODATA}  # without which a picture can be shown
 _REDUCED, _MASK = 1, 4  # bits of SUBFILE
 MOST_PAGES = 64
 MOST_NUMBERS = 2**20  # in one tag; strips and tiles of the largest picture are fewer
@@ -101,7 +102,7 @@ def _read(data: bytes, offset: int, order: str, big: bool) -> tuple[Directory, i
     for place in range(at, at + min(count, 65_535) * size, size):
         tag = _number(data, place, "u2", order)
         if tag in _USED and tag not in tags:
-            values = _values(data, place, order, big)
+            values = _values(data, place, order, big, tag in _SPARE)
             if values is not None:
                 tags[tag] = values
     end = at + count * size
@@ -109,8 +110,8 @@ def _read(data: bytes, offset: int, order: str, big: bool) -> tuple[Directory, i
     return Directory(offset, order, big, tags), after
 
 
-def _values(data: bytes, place: int, order: str, big: bool) -> NDArray[Any] | None:
-    """A tag's values; None for a type that is none of ours, or values that are not in the file."""
+def _values(data: bytes, place: int, order: str, big: bool, spare: bool) -> NDArray[Any] | None:
+    """A tag's values; None for a type that is none of ours. Raises CutOffError unless the tag can be spared."""
     kind = _TYPES.get(_number(data, place + 2, "u2", order))
     count = _number(data, place + 4, "u8" if big else "u4", order)
     if kind is None or not count or (kind[1] != "1" and count > MOST_NUMBERS):
@@ -119,7 +120,9 @@ def _values(data: bytes, place: int, order: str, big: bool) -> NDArray[Any] | No
     if size > room:
         start = _number(data, start, "u8" if big else "u4", order)
     if start + size > len(data):
-        return None
+        if spare:
+            return None
+        raise CutOffError("a tag's values are cut off")
     values = np.frombuffer(data, np.dtype(order + kind), count, start)
     return values if kind[1] == "1" else values.astype(np.int64)
 

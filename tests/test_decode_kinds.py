@@ -6,6 +6,7 @@ import io
 import itertools
 import random
 import struct
+import tracemalloc
 import zlib
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +19,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from hub import colour
 from hub.decode import ImageLimits, decode
-from hub.errors import HubError, InputError, UnsupportedMediaError
+from hub.errors import HubError, InputError, OutOfMemoryError, UnsupportedMediaError
 from hub.texts import Sentence
 
 FORMAT = {"u": 1, "i": 2, "f": 3, "c": 6}
@@ -434,3 +435,76 @@ def mutated(source: bytes, chance: random.Random) -> bytes:
         reach = min(len(data), 300) if chance.random() < 0.5 else len(data)
         data[chance.randrange(reach) if chance.random() < 0.7 else -chance.randrange(1, 300)] = chance.randrange(256)
     return bytes(data)
+
+
+@pytest.mark.parametrize("lost", [1, 2, 12, 24])
+def test_a_tiff_whose_tags_are_cut_off_is_not_read_as_something_else(lost: int) -> None:
+    data = saved(photograph(), "TIFF", compression="tiff_lzw", tiffinfo={278: 10_000})
+    with pytest.raises(InputError, match="is cut off or damaged"):
+        decode(data[:-lost])
+
+
+@pytest.mark.parametrize("compression", [5, 8, 32_773])
+def test_strips_that_all_name_the_same_bytes_are_refused(compression: int) -> None:
+    packed = {5: b"\x80\0\x01", 8: zlib.compress(bytes(WIDTH))}.get(compression, b"") + bytes(100_000)
+    more = {257: (4, [4000]), 273: (4, [8] * 4000), 278: (4, [1]), 279: (4, [len(packed)] * 4000)}
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError):
+            decode(_one_strip(packed, compression, more))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 * 2**20
+
+
+def _one_strip(packed: bytes, compression: int, more: dict[int, tuple[int, list[int]]]) -> bytes:
+    """A grey TIFF of 8 bits whose only data is `packed`, at byte 8."""
+    made = Tiff(np.zeros((1, WIDTH, 1), np.uint8))
+    tags = {256: (4, [WIDTH]), 258: (3, [8]), 259: (3, [compression]), 262: (3, [1]), 277: (3, [1]), **more}
+    at = 8 + len(packed)
+    return b"II" + struct.pack("<HI", 42, at) + packed + made._directory(tags, at, 0)
+
+
+def test_deflate_of_empty_blocks_has_a_deadline() -> None:
+    empty = b"\x78\x01" + b"\0\0\0\xff\xff" * 2_000_000
+    more = {257: (4, [45]), 273: (4, [8]), 278: (4, [45]), 279: (4, [len(empty)])}
+    with pytest.raises(InputError, match="takes more than"):
+        decode(_one_strip(empty, 8, more), ImageLimits(max_cpu_s=0.001))
+
+
+@pytest.mark.parametrize("bits", range(1, 16))
+@pytest.mark.parametrize("bands", [1, 3])
+def test_samples_of_any_number_of_bits_are_taken_apart(bits: int, bands: int) -> None:
+    shown = np.random.default_rng(bits).integers(0, 2**bits, (20, 31, bands))
+    shown[0, :2] = [[0] * bands, [2**bits - 1] * bands]
+    rows = [np.unpackbits(row.astype(">u2").reshape(-1, 1).view(np.uint8), axis=1) for row in shown]
+    packed = b"".join(np.packbits(row[:, 16 - bits :].reshape(-1)).tobytes() for row in rows)
+    more = {256: (4, [31]), 257: (4, [20]), 258: (3, [bits] * bands), 262: (3, [2 if bands == 3 else 1]),
+            273: (4, [8]), 277: (3, [bands]), 278: (4, [20]), 279: (4, [len(packed)])}  # fmt: skip
+    got = seen(_one_strip(packed, 1, more))
+    assert np.abs(got - shown * 255 / (2**bits - 1)).max() <= 1
+
+
+@pytest.mark.parametrize("bits", [2, 9, 15])
+def test_thousands_of_samples_a_pixel_are_refused_by_name(bits: int) -> None:
+    packed = zlib.compress(bytes(WIDTH * 60_000 * bits // 8))
+    more = {
+        257: (4, [45]),
+        258: (3, [bits]),
+        273: (4, [8]),
+        277: (3, [60_000]),
+        278: (4, [45]),
+        279: (4, [len(packed)]),
+    }
+    with pytest.raises(UnsupportedMediaError, match="a TIFF with 60000 bands"):
+        decode(_one_strip(packed, 8, more))
+
+
+def test_a_picture_that_finds_no_memory_is_no_fault_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(colour, "to_rgb", full)
+    with pytest.raises(OutOfMemoryError, match="no memory left"):
+        decode(saved(photograph(), "PNG"))
