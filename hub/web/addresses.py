@@ -6,7 +6,7 @@ import re
 import socket
 from functools import cache
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -109,7 +109,7 @@ class FromPage:
         if scope["type"] == "http":
             headers = MutableHeaders(raw=[pair for pair in scope["headers"] if pair[0] != b"x-gradio-server"])
             origin, host = headers.get("origin", ""), headers.get("host", "")
-            seen = urlsplit(origin) if ORIGIN.fullmatch(origin) else None
+            seen = _parsed(origin)
             if seen and seen.netloc.lower() != host.lower():
                 # No more than the port is taken over: who may do what depends on the name.
                 if seen.hostname == urlsplit(f"//{host}").hostname:
@@ -119,3 +119,10 @@ class FromPage:
                     headers["x-forwarded-host"], headers["x-forwarded-proto"] = seen.netloc, seen.scheme
             scope = {**scope, "headers": headers.raw}
         await self.app(scope, receive, send)
+
+
+def _parsed(origin: str) -> SplitResult | None:
+    try:
+        return urlsplit(origin) if ORIGIN.fullmatch(origin) else None
+    except ValueError:  # such as brackets around what is no address
+        return None

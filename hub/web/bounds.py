@@ -220,15 +220,13 @@ class Marks:
     """
 
     def __init__(self) -> None:
-        self._in_text, self._rest, self._first = False, b"", True
+        self._in_text, self._rest = False, b""
         self._marks = self._depth = 0
 
     def look(self, piece: bytes) -> None:
         """Raises TooLargeError, and MalformedError for an encoding in which marks could hide."""
-        if self._first and piece:
-            self._first = False
-            if b"\0" in piece[:4] or piece[:2] in (b"\xff\xfe", b"\xfe\xff"):
-                raise MalformedError("The body is not valid JSON: it must be UTF-8.")
+        if b"\0" in piece:  # UTF-16 and UTF-32 have one in each mark; UTF-8 has none anywhere
+            raise MalformedError("The body is not valid JSON: it must be UTF-8.")
         data = self._rest + piece
         cut = len(data) - (len(data) - len(data.rstrip(b"\\"))) % 2
         data, self._rest = data[:cut], data[cut:]

@@ -13,7 +13,7 @@ from anyio import to_thread
 from hub import describe
 from hub.engine import Engine
 from hub.registry import Page
-from hub.spec import Choice, Choices, Demo, Seed
+from hub.spec import Choice, Choices, Demo, ImageInput, Seed
 from hub.texts import say
 from hub.web import guard
 from hub.web.blocks import named
@@ -55,6 +55,8 @@ def updates(engine: Engine, page: Page, names: Sequence[str], filled: Filled) ->
         if name in options and isinstance(known[name], Choice | Choices):
             more = {"value": value} if name in filled.values else {}
             answers.append(gr.update(choices=named(options[name]), **more))
+        elif isinstance(known.get(name), ImageInput) and name in filled.values:
+            answers.append(value)  # as it is: what is in an update Gradio draws on the event loop
         else:
             answers.append(gr.update(value=value) if name in filled.values else gr.skip())
     return answers

@@ -55,7 +55,9 @@ def add(
             raise Refusal(problem) from None
         finally:
             cancel.set()  # a client that cancels its job ends this coroutine, and so the run
-        return [*fields.plain(demo, result, folder), _receipt(result)]
+        # In a thread: it writes files.
+        plain = await asyncio.get_running_loop().run_in_executor(threads, fields.plain, demo, result, folder)
+        return [*plain, _receipt(result)]
 
     outputs = [fields.api_component(f) for f in demo.outputs]
     answers = ", ".join(f.name for f in demo.outputs)

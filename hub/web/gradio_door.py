@@ -7,6 +7,7 @@ What is not in the table is 404, also what a later Gradio adds.
 from __future__ import annotations
 
 import mimetypes
+from collections import Counter
 from collections.abc import AsyncGenerator, Collection
 from typing import Any
 
@@ -21,6 +22,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.errors import BusyError, HubError, InputError, NotFoundError, TooLargeError, UnavailableError
+from hub.limits import network
 from hub.texts import say
 from hub.users import Caller
 from hub.web import guard, refusals
@@ -57,6 +59,7 @@ ROUTES: tuple[tuple[Collection[str], str], ...] = (
 )
 PICTURES = {"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"}  # which a browser may open by itself
 DONE = b'data: {"msg":"done"}\n\n'  # to a page that asks how far its upload is
+BEATS, BEATS_OF_ADDRESS = 1024, 256  # heartbeats: each holds a connection as long as its page is open
 FIELDS = 4  # of an upload's form that are no files
 
 
@@ -67,6 +70,7 @@ class GradioDoor:
         self.app, self.files = app, files
         self.routes = getattr(app, "routes", [])  # all that Gradio mounts, for who walks through the app
         self._pages = frozenset(pages)
+        self._beats = Counter[str]()  # open pages by address; used in the event loop only
         if isinstance(app, FastAPI):
             app.add_exception_handler(RequestValidationError, _not_taken)
 
@@ -94,7 +98,19 @@ class GradioDoor:
                 message["status"] = refusals.status_of(scope, message["status"])
             await send(message)
 
-        await self.app(scope, receive, with_status)
+        if not path.startswith(f"/{API}/heartbeat/"):
+            await self.app(scope, receive, with_status)
+            return
+        address = network(guard.caller(Request(scope)).address)
+        if self._beats.total() >= BEATS or self._beats[address] >= BEATS_OF_ADDRESS:
+            busy = BusyError("Too many pages are open. Close some, or try again in a moment.", retry_after_s=30)
+            await problem(busy, Request(scope))(scope, receive, send)
+            return
+        self._beats[address] += 1
+        try:
+            await self.app(scope, receive, with_status)
+        finally:
+            self._beats -= Counter({address: 1})
 
     def _is_asked(self, path: str, scope: Scope) -> bool:
         """Whether there is something to stream. Gradio notices once its answer has begun, and fails then."""
@@ -105,8 +121,11 @@ class GradioDoor:
             asked = Request(scope).query_params.get("session_hash", "")
         else:
             return True
-        blocks = self.app.get_blocks() if isinstance(self.app, App) else None
-        return blocks is None or asked in blocks._queue.pending_messages_per_session
+        if not isinstance(self.app, App):
+            return True
+        queue = self.app.get_blocks()._queue  # a call that named a session is known by its event
+        known = asked in queue.pending_messages_per_session or asked in queue.event_ids_to_events
+        return known or any(asked in events for events in queue.pending_event_ids_session.values())
 
     def has(self, method: str, path: str) -> bool:
         """Whether the table has a route."""

@@ -24,6 +24,7 @@ import stat
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -115,19 +116,25 @@ class PageFiles:
             if upload is None:
                 raise NotFoundError(NOT_YOURS)
             upload.size, upload.at = upload.size + size, self._clock()
-            for wanted, most in (
-                (lambda one: one.owner == upload.owner, OF_CALLER),
-                (lambda one: one.address == upload.address, OF_ADDRESS),
-                (lambda one: True, OF_ALL),
+            for wanted, most, heap in (
+                (lambda one: one.owner == upload.owner, OF_CALLER, None),
+                (lambda one: one.address == upload.address, OF_ADDRESS, lambda one: one.owner),
+                (lambda one: True, OF_ALL, lambda one: one.address),
             ):
-                gone = self._made_room(wanted, most)
+                gone = self._made_room(wanted, most, heap, upload)
                 if gone is None:
                     raise BusyError(TOO_MUCH if most == OF_CALLER else TOO_MUCH_OF_ALL, retry_after_s=60)
                 for name in gone:
                     self._remove(name)
 
-    def _made_room(self, wanted: Callable[[Upload], bool], times: int) -> list[str] | None:
-        """Names of used uploads that go for what came, the oldest first; None: that is not enough. Needs the lock."""
+    def _made_room(
+        self, wanted: Callable[[Upload], bool], times: int, heap: Callable[[Upload], str] | None, new: Upload
+    ) -> list[str] | None:
+        """Names of uploads that go for `new`; None: that is not enough. Needs the lock.
+
+        Used ones go first, the oldest before the others; then the oldest of whoever has most by `heap`, so that nobody
+        keeps the others from uploading by leaving many.
+        """
         those = {name: one for name, one in self._uploads.items() if wanted(one)}
         over, count = sum(one.size for one in those.values()) - times * self.largest, len(those) - times * FILES
         gone = []
@@ -137,6 +144,12 @@ class PageFiles:
             if one.used:
                 gone.append(name)
                 over, count = over - one.size, count - 1
+        left = {name: one for name, one in those.items() if name not in gone and one is not new}
+        while (over > 0 or count > 0) and heap is not None and left:
+            most = Counter(map(heap, left.values())).most_common(1)[0][0]
+            name = min((n for n, one in left.items() if heap(one) == most), key=lambda n: left[n].at)
+            over, count = over - left.pop(name).size, count - 1
+            gone.append(name)
         return gone if over <= 0 and count <= 0 else None
 
     def keep(self, key: str, name: str, data: bytes) -> str:
@@ -151,11 +164,11 @@ class PageFiles:
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise UnavailableError("The upload cannot be kept: {reason}.", reason=reason) from None
+        digest = hashlib.sha256(data).hexdigest()
         with self._lock:
             upload = self._uploads.get(key)
             if upload is not None:
-                upload.path, upload.size, upload.at = path, len(data), self._clock()
-                upload.digest = hashlib.sha256(data).hexdigest()
+                upload.path, upload.size, upload.at, upload.digest = path, len(data), self._clock(), digest
         if upload is None:
             shutil.rmtree(path.parent, ignore_errors=True)
             raise NotFoundError(NOT_YOURS)
@@ -215,7 +228,8 @@ class PageFiles:
             upload = self._uploads.get(key)
             if upload is None or upload.path is None or upload.owner not in (whose(caller), _at(caller)):
                 return False
-            upload.at, upload.used = self._clock(), upload.used or use
+            if use:  # who only looks at it does not keep it
+                upload.at, upload.used = self._clock(), True
             return True
 
     # --- forgetting -------------------------------------------------------------------------------

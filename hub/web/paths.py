@@ -26,7 +26,7 @@ class Paths:
         path, method = str(scope["path"]), scope["method"]
         if path.startswith(LISTS) and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/")}
-        elif method in ("GET", "HEAD") and path.endswith("/") and path.strip("/"):
+        elif method in ("GET", "HEAD") and _raw(scope).endswith("/") and path.strip("/"):
             await RedirectResponse(without_slash(scope), 307)(scope, receive, send)
             return
         if method == "HEAD" and not path.startswith(LISTS):
@@ -39,12 +39,17 @@ def without_slash(scope: Scope) -> str:
 
     It begins with `../` whatever was asked for, so that it leads to no other host.
     """
-    raw = scope.get("raw_path") or quote(scope["path"]).encode()
-    path = raw.decode("latin-1")
+    path = _raw(scope)
     name = path.rstrip("/").rpartition("/")[2]
     up = "../" * (len(path) - len(path.rstrip("/")))
     query = scope.get("query_string", b"").decode("latin-1")
     return up + quote(name, PATH_SAFE) + (f"?{quote(query, QUERY_SAFE)}" if query else "")
+
+
+def _raw(scope: Scope) -> str:
+    """The path as it was asked: a `%2F` at its end is no slash too many."""
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    return raw.decode("latin-1")
 
 
 def _without_body(send: Send) -> Send:

@@ -52,6 +52,7 @@ from hub.web import (
 )
 
 log = logging.getLogger(__name__)
+OPEN_PAGES = 512  # of which Gradio keeps a copy of the page each, nearly a megabyte; the oldest goes
 
 
 def build_app(engine: Engine) -> FastAPI:
@@ -101,8 +102,9 @@ def build_app(engine: Engine) -> FastAPI:
     app.add_middleware(headers.SafeHeaders, engine=engine)
     app.add_middleware(serving.Ending, engine=engine)  # outermost
     pages: Any = gradio_ui.build(engine)
-    if engine.zero:
-        pages.queue(max_size=engine.settings.queue_limit)  # on ZeroGPU Gradio would let one visitor wait, no more
+    # On ZeroGPU Gradio would let one visitor wait, no more; elsewhere any number, each with all that it sent.
+    pages.queue(max_size=engine.settings.queue_limit * (1 if engine.zero else 4))
+    pages.state_session_capacity = OPEN_PAGES
     # Mounting leaves this False, and then Gradio takes any path on this machine as a file the caller uploaded.
     pages.has_launched = True
     with warnings.catch_warnings():

@@ -161,3 +161,11 @@ def test_a_text_of_many_megabytes_is_one_value() -> None:
     assert look(b'{"image": "' + b"A" * (8 * 2**20) + b'"}', 65_536) == ""
     with pytest.raises(TooLargeError):
         Marks().look(b"," * (MARKS + 1))
+
+
+def test_marks_cannot_hide_in_wide_letters_behind_a_short_first_piece() -> None:
+    body = ('["∀"' + ",[]" * 1000 + "]").encode("utf-16-le")
+    marks = bounds.Marks()
+    marks.look(body[:1])
+    with pytest.raises(HubError, match="UTF-8"):
+        marks.look(body[1:])

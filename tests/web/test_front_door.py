@@ -277,3 +277,8 @@ def test_a_card_of_any_shape_is_read_or_told(text: str, tmp_path: Path, make_eng
         assert len(store.card("odd")[1]) <= CARD_BYTES
     except Exception as error:
         assert "cannot be read" in str(error), json.dumps(str(error))
+
+
+def test_an_odd_origin_and_a_slash_in_a_name_are_no_trouble(hub: httpx.Client) -> None:
+    assert hub.get("/healthz", headers={"Origin": "http://[1.1]"}).status_code < 500
+    assert hub.get("/status%2F").status_code != 307  # it would lead to itself for ever
