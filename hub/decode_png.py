@@ -28,6 +28,8 @@ _NEEDED = {b"IHDR", b"PLTE", b"IDAT", b"tRNS"}  # what makes the pixels
 _RAW_EXIF = (b"Raw profile type exif", b"Raw profile type APP1")
 _TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 MOST_TEXT = 2**20  # of an unpacked text that may tell how to turn the picture; others are not looked at
+MOST_TEXTS = 8  # that may tell so and are unpacked
+MOST_PIECES = 65_536  # of packed pixels; programs write one a row, or one for each 8 KB
 BAND = 256  # rows that are converted together
 _BLACK = 63  # of 255: 16-bit samples up to 16,383, which may be 14 bits or fewer
 
@@ -41,18 +43,27 @@ class _Chunks:
     exif: int = 0
     raw: int = 0  # EXIF in a text, as ImageMagick writes it
     xmp: int = 0
+    texts: int = 0  # that have been unpacked
+    pieces: int = 0
 
 
 def read(data: bytes, reading: Reading) -> Found:
     """Raises a HubError, CutOffError, or what Pillow raises on damaged data."""
-    found = _chunks(data)
+    found = _chunks(data, reading)
+    header = found.kept[0][8:21]
     with PngImageFile(_file(found.kept, reading)) as image:
-        reading.admit(image.size, image.mode)
+        keyed = header[8] == 16 and "transparency" in image.info
+        reading.admit(image.size, "RGBA" if keyed and image.mode == "RGB" else image.mode)
         _load(image, found.kept)
         picture = plain(image)
-    header = found.kept[0][8:21]
+    key = picture.info.get("transparency")
+    if header[9] == 0 and header[8] in (2, 4) and isinstance(key, int):  # Pillow scales the pixels only
+        picture.info["transparency"] = key * (85 if header[8] == 2 else 17)
     if header[8] == 16:
+        mask = _mask(picture, found.kept, picture.info.pop("transparency"), reading) if keyed else None
         picture = _of_16_bits(picture, found.kept, header[9], reading)
+        if mask is not None:
+            picture.putalpha(mask)
     return Found(picture, _profile(found.one, header[9] in (0, 4)), found.exif or found.raw or found.xmp or 1)
 
 
@@ -61,11 +72,20 @@ def _file(chunks: list[memoryview], reading: Reading) -> GuardedFile:
     return GuardedFile(b"".join((SIGNATURE, *chunks, end)), reading.check_time)
 
 
-def _chunks(data: bytes) -> _Chunks:
+def _chunks(data: bytes, reading: Reading) -> _Chunks:
     found = _Chunks()
     for kind, content, whole in _split(data):
-        if kind in _NEEDED:
-            if kind == b"IDAT" or not any(bytes(kept[4:8]) == kind for kept in found.kept[:8]):
+        reading.check_time()
+        if kind == b"IHDR" and not found.kept and len(content) == 13:
+            reading.check_size(*struct.unpack_from(">II", content))
+        if kind == b"IDAT":
+            if len(content):
+                found.pieces += 1
+                found.kept.append(whole)
+            if found.pieces > MOST_PIECES:
+                raise ReadingStoppedError(sentence("is made of more than {most} pieces", most=MOST_PIECES))
+        elif kind in _NEEDED:
+            if not any(bytes(kept[4:8]) == kind for kept in found.kept[:8]):
                 found.kept.append(whole)
         elif kind == b"eXIf":
             found.exif = found.exif or of_exif(bytes(content[:MOST_TEXT]))
@@ -147,6 +167,17 @@ def _of_16_bits(picture: Image.Image, chunks: list[memoryview], kind: int, readi
     return _narrowed(lambda top: _joined(_cut(picture, top)[..., :3], _cut(low, top)[..., :3]), picture, reading)
 
 
+def _mask(picture: Image.Image, chunks: list[memoryview], key: Any, reading: Reading) -> Image.Image:
+    """White but for the pixels whose 16 bits, all of them, are those of `key`."""
+    low = _unpacked(chunks, reading, "RGB", "RGB;16L") if picture.mode == "RGB" else None
+    mask = Image.new("L", picture.size, 255)
+    for top in range(0, picture.height, BAND):
+        wide = _cut(picture, top) if low is None else _joined(_cut(picture, top), _cut(low, top))
+        seen = (wide != np.array(key)).any(axis=2)
+        mask.paste(Image.fromarray(np.where(seen, 255, 0).astype(np.uint8)), (0, top))
+    return mask
+
+
 def _unpacked(chunks: list[memoryview], reading: Reading, mode: str, raw_mode: str) -> Image.Image:
     """The same bytes with another meaning."""
     with PngImageFile(_file(chunks, reading)) as image:
@@ -210,6 +241,9 @@ def _look_at_text(found: _Chunks, kind: bytes, content: memoryview) -> None:
     keyword, _, _ = bytes(content[:80]).partition(b"\0")
     if keyword not in (*_RAW_EXIF, b"Raw profile type xmp", b"XML:com.adobe.xmp"):
         return
+    if (found.raw if keyword in _RAW_EXIF else found.xmp) or found.texts == MOST_TEXTS:
+        return
+    found.texts += 1
     text = _text(kind, bytes(content[: 2 * MOST_TEXT]), len(keyword))
     if keyword.startswith(b"Raw"):
         digits = b"".join(text.split(None, 2)[2:]).translate(None, b" \t\r\n")  # after the kind and the length

@@ -36,6 +36,7 @@ _COMPRESSIONS = {
 }  # fmt: skip
 _FAX = (2, 3, 4)
 _JPEG, _JPEG_KINDS = 7, {(0, 1), (1, 1), (2, 3), (6, 3), (5, 4)}  # colours and samples
+_YCBCR = (5, 8)  # through libtiff, which knows of halved colours
 _ASSOCIATED, _ALPHA = 1, (1, 2)  # of extra samples: colours were multiplied with it; any alpha
 
 
@@ -97,7 +98,7 @@ def _grey_or_rgb(pixels: Pixels, page: Directory, reading: Reading) -> Image.Ima
     found = pixels.layout
     alpha = _alpha(found)
     bands = found.samples - (alpha is not None)
-    colours = (0, 1, 2) if bands >= 3 else (0,)
+    colours = tuple(n for n in range(found.samples) if n != alpha)[: 3 if bands >= 3 else 1]
     if bands not in (1, 3):
         template = "{name} has {count} bands: the first was read, as grey."
         if bands > 3:
@@ -111,15 +112,19 @@ def _grey_or_rgb(pixels: Pixels, page: Directory, reading: Reading) -> Image.Ima
         if found.photometric == WHITE_IS_ZERO:
             shown = 255 - shown
         if alpha is not None:
-            shown = _on_white(shown, _opacity(band[:, :, -1:], found), found.extra[-1] == _ASSOCIATED)
+            shown = _on_white(
+                shown, _opacity(band[:, :, -1:], found), found.extra[alpha - found.samples] == _ASSOCIATED
+            )
         top = _put(image, shown, top)
     return image
 
 
 def _alpha(found: Layout) -> int | None:
-    """The place of the samples that say how opaque a pixel is, which come last."""
-    declared = found.extra[-1:] and found.extra[-1] in _ALPHA
-    return found.samples - 1 if declared and found.samples > 1 and found.kind != "int" else None
+    """The place of the first samples that say how opaque a pixel is; extra samples come after the colours."""
+    before = found.samples - len(found.extra)
+    if before < 1 or found.kind == "int":
+        return None
+    return next((before + n for n, extra in enumerate(found.extra) if extra in _ALPHA), None)
 
 
 def _scale(pixels: Pixels, colours: tuple[int, ...], page: Directory, reading: Reading) -> Span:
@@ -206,7 +211,9 @@ def _is_pillows(found: Layout) -> bool:
         return found.bits == found.samples == 1 and found.photometric in (0, 1)
     if found.compression == _JPEG:
         return found.bits == 8 and (found.photometric, found.samples) in _JPEG_KINDS
-    return found.photometric == YCBCR and found.bits == 8 and found.samples == 3 and found.compression in (1, 5, 8)
+    if found.planes != 1:
+        return False
+    return found.photometric == YCBCR and found.bits == 8 and found.samples == 3 and found.compression in _YCBCR
 
 
 def _by_pillow(data: bytes, page: Directory, found: Layout, reading: Reading) -> Image.Image:

@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, PngImagePlugin
 
-from hub import colour
+from hub import colour, decode_png
 from hub.decode import ImageLimits, decode
 from hub.errors import HubError, InputError, OutOfMemoryError, UnsupportedMediaError
 from hub.texts import Sentence
@@ -508,3 +508,55 @@ def test_a_picture_that_finds_no_memory_is_no_fault_of_its_own(monkeypatch: pyte
     monkeypatch.setattr(colour, "to_rgb", full)
     with pytest.raises(OutOfMemoryError, match="no memory left"):
         decode(saved(photograph(), "PNG"))
+
+
+def test_texts_in_a_png_are_unpacked_a_few_times_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    unpacked, inflated = [], decode_png._inflated
+    monkeypatch.setattr(decode_png, "_inflated", lambda *given: unpacked.append(1) or inflated(*given))
+    packed = zlib.compress(bytes(2**20 - 10))
+    texts = [(b"zTXt", b"Raw profile type xmp\0\0" + packed)] * 3000
+    assert np.array_equal(seen(png_of(*texts)), levels())
+    assert len(unpacked) == 8
+
+
+def test_a_png_of_countless_pieces_is_refused() -> None:
+    piece = (b"IDAT", b"\0")
+    with pytest.raises(InputError, match="is made of more than 65536 pieces"):
+        decode(png_of(*[piece] * 70_000))
+    assert np.array_equal(seen(png_of(*[(b"IDAT", b"")] * 70_000)), levels())
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_the_transparent_grey_of_a_png_is_the_one_that_is_named(bits: int) -> None:
+    top = 2**bits - 1
+    shown = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) % (top + 1)
+    if bits == 16:
+        shown = shown + 30_000
+    key = int(shown[0, 1])
+    wide = np.unpackbits(shown.astype(">u2")[..., None].view(np.uint8), axis=2).reshape(HEIGHT, WIDTH, 16)
+    rows = b"".join(b"\0" + np.packbits(row[:, 16 - bits :].reshape(-1)).tobytes() for row in wide)
+    got = seen(png_of((b"tRNS", struct.pack(">H", key)), depth=bits, kind=0, rows=rows))[..., 0]
+    assert np.abs(got - np.where(shown == key, 255, shown * 255 / top)).max() <= 1
+
+
+def test_the_transparent_colour_of_a_png_is_compared_with_all_16_bits() -> None:
+    samples = np.full((HEIGHT, WIDTH, 3), 0x8001, np.uint16)
+    samples[0, 0] = 0x8002
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    got = seen(png_of((b"tRNS", struct.pack(">HHH", *[0x8002] * 3)), depth=16, kind=2, rows=rows))
+    assert (got[0, 0] == 255).all() and (got.reshape(-1, 3)[1:] == 128).all()
+
+
+def test_uncompressed_ycbcr_is_refused_by_name() -> None:
+    with pytest.raises(UnsupportedMediaError, match="a TIFF with 3 bands of 8-bit YCbCr samples"):
+        decode(Tiff(levels(), photometric=6).write())
+
+
+@pytest.mark.parametrize("extra", [(2, 0), (0, 2), (1, 0)])
+def test_the_alpha_is_the_one_that_is_called_so(extra: tuple[int, int]) -> None:
+    colours, clear = levels() // 2, np.zeros((HEIGHT, WIDTH, 1), np.uint8)
+    other = np.full((HEIGHT, WIDTH, 1), 255, np.uint8)
+    parts = [clear if kind else other for kind in extra]
+    samples = np.concatenate([colours if extra[0] != 1 else colours * 0, *parts], axis=2)
+    data = Tiff(samples, photometric=2, more={338: (3, [*extra])}).write()
+    assert (seen(data) == 255).all()
