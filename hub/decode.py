@@ -6,6 +6,7 @@ global one, decide, and decide before anything is decoded.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
 import struct
@@ -45,9 +46,21 @@ def _by(plugin: type[ImageFile.ImageFile]) -> Reader:
     return read
 
 
+def _bmp(data: bytes, reading: Reading) -> Found:
+    try:
+        found = _by(BmpImageFile)(data, reading)
+    except OSError as error:
+        if "bitfields layout" in str(error):
+            raise reading.unsupported(sentence("a BMP with unusual colour masks")) from error
+        raise
+    # Programs that know of no alpha leave its byte at 0.
+    hidden = found.image.mode == "RGBA" and found.image.getchannel("A").getextrema() == (0, 0)
+    return dataclasses.replace(found, image=found.image.convert("RGB")) if hidden else found
+
+
 _READERS: dict[str, Reader] = {
     "JPEG": decode_jpeg.read, "PNG": decode_png.read, "WebP": _by(WebPImageFile), "GIF": _by(GifImageFile),
-    "BMP": _by(BmpImageFile), "TIFF": decode_tiff.read, "HEIC": decode_heif.read,
+    "BMP": _bmp, "TIFF": decode_tiff.read, "HEIC": decode_heif.read,
 }  # fmt: skip
 if features.check("avif"):
     _READERS["AVIF"] = _by(AvifImageFile)

@@ -560,3 +560,42 @@ def test_the_alpha_is_the_one_that_is_called_so(extra: tuple[int, int]) -> None:
     samples = np.concatenate([colours if extra[0] != 1 else colours * 0, *parts], axis=2)
     data = Tiff(samples, photometric=2, more={338: (3, [*extra])}).write()
     assert (seen(data) == 255).all()
+
+
+@pytest.mark.parametrize("version", [0, 1, 2])
+@pytest.mark.parametrize(("items", "extents", "length"), [(60, 4, 100_000), (3, 60, 0), (1, 65, 1), (4097, 1, 1)])
+def test_items_of_a_heic_that_name_the_same_bytes_are_refused(
+    version: int, items: int, extents: int, length: int
+) -> None:
+    def box(kind: bytes, *parts: bytes) -> bytes:
+        return struct.pack(">I", 8 + sum(map(len, parts))) + kind + b"".join(parts)
+
+    number = ">I" if version == 2 else ">H"
+    entries = b"".join(
+        struct.pack(number, n + 1) + bytes(2 if version else 0) + bytes(2) + struct.pack(">H", extents)
+        + struct.pack(">II", 100, length) * extents
+        for n in range(items)
+    )  # fmt: skip
+    iloc = box(b"iloc", bytes([version, 0, 0, 0]), b"\x44\0", struct.pack(number, items), entries)
+    data = box(b"ftyp", b"heic", bytes(4), b"mif1") + box(b"meta", bytes(4), iloc) + box(b"mdat", bytes(100_000))
+    with pytest.raises(InputError, match="points at the same bytes again and again"):
+        decode(data)
+
+
+def bmp_of(masks: tuple[int, int, int, int], pixels: NDArray[np.uint32]) -> bytes:
+    head = struct.pack("<IiiHHIIiiII4I", 56, WIDTH, -HEIGHT, 1, 32, 3, pixels.nbytes, 0, 0, 0, 0, *masks)
+    size = 14 + len(head) + pixels.nbytes
+    return b"BM" + struct.pack("<IHHI", size, 0, 0, 14 + len(head)) + head + pixels.astype("<u4").tobytes()
+
+
+def test_a_bmp_whose_alpha_is_0_everywhere_is_opaque() -> None:
+    red, green, blue = np.moveaxis(levels().astype(np.uint32), 2, 0)
+    masks, pixels = (0xFF0000, 0xFF00, 0xFF, 0xFF000000), red << 16 | green << 8 | blue
+    assert np.array_equal(seen(bmp_of(masks, pixels)), levels())
+    pixels[0, 0] |= 0xFF000000  # so that it is alpha
+    assert (seen(bmp_of(masks, pixels)).reshape(-1, 3)[1:] == 255).all()
+
+
+def test_a_bmp_of_other_masks_is_refused_by_name() -> None:
+    with pytest.raises(UnsupportedMediaError, match="a BMP with unusual colour masks"):
+        decode(bmp_of((0x3FF00000, 0xFFC00, 0x3FF, 0), np.zeros((HEIGHT, WIDTH), np.uint32)))
