@@ -11,7 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -99,8 +99,9 @@ class ResultStore:
             probe.unlink()
             found = sorted(known for path in folder.glob("??/*") if (known := _known(path)))
             for left in folder.glob(".*"):
-                if left.name != DAMAGED and self._clock() - left.lstat().st_mtime > STAGING_S:
-                    clear(left)
+                with suppress(FileNotFoundError):  # another hub's that starts, too
+                    if left.name != DAMAGED and self._clock() - left.lstat().st_mtime > STAGING_S:
+                        clear(left)
         except OSError as error:
             self.warning = sentence("Results are kept in memory only: {reason}.", reason=f"{error.strerror} ({folder})")
             log.warning(self.warning)

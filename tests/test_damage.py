@@ -21,6 +21,7 @@ from hub.engine import Engine
 from hub.errors import StorageError
 from hub.history_store import HistoryStore
 from hub.secret import load_secret
+from hub.store import ResultStore
 from hub.users import Caller
 from tests.fakes import Calls, colour_demo, drawing_demo, in_threads, plain
 
@@ -207,6 +208,13 @@ def test_all_that_start_at_once_have_one_secret(tmp_path: Path, before: bytes | 
         assert len(set(found)) == 1 and len(found[0]) == 32
         assert (folder / "secret").read_bytes() == found[0]
         assert (folder / "secret").stat().st_mode & 0o077 == 0
+
+
+def test_another_start_that_tidies_up_costs_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its probe may be gone between the look at the folder and the look at the file."""
+    real = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda self, text: [*real(self, text), *([self / ".probe-x"] * (text == ".*"))])
+    assert str(ResultStore(tmp_path, memory_bytes=10**6, disk_bytes=10**6, max_age_s=60.0).warning) == ""
 
 
 # --- searching ------------------------------------------------------------------------------------
