@@ -8,8 +8,9 @@ import os
 import socket
 import sys
 
-from hub import logs, settings, users
+from hub import logs, settings
 from hub.errors import HubError
+from hub.people import users
 
 # A Space's proxy comes from one of these, and says who asks; without, all visitors would share one address's limits.
 PRIVATE = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
@@ -42,7 +43,7 @@ def environment() -> dict[str, str]:
     if exported.is_file():
         found.setdefault("HUB_SETTINGS_FILE", str(exported))
     if "SPACES_ZERO_GPU" in found:
-        from hub import zero
+        from hub.spaces import zero
 
         found = (zero.SETTINGS if zero.wanted(found) else {}) | found
     if "SPACE_ID" in found:
@@ -60,10 +61,10 @@ def serve(chosen: settings.Settings) -> int:
 
 def serve_on(listener: socket.socket, chosen: settings.Settings) -> int:
     """Builds the hub and serves it on a socket that listens already."""
-    from hub import zero
-    from hub.engine import Engine
+    from hub.engine.engine import Engine
+    from hub.spaces import zero
     from hub.web import server, serving, share
-    from hub.weights import fetch_ahead
+    from hub.weights.store import fetch_ahead
 
     spaces = zero.claim()
     engine = Engine(chosen)

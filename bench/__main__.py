@@ -21,8 +21,8 @@ from bench import burst, gradio_clients, memory, pictures, report, rest, soak, s
 from bench.context import FULL, QUICK, Bench, BenchError, Findings
 from bench.processes import ROOT, ProcessError, Processes
 from hub.errors import HubError
-from hub.registry import Registry, discover
-from hub.weights import WeightsStore
+from hub.pages.registry import Registry, discover
+from hub.weights.store import WeightsStore
 
 MEASUREMENTS: dict[str, Callable[[Bench], Findings]] = {
     "rest": rest.measure,

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.figures import Row
 from bench.processes import Processes, Server, free_port
-from hub.registry import Registry
+from hub.pages.registry import Registry
 from hub.spec import Demo
 
 

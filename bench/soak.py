@@ -17,7 +17,7 @@ from bench.context import Bench, BenchError, Findings
 from bench.figures import compare
 from bench.inputs import photo, values
 from bench.processes import Server
-from hub.registry import Page
+from hub.pages.registry import Page
 from hub.spec import ImageInput
 
 CLIENTS = 4

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hub.age_bands import bands, years
 from hub.images import normalise
-from hub.native import image_classifier
+from hub.kit.ages import bands, years
+from hub.kit.networks import image_classifier
 from hub.spec import Choice, Demo, Example, ImageInput, ImageOutput, Json, Slider, Weights
 from hub.texts import joined, sentence
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hub.images import normalise, overlay
-from hub.native import segmenter
+from hub.kit.networks import segmenter
 from hub.spec import Choice, Choices, Demo, Example, ImageInput, ImageOutput, Json, Mask, Slider, Weights
 
 if TYPE_CHECKING:

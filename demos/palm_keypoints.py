@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from hub.drawing import Drawing
 from hub.images import normalise
-from hub.native import segmenter
+from hub.kit.drawing import Drawing
+from hub.kit.networks import segmenter
 from hub.spec import Choice, Demo, Example, ImageInput, ImageOutput, Json, Labels, Weights
 from hub.texts import joined, sentence
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hub import prompts
-from hub.diffusion import AS_TRAINED, SCHEDULERS, SEEDS, Order, Setting, Wish, fill
-from hub.diffusion import load as load_pipeline
 from hub.images import normalise
+from hub.kit import prompts
+from hub.kit.diffusion import AS_TRAINED, SCHEDULERS, SEEDS, Order, Setting, Wish, fill
+from hub.kit.diffusion import load as load_pipeline
 from hub.spec import Choice, Demo, Example, Gallery, ImageInput, Json, Progress, Seed, Slider, Text, Weights
 from hub.texts import joined, sentence
 

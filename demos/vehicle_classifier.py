@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hub.images import normalise
-from hub.native import image_classifier, model_input
+from hub.kit.heat_maps import OFF, classify, drawn
+from hub.kit.networks import image_classifier, model_input
 from hub.spec import Choice, Demo, Example, ImageInput, ImageOutput, Labels, Weights
-from hub.why import OFF, classify, drawn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

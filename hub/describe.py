@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from rich.filesize import decimal
 
-from hub import catalogue, inputs
 from hub.errors import DeclarationError, UnavailableError
-from hub.sources import HUB, LOCAL
+from hub.pages import inputs
 from hub.spec import Choice, Choices, Slider
 from hub.texts import sentence
+from hub.weights import catalogue
+from hub.weights.sources import HUB, LOCAL
 
 if TYPE_CHECKING:
-    from hub.engine import Engine
-    from hub.registry import Page
+    from hub.engine.engine import Engine
+    from hub.pages.registry import Page
 
 WORD_CHARS, METRICS = 80, 24  # a card may be anybody's
 

@@ -203,7 +203,9 @@ class Weights:
 
     name: str
     title: str = ""  # what the page calls it where there is a choice; default: the name
-    sources: tuple[str, ...] = ()  # alternatives, each a choice of its own: "hf://owner/name@revision" (hub/sources.py)
+    sources: tuple[
+        str, ...
+    ] = ()  # alternatives, each a choice of its own: "hf://owner/name@revision" (hub/weights/sources.py)
 
 
 @dataclass(frozen=True, slots=True)

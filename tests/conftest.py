@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from hub import residency
-from hub.engine import Engine
-from hub.models import ModelPool
+from hub.engine.engine import Engine
+from hub.execution import residency
+from hub.execution.pool import ModelPool
 from hub.settings import Settings
 from hub.spec import Demo
 from tests import workers

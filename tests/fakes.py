@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hub.leases import Lease
-from hub.models import ModelPool
-from hub.registry import Page, Registry
+from hub.execution.leases import Lease
+from hub.execution.pool import ModelPool
+from hub.pages.registry import Page, Registry
 from hub.spec import (
     Choice,
     Choices,

@@ -16,8 +16,8 @@ import schemathesis
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 
-from hub.engine import Engine
-from hub.registry import Page, Registry
+from hub.engine.engine import Engine
+from hub.pages.registry import Page, Registry
 from hub.settings import Settings
 from hub.web import server
 from tests.web.doors import SHADES, SLOW, png, variant

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from demos import age_regression as page
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.settings import Settings
 
 ASSETS = Path(page.__file__).parent / "assets"

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hub.batching import Batcher, Outcome, signature
 from hub.errors import CancelledError, DeadlineError, HubError, InputError, OutOfMemoryError
-from hub.leases import Lease
+from hub.execution.batching import Batcher, Outcome, signature
+from hub.execution.leases import Lease
 from hub.spec import Progress
 from tests.fakes import PATIENCE_S, FakeModel, fake_lease, in_threads, nothing_collected, wait_until
 
@@ -449,7 +449,7 @@ def test_who_left_while_the_model_loaded_is_not_run() -> None:
 
 
 def test_an_idle_worker_thread_ends_and_the_next_request_starts_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hub.batching.LINGER_S", 0.0)
+    monkeypatch.setattr("hub.execution.batching.LINGER_S", 0.0)
     one = batcher(Doubling())
     assert ask(one, 1).output == 2
     wait_until(lambda: one._worker is None)

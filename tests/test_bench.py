@@ -13,7 +13,7 @@ from bench import report
 from bench.context import Findings
 from bench.figures import Spread, compare, spread
 from bench.inputs import photo, values
-from hub.registry import discover
+from hub.pages.registry import discover
 
 
 def test_ratios_are_taken_within_rounds_so_that_drift_cancels_out() -> None:

@@ -12,14 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hub import budget, cards, differences, inputs, sharing
-from hub.budget import BUDGET
-from hub.decode import ImageLimits, decode
-from hub.engine import Engine
+from hub.archive import cards, sharing
+from hub.decoding import budget
+from hub.decoding.budget import BUDGET
+from hub.decoding.decode import ImageLimits, decode
+from hub.engine import differences
+from hub.engine.engine import Engine
+from hub.engine.jobs import Cancel
 from hub.errors import BusyError, CancelledError, InputError
 from hub.images import encode
-from hub.jobs import Cancel
-from hub.results import Picture, Result
+from hub.pages import inputs
+from hub.results.result import Picture, Result
 from hub.settings import ROOT
 from hub.spec import ImageInput, Labels
 from hub.web import mcp_tools, stills

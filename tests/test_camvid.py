@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hub.batching import signature
-from hub.engine import Engine
-from hub.registry import discover
-from hub.results import Result
+from hub.engine.engine import Engine
+from hub.execution.batching import signature
+from hub.pages.registry import discover
+from hub.results.result import Result
 from hub.settings import Settings
 
 SLUG = "camvid_segmentation"

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hub.cli import main
-from hub.engine import Engine
+from hub.cli.main import main
+from hub.engine.engine import Engine
 from hub.settings import ROOT, Settings
 
 DEMO = """
@@ -138,7 +138,7 @@ def test_list_imports_no_heavy_package_and_leaves_no_files(hub: Path, tmp_path: 
         check=True,
     )
     loaded = set(done.stderr.split())
-    assert "hub.registry" in loaded
+    assert "hub.pages.registry" in loaded
     assert not loaded & {"torch", "gradio", "streamlit", "diffusers", "timm", "fastapi"}
     assert not list(tmp_path.iterdir())
 

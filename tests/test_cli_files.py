@@ -16,14 +16,15 @@ from typing import Any
 
 import pytest
 
-from hub import cli_files, cli_grid
+from hub.archive.pictures import MANIFEST
 from hub.batch.folder import RunFolder
-from hub.cli import main
-from hub.cli_files import Folder, fitting
-from hub.engine import Engine
+from hub.cli import files as cli_files
+from hub.cli import grid as cli_grid
+from hub.cli.files import Folder, fitting
+from hub.cli.main import main
+from hub.engine.engine import Engine
 from hub.errors import HubError, UnavailableError
-from hub.pictures import MANIFEST
-from hub.results import Picture
+from hub.results.result import Picture
 from hub.settings import ROOT
 from tests.web.doors import png
 

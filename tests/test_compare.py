@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from hub.cli import main
-from hub.compare import Comparison, compare, figures
-from hub.differences import pairs
-from hub.engine import Engine
+from hub.cli.main import main
+from hub.engine.compare import Comparison, compare, figures
+from hub.engine.differences import pairs
+from hub.engine.engine import Engine
+from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, InputError, NotFoundError, UnavailableError
 from hub.images import encode
-from hub.jobs import Cancel
-from hub.results import Picture
+from hub.results.result import Picture
 from hub.spec import ImageOutput
 from hub.texts import CHINESE, own
 from tests import two_weights

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from hub.models import ModelPool
+from hub.execution.pool import ModelPool
 from tests.fakes import PATIENCE_S, in_threads, wait_until
 
 timm = pytest.importorskip("timm")

@@ -19,15 +19,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hub import devices, inputs, new, outputs
-from hub.batching import signature
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import InputError, NotFoundError, UnavailableError
-from hub.registry import Page, Registry, discover, wants_config
-from hub.results import Picture, Result
+from hub.execution import devices
+from hub.execution.batching import signature
+from hub.pages import inputs, new, outputs
+from hub.pages.registry import Page, Registry, discover, wants_config
+from hub.results.result import Picture, Result
 from hub.settings import Settings
 from hub.spec import Choice, Choices, Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask, Seed, Slider, Text
-from hub.weights import EMPTY
+from hub.weights.store import EMPTY
 from tests.fakes import Calls, counting_demo, picky_demo, picture, registry_of, shade_demo, skip_if_emulated, steps_demo
 
 # How far a batch may be from single runs, by the dtype of the model.

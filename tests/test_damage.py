@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
-from hub import history_store
-from hub.batch import index as gallery_index
-from hub.batch.index import ALL, Index, Query
+from hub.archive import history_store
+from hub.archive import picture_index as gallery_index
+from hub.archive.history_store import HistoryStore
+from hub.archive.picture_index import ALL, Index, Query
 from hub.batch.manifest import read_cell
 from hub.database import transaction
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import StorageError
-from hub.history_store import HistoryStore
-from hub.secret import load_secret
-from hub.store import ResultStore
-from hub.users import Caller
+from hub.people.users import Caller
+from hub.results.secret import load_secret
+from hub.results.store import ResultStore
 from tests.fakes import Calls, colour_demo, drawing_demo, in_threads, plain
 
 MakeEngine = Callable[..., Engine]

@@ -17,8 +17,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, PngImagePlugin
 
-from hub import colour, decode_png
-from hub.decode import ImageLimits, decode
+from hub.decoding import colour
+from hub.decoding import png as decode_png
+from hub.decoding.decode import ImageLimits, decode
 from hub.errors import HubError, InputError, OutOfMemoryError, UnsupportedMediaError
 from hub.texts import Sentence
 

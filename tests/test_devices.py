@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from hub import devices
 from hub.errors import InputError
+from hub.execution import devices
 
 CPU = torch.device("cpu")
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from hub import disk, store
-from hub import links as links_module
+from hub.archive import links as links_module
+from hub.archive.history_store import HistoryStore
 from hub.database import reason, transaction
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import StorageError
-from hub.history_store import HistoryStore
+from hub.results import disk, store
 from hub.web import health
 from tests.fakes import Calls, counting_demo, plain, shade_demo
 from tests.test_damage import RUN

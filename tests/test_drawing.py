@@ -1,11 +1,11 @@
-"""hub.drawing: marks lie where they should, names get in nobody's way, and the given picture stays as it was."""
+"""hub.kit.drawing: marks lie where they should, names get in nobody's way, and the given picture stays as it was."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image
 
-from hub.drawing import Drawing
+from hub.kit.drawing import Drawing
 
 BLUE, DARK = "#0000ff", "#000000"
 

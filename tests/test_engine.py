@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
+from hub.engine.jobs import Cancel
 from hub.errors import (
     BusyError,
     CancelledError,
@@ -26,9 +27,8 @@ from hub.errors import (
     UnavailableError,
 )
 from hub.images import encode
-from hub.jobs import Cancel
-from hub.registry import Page, Registry
-from hub.results import Result
+from hub.pages.registry import Page, Registry
+from hub.results.result import Result
 from hub.settings import Settings
 from hub.spec import Progress
 from tests.fakes import (

@@ -16,8 +16,8 @@ import yaml
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from hub.cli import main
-from hub.engine import Engine
+from hub.cli.main import main
+from hub.engine.engine import Engine
 from hub.settings import ROOT
 from hub.web import mcp_mount
 from tests.fakes import write_weights
@@ -91,7 +91,7 @@ def test_an_export_holds_its_demos_their_weights_and_the_hub(tmp_path: Path, fol
         "demos/assets/shades/grey.png", "demos/shades.py", "requirements.txt", "space.toml", "streamlit_app.py",
         "weights/tiny/README.md", "weights/tiny/config.json", "weights/tiny/model.safetensors",
     }  # fmt: skip
-    assert here["hub/engine.py"] == (ROOT / "hub/engine.py").read_bytes()
+    assert here["hub/engine/engine.py"] == (ROOT / "hub/engine/engine.py").read_bytes()
     assert here["hub/web/templates/page.css"] and not any(path.endswith(".pyc") for path in here)
     assert front_matter(out) == {
         "title": "Shades", "emoji": "🎛️", "colorFrom": "green", "colorTo": "blue", "sdk": "gradio",

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from hub import devices, imports
-from hub.construction import CONSTRUCTION
-from hub.decode import decode
-from hub.engine import Engine
+from hub import imports
+from hub.decoding.decode import decode
+from hub.engine.engine import Engine
 from hub.errors import DeadlineError, HubError, OutOfMemoryError, UnavailableError
+from hub.execution import devices
+from hub.execution.construction import CONSTRUCTION
+from hub.execution.residency import Residency
 from hub.images import encode
-from hub.residency import Residency
-from hub.results import Result
+from hub.results.result import Result
 from hub.web import health
 from tests.fakes import PATIENCE_S, Calls, FakeModel, counting_demo, picture, shade_demo, wait_until
 from tests.test_engine import run_in_thread
@@ -118,11 +119,11 @@ def test_memory_that_runs_out_while_decoding_is_told_so(make_engine: Make, monke
         raise MemoryError
 
     engine = make_engine(shade=shade_demo())
-    monkeypatch.setattr("hub.inputs.decode", fail)
+    monkeypatch.setattr("hub.pages.inputs.decode", fail)
     with pytest.raises(OutOfMemoryError, match="no memory left for this input") as caught:
         engine.run("shade", {"image": encode(picture(), "png")})
     assert caught.value.status == 503
-    monkeypatch.setattr("hub.inputs.decode", decode)
+    monkeypatch.setattr("hub.pages.inputs.decode", decode)
     assert engine.run("shade", {"image": encode(picture(), "png")}).values
 
 

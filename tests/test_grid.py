@@ -21,13 +21,13 @@ from typing import Any
 import pytest
 from PIL import Image, PngImagePlugin
 
-from hub import capsules
 from hub.batch import environment, fetch, grid, plan, small, workers
 from hub.batch.folder import RunFolder
 from hub.batch.png import record_of, with_record
-from hub.cli import main
-from hub.engine import Engine
+from hub.cli.main import main
+from hub.engine.engine import Engine
 from hub.errors import ConflictError, InputError, UnavailableError
+from hub.results import capsules
 from hub.spec import Choice, Weights
 from tests.fakes import Calls, drawing_demo, shade_demo
 from tests.served import ROOT, command

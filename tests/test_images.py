@@ -13,12 +13,12 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from hub import decode as decoder
 from hub import images
-from hub.decode import ImageLimits, decode
+from hub.decoding import decode as decoder
+from hub.decoding.decode import ImageLimits, decode
+from hub.decoding.orientation import TURNS
 from hub.errors import HubError, InputError, TooLargeError, UnsupportedMediaError
 from hub.images import encode, encode_mask, letterbox, normalise, overlay, unletterbox
-from hub.orientation import TURNS
 
 PILLOW_NAMES = {"JPEG": "JPEG", "PNG": "PNG", "WebP": "WEBP", "GIF": "GIF", "BMP": "BMP", "TIFF": "TIFF"}
 PILLOW_NAMES |= {"HEIC": "HEIF"}

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hub.decode import ImageLimits
+from hub.decoding.decode import ImageLimits
 from hub.errors import DeclarationError, InputError, TooLargeError
 from hub.images import encode
-from hub.inputs import SEED_LIMIT, default, options, read
+from hub.pages.inputs import SEED_LIMIT, default, options, read
 from hub.spec import Choice, Choices, Demo, ImageInput, Json, Seed, Slider, Text, Weights
 from tests.fakes import picture
 

@@ -10,9 +10,9 @@ from fontTools.ttLib import TTFont
 from numpy.typing import NDArray
 from PIL import Image, features
 
-from hub import lettering
-from hub.cards import SIZE, _broken, card
-from hub.drawing import Drawing
+from hub.archive.cards import SIZE, _broken, card
+from hub.kit import lettering
+from hub.kit.drawing import Drawing
 
 KNOWN = {
     "Latin": "Ça va? Größe, Ångström, łódź, Việt",

@@ -14,14 +14,15 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from hub import link_limits, texts
-from hub import links as links_module
-from hub.cli import main
-from hub.engine import Engine
+from hub import texts
+from hub.archive import link_limits
+from hub.archive import links as links_module
+from hub.archive.links import DAY_S, Content, Link, LinkStore
+from hub.cli.main import main
+from hub.engine.engine import Engine
 from hub.errors import BusyError, ConflictError, GoneError, HubError, InputError, NotFoundError, UnavailableError
-from hub.links import DAY_S, Content, Link, LinkStore
-from hub.owners import Owner
-from hub.results import Picture
+from hub.people.owners import Owner
+from hub.results.result import Picture
 from hub.spec import ImageInput, Slider, Text
 from hub.texts import joined, sentence
 from tests.fakes import Calls, Clock, counting_demo, in_threads, picky_demo, picture, shade_demo

@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from hub import logs
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from tests.web.doors import app_of
 
 FORGED = "x\n2026-11-28 10:00:00,000 WARNING hub.web: ann signed in\r\x1b[2J\u2028y"

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hub import new
-from hub.cli import main
-from hub.engine import Engine
+from hub.cli.main import main
+from hub.engine.engine import Engine
 from hub.errors import InputError
-from hub.registry import discover
+from hub.pages import new
+from hub.pages.registry import discover
 from hub.settings import ROOT, Settings
 
 

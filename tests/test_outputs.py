@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hub.decode import decode
+from hub.decoding.decode import decode
 from hub.errors import HubError
-from hub.outputs import digest, encode, seal
+from hub.pages.outputs import digest, encode, seal
 from hub.spec import Demo, Gallery, ImageOutput, Json, Labels, Mask
 from tests.fakes import picture, shade_demo
 

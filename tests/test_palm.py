@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from demos import palm_keypoints as page
-from hub.drawing import Drawing
+from hub.kit.drawing import Drawing
 
 NAMES = [f"{part}_{finger}" for part in ("tip", "base") for finger in page.FINGERS] + [f"heart_{n}" for n in "1234"]
 CONFIG: dict[str, Any] = {

@@ -15,15 +15,18 @@ from typing import Any
 
 import pytest
 
-from hub import cli_grid, describe, formats, settings, spreadsheets, stand_ins
-from hub.cli import main
-from hub.engine import Engine
+from hub import describe, settings
+from hub.archive import spreadsheets
+from hub.cli import grid as cli_grid
+from hub.cli.main import main
+from hub.engine.engine import Engine
 from hub.errors import UnavailableError
+from hub.people.tokens import TokenStore
+from hub.people.users import hashed, opened
 from hub.settings import ROOT
 from hub.text_files import read_text
-from hub.tokens import TokenStore
-from hub.users import hashed, opened
 from hub.web import health, server
+from hub.weights import formats, stand_ins
 from tests.fakes import write_weights
 from tests.web.doors import SHADES, png, variant
 

@@ -15,12 +15,13 @@ import pytest
 from PIL import Image
 from transformers import CLIPTokenizer, PreTrainedTokenizerFast
 
-from hub import capsules, prompts
 from hub.batch import grid, plan
 from hub.batch.folder import RunFolder
-from hub.cli import main
-from hub.engine import Engine
-from hub.results import Result
+from hub.cli.main import main
+from hub.engine.engine import Engine
+from hub.kit import prompts
+from hub.results import capsules
+from hub.results.result import Result
 from hub.settings import ROOT, Settings
 from hub.texts import CHINESE, own
 from hub.web import html

@@ -7,7 +7,7 @@ import re
 import yaml
 
 from hub import settings
-from hub.registry import discover
+from hub.pages.registry import discover
 from tests.served import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

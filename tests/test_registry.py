@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from hub import registry as registry_module
 from hub.errors import DeclarationError, NotFoundError
 from hub.images import encode
-from hub.registry import RESERVED_NAMES, RESERVED_SLUGS, discover, problems
+from hub.pages import registry as registry_module
+from hub.pages.registry import RESERVED_NAMES, RESERVED_SLUGS, discover, problems
 from hub.spec import (
     Choice,
     Choices,

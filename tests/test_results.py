@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from hub.results import Capsule, Picture, Receipt, Result
-from hub.store import ResultStore, load_secret
+from hub.results.result import Capsule, Picture, Receipt, Result
+from hub.results.store import ResultStore, load_secret
 from hub.texts import Sentence, joined, sentence
 from tests.fakes import Clock
 
@@ -354,7 +354,7 @@ def test_a_full_disk_costs_only_durability(
     def full(*_: Any) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("hub.records.write_result", full)
+    monkeypatch.setattr("hub.results.records.write_result", full)
     kept = store(tmp_path)
     kept.put(result(1))
     assert kept.get(result(1).id) is not None

@@ -15,15 +15,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hub import idle, settings
-from hub.engine import Engine
+from hub import settings
+from hub.archive import examples as idle
+from hub.archive.similar import Index
+from hub.engine.engine import Engine
 from hub.errors import HubError, InputError
-from hub.models import ModelPool
-from hub.registry import Page, Registry
-from hub.results import Result
+from hub.execution.pool import ModelPool
+from hub.pages.registry import Page, Registry
+from hub.results.result import Result
+from hub.results.sight import from_bytes, look, thumbnail
 from hub.settings import Settings
-from hub.sight import from_bytes, look, thumbnail
-from hub.similar import Index
 from hub.spec import Example
 from tests.fakes import BLUES, REDS, FakeModel, colour_demo, in_threads, plain, wait_until, write_weights
 
@@ -307,7 +308,9 @@ def test_a_damaged_embedding_makes_the_result_anew(make_engine: MakeEngine, tmp_
 def with_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Engine]]:
     monkeypatch.setattr(idle, "IDLE_S", 0.01)
     monkeypatch.setattr(idle, "LOOK_S", 0.002)
-    monkeypatch.setattr("hub.engine.ModelPool", partial(ModelPool, release=lambda: None))  # see tests/conftest.py
+    monkeypatch.setattr(
+        "hub.engine.engine.ModelPool", partial(ModelPool, release=lambda: None)
+    )  # see tests/conftest.py
     assets, made = tmp_path / "assets", list[Engine]()
     assets.mkdir()
     for name, image in {"red.png": REDS[1], "blue.png": BLUES[1]}.items():

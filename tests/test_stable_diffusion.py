@@ -22,11 +22,12 @@ from cachetools import LRUCache
 from diffusers import PNDMScheduler
 from PIL import Image
 
-from hub import capsules, diffusion, offload
-from hub.engine import Engine
+from hub.engine.engine import Engine
+from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, DeadlineError, InputError, UnavailableError
-from hub.jobs import Cancel
-from hub.results import Result
+from hub.kit import diffusion, offload
+from hub.results import capsules
+from hub.results.result import Result
 from hub.settings import ROOT, Settings
 from hub.web import restore_ui
 from hub.web.runs import Runs

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
+from hub.engine.jobs import Cancel
 from hub.errors import HubError, OutOfMemoryError, StoppingError
-from hub.jobs import Cancel
 from hub.web import health
 from tests.fakes import PATIENCE_S, Calls, counting_demo
 

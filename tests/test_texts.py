@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hub import errors, texts
-from hub.registry import discover
+from hub.pages.registry import discover
 from hub.spec import Choice, Choices, Demo
 from hub.suggest import unknown_option
 from hub.texts import CHINESE, ENGLISH, PLACEHOLDER, Sentence, joined, negotiated, sentence

@@ -10,12 +10,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from hub import cli, users
+from hub.cli import main as cli
 from hub.errors import InputError, NotFoundError
-from hub.limits import Allowance, LimitError
+from hub.people import users
+from hub.people.limits import Allowance, LimitError
+from hub.people.tokens import TokenStore
+from hub.people.users import Caller, UsersFile, hashed, matches, opened
 from hub.settings import from_environment
-from hub.tokens import TokenStore
-from hub.users import Caller, UsersFile, hashed, matches, opened
 from tests.fakes import Clock
 from tests.served import command
 
@@ -179,7 +180,7 @@ def test_tokens_are_made_listed_and_revoked_by_command(tmp_path: Path) -> None:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr("limits.storage.memory.time", SimpleNamespace(time=made))
-    monkeypatch.setattr("hub.limits.time", SimpleNamespace(time=made))
+    monkeypatch.setattr("hub.people.limits.time", SimpleNamespace(time=made))
     return made
 
 

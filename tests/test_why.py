@@ -20,13 +20,14 @@ from timm.models import ResNet, SwinTransformer, VisionTransformer
 from timm.models.resnet import BasicBlock
 from torch import nn
 
-from hub import devices, why
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import InputError
+from hub.execution import devices
 from hub.images import heat_map
-from hub.registry import Registry, discover
+from hub.kit import heat_maps as why
+from hub.kit.heat_maps import OFF, classify
+from hub.pages.registry import Registry, discover
 from hub.settings import Settings
-from hub.why import OFF, classify
 from tests.fakes import picture, skip_if_emulated
 from tests.web.doors import app_of
 

@@ -14,10 +14,10 @@ import pytest
 import torch
 
 import app
-from hub import zero
-from hub.engine import Engine
+from hub.engine.engine import Engine
+from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, InputError, OutOfMemoryError, UnavailableError
-from hub.jobs import Cancel
+from hub.spaces import zero
 from hub.spec import Demo, Json, Progress, Slider, Text, Weights
 from hub.web.runs import Runs
 from tests.fakes import write_weights

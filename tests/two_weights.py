@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hub.engine import Engine
-from hub.registry import discover
+from hub.engine.engine import Engine
+from hub.pages.registry import discover
 from hub.settings import Settings
 from tests.fakes import picture, write_weights
 

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from hub.batching import signature
 from hub.errors import InputError
-from hub.inputs import default, parameters
-from hub.registry import discover, wants_config
+from hub.execution.batching import signature
+from hub.pages.inputs import default, parameters
+from hub.pages.registry import discover, wants_config
 from hub.spec import Demo, Slider
 from weights.measures import MEASURES, Array, Config, Figures
 from weights.stable_diffusion import adherence

@@ -19,8 +19,8 @@ from typing import Any
 
 import torch
 
-from hub.diffusion import SEEDS
-from hub.engine import Engine
+from hub.engine.engine import Engine
+from hub.kit.diffusion import SEEDS
 from hub.settings import Settings
 
 SLUG, PROMPT, GUIDANCE = "stable_diffusion", "a red circle left of a blue square", 4.0

@@ -37,13 +37,13 @@ environment.prepare()
 from metaflow import FlowSpec, Parameter, card, current, package_sources, retry, step
 from metaflow.cards import Image, Markdown, Table
 
+from hub.archive.gallery import seeds_of
 from hub.batch import grid, plan, workers
 from hub.batch.folder import Record, RunFolder
 from hub.batch.plan import Plan
 from hub.batch.workers import Tally
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import HubError, InputError
-from hub.gallery import seeds_of
 from hub.settings import Settings, from_environment
 
 PACKAGED = ("py", "json", "toml", "md", "txt", "model", "safetensors", "png", "jpg", "html", "css", "js")

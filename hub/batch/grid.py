@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hub.archive.pictures import picture_outputs
 from hub.batch.folder import Record, RunFolder
 from hub.batch.plan import Cell, Plan
-from hub.engine import Engine
+from hub.engine.engine import Engine
+from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, ConflictError, HubError, UnavailableError
-from hub.jobs import Cancel
-from hub.pictures import picture_outputs
 from hub.settings import Settings
 
 PATIENCE_S = 3600.0  # for one picture: nobody sits and waits for it

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from string import Formatter
 from typing import Any
 
-from hub import inputs
-from hub.engine import Engine
+from hub.archive.pictures import picture_outputs, prompt_input
+from hub.engine.engine import Engine
 from hub.errors import InputError
-from hub.pictures import picture_outputs, prompt_input
+from hub.pages import inputs
 from hub.spec import ImageInput, Seed
 from hub.suggest import unknown
 from hub.text_files import parse_json

@@ -11,10 +11,11 @@ from typing import Any
 
 from PIL import Image
 
-from hub import budget, capsules
-from hub.results import Picture
+from hub.decoding import budget
+from hub.results import capsules
+from hub.results.result import Picture
 
-GRID = "grid"  # beside what hub/capsules.py writes and reads
+GRID = "grid"  # beside what hub/results/capsules.py writes and reads
 AFTER_HEADER = len(capsules.SIGNATURE) + 25
 
 
@@ -22,7 +23,7 @@ def with_record(picture: Picture, capsule: Mapping[str, Any], number: int, recor
     """A PNG file of the same pixels with `capsule`, the picture's number in its cell, and the cell's `record` in it."""
     png = capsules.without(_as_png(picture)).data
     text = json.dumps({"capsule": capsule, "picture": number, GRID: record}, ensure_ascii=False, sort_keys=True)
-    # As in hub/capsules.py: keyword, not compressed, no language, no translation, then the text.
+    # As in hub/results/capsules.py: keyword, not compressed, no language, no translation, then the text.
     content = b"iTXt" + capsules.KEYWORD + b"\0\0\0\0\0" + text.encode()
     chunk = struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
     return png[:AFTER_HEADER] + chunk + png[AFTER_HEADER:]

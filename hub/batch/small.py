@@ -11,18 +11,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hub import gallery
+from hub.archive import gallery
+from hub.archive.pictures import from_words
 from hub.batch import grid, plan
 from hub.batch.plan import Cell, Plan
-from hub.engine import Engine
+from hub.engine.engine import Engine
+from hub.engine.jobs import Cancel
 from hub.errors import HubError, InputError
-from hub.jobs import Cancel
-from hub.pictures import from_words
-from hub.registry import Page
-from hub.results import Result
+from hub.pages.registry import Page
+from hub.people.users import Caller
+from hub.results.result import Result
 from hub.spec import Progress, Seed
-from hub.users import Caller
-from hub.weights import PATIENCE_S
+from hub.weights.store import PATIENCE_S
 
 MOST = 24  # cells: what people wait for, and what fits on a screen
 FIELDS = ("subjects", "styles", "seeds", "template", "settings", "run")  # of a request

@@ -20,7 +20,7 @@ from hub.batch import grid
 from hub.batch.folder import Record, RunFolder
 from hub.batch.grid import Pace
 from hub.batch.plan import Cell, Plan
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import HubError, UnavailableError, brief
 from hub.settings import Settings, go_offline
 

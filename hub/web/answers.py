@@ -8,12 +8,12 @@ from typing import Any
 from urllib.parse import quote
 
 from hub import describe
-from hub.compare import Comparison, figures
-from hub.engine import Engine
-from hub.registry import Page
-from hub.results import Result
-from hub.shown import iso
-from hub.similar import Match
+from hub.archive.similar import Match
+from hub.engine.compare import Comparison, figures
+from hub.engine.engine import Engine
+from hub.engine.shown import iso
+from hub.pages.registry import Page
+from hub.results.result import Result
 from hub.spec import Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask
 from hub.web import schema
 

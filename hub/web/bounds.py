@@ -16,7 +16,7 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import HubError, TooLargeError, UnsupportedMediaError
 from hub.spec import ImageInput
 from hub.web.answers import API

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
 from hub.errors import TooLargeError
-from hub.signin import TICKET_S, SignIn
+from hub.people.signin import TICKET_S, SignIn
 from hub.web.problems import MalformedError
 
 PATH, FORM = "/login", "application/x-www-form-urlencoded"

@@ -6,8 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from hub.engine import Engine
-from hub.registry import Page
+from hub.engine.engine import Engine
+from hub.pages.registry import Page
 from hub.web import addresses, embed, snippets
 
 

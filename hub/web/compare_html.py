@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from hub.compare import Comparison
-from hub.differences import Pair, Row
-from hub.results import Result
+from hub.engine.compare import Comparison
+from hub.engine.differences import Pair, Row
+from hub.results.result import Result
 from hub.spec import Demo, Gallery, Json, Labels, Mask, Output
 from hub.texts import say
 from hub.web import fields, html, wording

@@ -12,14 +12,14 @@ from typing import Any
 import gradio as gr
 
 from hub import describe
-from hub.compare import Comparison, compare
-from hub.engine import Engine
+from hub.engine.compare import Comparison, compare
+from hub.engine.engine import Engine
+from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, HubError
-from hub.jobs import Cancel
-from hub.registry import Page
+from hub.pages.registry import Page
+from hub.people.users import Caller
 from hub.spec import ImageOutput
 from hub.texts import say
-from hub.users import Caller
 from hub.web import blocks, compare_html, fields, guard, html
 from hub.web.runs import Runs
 

@@ -11,8 +11,8 @@ import gradio as gr
 from anyio import to_thread
 
 from hub import describe
-from hub.engine import Engine
-from hub.registry import Page
+from hub.engine.engine import Engine
+from hub.pages.registry import Page
 from hub.spec import Choice, Choices, Demo, ImageInput, Seed
 from hub.texts import say
 from hub.web import guard

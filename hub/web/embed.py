@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hub.engine import Engine
-from hub.registry import Page
+from hub.engine.engine import Engine
+from hub.pages.registry import Page
 from hub.texts import say
 from hub.web import addresses, qr
 

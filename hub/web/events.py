@@ -16,8 +16,8 @@ from PIL import Image
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from hub.engine.jobs import Cancel
 from hub.errors import HubError
-from hub.jobs import Cancel
 from hub.spec import Progress
 from hub.web.problems import problem, unexpected
 

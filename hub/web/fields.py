@@ -18,7 +18,7 @@ import gradio as gr
 from gradio.data_classes import ImageData, JsonData, ListFiles
 
 from hub.errors import HubError
-from hub.results import Picture, Result
+from hub.results.result import Picture, Result
 from hub.spec import (
     Choice,
     Choices,

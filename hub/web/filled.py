@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hub import describe, inputs
-from hub.decode import sniff
-from hub.engine import Engine
+from hub import describe
+from hub.archive.history_store import Entry
+from hub.decoding.decode import sniff
+from hub.engine.engine import Engine
 from hub.errors import HubError, InputError
-from hub.history_store import Entry
-from hub.registry import Page
-from hub.results import Picture
+from hub.pages import inputs
+from hub.pages.registry import Page
+from hub.results.result import Picture
 from hub.spec import Choices, ImageInput
 from hub.suggest import unknown
 from hub.texts import joined, sentence

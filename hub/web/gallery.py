@@ -12,9 +12,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from hub import gallery, texts
-from hub.batch.index import Entry, Query, Viewer
-from hub.engine import Engine
+from hub import texts
+from hub.archive import gallery
+from hub.archive.picture_index import Entry, Query, Viewer
+from hub.engine.engine import Engine
 from hub.errors import InputError
 from hub.suggest import unknown
 from hub.web import guard, permalinks, plain

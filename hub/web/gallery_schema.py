@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from hub import gallery
+from hub.archive import gallery
+from hub.archive.gallery import PAGES_MOST, PER_PAGE, PER_PAGE_MOST, TEXT_CHARS
 from hub.batch.small import MOST
-from hub.gallery import PAGES_MOST, PER_PAGE, PER_PAGE_MOST, TEXT_CHARS
-from hub.inputs import SEED_LIMIT
+from hub.pages.inputs import SEED_LIMIT
 from hub.web.answers import API
 
 Schema = dict[str, Any]

@@ -16,14 +16,14 @@ from typing import Any
 import gradio as gr
 from gradio.context import LocalContext
 
-from hub.compare import compare, figures
-from hub.engine import Engine
+from hub.engine.compare import compare, figures
+from hub.engine.engine import Engine
+from hub.engine.jobs import Cancel
 from hub.errors import HubError
-from hub.jobs import Cancel
-from hub.registry import Page
-from hub.results import Result
+from hub.pages.registry import Page
+from hub.people.users import Caller
+from hub.results.result import Result
 from hub.spec import Input, Progress, Slider
-from hub.users import Caller
 from hub.web import fields, guard, snippets
 from hub.web.refusals import Refusal
 

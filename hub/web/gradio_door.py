@@ -22,9 +22,9 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.errors import BusyError, HubError, InputError, NotFoundError, TooLargeError, UnavailableError
-from hub.limits import network
+from hub.people.limits import network
+from hub.people.users import Caller
 from hub.texts import say
-from hub.users import Caller
 from hub.web import guard, refusals
 from hub.web.page_files import FILES, OF_CALLER, PageFiles
 from hub.web.problems import problem

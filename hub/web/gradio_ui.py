@@ -15,12 +15,11 @@ from typing import Any
 import gradio as gr
 
 from hub import describe
-from hub.engine import Engine
+from hub.engine.engine import Engine
+from hub.engine.jobs import Cancel, Followed, OnEvent
 from hub.errors import CancelledError, HubError
-from hub.jobs import Cancel, Followed, OnEvent
-from hub.registry import Page
-from hub.results import Result
-from hub.sources import HUB
+from hub.pages.registry import Page
+from hub.results.result import Result
 from hub.spec import Choice, Choices, ImageInput, Slider
 from hub.texts import say
 from hub.web import (
@@ -43,6 +42,7 @@ from hub.web import (
 from hub.web.blocks import Pages, draw, named
 from hub.web.page_files import PageFiles
 from hub.web.runs import Moment, Runs
+from hub.weights.sources import HUB
 
 EXAMPLE_CLICK = """element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-example]');

@@ -15,17 +15,18 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from hub import gallery, texts
+from hub import texts
+from hub.archive import gallery
+from hub.archive.pictures import picture_outputs, prompt_input
 from hub.batch import small
 from hub.batch.plan import Cell, Plan
 from hub.batch.small import Done, Drawn
-from hub.engine import Engine
+from hub.engine.engine import Engine
+from hub.engine.jobs import Cancel
 from hub.errors import BusyError
-from hub.jobs import Cancel
-from hub.pictures import picture_outputs, prompt_input
-from hub.registry import Page
+from hub.pages.registry import Page
+from hub.people.users import Caller
 from hub.spec import Choice, Demo, Progress, Slider, Text
-from hub.users import Caller
 from hub.web import events, guard, permalinks, plain
 from hub.web.answers import API
 from hub.web.bodies import read_object

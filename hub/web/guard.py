@@ -17,12 +17,12 @@ from starlette.requests import HTTPConnection, Request, cookie_parser
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import BusyError, ForbiddenError, HubError, RoleError, SignInError
+from hub.people.signin import ASK, COOKIE, TICKET_S, UNKNOWN_TOKEN, Known, SignIn
+from hub.people.users import MAY, TOKEN, Caller
 from hub.settings import Settings
-from hub.signin import ASK, COOKIE, TICKET_S, UNKNOWN_TOKEN, Known, SignIn
 from hub.texts import current, say
-from hub.users import MAY, TOKEN, Caller
 from hub.web import access, client_login, sessions, sign_out, space_signin
 from hub.web.headers import SCRIPT
 from hub.web.problems import problem

@@ -9,7 +9,7 @@ from __future__ import annotations
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.web import addresses
 
 SCRIPT = "/embed.js"  # for any website

@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 
 from hub import describe, imports
-from hub.engine import Engine
+from hub.engine.engine import Engine
 
 
 def status(engine: Engine) -> dict[str, Any]:

@@ -18,13 +18,13 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from hub.engine import Engine
+from hub.archive.history_pair import Beside, Setting, beside
+from hub.archive.history_store import Entry
+from hub.archive.links import NOTE_CHARS
+from hub.archive.sharing import clean, private_inputs, snapshot
+from hub.engine.engine import Engine
 from hub.errors import GoneError, HubError, NotFoundError
-from hub.history_pair import Beside, Setting, beside
-from hub.history_store import Entry
-from hub.links import NOTE_CHARS
-from hub.results import Picture
-from hub.sharing import clean, private_inputs, snapshot
+from hub.results.result import Picture
 from hub.spec import ImageInput, ImageOutput
 from hub.texts import say
 from hub.web import guard, history_rest, history_texts, permalinks, plain

@@ -15,13 +15,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from hub.decode import sniff
-from hub.engine import Engine
+from hub.archive.gallery import PAGES_MOST
+from hub.archive.history import PER_PAGE, PER_PAGE_MOST, InWork
+from hub.archive.history_pair import beside, labelled
+from hub.archive.history_store import Entry
+from hub.decoding.decode import sniff
+from hub.engine.engine import Engine
 from hub.errors import InputError, NotFoundError
-from hub.gallery import PAGES_MOST
-from hub.history import PER_PAGE, PER_PAGE_MOST, InWork
-from hub.history_pair import beside, labelled
-from hub.history_store import Entry
 from hub.suggest import unknown
 from hub.web import answers, events, guard
 from hub.web.answers import API

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hub.gallery import PAGES_MOST, TEXT_CHARS
-from hub.history import PER_PAGE, PER_PAGE_MOST
+from hub.archive.gallery import PAGES_MOST, TEXT_CHARS
+from hub.archive.history import PER_PAGE, PER_PAGE_MOST
 from hub.web.answers import API
 from hub.web.sessions import TOKEN
 

@@ -16,13 +16,13 @@ import gradio as gr
 from anyio import to_thread
 from cachetools import LRUCache
 
-from hub.engine import Engine
+from hub.archive.history import InWork
+from hub.archive.history_store import Entry
+from hub.engine.engine import Engine
+from hub.engine.jobs import Followed
 from hub.errors import HubError
-from hub.history import InWork
-from hub.history_store import Entry
-from hub.jobs import Followed
-from hub.registry import Page
-from hub.results import Result
+from hub.pages.registry import Page
+from hub.results.result import Result
 from hub.texts import say
 from hub.web import guard, wording
 from hub.web.filled import HISTORY, Filled, before

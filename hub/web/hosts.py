@@ -16,7 +16,7 @@ import psutil
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import HostError, HubError
 from hub.settings import Settings
 from hub.web import addresses, guard

@@ -10,11 +10,11 @@ from urllib.parse import quote
 
 from rich.filesize import decimal
 
+from hub.archive.pictures import from_words
 from hub.describe import State, WeightsFacts
 from hub.errors import HubError
-from hub.pictures import from_words
-from hub.registry import Page
-from hub.results import Receipt
+from hub.pages.registry import Page
+from hub.results.result import Receipt
 from hub.texts import NAMES, current, say
 from hub.web import wording
 

@@ -10,7 +10,7 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub import texts
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.texts import Catalogue
 from hub.web import closed_frames
 

@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from hub.engine import Engine
+from hub.archive.links import Feedback, Link
+from hub.engine.engine import Engine
 from hub.errors import ForbiddenError, InputError, TooLargeError, UnsupportedMediaError
-from hub.links import Feedback, Link
-from hub.owners import Owner
+from hub.people.owners import Owner
 from hub.suggest import unknown
 from hub.web import addresses, guard
 from hub.web.answers import API

@@ -11,13 +11,13 @@ import gradio as gr
 from anyio import to_thread
 from cachetools import LRUCache
 
-from hub.engine import Engine
+from hub.archive.links import NOTE_CHARS, Link
+from hub.archive.sharing import private_inputs
+from hub.engine.engine import Engine
 from hub.errors import ForbiddenError, HubError, NotFoundError
-from hub.links import NOTE_CHARS, Link
-from hub.owners import Owner
-from hub.registry import Page
-from hub.results import Result
-from hub.sharing import private_inputs
+from hub.pages.registry import Page
+from hub.people.owners import Owner
+from hub.results.result import Result
 from hub.spec import ImageInput
 from hub.texts import say
 from hub.web import addresses, blocks, guard, html, sessions

@@ -14,10 +14,10 @@ import gradio as gr
 from cachetools import LRUCache
 from gradio.data_classes import ImageData
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import HubError
-from hub.registry import Page
-from hub.results import Picture, Result
+from hub.pages.registry import Page
+from hub.results.result import Picture, Result
 from hub.spec import Demo, ImageInput, ImageOutput, Json, Labels
 from hub.texts import say, sentence
 from hub.web import blocks, fields, guard, html

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 
 log = logging.getLogger(__name__)
 PATH = "/mcp"

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import InputError, TooLargeError
 from hub.texts import Sentence, sentence
 from hub.web import answers, bodies

@@ -31,10 +31,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
+from hub.engine.jobs import Cancel
 from hub.errors import BusyError, DeclarationError, ForbiddenError, HubError
-from hub.jobs import Cancel
-from hub.registry import Page
+from hub.pages.registry import Page
 from hub.spec import Progress
 from hub.web import access, addresses, guard, hosts, mcp_tools
 from hub.web.bounds import call_bytes

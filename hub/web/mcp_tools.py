@@ -12,12 +12,13 @@ from urllib.parse import quote
 from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent, Tool, ToolAnnotations
 from PIL import Image
 
-from hub import budget, describe
-from hub.engine import Engine
+from hub import describe
+from hub.decoding import budget
+from hub.engine.engine import Engine
 from hub.errors import HubError
 from hub.images import encode
-from hub.registry import Page
-from hub.results import Picture, Result
+from hub.pages.registry import Page
+from hub.results.result import Picture, Result
 from hub.spec import Demo, ImageInput, Json, Labels, Mask
 from hub.web import mcp_pictures, schema
 from hub.web.answers import API

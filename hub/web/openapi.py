@@ -6,8 +6,8 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from hub.registry import Page, Registry
-from hub.residency import ACTIONS
+from hub.execution.residency import ACTIONS
+from hub.pages.registry import Page, Registry
 from hub.spec import ImageInput
 from hub.web import gallery_schema, history_schema, links_schema, schema
 from hub.web.answers import SIMILAR_LIMIT, SIMILAR_MOST

@@ -35,12 +35,12 @@ from typing import TYPE_CHECKING
 from anyio import to_thread
 
 from hub.errors import BusyError, HubError, InputError, NotFoundError, TooLargeError, UnavailableError
-from hub.limits import network
-from hub.users import Caller
+from hub.people.limits import network
+from hub.people.users import Caller
 from hub.web.left_folders import made, remove_old
 
 if TYPE_CHECKING:
-    from hub.engine import Engine
+    from hub.engine.engine import Engine
 
 KEPT_S, SWEEP_S = 15 * 60.0, 60.0  # an upload stays so long after it came or was used last
 FILES = 8  # in one upload; pages send one picture at a time

@@ -17,9 +17,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from hub.engine import Engine
+from hub.archive.links import FEEDBACK_CHARS, Link
+from hub.engine.engine import Engine
 from hub.errors import ForbiddenError, HubError, NotFoundError, TooLargeError
-from hub.links import FEEDBACK_CHARS, Link
 from hub.texts import current, say, unpacked
 from hub.web import addresses, guard, html, links_rest, wording
 from hub.web.plain import HEADERS, TEMPLATES, Endpoint, PageRoute

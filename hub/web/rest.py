@@ -18,15 +18,15 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from hub import describe
-from hub.compare import compare
-from hub.engine import Engine
+from hub.engine.compare import compare
+from hub.engine.engine import Engine
+from hub.engine.jobs import Cancel, OnEvent
 from hub.errors import BusyError, CancelledError, ForbiddenError, HubError, InputError, NotFoundError
-from hub.jobs import Cancel, OnEvent
-from hub.owners import Owner
-from hub.registry import Page
-from hub.results import Picture, Result
+from hub.pages.registry import Page
+from hub.people.owners import Owner
+from hub.people.users import Caller
+from hub.results.result import Picture, Result
 from hub.texts import sentence
-from hub.users import Caller
 from hub.web import access, answers, events, guard, health, openapi
 from hub.web.answers import API, SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.bodies import read_inputs, read_texts

@@ -12,12 +12,12 @@ import gradio as gr
 from anyio import to_thread
 from cachetools import LRUCache
 
-from hub import capsules
-from hub.engine import Engine
+from hub.archive.pictures import from_words
+from hub.engine.engine import Engine
 from hub.errors import HubError
-from hub.pictures import from_words
-from hub.registry import Page
-from hub.results import Result
+from hub.pages.registry import Page
+from hub.results import capsules
+from hub.results.result import Result
 from hub.spec import Gallery, Seed
 from hub.texts import say, sentence
 from hub.web import deep_links, fields

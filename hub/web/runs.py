@@ -11,9 +11,9 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from hub.history import InWork
-from hub.jobs import Cancel, Followed
-from hub.results import Result
+from hub.archive.history import InWork
+from hub.engine.jobs import Cancel, Followed
+from hub.results.result import Result
 
 T = TypeVar("T")
 TICK_S = 0.25  # how often the seconds on the page move on

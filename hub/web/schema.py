@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from hub.decode import FORMATS
-from hub.inputs import SEED_LIMIT
-from hub.registry import Page
-from hub.residency import Resident
-from hub.results import Receipt
+from hub.decoding.decode import FORMATS
+from hub.execution.residency import Resident
+from hub.pages.inputs import SEED_LIMIT
+from hub.pages.registry import Page
+from hub.results.result import Receipt
 from hub.spec import (
     Choice,
     Choices,

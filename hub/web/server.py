@@ -22,7 +22,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub import describe
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import HubError, NotFoundError
 from hub.web import (
     addresses,
@@ -174,6 +174,6 @@ class _KnownPages:
         await self.app(scope, receive, send)
 
     def _known(self, name: str) -> bool:
-        from hub.registry import RESERVED_SLUGS
+        from hub.pages.registry import RESERVED_SLUGS
 
         return name in self.engine.registry.pages or name in RESERVED_SLUGS or "." in name

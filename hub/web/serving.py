@@ -18,7 +18,7 @@ import uvicorn
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.web import connections, events
 from hub.web.connections import Http, Patience, Rarely
 from hub.web.problems import problem

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 
 COOKIE, HOUR_S = "hub_session", 3600
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32,128}")  # shorter ones could be guessed

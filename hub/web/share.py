@@ -9,7 +9,7 @@ import threading
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import UnavailableError
 from hub.settings import Settings
 from hub.web import addresses, qr

@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Scope
 
 from hub.errors import HubError, SignInError
-from hub.signin import COOKIE, TICKET_S, SignIn
+from hub.people.signin import COOKIE, TICKET_S, SignIn
 from hub.texts import say
 from hub.web import sessions, space_signin
 

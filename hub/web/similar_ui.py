@@ -12,11 +12,11 @@ import gradio as gr
 from anyio import to_thread
 from cachetools import LRUCache
 
-from hub.engine import Engine
-from hub.owners import Owner
-from hub.registry import Page
-from hub.results import Result
-from hub.similar import Match
+from hub.archive.similar import Match
+from hub.engine.engine import Engine
+from hub.pages.registry import Page
+from hub.people.owners import Owner
+from hub.results.result import Result
 from hub.spec import Demo, ImageOutput, Json, Labels
 from hub.texts import say
 from hub.web import fields, guard, sessions, wording

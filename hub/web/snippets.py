@@ -6,7 +6,7 @@ import shlex
 from dataclasses import asdict
 from typing import Any
 
-from hub.results import Result
+from hub.results.result import Result
 from hub.spec import Choices, Demo, ImageInput, Seed, Slider, Text
 
 PHOTO = "photo.jpg"

@@ -8,9 +8,9 @@ from collections import Counter
 from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import BusyError
-from hub.limits import network
+from hub.people.limits import network
 from hub.web.problems import problem
 
 MOST, OF_ADDRESS = 512, 64  # open at once, each a page with a session of its own; people share addresses

@@ -12,9 +12,9 @@ import psutil
 from anyio import to_thread
 from rich.filesize import decimal
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import ForbiddenError, HubError
-from hub.residency import Resident
+from hub.execution.residency import Resident
 from hub.texts import say, sentence
 from hub.web import access, guard, health, html
 from hub.web import blocks as blocks_ui

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from hub import budget
-from hub.decode import ImageLimits, decode, sniff
+from hub.decoding import budget
+from hub.decoding.decode import ImageLimits, decode, sniff
 from hub.errors import HubError
 from hub.images import encode
 

@@ -14,13 +14,14 @@ import streamlit as st
 from PIL import Image, ImageOps
 from rich.filesize import decimal
 
-from hub import budget, describe
+from hub import describe
+from hub.decoding import budget
 from hub.describe import WeightsFacts
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import CancelledError, HubError
 from hub.images import encode
-from hub.registry import Page
-from hub.results import Result
+from hub.pages.registry import Page
+from hub.results.result import Result
 from hub.spec import ImageInput
 from hub.texts import say
 from hub.web import (

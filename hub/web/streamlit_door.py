@@ -11,7 +11,7 @@ from starlette._utils import get_route_path
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import BusyError, HubError, NotFoundError
 from hub.web.problems import problem
 

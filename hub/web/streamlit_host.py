@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hub import texts
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import HubError, InputError
 from hub.settings import ROOT
 

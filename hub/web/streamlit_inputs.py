@@ -10,12 +10,13 @@ from typing import Any
 import streamlit as st
 from PIL import Image
 
-from hub import budget, describe
-from hub.decode import decode
-from hub.engine import Engine
+from hub import describe
+from hub.decoding import budget
+from hub.decoding.decode import decode
+from hub.engine.engine import Engine
 from hub.errors import HubError
 from hub.images import encode
-from hub.registry import Page
+from hub.pages.registry import Page
 from hub.spec import Choice, Choices, Demo, ImageInput, Input, Seed, Slider, Text
 from hub.texts import say
 from hub.web.streamlit_text import plain, said

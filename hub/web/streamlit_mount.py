@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.settings import ROOT
 from hub.web import streamlit_host
 from hub.web.streamlit_door import StreamlitDoor

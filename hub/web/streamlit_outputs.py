@@ -11,10 +11,10 @@ from typing import Any
 import streamlit as st
 from cachetools import LRUCache
 
-from hub import budget
+from hub.decoding import budget
 from hub.errors import BusyError
 from hub.images import encode
-from hub.results import Picture, Receipt, Result
+from hub.results.result import Picture, Receipt, Result
 from hub.spec import Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask, Output
 from hub.texts import say
 from hub.web import wording

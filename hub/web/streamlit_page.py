@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from hub import describe, texts
-from hub.registry import Page
+from hub.pages.registry import Page
 from hub.texts import Catalogue, say, speak
 from hub.web import html, languages, streamlit_demo
 from hub.web.streamlit_host import ICON, Host, current

@@ -13,13 +13,13 @@ from streamlit import runtime
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from hub.engine import Engine
+from hub.archive.history import InWork
+from hub.engine.engine import Engine
+from hub.engine.jobs import Cancel, Followed
 from hub.errors import CancelledError, HubError
-from hub.history import InWork
-from hub.jobs import Cancel, Followed
-from hub.owners import Owner
-from hub.registry import Page
-from hub.results import Result
+from hub.pages.registry import Page
+from hub.people.owners import Owner
+from hub.results.result import Result
 from hub.spec import Progress
 from hub.texts import say
 from hub.web import guard, sessions

@@ -7,11 +7,11 @@ from typing import Any
 
 import streamlit as st
 
+from hub.archive.links import NOTE_CHARS
+from hub.archive.sharing import private_inputs
 from hub.errors import ForbiddenError, HubError
-from hub.links import NOTE_CHARS
-from hub.registry import Page
-from hub.results import Result
-from hub.sharing import private_inputs
+from hub.pages.registry import Page
+from hub.results.result import Result
 from hub.texts import say
 from hub.web.permalinks import facts, title
 from hub.web.streamlit_host import Host

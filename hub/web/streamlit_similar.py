@@ -7,10 +7,10 @@ from functools import partial
 
 import streamlit as st
 
-from hub.registry import Page
-from hub.results import Result
-from hub.sharing import headline
-from hub.similar import Match
+from hub.archive.sharing import headline
+from hub.archive.similar import Match
+from hub.pages.registry import Page
+from hub.results.result import Result
 from hub.texts import Catalogue, current, say, speak
 from hub.web import wording
 from hub.web.streamlit_host import Host

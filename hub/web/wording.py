@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hub.results import Receipt
+from hub.results.result import Receipt
 from hub.texts import Sentence, current, say
 
 AGAIN = "Times are of the run that made this result; it was kept and shown again."

@@ -67,7 +67,7 @@ def browser() -> Iterator[object]:
 @pytest.fixture(scope="session")
 def photo() -> Path:
     """A picture the project ships: the first example of the vehicle page."""
-    from hub.registry import discover
+    from hub.pages.registry import discover
 
     page = discover().get("vehicle_classifier")
     return page.assets / str(page.demo.examples[0].inputs["image"])

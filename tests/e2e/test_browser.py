@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from hub.registry import discover
+from hub.pages.registry import discover
 from hub.spec import Demo, ImageOutput, Json, Labels, Mask
 from tests.e2e.visits import visitor
 from tests.served import Served

@@ -12,7 +12,7 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
-from hub.cli import main
+from hub.cli.main import main
 from tests.served import ROOT, Served, command
 
 CASES = ROOT / "tests" / "cases"

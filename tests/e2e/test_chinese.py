@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from hub.registry import discover
+from hub.pages.registry import discover
 from tests.e2e.visits import visitor
 from tests.served import ROOT, Served
 

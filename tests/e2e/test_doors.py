@@ -20,10 +20,10 @@ from gradio_client.exceptions import AppError
 from mcp import Client as McpClient
 from PIL import Image
 
-from hub.cli import _parser, main
-from hub.cli_run import plan
-from hub.inputs import read
-from hub.registry import discover
+from hub.cli.main import _parser, main
+from hub.cli.run import plan
+from hub.pages.inputs import read
+from hub.pages.registry import discover
 from hub.spec import Gallery, ImageInput, ImageOutput, Json, Labels, Mask
 from hub.web import snippets
 from tests.served import ROOT, Served, command, run_async
@@ -249,7 +249,7 @@ def test_no_traceback_was_logged(hub: Served) -> None:
     assert "Traceback" not in hub.log()
 
 
-@pytest.mark.parametrize("path", ["README.md", "app.py", "hub/engine.py", "demos/vehicle_classifier.py"])
+@pytest.mark.parametrize("path", ["README.md", "app.py", "hub/engine/engine.py", "demos/vehicle_classifier.py"])
 def test_gradio_serves_no_file_of_the_project(path: str, hub: Served) -> None:
     assert httpx.get(f"{hub.url}/gradio_api/file={ROOT / path}", timeout=60).status_code in (403, 404)
 

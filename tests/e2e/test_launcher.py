@@ -11,7 +11,7 @@ import pytest
 from gradio_client import Client
 
 import app
-from hub import cli
+from hub.cli import main as cli
 from tests.served import Served, command, serving
 
 

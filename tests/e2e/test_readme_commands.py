@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hub import cli
-from hub.registry import discover
+from hub.cli import main as cli
+from hub.pages.registry import discover
 from tests.served import Done, Served, command
 from tests.test_readme import blocks
 

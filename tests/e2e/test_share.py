@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
 
-from hub.registry import discover
+from hub.pages.registry import discover
 from hub.web import embed, qr
 from tests.e2e.visits import visitor
 from tests.served import Served

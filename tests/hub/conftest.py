@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hub import remote
-from hub.snapshots import Snapshots
-from hub.weights import WeightsStore
+from hub.weights import remote
+from hub.weights.snapshots import Snapshots
+from hub.weights.store import WeightsStore
 from tests.hub_server import HubServer, serving_hub
 
 

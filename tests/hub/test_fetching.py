@@ -14,12 +14,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from hub import lock
-from hub import snapshots as snapshots_module
 from hub.errors import UnavailableError
-from hub.snapshots import Snapshots
-from hub.sources import HubSource, parse_hub
-from hub.weights import WeightsStore
+from hub.weights import lock
+from hub.weights import snapshots as snapshots_module
+from hub.weights.snapshots import Snapshots
+from hub.weights.sources import HubSource, parse_hub
+from hub.weights.store import WeightsStore
 from tests.fakes import in_threads, wait_until
 from tests.hub.conftest import model_files
 from tests.hub_server import TOKEN, HubServer

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from hub import lock, pack
-from hub.cli import main
+from hub.cli.main import main
 from hub.errors import InputError, UnavailableError
-from hub.weights import WeightsStore
+from hub.weights import lock, pack
+from hub.weights.store import WeightsStore
 from tests.fakes import write_weights
 from tests.hub.conftest import model_files
 from tests.hub_server import HubServer
@@ -221,7 +221,7 @@ def test_the_repository_has_a_lock_that_fits_or_none() -> None:
 def test_run_downloads_what_it_needs_and_waits_for_it(
     hub: HubServer, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hub.engine.PATIENCE_S", 0.0)  # what a visitor would not wait for
+    monkeypatch.setattr("hub.engine.engine.PATIENCE_S", 0.0)  # what a visitor would not wait for
     hub.add(REPO, model_files())
     status, out, err = machine("run", "page", "--set", "text=hello", "--json", "--device", "cpu", "--dtype", "float32")
     assert status == 0, err

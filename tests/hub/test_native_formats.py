@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from hub import describe
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import InputError, UnavailableError
-from hub.registry import discover
+from hub.pages.registry import discover
 from hub.settings import ROOT, Settings
-from hub.snapshots import Snapshots
-from hub.sources import apply, choices, parse_hub
+from hub.weights.snapshots import Snapshots
+from hub.weights.sources import apply, choices, parse_hub
 from tests.fakes import picture, registry_of, shade_demo
 from tests.hub.conftest import model_files
 from tests.hub_server import HubServer
@@ -149,7 +149,7 @@ def test_weights_that_tell_no_age_are_named_before_they_are_loaded(
      ("under 3", (0, 3)), ("(25, 32)", (25, 33)), ("9-3", None), ("adult", None)],
 )  # fmt: skip
 def test_age_bands_are_read_as_repositories_write_them(label: str, band: tuple[float, float] | None) -> None:
-    from hub.age_bands import bands
+    from hub.kit.ages import bands
 
     if band:
         assert bands([label]) == [band]
@@ -212,7 +212,7 @@ def test_a_pipeline_of_diffusers_comes_from_the_hub_and_draws(
 def test_the_photos_middle_is_cut_where_the_model_was_trained_so() -> None:
     from torchvision.transforms.v2 import functional
 
-    from hub.native import model_input
+    from hub.kit.networks import model_input
 
     settings = {"input_size": [3, 64, 64], "interpolation": "bilinear", "crop_pct": 0.8, "crop_mode": "center"}
     image = picture(200, 120)
@@ -257,7 +257,7 @@ def test_a_folder_of_smps_save_pretrained_runs_with_numbered_classes(
 
 
 def test_transforms_beside_an_smp_model_are_its_preprocessing(hub: HubServer, snapshots: Snapshots) -> None:
-    from hub.formats import config_of
+    from hub.weights.formats import config_of
 
     steps = [
         {"__class_fullname__": "Resize", "height": 768, "width": 768},
@@ -305,7 +305,7 @@ def test_a_repository_that_disappeared_names_the_next_one(hub: HubServer, start:
 
 
 def test_every_entry_of_the_catalogue_is_an_address_of_a_known_page() -> None:
-    from hub import catalogue
+    from hub.weights import catalogue
 
     entries = catalogue.read()
     assert len({entry.address for entry in entries}) == len(entries) >= 10

@@ -12,14 +12,14 @@ import httpx
 import pytest
 
 from hub import describe, settings
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import UnavailableError
 from hub.images import encode
 from hub.settings import ROOT
-from hub.snapshots import Snapshots
-from hub.sources import parse_hub
 from hub.spec import Weights
-from hub.weights import WeightsStore, fetch_ahead
+from hub.weights.snapshots import Snapshots
+from hub.weights.sources import parse_hub
+from hub.weights.store import WeightsStore, fetch_ahead
 from tests.fakes import picture, shade_demo, wait_until
 from tests.hub.conftest import model_files
 from tests.hub_server import HubServer

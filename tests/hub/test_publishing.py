@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from hub import publish
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import InputError, UnavailableError
 from hub.settings import ROOT, Settings
-from hub.weights import WeightsStore
+from hub.weights import publish
+from hub.weights.store import WeightsStore
 from tests.fakes import picture, write_weights
 from tests.hub_server import TOKEN, HubServer
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from hub import export, export_push
-from hub.cli import main
+from hub.cli.main import main
 from hub.errors import InputError, UnavailableError
-from hub.export_texts import Options
-from hub.sources import HubSource
+from hub.spaces import export
+from hub.spaces import push as export_push
+from hub.spaces.texts import Options
+from hub.weights.sources import HubSource
 from tests.hub_server import TOKEN, HubServer
 from tests.served import command
 
@@ -26,7 +27,7 @@ def planned(tmp_path: Path) -> export.Plan:
     weights.write_bytes(bytes(2000))
     files: dict[str, bytes | Path] = {
         "README.md": b"---\nsdk: gradio\n---\n",
-        "hub/new.py": b"new = 1\n",
+        "hub/pages/new.py": b"new = 1\n",
         "weights/tiny/model.safetensors": weights,
     }
     return export.Plan(Options(("shades",)), {**files, export.MANIFEST: export.manifest(Options(("shades",)), files)})

@@ -12,8 +12,8 @@ import pytest
 import uvicorn
 from starlette.testclient import TestClient
 
-from hub.engine import Engine
-from hub.registry import Page, Registry
+from hub.engine.engine import Engine
+from hub.pages.registry import Page, Registry
 from hub.settings import Settings
 from hub.spec import Weights
 from tests.web.doors import SHADES, SLOW, app_of, fail, png, variant

@@ -15,7 +15,7 @@ from PIL import Image
 from starlette.routing import BaseRoute
 from starlette.testclient import TestClient
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.spec import (
     Choice,
     Demo,

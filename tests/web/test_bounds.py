@@ -13,7 +13,7 @@ import pytest
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import HubError, TooLargeError
 from hub.web import bounds, server
 from hub.web.bounds import DEPTH, MARKS, SLACK_BYTES, Marks

@@ -16,9 +16,10 @@ from typing import Any
 import httpx
 import pytest
 
-from hub import cli, cli_call
-from hub.engine import Engine
-from hub.rest_client import RemoteHub, declared
+from hub.cli import call as cli_call
+from hub.cli import main as cli
+from hub.cli.remote_hub import RemoteHub, declared
+from hub.engine.engine import Engine
 from hub.spec import Progress
 from tests.served import ROOT, Done, command
 from tests.web.doors import BEGUN, STOPPED, png

@@ -13,9 +13,9 @@ import pytest
 from fastapi.openapi.models import OpenAPI
 from starlette.testclient import TestClient
 
-from hub.compare import Comparison, compare, figures
-from hub.differences import Pair
-from hub.engine import Engine
+from hub.engine.compare import Comparison, compare, figures
+from hub.engine.differences import Pair
+from hub.engine.engine import Engine
 from hub.spec import Json, Labels
 from hub.web import compare_html, gradio_ui
 from hub.web.compare_ui import Compare

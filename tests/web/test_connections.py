@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.web import connections, serving
 from hub.web.connections import Patience, Seats
 from tests.fakes import PATIENCE_S, wait_until

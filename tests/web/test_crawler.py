@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from hub import users
-from hub.engine import Engine
-from hub.tokens import TokenStore
-from hub.users import UsersFile
+from hub.engine.engine import Engine
+from hub.people import users
+from hub.people.tokens import TokenStore
+from hub.people.users import UsersFile
 from hub.web import server, streamlit_mount
 from tests.served import run_async
 from tests.web.doors import streamlit_routes

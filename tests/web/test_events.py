@@ -11,7 +11,7 @@ import httpx
 from PIL import Image
 from starlette.testclient import TestClient
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.spec import Progress
 from hub.web import events
 from tests.web.doors import STOPPED

@@ -16,10 +16,10 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.settings import Settings
 from hub.web import addresses, guard, model_cards, server, streamlit_mount
-from hub.weights import CARD_BYTES, open_store
+from hub.weights.store import CARD_BYTES, open_store
 from tests.served import run_async, running
 from tests.web.doors import png
 from tests.web.test_guard import Echo

@@ -19,16 +19,17 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from hub.batch import grid, index, plan, small, workers
+from hub.archive import picture_index as index
+from hub.batch import grid, plan, small, workers
 from hub.batch.folder import RunFolder
-from hub.cli import main
-from hub.engine import Engine
+from hub.cli.main import main
+from hub.engine.engine import Engine
+from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, NotFoundError
-from hub.jobs import Cancel
-from hub.registry import Page, Registry
+from hub.pages.registry import Page, Registry
+from hub.people.users import Caller
 from hub.settings import Settings
 from hub.spec import Gallery
-from hub.users import Caller
 from hub.web import gallery, history_rest, sessions
 from hub.web import grid as web_grid
 from tests.fakes import Calls, drawing_demo, plain, shade_demo

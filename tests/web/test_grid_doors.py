@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.settings import Settings
 from hub.spec import Slider
 from hub.web import grid

@@ -26,15 +26,15 @@ from starlette.types import Receive, Scope, Send
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from hub import users
-from hub.cli import main
-from hub.engine import Engine
+from hub.cli.main import main
+from hub.cli.remote_hub import RemoteHub
+from hub.engine.engine import Engine
 from hub.errors import BusyError, InputError, SignInError
-from hub.limits import Allowance, LimitError
-from hub.rest_client import RemoteHub
-from hub.signin import SignIn
-from hub.tokens import TokenStore
-from hub.users import UsersFile
+from hub.people import users
+from hub.people.limits import Allowance, LimitError
+from hub.people.signin import SignIn
+from hub.people.tokens import TokenStore
+from hub.people.users import UsersFile
 from hub.web import guard, server, space_signin, streamlit_host, streamlit_mount, streamlit_run
 from tests.fakes import Clock
 from tests.served import ROOT, run_async
@@ -428,7 +428,7 @@ class Checked:
             self.count += 1
             return real(password, hash)
 
-        monkeypatch.setattr("hub.signin.matches", counting)
+        monkeypatch.setattr("hub.people.signin.matches", counting)
 
     async def ask(self, name: str, password: str, address: str = "192.0.2.1") -> str:
         header = httpx.BasicAuth(name, password)._auth_header

@@ -20,14 +20,15 @@ from starlette.routing import WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from hub import history, history_store, users
-from hub.cli import main
-from hub.engine import Engine
-from hub.jobs import Followed
-from hub.registry import Page, Registry
+from hub.archive import history, history_store
+from hub.cli.main import main
+from hub.engine.engine import Engine
+from hub.engine.jobs import Followed
+from hub.pages.registry import Page, Registry
+from hub.people import users
+from hub.people.tokens import TokenStore
+from hub.people.users import Caller, UsersFile
 from hub.settings import Settings
-from hub.tokens import TokenStore
-from hub.users import Caller, UsersFile
 from hub.web import filled, guard, history_pages, history_ui, permalinks, sessions
 from tests.fakes import wait_until
 from tests.served import command, run_async

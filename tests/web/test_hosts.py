@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import HubError
 from hub.settings import Settings
 from hub.web import hosts, server, streamlit_mount

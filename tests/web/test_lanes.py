@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.settings import Settings
 from hub.spec import ImageInput, Text
 from hub.web.lanes import PAUSE_S, Lanes, Meter

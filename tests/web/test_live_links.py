@@ -12,7 +12,7 @@ import pytest
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import UnavailableError
 from hub.settings import Settings
 from hub.web import addresses, embed, qr, server, share

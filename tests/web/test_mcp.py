@@ -22,7 +22,7 @@ from fastapi import FastAPI
 from mcp import Client, MCPError, StdioServerParameters
 from PIL import Image
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import InputError
 from hub.web import mcp_pictures, mcp_server, rest
 from tests.served import ROOT, run_async

@@ -13,7 +13,7 @@ from gradio_client.exceptions import AuthenticationError
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.web import client_login, gradio_door, server, streamlit_door
 from hub.web.gradio_door import GradioDoor
 from tests.served import run_async

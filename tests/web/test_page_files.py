@@ -22,12 +22,12 @@ import uvicorn
 from fastapi import FastAPI
 from PIL import Image
 
-from hub import inputs
-from hub.decode import ImageLimits
-from hub.engine import Engine
+from hub.decoding.decode import ImageLimits
+from hub.engine.engine import Engine
 from hub.errors import BusyError, InputError, TooLargeError
+from hub.pages import inputs
+from hub.people.users import Caller
 from hub.spec import ImageInput
-from hub.users import Caller
 from hub.web import fields, filled, left_folders, page_files, payloads, server, sessions
 from hub.web.page_files import PageFiles, own_folder
 from tests.fakes import shade_demo

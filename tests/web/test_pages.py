@@ -13,9 +13,9 @@ import gradio as gr
 import pytest
 from PIL import Image
 
-from hub.engine import Engine
-from hub.registry import Page, Registry
-from hub.results import Picture, Result
+from hub.engine.engine import Engine
+from hub.pages.registry import Page, Registry
+from hub.results.result import Picture, Result
 from hub.settings import Settings
 from hub.spec import Choice, Choices, Example, ImageInput, ImageOutput, Json, Labels, Slider, Weights
 from hub.web import fields, filled, gradio_ui, html, live_ui, similar_ui, snippets, stills

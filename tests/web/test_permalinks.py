@@ -17,12 +17,12 @@ from fastapi import FastAPI
 from PIL import Image
 from starlette.testclient import TestClient
 
-from hub import link_limits
-from hub import links as links_module
-from hub.engine import Engine
-from hub.links import LinkStore
-from hub.registry import ROOT, Page, Registry
-from hub.results import Picture
+from hub.archive import link_limits
+from hub.archive import links as links_module
+from hub.archive.links import LinkStore
+from hub.engine.engine import Engine
+from hub.pages.registry import ROOT, Page, Registry
+from hub.results.result import Picture
 from hub.settings import Settings
 from hub.web import deep_links, permalinks, sessions
 from tests.fakes import colour_demo, registry_of, shade_demo

@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from hub.cli import main
-from hub.engine import Engine
+from hub.cli.main import main
+from hub.engine.engine import Engine
 from hub.errors import ConflictError, InputError, NotFoundError, OutOfMemoryError
-from hub.remembered import Remembered
-from hub.residency import Resident
+from hub.execution.remembered import Remembered
+from hub.execution.residency import Resident
 from hub.settings import Settings
 from hub.web.access import refusal
 from tests.fakes import PATIENCE_S, Calls, counting_demo, registry_of, write_weights

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from tests.web.doors import app_of, png
 
 RUN = "/api/v1/demos/shades"

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from hub import cli_call
-from hub.engine import Engine
+from hub.cli import call as cli_call
+from hub.engine.engine import Engine
 from hub.settings import Settings
 from hub.spec import Choice, Choices, Json, Slider, Weights
 from tests.fakes import counting_demo, picky_demo, registry_of, write_weights

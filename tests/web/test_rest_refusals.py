@@ -13,7 +13,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from tests.web.doors import app_of, png
 
 RUN, SLOW = "/api/v1/demos/shades", "/api/v1/demos/slow"

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from tests.web.doors import BEGUN, STOPPED
 
 SLOW = "/api/v1/demos/slow"

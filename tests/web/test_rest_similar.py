@@ -13,8 +13,8 @@ from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from hub.engine import Engine
-from hub.registry import Page, Registry
+from hub.engine.engine import Engine
+from hub.pages.registry import Page, Registry
 from hub.settings import Settings
 from hub.web.sessions import COOKIE, SessionCookie, of
 from tests.fakes import BLUES, REDS, colour_demo

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from hub import idle
-from hub.engine import Engine
-from hub.models import ModelPool
-from hub.registry import Page, Registry
-from hub.results import Result
+from hub.archive import examples as idle
+from hub.archive.similar import Match
+from hub.engine.engine import Engine
+from hub.execution.pool import ModelPool
+from hub.pages.registry import Page, Registry
+from hub.results.result import Result
 from hub.settings import Settings
-from hub.similar import Match
 from hub.spec import Example
 from hub.web import similar_ui
 from tests.fakes import BLUES, REDS, colour_demo, plain
@@ -31,7 +31,9 @@ THEIRS = SimpleNamespace(cookies={"hub_session": "t" * 32}, session_hash="other"
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     monkeypatch.setattr(idle, "IDLE_S", 0.05)
     monkeypatch.setattr(similar_ui, "TICK_S", 0.01)
-    monkeypatch.setattr("hub.engine.ModelPool", partial(ModelPool, release=lambda: None))  # see tests/conftest.py
+    monkeypatch.setattr(
+        "hub.engine.engine.ModelPool", partial(ModelPool, release=lambda: None)
+    )  # see tests/conftest.py
     REDS[1].save(tmp_path / "red.png")
     demo = colour_demo(examples=(Example({"image": "red.png"}, "A <red> one"),))
     settings = Settings(device="cpu", dtype="float32", data=str(tmp_path / "data"))

@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.web import sockets
 from hub.web.sockets import IN_WINDOW, MESSAGE_BYTES, OF_ADDRESS, Sockets
 

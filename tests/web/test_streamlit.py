@@ -13,10 +13,10 @@ import pytest
 from fastapi import FastAPI
 from streamlit.testing.v1 import AppTest
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import CancelledError
-from hub.registry import Page, Registry
-from hub.results import Result
+from hub.pages.registry import Page, Registry
+from hub.results.result import Result
 from hub.settings import Settings
 from hub.spec import Example, ImageInput, Json, Slider, Text, Weights
 from hub.web import guard, sessions, streamlit_host, streamlit_mount, streamlit_run

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from hub.engine import Engine
-from hub.registry import Page, Registry
+from hub.engine.engine import Engine
+from hub.pages.registry import Page, Registry
 from hub.settings import Settings
 from hub.texts import CHINESE, ENGLISH
 from hub.web import sessions, streamlit_host, streamlit_page

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from hub.engine import Engine
+from hub.engine.engine import Engine
 from hub.errors import ConflictError
-from hub.owners import Owners
-from hub.registry import Page, Registry
+from hub.pages.registry import Page, Registry
+from hub.people.owners import Owners
+from hub.people.users import Caller
 from hub.settings import Settings
 from hub.spec import Text
-from hub.users import Caller
 from hub.web import history_pages, permalinks
 from tests.fakes import colour_demo
 from tests.web.doors import app_of, png
@@ -139,7 +139,7 @@ def test_a_users_deletion_reaches_all_browsers_and_rows_of_before(hub: Hub) -> N
 
 
 def test_an_old_history_opens_and_is_counted(hub: Hub, tmp_path: Path) -> None:
-    from hub import history_store
+    from hub.archive import history_store
 
     (tmp_path / "data").mkdir()
     with sqlite3.connect(tmp_path / "data" / "history.sqlite3") as old:

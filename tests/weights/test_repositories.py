@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hub import lock
-from hub.formats import files_of
+from hub.weights import lock
+from hub.weights.formats import files_of
 from weights.evaluate import DRAWING, MEASURES
 
 ROOT = Path(__file__).resolve().parents[2] / "weights"

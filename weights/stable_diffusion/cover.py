@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hub.engine import Engine
-from hub.registry import discover
+from hub.engine.engine import Engine
+from hub.pages.registry import discover
 from hub.settings import Settings
 from weights.stable_diffusion.adherence import drawn_by_page
 

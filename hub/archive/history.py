@@ -1,0 +1,364 @@
+"""What each browser or user ran, for nobody else: runs in work, and those that ended as long as results are kept."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import hmac
+import io
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from PIL import Image
+
+from hub.archive import sharing
+from hub.archive.history_store import FILE, Entry, HistoryStore, State
+from hub.archive.pictures import picture_outputs
+from hub.decoding import budget
+from hub.decoding.decode import decode
+from hub.engine.jobs import Cancel, Followed, Job, OnEvent
+from hub.engine.shown import iso
+from hub.errors import BusyError, CancelledError, HubError, NotFoundError, brief
+from hub.people.users import Caller
+from hub.results.result import Result
+from hub.spec import Progress
+from hub.texts import sentence
+
+if TYPE_CHECKING:
+    from hub.engine.engine import Engine
+
+log = logging.getLogger(__name__)
+
+PICTURES_SHARE = 4  # uploaded pictures take at most 1/4 of what results may take on disk
+SWEEP_S, AT_ONCE = 3600.0, 500  # between two looks at all entries; entries dropped in one transaction
+PER_PAGE, PER_PAGE_MOST = 40, 200  # runs that one look tells
+SIDE, QUALITY = 256, 80  # of a thumbnail
+ARRIVING_S = 30.0  # a page that a browser asked for has so long to show the run that was in work
+GONE = "There is no such run in your history. It may be too old, deleted, or another visitor's."
+
+Answer = Callable[[Job], tuple[Result, str]]
+
+
+class Copies(Protocol):
+    """Who keeps copies of what runs got and gave, outside of the stores."""
+
+    def forget(self, caller: Caller, ids: Sequence[str] | None) -> None:
+        """These runs of a caller (None: all) are about to be deleted."""
+
+    def forget_result(self, id: str) -> None:
+        """This result is deleted."""
+
+
+@dataclass(slots=True)
+class InWork:
+    """One run while it is in work. `future` gets what came of it, after it is in the history."""
+
+    entry: Entry
+    pictures: Mapping[str, bytes]  # that went in, by name of the input
+    readable: Collection[str]  # names of those that were decoded so far
+    cancel: Cancel
+    begin: float  # of the performance counter
+    on_event: OnEvent
+    told: tuple[str, Progress | None] = ("queued", None)
+    future: Future[Result] = field(default_factory=Future)
+
+    def hear(self, stage: str, progress: Progress | None) -> None:
+        self.told = (stage, progress)
+        self.on_event(stage, progress)
+
+    def tell(self, on_event: OnEvent) -> None:
+        """Somebody else listens too from now on."""
+        before = self.on_event
+
+        def both(stage: str, progress: Progress | None) -> None:
+            before(stage, progress)
+            on_event(stage, progress)
+
+        self.on_event = both
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.begin
+
+
+class History:
+    """The histories of an engine's callers. Who is nobody (no cookie, no user) has none, nor have commands."""
+
+    def __init__(self, engine: Engine):
+        self._engine, self._began = engine, time.time()
+        # Guards _store and _in_work; the store's own lock is taken under it.
+        self._lock = threading.RLock()
+        self._store: HistoryStore | None = None
+        self._in_work: list[InWork] = []
+        self._swept = 0.0
+        self.copies: list[Copies] = []  # added while the doors are made
+
+    # --- whose ------------------------------------------------------------------------------------
+
+    def owner(self, caller: Caller | None) -> str:
+        """Whose history a caller has: the user's, else the browser's; of a token, that browser's. Empty: nobody's."""
+        who = self._engine.owners.of(caller)
+        return "" if who.weak else who.id
+
+    def _id(self, owner: str, result: str) -> str:
+        """The same for the same run of the same owner, so that a run in work has it already."""
+        key = self._engine.results.secret
+        return hmac.new(key, f"history {owner} {result}".encode(), hashlib.sha256).hexdigest()[:24]
+
+    # --- keeping ----------------------------------------------------------------------------------
+
+    def watch(self, answer: Answer, job: Job, caller: Caller | None) -> tuple[Result, str]:
+        """`answer(job)`, found in the caller's history meanwhile and afterwards. Raises what that raises."""
+        owner = self.owner(caller)
+        if not owner or job.live or job.background:
+            return answer(job)
+        run = self._begun(owner, job)
+        with self._lock:
+            self._in_work.append(run)
+        failure: HubError = CancelledError("The run was interrupted.")
+        found: tuple[Result, str] | None = None
+        try:
+            found = answer(replace(job, on_event=run.hear))
+            return found
+        # What is kept are copies: an error raised here holds, by its traceback, all that this run holds.
+        except HubError as error:
+            failure = copy.copy(error).with_traceback(None)
+            raise
+        except Exception as error:
+            failure = HubError(
+                "{page} failed: {reason}. The hub's log has the details.", page=job.page.slug, reason=brief(error)
+            )
+            raise
+        finally:
+            self._end(run, found[0] if found else failure)
+
+    def _begun(self, owner: str, job: Job) -> InWork:
+        entry = Entry(
+            id=self._id(owner, job.id), owner=owner, result=job.id, page=job.page.slug, state="running",
+            begun=time.time(), took_ms=0.0, cached=False, times=1, weights=job.capsule.weights,
+            digest=job.capsule.digest, version=job.demo.version, parameters=job.inputs.parameters,
+            inputs=job.inputs.digests, pictured=bool(job.inputs.digests), headline="", message="",
+        )  # fmt: skip
+        return InWork(entry, job.inputs.pictures, job.inputs.readable, job.cancel, job.begin, job.on_event)
+
+    def _end(self, run: InWork, outcome: Result | HubError) -> None:
+        """Keeps what came of a run, and tells who follows it. A disk that fails costs only that: it is logged."""
+        entry = run.entry
+        try:
+            if isinstance(outcome, Result):
+                page = self._engine.registry.get(entry.page)
+                entry = replace(
+                    entry, state="done", took_ms=outcome.receipt.total_ms, cached=outcome.receipt.cached,
+                    headline=sharing.headline(page.demo, outcome),
+                    pictured=entry.pictured or any(outcome.pictures.get(n) for n in picture_outputs(page.declared)),
+                )  # fmt: skip
+                kept = self._engine.results.created(outcome.id) is not None
+            else:
+                state: State = "stopped" if isinstance(outcome, CancelledError) else "failed"
+                message = "" if state == "stopped" else outcome.message
+                entry = replace(
+                    entry, state=state, took_ms=round(run.seconds * 1000, 2), message=message,
+                    pictured=bool(run.readable),
+                )  # fmt: skip
+                kept = not isinstance(outcome, BusyError)  # that was no run
+            if kept:
+                # What cannot be read as a picture may be anything, so nobody gets it back from here.
+                done = entry.state == "done"
+                self._keep(entry, {n: data for n, data in run.pictures.items() if done or n in run.readable})
+        except HubError as error:
+            log.warning("a run is not in the history: %s", error.message)
+        finally:
+            with self._lock:
+                self._in_work.remove(run)
+            if isinstance(outcome, Result):
+                run.future.set_result(outcome)
+            else:
+                run.future.set_exception(outcome)
+
+    def _keep(self, entry: Entry, pictures: Mapping[str, bytes]) -> None:
+        title = self._engine.registry.get(entry.page).title
+        texts = [title, entry.page, entry.weights, entry.headline, entry.message, *map(str, entry.parameters.values())]
+        store = self._opened()
+        store.add(entry, {entry.inputs[name]: data for name, data in pictures.items()}, "\n".join(texts))
+        if time.monotonic() - self._swept > SWEEP_S:
+            self._sweep_soon(store)
+
+    def _opened(self) -> HistoryStore:
+        with self._lock:
+            if self._store is None:
+                settings = self._engine.settings
+                path = settings.data_folder / FILE if settings.results_disk_mb else None
+                most = (settings.results_disk_mb or settings.results_memory_mb) * 2**20 / PICTURES_SHARE
+                self._store = HistoryStore(path, int(most))
+                self._sweep_soon(self._store)
+            return self._store
+
+    def _sweep_soon(self, store: HistoryStore) -> None:
+        """In a thread: it looks at all there is, and no run should wait for that."""
+        self._swept = time.monotonic()
+        threading.Thread(target=self._sweep, args=(store,), name="history", daemon=True).start()
+
+    def _sweep(self, store: HistoryStore) -> None:
+        """Forgets what is too old, and results that went while no process watched."""
+        results = self._engine.results
+        try:
+            store.sweep(time.time() - self._engine.settings.results_days * 86_400)
+            # Another process may have made newer ones since this one listed the disk.
+            gone = [id for id, at in store.results() if at < self._began and results.created(id) is None]
+            for first in range(0, len(gone), AT_ONCE):
+                store.remove_results(gone[first : first + AT_ONCE])
+        except HubError as error:
+            log.warning("the history is not tidied up: %s", error.message)
+
+    def gone(self, result: str) -> None:
+        """A result is kept nowhere any more. Before the file is opened there is nothing to do."""
+        if self._store is not None:
+            try:
+                self._store.remove_results([result])
+            except HubError as error:
+                log.warning("result %s is still in the history: %s", result, error.message)
+
+    def close(self) -> None:
+        """Ends what is in work."""
+        with self._lock:
+            for run in self._in_work:
+                run.cancel.set()
+
+    # --- runs in work -----------------------------------------------------------------------------
+
+    def in_work(self, owner: str, page: str = "") -> list[InWork]:
+        """Runs of an owner that are in work, the newest first."""
+        with self._lock:
+            found = [r for r in self._in_work if r.entry.owner == owner and page in ("", r.entry.page)]
+        return found[::-1]
+
+    def look(self, owner: str, seconds: float = ARRIVING_S) -> None:
+        """The owner is here: what is in work goes on for so long, though no page follows it yet."""
+        for run in self.in_work(owner) if owner else ():
+            if isinstance(run.cancel, Followed):
+                run.cancel.look(seconds)
+
+    def stop(self, owner: str, id: str) -> None:
+        """Ends a run that is in work. Raises NotFoundError."""
+        found = [run for run in self.in_work(owner) if run.entry.id == id]
+        if not found:
+            raise NotFoundError("This run is not in work any more.")
+        for run in found:
+            run.cancel.set()
+
+    # --- looking ----------------------------------------------------------------------------------
+
+    def search(
+        self, owner: str, text: str = "", page: str = "", limit: int = 60, offset: int = 0
+    ) -> tuple[list[Entry], int]:
+        """Runs that ended, the newest first, and how many there are: of a page, with all words of `text`."""
+        return self._opened().search(owner, text, page, limit, offset) if owner else ([], 0)
+
+    def pages(self, owner: str) -> list[tuple[str, int]]:
+        """Slugs of the pages that were run, with counts."""
+        return self._opened().pages(owner) if owner else []
+
+    def get(self, owner: str, id: str) -> Entry:
+        """A run, in work or ended. Raises NotFoundError; another's run is told as none."""
+        for run in self.in_work(owner):
+            if run.entry.id == id:
+                return run.entry
+        found = self._opened().get(owner, id) if owner else None
+        if found is None:
+            raise NotFoundError(GONE)
+        return found
+
+    def result(self, entry: Entry) -> Result:
+        """The stored result of a run. Raises NotFoundError."""
+        found = self._engine.results.get(entry.result) if entry.state == "done" else None
+        if found is None:
+            why = {"running": "is still in work", "stopped": "was stopped", "failed": "failed"}
+            raise NotFoundError(
+                "This run has no result: it {why}.", why=sentence(why.get(entry.state, "is not kept any more"))
+            )
+        # Who had it computed first is nobody's business: the time is of this run.
+        return replace(found, receipt=replace(found.receipt, created_at=iso(entry.begun)))
+
+    def picture(self, entry: Entry, name: str) -> bytes | None:
+        """A picture that went in, as it came; None: it is not held any more."""
+        for run in self.in_work(entry.owner):
+            if run.entry.id == entry.id and name in run.pictures:
+                return run.pictures[name]
+        return self._opened().picture(entry.inputs[name]) if name in entry.inputs else None
+
+    def thumbnail(self, entry: Entry) -> bytes:
+        """WebP of at most 256 pixels a side, drawn once, of the first picture out, else in. Raises NotFoundError."""
+        ended = entry.state != "running"
+        if ended and (kept := self._opened().thumbnail(entry.id)):
+            return kept
+        made = self._drawn(entry)
+        if ended:
+            with suppress(HubError):
+                self._opened().set_thumbnail(entry.id, made)
+        return made
+
+    def _drawn(self, entry: Entry) -> bytes:
+        page = self._engine.registry.pages.get(entry.page)
+        result = self._engine.results.get(entry.result) if entry.state == "done" else None
+        for name in picture_outputs(page.declared) if page and result else ():
+            if result is not None and result.pictures.get(name):
+                with budget.opened(result.pictures[name][0].data, (SIDE * 2, SIDE * 2)) as image:
+                    return _small(image)
+        for name in entry.inputs:
+            data = self.picture(entry, name)
+            if data is not None:
+                with budget.room():
+                    return _small(decode(data, self._engine.limits))
+        raise NotFoundError("There is no picture of this run.")
+
+    # --- forgetting -------------------------------------------------------------------------------
+
+    def remove(self, caller: Caller, ids: Sequence[str] | None) -> tuple[int, int]:
+        """Deletes runs of a caller (None: all that ended); returns how many, and how many of them had a result.
+
+        A result stays while another's history has it, but as theirs alone: the caller is not found beside it any more,
+        in no browser, and is not told whether it stayed. Links keep copies of their own, and go on.
+
+        Raises StorageError.
+        """
+        who, owner = self._engine.owners.of(caller), self.owner(caller)
+        if not owner:
+            return 0, 0
+        for copies in self.copies:
+            copies.forget(caller, ids)
+        gone, free = self._opened().remove(owner, ids)
+        results = {one.result for one in gone}
+        self._engine.disown(who, results, set(free))
+        self._engine.drop_outputs({one.page for one in gone})
+        for copies in self.copies:
+            for id in free:
+                copies.forget_result(id)
+        return len(gone), len({one.result for one in gone if one.state == "done"})
+
+    def passed(self, owner: str, result: str) -> None:
+        """A value that a control only passed was run: not worth an entry, unless it was run before."""
+        entry = self._opened().get(owner, self._id(owner, result)) if owner else None
+        if entry is not None and entry.times == 1:
+            self._opened().remove(owner, [entry.id])
+
+    def ran_at(self, owner: str, result: str) -> float | None:
+        """When an owner ran this last, with a result; None: never."""
+        found = self._opened().get(owner, self._id(owner, result))
+        return found.begun if found is not None and found.state == "done" else None
+
+    def stats(self) -> dict[str, Any]:
+        """Counts and bytes of all."""
+        return {**self._opened().stats(), "in_work": len(self._in_work)}
+
+
+def _small(image: Image.Image) -> bytes:
+    file, small = io.BytesIO(), image.convert("RGB")
+    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    small.save(file, "WEBP", quality=QUALITY, method=2)
+    return file.getvalue()

@@ -1,0 +1,82 @@
+"""Two runs of one page beside each other: what they were asked, and what differs in their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hub.archive.history_store import Entry
+from hub.engine.compare import Comparison
+from hub.engine.differences import pairs, rows
+from hub.engine.engine import Engine
+from hub.errors import InputError
+from hub.pages.registry import Page
+from hub.spec import Demo, ImageInput
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One thing that was asked. `kind`: a setting, the weights, or a picture, whose values are the digests."""
+
+    kind: str
+    name: str
+    label: str
+    a: Any
+    b: Any
+    unit: str = ""
+
+    @property
+    def differs(self) -> bool:
+        return bool(self.a != self.b)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Runs A and B. `found` has both answers and their differences."""
+
+    page: Page
+    a: Entry
+    b: Entry
+    settings: tuple[Setting, ...]
+    found: Comparison
+
+
+def beside(engine: Engine, owner: str, a: str, b: str) -> Beside:
+    """Two runs of an owner. Raises NotFoundError without a run or its result, InputError for runs of two pages."""
+    for side, id in (("a", a), ("b", b)):
+        if not id:
+            raise InputError("Name the two runs to compare: a=ID&b=ID.", field=side)
+    left, right = engine.history.get(owner, a), engine.history.get(owner, b)
+    if left.page != right.page:
+        raise InputError(
+            "Only runs of one page can be compared; these are of {left} and {right}.", left=left.page, right=right.page
+        )
+    page = engine.registry.get(left.page)
+    demo, ours, theirs = page.demo, engine.history.result(left), engine.history.result(right)
+    notes = ("The page has changed between the two runs.",) if left.version != right.version else ()
+    found = Comparison(ours, theirs, rows(demo, ours, theirs), pairs(demo, ours, theirs), notes)
+    return Beside(page, left, right, _settings(demo, left, right), found)
+
+
+def _settings(demo: Demo, a: Entry, b: Entry) -> tuple[Setting, ...]:
+    """What differs first."""
+    fields = {f.name: f for f in demo.inputs}
+    found = [
+        Setting("picture", f.name, f.label, a.inputs.get(f.name), b.inputs.get(f.name))
+        for f in demo.inputs
+        if isinstance(f, ImageInput) and (f.name in a.inputs or f.name in b.inputs)
+    ]
+    for name in labelled(demo, {**b.parameters, **a.parameters}):
+        label, unit = (fields[name].label, getattr(fields[name], "unit", "")) if name in fields else (name, "")
+        found.append(Setting("setting", name, label, a.parameters.get(name), b.parameters.get(name), unit))
+    if a.weights or b.weights:
+        ours, theirs = (f"{run.weights} ({run.digest[:12]})" if run.weights else None for run in (a, b))
+        found.append(Setting("weights", "weights", "Weights", ours, theirs))
+    return tuple(sorted(found, key=lambda setting: not setting.differs))
+
+
+def labelled(demo: Demo | None, values: Mapping[str, Any]) -> list[str]:
+    """Names of values in the order in which the page asks for them; what it asks for no more comes last."""
+    order = [f.name for f in demo.inputs] if demo else []
+    return sorted(values, key=lambda name: order.index(name) if name in order else len(order))

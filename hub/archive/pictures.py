@@ -1,0 +1,267 @@
+"""Every picture made from words: single runs among the results and grids in `<data>/batches`, found again by search."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+import secrets
+import threading
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from hub.archive.picture_index import ALL, Entry, Index, Query, Viewer
+from hub.batch.manifest import LINE_BYTES, Cell, read_cell
+from hub.decoding import budget
+from hub.engine.shown import HUB
+from hub.errors import NotFoundError, StorageError
+from hub.people.owners import Owner, kept_by
+from hub.spec import Demo, Gallery, ImageOutput, Text
+
+if TYPE_CHECKING:
+    from hub.engine.engine import Engine
+    from hub.engine.jobs import Job
+    from hub.results.result import Result
+
+log = logging.getLogger(__name__)
+
+MANIFEST = "manifest.jsonl"  # of a grid: a line per cell (hub/batch/folder.py writes it)
+THUMBNAIL_SIDE = 256
+THUMBNAIL_QUALITY = 80
+LOOK_S = 1.0  # between two looks at the folder of grids
+OWN_SEED = re.compile(r"\bseed (\d{1,10})\b")  # in a caption: pictures of one run may have seeds of their own
+
+
+def prompt_input(demo: Demo | None) -> str:
+    """Name of the input that says what a picture shows; empty: the page takes no words."""
+    return next((f.name for f in demo.inputs if isinstance(f, Text)), "") if demo else ""
+
+
+def picture_outputs(demo: Demo | None) -> tuple[str, ...]:
+    """Names of the outputs that are pictures to look at."""
+    return tuple(f.name for f in demo.outputs if isinstance(f, ImageOutput | Gallery)) if demo else ()
+
+
+def from_words(demo: Demo | None) -> bool:
+    """Whether a page makes pictures from words, and so is in the gallery."""
+    return bool(prompt_input(demo) and picture_outputs(demo))
+
+
+class Pictures:
+    """What the gallery shows and to whom. `settings.similar` says who sees single runs, as for similar pictures."""
+
+    def __init__(self, engine: Engine):
+        self._engine, self.batches = engine, engine.settings.data_folder / "batches"
+        self._folder, self._began = engine.settings.data_folder / "gallery", time.time()
+        # Guards the opening of the index and the look at the grids; the index's own lock is taken under it.
+        self._lock = threading.Lock()
+        self._index: Index | None = None
+        self._looked = 0.0
+
+    @property
+    def singles(self) -> bool:
+        """Whether single runs are kept here."""
+        return self._engine.settings.similar != "off"
+
+    def wanted(self, demo: Demo | None) -> bool:
+        """Whether single runs of a page are kept here, each for the session that asked for it."""
+        return self.singles and from_words(demo)
+
+    def viewer(self, who: Owner) -> Viewer:
+        """Who looks through a browser or REST."""
+        return Viewer(self.singles, None if self._engine.settings.similar == "everyone" else who.ids)
+
+    # --- keeping ----------------------------------------------------------------------------------
+
+    def keep(self, result: Result, job: Job) -> None:
+        """Remembers a result that was just given to a session. A disk that fails costs only that: it is logged."""
+        if job.live or not self.wanted(job.demo):
+            return
+        files = {name: [(p.width, p.height, p.caption) for p in group] for name, group in result.pictures.items()}
+        try:
+            found = _singles(result.id, result.capsule, files, result.created, job.demo)
+            self._opened().add(found, kept_by(job.owner))
+        except (StorageError, OSError) as error:
+            log.warning("result %s is not in the gallery: %s", result.id, error)
+
+    def assign(self, result: Result, who: Owner, run: str, subject: str, style: str) -> None:
+        """Files a caller's result under the grid that a page drew. Lost, it is single again: only the index knows.
+
+        A disk that fails costs only that: it is logged.
+        """
+        if not self.singles:
+            return
+        try:
+            self._opened().assign(result.id, kept_by(who), run, subject, style)
+        except StorageError as error:
+            log.warning("result %s is in the gallery without its grid: %s", result.id, error)
+
+    def remove(self, id: str) -> None:
+        """Forgets a result that is kept no more. Before the index is opened there is nothing to do."""
+        if self._index is None:
+            return
+        try:
+            if self._index.search(Query(result=id), ALL, limit=1)[1]:
+                self._forget(self._index.remove_results([id]))
+        except StorageError as error:
+            log.warning("result %s is still in the gallery: %s", id, error)
+
+    def disown(self, who: Owner, results: Collection[str]) -> None:
+        """Forgets results as a caller has them, who deleted their runs; others' stay."""
+        if not who.ids or not results:
+            return
+        try:
+            index = self._opened()
+            for owner in who.ids:
+                self._forget(index.remove_results(results, owner))
+        except (StorageError, OSError) as error:
+            log.warning("%d deleted results are still in the gallery of who ran them: %s", len(results), error)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._index is not None:
+                self._index.close()
+                self._index = None
+
+    def _opened(self) -> Index:
+        with self._lock:
+            index = self._index or Index(self._folder / "index.db")
+            if self._index is None or index.fresh:  # it is new, or was found to be damaged since
+                self._catch_up(index)
+                self._index = index
+            return index
+
+    def _catch_up(self, index: Index) -> None:
+        """Reads what exists into a new index; forgets results that went while no process watched."""
+        results = self._engine.results
+        if index.fresh and self.singles:
+            for id, record in results.records():
+                capsule = json.loads(record.capsule)
+                page = self._engine.registry.pages.get(capsule["page"])
+                if page is None or not self.wanted(page.declared):
+                    continue
+                files = {name: [(p.width, p.height, p.caption) for p in group]
+                         for name, group in record.pictures.items()}  # fmt: skip
+                owner = "" if record.asked_by in (None, HUB) else record.asked_by
+                index.add(_singles(id, capsule, files, record.created, page.demo), owner)
+        # Another process may have made newer ones since this one listed the disk.
+        gone = [id for id, made in index.results() if made < self._began and results.created(id) is None]
+        self._forget(index.remove_results(gone))
+        index.fresh = False
+
+    def _look(self) -> Index:
+        """The index with what grids have drawn since the last look."""
+        index = self._opened()
+        with self._lock:
+            if time.monotonic() - self._looked < LOOK_S:
+                return index
+            self._looked = time.monotonic()
+            known, here = index.batches(), dict[str, int]()
+            for path in self.batches.glob(f"*/{MANIFEST}"):
+                with suppress(OSError):
+                    here[path.parent.name] = path.stat().st_size
+            for run, size in here.items():
+                if size < known.get(run, 0):
+                    self._forget(index.remove_batch(run))
+                if size != known.get(run):
+                    self._read_batch(index, run, known.get(run, 0) if size > known.get(run, 0) else 0)
+            for run in known.keys() - here.keys():
+                self._forget(index.remove_batch(run))
+        return index
+
+    def _read_batch(self, index: Index, run: str, offset: int) -> None:
+        entries = list[Entry]()
+        with (self.batches / run / MANIFEST).open("rb") as file:
+            file.seek(offset)
+            while line := file.readline(LINE_BYTES + 1):
+                if not line.endswith(b"\n") and len(line) <= LINE_BYTES:
+                    break  # it is being written
+                offset += len(line)
+                if (cell := read_cell(line)) is not None:
+                    entries += _of_grid(run, cell)
+        index.add_batch(run, entries, offset)
+
+    def _forget(self, ids: list[str]) -> None:
+        for id in ids:
+            self._thumbnail(id).unlink(missing_ok=True)
+
+    # --- finding ----------------------------------------------------------------------------------
+
+    def index(self) -> Index:
+        """To search in; knows what was drawn up to a second ago."""
+        return self._look()
+
+    def get(self, id: str, viewer: Viewer) -> Entry:
+        """One picture. Raises NotFoundError for what is not there, or not for the viewer to see."""
+        found, _ = self._opened().search(Query(ids=(id,)), viewer, limit=1)
+        if not found:
+            raise NotFoundError("There is no such picture in the gallery, or it is another visitor's.")
+        return found[0]
+
+    def file(self, entry: Entry) -> tuple[bytes, str]:
+        """A picture's file and its media type. Raises NotFoundError when it has gone."""
+        if entry.source == "batch":
+            with suppress(OSError):
+                return (self.batches / entry.place).read_bytes(), "image/png"
+        else:
+            id, output, number = entry.place.split("/")
+            result = self._engine.results.get(id)
+            group = result.pictures.get(output, ()) if result else ()
+            if int(number) < len(group):
+                return group[int(number)].data, group[int(number)].media_type
+        raise NotFoundError("This picture is not kept any more.")
+
+    def thumbnail(self, entry: Entry) -> bytes:
+        """WebP of at most 256 pixels a side, made once. Raises NotFoundError."""
+        path = self._thumbnail(entry.id)
+        with suppress(OSError):
+            return path.read_bytes()
+        file = io.BytesIO()
+        with budget.opened(self.file(entry)[0], (THUMBNAIL_SIDE * 2, THUMBNAIL_SIDE * 2)) as image:
+            small = image.convert("RGB")
+            small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+        small.save(file, "WEBP", quality=THUMBNAIL_QUALITY, method=2)
+        fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh.write_bytes(file.getvalue())
+            fresh.replace(path)
+        except OSError as error:
+            log.debug("a thumbnail is not kept: %s", error)
+        return file.getvalue()
+
+    def _thumbnail(self, id: str) -> Path:
+        return self._folder / "thumbnails" / id[:2] / f"{id}.webp"
+
+
+def _singles(
+    id: str, capsule: Mapping[str, Any], files: Mapping[str, list[tuple[int, int, str]]], created: float, demo: Demo
+) -> Iterator[Entry]:
+    parameters, wanted = capsule["parameters"], picture_outputs(demo)
+    for output, group in files.items():
+        for number, (width, height, caption) in enumerate(group if output in wanted else ()):
+            own = OWN_SEED.search(caption)
+            yield Entry(
+                source="run", result=id, place=f"{id}/{output}/{number}", demo=capsule["page"],
+                prompt=str(parameters.get(prompt_input(demo), "")), subject="", style="",
+                seed=int(own[1]) if own else parameters.get("seed"), weights=capsule["weights"],
+                digest=capsule["digest"], run="", created=created, width=width, height=height, caption=caption,
+                parameters=parameters, inputs=tuple(capsule["inputs"]),
+            )  # fmt: skip
+
+
+def _of_grid(run: str, cell: Cell) -> Iterator[Entry]:
+    for picture in cell.pictures:
+        own = OWN_SEED.search(picture.caption)
+        yield Entry(
+            source="batch", result=cell.cell, place=f"{run}/{picture.file}", demo=cell.page, prompt=cell.prompt,
+            subject=cell.subject, style=cell.style, seed=int(own[1]) if own else cell.seed, weights=cell.weights,
+            digest=cell.digest, run=run, created=cell.created, width=picture.width, height=picture.height,
+            caption=picture.caption, parameters=cell.parameters,
+        )  # fmt: skip

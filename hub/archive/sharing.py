@@ -1,0 +1,317 @@
+"""What a link shows, made once from a result: a document that no demo, model or later hub is needed to draw.
+
+Results keep no uploaded pictures. So the engine holds those of recent runs in memory, within a bound, until somebody
+shares one; what is then kept is decoded and encoded anew, so nothing of the file (place, camera, name) goes along.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from cachetools import LRUCache
+from PIL import Image
+
+from hub import describe
+from hub.archive.cards import card
+from hub.archive.links import Content, Link, LinkStore, checked_days, checked_note
+from hub.decoding import budget
+from hub.decoding.decode import ImageLimits, decode
+from hub.errors import ConflictError, InputError, NotFoundError
+from hub.images import encode
+from hub.people.owners import MACHINE, Owner
+from hub.results import capsules
+from hub.results.result import Picture, Result
+from hub.spec import Choice, Choices, Demo, ImageInput, ImageOutput, Json, Labels, Mask, Output, Seed, Text
+from hub.suggest import unknown
+from hub.texts import Sentence, joined, packed, sentence
+
+if TYPE_CHECKING:
+    from hub.engine.engine import Engine
+    from hub.engine.jobs import Job
+    from hub.pages.registry import Page
+
+FORMAT = 1  # of the document; `hub/web/permalinks.py` draws this and all earlier ones
+EXACT_PIXELS, EXACT_BYTES = 1_500_000, 4 * 2**20  # a picture up to this is kept exactly, as PNG
+INPUTS_SHARE = 4  # uploaded pictures of recent runs take at most 1/4 of the results' memory
+SIDE_MOST = 3072  # pixels; a larger picture is kept smaller, as JPEG
+NAMES_IN_HEADLINE, ROWS_IN_HEADLINE = 4, 3
+RUNNERS_MOST = 64  # who ran the same is remembered for so many; the first are forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Pictures that went into a run, and who brought them: nobody else may show them to others."""
+
+    pictures: Mapping[str, bytes]
+    runners: tuple[Owner, ...]
+
+
+class Sharing:
+    """The links of an engine, and the uploaded pictures of its recent runs, in a share of the results' memory."""
+
+    def __init__(self, engine: Engine, memory_bytes: int):
+        self._engine = engine
+        settings = engine.settings
+        self.links = LinkStore(settings.data_folder, int(settings.links_disk_mb * 2**20))
+        # Guards _recent; taken alone.
+        self._lock = threading.Lock()
+        self._recent: LRUCache[str, _Held] = LRUCache(
+            memory_bytes // INPUTS_SHARE, getsizeof=lambda held: _size(held.pictures)
+        )
+
+    @property
+    def wanted(self) -> bool:
+        """Whether links can be made here."""
+        return self._engine.settings.links_disk_mb > 0
+
+    def keep(self, id: str, job: Job) -> None:
+        """Remembers the pictures of a run that was just answered; not of a camera frame or of background work."""
+        pictures = dict(job.inputs.pictures)
+        if not self.wanted or job.live or job.background or not pictures or _size(pictures) > self._recent.maxsize:
+            return
+        with self._lock:
+            before = self._recent.get(id)
+            others = [one for one in before.runners if one.id != job.owner.id] if before else []
+            self._recent[id] = _Held(pictures, (*others, job.owner)[-RUNNERS_MOST:])
+
+    def forget(self, id: str, who: Owner | None = None) -> None:
+        """Drops the pictures of a run that was deleted; as `who` brought them, or (None) of all."""
+        with self._lock:
+            held = self._recent.pop(id, None)
+            left = tuple(one for one in held.runners if who and one.id != who.id) if held else ()
+            if held and left:
+                self._recent[id] = replace(held, runners=left)
+
+    def _held(self, id: str, who: Owner) -> Mapping[str, bytes]:
+        """The pictures that `who` brought to a run, as far as they are held."""
+        with self._lock:
+            held = self._recent.get(id)
+        if held is None:
+            return {}
+        # Everyone is told the ids of all results then, and an address is not enough to know who ran one.
+        unknown = who.weak and self._engine.settings.similar == "everyone"
+        mine = who.is_machine or (not unknown and any(who.id == one.id for one in held.runners))
+        return held.pictures if mine else {}
+
+    def share(
+        self,
+        id: str,
+        *,
+        who: Owner = MACHINE,
+        note: str = "",
+        days: float | None = None,
+        leave_out: Collection[str] = (),
+        given: Mapping[str, bytes] | None = None,
+    ) -> tuple[Link, str]:
+        """Makes a link to a result; returns it, and the secret by which its owner can end it.
+
+        `leave_out` names inputs that the link does not show. `given` are pictures as the caller has them, used where
+        the hub holds none that `who` ran this with, and they are the ones of this result. Raises NotFoundError without
+        the result, ConflictError without its pictures, InputError, BusyError, UnavailableError.
+        """
+        checked_note(note), None if days is None else checked_days(days)
+        result = self._engine.results.get(id)
+        page = self._engine.registry.pages.get(result.capsule["page"]) if result else None
+        if result is None or page is None or page.declared is None:
+            raise NotFoundError("There is no result {id!r} here any more. Run it again, then share it.", id=id[:64])
+        demo = page.declared
+        for name in leave_out:
+            if name not in {f.name for f in demo.inputs}:
+                raise InputError(unknown("input", name, [f.name for f in demo.inputs]), field="leave_out")
+        self._check_words(result, demo, who, leave_out)
+        held = {**(given or {}), **self._held(id, who)}
+        pictures = self._pictures(result, demo, leave_out, held)
+        content = snapshot(self._engine, page, result, pictures, leave_out)
+        headline = content.document["headline"]
+        return self.links.add(content, page=page.slug, headline=headline, who=who, note=note, days=days)
+
+    def _check_words(self, result: Result, demo: Demo, who: Owner, leave_out: Collection[str]) -> None:
+        """What somebody wrote goes with a link only for who ran it. Raises ConflictError."""
+        known = self._engine.shown.since(who, result) is not None
+        if known and not (who.weak and self._engine.settings.similar == "everyone"):
+            return
+        pictures = {field.name for field in demo.inputs if isinstance(field, ImageInput)}
+        for name in private_inputs(demo):
+            if name not in pictures and name not in leave_out and name in result.capsule["parameters"]:
+                raise ConflictError(
+                    "You are not known to have run this result, so {name!r} must be left out. Or run it again, then "
+                    "share it.",
+                    name=name,
+                    field=name,
+                )
+
+    def _pictures(
+        self, result: Result, demo: Demo, leave_out: Collection[str], held: Mapping[str, bytes]
+    ) -> dict[str, Picture]:
+        """The uploaded pictures of a result, cleaned. Raises ConflictError when one is not to be had."""
+        digests, found = result.capsule["inputs"], dict[str, Picture]()
+        for field in demo.inputs:
+            if not isinstance(field, ImageInput) or field.name in leave_out or _unused(field, result):
+                continue
+            data = held.get(field.name, b"")
+            if hashlib.sha256(data).hexdigest() != digests.get(field.name):
+                raise ConflictError(
+                    "The picture {name!r} of this result is no longer held, or you are not known to have run it. Run "
+                    "it again, then share it; or leave the picture out.",
+                    name=field.name, field=field.name,
+                )  # fmt: skip
+            found[field.name] = clean(data, self._engine.limits)
+        return found
+
+
+def _unused(field: ImageInput, result: Result) -> bool:
+    """Whether an optional picture was not given."""
+    return not field.required and field.name not in result.capsule["inputs"]
+
+
+def _size(pictures: Mapping[str, bytes]) -> int:
+    return sum(map(len, pictures.values())) + 1024
+
+
+def clean(data: bytes, limits: ImageLimits) -> Picture:
+    """A picture as the model saw it, with nothing of its file: upright, sRGB, no EXIF."""
+    with budget.room():
+        return _cleaned(decode(data, limits))
+
+
+def _cleaned(image: Image.Image) -> Picture:
+    if image.width * image.height <= EXACT_PIXELS:
+        exact = encode(image, "png")
+        if len(exact) <= EXACT_BYTES:
+            return Picture(exact, "image/png", image.width, image.height)
+    image.thumbnail((SIDE_MOST, SIDE_MOST), Image.Resampling.LANCZOS)
+    return Picture(encode(image, "jpeg"), "image/jpeg", image.width, image.height)
+
+
+# --- the document ---------------------------------------------------------------------------------
+
+
+def snapshot(
+    engine: Engine, page: Page, result: Result, pictures: Mapping[str, Picture], leave_out: Collection[str] = ()
+) -> Content:
+    """All that a link shows. It holds no full id of the result: who knows that can ask for the picture's thumbnail."""
+    demo, capsule, files = page.demo, result.capsule, dict[str, Picture]()
+    inputs = []
+    for field in demo.inputs:
+        if isinstance(field, ImageInput) and not _unused(field, result):
+            shown = {"name": field.name, "label": field.label, "left_out": field.name in leave_out, "file": ""}
+            if field.name in pictures:
+                shown["file"] = f"in-{field.name}.{pictures[field.name].extension}"
+                files[str(shown["file"])] = pictures[field.name]
+            inputs.append(shown)
+    outputs = [entry for f in _seen(demo) if (entry := _output(f, result, files)) is not None]
+    says = headline(demo, result)
+    remarks = () if leave_out else result.receipt.remarks  # they may tell of what is left out
+    files["preview.jpg"] = card(demo.title, says or demo.summary, _face(outputs, inputs, files))
+    document = {
+        "format": FORMAT,
+        "page": {"slug": page.slug, "title": demo.title, "summary": demo.summary, "task": demo.task, "note": demo.note},
+        "headline": says,
+        "inputs": inputs,
+        "parameters": _parameters(demo, capsule["parameters"], leave_out),
+        "outputs": outputs,
+        "weights": _weights(engine, page, capsule),
+        "receipt": asdict(replace(result.receipt, cached=False, remarks=remarks)),
+        "remarks": [packed(remark) for remark in remarks],  # again, so that they can be translated
+        "result": result.id[:12],
+        "again": {
+            "parameters": {k: v for k, v in capsule["parameters"].items() if k not in leave_out},
+            "weights": capsule["weights"],
+            "version": capsule["version"],
+        },
+    }
+    return Content(document, files)
+
+
+def _seen(demo: Demo) -> list[Output]:
+    """Outputs that people see by themselves: not the number that another draws as a line."""
+    lines = {f.line for f in demo.outputs if isinstance(f, Labels)}
+    return [f for f in demo.outputs if f.name not in lines]
+
+
+def _output(field: Output, result: Result, files: dict[str, Picture]) -> dict[str, Any] | None:
+    """One output; its pictures are added to `files`. None: it was not there this time."""
+    compared = isinstance(field, ImageOutput) and field.compare  # its help is about the page's slider
+    help = "" if compared else field.help
+    values, entry = result.values, {"name": field.name, "label": field.label, "help": help}
+    if isinstance(field, Labels | Json):
+        if field.name not in values:
+            return None
+        entry["value"] = values[field.name]
+        if isinstance(field, Labels):
+            return {**entry, "kind": "labels", "top": field.top, "line": values.get(field.line)}
+        return {**entry, "kind": "table" if field.table else "json"}
+    if field.name not in result.pictures:
+        return None
+    shown = []
+    for number, picture in enumerate(result.pictures[field.name]):
+        name = f"out-{field.name}-{number}.{picture.extension}"
+        files[name] = capsules.without(picture)  # it would tell what people leave out
+        shown.append({"file": name, "caption": picture.caption, "width": picture.width, "height": picture.height})
+    return {**entry, "kind": "mask" if isinstance(field, Mask) else "pictures", "files": shown}
+
+
+def _parameters(demo: Demo, values: Mapping[str, Any], leave_out: Collection[str]) -> list[dict[str, Any]]:
+    fields, shown = {f.name: f for f in demo.inputs}, []
+    for name in sorted(values, key=lambda name: [*fields].index(name) if name in fields else len(fields)):
+        field = fields.get(name)
+        entry = {"name": name, "label": field.label if field else name, "left_out": name in leave_out}
+        unit = getattr(field, "unit", "")
+        shown.append(entry if name in leave_out else {**entry, "value": values[name], "unit": unit})
+    return shown
+
+
+def _weights(engine: Engine, page: Page, capsule: Mapping[str, Any]) -> dict[str, Any] | None:
+    if not capsule["weights"]:
+        return None
+    facts = {fact.name: asdict(fact) for fact in describe.weights_facts(engine, page)}.get(capsule["weights"], {})
+    # What is in the folder now may be another version than the one that made the result.
+    same = facts if facts.get("digest") == capsule["digest"] else {}
+    told = {key: same.get(key) for key in ("title", "licence", "source", "commit", "metrics")}
+    return {"name": capsule["weights"], "digest": capsule["digest"], **told}
+
+
+def headline(demo: Demo, result: Result) -> str:
+    """The answer in a few words: `ambulance 97 %`, `car, road, trees`, a table's first rows, a picture's caption."""
+    values = result.values
+    for field in demo.outputs:
+        if isinstance(field, Labels) and values.get(field.name):
+            labels = values[field.name]
+            limit = values.get(field.line) if field.line else None
+            if limit is None:
+                best = max(labels, key=lambda name: labels[name])
+                return _share(best, 100 * labels[best])
+            picked = [name for name in labels if labels[name] >= limit]
+            first, more = joined(picked[:NAMES_IN_HEADLINE]), len(picked) - NAMES_IN_HEADLINE
+            return sentence("{first} and {number} more", first=first, number=more) if more > 0 else first
+        if isinstance(field, Json) and field.table and values.get(field.name):
+            rows = values[field.name]
+            share = next((column for column in rows[0] if column.endswith("percent")), None)
+            name = next((column for column, value in rows[0].items() if column != "colour" and value != ""), None)
+            if share and name and isinstance(rows[0][name], str):
+                best = sorted(rows, key=lambda row: -row[share])[:ROWS_IN_HEADLINE]
+                return joined(_share(row[name], row[share]) for row in best)
+    captions = [p.caption for group in result.pictures.values() for p in group]
+    return next(filter(None, captions), "")
+
+
+def _share(label: str, percent: float) -> Sentence:
+    return sentence("{label} {number:.0f}\N{NO-BREAK SPACE}%", label=sentence(label), number=percent)
+
+
+def _face(outputs: list[dict[str, Any]], inputs: list[dict[str, Any]], files: Mapping[str, Picture]) -> bytes | None:
+    """The picture a preview shows: the first that came out, else one that went in."""
+    names = [file["file"] for entry in outputs if entry["kind"] == "pictures" for file in entry["files"]]
+    names += [entry["file"] for entry in inputs if entry["file"]]
+    return files[names[0]].data if names else None
+
+
+def private_inputs(demo: Demo) -> list[str]:
+    """Inputs that hold what somebody brought along: pictures and texts, no settings."""
+    return [
+        f.name for f in demo.inputs if isinstance(f, ImageInput | Text) and not isinstance(f, Choice | Choices | Seed)
+    ]

@@ -1,0 +1,206 @@
+"""The command line: `python -m hub list | run | call | compare | status | mcp`, and those of cli_hub.py: `pull | ...`
+
+Answers go to stdout, everything else to stderr. Exit status: 0 done, 2 wrong usage or input, 1 any other
+error, 130 interrupted. Of several pictures each that fails, or cannot be written, is told on stderr; the others go on,
+and the status is the highest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rich.filesize import decimal
+from rich.table import Table
+from rich.text import Text
+
+from hub import logs
+from hub.cli import call as cli_call
+from hub.cli import compare as cli_compare
+from hub.cli import export as cli_export
+from hub.cli import grid as cli_grid
+from hub.cli import history as cli_history
+from hub.cli import links as cli_links
+from hub.cli import mcp as cli_mcp
+from hub.cli import run as cli_run
+from hub.cli import status as cli_status
+from hub.cli import users as cli_users
+from hub.cli import weights as cli_hub
+from hub.cli.show import console, exit_status, never_refuse, print_json, tell
+from hub.errors import HubError, InputError, UnavailableError
+from hub.pages import new
+from hub.pages.registry import Page, discover
+from hub.settings import ROOT, Settings, add_flags, from_flags, go_offline
+from hub.weights.store import WeightsStore, open_store
+
+FOLDERS = ("demos_folder", "weights_folder", "weights", "hub_folder", "settings_file")
+MACHINE = ("device", "dtype", "pool_gb", "data", "offline")
+LIMITS = ("max_batch", "batch_window_ms", "deadline_s", "max_upload_mb", "max_megapixels")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit status."""
+    never_refuse()
+    try:
+        given = _parser().parse_args(arguments)
+        _log(given.log_level)
+        settings = from_flags(given)
+        if settings.offline:
+            go_offline()
+        status: int = given.command(given, settings)
+        sys.stdout.flush()
+        return status
+    except HubError as error:
+        tell(error)
+        return exit_status(error)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # the last net: a fault of ours is one line here, its traceback in the log
+        logging.getLogger(__name__).error("failed", exc_info=error)
+        told = HubError(
+            "{kind}: {reason}. Run again with --log-level debug for details.", kind=type(error).__name__, reason=error
+        )
+        tell(told)
+        return 1
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError("{message} (see {prog} --help)", message=message, prog=self.prog)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m hub", description="Run, list and make demos from the command line.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Any, help: str, flags: Sequence[str]) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=help, description=help)
+        made.set_defaults(command=run)
+        add_flags(made.add_argument_group("settings", "also HUB_... environment variables"), [*flags, "log_level"])
+        return made
+
+    made = command("list", _list, "List all demos.", (*FOLDERS, "data", "offline"))
+    made.add_argument("--json", action="store_true", help="print one JSON document")
+
+    made = command("run", cli_run.run, "Run a demo on one or more pictures.", (*FOLDERS, *MACHINE, *LIMITS))
+    cli_run.add_arguments(made)
+
+    cli_call.add_arguments(command("call", cli_call.run, cli_call.HELP, ("auth", "settings_file")))
+
+    about = "Run two sets of weights of a demo on the same pictures, and tell what differs."
+    cli_compare.add_arguments(command("compare", cli_compare.run, about, (*FOLDERS, *MACHINE, *LIMITS)))
+
+    cli_grid.add_grid(command("grid", cli_grid.run_grid, cli_grid.GRID_HELP, (*FOLDERS, *MACHINE, *LIMITS)))
+    cli_grid.add_gallery(command("gallery", cli_grid.run_gallery, cli_grid.GALLERY_HELP, (*FOLDERS, *MACHINE)))
+
+    address = (*FOLDERS, *MACHINE, "host", "port", "auth")
+    cli_status.add_address(command("status", cli_status.status, "Show what a running hub holds in memory.", address))
+    for action, help in cli_status.HELP.items():
+        change = partial(cli_status.change, action=action)
+        cli_status.add_model(command(action, change, help, ("host", "port", "auth", "settings_file")))
+
+    about = "List, end, note and export shared results and what people said of them."
+    cli_links.add_arguments(command("links", cli_links.run, about, cli_links.PLACES))
+
+    cli_history.add_arguments(command("history", cli_history.run, cli_history.HELP, cli_history.PLACES))
+
+    cli_users.add_user_arguments(command("users", cli_users.users, cli_users.USERS, cli_users.PLACES))
+    cli_users.add_token_arguments(command("tokens", cli_users.tokens, cli_users.TOKENS, cli_users.TOKEN_PLACES))
+
+    cli_export.add_arguments(command("export-space", cli_export.run, cli_export.HELP, cli_export.PLACES))
+
+    command("mcp", cli_mcp.run, cli_mcp.HELP, (*FOLDERS, *MACHINE, *LIMITS, "demos"))
+
+    made = command("new", _new, "Write a new demo page to begin from.", ("demos_folder", "settings_file"))
+    made.add_argument("slug", help="name of the file and the page's address: lower-case letters, digits and _")
+    made.add_argument("--folder", type=Path, metavar="DIR", help="where to write it (default: the demos folder)")
+
+    for name, run, help, add_arguments in cli_hub.commands():
+        add_arguments(command(name, run, help, cli_hub.PLACES))
+    return parser
+
+
+def _log(level: str | None) -> None:
+    """Logs to stderr. Unless a level is asked for, only warnings that no error message repeats."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logs.OneLine("%(levelname)s %(name)s: %(message)s"))
+    if level is None:
+        handler.addFilter(lambda record: not record.exc_info)
+    known = {"debug", "info", "warning", "error"}
+    if level is not None and level.lower() not in known:
+        raise InputError("--log-level must be debug, info, warning or error, got {level!r}", level=level)
+    logging.basicConfig(level=(level or "warning").upper(), handlers=[handler])
+
+
+# --- list -----------------------------------------------------------------------------------------
+
+
+def _list(given: argparse.Namespace, settings: Settings) -> int:
+    registry, store = open_store(settings, discover(settings.pages_folder))
+    entries = [_entry(page, store) for page in registry]
+    if given.json:
+        print_json(entries)
+        return 0
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("Slug", "Title", "Task", "Weights", "State"):
+        table.add_column(heading, overflow="fold")
+    for entry in entries:
+        sizes = (f"{w['name']} ({'missing' if w['reason'] else decimal(w['size_bytes'])})" for w in entry["weights"])
+        weights = ", ".join(sizes) or "none needed"
+        state = entry["state"]
+        colour = "green" if state["code"] == "on_demand" else "red"
+        text = Text(state["reason"] or "loads on first use", style=colour)
+        table.add_row(Text(entry["slug"], style="bold"), Text(entry["title"]), Text(entry["task"]), Text(weights), text)
+    console().print(table)
+    if not entries:
+        print(f"There is no demo in {settings.pages_folder}. Write one: python -m hub new my_demo", file=sys.stderr)
+    return 0
+
+
+def _entry(page: Page, store: WeightsStore) -> dict[str, Any]:
+    demo = page.declared
+    weights = [_weights_entry(w.name, store) for w in demo.weights] if demo else []
+    missing = weights[0]["reason"] if weights else ""
+    fetched = bool(weights) and store.is_remote(weights[0]["name"]) and not store.snapshots.offline
+    code = "broken" if demo is None else "unavailable" if missing and not fetched else "on_demand"
+    return {
+        "slug": page.slug,
+        "title": page.title,
+        "summary": demo.summary if demo else "",
+        "task": demo.task if demo else "",
+        "inputs": [f.name for f in demo.inputs] if demo else [],
+        "outputs": [f.name for f in demo.outputs] if demo else [],
+        "weights": weights,
+        "state": {"code": code, "reason": page.error or missing},
+    }
+
+
+def _weights_entry(name: str, store: WeightsStore) -> dict[str, Any]:
+    try:
+        return {"name": name, "size_bytes": store.size_bytes(name), "reason": ""}
+    except UnavailableError as error:
+        return {"name": name, "size_bytes": 0, "reason": error.message}
+
+
+# --- new ------------------------------------------------------------------------------------------
+
+
+def _new(given: argparse.Namespace, settings: Settings) -> int:
+    folder = given.folder or settings.pages_folder
+    page, picture = new.create(given.slug, folder)
+    default = folder.resolve() == (ROOT / "demos").resolve()
+    flag = "" if default else f" --demos-folder {folder}"
+    print(f"Wrote {page} and {picture}. It works already:")
+    print(f"  python -m hub run {given.slug} --image {picture} --out .{flag}")
+    print(f"  python app.py --demos {given.slug}{flag}      # then open http://127.0.0.1:7860/{given.slug}")
+    print(f"Next: open {page}; its comments say what each part does.")
+    return 0

@@ -1,0 +1,182 @@
+"""Commands that ask a running hub about its memory, and change it: `status | load | pin | unpin | unload`."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+from rich.text import Text
+
+from hub.cli.show import console, print_json
+from hub.errors import HubError, InputError, NotFoundError, UnavailableError
+from hub.pages.registry import discover
+from hub.settings import Settings
+from hub.weights.store import open_store
+
+HELP = {
+    "load": "Load a page's model into a running hub's memory, ahead of use.",
+    "pin": "Keep a page's model in a running hub's memory; loads it if need be.",
+    "unpin": "Let a pinned model leave a running hub's memory again.",
+    "unload": "Drop a page's model from a running hub's memory.",
+}
+LOAD_S = 600  # a large model from a slow disk
+
+
+def add_address(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--url", help="address of the hub (default: http://127.0.0.1:7860, or as --host and --port say)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("page", metavar="PAGE[/WEIGHTS]", help="slug of a page; with the name of one of its weights")
+    add_address(parser)
+
+
+def status(given: argparse.Namespace, settings: Settings) -> int:
+    """What a running hub holds in memory; without one, what this machine would use."""
+    url = _address(given, settings)
+    found = _ask("GET", f"{url}/api/v1/status", settings)
+    if found is not None and not isinstance(found.get("pool"), dict):
+        raise _stranger(url)
+    machine = _machine(settings) if found is None else None
+    if given.json:
+        shown = {"running": True, "url": url, **found} if found else {"running": False, "url": url, "machine": machine}
+        print_json(shown)
+        return 0
+    out = console()
+    if found is not None:
+        _show_running(out, url, found)
+    elif machine is not None:
+        out.print(f"No hub answers at {url}. Start one: make serve", soft_wrap=True, markup=False)
+        out.print(f"This machine would use {machine['device']} in {machine['dtype']}, ", end="")
+        out.print(f"and at most {decimal(machine['budget_bytes'])} for models.")
+        _show_models(out, machine["models"])
+    return 0
+
+
+def change(given: argparse.Namespace, settings: Settings, action: str) -> int:
+    """Loads, pins, unpins or unloads one model of a running hub."""
+    url = _address(given, settings)
+    slug, _, weights = given.page.partition("/")
+    wish = {"demo": slug, "action": action, **({"weights": weights} if weights else {})}
+    found = _ask("POST", f"{url}/api/v1/models", settings, wish)
+    if found is None:
+        raise UnavailableError("No hub answers at {url}. Start one: make serve", url=url)
+    if given.json:
+        print_json(found)
+        return 0
+    name = f"{found['demo']}/{found['weights']}" if found["weights"] else found["demo"]
+    how = f", {decimal(found['bytes'])}" if found["state"] == "ready" else ""
+    console().print(f"{name}: {_state(found)}{how}", soft_wrap=True, markup=False)
+    return 0
+
+
+def _address(given: argparse.Namespace, settings: Settings) -> str:
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
+    return str(given.url or f"http://{host}:{settings.port}").rstrip("/")
+
+
+def _ask(method: str, url: str, settings: Settings, body: dict[str, str] | None = None) -> dict[str, Any] | None:
+    """A hub's answer; None when nothing listens there. Raises HubError with the hub's own words."""
+    import httpx
+
+    from hub.cli.remote_hub import credentials
+
+    headers = credentials(settings.auth)
+    try:
+        answer = httpx.request(method, url, json=body, timeout=LOAD_S if body else 10, headers=headers)
+    except httpx.ConnectError:
+        return None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise UnavailableError(
+            "{url} cannot be asked: {kind}: {reason}", url=url, kind=type(error).__name__, reason=error
+        ) from None
+    if answer.status_code == 401:
+        raise UnavailableError(
+            "The hub at {url} asks who you are; give --auth USER:PASSWORD or --auth TOKEN, or set HUB_AUTH.", url=url
+        )
+    try:
+        found = answer.json()
+        if answer.status_code == 200 and isinstance(found, dict):
+            return found
+        kind = {404: NotFoundError, 422: InputError}.get(answer.status_code, HubError)
+        raise kind(str(found["detail"]))
+    except (ValueError, KeyError, TypeError):
+        raise _stranger(url, answer.status_code) from None
+
+
+def _stranger(url: str, status: int = 200) -> UnavailableError:
+    return UnavailableError(
+        "Something answers at {url} (status {status}), but it is not a Demo Hub.", url=url, status=status
+    )
+
+
+def _machine(settings: Settings) -> dict[str, Any]:
+    from hub.execution.residency import Residency
+    from hub.metrics import Metrics
+
+    registry, store = open_store(settings, discover(settings.pages_folder))
+    here = Residency(settings, registry, store, Metrics())
+    hardware = here.hardware()
+    return {
+        "device": str(hardware.device),
+        "dtype": hardware.dtype_name,
+        "budget_bytes": hardware.pool.budget_bytes,
+        "models": [asdict(one) for one in here.residents()],
+    }
+
+
+# --- for people -----------------------------------------------------------------------------------
+
+
+def _show_running(out: Console, url: str, found: dict[str, Any]) -> None:
+    pool, results, queue = found["pool"], found["results"], found["queue"]
+    out.print(f"Hub at {url}: {found['device']} in {found['dtype']}, {queue['in_work']} of at most ", end="")
+    out.print(f"{queue['limit']} requests in work")
+    out.print(f"Models: {decimal(pool['used_bytes'])} of at most {decimal(pool['budget_bytes'])}; ", end="")
+    out.print(f"the whole process {decimal(found['process_bytes'])}")
+    _show_models(out, found["models"])
+    out.print(f"Results: {results['memory_results']} in memory ({decimal(results['memory_bytes'])}), ", end="")
+    out.print(f"{results['disk_results']} on disk ({decimal(results['disk_bytes'])})")
+    for warning in found.get("warnings", ()):
+        out.print(Text(warning, style="yellow"))
+
+
+def _show_models(out: Console, models: list[dict[str, Any]]) -> None:
+    """Every page's model; those in memory first, in the order in which they would leave."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("Model", "Size", "State", "In memory for", "Idle for", "Used by", "Leaves"):
+        table.add_column(heading, overflow="fold")
+    for one in models:
+        name = f"{one['demo']}/{one['weights']}" if one["weights"] else one["demo"]
+        ready = one["state"] == "ready"
+        idle = "" if not ready else _duration(one["idle_for_s"]) if not one["leases"] else "in use"
+        since = _duration(one["loaded_for_s"]) if ready else ""
+        turn = "next" if one["leaves"] == 1 else f"{one['leaves']}." if one["leaves"] else ""
+        style = "" if ready else "dim"
+        cells = [name, _size(one), _state(one), since, idle, str(one["leases"] or ""), turn]
+        table.add_row(*(Text(cell, style=style) for cell in cells))
+    if models:
+        out.print(table)
+
+
+def _size(one: dict[str, Any]) -> str:
+    if one["state"] == "missing" and not one["measured"]:
+        return ""
+    return decimal(one["bytes"]) + ("" if one["measured"] else " of files")
+
+
+def _state(one: dict[str, Any]) -> str:
+    words = {"ready": "in memory", "loading": "loading", "absent": "not in memory", "missing": str(one["reason"])}
+    return words[one["state"]] + (", pinned" if one["pinned"] else "")
+
+
+def _duration(seconds: float) -> str:
+    minutes, hours = seconds / 60, seconds / 3600
+    return f"{seconds:.0f} s" if seconds < 120 else f"{minutes:.0f} min" if minutes < 120 else f"{hours:.1f} h"

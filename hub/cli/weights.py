@@ -1,0 +1,233 @@
+"""`python -m hub lock | pull | verify | pack | unpack | publish | catalogue`: weights from, to and without the Hub."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from rich.filesize import decimal
+from rich.table import Table
+from rich.text import Text
+
+from hub.cli.show import console, download_bar, tell
+from hub.errors import HubError, NotFoundError, UnavailableError
+from hub.pages.registry import discover
+from hub.settings import Settings
+from hub.suggest import unknown
+from hub.weights import catalogue, lock, pack, publish
+from hub.weights.lock import Locked
+from hub.weights.sources import HUB, LOCAL, parse_hub
+from hub.weights.store import WeightsStore, open_store
+
+Command = Callable[[argparse.Namespace, Settings], int]
+PLACES = ("demos_folder", "weights_folder", "weights", "hub_folder", "settings_file", "data", "offline")
+
+
+def commands() -> Iterator[tuple[str, Command, str, Callable[[argparse.ArgumentParser], None]]]:
+    """Name, function, help and arguments of each command."""
+    yield "lock", _lock, "Write down commit, size and sha256 of every file of all weights (weights/lock.json).", _names
+    yield "pull", _pull, "Download weights from the Hub, exactly as locked; a cut download is gone on with.", _names
+    yield "verify", _verify, "Hash all weights again and compare them with the lock.", _names
+    yield "pack", _pack, "Write one archive with all weights, for a machine without internet.", _pack_arguments
+    yield "unpack", _unpack, "Restore what pack wrote.", _unpack_arguments
+    yield "publish", _publish, "Upload a folder of weights to the Hub.", _publish_arguments
+    yield "catalogue", _catalogue, "List public repositories for each page.", _page
+
+
+def _names(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", metavar="NAME", help="weights (default: all that the pages know)")
+
+
+def _page(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("page", nargs="?", help="slug of one page (default: all)")
+
+
+def _pack_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("out", type=Path, metavar="OUT", help="the archive to write, such as hub.tar")
+    parser.add_argument("--wheels", type=Path, metavar="DIR", help="folder of .whl files to take along")
+
+
+def _unpack_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("archive", type=Path, metavar="FILE", help="what pack wrote")
+    parser.add_argument("--wheels", type=Path, metavar="DIR", default=Path("wheels"), help="where wheels go (./wheels)")
+    parser.add_argument("--force", action="store_true", help="overwrite files that are here with other content")
+
+
+def _publish_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="name of the weights: a folder in the weights folder")
+    parser.add_argument("--repo", required=True, metavar="OWNER/NAME", help="the repository; made if it is not there")
+    parser.add_argument("--private", action="store_true", help="make it private, if it is made")
+    parser.add_argument("--dry-run", action="store_true", help="check everything and say what would be uploaded")
+
+
+def _open(settings: Settings) -> tuple[WeightsStore, list[str]]:
+    """The store, and the names of all weights the pages know."""
+    registry, store = open_store(settings, discover(settings.pages_folder, settings.only()))
+    names = dict.fromkeys(w.name for p in registry if p.declared for w in p.declared.weights)
+    return store, list(names)
+
+
+def _chosen(given: Sequence[str], known: Sequence[str]) -> list[str]:
+    """The names asked for; an address may lack its revision. Raises NotFoundError."""
+    wanted = [parse_hub(name).address if name.startswith(HUB) else name for name in given]
+    for name in wanted:
+        if name not in known:
+            raise NotFoundError(unknown("weights", name, known))
+    return list(dict.fromkeys(wanted)) or list(known)
+
+
+# --- lock, pull, verify ---------------------------------------------------------------------------
+
+
+def _lock(given: argparse.Namespace, settings: Settings) -> int:
+    store, known = _open(settings)
+    old, entries, status = store.locked(), dict[str, Locked](), 0
+    names = _chosen(given.names, known)
+    table = _table("Weights", "Commit", "Files", "Size")
+    for name in names:
+        if name.startswith(LOCAL):
+            tell(HubError("{name} is a folder of this machine alone; it is not locked.", name=name))
+            continue
+        try:
+            entries[name] = _resolve(store, name)
+        except UnavailableError as error:
+            tell(error, "" if name in error.message else name)
+            status = 1
+            if name in old:
+                entries[name] = old[name]
+                tell(HubError("{name} stays locked as it was.", name=name))
+            continue
+        entry, changed = entries[name], name in old and old[name] != entries[name]
+        mark = " (changed)" if changed else "" if name in old else " (new)"
+        table.add_row(name + mark, entry.commit[:12] or "bundled", str(len(entry.files)), decimal(entry.size_bytes))
+    kept = {name: entry for name, entry in old.items() if given.names and name not in names}
+    lock.write(store.lock_path, {**kept, **entries})
+    console().print(table)
+    print(f"Wrote {store.lock_path}")
+    return status
+
+
+def _resolve(store: WeightsStore, name: str) -> Locked:
+    if name.startswith(HUB):
+        return store.snapshots.resolve(parse_hub(name))
+    return lock.of_files(store.files(name))
+
+
+def _pull(given: argparse.Namespace, settings: Settings) -> int:
+    store, known = _open(settings)
+    names = [name for name in _chosen(given.names, known) if name.startswith(HUB)]
+    if not names:
+        print("Nothing to download: all weights are bundled. Weights from the Hub: --weights NAME=hf://owner/name")
+        return 0
+    status = 0
+    for name in names:
+        try:
+            for text in store.snapshots.drop_wrong(parse_hub(name), store.locked().get(name)):
+                tell(HubError("{name}: {text}; it is fetched again.", name=name, text=text))
+            with download_bar(name) as heard:
+                folder = store.obtain(name, heard)
+            locked = "as locked" if folder.locked else "not locked"
+            size = decimal(folder.size_bytes)
+            print(f"{name}: commit {folder.commit[:12]}, {len(folder.files)} files, {size}, {locked}")
+        except UnavailableError as error:
+            tell(error, "" if name in error.message else name)
+            status = 1
+    for text in store.snapshots.notices():
+        tell(HubError(text))
+    return status
+
+
+def _verify(given: argparse.Namespace, settings: Settings) -> int:
+    store, known = _open(settings)
+    out, status = console(), 0
+    for name in _chosen(given.names, known):
+        wrong, told = _compared(store, name)
+        out.print(Text.assemble((f"{'WRONG' if wrong else 'ok':6}", "red" if wrong else "green"), name, f": {told}"))
+        for text in wrong:
+            out.print(Text(f"       {text}"), soft_wrap=True)
+        status = status or int(bool(wrong))
+    if status:
+        tell(HubError("Weights that do not match are not loaded. Restore the files, or if the change is meant: lock."))
+    return status
+
+
+def _compared(store: WeightsStore, name: str) -> tuple[list[str], str]:
+    """What is wrong with the files of `name`, and a word about them."""
+    try:
+        locked = store.locked().get(name)
+        if name.startswith(HUB):
+            source = parse_hub(name)
+            here = store.snapshots.local(source, locked)
+            if here is None:
+                return [], "not on this machine"
+            paths = {path: here.folder / path for path in here.entry.files}
+            # A file that came to lie there would be read too.
+            paths |= {path: file for path, file in store.files(name).items() if path not in paths}
+            locked, commit, word = locked or here.entry, here.entry.commit, "" if locked else ", not in the lock"
+        else:
+            paths, commit, word = store.files(name), "", "" if locked else ", not in the lock"
+        found = lock.of_files({n: p for n, p in paths.items() if p.is_file()}, commit)
+    except UnavailableError as error:
+        return [error.message], "cannot be read"
+    return (
+        lock.differences(found, locked) if locked else []
+    ), f"{len(found.files)} files, {decimal(found.size_bytes)}{word}"
+
+
+# --- pack, unpack, publish, catalogue -------------------------------------------------------------
+
+
+def _pack(given: argparse.Namespace, settings: Settings) -> int:
+    store, known = _open(settings)
+    packed = pack.pack(store, known, given.out, given.wheels)
+    print(f"Wrote {given.out}: {packed.files} files, {decimal(packed.bytes)}.")
+    print(f"There: python -m hub unpack {given.out.name}")
+    return 0
+
+
+def _unpack(given: argparse.Namespace, settings: Settings) -> int:
+    store, _ = _open(settings)
+    folders = {"weights": store.root, "hub": settings.hub_cache, "wheels": given.wheels}
+    done = pack.unpack(given.archive, folders, force=given.force)
+    print(f"Restored {done.files} files, {decimal(done.bytes)}. Check them: python -m hub verify")
+    if given.wheels.is_dir() and any(given.wheels.glob("*.whl")):
+        print(f"Install: pip install --no-index --find-links {given.wheels} -r requirements.txt")
+    return 0
+
+
+def _publish(given: argparse.Namespace, settings: Settings) -> int:
+    store, _ = _open(settings)
+    planned = publish.plan(store.root / given.name, given.repo, private=given.private)
+    table = _table("File", "Size")
+    for name in planned.files:
+        table.add_row(name, decimal(planned.size(name)))
+    console().print(table)
+    print(f"Licence: {planned.licence}. Metrics: {'; '.join(planned.metrics) or 'none in the card'}.")
+    if given.dry_run:
+        print(f"Would be uploaded to {planned.source.repo}{' (private)' if planned.private else ''}. Nothing was sent.")
+        return 0
+    commit = publish.upload(planned)
+    print(f"Published hf://{planned.source.repo}@{commit}")
+    print(f"Try it here: python app.py --weights {given.name}=hf://{planned.source.repo}")
+    return 0
+
+
+def _catalogue(given: argparse.Namespace, settings: Settings) -> int:
+    entries = [entry for entry in catalogue.read() if given.page in (None, entry.page)]
+    if not entries:
+        raise NotFoundError(unknown("page", given.page, sorted({entry.page for entry in catalogue.read()})))
+    table = _table("Page", "Repository", "Format", "Licence", "Size", "What it does differently")
+    for entry in entries:
+        about = entry.about + ("" if entry.usable else f" Not usable here: {entry.unusable}")
+        table.add_row(entry.page, entry.address, entry.format, entry.licence, entry.size or "?", about)
+    console().print(table)
+    print("Nobody looked at these repositories from here. Try one: python -m hub pull --weights PAGE=ADDRESS")
+    return 0
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table

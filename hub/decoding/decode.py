@@ -1,0 +1,222 @@
+"""The guarded decoder: bytes from anywhere in, an upright RGB picture or an error that helps out.
+
+Pillow plugins are called directly rather than through `Image.open`, so that our limits, not Pillow's
+global one, decide, and decide before anything is decoded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import re
+import struct
+import zlib
+from collections.abc import Callable
+
+from PIL import Image, ImageFile, features
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from hub.decoding import budget, colour
+from hub.decoding import heif as decode_heif
+from hub.decoding import jpeg as decode_jpeg
+from hub.decoding import png as decode_png
+from hub.decoding import tiff as decode_tiff
+from hub.decoding.orientation import TURNS, of_exif, of_xmp
+from hub.decoding.reading import (
+    NEARLY,
+    Found,
+    GuardedFile,
+    ImageLimits,
+    LookedError,
+    Reading,
+    ReadingStoppedError,
+    mega,
+    plain,
+)
+from hub.errors import HubError, InputError, OutOfMemoryError, TooLargeError, UnsupportedMediaError
+from hub.texts import Sentence, sentence
+
+__all__ = ["FORMATS", "LIMITS", "ImageLimits", "declared", "decode", "sniff"]
+log = logging.getLogger(__name__)
+
+LIMITS = ImageLimits()
+Reader = Callable[[bytes, Reading], Found]
+
+
+def _by(plugin: type[ImageFile.ImageFile]) -> Reader:
+    """What Pillow's own plugin reads."""
+
+    def read(data: bytes, reading: Reading) -> Found:
+        with plugin(GuardedFile(_padded(data, reading.kind), reading.check_time)) as image:
+            reading.admit(image.size, image.mode)
+            image.load()
+            exif, xmp = image.info.get("exif") or b"", image.info.get("xmp") or b""
+            profile = image.info.get("icc_profile") or (_nclx(data) if reading.kind == "AVIF" else None)
+            return Found(plain(image), profile, of_exif(exif) or of_xmp(xmp) or 1)
+
+    return read
+
+
+def _bmp(data: bytes, reading: Reading) -> Found:
+    try:
+        found = _by(BmpImageFile)(data, reading)
+    except OSError as error:
+        if "bitfields layout" in str(error):
+            raise reading.unsupported(sentence("a BMP with unusual colour masks")) from error
+        raise
+    # Programs that know of no alpha leave its byte at 0.
+    hidden = found.image.mode == "RGBA" and found.image.getchannel("A").getextrema() == (0, 0)
+    return dataclasses.replace(found, image=found.image.convert("RGB")) if hidden else found
+
+
+_READERS: dict[str, Reader] = {
+    "JPEG": decode_jpeg.read, "PNG": decode_png.read, "WebP": _by(WebPImageFile), "GIF": _by(GifImageFile),
+    "BMP": _bmp, "TIFF": decode_tiff.read, "HEIC": decode_heif.read,
+}  # fmt: skip
+if features.check("avif"):
+    _READERS["AVIF"] = _by(AvifImageFile)
+FORMATS = tuple(_READERS)
+_READ = sentence("{some} and {last} pictures are read", some=", ".join(FORMATS[:-1]), last=FORMATS[-1])
+
+# How a file begins -> what it is. A name that is not in FORMATS completes "looks like ...".
+_SIGNATURES: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
+    (re.compile(pattern, re.DOTALL | re.IGNORECASE if "<" in pattern.decode() else re.DOTALL), name)
+    for pattern, name in (
+        (rb"\xff\xd8\xff", "JPEG"),
+        (rb"\x89PNG\r\n\x1a\n", "PNG"),
+        (rb"GIF8[79]a", "GIF"),
+        (rb"RIFF....WEBP", "WebP"),
+        (rb"BM.{8}", "BMP"),
+        (rb"II[*+]\0|MM\0[*+]", "TIFF"),
+        (rb"....ftypavi[fs]|....ftypmi?f1.{0,60}?avif", "AVIF"),
+        (rb"....ftyp(hei|hev|mif|msf1)", "HEIC"),
+        (rb"....ftyp|....moov|....mdat|\x1aE\xdf\xa3|RIFF....AVI |FLV|\0\0\x01[\xb3\xba]", "a video"),
+        (rb"\xff\x0a|\0\0\0\x0cJXL ", "a JPEG XL picture"),
+        (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 picture"),
+        (rb"8BPS", "a Photoshop document"),
+        (rb"\0\0[\x01\x02]\0", "an icon"),
+        (rb"%PDF", "a PDF document"),
+        (rb"%!PS", "a PostScript document"),
+        (rb"PK\x03\x04", "a ZIP archive or office document"),
+        (rb"\x1f\x8b|7z\xbc\xaf|Rar!", "an archive"),
+        (rb"ID3|\xff\xfb|OggS|fLaC|RIFF....WAVE", "a sound"),
+        (rb"(\xef\xbb\xbf)?\s*(<[?!](?!doctype html).*?)?<svg", "an SVG drawing"),
+        (rb"(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)?<(!doctype html|html|head|body)", "a web page"),
+        (rb"(\xef\xbb\xbf)?[\t\n\r\x20-\x7e\x80-\xf4]+\Z", "text"),
+    )
+)
+
+# What Pillow raises on damaged files; Warning only where warnings are made errors.
+_PILLOW_ERRORS = (
+    OSError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, EOFError,
+    AssertionError, RuntimeError, struct.error, zlib.error, Warning,
+)  # fmt: skip
+_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+
+def decode(
+    data: bytes,
+    limits: ImageLimits = LIMITS,
+    *,
+    field: str | None = None,
+    remarks: list[Sentence] | None = None,
+) -> Image.Image:
+    """A file's first picture: RGB, upright, sRGB, alpha on white. Size is checked before any decoding.
+
+    `remarks` is given what a reader should know of how the file was read, such as a stretched range.
+    """
+    name = field or "image"
+    try:
+        with budget.room():
+            return _decode(data, limits, name, remarks)
+    except HubError as error:
+        error.field = field
+        raise
+
+
+def declared(data: bytes, limits: ImageLimits = LIMITS) -> int:
+    """The pixels that a picture will count as once it is open; 0 where decoding it will say what is wrong."""
+    kind = sniff(data)
+    try:
+        if kind in _READERS:
+            _READERS[kind](data, Reading("image", kind, limits, looks_only=True))
+    except LookedError as looked:
+        return looked.pixels
+    except (HubError, MemoryError, *_BOMBS, *_PILLOW_ERRORS):
+        pass
+    return 0
+
+
+def _decode(data: bytes, limits: ImageLimits, name: str, remarks: list[Sentence] | None) -> Image.Image:
+    if not data:
+        raise InputError("{name} is an empty file. Choose a picture and try again.", name=name)
+    if len(data) > limits.max_bytes:
+        raise TooLargeError(
+            "{name} has {size} MB; at most {most} MB are read. Make it smaller and try again.",
+            name=name,
+            size=mega(len(data)),
+            most=mega(limits.max_bytes),
+        )
+    kind = sniff(data)
+    if kind not in _READERS:
+        raise UnsupportedMediaError(
+            "{name} looks like {kind}; {formats}. Convert it and try again.",
+            name=name,
+            kind=sentence(kind),
+            formats=_READ,
+        )
+    reading = Reading(name, kind, limits)
+    try:
+        found = _READERS[kind](data, reading)
+        rgb = colour.to_rgb(found.image, found.profile)
+        turn = TURNS.get(found.turn)
+        rgb = rgb.transpose(turn) if turn is not None else rgb
+    except _BOMBS as error:
+        raise TooLargeError(
+            "{name} declares far more pixels than the {most} megapixels that are read. Make it smaller and try again.",
+            name=name,
+            most=mega(limits.max_pixels, 10**6),
+        ) from error
+    except MemoryError as error:
+        log.error("no memory for a %s of %d bytes", kind, len(data))
+        raise OutOfMemoryError(
+            "The hub has no memory left for this input. Make it smaller, or try again later."
+        ) from error
+    except _PILLOW_ERRORS as error:
+        stopped = isinstance(error, ReadingStoppedError)
+        problem = error.args[0] if stopped else sentence("is cut off or damaged and cannot be read")
+        raise InputError(
+            "{name} ({kind}) {problem}. Save it anew and try again.", name=name, kind=kind, problem=problem
+        ) from error
+    rgb.info = {}  # nothing of the file (profile, EXIF, place of the photo) travels on
+    if remarks is not None:
+        remarks += reading.remarks
+    return rgb
+
+
+def sniff(data: bytes) -> str:
+    """What the content is, whatever its name says: one of FORMATS, or words for anything else."""
+    head = data[:1024]
+    return next((name for pattern, name in _SIGNATURES if pattern.match(head)), "an unknown kind of file")
+
+
+def _padded(data: bytes, kind: str) -> bytes:
+    """The file as long as it says that it is, where next to nothing is missing: the rest is read as black or so."""
+    declared = {
+        "WebP": lambda: 8 + int.from_bytes(data[4:8], "little"),
+        "BMP": lambda: int.from_bytes(data[2:6], "little"),
+    }
+    missing = declared[kind]() - len(data) if kind in declared else 0
+    return data + bytes(missing) if 0 < missing <= NEARLY * len(data) else data
+
+
+_NCLX = re.compile(rb"colrnclx(.{2})(.{2})", re.DOTALL)
+
+
+def _nclx(data: bytes) -> bytes | None:
+    """A profile for the colours that an AVIF file names by numbers."""
+    found = _NCLX.search(data[:65_536])
+    return colour.of_code_points(*(int.from_bytes(code, "big") for code in found.groups())) if found else None

@@ -1,0 +1,118 @@
+"""JPEG: kinds that are not read are named, and a file that lacks its last bytes is read if nearly all is there."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import numpy as np
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+
+from hub.decoding.orientation import of_exif, of_xmp
+from hub.decoding.reading import NEARLY, Found, GuardedFile, Reading, ReadingStoppedError, plain
+from hub.texts import sentence
+
+_END = b"\xff\xd9"
+_LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF}
+_DIFFERENTIAL = {0xC5, 0xC6, 0xCD, 0xCE}
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_SCAN = 0xDA
+BAND = 256  # rows that are compared together
+_LAST_BLOCKS = 512  # pixels: two blocks of 16 x 16, which is little in a picture of any size
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # not in the packed data: neither a stuffed byte nor a restart
+
+
+class _JpegFile(JpegImageFile):
+    def _read_dpi_from_exif(self) -> None:
+        """Not needed; Pillow copies what each EXIF tag points at, which can be gigabytes."""
+
+
+def read(data: bytes, reading: Reading) -> Found:
+    """Raises a HubError, or what Pillow raises on damaged data."""
+    _check_kind(data, reading)
+    with _JpegFile(GuardedFile(data, reading.check_time)) as image:
+        reading.admit(image.size, image.mode)
+        turn = of_exif(image.info.get("exif") or b"") or of_xmp(image.info.get("xmp") or b"") or 1
+        profile = image.info.get("icc_profile")
+        try:
+            image.load()
+            picture = plain(image)
+        except ReadingStoppedError:
+            raise
+        except OSError as error:
+            picture = _nearly_whole(data, reading, error)
+    return Found(picture, profile, turn)
+
+
+def _check_kind(data: bytes, reading: Reading) -> None:
+    """By the header of the first frame."""
+    if data[2:4] == b"\xff\xf7":
+        raise reading.unsupported(sentence("a JPEG-LS picture"))
+    at = 2
+    while at + 9 < len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker in _FRAMES:
+            if marker in _LOSSLESS:
+                raise reading.unsupported(sentence("a lossless JPEG"))
+            if marker in _DIFFERENTIAL:
+                raise reading.unsupported(sentence("a hierarchical JPEG"))
+            if data[at + 4] != 8:
+                raise reading.unsupported(sentence("a JPEG of {bits} bits", bits=data[at + 4]))
+            return
+        if marker == 0xFF:  # fill
+            at += 1
+            continue
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+
+
+def _nearly_whole(data: bytes, reading: Reading, error: OSError) -> Image.Image:
+    """A file that ends too soon, if next to nothing of the picture is missing. Raises `error` else.
+
+    Ended in two ways, once with nothing and once with noise, the two pictures differ where data is missing.
+    """
+    if not _has_all_scans(data):
+        raise error
+    noise = random.Random(0).randbytes(20_000).replace(b"\xff", b"\xfe")
+    data = data.rstrip(b"\xff")  # half of the marker of the end
+    grey, noisy = (_decoded(data + more + _END, reading) for more in (b"", noise))
+    differ = 0
+    for top in range(0, grey.height, BAND):
+        box = (0, top, grey.width, min(top + BAND, grey.height))
+        pair = [np.asarray(one.crop(box)).reshape(box[3] - top, grey.width, -1) for one in (grey, noisy)]
+        differ += int((pair[0] != pair[1]).any(axis=2).sum())
+    if differ > max(_LAST_BLOCKS, NEARLY * grey.width * grey.height):
+        raise error
+    return grey
+
+
+def _decoded(data: bytes, reading: Reading) -> Image.Image:
+    with _JpegFile(GuardedFile(data, reading.check_time)) as image:
+        image.load()
+        return plain(image)
+
+
+def _has_all_scans(data: bytes) -> bool:
+    """Whether each component's every coefficient has had its last scan, if only begun: so in no progressive file
+    that ends in the middle are whole scans missing."""
+    components, done = 0, set[tuple[int, int]]()
+    at = 2
+    while at + 4 <= len(data):
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        segment = data[at + 4 : at + 2 + length]
+        if data[at] != 0xFF:
+            return False
+        if marker == 0xFF:
+            at += 1
+            continue
+        if marker in _FRAMES and len(segment) > 5:
+            components = segment[5]
+        at += 2 + length
+        if marker == _SCAN and segment and len(segment) >= 4 + 2 * segment[0]:
+            count = segment[0]
+            start, end, approximation = segment[1 + 2 * count : 4 + 2 * count]
+            if approximation & 15 == 0:
+                done |= {(segment[1 + 2 * n], k) for n in range(count) for k in range(start, min(end, 63) + 1)}
+            found = _MARKER.search(data, at)
+            at = found.start() if found else len(data)
+    return components > 0 and len(done) >= 64 * components

@@ -1,0 +1,154 @@
+"""One run on its way through the engine: what it is, who listens, and whether it is still wanted."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hub.errors import CancelledError, HubError, StoppingError
+from hub.pages.inputs import Inputs
+from hub.pages.registry import Page, wants_config
+from hub.people.owners import MACHINE, Owner
+from hub.results.result import Capsule
+from hub.spec import Demo, Progress
+from hub.weights.store import EMPTY, Folder
+
+log = logging.getLogger(__name__)
+
+OnEvent = Callable[[str, Progress | None], None]
+LEFT_S = 3.0  # a run that no page follows for so long is not wanted any more
+
+
+class Cancel:
+    """A flag the caller may set; the run stops at the next step it can. The hub sets it too, when it ends."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.hub_ends: threading.Event | None = None  # from its first run on
+
+    def set(self) -> None:
+        self._event.set()
+
+    def is_set(self) -> bool:
+        return self._event.is_set() or (self.hub_ends is not None and self.hub_ends.is_set())
+
+
+class Stop:
+    """The end of the hub: from `begun` on no new work is taken, and what goes on is cancelled once `over`."""
+
+    def __init__(self) -> None:
+        self.begun, self.over = threading.Event(), threading.Event()
+
+    def admit(self, cancel: Cancel) -> None:
+        """Raises StoppingError for what begins now. What began before goes on, with more runs under the same flag."""
+        if cancel.hub_ends is None:
+            if self.begun.is_set():
+                raise self.refusal()
+            cancel.hub_ends = self.over
+
+    def refusal(self) -> StoppingError:
+        """What is told of work that is not taken any more."""
+        return StoppingError("The hub is stopping and takes no new work. Try again in a moment.")
+
+    def cut_off(self, error: HubError) -> bool:
+        """Whether a run ended with `error` because the hub ends, and not because somebody cancelled it."""
+        return isinstance(error, CancelledError) and self.over.is_set()
+
+    def ended(self) -> StoppingError:
+        """What is told of a run that was cut off."""
+        return StoppingError("The hub stopped before this was done. Try again in a moment.")
+
+
+class Followed(Cancel):
+    """Of a run that pages follow. It is also set when none has for a while: so a page may be loaded again meanwhile."""
+
+    def __init__(self, patience_s: float = LEFT_S) -> None:
+        super().__init__()
+        self._patience_s = patience_s
+        # Guards the three below; taken alone.
+        self._lock = threading.Lock()
+        self._followers = 0
+        self._until = self._followed = time.monotonic() + patience_s
+
+    def join(self) -> None:
+        """A page begins to follow."""
+        with self._lock:
+            self._followers += 1
+
+    def leave(self) -> None:
+        """A page that followed is gone, or loaded again."""
+        with self._lock:
+            self._followers -= 1
+            self._until = max(self._until, time.monotonic() + self._patience_s)
+
+    def look(self, seconds: float) -> None:
+        """Who may follow it is here: the run goes on for so long, at least."""
+        with self._lock:
+            self._until = max(self._until, time.monotonic() + seconds)
+
+    def follow(self, seconds: float) -> None:
+        """A page follows for so long, and will say so again; instead of `join`, where nobody hears that it left."""
+        with self._lock:
+            self._followed = time.monotonic() + seconds
+            self._until = max(self._until, self._followed + self._patience_s)
+
+    @property
+    def is_left(self) -> bool:
+        """Whether no page follows."""
+        return not self._followers and time.monotonic() > self._followed
+
+    def is_set(self) -> bool:
+        return super().is_set() or (self.is_left and time.monotonic() > self._until)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run on its way: what it is, where its model comes from, when it must be done."""
+
+    page: Page
+    demo: Demo
+    inputs: Inputs
+    folder: Folder | None
+    capsule: Capsule
+    id: str
+    begin: float
+    on_event: OnEvent
+    cancel: Cancel
+    owner: Owner = MACHINE  # who asked
+    background: bool = False  # nobody waits for it
+    live: bool = False  # a camera frame: nothing of it is kept
+
+    @property
+    def key(self) -> str:
+        return model_key(self.page.slug, self.capsule.weights, self.capsule.digest)
+
+    def call(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Calls a demo's function, with `config` where it asks for it."""
+        return call(self.folder, function, *arguments, **named)
+
+
+def model_key(slug: str, weights: str, digest: str) -> str:
+    """A model's name in the pool; `weights` empty: the demo has none."""
+    return f"{slug}/{weights}@{digest[:12]}" if weights else slug
+
+
+def call(folder: Folder | None, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    if wants_config(function):
+        named["config"] = folder.config if folder else EMPTY
+    return function(*arguments, **named)
+
+
+def quiet(on_event: OnEvent) -> OnEvent:
+    """A listener whose own failure is logged and does not fail the run, which others may share."""
+
+    def tell(stage: str, progress: Progress | None) -> None:
+        try:
+            on_event(stage, progress)
+        except Exception:
+            log.exception("a listener failed on %r", stage)
+
+    return tell

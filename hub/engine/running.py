@@ -1,0 +1,169 @@
+"""Runs in work: equal ones are one, each in a thread of its own, none waited for past its deadline."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextvars import copy_context
+from functools import partial
+
+from hub import imports
+from hub.engine.jobs import Job
+from hub.engine.shown import Shown
+from hub.errors import (
+    LEFT,
+    BusyError,
+    CancelledError,
+    DeadlineError,
+    HubError,
+    OutOfMemoryError,
+    brief,
+)
+from hub.metrics import Metrics
+from hub.results.result import Result
+from hub.results.store import ResultStore
+from hub.settings import Settings
+from hub.threads import Threads
+
+log = logging.getLogger(__name__)
+LOOK_S = 0.25  # between two looks whether the caller has left
+GRACE_S = 0.5  # a run that is late or cancelled has so long to say itself what it waited for
+
+Answer = tuple[Result, str]  # and how it was had: hit, shared or computed
+
+
+class Running:
+    """Answers jobs with stored results, with a share in an equal run, or by `compute` in a thread.
+
+    So a demo's code that hangs keeps nobody past the deadline. Its run keeps its place in the queue until it ends.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        results: ResultStore,
+        shown: Shown,
+        compute: Callable[[Job], Result],
+        left_s: Callable[[Job], float],
+        too_late: Callable[[Job], DeadlineError],
+        make_way: Callable[[], None],
+    ):
+        self._settings, self._metrics, self._results, self._shown = settings, metrics, results, shown
+        self._compute, self._left_s, self._too_late, self._make_way = compute, left_s, too_late, make_way
+        self._threads = Threads("run")
+        # Guards the two below. Never held while a demo's code, a load or a wait runs.
+        self._lock = threading.Lock()
+        self._futures: dict[str, Future[Answer]] = {}
+        self._in_work = 0
+
+    @property
+    def in_work(self) -> int:
+        """How many runs are in work that somebody waits for."""
+        with self._lock:
+            return self._in_work
+
+    def answer(self, job: Job) -> Answer:
+        """The result. Raises HubError."""
+        stored = self._results.get(job.id)
+        if stored is not None:
+            return self._hit(stored, job)
+        with self._lock:
+            future = self._futures.get(job.id)
+            mine = future is None
+            if future is None:
+                if self._in_work >= self._settings.queue_limit and not job.background:
+                    raise BusyError(
+                        "{count} requests are in work, the most this hub takes. Try again in a moment.",
+                        count=self._in_work,
+                        retry_after_s=1,
+                    )
+                future = self._futures[job.id] = Future()
+                self._in_work += not job.background
+        if mine:
+            if not job.background:
+                self._make_way()
+            # In the caller's context: hub/spaces/zero.py counts GPU seconds to who asks.
+            self._threads.start(partial(copy_context().run, self._lead, future, job))
+        else:
+            job.on_event("running", None)
+        return self._await(future, job, mine)
+
+    def _hit(self, stored: Result, job: Job) -> Answer:
+        self._metrics.cache_hits.labels(job.page.slug, "result").inc()
+        return self._as_cached(stored, job), "hit"
+
+    def _as_cached(self, stored: Result, job: Job) -> Result:
+        return self._shown.give(job.owner, stored, (time.perf_counter() - job.begin) * 1000)
+
+    def _lead(self, future: Future[Answer], job: Job) -> None:
+        """Computes, and tells all who wait. Raises nothing."""
+        self._metrics.in_work.inc()
+        found: Answer | None = None
+        # What is told are copies: an error raised here holds, by its traceback, all that this run holds.
+        failure: HubError = CancelledError("The run was interrupted.")
+        try:
+            stored = self._results.get(job.id)  # again: an equal run may have ended since we looked
+            if stored is not None:
+                found = self._hit(stored, job)
+            else:
+                result = self._compute(job)
+                found = result, "computed"
+                if not job.live:
+                    self._results.put(result)
+                    self._shown.note(job.owner, job.id, result.created)
+        except HubError as error:
+            failure = copy.copy(error)
+        # Whatever a demo raises belongs to who asked; not even SystemExit may leave them without an answer.
+        except BaseException as error:
+            imports.forget_halves(error)
+            failure = unexpected(job.page.slug, error)
+        self._metrics.in_work.dec()
+        with self._lock:  # before the others hear of it, so that none of them finds an ended run
+            del self._futures[job.id]
+            self._in_work -= not job.background
+        if found is not None:
+            future.set_result(found)
+        else:
+            future.set_exception(failure)
+
+    def _await(self, future: Future[Answer], job: Job, mine: bool) -> Answer:
+        """Waits for a run. If it was another's, and that was cancelled or ran out of time, runs anew."""
+        until: float | None = None
+        while True:
+            left_s, cancelled = self._left_s(job), job.cancel.is_set()
+            if cancelled or left_s <= 0:
+                until = until or time.monotonic() + (GRACE_S if mine else 0.0)
+                if time.monotonic() >= until:
+                    raise CancelledError("The run was cancelled.") if cancelled else self._too_late(job)
+                left_s = until - time.monotonic()
+            try:
+                error = future.exception(timeout=max(0.0, min(left_s, LOOK_S)))
+            except FutureTimeout:
+                continue
+            break
+        if error is None:
+            result, outcome = future.result()
+            if mine:
+                return result, outcome
+            self._metrics.cache_hits.labels(job.page.slug, "shared").inc()
+            return self._as_cached(result, job), "shared"
+        if isinstance(error, CancelledError | DeadlineError) and not mine:
+            return self.answer(job)
+        raise copy.copy(error)
+
+
+def unexpected(slug: str, error: BaseException) -> HubError:
+    """What users read of an error that is none of ours."""
+    if isinstance(error, MemoryError):
+        log.error("%s had no memory", slug)
+        return OutOfMemoryError("The hub has no memory left for this input. Make it smaller, or try again later.")
+    log.error("%s failed", slug, exc_info=error)
+    if not isinstance(error, Exception):
+        return HubError("{page} failed: {reason}. {why}", page=slug, reason=brief(error), why=LEFT)
+    return HubError("{page} failed: {reason}. The hub's log has the details.", page=slug, reason=brief(error))

@@ -1,0 +1,302 @@
+"""Batcher: requests for one model that arrive close together become one forward pass.
+
+One worker thread per model, started on demand. A request that is alone never waits; while a batch runs,
+the next one collects. An item that fails, fails alone.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hub import imports
+from hub.errors import LEFT, CancelledError, DeadlineError, HubError, OutOfMemoryError, brief
+from hub.execution.devices import is_out_of_memory
+from hub.execution.leases import Lease
+from hub.spec import Progress
+
+log = logging.getLogger(__name__)
+LINGER_S = 30.0  # an idle worker thread ends after this long
+
+Infer = Callable[[Any, list[Any]], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One item's output with what its batch took, in milliseconds."""
+
+    output: Any
+    queue_ms: float
+    load_ms: float
+    infer_ms: float
+    cold: bool
+    batch_size: int
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One waiting item. Written by the worker, then `done` is set; `cancelled` is written by the waiter."""
+
+    item: Any
+    on_event: Callable[[str, Progress | None], None]
+    signature: Any = None
+    unwanted: Callable[[], bool] = lambda: False  # whether nobody waits any more, asked before each step
+    begin: float = field(default_factory=time.perf_counter)
+    context: Context = field(default_factory=copy_context)  # of who asks; hub/spaces/zero.py counts GPU seconds to them
+    done: threading.Event = field(default_factory=threading.Event)
+    cancelled: bool = False
+    outcome: Outcome | None = None
+    error: Exception | None = None
+
+
+class Batcher:
+    """Collects items for one model. `lease` holds the model, `guard` wraps every forward pass."""
+
+    def __init__(
+        self,
+        name: str,
+        infer: Infer,
+        lease: Callable[[], AbstractContextManager[Lease]],
+        *,
+        max_batch: int,
+        window_s: float,
+        guard: Callable[[], AbstractContextManager[Any]],
+        relieve: Callable[[], object] = lambda: None,
+        is_loaded: Callable[[], bool] = lambda: True,
+        on_batch: Callable[[int], None] = lambda size: None,
+        too_late: Callable[[], DeadlineError] | None = None,
+    ):
+        self.name, self.max_batch, self.window_s = name, max_batch, window_s
+        self._infer, self._lease, self._guard, self._relieve = infer, lease, guard, relieve
+        self._is_loaded, self._on_batch, self._told_late = is_loaded, on_batch, too_late
+        # Guards _queue, _coming and _worker. Taken alone: no other lock is asked for while it is held.
+        self._changed = threading.Condition()
+        self._queue: list[Ticket] = []
+        self._coming = 0
+        self._worker: threading.Thread | None = None
+
+    @contextmanager
+    def coming(self) -> Any:
+        """Announces a request while it is prepared, so that others know to wait for it; yields `submit`."""
+        announced = True
+        with self._changed:
+            self._coming += 1
+
+        def arrive() -> None:
+            nonlocal announced
+            if announced:
+                announced = False
+                self._coming -= 1
+                self._changed.notify_all()
+
+        def submit(
+            item: Any,
+            timeout_s: float,
+            on_event: Callable[[str, Progress | None], None],
+            is_cancelled: Callable[[], bool],
+        ) -> Outcome:
+            end = time.monotonic() + timeout_s
+            ticket = Ticket(item, on_event, signature(item), lambda: is_cancelled() or time.monotonic() >= end)
+            with self._changed:
+                self._queue.append(ticket)
+                arrive()
+                if self._worker is None:
+                    self._worker = threading.Thread(target=self._work, name=f"batch-{self.name}", daemon=True)
+                    self._worker.start()
+            try:
+                return self._await(ticket, end, is_cancelled)
+            finally:
+                ticket.error = None  # the error's traceback holds this frame: no cycle that keeps the item alive
+
+        try:
+            yield submit
+        finally:
+            with self._changed:
+                arrive()
+
+    def _await(self, ticket: Ticket, end: float, is_cancelled: Callable[[], bool]) -> Outcome:
+        while not ticket.done.wait(min(0.25, max(0.0, end - time.monotonic()))):
+            if is_cancelled():
+                self._abandon(ticket)
+                raise CancelledError("The run was cancelled.")
+            if time.monotonic() >= end:
+                self._abandon(ticket)
+                raise self._too_late()
+        if isinstance(ticket.error, CancelledError) and not is_cancelled() and time.monotonic() >= end:
+            raise self._too_late()  # the worker saw it first
+        if ticket.error:
+            raise ticket.error
+        assert ticket.outcome is not None
+        return ticket.outcome
+
+    def _too_late(self) -> DeadlineError:
+        if self._told_late is not None:
+            return self._told_late()
+        return DeadlineError("{page} did not answer in time. Try again, or raise --deadline-s.", page=self.name)
+
+    def _abandon(self, ticket: Ticket) -> None:
+        with self._changed:
+            ticket.cancelled = True
+            if ticket in self._queue:
+                self._queue.remove(ticket)
+
+    # --- the worker -------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                if not self._queue and not self._changed.wait_for(lambda: bool(self._queue), LINGER_S):
+                    self._worker = None
+                    return
+                batch = self._collect()
+            if batch:
+                self._run(batch)
+            del batch  # or the last batch's arrays would stay while the thread lingers
+
+    def _collect(self) -> list[Ticket]:
+        """Takes the oldest ticket and up to `max_batch` like it. Waits only while a request is on its way."""
+        end = time.monotonic() + self.window_s
+
+        def waiting() -> list[Ticket]:
+            return [t for t in self._queue if t.signature == self._queue[0].signature][: self.max_batch]
+
+        self._changed.wait_for(
+            lambda: not self._queue or not self._coming or len(waiting()) >= self.max_batch,
+            max(0.0, end - time.monotonic()),
+        )
+        if not self._queue:
+            return []
+        batch = waiting()
+        self._queue = [t for t in self._queue if t not in batch]
+        return batch
+
+    def _run(self, batch: list[Ticket]) -> None:
+        begin = time.perf_counter()
+        try:
+            if not self._is_loaded():
+                _tell(batch, "loading")
+            with self._lease() as lease:
+                cold, load_ms = lease.cold, lease.wait_ms
+                batch[:] = [t for t in batch if not t.cancelled]  # some may have left while the model loaded
+                if not batch:
+                    return
+                _tell(batch, "running")
+                results, infer_ms = self._attempt(lease.model, batch)
+            self._on_batch(len(batch))
+        # Whatever came up belongs to those who wait for it; even SystemExit must not end the thread they wait for.
+        except BaseException as error:
+            told = error if isinstance(error, HubError) else self._explained(error)
+            results, infer_ms, cold, load_ms = [told.with_traceback(None)] * len(batch), 0.0, False, 0.0
+        for ticket, result in zip(batch, results, strict=True):
+            if isinstance(result, Exception):
+                ticket.error = result
+            else:
+                queue_ms = (begin - ticket.begin) * 1000
+                ticket.outcome = Outcome(result, queue_ms, load_ms, infer_ms, cold, len(batch))
+            ticket.done.set()
+
+    def _attempt(self, model: Any, batch: list[Ticket]) -> tuple[list[Any], float]:
+        """The whole batch in one pass; on failure halves (out of memory) or single items (a bad one)."""
+        begin = time.perf_counter()
+        try:
+            return self._forward(model, batch), (time.perf_counter() - begin) * 1000
+        except BaseException as error:
+            explained = self._explained(error)
+            out_of_memory = is_out_of_memory(error)
+        # Outside the handler, so that the failed pass's tensors are not kept alive by its traceback.
+        if not out_of_memory and (len(batch) == 1 or isinstance(explained, CancelledError)):
+            return [explained] * len(batch), (time.perf_counter() - begin) * 1000
+        if out_of_memory:
+            log.warning("%s: out of memory with %d item(s); evicting and trying again", self.name, len(batch))
+            self._relieve()
+        size = max(1, len(batch) // 2) if out_of_memory else 1
+        results: list[Any] = []
+        for start in range(0, len(batch), size):
+            part = batch[start : start + size]
+            try:
+                results += self._forward(model, part)
+            except BaseException as error:
+                if len(part) == 1 or is_out_of_memory(error):
+                    results += [self._explained(error)] * len(part)
+                else:
+                    results += [self._attempt(model, [ticket])[0][0] for ticket in part]
+        return results, (time.perf_counter() - begin) * 1000
+
+    def _forward(self, model: Any, batch: list[Ticket]) -> list[Any]:
+        """One pass of `infer`, driving it where it is a generator. Raises CancelledError when all have left."""
+        items = [ticket.item for ticket in batch]
+        with self._guard():
+            outputs = batch[0].context.run(_passed, self._infer, model, items, batch)
+        if not isinstance(outputs, Sequence) or len(outputs) != len(items):
+            count = len(outputs) if isinstance(outputs, Sequence) else f"a {type(outputs).__name__}"
+            raise HubError(
+                "{name}: infer got {count} item(s) and returned {returned}; it must return one each.",
+                name=self.name,
+                count=len(items),
+                returned=count,
+            )
+        return list(outputs)
+
+    def _explained(self, error: BaseException) -> HubError:
+        """What users read; without the traceback, whose frames would keep the model and the items alive."""
+        if isinstance(error, HubError):
+            return error.with_traceback(None)
+        if is_out_of_memory(error):
+            return OutOfMemoryError(
+                "{page} does not fit into memory for this input. Make the input smaller.", page=self.name
+            )
+        log.error("%s failed while running", self.name, exc_info=error)
+        imports.forget_halves(error)
+        if not isinstance(error, Exception):
+            text = "{page} failed on this input: {reason}. {why}"
+            return HubError(text, page=self.name, reason=brief(error), why=LEFT)
+        return HubError("{page} failed on this input: {reason}", page=self.name, reason=brief(error))
+
+
+def _passed(infer: Infer, model: Any, items: list[Any], batch: list[Ticket]) -> Any:
+    outputs = infer(model, items)
+    return _drive(outputs, batch) if inspect.isgenerator(outputs) else outputs
+
+
+def _drive(steps: Any, batch: list[Ticket]) -> Any:
+    """Runs a generator `infer` to its end, passing each Progress on; stops it when everybody has left."""
+    while True:
+        # Asked here and not left to who waits: they look four times a second, in which a quick model takes many steps.
+        if all(ticket.cancelled or ticket.unwanted() for ticket in batch):
+            steps.close()
+            raise CancelledError("The run was cancelled.")
+        try:
+            progress = next(steps)
+        except StopIteration as stop:
+            return stop.value
+        if not isinstance(progress, Progress):
+            raise HubError("infer must yield Progress(step, total), got a {kind}.", kind=type(progress).__name__)
+        for number, ticket in enumerate(batch):  # nobody sees a preview of somebody else's picture
+            own = progress.preview and progress.preview[number : number + 1]
+            _tell([ticket], "running", replace(progress, preview=own))
+
+
+def _tell(batch: list[Ticket], stage: str, progress: Progress | None = None) -> None:
+    for ticket in batch:
+        if not ticket.cancelled:
+            try:
+                ticket.on_event(stage, progress)
+            except Exception:  # a listener's own trouble must not fail the others in the batch
+                log.exception("a listener failed on %r", stage)
+
+
+def signature(item: Any) -> Any:
+    """What must be equal for two items to share a batch: structure, and shape and dtype of every array."""
+    if isinstance(item, dict):
+        return tuple((key, signature(item[key])) for key in sorted(item, key=repr))
+    if isinstance(item, list | tuple):
+        return tuple(signature(value) for value in item)
+    shape = getattr(item, "shape", None)
+    return type(item).__name__ if shape is None else (tuple(shape), str(item.dtype))

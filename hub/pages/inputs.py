@@ -1,0 +1,368 @@
+"""Checks what came through a door against a demo's declared inputs; decodes pictures when asked to."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from hub.decoding import budget
+from hub.decoding.decode import ImageLimits, declared, decode
+from hub.errors import DeclarationError, InputError, TooLargeError
+from hub.images import encode
+from hub.spec import Choice, Choices, Demo, ImageInput, Input, Seed, Slider, Text
+from hub.suggest import unknown, unknown_option
+from hub.texts import Sentence, sentence
+
+SEED_LIMIT = 2**32
+LEND_S = 2.0  # a picture whose model takes longer makes room for others'; it is decoded again afterwards
+Config = Callable[[str], Mapping[str, Any]]  # weights by name -> their config.json
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Checked inputs of one run. Pictures stay undecoded until they are needed: a hit never decodes."""
+
+    parameters: dict[str, Any]  # JSON-able values of all fields but pictures
+    pictures: dict[str, bytes]  # encoded pictures as they came
+    digests: dict[str, str]  # sha256 of each picture's bytes
+    weights: str | None  # name of the chosen weights; None: the demo has none
+    limits: ImageLimits
+    readable: set[str] = field(default_factory=set)  # names of pictures that were decoded; the one thing that changes
+
+    def decoded(self, remarks: list[Sentence] | None = None) -> dict[str, Any]:
+        """All inputs as `prepare` and `present` get them. Raises InputError for a bad picture.
+
+        `remarks` is given what a reader should know of how the pictures were read.
+        """
+        if len(self.pictures) > 1:  # in one go: two runs that each hold one and wait for another would wait for ever
+            budget.reserve(sum(declared(data, self.limits) for data in self.pictures.values()))
+        images = dict[str, Image.Image]()
+        for name, data in self.pictures.items():
+            images[name] = decode(data, self.limits, field=name, remarks=remarks)
+            self.readable.add(name)
+        return {**self.parameters, **images}
+
+
+class Opened:
+    """A run's inputs with its pictures decoded, in the run's room of the budget."""
+
+    def __init__(self, inputs: Inputs, room: budget.Room):
+        self._inputs, self._room = inputs, room
+        self._values: dict[str, Any] | None = None
+        self._since = time.monotonic()
+        self.remarks: list[Sentence] = []
+
+    def values(self) -> dict[str, Any]:
+        """As `prepare` and `present` get them; decoded again if they were lent. Raises HubError."""
+        if self._values is None:
+            self.remarks = []
+            self._values = self._inputs.decoded(self.remarks)
+            self._since = time.monotonic()
+        return self._values
+
+    def lend(self) -> None:
+        """Gives the room to others who wait for it: a queue for a slow model must not keep every other page's out."""
+        if self._values is not None and time.monotonic() - self._since > LEND_S and self._room.is_wanted:
+            self._values = None
+            self._room.give_back()
+
+
+def read(demo: Demo, raw: Mapping[str, Any], limits: ImageLimits | None = None, config: Config | None = None) -> Inputs:
+    """Checks `raw` (values by input name). Raises InputError that says what was given and what is allowed.
+
+    Pictures may be `bytes`, a `Path` or a `PIL.Image`; numbers may be text, as forms and flags send them.
+    `config` finds the options and defaults that come from the weights; without it any text passes for one of those
+    options, and declared defaults stand.
+    """
+    limits = limits or ImageLimits()
+    fields = {f.name: f for f in demo.inputs}
+    _known(raw, [*fields, "weights"] if demo.weights else [*fields])
+    weights = _weights(demo, raw.get("weights"))
+    parameters: dict[str, Any] = {}
+    pictures: dict[str, bytes] = {}
+    for name, entry in fields.items():
+        value = raw.get(name)
+        if isinstance(entry, ImageInput):
+            if entry.required or (value is not None and value != ""):
+                pictures[name] = _picture(entry, value, limits)
+        else:
+            parameters[name] = _value(entry, value, weights, config)
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in pictures.items()}
+    return Inputs(parameters, pictures, digests, weights, limits)
+
+
+def parameters(
+    demo: Demo, raw: Mapping[str, Any], weights: str | None = None, config: Config | None = None
+) -> dict[str, Any]:
+    """Some of the inputs that are not pictures, checked as `read` does. Raises InputError."""
+    fields = {f.name: f for f in demo.inputs if not isinstance(f, ImageInput)}
+    _known(raw, list(fields))
+    return {name: _value(fields[name], value, weights, config) for name, value in raw.items()}
+
+
+def options(entry: Choice | Choices, weights: str, config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The declared options, then those of the weights. Raises DeclarationError when config.json has no such list."""
+    if not entry.options_from:
+        return entry.options
+    listed = config.get(entry.options_from)
+    entries = listed if isinstance(listed, list | tuple) else ()
+    found = [e.get("name") if isinstance(e, Mapping) else e for e in entries]
+    names = [name for name in found if isinstance(name, str) and name]
+    if not names or names != found:
+        raise DeclarationError(
+            "config.json of the weights {weights!r} must have a list {options_from!r} of texts, or of objects "
+            'with "name", for the input {name!r}.',
+            weights=weights,
+            options_from=entry.options_from,
+            name=entry.name,
+            field=entry.name,
+        )
+    return tuple(dict.fromkeys([*entry.options, *names]))
+
+
+def default(entry: Slider, weights: str, config: Mapping[str, Any]) -> int | float:
+    """The declared default, or that of the weights. Raises DeclarationError when config.json has no such number."""
+    if not entry.default_from:
+        return entry.default
+    value = config.get(entry.default_from)
+    if isinstance(value, int | float):
+        with suppress(InputError):  # the text below says what to mend, and where
+            return _number(entry, value, value)
+    kind = "a whole number" if entry.integer else "a number"
+    raise DeclarationError(
+        "config.json of the weights {weights!r} must have {kind} {default_from!r} between {minimum:g} and "
+        "{maximum:g} for the input {name!r}, got {given}.",
+        weights=weights,
+        kind=kind,
+        default_from=entry.default_from,
+        minimum=entry.minimum,
+        maximum=entry.maximum,
+        name=entry.name,
+        given=_described(value),
+        field=entry.name,
+    )
+
+
+def _known(raw: Mapping[str, Any], allowed: list[str]) -> None:
+    for name in raw:
+        if name not in allowed:
+            raise InputError(unknown("input", str(name), allowed), field=str(name))
+
+
+def _weights(demo: Demo, value: Any) -> str | None:
+    names = [w.name for w in demo.weights]
+    if value is None or value == "":
+        return names[0] if names else None
+    if value not in names:
+        raise InputError(unknown("weights", str(value), names), field="weights")
+    return str(value)
+
+
+def _value(entry: Input, value: Any, weights: str | None, config: Config | None) -> Any:
+    if isinstance(entry, Slider):
+        # Also where a value is given: weights without their number should say so at the first run.
+        own = config(weights) if entry.default_from and config and weights else None
+        return _number(entry, value, entry.default if own is None else default(entry, weights or "", own))
+    if isinstance(entry, Choice | Choices):
+        unsure = bool(entry.options_from) and (config is None or weights is None)
+        allowed = None if unsure else options(entry, weights or "", config(weights) if config and weights else {})
+        return _choice(entry, value, allowed) if isinstance(entry, Choice) else _choices(entry, value, allowed)
+    if isinstance(entry, Seed):
+        return _seed(entry, value)
+    assert isinstance(entry, Text)
+    return _text(entry, value)
+
+
+def _picture(entry: ImageInput, value: Any, limits: ImageLimits) -> bytes:
+    name = entry.name
+    if value is None or (isinstance(value, str) and not value):
+        raise InputError("{name} is missing: give a picture (JPEG, PNG or WebP, for example).", name=name, field=name)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    if isinstance(value, Image.Image):
+        return encode(value if value.mode in ("L", "RGB", "RGBA") else value.convert("RGB"), "png")
+    if isinstance(value, Path):
+        try:
+            with value.open("rb") as file:  # which may be a device that never ends
+                data = file.read(limits.max_bytes + 1)
+            if len(data) > limits.max_bytes:
+                size, most = max(value.stat().st_size, len(data)) / 2**20, limits.max_bytes / 2**20
+                raise TooLargeError(
+                    "{name} has {size:.1f} MB; at most {most:g} MB are read. Make it smaller and try again.",
+                    name=name,
+                    size=size,
+                    most=most,
+                    field=name,
+                )
+            return data
+        except OSError as error:
+            raise InputError(
+                "{name}: cannot read {value}: {reason}.", name=name, value=value, reason=error.strerror, field=name
+            ) from None
+    raise InputError(
+        "{name} must be {what}, got {given}.",
+        name=name,
+        what=sentence("a picture file"),
+        given=_described(value),
+        field=name,
+    )
+
+
+def _number(entry: Slider, value: Any, usual: float) -> int | float:
+    """`usual`: what it is when it is left out."""
+    name = entry.name
+    bounds = {"low": entry.minimum, "high": entry.maximum, "unit": sentence(entry.unit)}
+    allowed = sentence("between {low:g} and {high:g}" + " {unit}" * bool(entry.unit), **bounds)
+    if value is None or value == "":
+        return usual if entry.integer else float(usual)
+    kind = "a whole number {range}" if entry.integer else "a number {range}"
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise InputError(
+            "{name} must be {what}, got {given}.",
+            name=name,
+            what=sentence(kind, range=allowed),
+            given=_described(value),
+            field=name,
+        )
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        raise InputError(
+            "{name} must be {what}, got {given}.",
+            name=name,
+            what=sentence(kind, range=allowed),
+            given=_described(value),
+            field=name,
+        ) from None
+    if not math.isfinite(number) or not entry.minimum <= number <= entry.maximum:
+        given = _short(str(value).strip())  # as it was written: "300" is not 300.0
+        raise InputError("{name} must be {what}, got {given}.", name=name, what=allowed, given=given, field=name)
+    if not entry.integer:
+        return number + 0.0  # -0.0 is 0.0: one value, one result
+    if number != int(number):
+        raise InputError(
+            "{name} must be {what}, got {given:g}.",
+            name=name,
+            what=sentence(kind, range=allowed),
+            given=number,
+            field=name,
+        )
+    return int(number)
+
+
+def _choice(entry: Choice, value: Any, allowed: tuple[str, ...] | None) -> str:
+    """`allowed` None: the weights' options are not known here, so any text may be one of them."""
+    if value is None or value == "":
+        return entry.default
+    if isinstance(value, str) and (allowed is None or value in allowed):
+        return value
+    known = list(allowed or entry.options)
+    if not isinstance(value, str):
+        listed = ", ".join(repr(o) for o in known)
+        raise InputError(
+            "{name} must be {what}, got {given}.",
+            name=entry.name,
+            what=sentence("one of {listed}", listed=listed),
+            given=_described(value),
+            field=entry.name,
+        )
+    raise InputError(unknown_option(entry.name, _short(value), known), field=entry.name)
+
+
+def _choices(entry: Choices, value: Any, allowed: tuple[str, ...] | None) -> tuple[str, ...]:
+    """In the options' order, so that the same options ticked in another order are the same run."""
+    if value is None:
+        return entry.default
+    if isinstance(value, str):
+        exact = value in (allowed or ())  # a name from a config may have a comma
+        value = [value] if exact else [part.strip() for part in value.split(",") if part.strip()]
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        wrong = next((v for v in value if not isinstance(v, str)), "") if isinstance(value, list | tuple) else value
+        raise InputError(
+            "{name} must be {what}, got {given}.",
+            name=entry.name,
+            what=sentence("a list of texts, or text with commas"),
+            given=_described(wrong) if wrong is value else sentence("{what} in a list", what=_described(wrong)),
+            field=entry.name,
+        )
+    if allowed is None:
+        return tuple(dict.fromkeys(value))
+    for one in value:
+        if one not in allowed:
+            raise InputError(unknown_option(entry.name, _short(one), list(allowed)), field=entry.name)
+    return tuple(option for option in allowed if option in value)
+
+
+def _seed(entry: Seed, value: Any) -> int:
+    if value is None or value in ("", "-1") or (value == -1 and not isinstance(value, bool)):
+        return secrets.randbelow(SEED_LIMIT)
+    number = -1
+    if isinstance(value, int | str) or (isinstance(value, float) and value.is_integer()):
+        with suppress(ValueError):  # text that is no number stays -1, which is refused below
+            number = -1 if isinstance(value, bool) else int(value)
+    if not 0 <= number < SEED_LIMIT:
+        raise InputError(
+            "{name} must be a whole number from 0 to {high}, or empty for a new one, got {given}.",
+            name=entry.name,
+            high=SEED_LIMIT - 1,
+            given=_described(value),
+            field=entry.name,
+        )
+    return number
+
+
+def _text(entry: Text, value: Any) -> str:
+    if value is None:
+        if entry.default is None:
+            raise InputError("{name} is missing: write a text.", name=entry.name, field=entry.name)
+        return entry.default
+    if not isinstance(value, str):
+        raise InputError(
+            "{name} must be text, got {given}.", name=entry.name, given=_described(value), field=entry.name
+        )
+    text = value.strip()
+    if entry.default is None and not text:
+        raise InputError("{name} is empty: write a text.", name=entry.name, field=entry.name)
+    if len(text) > entry.max_chars:
+        raise InputError(
+            "{name} has {count} characters; at most {most} are read. Shorten it.",
+            name=entry.name,
+            count=len(text),
+            most=entry.max_chars,
+            field=entry.name,
+        )
+    if "\x00" in text or (not text.isascii() and _has_surrogate(text)):
+        raise InputError(
+            "{name} has characters that are not valid text (NUL or half a pair).", name=entry.name, field=entry.name
+        )
+    return text
+
+
+def _has_surrogate(text: str) -> bool:
+    return any("\ud800" <= c <= "\udfff" for c in text)
+
+
+def _short(text: str, limit: int = 60) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _described(value: Any) -> str:
+    """`'abc'`, `a list`, `300`: what was given, in few words."""
+    if isinstance(value, str):
+        return repr(_short(value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and abs(value) >= 10**60:
+        return "a number of more than 60 digits"  # Python refuses to write out the longest ones
+    if isinstance(value, int | float):
+        return str(value)
+    return "nothing" if value is None else f"a {type(value).__name__}"

@@ -1,0 +1,280 @@
+"""Finds demos (files and installed entry points), checks each declaration, and looks slugs up.
+
+A demo that cannot be imported or is not valid becomes a page that says so; the others serve.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import keyword
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import get_args
+
+from hub.errors import DeclarationError, InputError, NotFoundError
+from hub.pages import inputs
+from hub.pages.declarations import field_problems
+from hub.settings import ROOT
+from hub.spec import Demo, Example, ImageInput, Input, Output, Weights
+from hub.suggest import unknown
+
+log = logging.getLogger(__name__)
+
+ENTRY_POINTS = "demo_hub.demos"
+# Names that routes of the hub, of Gradio or of later doors already use.
+RESERVED_SLUGS = frozenset(
+    """
+    api app assets auth config docs embed favicon file files gallery gradio_api grid healthz history home info links
+    login logout manifest mcp metrics openapi proxy queue r readyz results robots static status streamlit svelte
+    theme token upload user weights
+    """.split()
+)
+RESERVED_NAMES = frozenset(
+    {"config", "weights", "self", "output", "model", "items", "id", "receipt", "similar", "thumbnail", "links", "link"}
+    | {"example", "history"}  # with `link`, what an address may name beside the inputs
+)
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A registered demo, or (`demo` is None) the reason why there is none."""
+
+    slug: str
+    source: str  # what to open to fix it: a path or an entry point
+    assets: Path  # examples and cover
+    declared: Demo | None = None
+    error: str = ""
+
+    @property
+    def demo(self) -> Demo:
+        """The declaration. Raises DeclarationError on a broken page."""
+        if self.declared is None:
+            raise DeclarationError(self.error)
+        return self.declared
+
+    @property
+    def title(self) -> str:
+        return self.declared.title if self.declared else self.slug.replace("_", " ").capitalize()
+
+    @property
+    def cover(self) -> Path | None:
+        """The picture for the gallery, if the demo has one."""
+        if self.declared is None:
+            return None
+        names = [self.declared.cover] if self.declared.cover else [e for e, _ in self.example_images()]
+        return self.assets / names[0] if names else None
+
+    def example_images(self) -> Iterator[tuple[str, str]]:
+        """(file name, title) of each example's first picture."""
+        assert self.declared is not None
+        for example in self.declared.examples:
+            if name := self._given(example):
+                yield name, example.title
+
+    def tiles(self) -> Iterator[tuple[str, str, bool]]:
+        """(file name or "", title, given) of each example: its first picture, else what comes of it, given False."""
+        assert self.declared is not None
+        for example in self.declared.examples:
+            given = self._given(example)
+            yield given or example.picture, example.title, bool(given)
+
+    def _given(self, example: Example) -> str:
+        names = [f.name for f in self.demo.inputs if isinstance(f, ImageInput)]
+        return next((str(example.inputs[name]) for name in names if name in example.inputs), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Pages by slug, in gallery order."""
+
+    pages: dict[str, Page] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Page]:
+        return iter(self.pages.values())
+
+    def get(self, slug: str) -> Page:
+        """The page of `slug`. Raises NotFoundError that suggests near misses."""
+        if slug in self.pages:
+            return self.pages[slug]
+        raise NotFoundError(unknown("demo", slug, list(self.pages)))
+
+
+def discover(folder: Path | None = None, only: Sequence[str] = ()) -> Registry:
+    """Imports every `<folder>/*.py` and entry point. Imports no torch, gradio, streamlit or diffusers.
+
+    Raises NotFoundError when a slug of `only`, or the folder, does not exist.
+    """
+    folder = folder or ROOT / "demos"
+    if not folder.is_dir():
+        raise NotFoundError("There is no folder of demos {folder}. Check --demos-folder.", folder=folder)
+    entries = list(entry_points(group=ENTRY_POINTS))
+    pages: dict[str, Page] = {}
+    for path in sorted(folder.glob("*.py")):
+        if not path.name.startswith("_") and (not only or path.stem in only):
+            pages[path.stem] = _page(path.stem, str(path), folder / "assets" / path.stem, partial(_load, path))
+    for entry in entries:
+        if only and entry.name not in only:
+            continue
+        source = f"entry point {entry.name} = {entry.value}"
+        if entry.name in pages:
+            message = f"Two demos are called {entry.name!r}: {pages[entry.name].source} and {source}. Rename one."
+            pages[entry.name] = Page(entry.name, source, folder / "assets" / entry.name, error=message)
+            continue
+        pages[entry.name] = _page(entry.name, source, None, entry.load)
+    for slug in only:
+        if slug not in pages:
+            known = sorted({*(p.stem for p in folder.glob("[!_]*.py")), *(e.name for e in entries)})
+            raise NotFoundError(unknown("demo", slug, known))
+    ordered = sorted(pages.values(), key=lambda p: (p.declared.order if p.declared else 999, p.slug))
+    return Registry({p.slug: p for p in ordered})
+
+
+def _load(path: Path) -> object:
+    name = f"demos.{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # so that dataclasses and pickling inside the demo resolve
+    spec.loader.exec_module(module)
+    return module
+
+
+def _page(slug: str, source: str, assets: Path | None, load: Callable[[], object]) -> Page:
+    """Loads one demo; whatever is wrong with it ends up in `Page.error`, without a traceback."""
+    try:
+        loaded = load()
+        if isinstance(loaded, ModuleType):
+            loaded = getattr(loaded, "DEMO", None)
+    # A demo file can raise anything at import, or leave; isolating it is this function's purpose.
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        log.warning("demo %s cannot be imported", slug, exc_info=True)
+        where = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
+        message = f"{source}{where} cannot be imported: {type(error).__name__}: {error}"
+        return Page(slug, source, assets or _beside(None, slug), error=message)
+    assets = assets or _beside(loaded, slug)
+    if not isinstance(loaded, Demo):
+        return Page(slug, source, assets, error=f"{source} must end with DEMO = Demo(...) from hub.spec.")
+    try:
+        found = problems(slug, loaded, assets)
+    except Exception as error:  # the declaration may hold anything; `problems` knows the usual mistakes
+        log.warning("demo %s cannot be checked", slug, exc_info=True)
+        found = [f"It cannot be checked ({type(error).__name__}: {error}); compare it with hub/spec.py."]
+    if found:
+        log.warning("demo %s is not valid: %s", slug, " ".join(found))
+        return Page(slug, source, assets, error=f"{source} is not valid. " + " ".join(found))
+    return Page(slug, source, assets, declared=loaded)
+
+
+def _beside(loaded: object, slug: str) -> Path:
+    """assets/<slug>/ beside the file that an installed demo's functions are in."""
+    module = sys.modules.get(getattr(getattr(loaded, "load", None), "__module__", ""))
+    file = getattr(module, "__file__", None)
+    return (Path(file).parent if file else ROOT / "demos") / "assets" / slug
+
+
+def problems(slug: str, demo: Demo, assets: Path) -> list[str]:
+    """What is wrong with a declaration, each with its fix; empty when it is valid."""
+    found = []
+    if not NAME.fullmatch(slug):
+        found.append(f"The slug {slug!r} must be lower-case letters, digits and _, and begin with a letter.")
+    if slug in RESERVED_SLUGS:
+        found.append(f"The slug {slug!r} is a route of the hub; rename the file.")
+    for attribute in ("title", "summary", "task"):
+        if not isinstance(getattr(demo, attribute), str) or not getattr(demo, attribute).strip():
+            found.append(f"{attribute} is empty; write a few words.")
+    for kind, entries in (("inputs", demo.inputs), ("outputs", demo.outputs)):
+        if not isinstance(entries, tuple) or not entries:
+            found.append(f"{kind} must be a tuple with at least one field, such as (ImageInput('image', 'Photo'),).")
+            return found
+        strangers = [e for e in entries if not isinstance(e, get_args(Input if kind == "inputs" else Output))]
+        if strangers:
+            found.append(f"{kind}: {strangers[0]!r} is not one of the {kind[:-1]} fields of hub.spec.")
+            return found
+        names = [f.name for f in entries]
+        for name in dict.fromkeys(names):
+            if not NAME.fullmatch(name) or keyword.iskeyword(name):
+                found.append(f"{kind}: {name!r} is not a valid name; use lower-case letters, digits and _.")
+            if name in RESERVED_NAMES:
+                found.append(f"{kind}: the name {name!r} is reserved; choose another.")
+            if names.count(name) > 1:
+                found.append(f"{kind}: {name!r} is declared {names.count(name)} times; names must differ.")
+    found += field_problems(demo)
+    if not isinstance(demo.max_batch, int) or demo.max_batch < 1:
+        found.append(f"max_batch is {demo.max_batch!r}; it must be a whole number, 1 or more.")
+    if not _all_are(Weights, demo.weights):
+        found.append("weights must be a tuple of Weights, such as (Weights('my_model'),).")
+    elif len({w.name for w in demo.weights}) != len(demo.weights):
+        found.append("weights: two have the same name; names must differ.")
+    if not _all_are(Example, demo.examples):
+        found.append("examples must be a tuple of Example, such as (Example({'image': 'car.jpg'}, 'A car'),).")
+    found += _function_problems(demo)
+    return found or _asset_problems(demo, assets)
+
+
+def _all_are(kind: type, entries: object) -> bool:
+    return isinstance(entries, tuple) and all(isinstance(entry, kind) for entry in entries)
+
+
+def _function_problems(demo: Demo) -> list[str]:
+    """Checks that each function can be called the way the engine calls it."""
+    given = {f.name: None for f in demo.inputs}
+    calls: dict[str, tuple[tuple[None, ...], dict[str, None]]] = {
+        "load": ((None, None), {}),
+        "prepare": ((), given),
+        "infer": ((None, None), {}),
+        "present": ((None,), given),
+    }
+    found = []
+    for name, (positional, keywords) in calls.items():
+        function = getattr(demo, name)
+        if not callable(function):
+            found.append(f"{name} must be a function, got {function!r}.")
+            continue
+        signature = inspect.signature(function)
+        extra = {"config": None} if name != "load" and wants_config(function) else {}
+        try:
+            signature.bind(*positional, **keywords, **extra)
+        except TypeError as error:
+            wanted = ", ".join(
+                [*("model, items" if name == "infer" else "folder, device").split(", ")][: len(positional)]
+            )
+            wanted = {"prepare": ", ".join(given), "present": ", ".join(["output", *given])}.get(name, wanted)
+            found.append(f"{name}{signature} does not fit ({error}); write def {name}({wanted}).")
+    return found
+
+
+@lru_cache(maxsize=1024)
+def wants_config(function: Callable[..., object]) -> bool:
+    """Whether a demo's function names a parameter `config`."""
+    return "config" in inspect.signature(function).parameters
+
+
+def _asset_problems(demo: Demo, assets: Path) -> list[str]:
+    found = []
+    if demo.cover and not (assets / demo.cover).is_file():
+        found.append(f"cover: there is no file {assets / demo.cover}.")
+    images = {f.name for f in demo.inputs if isinstance(f, ImageInput)}
+    for number, example in enumerate(demo.examples):
+        values = dict(example.inputs)
+        if example.picture and not (assets / example.picture).is_file():
+            found.append(f"Example {number} ({example.title}): there is no file {assets / example.picture}.")
+        for name in images & values.keys():
+            if not (assets / str(values[name])).is_file():
+                found.append(f"Example {number} ({example.title}): there is no file {assets / str(values[name])}.")
+            values[name] = assets / str(values[name])
+        try:
+            inputs.read(demo, values)
+        except InputError as error:
+            found.append(f"Example {number} ({example.title}): {error.message}")
+    return found

@@ -1,0 +1,81 @@
+"""The catalogue of public repositories, weights/catalogue.toml: what else a page could run."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from hub.errors import UnavailableError
+from hub.settings import ROOT
+from hub.text_files import read_text
+from hub.weights.sources import parse_hub
+
+PATH = ROOT / "weights" / "catalogue.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One public repository for one page; the file itself says what each field means."""
+
+    page: str
+    repository: str
+    format: str
+    licence: str
+    size: str
+    about: str
+    known: str
+    unusable: str = ""
+    replaces: tuple[str, ...] = ()
+    steps: int = 0
+    guidance: float = 0.0
+    side: int = 0
+
+    @property
+    def address(self) -> str:
+        return f"hf://{self.repository}"
+
+    @property
+    def usable(self) -> bool:
+        return not self.unusable
+
+
+@cache
+def read(path: Path = PATH) -> tuple[Entry, ...]:
+    """All entries, in order. Raises UnavailableError for a file that is not valid."""
+    try:
+        models = tomllib.loads(read_text(path))["model"]
+        entries = tuple(Entry(**{**model, "replaces": tuple(model.get("replaces", ()))}) for model in models)
+        for entry in entries:
+            parse_hub(entry.address)
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UnavailableError("{path} cannot be read: {reason}. Mend or remove it.", path=path, reason=error) from None
+    return entries
+
+
+def of_folder(folder: Path) -> Entry | None:
+    """The entry that a folder of weights from the Hub was fetched for; hub/weights/snapshots.py names these folders."""
+    named = {entry.repository.partition("@")[0].replace("/", "--"): entry for entry in read()}
+    return next((named[part] for part in folder.parts if part in named), None)
+
+
+def licence(address: str) -> str:
+    """The licence of `hf://owner/name...` as the catalogue has it; empty where it has none."""
+    return next((entry.licence for entry in read() if entry.address == address.partition("@")[0]), "")
+
+
+def instead_of(repo: str) -> str:
+    """A sentence that names the next repository for the same page; empty when the catalogue knows none."""
+    entries = read()
+    for entry in entries:
+        if repo in entry.replaces:
+            return f"In its place: {entry.address}"
+    here = next((entry for entry in entries if entry.repository.partition("@")[0] == repo), None)
+    if here is None:
+        return ""
+    same = [entry for entry in entries if entry.page == here.page and entry.usable and entry is not here]
+    after = [entry for entry in same if entries.index(entry) > entries.index(here)] or same
+    return f"The next in the catalogue: {after[0].address}" if after else ""

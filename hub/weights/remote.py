@@ -1,0 +1,292 @@
+"""The only code that talks to the Hub: resolves a repository to a commit, downloads files, tells errors for people.
+
+It uses the huggingface_hub client, which brings the endpoint, the token, proxies, redirects, waiting after 429 and
+going on after a cut connection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from hub.errors import UnavailableError
+from hub.weights import lock
+from hub.weights.sources import HubSource
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 4
+LONGEST_WAIT_S = 30.0  # a Hub that asks for more patience than this is told to the user at once
+TIMEOUT_S = 10.0
+T = TypeVar("T")
+_TOKEN = re.compile(r"\bhf_\w{6,}|(?<=Bearer )\S+")
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file of a commit. Large files have their sha256 on the Hub; small ones git's blob id."""
+
+    path: str
+    size: int
+    sha256: str
+    blob_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A commit and all its files."""
+
+    commit: str
+    files: tuple[RemoteFile, ...]
+
+
+def listing(source: HubSource, commit: str = "", *, hasty: bool = False) -> Listing:
+    """What the repository holds at its revision now, or at `commit`. Raises UnavailableError.
+
+    `hasty`: asks once and does not wait long, for who has a copy to work with.
+    """
+    from huggingface_hub import HfApi
+
+    with told(source):
+        info = patiently(
+            lambda: HfApi().model_info(
+                source.repo, revision=commit or source.revision, files_metadata=True, timeout=3 if hasty else TIMEOUT_S
+            ),
+            attempts=1 if hasty else ATTEMPTS,
+        )
+    files = tuple(
+        RemoteFile(f.rfilename, f.size or 0, f.lfs.sha256 if f.lfs else "", f.blob_id or "")
+        for f in info.siblings or ()
+    )
+    return Listing(str(info.sha), files)
+
+
+def download(source: HubSource, commit: str, file: RemoteFile, to: Path, heard: Callable[[int], None]) -> str:
+    """Fetches one file and returns its sha256. A part that is there already is gone on with.
+
+    `heard` gets the number of bytes this file has so far. Raises UnavailableError.
+    """
+    part = to.with_name(f"{to.name}.part")
+    url = f"{_endpoint()}/{source.repo}/resolve/{quote(commit, safe='')}/{quote(file.path)}"
+    with told(source, file.path):
+        to.parent.mkdir(parents=True, exist_ok=True)
+        patiently(lambda: _fetch(url, part, file.size, heard))
+        found = lock.sha256(part)
+        if not is_right(part, found, file):
+            part.unlink()
+            expected = file.sha256[:12] or f"git blob {file.blob_id[:12]}"
+            raise UnavailableError(
+                "{address}: what came for {path} is not that file: sha256 {found}, expected {expected}. It was "
+                "thrown away. Try again; if it stays so, something on the way changes files.",
+                address=source.address,
+                path=file.path,
+                found=found[:12],
+                expected=expected,
+            )
+        part.replace(to)
+    return found
+
+
+def from_cache(source: HubSource, commit: str, file: RemoteFile, to: Path) -> str:
+    """Copies a file that other programs fetched into the cache they share; its sha256, or empty: it is not there."""
+    from huggingface_hub import try_to_load_from_cache
+
+    with told(source, file.path):
+        cached = try_to_load_from_cache(source.repo, file.path, revision=commit)
+        if not isinstance(cached, str):
+            return ""
+        part = to.with_name(f"{to.name}.part")
+        to.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            found = lock.sha256(Path(cached))
+            shutil.copyfile(cached, part)
+        except OSError:
+            return ""  # not readable for us: then it is downloaded, which tells a full disk from a rotten cache
+        if not is_right(part, lock.sha256(part), file):
+            part.unlink()
+            return ""
+        part.replace(to)
+    return found
+
+
+def _fetch(url: str, part: Path, size: int, heard: Callable[[int], None]) -> None:
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers
+
+    begun = part.stat().st_size if part.is_file() else 0
+    if begun > size:
+        part.unlink()
+        begun = 0
+    meter = _meter(heard, begun)
+    with part.open("ab") as stream:
+        # Compressed answers have no ranges: a cut one could not be gone on with.
+        headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
+        http_get(url, stream, resume_size=begun, headers=headers, expected_size=size, tqdm_class=meter)
+
+
+def is_right(path: Path, found: str, file: RemoteFile) -> bool:
+    if file.sha256:
+        return found == file.sha256
+    data = path.read_bytes()  # kept in git, so it is small
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() == file.blob_id
+
+
+def _meter(heard: Callable[[int], None], begun: int) -> Any:
+    """What http_get reports to: counts bytes instead of drawing a bar."""
+
+    class Meter:
+        def __init__(self, *_: Any, initial: int = 0, **__: Any):
+            self.bytes = initial or begun
+
+        def __enter__(self) -> Meter:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def update(self, bytes: int) -> None:
+            self.bytes += bytes
+            heard(self.bytes)
+
+    return Meter
+
+
+def _endpoint() -> str:
+    from huggingface_hub import constants
+
+    return str(constants.ENDPOINT)
+
+
+# --- patience and errors --------------------------------------------------------------------------
+
+
+def patiently(call: Callable[[], T], attempts: int = ATTEMPTS) -> T:
+    """`call()` again after errors that pass: no answer, a cut, 429, 5xx."""
+    from httpx2 import NetworkError, RemoteProtocolError, TimeoutException
+    from huggingface_hub.errors import HfHubHTTPError
+
+    for attempt in range(1, attempts + 1):
+        try:
+            return call()
+        except (HfHubHTTPError, NetworkError, RemoteProtocolError, TimeoutException, OSError) as error:
+            wait_s = _wait_s(error, attempt)
+            if wait_s is None or attempt == attempts:
+                raise
+            log.warning("the Hub did not answer (%s); trying again in %.0f s", brief(error), wait_s)
+            time.sleep(wait_s)
+    raise AssertionError("unreachable")
+
+
+def _wait_s(error: Exception, attempt: int) -> float | None:
+    """Seconds until another try makes sense; None when it makes none."""
+    from httpx2 import ConnectError
+
+    response = getattr(error, "response", None)
+    if isinstance(error, ConnectError) and attempt > 1:
+        return None  # nobody there twice: there is no network
+    if isinstance(error, OSError) and error.errno is not None:
+        return None  # the disk, not the network; without a number it is the client's word for too few bytes
+    if response is None:
+        return float(attempt)
+    if response.status_code == 429 or response.status_code >= 500:
+        asked = response.headers.get("Retry-After", "")
+        wait_s = float(asked) if asked.isdigit() else 2.0 ** (attempt - 1)
+        return wait_s if wait_s <= LONGEST_WAIT_S else None
+    return None
+
+
+@contextmanager
+def told(source: HubSource, file: str = "") -> Iterator[None]:
+    """Turns what the client raises into an UnavailableError that says what to do."""
+    from httpx2 import HTTPError
+    from huggingface_hub import errors
+
+    what = f"{source.address}: {file}" if file else source.address
+    try:
+        yield
+    except errors.GatedRepoError:
+        raise UnavailableError(
+            "{repo} is gated: its owner asks you to accept terms. Open {endpoint}/{repo}, accept them, then sign "
+            "in with `hf auth login` or set HF_TOKEN, and try again.",
+            repo=source.repo,
+            endpoint=_endpoint(),
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise UnavailableError(
+            "{repo} has no revision {revision!r}, or its commit was removed. Choose another with "
+            "hf://{repo}@REVISION; if it was locked: python -m hub lock",
+            repo=source.repo,
+            revision=source.revision,
+        ) from None
+    except errors.RepositoryNotFoundError:
+        raise GoneError(
+            "There is no repository {repo} on the Hub that can be seen from here: it was removed, or it is "
+            "private and you are not signed in (`hf auth login` or HF_TOKEN).",
+            repo=source.repo,
+        ) from None
+    except errors.RemoteEntryNotFoundError:
+        raise UnavailableError("{what} is not in the repository. Check the address.", what=what) from None
+    except errors.DisabledRepoError:
+        raise GoneError("The Hub has disabled {repo}; its page says why.", repo=source.repo) from None
+    except errors.OfflineModeIsEnabled:
+        raise UnavailableError(
+            "{what} is not on this machine, and it is offline (HF_HUB_OFFLINE is set).", what=what
+        ) from None
+    except (errors.HfHubHTTPError, HTTPError) as error:
+        raise UnreachableError(
+            "{what}: the Hub at {endpoint} {trouble}", what=what, endpoint=_endpoint(), trouble=_trouble(error)
+        ) from None
+    except OSError as error:
+        raise UnavailableError("{what} cannot be kept: {reason}", what=what, reason=disk_trouble(error)) from None
+
+
+class GoneError(UnavailableError):
+    """The repository is no longer there, or not for this caller."""
+
+
+class UnreachableError(UnavailableError):
+    """The Hub did not answer, or not in a useful way."""
+
+
+def _trouble(error: Exception) -> str:
+    response = getattr(error, "response", None)
+    if response is None:
+        return f"cannot be reached ({brief(error)}). Check the network, or work from copies with --offline."
+    if response.status_code == 429:
+        asked = response.headers.get("Retry-After")
+        return f"takes no more requests for now{f'; it asks to wait {asked} s' if asked else ''}. Try again later."
+    if response.status_code in (401, 403):
+        return "refused the token. Sign in anew with `hf auth login`, or check HF_TOKEN and what it may do."
+    return f"answered {response.status_code}. Try again later."
+
+
+def disk_trouble(error: OSError) -> str:
+    """For people: a full disk and a folder that cannot be written need different things."""
+    import errno
+
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"the disk is full{where}. Make room, or choose another place with --hub-folder, and try again."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"the folder cannot be written{where}. Choose another with --hub-folder, or mend its permissions."
+    return f"{redact(str(error.strerror or error))}{where}. Try again."
+
+
+def brief(error: BaseException, limit: int = 160) -> str:
+    """Kind and first line of an error, without tokens."""
+    text = redact(f"{type(error).__name__}: {error}".strip().split("\n", 1)[0].rstrip(": "))
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def redact(text: str) -> str:
+    """Text in which no token can be read."""
+    return _TOKEN.sub("[token]", text)

@@ -1,0 +1,128 @@
+"""Where weights come from: addresses, and which of them a page offers.
+
+An address is `bundled` (the folder `weights/<name>/`), `hf://owner/name[@revision][/folder]` (a Hub repository) or a
+path of a local folder. A demo lists its own in `Weights.sources`; `--weights NAME=ADDRESS` puts one first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hub.errors import InputError
+from hub.pages.registry import Page, Registry
+from hub.spec import Weights
+from hub.suggest import unknown
+
+BUNDLED, HUB, LOCAL = "bundled", "hf://", "local:"
+_PART = r"[A-Za-z0-9][\w.-]{0,95}"
+_ADDRESS = re.compile(
+    rf"hf://(?:models/)?(?P<repo>{_PART}/{_PART})"
+    r"(?:@(?P<revision>refs/(?:pr|convert)/[\w.-]+|[\w.%-]+))?(?:/(?P<folder>[\w.-]+(?:/[\w.-]+)*))?/?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HubSource:
+    """A Hub repository at a revision (branch, tag, commit or `refs/pr/N`), or a folder in it."""
+
+    repo: str
+    revision: str = "main"
+    folder: str = ""
+
+    @property
+    def address(self) -> str:
+        return f"{HUB}{self.repo}@{self.revision}" + (f"/{self.folder}" if self.folder else "")
+
+
+def parse_hub(text: str) -> HubSource:
+    """`hf://owner/name[@revision][/folder]`. Raises InputError."""
+    found = _ADDRESS.fullmatch(text.strip())
+    if not found or ".." in text or "--" in found["repo"]:
+        raise InputError(
+            "{text!r} is not an address of a Hub repository. Write hf://owner/name, hf://owner/name@revision or "
+            "hf://owner/name@revision/folder.",
+            text=text,
+        )
+    return HubSource(found["repo"], (found["revision"] or "main").replace("%2F", "/"), found["folder"] or "")
+
+
+def choices(text: str) -> dict[str, list[str]]:
+    """`NAME=ADDRESS,NAME=ADDRESS` -> addresses by name, in order. Raises InputError."""
+    found: dict[str, list[str]] = {}
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, address = (part.strip() for part in entry.partition("="))
+        if not equals or not name or not address:
+            raise InputError(
+                "--weights wants NAME=SOURCE, got {entry!r}. For example --weights "
+                "vehicle_classifier=hf://owner/name@revision or --weights vehicle_classifier=./my_folder",
+                entry=entry,
+            )
+        found.setdefault(name, []).append(address)
+    return found
+
+
+def apply(registry: Registry, chosen: Mapping[str, list[str]]) -> tuple[Registry, dict[str, Path]]:
+    """The pages with one choice of weights per source, those of `chosen` first; and local folders by their names.
+
+    A key of `chosen` is the name of weights or of a page. Raises InputError for a key or an address that is none.
+    """
+    pages, local = dict(registry.pages), dict[str, Path]()
+    names = {w.name for page in registry if page.declared for w in page.declared.weights}
+    for key in chosen:
+        if key not in names and not (key in pages and (demo := pages[key].declared) and demo.weights):
+            raise InputError("--weights: " + unknown("weights", key, sorted(names)))
+    for slug, page in pages.items():
+        if page.declared and page.declared.weights:
+            pages[slug] = _checked(page) or _with_sources(page, chosen, local)
+    return Registry(pages), local
+
+
+def _checked(page: Page) -> Page | None:
+    """A page that says so, for a demo that declares a source which is none; the other pages serve."""
+    for weights in page.demo.weights:
+        for address in weights.sources:
+            try:
+                _choice(weights, address, {})
+            except InputError as error:
+                text = f"{page.source} is not valid. weights {weights.name!r}, sources: {error.message}"
+                return replace(page, declared=None, error=text)
+    return None
+
+
+def _with_sources(page: Page, chosen: Mapping[str, list[str]], local: dict[str, Path]) -> Page:
+    first: list[Weights] = []
+    rest: list[Weights] = []
+    for number, weights in enumerate(page.demo.weights):
+        keys = [weights.name, *([page.slug] if number == 0 and page.slug != weights.name else [])]
+        for address in (a for key in keys for a in chosen.get(key, ())):
+            first.append(_choice(weights, address, local))
+        rest += [weights, *(_choice(weights, address, local) for address in weights.sources)]
+    unique = {w.name: w for w in reversed([*first, *rest])}  # the first of equals keeps its place
+    ordered = dict.fromkeys(w.name for w in [*first, *rest])
+    declared = replace(page.demo, weights=tuple(unique[name] for name in ordered))
+    return replace(page, declared=declared)
+
+
+def _choice(weights: Weights, address: str, local: dict[str, Path]) -> Weights:
+    """One source as a choice of its own. A visitor sees the name of a local folder, not its path."""
+    if address == BUNDLED:
+        return weights
+    if address.startswith(HUB):
+        source = parse_hub(address)
+        return Weights(source.address, title=f"{source.repo} (Hub)")
+    if not address.startswith(("/", ".", "~")):
+        raise InputError(
+            "{address!r} is no source of weights {name!r}. A source is {bundled}, hf://owner/name[@revision], or "
+            "the path of a folder that begins with /, . or ~",
+            address=address,
+            name=weights.name,
+            bundled=BUNDLED,
+        )
+    path = Path(address).expanduser().resolve()
+    name, number = f"{LOCAL}{path.name}", 2
+    while local.setdefault(name, path) != path:
+        name, number = f"{LOCAL}{path.name}-{number}", number + 1
+    return Weights(name, title=f"{path.name} (local folder)")
