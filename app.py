@@ -63,7 +63,8 @@ def serve_on(listener: socket.socket, chosen: settings.Settings) -> int:
     """Builds the hub and serves it on a socket that listens already."""
     from hub.engine.engine import Engine
     from hub.spaces import zero
-    from hub.web import server, serving, share
+    from hub.web import announce as share
+    from hub.web import server, serving
     from hub.weights.store import fetch_ahead
 
     spaces = zero.claim()

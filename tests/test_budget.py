@@ -25,7 +25,8 @@ from hub.pages import inputs
 from hub.results.result import Picture, Result
 from hub.settings import ROOT
 from hub.spec import ImageInput, Labels
-from hub.web import mcp_tools, stills
+from hub.web.gradio_ui import stills
+from hub.web.mcp import tools as mcp_tools
 from tests.fakes import PATIENCE_S, in_threads, picture, shade_demo, wait_until
 from tests.test_engine import run_in_thread
 

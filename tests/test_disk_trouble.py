@@ -17,7 +17,7 @@ from hub.database import reason, transaction
 from hub.engine.engine import Engine
 from hub.errors import StorageError
 from hub.results import disk, store
-from hub.web import health
+from hub.web.api import health
 from tests.fakes import Calls, counting_demo, plain, shade_demo
 from tests.test_damage import RUN
 

@@ -20,7 +20,7 @@ from hub.execution.construction import CONSTRUCTION
 from hub.execution.residency import Residency
 from hub.images import encode
 from hub.results.result import Result
-from hub.web import health
+from hub.web.api import health
 from tests.fakes import PATIENCE_S, Calls, FakeModel, counting_demo, picture, shade_demo, wait_until
 from tests.test_engine import run_in_thread
 
@@ -265,7 +265,7 @@ def test_a_dtype_that_is_nearly_as_fast_is_measured_longer() -> None:
 def test_readiness_over_http_tells_what_hangs(make_engine: Make) -> None:
     from fastapi import FastAPI
 
-    from hub.web import rest
+    from hub.web.api import demos as rest
 
     engine = make_engine(doubler=counting_demo(Calls()), settings={"deadline_s": 0.05})
     engine.hardware()

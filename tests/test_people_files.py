@@ -25,7 +25,8 @@ from hub.people.tokens import TokenStore
 from hub.people.users import hashed, opened
 from hub.settings import ROOT
 from hub.text_files import read_text
-from hub.web import health, server
+from hub.web import server
+from hub.web.api import health
 from hub.weights import formats, stand_ins
 from tests.fakes import write_weights
 from tests.web.doors import SHADES, png, variant

@@ -24,7 +24,7 @@ from hub.results import capsules
 from hub.results.result import Result
 from hub.settings import ROOT, Settings
 from hub.texts import CHINESE, own
-from hub.web import html
+from hub.web.parts import html
 
 SLUG = "stable_diffusion"
 

@@ -29,8 +29,8 @@ from hub.kit import diffusion, offload
 from hub.results import capsules
 from hub.results.result import Result
 from hub.settings import ROOT, Settings
-from hub.web import restore_ui
-from hub.web.runs import Runs
+from hub.web.gradio_ui import restore as restore_ui
+from hub.web.gradio_ui.runs import Runs
 from tests import tiny_pipelines
 from tests.served import run_async
 

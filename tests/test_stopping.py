@@ -12,7 +12,7 @@ import pytest
 from hub.engine.engine import Engine
 from hub.engine.jobs import Cancel
 from hub.errors import HubError, OutOfMemoryError, StoppingError
-from hub.web import health
+from hub.web.api import health
 from tests.fakes import PATIENCE_S, Calls, counting_demo
 
 Make = Callable[..., Engine]

@@ -18,7 +18,7 @@ from hub.pages.registry import discover
 from hub.spec import Choice, Choices, Demo
 from hub.suggest import unknown_option
 from hub.texts import CHINESE, ENGLISH, PLACEHOLDER, Sentence, joined, negotiated, sentence
-from hub.web.languages import marked, of_request
+from hub.web.middleware.languages import marked, of_request
 from tests.served import ROOT
 
 FILES = [

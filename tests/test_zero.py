@@ -19,7 +19,7 @@ from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, InputError, OutOfMemoryError, UnavailableError
 from hub.spaces import zero
 from hub.spec import Demo, Json, Progress, Slider, Text, Weights
-from hub.web.runs import Runs
+from hub.web.gradio_ui.runs import Runs
 from tests.fakes import write_weights
 from tests.served import run_async
 from tests.spaces_stand_in import Space, install, visitor

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from hub.engine.jobs import Job
     from hub.pages.registry import Page
 
-FORMAT = 1  # of the document; `hub/web/permalinks.py` draws this and all earlier ones
+FORMAT = 1  # of the document; `hub/web/site/links.py` draws this and all earlier ones
 EXACT_PIXELS, EXACT_BYTES = 1_500_000, 4 * 2**20  # a picture up to this is kept exactly, as PNG
 INPUTS_SHARE = 4  # uploaded pictures of recent runs take at most 1/4 of the results' memory
 SIDE_MOST = 3072  # pixels; a larger picture is kept smaller, as JPEG

@@ -17,7 +17,7 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
     import anyio
     from mcp.server.stdio import stdio_server
 
-    from hub.web import mcp_server
+    from hub.web.mcp import server as mcp_server
 
     with redirect_stdout(sys.stderr):  # what a page prints as it is read; stdout has the protocol alone
         engine = Engine(settings)

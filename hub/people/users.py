@@ -43,7 +43,7 @@ class Caller:
 
     name: str = ""  # of the user, or `token ID`
     role: str = "run"
-    session: str = ""  # of the browser, as `hub/web/sessions.py` tells it
+    session: str = ""  # of the browser, as `hub/web/middleware/sessions.py` tells it
     address: str = ""
 
     def may(self, role: str) -> bool:

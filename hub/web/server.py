@@ -24,32 +24,31 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hub import describe
 from hub.engine.engine import Engine
 from hub.errors import HubError, NotFoundError
-from hub.web import (
+from hub.web import serving
+from hub.web.api import demos as rest
+from hub.web.api import gallery, grid
+from hub.web.gradio_door import routes as gradio_door
+from hub.web.gradio_ui import app as gradio_ui
+from hub.web.gradio_ui import theme
+from hub.web.mcp import mount as mcp_mount
+from hub.web.middleware import (
     addresses,
     bounds,
-    embed,
-    gallery,
-    gradio_door,
-    gradio_ui,
-    grid,
     guard,
     headers,
-    history_pages,
     hosts,
-    html,
     languages,
-    mcp_mount,
     paths,
-    permalinks,
-    rest,
-    serving,
     sessions,
     sockets,
     space_signin,
-    streamlit_mount,
     streams,
-    theme,
 )
+from hub.web.parts import html
+from hub.web.site import embed
+from hub.web.site import history as history_pages
+from hub.web.site import links as permalinks
+from hub.web.streamlit_ui import mount as streamlit_mount
 
 log = logging.getLogger(__name__)
 OPEN_PAGES = 512  # of which Gradio keeps a copy of the page each, nearly a megabyte; the oldest goes

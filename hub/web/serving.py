@@ -19,7 +19,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.engine.engine import Engine
-from hub.web import connections, events
+from hub.web import connections
+from hub.web.api import events
 from hub.web.connections import Http, Patience, Rarely
 from hub.web.problems import problem
 

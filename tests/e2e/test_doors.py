@@ -25,7 +25,7 @@ from hub.cli.run import plan
 from hub.pages.inputs import read
 from hub.pages.registry import discover
 from hub.spec import Gallery, ImageInput, ImageOutput, Json, Labels, Mask
-from hub.web import snippets
+from hub.web.parts import snippets
 from tests.served import ROOT, Served, command, run_async
 
 SLUGS = [page.slug for page in discover()]

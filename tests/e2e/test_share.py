@@ -14,7 +14,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from hub.pages.registry import discover
-from hub.web import embed, qr
+from hub.web.parts import qr
+from hub.web.site import embed
 from tests.e2e.visits import visitor
 from tests.served import Served
 

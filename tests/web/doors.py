@@ -31,7 +31,7 @@ from hub.spec import (
     Slider,
     Text,
 )
-from hub.web import rest
+from hub.web.api import demos as rest
 
 BEGUN = threading.Event()  # set when the slow demo's infer has begun
 STOPPED = threading.Event()  # set when it was stopped early

@@ -15,8 +15,9 @@ from starlette.testclient import TestClient
 
 from hub.engine.engine import Engine
 from hub.errors import HubError, TooLargeError
-from hub.web import bounds, server
-from hub.web.bounds import DEPTH, MARKS, SLACK_BYTES, Marks
+from hub.web import server
+from hub.web.middleware import bounds
+from hub.web.middleware.bounds import DEPTH, MARKS, SLACK_BYTES, Marks
 from tests.served import run_async
 from tests.web.doors import png
 

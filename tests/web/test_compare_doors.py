@@ -17,8 +17,9 @@ from hub.engine.compare import Comparison, compare, figures
 from hub.engine.differences import Pair
 from hub.engine.engine import Engine
 from hub.spec import Json, Labels
-from hub.web import compare_html, gradio_ui
-from hub.web.compare_ui import Compare
+from hub.web.gradio_ui import app as gradio_ui
+from hub.web.gradio_ui.compare import Compare
+from hub.web.parts import comparison as compare_html
 from tests import two_weights
 from tests.served import run_async
 from tests.web.doors import app_of

@@ -21,7 +21,8 @@ from hub.engine.engine import Engine
 from hub.people import users
 from hub.people.tokens import TokenStore
 from hub.people.users import UsersFile
-from hub.web import server, streamlit_mount
+from hub.web import server
+from hub.web.streamlit_ui import mount as streamlit_mount
 from tests.served import run_async
 from tests.web.doors import streamlit_routes
 from tests.web.test_guard import ADMIN, OPEN, PASSWORD, ROLES, VIEW, Echo, addresses

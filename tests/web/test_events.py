@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from hub.engine.engine import Engine
 from hub.spec import Progress
-from hub.web import events
+from hub.web.api import events
 from tests.web.doors import STOPPED
 
 SLOW, ACCEPT = "/api/v1/demos/slow", {"Accept": "text/event-stream"}

@@ -18,7 +18,10 @@ from starlette.types import Receive, Scope, Send
 
 from hub.engine.engine import Engine
 from hub.settings import Settings
-from hub.web import addresses, guard, model_cards, server, streamlit_mount
+from hub.web import server
+from hub.web.middleware import addresses, guard
+from hub.web.parts import model_cards
+from hub.web.streamlit_ui import mount as streamlit_mount
 from hub.weights.store import CARD_BYTES, open_store
 from tests.served import run_async, running
 from tests.web.doors import png

@@ -30,8 +30,10 @@ from hub.pages.registry import Page, Registry
 from hub.people.users import Caller
 from hub.settings import Settings
 from hub.spec import Gallery
-from hub.web import gallery, history_rest, sessions
-from hub.web import grid as web_grid
+from hub.web.api import gallery
+from hub.web.api import grid as web_grid
+from hub.web.api import history as history_rest
+from hub.web.middleware import sessions
 from tests.fakes import Calls, drawing_demo, plain, shade_demo
 from tests.served import command
 from tests.web.doors import app_of, become
@@ -386,7 +388,7 @@ def test_a_wish_that_makes_no_grid_is_refused_in_words(hub: Hub, wish: Any, fiel
 
 
 def test_a_run_on_a_page_belongs_to_its_browser(hub: Hub) -> None:
-    from hub.web import similar_ui
+    from hub.web.gradio_ui import similar as similar_ui
 
     request = SimpleNamespace(cookies=MINE, session_hash="tab", request=None)
     for settings in ({}, {"similar": "off"}):

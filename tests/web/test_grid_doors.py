@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from hub.engine.engine import Engine
 from hub.settings import Settings
 from hub.spec import Slider
-from hub.web import grid
+from hub.web.api import grid
 from tests.fakes import Calls, drawing_demo, registry_of
 from tests.web.doors import app_of
 

@@ -35,7 +35,11 @@ from hub.people.limits import Allowance, LimitError
 from hub.people.signin import SignIn
 from hub.people.tokens import TokenStore
 from hub.people.users import UsersFile
-from hub.web import guard, server, space_signin, streamlit_host, streamlit_mount, streamlit_run
+from hub.web import server
+from hub.web.middleware import guard, space_signin
+from hub.web.streamlit_ui import host as streamlit_host
+from hub.web.streamlit_ui import mount as streamlit_mount
+from hub.web.streamlit_ui import run as streamlit_run
 from tests.fakes import Clock
 from tests.served import ROOT, run_async
 from tests.web.doors import png

@@ -29,7 +29,11 @@ from hub.people import users
 from hub.people.tokens import TokenStore
 from hub.people.users import Caller, UsersFile
 from hub.settings import Settings
-from hub.web import filled, guard, history_pages, history_ui, permalinks, sessions
+from hub.web.gradio_ui import history as history_ui
+from hub.web.middleware import guard, sessions
+from hub.web.parts import filled
+from hub.web.site import history as history_pages
+from hub.web.site import links as permalinks
 from tests.fakes import wait_until
 from tests.served import command, run_async
 from tests.web.doors import SHADES, SLOW, app_of, become, png

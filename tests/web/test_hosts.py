@@ -17,7 +17,9 @@ from websockets.sync.client import connect
 from hub.engine.engine import Engine
 from hub.errors import HubError
 from hub.settings import Settings
-from hub.web import hosts, server, streamlit_mount
+from hub.web import server
+from hub.web.middleware import hosts
+from hub.web.streamlit_ui import mount as streamlit_mount
 from tests.served import run_async, running
 from tests.web.doors import png
 from tests.web.test_guard import EVENTS, Echo

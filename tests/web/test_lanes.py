@@ -11,8 +11,8 @@ import pytest
 from hub.engine.engine import Engine
 from hub.settings import Settings
 from hub.spec import ImageInput, Text
-from hub.web.lanes import PAUSE_S, Lanes, Meter
-from hub.web.live_ui import offered
+from hub.web.gradio_ui.lanes import PAUSE_S, Lanes, Meter
+from hub.web.gradio_ui.live import offered
 from tests.fakes import Calls, Clock, picky_demo, registry_of, shade_demo, steps_demo
 from tests.served import run_async
 from tests.web.doors import png

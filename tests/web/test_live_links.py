@@ -15,7 +15,11 @@ from starlette.testclient import TestClient
 from hub.engine.engine import Engine
 from hub.errors import UnavailableError
 from hub.settings import Settings
-from hub.web import addresses, embed, qr, server, share
+from hub.web import announce as share
+from hub.web import server
+from hub.web.middleware import addresses
+from hub.web.parts import qr
+from hub.web.site import embed
 from tests.served import run_async
 from tests.web.doors import png
 

@@ -24,7 +24,9 @@ from PIL import Image
 
 from hub.engine.engine import Engine
 from hub.errors import InputError
-from hub.web import mcp_pictures, mcp_server, rest
+from hub.web.api import demos as rest
+from hub.web.mcp import pictures as mcp_pictures
+from hub.web.mcp import server as mcp_server
 from tests.served import ROOT, run_async
 from tests.web.doors import STOPPED, png
 

@@ -14,8 +14,11 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 
 from hub.engine.engine import Engine
-from hub.web import client_login, gradio_door, server, streamlit_door
-from hub.web.gradio_door import GradioDoor
+from hub.web import server
+from hub.web.gradio_door import routes as gradio_door
+from hub.web.gradio_door.routes import GradioDoor
+from hub.web.middleware import client_login
+from hub.web.streamlit_ui import door as streamlit_door
 from tests.served import run_async
 from tests.web.doors import streamlit_routes
 from tests.web.test_guard import PASSWORD, Hub, addresses, hub  # noqa: F401  # a fixture

@@ -28,8 +28,12 @@ from hub.errors import BusyError, InputError, TooLargeError
 from hub.pages import inputs
 from hub.people.users import Caller
 from hub.spec import ImageInput
-from hub.web import fields, filled, left_folders, page_files, payloads, server, sessions
-from hub.web.page_files import PageFiles, own_folder
+from hub.web import server
+from hub.web.gradio_door import left_folders, page_files, payloads
+from hub.web.gradio_door.page_files import PageFiles, own_folder
+from hub.web.gradio_ui import fields
+from hub.web.middleware import sessions
+from hub.web.parts import filled
 from tests.fakes import shade_demo
 from tests.served import run_async
 from tests.web.doors import png

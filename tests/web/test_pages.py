@@ -18,7 +18,11 @@ from hub.pages.registry import Page, Registry
 from hub.results.result import Picture, Result
 from hub.settings import Settings
 from hub.spec import Choice, Choices, Example, ImageInput, ImageOutput, Json, Labels, Slider, Weights
-from hub.web import fields, filled, gradio_ui, html, live_ui, similar_ui, snippets, stills
+from hub.web.gradio_ui import app as gradio_ui
+from hub.web.gradio_ui import fields, stills
+from hub.web.gradio_ui import live as live_ui
+from hub.web.gradio_ui import similar as similar_ui
+from hub.web.parts import filled, html, snippets
 from tests.fakes import picky_demo, picture, registry_of, shade_demo, write_weights
 from tests.served import run_async
 from tests.web.doors import png

@@ -24,7 +24,9 @@ from hub.engine.engine import Engine
 from hub.pages.registry import ROOT, Page, Registry
 from hub.results.result import Picture
 from hub.settings import Settings
-from hub.web import deep_links, permalinks, sessions
+from hub.web.gradio_ui import deep_links
+from hub.web.middleware import sessions
+from hub.web.site import links as permalinks
 from tests.fakes import colour_demo, registry_of, shade_demo
 from tests.web.doors import SHADES, app_of, become, png
 

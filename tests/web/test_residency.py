@@ -17,7 +17,7 @@ from hub.errors import ConflictError, InputError, NotFoundError, OutOfMemoryErro
 from hub.execution.remembered import Remembered
 from hub.execution.residency import Resident
 from hub.settings import Settings
-from hub.web.access import refusal
+from hub.web.middleware.access import refusal
 from tests.fakes import PATIENCE_S, Calls, counting_demo, registry_of, write_weights
 
 

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from hub.engine.engine import Engine
 from hub.pages.registry import Page, Registry
 from hub.settings import Settings
-from hub.web.sessions import COOKIE, SessionCookie, of
+from hub.web.middleware.sessions import COOKIE, SessionCookie, of
 from tests.fakes import BLUES, REDS, colour_demo
 from tests.web.doors import app_of
 

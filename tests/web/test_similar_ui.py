@@ -19,7 +19,7 @@ from hub.pages.registry import Page, Registry
 from hub.results.result import Result
 from hub.settings import Settings
 from hub.spec import Example
-from hub.web import similar_ui
+from hub.web.gradio_ui import similar as similar_ui
 from tests.fakes import BLUES, REDS, colour_demo, plain
 from tests.served import run_async
 

@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from hub.engine.engine import Engine
-from hub.web import sockets
-from hub.web.sockets import IN_WINDOW, MESSAGE_BYTES, OF_ADDRESS, Sockets
+from hub.web.middleware import sockets
+from hub.web.middleware.sockets import IN_WINDOW, MESSAGE_BYTES, OF_ADDRESS, Sockets
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:

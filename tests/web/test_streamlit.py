@@ -19,9 +19,12 @@ from hub.pages.registry import Page, Registry
 from hub.results.result import Result
 from hub.settings import Settings
 from hub.spec import Example, ImageInput, Json, Slider, Text, Weights
-from hub.web import guard, sessions, streamlit_host, streamlit_mount, streamlit_run
-from hub.web.streamlit_inputs import Values
-from hub.web.streamlit_text import plain
+from hub.web.middleware import guard, sessions
+from hub.web.streamlit_ui import host as streamlit_host
+from hub.web.streamlit_ui import mount as streamlit_mount
+from hub.web.streamlit_ui import run as streamlit_run
+from hub.web.streamlit_ui.inputs import Values
+from hub.web.streamlit_ui.text import plain
 from tests.fakes import Calls, picky_demo, shade_demo, steps_demo, write_weights
 from tests.served import ROOT, run_async
 from tests.web.doors import SHADES, png
@@ -76,7 +79,8 @@ def opened(slug: str, **query: str | list[str]) -> AppTest:
     """A demo's page at an address with these values."""
 
     def script(slug: str) -> None:
-        from hub.web import streamlit_demo, streamlit_host
+        from hub.web.streamlit_ui import demo as streamlit_demo
+        from hub.web.streamlit_ui import host as streamlit_host
 
         host = streamlit_host.current()
         streamlit_demo.show(host, host.engine.registry.get(slug), "http://hub.test")

@@ -13,7 +13,9 @@ from hub.engine.engine import Engine
 from hub.pages.registry import Page, Registry
 from hub.settings import Settings
 from hub.texts import CHINESE, ENGLISH
-from hub.web import sessions, streamlit_host, streamlit_page
+from hub.web.middleware import sessions
+from hub.web.streamlit_ui import host as streamlit_host
+from hub.web.streamlit_ui import page as streamlit_page
 from tests.served import ROOT
 from tests.web.doors import SHADES, png
 
@@ -51,7 +53,8 @@ def test_a_demo_is_run_in_chinese_with_the_values_of_every_door(
 ) -> None:
     def script() -> None:
         from hub import texts
-        from hub.web import streamlit_demo, streamlit_host
+        from hub.web.streamlit_ui import demo as streamlit_demo
+        from hub.web.streamlit_ui import host as streamlit_host
 
         host = streamlit_host.current()
         texts.speak(host.engine.texts[texts.CHINESE])

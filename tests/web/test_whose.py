@@ -18,7 +18,8 @@ from hub.people.owners import Owners
 from hub.people.users import Caller
 from hub.settings import Settings
 from hub.spec import Text
-from hub.web import history_pages, permalinks
+from hub.web.site import history as history_pages
+from hub.web.site import links as permalinks
 from tests.fakes import colour_demo
 from tests.web.doors import app_of, png
 

@@ -1,0 +1,118 @@
+"""What REST tells, as JSON data: a result, a page in few words, a page in full."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import quote
+
+from hub import describe
+from hub.archive.similar import Match
+from hub.engine.compare import Comparison, figures
+from hub.engine.engine import Engine
+from hub.engine.shown import iso
+from hub.pages.registry import Page
+from hub.results.result import Result
+from hub.spec import Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask
+from hub.web.api import schema
+
+API = "/api/v1"
+SIMILAR_LIMIT, SIMILAR_MOST = 8, 50  # similar pictures that are told when nobody says how many, and at most
+KINDS = {ImageOutput: "image", Mask: "mask", Labels: "labels", Json: "json", Gallery: "gallery"}
+
+
+def answer(result: Result, page: Page | None, root_path: str = "") -> dict[str, Any]:
+    """A result as JSON data; pictures are URLs. `page` None: its demo is no longer here."""
+    values = result.values
+    demo = page.declared if page else None
+    galleries = {f.name for f in demo.outputs if isinstance(f, Gallery)} if demo else set()
+    names = [f.name for f in demo.outputs] if demo else [*result.pictures, *values]
+    base = f"{root_path}{API}/results/{result.id}"
+    shown: dict[str, Any] = {}
+    for name in names:
+        if name in values:
+            shown[name] = values[name]
+        elif name in result.pictures:
+            group = result.pictures[name]
+            entries = [{"url": f"{base}/{name}/{n}", "caption": p.caption} for n, p in enumerate(group)]
+            shown[name] = entries if name in galleries or len(group) != 1 else f"{base}/{name}"
+    body = {"id": result.id, "demo": result.capsule["page"], "outputs": shown}
+    single = [name for name in shown if len(result.pictures.get(name, ())) == 1 and name not in galleries]
+    if captions := {name: text for name in single if (text := result.pictures[name][0].caption)}:
+        body["captions"] = captions
+    if result.seed is not None:
+        body["seed"] = result.seed
+    return {**body, "receipt": asdict(result.receipt)}
+
+
+def comparison(found: Comparison, page: Page, root_path: str = "") -> dict[str, Any]:
+    """Both answers as `answer` tells them, and what differs."""
+    both = {side: answer(result, page, root_path) for side, result in (("a", found.a), ("b", found.b))}
+    return {"demo": page.slug, **both, **figures(found)}
+
+
+def similar(result: Result, matches: Sequence[Match], complete: bool, root_path: str = "") -> dict[str, Any]:
+    """What is similar to a result, nearest first."""
+    base = f"{root_path}{API}/results"
+    entries = [
+        {
+            "kind": "result" if match.example is None else "example",
+            "id": match.id,
+            "url": f"{base}/{match.id}",
+            "title": match.title,
+            "similarity": match.similarity,
+            "thumbnail": f"{base}/{match.id}/thumbnail",
+            "created_at": None if match.created is None else iso(match.created),
+        }
+        for match in matches
+    ]
+    return {"id": result.id, "demo": result.capsule["page"], "similar": entries, "complete": complete}
+
+
+def summary(engine: Engine, page: Page, root_path: str) -> dict[str, Any]:
+    """A page in few words."""
+    url = f"{root_path}{API}/demos/{page.slug}"
+    return {
+        "slug": page.slug,
+        "title": page.title,
+        "summary": page.declared.summary if page.declared else "",
+        "task": page.declared.task if page.declared else "",
+        "url": url,
+        "cover": f"{url}/assets/{quote(page.cover.name)}" if page.cover else None,
+        "state": asdict(describe.state(engine, page)),
+    }
+
+
+def detail(engine: Engine, page: Page, root_path: str) -> dict[str, Any]:
+    """A page with its schema, examples and weights; a broken one only says so."""
+    head = summary(engine, page, root_path)
+    demo = page.declared
+    if demo is None:
+        return head
+    images = {f.name for f in demo.inputs if isinstance(f, ImageInput)}
+    weights = [asdict(facts) for facts in describe.weights_facts(engine, page)]
+    schemas = schema.outputs(demo)["properties"]
+    return {
+        **head,
+        "note": demo.note,
+        "inputs": schema.inputs(demo, "json", describe.all_options(engine, page)),
+        "outputs": [{"name": f.name, "type": KINDS[type(f)], "schema": schemas[f.name]} for f in demo.outputs],
+        "examples": [
+            {
+                "title": example.title,
+                "inputs": {k: v for k, v in example.inputs.items() if k not in images},
+                "files": {k: f"{head['url']}/assets/{quote(str(v))}" for k, v in example.inputs.items() if k in images},
+            }
+            for example in demo.examples
+        ],
+        "weights": [{k: v for k, v in facts.items() if k != "card"} for facts in weights],
+        "links": dict(demo.links),
+    }
+
+
+def pictures(demo: Demo) -> set[str]:
+    """File names of a demo's example pictures and cover: what of its assets may be served."""
+    images = {f.name for f in demo.inputs if isinstance(f, ImageInput)}
+    files = {str(value) for example in demo.examples for name, value in example.inputs.items() if name in images}
+    return files | {demo.cover, *(example.picture for example in demo.examples)} - {""}

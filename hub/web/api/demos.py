@@ -1,0 +1,318 @@
+"""The REST door: /api/v1, /healthz, /readyz and /metrics. Pictures pass through undecoded."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import FastAPI
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from hub import describe
+from hub.engine.compare import compare
+from hub.engine.engine import Engine
+from hub.engine.jobs import Cancel, OnEvent
+from hub.errors import BusyError, CancelledError, ForbiddenError, HubError, InputError, NotFoundError
+from hub.pages.registry import Page
+from hub.people.owners import Owner
+from hub.people.users import Caller
+from hub.results.result import Picture, Result
+from hub.texts import sentence
+from hub.web.api import answers, events, health, openapi
+from hub.web.api.answers import API, SIMILAR_LIMIT, SIMILAR_MOST
+from hub.web.api.bodies import read_inputs, read_texts
+from hub.web.middleware import access, guard
+from hub.web.problems import MethodError, problem, unexpected
+
+log = logging.getLogger(__name__)
+WAITING_THREADS = 64  # beyond the queue's limit: requests that share an equal one's run wait in threads of their own
+FOREVER = "private, max-age=31536000, immutable"  # an id names one answer, so it never changes
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def add_to(app: FastAPI, engine: Engine) -> None:
+    """Puts the routes before all others of `app` and makes the typed document its OpenAPI document."""
+    app.router.routes[:0] = routes(engine)
+    app.openapi = partial(openapi.document, engine.registry, partial(describe.all_options, engine))  # type: ignore[method-assign]
+
+
+def routes(engine: Engine) -> list[BaseRoute]:
+    """The routes; they answer every path under /api, so that unknown ones get problem JSON."""
+    door = _Door(engine)
+    table: dict[str, dict[str, Endpoint]] = {
+        f"{API}/openapi.json": {"GET": door.openapi},
+        f"{API}/demos": {"GET": door.demos},
+        f"{API}/demos/{{slug}}": {"GET": door.demo, "POST": door.run},
+        f"{API}/demos/{{slug}}/compare": {"POST": door.compare},
+        f"{API}/demos/{{slug}}/assets/{{name}}": {"GET": door.asset},
+        f"{API}/results/{{id}}": {"GET": door.result},
+        f"{API}/results/{{id}}/similar": {"GET": door.similar},
+        f"{API}/results/{{id}}/thumbnail": {"GET": door.thumbnail},
+        f"{API}/results/{{id}}/{{output}}": {"GET": door.output},
+        f"{API}/results/{{id}}/{{output}}/{{number:int}}": {"GET": door.output},
+        f"{API}/status": {"GET": door.status},
+        f"{API}/models": {"GET": door.models, "POST": door.change_model},
+        "/healthz": {"GET": door.healthz},
+        "/readyz": {"GET": door.readyz},
+        "/metrics": {"GET": door.metrics},
+        "/api": {},
+        "/api/{path:path}": {},
+    }
+    return [Route(path, Methods(endpoints), name=f"rest:{path}") for path, endpoints in table.items()]
+
+
+class Methods:
+    """One path: picks the endpoint by method and turns whatever it raises into problem JSON."""
+
+    def __init__(self, endpoints: Mapping[str, Endpoint]):
+        self.endpoints = endpoints
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            response = await self._endpoint(request)(request)
+        except ClientDisconnect:
+            response = problem(CancelledError("The client went away."), request)  # nobody reads it
+        except HubError as error:
+            response = problem(error, request)
+        except Exception as error:  # the last net: a fault of ours must not show a traceback
+            response = unexpected(error, request)
+        await response(scope, receive, send)
+
+    def _endpoint(self, request: Request) -> Endpoint:
+        if not self.endpoints:
+            raise NotFoundError(
+                "There is nothing at {path}. {api}/openapi.json lists what there is.",
+                path=request.scope["path"][:200],
+                api=API,
+            )
+        method = "GET" if request.method == "HEAD" else request.method
+        if method not in self.endpoints:
+            allowed = [*self.endpoints, *(["HEAD"] if "GET" in self.endpoints else [])]
+            raise MethodError(
+                "{path} takes {methods}, not {given}.",
+                path=request.scope["path"],
+                methods=" and ".join(self.endpoints),
+                given=request.method[:20],
+                allowed=allowed,
+            )
+        return self.endpoints[method]
+
+
+class _Door:
+    """The endpoints over one engine."""
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+        # More threads than the queue takes, so that the engine says 429 at once rather than anybody waiting unseen.
+        self.threads = CapacityLimiter(engine.settings.queue_limit + WAITING_THREADS)
+
+    # --- runs -------------------------------------------------------------------------------------
+
+    async def run(self, request: Request) -> Response:
+        if events.wanted(request):
+            return await self._stream(request)
+        return await self._work(request, self._run)
+
+    async def _stream(self, request: Request) -> Response:
+        """As `_work`, but told step by step. What is wrong before the run is answered as ever."""
+        page = self.engine.registry.get(request.path_params["slug"])
+        inputs = await read_inputs(request, page.demo, self.engine.limits.max_bytes)
+        if self.threads.available_tokens < 1:
+            raise BusyError("Too many requests wait for an answer. Try again in a moment.", retry_after_s=1)
+        who, root_path = guard.caller(request), request.scope.get("root_path", "")
+
+        async def work(hear: OnEvent, cancel: Cancel) -> bytes:
+            run = partial(self._run, page, inputs, cancel, who, root_path, hear)
+            return await to_thread.run_sync(run, limiter=self.threads, abandon_on_cancel=True)
+
+        return events.stream(request, work)
+
+    async def compare(self, request: Request) -> Response:
+        return await self._work(request, self._compare)
+
+    async def _work(self, request: Request, run: Callable[..., bytes]) -> Response:
+        """Reads the inputs and runs them in a thread; cancelled when the client goes away."""
+        slug = request.path_params["slug"]
+        page = self.engine.registry.get(slug)
+        inputs = await read_inputs(request, page.demo, self.engine.limits.max_bytes)
+        if self.threads.available_tokens < 1:
+            raise BusyError("Too many requests wait for an answer. Try again in a moment.", retry_after_s=1)
+        who, root_path = guard.caller(request), request.scope.get("root_path", "")
+
+        async def work(hear: OnEvent, cancel: Cancel) -> bytes:
+            return await to_thread.run_sync(
+                partial(run, page, inputs, cancel, who, root_path), limiter=self.threads, abandon_on_cancel=True
+            )
+
+        return _json_text(await events.alone(request, work))
+
+    def _run(
+        self,
+        page: Page,
+        inputs: Callable[[], dict[str, Any]],
+        cancel: Cancel,
+        who: Caller,
+        root_path: str,
+        hear: OnEvent = lambda stage, progress: None,
+    ) -> bytes:
+        result = self.engine.run(page.slug, inputs(), cancel=cancel, session=who.session, on_event=hear, caller=who)
+        return _dump(answers.answer(result, page, root_path))
+
+    def _compare(
+        self, page: Page, inputs: Callable[[], dict[str, Any]], cancel: Cancel, who: Caller, root_path: str
+    ) -> bytes:
+        given = inputs()
+        a, b = (given.pop(name, None) or "" for name in ("weights_a", "weights_b"))
+        found = compare(self.engine, page.slug, given, a, b, cancel=cancel, session=who.session, caller=who)
+        return _dump(answers.comparison(found, page, root_path))
+
+    # --- results ----------------------------------------------------------------------------------
+
+    async def result(self, request: Request) -> Response:
+        result = await self._stored(request)
+        page = self.engine.registry.pages.get(result.capsule["page"])
+        result = await to_thread.run_sync(self.engine.shown.look, self._who(request), result)
+        return _json_text(_dump(answers.answer(result, page, request.scope.get("root_path", ""))))
+
+    async def output(self, request: Request) -> Response:
+        result = await self._stored(request)
+        name, number = request.path_params["output"], request.path_params.get("number", 0)
+        values = result.values
+        if name in values and not number:
+            return JSONResponse(values[name], headers={"Cache-Control": FOREVER})
+        pictures = result.pictures.get(name, ())
+        if number >= len(pictures):
+            there = ", ".join([*result.pictures, *values])
+            what = f"no picture {number} in {name!r}" if pictures else f"no output {name!r}; there is: {there}"
+            raise NotFoundError("Result {id} has {what}.", id=result.id, what=what)
+        return _picture(request, pictures[number], f"{result.id}-{name}-{number}")
+
+    async def similar(self, request: Request) -> Response:
+        """Who knows a result's id may ask; whose past results are shown depends on the setting and the cookie."""
+        result, limit = await self._stored(request), _limit(request)
+        page = self.engine.registry.pages.get(result.capsule["page"])
+        if page is None or not self.engine.similar.wanted(page.declared):
+            off = self.engine.settings.similar == "off"
+            why = "It is switched off on this hub (similar=off)." if off else "Its page does not offer that."
+            raise NotFoundError("Nothing similar is looked for beside result {id}. {why}", id=result.id, why=why)
+        find = partial(self.engine.similar.find, result, self._who(request), limit)
+        matches = await to_thread.run_sync(find)
+        missing, _ = await to_thread.run_sync(self.engine.similar.outstanding, result)
+        body = answers.similar(result, matches, not missing, request.scope.get("root_path", ""))
+        return _json_text(_dump(body))
+
+    async def thumbnail(self, request: Request) -> Response:
+        result = await self._stored(request)
+        if result.sight is None:
+            raise NotFoundError("Result {id} has no thumbnail of its picture.", id=result.id)
+        picture = Picture(result.sight.thumbnail, "image/jpeg", 0, 0)
+        return _picture(request, picture, f"{result.id}-thumbnail")
+
+    def _who(self, request: Request) -> Owner:
+        return self.engine.owners.of(guard.caller(request))
+
+    async def _stored(self, request: Request) -> Result:
+        id = request.path_params["id"]
+        found = await to_thread.run_sync(self.engine.results.get, id)
+        if found is None:
+            days = f"{self.engine.settings.results_days:g}"
+            raise NotFoundError(
+                "There is no result {id!r}. Results are kept for {days} days, as space allows.", id=id[:64], days=days
+            )
+        return found
+
+    # --- what there is ----------------------------------------------------------------------------
+
+    async def demos(self, request: Request) -> Response:
+        root_path = request.scope.get("root_path", "")
+        pages = [*self.engine.registry]
+        return JSONResponse(
+            await to_thread.run_sync(lambda: [answers.summary(self.engine, page, root_path) for page in pages])
+        )
+
+    async def demo(self, request: Request) -> Response:
+        page = self.engine.registry.get(request.path_params["slug"])
+        root_path = request.scope.get("root_path", "")
+        return JSONResponse(await to_thread.run_sync(answers.detail, self.engine, page, root_path))
+
+    async def asset(self, request: Request) -> Response:
+        """A picture of an example, or the cover. Nothing else that lies in the folder is served."""
+        page, name = self.engine.registry.get(request.path_params["slug"]), request.path_params["name"]
+        if page.declared is None or name not in answers.pictures(page.declared):
+            raise NotFoundError("{title} has no picture {name!r}.", title=page.title, name=name)
+        return FileResponse(page.assets / name, headers={"Cache-Control": "public, max-age=3600"})
+
+    async def openapi(self, request: Request) -> Response:
+        options = partial(describe.all_options, self.engine)
+        place = self.engine.settings.public_url.rstrip("/") or request.scope.get("root_path", "")
+        return JSONResponse(await to_thread.run_sync(openapi.document, self.engine.registry, options, place))
+
+    # --- operations -------------------------------------------------------------------------------
+
+    async def status(self, request: Request) -> Response:
+        return JSONResponse(await to_thread.run_sync(partial(health.status, self.engine)))
+
+    async def models(self, request: Request) -> Response:
+        found = await to_thread.run_sync(self.engine.models.residents)
+        return JSONResponse([asdict(one) for one in found], headers={"Cache-Control": "no-store"})
+
+    async def change_model(self, request: Request) -> Response:
+        """Loads, pins, unpins or unloads one page's model; an abandoned request leaves a load to end."""
+        who = guard.caller(request)
+        why = access.refusal(self.engine.settings, who.address, request.headers, who.role)
+        if why:
+            raise ForbiddenError("This request may not change what is in memory. {why}", why=sentence(why))
+        wish = await read_texts(request, ("demo", "weights", "action"), ("demo", "action"))
+        work = partial(self.engine.models.change, wish["demo"], wish.get("weights", ""), wish["action"])
+        return JSONResponse(asdict(await to_thread.run_sync(work, limiter=self.threads, abandon_on_cancel=True)))
+
+    async def healthz(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+
+    async def readyz(self, request: Request) -> Response:
+        ready, body = await to_thread.run_sync(partial(health.readiness, self.engine))
+        return JSONResponse(body, 200 if ready else 503, headers={"Cache-Control": "no-store"})
+
+    async def metrics(self, request: Request) -> Response:
+        return Response(self.engine.metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _limit(request: Request) -> int:
+    """How many similar pictures are asked for. Raises InputError."""
+    text = request.query_params.get("limit", str(SIMILAR_LIMIT))
+    if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= SIMILAR_MOST):
+        raise InputError(
+            "limit must be a whole number from 1 to {similar_most}, got {text!r}.",
+            similar_most=SIMILAR_MOST,
+            text=text[:40],
+            field="limit",
+        )
+    return int(text)
+
+
+def _dump(body: Any) -> bytes:
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def _json_text(body: bytes) -> Response:
+    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _picture(request: Request, picture: Picture, tag: str) -> Response:
+    headers = {"ETag": f'"{tag}"', "Cache-Control": FOREVER, "X-Content-Type-Options": "nosniff"}
+    given = [t.strip().removeprefix("W/") for t in request.headers.get("if-none-match", "").split(",")]
+    if f'"{tag}"' in given or "*" in given:
+        return Response(status_code=304, headers=headers)
+    headers["Content-Disposition"] = f'inline; filename="{tag[:8]}{tag[32:]}.{picture.extension}"'
+    return Response(picture.data, media_type=picture.media_type, headers=headers)

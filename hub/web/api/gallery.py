@@ -1,0 +1,205 @@
+"""The gallery's doors: the page `/gallery`, drawn by its own small script, and `/api/v1/gallery`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from anyio import to_thread
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from hub import texts
+from hub.archive import gallery
+from hub.archive.picture_index import Entry, Query, Viewer
+from hub.engine.engine import Engine
+from hub.errors import InputError
+from hub.suggest import unknown
+from hub.web import routes as plain
+from hub.web.api.answers import API
+from hub.web.api.demos import FOREVER, Methods
+from hub.web.middleware import guard
+from hub.web.site import links as permalinks
+
+DOWNLOAD_MOST = 2_000  # pictures in one ZIP file
+DIGITS = 7  # of a page's number
+PAGING = ("page", "per_page", "order")
+POLICY = plain.POLICY + "; connect-src 'self'"
+
+
+def add_to(app: FastAPI, engine: Engine) -> None:
+    """Puts the page, and the gallery's part of REST, before all other routes of `app`."""
+    app.router.routes[:0] = routes(engine)
+
+
+def routes(engine: Engine) -> list[BaseRoute]:
+    """To be put before those of `rest.routes`, which answer everything under /api."""
+    door = _Door(engine)
+    table = {
+        "/gallery": door.page,
+        "/gallery/{name}": door.static,
+        f"{API}/gallery": door.search,
+        f"{API}/gallery/facets": door.facets,
+        f"{API}/gallery/pairs": door.pairs,
+        f"{API}/gallery/download": door.download,
+        f"{API}/gallery/{{id}}": door.one,
+        f"{API}/gallery/{{id}}/image": door.image,
+        f"{API}/gallery/{{id}}/thumbnail": door.thumbnail,
+    }
+    return [Route(path, Methods({"GET": endpoint}), name=f"gallery:{path}") for path, endpoint in table.items()]
+
+
+class _Door:
+    """The endpoints over one engine."""
+
+    def __init__(self, engine: Engine):
+        self.engine, self.pictures = engine, engine.pictures
+
+    # --- the page ---------------------------------------------------------------------------------
+
+    async def page(self, request: Request) -> Response:
+        template = permalinks.templates().get_template("gallery.html")
+        text = template.render(home="./", here="r/", signed_in=guard.caller(request).name,
+                               singles=self.engine.settings.similar, most=DOWNLOAD_MOST,
+                               words=texts.section(texts.current().language, "gallery"))  # fmt: skip
+        return HTMLResponse(text, headers={**plain.HEADERS, "Content-Security-Policy": POLICY})
+
+    async def static(self, request: Request) -> Response:
+        return plain.file(request.path_params["name"], "gallery")
+
+    # --- searching --------------------------------------------------------------------------------
+
+    async def search(self, request: Request) -> Response:
+        wanted, page, size = self._asked(request)
+        order = request.query_params.get("order", "new")
+        if order not in gallery.ORDER_NAMES:
+            raise InputError(unknown("order", order[:40], list(gallery.ORDER_NAMES)), field="order")
+
+        def find() -> tuple[list[Entry], int]:
+            index = self.pictures.index()
+            return index.search(wanted, self._viewer(request), order=order, limit=size, offset=(page - 1) * size)
+
+        found, total = await to_thread.run_sync(find)
+        told = [self._told(entry, request) for entry in found]
+        return _json({"total": total, "page": page, "per_page": size, "pictures": told})
+
+    async def pairs(self, request: Request) -> Response:
+        """What two grids have of the same subject, style and seed."""
+        wanted, page, size = self._asked(request, "a", "b")
+        a, b = (request.query_params.get(side, "") for side in ("a", "b"))
+        if not a or not b:
+            raise InputError("Name the two runs to compare: a=RUN&b=RUN.", field="b" if a else "a")
+
+        def find() -> tuple[list[tuple[Entry, Entry]], int]:
+            index = self.pictures.index()
+            return index.pairs(a, b, wanted, self._viewer(request), limit=size, offset=(page - 1) * size)
+
+        found, total = await to_thread.run_sync(find)
+        told = [{"a": self._told(one, request), "b": self._told(other, request)} for one, other in found]
+        return _json({"total": total, "page": page, "per_page": size, "pairs": told})
+
+    async def facets(self, request: Request) -> Response:
+        def find() -> dict[str, list[dict[str, Any]]]:
+            return self.pictures.index().facets(self._viewer(request))
+
+        found = await to_thread.run_sync(find)
+        for entries in found.values():
+            for entry in entries:
+                entry["latest"] = gallery.when(entry["latest"])
+        return _json(found)
+
+    async def download(self, request: Request) -> Response:
+        """A ZIP file of pictures with prompts.csv, of `ids` or of all that a search finds; or the CSV alone."""
+        wanted, _, _ = self._asked(request, "ids", "format")
+        kind = request.query_params.get("format", "zip")
+        if kind not in ("zip", "csv"):
+            raise InputError("format must be zip or csv, got {kind!r}.", kind=kind[:40], field="format")
+
+        def find() -> tuple[list[Entry], int]:
+            index = self.pictures.index()
+            return index.search(wanted, self._viewer(request), order="old", limit=DOWNLOAD_MOST)
+
+        found, total = await to_thread.run_sync(find)
+        if total > DOWNLOAD_MOST:
+            raise InputError(
+                "One download has at most {download_most:,} pictures, this is {total:,}. Search for less.",
+                download_most=DOWNLOAD_MOST,
+                total=total,
+            )
+        disposition = f'attachment; filename="{"prompts" if kind == "csv" else "gallery"}.{kind}"'
+        headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
+        if kind == "csv":
+            return Response(gallery.table(map(gallery.row, found)), media_type="text/csv", headers=headers)
+        pieces: Iterator[bytes] = gallery.archive(self.pictures, found)
+        return StreamingResponse(pieces, media_type="application/zip", headers=headers)
+
+    def _asked(self, request: Request, *more: str) -> tuple[Query, int, int]:
+        """What is looked for, which page of it, and how many on a page. Raises InputError."""
+        given: Mapping[str, str] = request.query_params
+        known = [*gallery.FILTERS, *PAGING, *more]
+        for name in given:
+            if name not in known:
+                raise InputError(unknown("parameter", name[:40], known), field=name)
+        page = _number(given.get("page", "1"), "page", gallery.PAGES_MOST)
+        size = _number(given.get("per_page", str(gallery.PER_PAGE)), "per_page", gallery.PER_PAGE_MOST)
+        ids = tuple(filter(None, given.get("ids", "").split(",")))[:DOWNLOAD_MOST]
+        return gallery.query(given, ids), page, size
+
+    def _viewer(self, request: Request) -> Viewer:
+        return self.pictures.viewer(self.engine.owners.of(guard.caller(request)))
+
+    # --- one picture ------------------------------------------------------------------------------
+
+    async def one(self, request: Request) -> Response:
+        return _json(self._told(await to_thread.run_sync(self._entry, request), request))
+
+    async def image(self, request: Request) -> Response:
+        def read() -> tuple[bytes, str]:
+            return self.pictures.file(self._entry(request))
+
+        data, kind = await to_thread.run_sync(read)
+        return Response(data, media_type=kind, headers={"Cache-Control": FOREVER})
+
+    async def thumbnail(self, request: Request) -> Response:
+        def read() -> bytes:
+            return self.pictures.thumbnail(self._entry(request))
+
+        return Response(await to_thread.run_sync(read), media_type="image/webp", headers={"Cache-Control": FOREVER})
+
+    def _entry(self, request: Request) -> Entry:
+        return self.pictures.get(request.path_params["id"], self._viewer(request))
+
+    def _told(self, entry: Entry, request: Request) -> dict[str, Any]:
+        """One picture, as REST and the page's script read it."""
+        root, page = request.scope.get("root_path", ""), self.engine.registry.pages.get(entry.demo)
+        here = f"{root}{API}/gallery/{entry.id}"
+        return {
+            "id": entry.id, "demo": entry.demo, "prompt": entry.prompt, "subject": entry.subject, "style": entry.style,
+            "seed": entry.seed, "weights": entry.weights, "digest": entry.digest, "run": entry.run,
+            "created_at": gallery.when(entry.created), "width": entry.width, "height": entry.height,
+            "caption": entry.caption, "settings": dict(entry.parameters), "begins_from": list(entry.inputs),
+            "title": page.title if page else entry.demo, "image": f"{here}/image", "thumbnail": f"{here}/thumbnail",
+            "open": f"{root}/{gallery.address(entry.demo, entry.parameters, entry.weights)}"
+            if page and page.declared
+            else None,
+        }  # fmt: skip
+
+
+def _number(text: str, name: str, most: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= DIGITS and 1 <= int(text) <= most):
+        raise InputError(
+            "{name} must be a whole number from 1 to {most}, got {text!r}.",
+            name=name,
+            most=most,
+            text=text[:40],
+            field=name,
+        )
+    return int(text)
+
+
+def _json(body: Any) -> Response:
+    text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
+    return Response(text, media_type="application/json", headers={"Cache-Control": "no-store"})

@@ -1,0 +1,229 @@
+"""The history over REST: `/api/v1/history`, for whoever asks, by the cookie hub_session or who signed in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from hub.archive.gallery import PAGES_MOST
+from hub.archive.history import PER_PAGE, PER_PAGE_MOST, InWork
+from hub.archive.history_pair import beside, labelled
+from hub.archive.history_store import Entry
+from hub.decoding.decode import sniff
+from hub.engine.engine import Engine
+from hub.errors import InputError, NotFoundError
+from hub.suggest import unknown
+from hub.web.api import answers, events
+from hub.web.api.answers import API
+from hub.web.api.demos import Methods
+from hub.web.middleware import guard
+
+TEXT_CHARS, AT_ONCE = 500, 200
+FILTERS, PAGING = ("q", "demo"), ("page", "per_page")
+LOOKED_S = 15.0  # who looks at the history holds what is in work for so long
+SHOWN = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/tiff"})
+DAY = "private, max-age=86400"
+FRESH = {"Cache-Control": "no-store"}
+
+
+def routes(engine: Engine) -> list[BaseRoute]:
+    """To be put before those of `rest.routes`, which answer everything under /api."""
+    door = _Door(engine)
+    table = {
+        f"{API}/history": {"GET": door.search, "DELETE": door.remove},
+        f"{API}/history/compare": {"GET": door.compare},
+        f"{API}/history/{{id}}": {"GET": door.one, "DELETE": door.remove_one},
+        f"{API}/history/{{id}}/stop": {"POST": door.stop},
+        f"{API}/history/{{id}}/thumbnail": {"GET": door.thumbnail},
+        f"{API}/history/{{id}}/inputs/{{name}}": {"GET": door.picture},
+    }
+    return [Route(path, Methods(endpoints), name=f"history:{path}") for path, endpoints in table.items()]
+
+
+class _Door:
+    """The endpoints over one engine. Whose history it is, nobody can say: it is always that of who asks."""
+
+    def __init__(self, engine: Engine):
+        self.engine, self.history = engine, engine.history
+
+    def _owner(self, request: Request) -> str:
+        return self.history.owner(guard.caller(request))
+
+    async def search(self, request: Request) -> Response:
+        given: Mapping[str, str] = request.query_params
+        _known(given, [*FILTERS, *PAGING])
+        text, slug = given.get("q", ""), given.get("demo", "")
+        if len(text) > TEXT_CHARS:
+            raise InputError(
+                "q has more than the {text_chars} characters that are read.", text_chars=TEXT_CHARS, field="q"
+            )
+        page = number(given.get("page", "1"), "page", PAGES_MOST)
+        size = number(given.get("per_page", str(PER_PAGE)), "per_page", PER_PAGE_MOST)
+        owner, root = self._owner(request), request.scope.get("root_path", "")
+        self.history.look(owner, LOOKED_S)
+
+        def find() -> dict[str, Any]:
+            work = self.history.in_work(owner, slug)
+            found, total = self.history.search(owner, text, slug, size, (page - 1) * size)
+            running = {run.entry.id: told(self.engine, run.entry, root, run) for run in work}
+            return {
+                "total": total,
+                "page": page,
+                "per_page": size,
+                "running": list(running.values()),
+                "runs": [told(self.engine, entry, root) for entry in found if entry.id not in running],
+                "demos": [self._counted(*entry) for entry in self.history.pages(owner)],
+            }
+
+        return _json(await to_thread.run_sync(find))
+
+    def _counted(self, slug: str, count: int) -> dict[str, Any]:
+        page = self.engine.registry.pages.get(slug)
+        return {"slug": slug, "title": page.title if page else slug, "count": count}
+
+    async def one(self, request: Request) -> Response:
+        owner, id, root = self._owner(request), request.path_params["id"], request.scope.get("root_path", "")
+        work = next((run for run in self.history.in_work(owner) if run.entry.id == id), None)
+        entry = work.entry if work else await to_thread.run_sync(self.history.get, owner, id)
+        self.history.look(owner, LOOKED_S)
+        return _json(told(self.engine, entry, root, work))
+
+    async def compare(self, request: Request) -> Response:
+        """Two runs of one page: what was asked, both answers, and what differs in them."""
+        given = request.query_params
+        _known(given, ["a", "b"])
+        owner, root = self._owner(request), request.scope.get("root_path", "")
+
+        def work() -> dict[str, Any]:
+            both = beside(self.engine, owner, given.get("a", ""), given.get("b", ""))
+            settings = [{**asdict(setting), "differs": setting.differs} for setting in both.settings]
+            runs = {side: told(self.engine, run, root) for side, run in (("a", both.a), ("b", both.b))}
+            return {**answers.comparison(both.found, both.page, root), "settings": settings, "runs": runs}
+
+        return _json(await to_thread.run_sync(work))
+
+    # --- deleting and stopping --------------------------------------------------------------------
+
+    async def remove(self, request: Request) -> Response:
+        """Some, by `ids` with commas between, or with `all=true` all: nothing is deleted by leaving something out."""
+        given = request.query_params
+        _known(given, ["ids", "all"])
+        ids = list(filter(None, given.get("ids", "").split(",")))
+        if bool(ids) == (given.get("all") == "true"):
+            raise InputError("Say which runs to delete: ids=ID,ID or all=true.", field="ids")
+        if len(ids) > AT_ONCE:
+            raise InputError(
+                "At most {at_once} runs are deleted at once, got {count}.", at_once=AT_ONCE, count=len(ids), field="ids"
+            )
+        work = partial(self.history.remove, guard.caller(request), ids or None)
+        count, results = await to_thread.run_sync(work)
+        return _json({"deleted": count, "results_deleted": results})
+
+    async def remove_one(self, request: Request) -> Response:
+        caller, id = guard.caller(request), request.path_params["id"]
+
+        def work() -> tuple[int, int]:
+            self.history.get(self.history.owner(caller), id)
+            return self.history.remove(caller, [id])
+
+        count, results = await to_thread.run_sync(work)
+        return _json({"deleted": count, "results_deleted": results})
+
+    async def stop(self, request: Request) -> Response:
+        self.history.stop(self._owner(request), request.path_params["id"])
+        return Response(status_code=204, headers=FRESH)
+
+    # --- pictures ---------------------------------------------------------------------------------
+
+    async def thumbnail(self, request: Request) -> Response:
+        def read() -> bytes:
+            return self.history.thumbnail(self.history.get(self._owner(request), request.path_params["id"]))
+
+        return Response(await to_thread.run_sync(read), media_type="image/webp", headers={"Cache-Control": DAY})
+
+    async def picture(self, request: Request) -> Response:
+        """A picture that went in, byte by byte as it came."""
+        data = await to_thread.run_sync(self._picture, request, request.path_params["name"])
+        return uploaded(data)
+
+    def _picture(self, request: Request, name: str) -> bytes:
+        data = self.history.picture(self.history.get(self._owner(request), request.path_params["id"]), name)
+        if data is None:
+            raise NotFoundError("The picture {name!r} of this run is not held any more.", name=name[:40])
+        return data
+
+
+def uploaded(data: bytes) -> Response:
+    """What a visitor uploaded, as a picture and nothing else: it may be any file."""
+    headers = {"Cache-Control": DAY, "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
+    kind = f"image/{sniff(data).lower()}"
+    return Response(data, media_type=kind if kind in SHOWN else "application/octet-stream", headers=headers)
+
+
+def told(engine: Engine, entry: Entry, root: str, work: InWork | None = None) -> dict[str, Any]:
+    """A run as JSON data; `progress` while it is in work."""
+    page = engine.registry.pages.get(entry.page)
+    demo = page.declared if page else None
+    fields = {f.name: f for f in demo.inputs} if demo else {}
+    here = f"{root}{API}/history/{entry.id}"
+    settings = [
+        {
+            "name": name,
+            "label": fields[name].label if name in fields else name,
+            "value": entry.parameters[name],
+            "unit": getattr(fields.get(name), "unit", ""),
+        }
+        for name in labelled(demo, entry.parameters)
+    ]
+    progress = None
+    if work is not None:
+        stage, now = work.told
+        progress = {"stage": stage, "seconds": round(work.seconds, 1), **(events.steps(now) if now else {})}
+    done = entry.state == "done"
+    return {
+        "id": entry.id, "demo": entry.page, "title": page.title if page else entry.page, "state": entry.state,
+        "created_at": datetime.fromtimestamp(entry.begun, UTC).isoformat(timespec="milliseconds"),
+        "took_ms": entry.took_ms, "cached": entry.cached, "times": entry.times, "headline": entry.headline,
+        "message": entry.message, "settings": settings, "weights": entry.weights, "digest": entry.digest,
+        "inputs": {name: f"{here}/inputs/{quote(name)}" for name in entry.inputs},
+        "result": f"{root}{API}/results/{entry.result}" if done else None,
+        # The state is in it, since it is cached: of a run in work it shows what went in.
+        "thumbnail": f"{here}/thumbnail?of={entry.state}" if entry.pictured else None,
+        "page": f"{root}/history?run={entry.id}" if entry.state != "running" else None,
+        "open": f"{root}/{entry.page}?history={entry.id}" if demo else None,
+        "progress": progress,
+    }  # fmt: skip
+
+
+def number(text: str, name: str, most: int) -> int:
+    """A whole number from 1. Raises InputError."""
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most):
+        raise InputError(
+            "{name} must be a whole number from 1 to {most}, got {text!r}.",
+            name=name,
+            most=most,
+            text=text[:40],
+            field=name,
+        )
+    return int(text)
+
+
+def _known(given: Mapping[str, str], names: list[str]) -> None:
+    for name in given:
+        if name not in names:
+            raise InputError(unknown("parameter", name[:40], names), field=name)
+
+
+def _json(body: Any) -> Response:
+    text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
+    return Response(text, media_type="application/json", headers=FRESH)

@@ -1,0 +1,155 @@
+"""The history in the OpenAPI document: its paths and its schemas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hub.archive.gallery import PAGES_MOST, TEXT_CHARS
+from hub.archive.history import PER_PAGE, PER_PAGE_MOST
+from hub.web.api.answers import API
+from hub.web.middleware.sessions import TOKEN
+
+Schema = dict[str, Any]
+TEXT: Schema = {"type": "string"}
+GIVEN: Schema = {"type": "string", "minLength": 1}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+OBJECT: Schema = {"type": "object"}
+WHO = (
+    "The history of who asks, and never another's: of the user who signed in; else of the browser session that the "
+    "cookie hub_session names (32 to 128 letters, digits, - or _; send it with runs too). Empty for who sends neither."
+)
+FORGETS = (
+    "A deleted run goes with its uploaded pictures. Its stored result goes too, unless another's history has it, which "
+    "is not told: results_deleted counts those that are no longer yours. "
+    "Shared results (links) are copies, and stay."
+)
+
+
+def paths() -> dict[str, Any]:
+    """The operations, by path."""
+    one = [{"name": "id", "in": "path", "required": True, "schema": TEXT}]
+    name = {"name": "name", "in": "path", "required": True, "schema": TEXT}
+    paging = [
+        _query(
+            "q",
+            {**TEXT, "maxLength": TEXT_CHARS},
+            "Words of the page, its settings, weights or answer; all of them must be there",
+        ),
+        _query("demo", TEXT, "Of one page"),
+        _query("page", {"type": "integer", "minimum": 1, "maximum": PAGES_MOST, "default": 1}),
+        _query("per_page", {"type": "integer", "minimum": 1, "maximum": PER_PAGE_MOST, "default": PER_PAGE}),
+    ]
+    which = [
+        _query("ids", TEXT, "Ids of runs with commas between; this or `all` is needed"),
+        _query("all", {"type": "string", "enum": ["true"]}, "In the place of ids: all that ended"),
+    ]
+    sides = [{**_query(side, GIVEN, "A run"), "required": True} for side in ("a", "b")]
+    return {
+        f"{API}/history": {
+            "get": _operation("listHistory", "What was run, the newest first", _ref("Runs"), [*paging, COOKIE], (422,)),
+            "delete": _operation(
+                "deleteRuns", "Runs deleted", _ref("Deleted"), [*which, COOKIE], (403, 422), text=FORGETS
+            ),
+        },
+        f"{API}/history/compare": {
+            "get": _operation(
+                "compareRuns", "Two runs of one page: what was asked, and what differs", OBJECT, [*sides, COOKIE],
+                (404, 422),
+            )
+        },
+        f"{API}/history/{{id}}": {
+            "get": _operation("getRun", "A run", _ref("Run"), [*one, COOKIE], (404,)),
+            "delete": _operation(
+                "deleteRun", "A run deleted", _ref("Deleted"), [*one, COOKIE], (403, 404), text=FORGETS
+            ),
+        },
+        f"{API}/history/{{id}}/stop": {"post": _stop([*one, COOKIE])},
+        f"{API}/history/{{id}}/thumbnail": {
+            "get": _file("getRunThumbnail", "At most 256 pixels a side", ("image/webp",), [*one, COOKIE])
+        },
+        f"{API}/history/{{id}}/inputs/{{name}}": {
+            "get": _file(
+                "getRunInput", "A picture that went in, as it came", ("image/png", "image/jpeg"), [*one, name, COOKIE]
+            )
+        },
+    }  # fmt: skip
+
+
+COOKIE: Schema = {
+    "name": "hub_session",
+    "in": "cookie",
+    "schema": {"type": "string", "description": f"{TOKEN.pattern}; anything else is nobody's"},
+}
+
+
+def schemas() -> dict[str, Schema]:
+    """The components that `paths` refers to."""
+    setting = _object({"name": TEXT, "label": TEXT, "value": {}, "unit": TEXT})
+    link: Schema = {"type": ["string", "null"]}
+    steps = {"stage": TEXT, "seconds": {"type": "number"}}
+    more = {"step": COUNT, "total": COUNT, "left_s": {"type": "number"}}
+    progress = {
+        "type": ["object", "null"],
+        "properties": {**steps, **more},
+        "required": [*steps],
+        "description": "While it is in work; else null",
+    }
+    run = _object(
+        {
+            "id": TEXT, "demo": TEXT, "title": TEXT,
+            "state": {"type": "string", "enum": ["running", "done", "failed", "stopped"]},
+            "created_at": {"type": "string", "format": "date-time"}, "took_ms": {"type": "number"},
+            "cached": {"type": "boolean", "description": "A stored result was the answer"},
+            "times": {**COUNT, "description": "How often the same was run"}, "headline": TEXT,
+            "message": {**TEXT, "description": "Why it failed"}, "settings": {"type": "array", "items": setting},
+            "weights": TEXT, "digest": TEXT,
+            "inputs": {"type": "object", "additionalProperties": TEXT, "description": "URLs of pictures, by input"},
+            "result": {**link, "description": "URL of the result; null: there is none"}, "thumbnail": link,
+            "page": {**link, "description": "The run's own page"},
+            "open": {**link, "description": "Opens the demo's page with everything filled in"}, "progress": progress,
+        }
+    )  # fmt: skip
+    runs = {"type": "array", "items": _ref("Run")}
+    demos = {"type": "array", "items": _object({"slug": TEXT, "title": TEXT, "count": COUNT})}
+    listed = {"total": COUNT, "page": COUNT, "per_page": COUNT, "running": runs, "runs": runs, "demos": demos}
+    return {"Run": run, "Runs": _object(listed), "Deleted": _object({"deleted": COUNT, "results_deleted": COUNT})}
+
+
+def _operation(
+    id: str, summary: str, answer: Schema, parameters: list[Schema], problems: tuple[int, ...], text: str = ""
+) -> dict[str, Any]:
+    answers: dict[str, Any] = {"200": {"description": summary, "content": {"application/json": {"schema": answer}}}}
+    return {
+        "operationId": id,
+        "summary": summary,
+        "description": " ".join(filter(None, (WHO, text))),
+        "tags": ["History"],
+        "parameters": parameters,
+        "responses": {**answers, **{str(s): {"$ref": f"#/components/responses/Problem{s}"} for s in problems}},
+    }
+
+
+def _stop(parameters: list[Schema]) -> dict[str, Any]:
+    found = _operation("stopRun", "Ends a run that is in work, whichever door it came through", {}, parameters, (404,))
+    found["responses"]["204"] = {"description": "It ends at its next step"}
+    del found["responses"]["200"]
+    return found
+
+
+def _file(id: str, summary: str, kinds: tuple[str, ...], parameters: list[Schema]) -> dict[str, Any]:
+    found = _operation(id, summary, {}, parameters, (404,))
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    found["responses"]["200"]["content"] = dict.fromkeys(kinds, binary)
+    return found
+
+
+def _query(name: str, schema: Schema, help: str = "") -> Schema:
+    return {"name": name, "in": "query", "schema": schema, **({"description": help} if help else {})}
+
+
+def _object(properties: Schema) -> Schema:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}

@@ -1,0 +1,179 @@
+"""Links over REST: make one of a result, look at it, end it, say something about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from hub.archive.links import Feedback, Link
+from hub.engine.engine import Engine
+from hub.errors import ForbiddenError, InputError, TooLargeError, UnsupportedMediaError
+from hub.people.owners import Owner
+from hub.suggest import unknown
+from hub.web.api.answers import API
+from hub.web.api.demos import Methods
+from hub.web.middleware import addresses, guard
+from hub.web.problems import MalformedError
+
+SECRET_HEADER = "x-link-secret"  # not Authorization: a hub with a password needs that for itself
+BODY_BYTES = 64 * 1024
+FRESH = {"Cache-Control": "no-store"}
+
+
+def routes(engine: Engine) -> list[BaseRoute]:
+    """To be put before those of `rest.routes`, which answer everything under /api."""
+    door = _Door(engine)
+    table = {
+        f"{API}/results/{{id}}/links": {"POST": door.make},
+        f"{API}/links": {"GET": door.mine},
+        f"{API}/links/{{id}}": {"GET": door.show, "DELETE": door.revoke},
+        f"{API}/links/{{id}}/feedback": {"POST": door.say},
+    }
+    return [Route(path, Methods(endpoints), name=f"links:{path}") for path, endpoints in table.items()]
+
+
+class _Door:
+    """The endpoints over one engine."""
+
+    def __init__(self, engine: Engine):
+        self.engine, self.links = engine, engine.sharing.links
+
+    async def make(self, request: Request) -> Response:
+        body = await read_json(request, ("note", "expires_in_days", "leave_out"))
+        leave_out = body.get("leave_out") or []
+        if not isinstance(leave_out, list) or not all(isinstance(name, str) for name in leave_out):
+            raise InputError("leave_out must be a list of names of inputs.", field="leave_out")
+        share = partial(
+            self.engine.sharing.share,
+            request.path_params["id"],
+            who=self._who(request),
+            note=body.get("note") or "",
+            days=body.get("expires_in_days"),
+            leave_out=leave_out,
+        )
+        link, secret = await to_thread.run_sync(share)
+        answer = {**self._told(link, request), "secret": secret}
+        return JSONResponse(answer, 201, headers={**FRESH, "Location": str(answer["url"])})
+
+    async def mine(self, request: Request) -> Response:
+        """Those of the browser session that asks; none without one. An administrator is told all."""
+        owners = None if guard.caller(request).is_admin else self._who(request).ids
+        found = await to_thread.run_sync(self.links.all, owners) if owners != () else []
+        return JSONResponse([self._told(link, request) for link in found], headers=FRESH)
+
+    async def show(self, request: Request) -> Response:
+        id = request.path_params["id"]
+        link, document = await to_thread.run_sync(self.links.read, id)
+        url = addresses.link(self.engine.settings, request, id)
+        body = {**self._told(link, request), **with_urls(document, url)}
+        if await self._is_owner(request, id):
+            body["feedback"] = [said(entry) for entry in await to_thread.run_sync(self.links.feedback, [id])]
+        return JSONResponse(body, headers=FRESH)
+
+    async def revoke(self, request: Request) -> Response:
+        id = request.path_params["id"]
+        if not await self._is_owner(request, id):
+            raise ForbiddenError(
+                "Only its owner can end a link: send its secret as X-Link-Secret, or the cookie hub_session that made "
+                "it. On the hub's machine: python -m hub links revoke."
+            )
+        await to_thread.run_sync(self.links.revoke, id)
+        return Response(status_code=204, headers=FRESH)
+
+    async def say(self, request: Request) -> Response:
+        body = await read_json(request, ("thumb", "text"))
+        call = partial(
+            self.links.say, request.path_params["id"], body.get("thumb"), body.get("text"), self._who(request)
+        )
+        return JSONResponse(said(await to_thread.run_sync(call)), 201, headers=FRESH)
+
+    def _who(self, request: Request) -> Owner:
+        return self.engine.owners.of(guard.caller(request))
+
+    async def _is_owner(self, request: Request, id: str) -> bool:
+        """The owner, or an administrator, who may do the same."""
+        if guard.caller(request).is_admin:
+            return True
+        owners, secret = self._who(request).ids, request.headers.get(SECRET_HEADER, "")
+        return await to_thread.run_sync(partial(self.links.owns, id, owners=owners, secret=secret))
+
+    def _told(self, link: Link, request: Request) -> dict[str, Any]:
+        return told(link, addresses.link(self.engine.settings, request, link.id), self.links.clock())
+
+
+def told(link: Link, url: str, now: float) -> dict[str, Any]:
+    """A link as JSON data, without what it shows."""
+    return {
+        "id": link.id,
+        "url": url,
+        "demo": link.page,
+        "state": link.state(now),
+        "headline": link.headline,
+        "note": link.note,
+        "created_at": iso(link.created),
+        "expires_at": None if link.expires is None else iso(link.expires),
+        "size_bytes": link.size_bytes,
+        "thumbs_up": link.up,
+        "thumbs_down": link.down,
+        "comments": link.comments,
+    }
+
+
+def said(entry: Feedback) -> dict[str, Any]:
+    """One viewer's feedback as JSON data."""
+    return {"link": entry.link, "created_at": iso(entry.created), "thumb": entry.thumb, "text": entry.text}
+
+
+def with_urls(document: Mapping[str, Any], url: str) -> dict[str, Any]:
+    """What a link shows, with addresses in the place of file names."""
+
+    def replaced(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {k: f"{url}/{v}" if k == "file" and v else replaced(v) for k, v in part.items()}
+        return [replaced(one) for one in part] if isinstance(part, list) else part
+
+    shown = {key: replaced(document[key]) for key in ("inputs", "parameters", "weights", "receipt")}
+    shown["receipt"] = {"remarks": [], **shown["receipt"]}  # documents of old have none
+    # An output's own value is the demo's: a key "file" in it is no file of ours.
+    shown["outputs"] = [{**replaced({**o, "value": None}), **({"value": o["value"]} if "value" in o else {})}
+                        for o in document["outputs"]]  # fmt: skip
+    return shown
+
+
+def iso(when: float) -> str:
+    return datetime.fromtimestamp(when, UTC).isoformat(timespec="seconds")
+
+
+async def read_json(request: Request, names: tuple[str, ...]) -> dict[str, Any]:
+    """A small JSON object with these names, or nothing. Raises HubError."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_BYTES:
+            raise TooLargeError("The request has more than the {most} KB that are read.", most=BODY_BYTES // 1024)
+    # A browser sends this type to another site only where that allows it: so no other site can send this.
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise UnsupportedMediaError(
+            "Send application/json, with {listed} or {{}}; got {given}.",
+            listed=", ".join(names),
+            given=kind[:60] or "none",
+        )
+    try:
+        found = json.loads(body or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise MalformedError("The body is not valid JSON: {reason}.", reason=str(error)[:100]) from None
+    if not isinstance(found, dict):
+        raise InputError("The body must be a JSON object, got a {kind}.", kind=type(found).__name__)
+    for name in found:
+        if name not in names:
+            raise InputError(unknown("field", name, list(names)), field=name)
+    return found

@@ -1,0 +1,272 @@
+"""The OpenAPI 3.1 document: one operation per demo, typed by its declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from hub.execution.residency import ACTIONS
+from hub.pages.registry import Page, Registry
+from hub.spec import ImageInput
+from hub.web.api import gallery_schema, history_schema, links_schema, schema
+from hub.web.api.answers import SIMILAR_LIMIT, SIMILAR_MOST
+from hub.web.problems import MEDIA_TYPE
+
+PROBLEMS = {
+    400: "The request is malformed",
+    401: "This hub asks who you are: sign in, or send an access token",
+    403: "Only its owner may do that",
+    404: "No such demo, result, output or link",
+    405: "The method is not allowed here",
+    409: "What was asked for is no longer as it was",
+    410: "A link that was taken back, or is past its day",
+    413: "More bytes or pixels than are read",
+    415: "A format that is not read here",
+    422: "An input is missing, unknown, of a wrong type or out of range; `field` names it",
+    429: "The hub is busy; Retry-After says when to try again, in seconds",
+    500: "The hub or the demo failed",
+    503: "The model is not available, or does not fit into memory",
+    504: "It took longer than the deadline",
+}
+RUN_PROBLEMS = (400, 404, 413, 415, 422, 429, 500, 503, 504)
+ANYWHERE = (401, 403, 429, 500, 503)  # whatever is asked: who asks, from where, how often; a hub that stops
+WITH_BODY = (400, 413, 415, 422)
+OBJECT = {"type": "object"}
+
+
+def document(registry: Registry, options: Callable[[Page], schema.Options], place: str = "") -> dict[str, Any]:
+    """The whole document, as JSON data.
+
+    `options` tells what the weights of a page bring; `place` is where a proxy has the hub.
+    """
+    paths: dict[str, Any] = {
+        "/api/v1/demos": _get("listDemos", "All demos", {"type": "array", "items": _ref("Demo")}),
+        "/api/v1/demos/{slug}/assets/{name}": _file("getAsset", ["slug", "name"]),
+        "/api/v1/results/{id}": _get("getResult", "A stored result", _ref("Result"), ["id"], (404,)),
+        "/api/v1/results/{id}/similar": _similar(),
+        "/api/v1/results/{id}/thumbnail": _file("getThumbnail", ["id"]),
+        "/api/v1/results/{id}/{output}": _file("getOutput", ["id", "output"]),
+        "/api/v1/results/{id}/{output}/{number}": _file("getGalleryPicture", ["id", "output", "number"]),
+        "/api/v1/status": _get("getStatus", "Device, models in memory, results, requests in work", OBJECT),
+        "/api/v1/models": {
+            **_get("listModels", "Every page's models, in memory or not", {"type": "array", "items": _ref("Model")}),
+            "post": _change_model(),
+        },
+        "/healthz": _get("getHealth", "Whether the process is up", OBJECT),
+        "/readyz": _get("getReadiness", "Whether the hub can serve, and what is wrong", OBJECT, [], (503,)),
+        **links_schema.paths(),
+        **gallery_schema.paths(),
+        **history_schema.paths(),
+        "/metrics": {"get": _operation("getMetrics", "Prometheus metrics", {"text/plain": {"type": "string"}})},
+    }
+    for page in registry:
+        path = f"/api/v1/demos/{page.slug}"
+        paths[path] = _get(f"describe_{page.slug}", f"About {page.title}", _ref("Demo"), [], (404,))
+        if page.declared:
+            paths[path]["post"] = _run(page, options(page))
+            if len(page.declared.weights) > 1:
+                paths[f"{path}/compare"] = {"post": _compare(page, options(page))}
+    for path, operations in paths.items():
+        for operation in operations.values():
+            known = (*ANYWHERE, *(WITH_BODY if "requestBody" in operation else ()), *((404,) if "{" in path else ()))
+            for status in known:
+                operation["responses"].setdefault(str(status), {"$ref": f"#/components/responses/Problem{status}"})
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Demo Hub",
+            "version": hub_version(),
+            "description": "Live model demos. Errors are problem JSON (RFC 9457).",
+        },
+        **({"servers": [{"url": place}]} if place else {}),
+        "security": [{}, {"token": []}, {"password": []}],  # as the hub is started: {} is none
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "An access token of the hub"},
+                "password": {"type": "http", "scheme": "basic"},
+            },
+            "schemas": {
+                "Demo": _demo(),
+                "Result": _result(),
+                "Similar": schema.similar(),
+                "Receipt": schema.receipt(),
+                "Model": schema.model(),
+                "Problem": schema.problem(),
+                **links_schema.schemas(),
+                **gallery_schema.schemas(),
+                **history_schema.schemas(),
+            },
+            "responses": {
+                f"Problem{status}": {"description": text, "content": {MEDIA_TYPE: {"schema": _ref("Problem")}}}
+                for status, text in PROBLEMS.items()
+            },
+        },
+    }
+
+
+def _change_model() -> dict[str, Any]:
+    operation = _operation("changeModel", "The model as it stands now", {"application/json": _ref("Model")})
+    operation["responses"] |= {
+        str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in (403, 404, 409, 422, 503)
+    }
+    wish = {"demo": {"type": "string"}, "weights": {"type": "string"}, "action": {"enum": list(ACTIONS)}}
+    body = {"type": "object", "properties": wish, "required": ["demo", "action"]}
+    operation["summary"] = "Load, pin, unpin or unload a page's model"
+    return {**operation, "requestBody": {"required": True, "content": {"application/json": {"schema": body}}}}
+
+
+def hub_version() -> str:
+    """The version of this program."""
+    try:
+        return version("demo-hub")
+    except PackageNotFoundError:  # run from a checkout
+        return "0.1.0"
+
+
+def _ref(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _operation(
+    id: str, summary: str, content: dict[str, Any], parameters: list[str] | None = None, problems: tuple[int, ...] = ()
+) -> dict[str, Any]:
+    answers: dict[str, Any] = {
+        "200": {"description": summary, "content": {kind: {"schema": schema} for kind, schema in content.items()}}
+    }
+    answers |= {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in problems}
+    found: dict[str, Any] = {"operationId": id, "summary": summary, "responses": answers}
+    if parameters:
+        found["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": _parameter(name)} for name in parameters
+        ]
+    return found
+
+
+def _parameter(name: str) -> dict[str, Any]:
+    return schema.ID if name == "id" else {"type": "integer", "minimum": 0} if name == "number" else {"type": "string"}
+
+
+def _get(
+    id: str, summary: str, answer: dict[str, Any], parameters: list[str] | None = None, problems: tuple[int, ...] = ()
+) -> dict[str, Any]:
+    return {"get": _operation(id, summary, {"application/json": answer}, parameters, problems)}
+
+
+def _file(id: str, parameters: list[str]) -> dict[str, Any]:
+    content = {kind: {"type": "string", "format": "binary"} for kind in ("image/png", "image/jpeg")}
+    operation = _operation(id, "A picture's file, or a value as JSON", {**content, "application/json": {}}, parameters)
+    operation["responses"] |= {
+        "304": {"description": "Not modified: the ETag of If-None-Match is right"},
+        "404": {"$ref": "#/components/responses/Problem404"},
+    }
+    return {"get": operation}
+
+
+def _similar() -> dict[str, Any]:
+    found = _get("findSimilar", "Similar pictures, nearest first", _ref("Similar"), ["id"], (404, 422))
+    found["get"]["description"] = (
+        "The page's examples, and past results: those of the browser session that the cookie hub_session names (32 to "
+        "128 letters, digits, - or _; send it with runs too), or everyone's where the setting `similar` says so."
+    )
+    limit = {"type": "integer", "minimum": 1, "maximum": SIMILAR_MOST, "default": SIMILAR_LIMIT}
+    found["get"]["parameters"] += [
+        {"name": "limit", "in": "query", "schema": limit},
+        {"name": "hub_session", "in": "cookie", "schema": {"type": "string"}},
+    ]
+    return found
+
+
+def _run(page: Page, options: schema.Options) -> dict[str, Any]:
+    demo = page.demo
+    told = {"type": "string", "description": "Events stage and progress, at the end result or error, with JSON."}
+    content = {"application/json": schema.answer(page), "text/event-stream": told}
+    operation = _operation(page.slug, f"Run {page.title}", content, [], RUN_PROBLEMS)
+    operation["description"] = " ".join(filter(None, (demo.summary, demo.note)))
+    operation["tags"] = [demo.task]
+    operation["requestBody"] = {
+        "required": any(f.required for f in demo.inputs),
+        "content": {
+            "multipart/form-data": {"schema": schema.inputs(demo, "form", options)},
+            "application/json": {"schema": _with_null(schema.inputs(demo, "json", options))},
+        },
+    }
+    if not any(isinstance(f, ImageInput) for f in demo.inputs):
+        content = operation["requestBody"]["content"]
+        content["application/x-www-form-urlencoded"] = content["multipart/form-data"]
+    retry = {"description": "Seconds to wait", "schema": {"type": "integer"}}
+    operation["responses"]["429"] = {
+        "description": PROBLEMS[429],
+        "headers": {"Retry-After": retry},
+        "content": {MEDIA_TYPE: {"schema": _ref("Problem")}},
+    }
+    return operation
+
+
+def _with_null(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Of an input that may be left out, null says the same."""
+    required = wanted.get("required", ())
+    properties = {
+        name: one if name in required else {"anyOf": [one, {"type": "null"}]}
+        for name, one in wanted["properties"].items()
+    }
+    return {**wanted, "properties": properties}
+
+
+def _compare(page: Page, options: schema.Options) -> dict[str, Any]:
+    """A run's operation, with two sets of weights in the place of one."""
+    operation, names = _run(page, options), [w.name for w in page.demo.weights]
+    sides = {
+        f"weights_{side}": {"type": "string", "title": f"Weights {side.upper()}", "enum": names, "default": default}
+        for side, default in zip("ab", names, strict=False)
+    }
+    for media_type in operation["requestBody"]["content"].values():
+        properties = {k: v for k, v in media_type["schema"]["properties"].items() if k != "weights"}
+        media_type["schema"] = {**media_type["schema"], "properties": properties | sides}
+    operation["responses"]["200"] = {
+        "description": "Both answers, and what differs",
+        "content": {"application/json": {"schema": schema.comparison(page)}},
+    }
+    return {
+        **operation,
+        "operationId": f"compare_{page.slug}",
+        "summary": f"Compare two sets of weights of {page.title}",
+    }
+
+
+def _demo() -> dict[str, Any]:
+    text = {"type": "string"}
+    state = {
+        "type": "object",
+        "properties": {
+            "code": {"type": "string", "enum": ["ready", "on_demand", "unavailable", "broken"]},
+            "text": text,
+            "reason": text,
+        },
+        "required": ["code", "text", "reason"],
+    }
+    properties = {
+        "slug": text,
+        "title": text,
+        "summary": text,
+        "task": text,
+        "url": text,
+        "cover": {"type": ["string", "null"]},
+    }
+    properties["state"] = state
+    more = {"note": text, "inputs": OBJECT, "outputs": {"type": "array"}, "examples": {"type": "array"}}
+    return {
+        "type": "object",
+        "properties": {**properties, **more, "weights": {"type": "array"}, "links": OBJECT},
+        "required": list(properties),
+    }
+
+
+def _result() -> dict[str, Any]:
+    properties = {"id": schema.ID, "demo": {"type": "string"}, "outputs": OBJECT, "receipt": _ref("Receipt")}
+    return {
+        "type": "object",
+        "properties": {**properties, "seed": {"type": "integer"}, "captions": schema.CAPTIONS},
+        "required": list(properties),
+    }

@@ -1,0 +1,232 @@
+"""What of Gradio visitors may reach: a table of its routes, and the hub's own answers to those that move files.
+
+Gradio mounts over eighty routes, some of which fetch addresses, read files, edit programs or draw icons of any size.
+What is not in the table is 404, also what a later Gradio adds.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+from collections import Counter
+from collections.abc import AsyncGenerator, Collection
+from typing import Any
+
+from anyio import to_thread
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from gradio.routes import App
+from starlette._utils import get_route_path
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hub.errors import BusyError, HubError, InputError, NotFoundError, TooLargeError, UnavailableError
+from hub.people.limits import network
+from hub.people.users import Caller
+from hub.texts import say
+from hub.web.gradio_door import refusals
+from hub.web.gradio_door.page_files import FILES, OF_CALLER, PageFiles
+from hub.web.middleware import guard
+from hub.web.problems import problem
+
+API = "gradio_api"
+GET, POST = ("GET", "HEAD"), ("POST",)
+FILE = f"/{API}/file="
+# Methods, and a path by its parts: * is any one part, ** all that follow. Below these, `{page}` is each page's name.
+ROUTES: tuple[tuple[Collection[str], str], ...] = (
+    (GET, ""),
+    (GET, "{page}"),
+    (GET, "config"),  # gradio_client begins here
+    (GET, "theme.css"),
+    (GET, "assets/**"),  # the front end
+    (GET, "static/**"),
+    (GET, "favicon.ico"),
+    (GET, "robots.txt"),
+    (GET, f"{API}/theme.css"),
+    (GET, f"{API}/info"),  # what endpoints there are
+    (GET, f"{API}/app_id"),  # by which an open page knows that the hub was started anew
+    (GET, f"{API}/startup-events"),
+    (GET, f"{API}/heartbeat/*"),  # tells that a page was closed
+    (POST, f"{API}/run/*"),  # events that wait for nobody
+    (POST, f"{API}/queue/join"),  # all others, and their answers
+    (GET, f"{API}/queue/data"),
+    (POST, f"{API}/call/*"),  # the same for curl
+    (GET, f"{API}/call/*/*"),
+    (POST, f"{API}/cancel"),
+    (POST, f"{API}/reset"),
+    (POST, f"{API}/stream/*"),  # frames of a live camera
+    (POST, f"{API}/stream/*/close"),
+)
+PICTURES = {"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"}  # which a browser may open by itself
+DONE = b'data: {"msg":"done"}\n\n'  # to a page that asks how far its upload is
+BEATS, BEATS_OF_ADDRESS = 1024, 256  # heartbeats: each holds a connection as long as its page is open
+FIELDS = 4  # of an upload's form that are no files
+
+
+class GradioDoor:
+    """ASGI layer between the hub and the mounted Gradio app."""
+
+    def __init__(self, app: ASGIApp, files: PageFiles, pages: Collection[str]):
+        self.app, self.files = app, files
+        self.routes = getattr(app, "routes", [])  # all that Gradio mounts, for who walks through the app
+        self._pages = frozenset(pages)
+        self._beats = Counter[str]()  # open pages by address; used in the event loop only
+        if isinstance(app, FastAPI):
+            app.add_exception_handler(RequestValidationError, _not_taken)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "websocket":  # Gradio has none
+                await send({"type": "websocket.close", "code": 1008})
+            return
+        method, path = scope["method"], get_route_path(scope)
+        try:
+            answer = await self._own(method, path, Request(scope, receive))
+            if answer is None and not self.has(method, path):
+                raise NotFoundError("There is nothing at this address.")
+            if answer is None and method in GET and not self._is_asked(path, scope):
+                raise NotFoundError("No answer is on its way here: it came already, or nothing was asked.")
+        except HubError as error:
+            answer = problem(error, Request(scope))
+        if answer is not None:
+            await answer(scope, receive, send)
+            return
+        scope = {**scope, refusals.REFUSED: []}
+
+        async def with_status(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["status"] = refusals.status_of(scope, message["status"])
+            await send(message)
+
+        if not path.startswith(f"/{API}/heartbeat/"):
+            await self.app(scope, receive, with_status)
+            return
+        address = network(guard.caller(Request(scope)).address)
+        if self._beats.total() >= BEATS or self._beats[address] >= BEATS_OF_ADDRESS:
+            busy = BusyError("Too many pages are open. Close some, or try again in a moment.", retry_after_s=30)
+            await problem(busy, Request(scope))(scope, receive, send)
+            return
+        self._beats[address] += 1
+        try:
+            await self.app(scope, receive, with_status)
+        finally:
+            self._beats -= Counter({address: 1})
+
+    def _is_asked(self, path: str, scope: Scope) -> bool:
+        """Whether there is something to stream. Gradio notices once its answer has begun, and fails then."""
+        parts = path.removeprefix(f"/{API}/").split("/")
+        if parts[0] == "call":
+            asked = parts[-1]
+        elif parts == ["queue", "data"]:
+            asked = Request(scope).query_params.get("session_hash", "")
+        else:
+            return True
+        if not isinstance(self.app, App):
+            return True
+        queue = self.app.get_blocks()._queue  # a call that named a session is known by its event
+        known = asked in queue.pending_messages_per_session or asked in queue.event_ids_to_events
+        return known or any(asked in events for events in queue.pending_event_ids_session.values())
+
+    def has(self, method: str, path: str) -> bool:
+        """Whether the table has a route."""
+        parts = path.removeprefix("/").split("/")
+        return any(method in methods and self._fits(route.split("/"), parts) for methods, route in ROUTES)
+
+    def _fits(self, route: list[str], parts: list[str]) -> bool:
+        if route[-1] == "**":
+            return parts[: len(route) - 1] == route[:-1] and len(parts) >= len(route)
+        return len(route) == len(parts) and all(
+            one == part or (one == "*" and part != "") or (one == "{page}" and part in self._pages)
+            for one, part in zip(route, parts, strict=True)
+        )
+
+    async def _own(self, method: str, path: str, request: Request) -> Response | None:
+        """The answer to a route that the hub has in Gradio's place; None: it has none."""
+        who = guard.caller(request)
+        if method in GET and path.startswith(FILE):
+            return await to_thread.run_sync(self._file, who, path.removeprefix(FILE))
+        if method in GET and path == f"/{API}/upload_progress":
+            return Response(DONE, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        if method in POST and path == f"/{API}/upload":
+            try:
+                return JSONResponse(await self._upload(request, who))
+            except HubError as error:  # Gradio's page shows the body as it is
+                answer = PlainTextResponse(say(error.message), error.status, {"Cache-Control": "no-store"})
+                if isinstance(error, BusyError):
+                    answer.headers["Retry-After"] = str(error.retry_after_s)
+                return answer
+        return None
+
+    def _file(self, who: Caller, text: str) -> Response:
+        try:
+            path = self.files.find(who, text)
+        except InputError:
+            raise NotFoundError("There is no such file, or it is another visitor's.") from None
+        kind = mimetypes.guess_type(path.name)[0] or ""
+        headers = {
+            "Cache-Control": "private, no-cache",  # so that what was deleted is gone
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": "sandbox; default-src 'none'",
+        }
+        shown = kind in PICTURES
+        return FileResponse(
+            path, headers=headers, media_type=kind if shown else "application/octet-stream", filename=path.name,
+            content_disposition_type="inline" if shown else "attachment",
+        )  # fmt: skip
+
+    # --- uploads ----------------------------------------------------------------------------------
+
+    async def _upload(self, request: Request, who: Caller) -> list[str]:
+        """Takes the files of a form; returns the paths that their sender may name. Raises a HubError."""
+        most = OF_CALLER * self.files.largest
+        told = request.headers.get("content-length", "")
+        if told.isascii() and told.isdigit() and int(told[:20]) > most:
+            allowed = f"{most / 2**20:g}"
+            raise TooLargeError("One upload may have {most} MB; send one picture at a time.", most=allowed)
+        if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+            raise InputError("Send the picture as a form (multipart/form-data) with a file named files.")
+        counted = self.files.begin(who)
+        try:
+            stream = self._counted(request, counted)
+            parser = MultiPartParser(request.headers, stream, max_files=FILES, max_fields=FIELDS)
+            form = await parser.parse()
+        except MultiPartException as error:
+            if "Too many files" in error.message:
+                text = "One upload may have {most} files; send one picture at a time."
+                raise TooLargeError(text, most=FILES) from None
+            raise InputError("The form with the upload cannot be read. Send it anew.") from None
+        except OSError as error:  # larger parts wait on the disk
+            reason = error.strerror or type(error).__name__
+            raise UnavailableError("The upload cannot be kept: {reason}.", reason=reason) from None
+        finally:
+            self.files.drop(counted)
+        try:
+            sent = [one for one in form.getlist("files") if not isinstance(one, str)]
+            return [await to_thread.run_sync(self._keep, who, one) for one in sent]
+        finally:
+            await form.close()
+
+    async def _counted(self, request: Request, key: str) -> AsyncGenerator[bytes, None]:
+        async for chunk in request.stream():
+            self.files.count(key, len(chunk))
+            yield chunk
+
+    def _keep(self, who: Caller, sent: Any) -> str:
+        data = sent.file.read(self.files.largest + 1)
+        key = self.files.begin(who)
+        try:
+            self.files.count(key, len(data))
+            return self.files.keep(key, sent.filename or "", data)
+        except BaseException:
+            self.files.drop(key)
+            raise
+
+
+async def _not_taken(request: Request, error: Exception) -> Response:
+    """In words, and without the body that was sent: FastAPI repeats it, and fails where it is no text."""
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()[0]
+    where = ".".join(str(part)[:40] for part in found["loc"][:4])
+    text = "This address does not take what was sent ({where}): {why}."
+    return problem(InputError(text, where=where, why=str(found["msg"])[:200].rstrip(".")), request)

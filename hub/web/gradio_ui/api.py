@@ -1,0 +1,149 @@
+"""The door for gradio_client: `/<slug>`, with parameters named as the inputs."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from contextvars import copy_context
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.context import LocalContext
+
+from hub.engine.compare import compare, figures
+from hub.engine.engine import Engine
+from hub.engine.jobs import Cancel
+from hub.errors import HubError
+from hub.pages.registry import Page
+from hub.people.users import Caller
+from hub.results.result import Result
+from hub.spec import Input, Progress, Slider
+from hub.web.gradio_door.refusals import Refusal
+from hub.web.gradio_ui import fields
+from hub.web.middleware import guard
+from hub.web.parts import snippets
+
+log = logging.getLogger(__name__)
+# As the page's fields, it hands its value through to the engine's own check.
+NumberField = fields.changed(gr.Number, "Unchecked", preprocess=lambda self, payload: payload)
+
+
+def add(
+    engine: Engine, threads: Executor, folder: Path, page: Page, names: Sequence[str], inputs: Sequence[Any]
+) -> None:
+    """Adds the endpoint: it answers the outputs in order, then the receipt. Files are written to `folder`."""
+    demo = page.demo
+
+    async def predict(*values: Any) -> list[Any]:
+        *values, progress = values  # type: ignore[assignment]  # Gradio puts it where the signature has it: last
+        given = {n: v for n, v in zip(names, values, strict=True) if v is not None}
+        cancel, context = Cancel(), copy_context()
+
+        def hear(stage: str, now: Progress | None) -> None:
+            # From the engine's thread, with the context by which Gradio knows whose progress it is.
+            step = (now.step, now.total) if now else None
+            context.copy().run(progress, step, desc=stage, unit="steps")
+
+        run = partial(engine.run, page.slug, given, on_event=hear, cancel=cancel, caller=_caller())
+        try:
+            result = await asyncio.get_running_loop().run_in_executor(threads, run)
+        except HubError as problem:
+            raise Refusal(problem) from None
+        finally:
+            cancel.set()  # a client that cancels its job ends this coroutine, and so the run
+        # In a thread: it writes files.
+        plain = await asyncio.get_running_loop().run_in_executor(threads, fields.plain, demo, result, folder)
+        return [*plain, _receipt(result)]
+
+    outputs = [fields.api_component(f) for f in demo.outputs]
+    answers = ", ".join(f.name for f in demo.outputs)
+    gr.Button(visible=False).click(
+        _named(predict, names, {f.name for f in demo.inputs if f.required}, progress=True),
+        inputs=_asking(demo.inputs, inputs),
+        outputs=[*outputs, gr.JSON(label="receipt", visible=False)],
+        api_name=page.slug,
+        api_description=f"{demo.summary} Answers {answers} and a receipt.",
+        concurrency_limit=None,
+        show_progress="hidden",
+    )
+
+
+def add_compare(
+    engine: Engine, threads: Executor, folder: Path, page: Page, inputs: Sequence[Any], sides: Sequence[Any]
+) -> None:
+    """Adds `/<slug>_compare`: the outputs of A, those of B, then what differs with both receipts."""
+    demo, name = page.demo, f"{page.slug}_compare"
+    if name in engine.registry.pages:
+        log.warning("%s has no endpoint for comparisons: another demo is called %s", page.slug, name)
+        return
+    names = [f.name for f in demo.inputs]
+
+    async def predict(*values: Any) -> list[Any]:
+        given = {n: v for n, v in zip(names, values, strict=False) if v is not None}
+        a, b = (value or "" for value in values[len(names) :])
+        run = partial(compare, engine, page.slug, given, a, b, caller=_caller())
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(threads, run)
+        except HubError as problem:
+            raise Refusal(problem) from None
+        told = {"a": _receipt(found.a), "b": _receipt(found.b), **figures(found)}
+        return [answer for result in (found.a, found.b) for answer in fields.plain(demo, result, folder)] + [told]
+
+    outputs = [fields.api_component(f) for _ in sides for f in demo.outputs]
+    answers = ", ".join(f.name for f in demo.outputs)
+    gr.Button(visible=False).click(
+        _named(predict, [*names, "weights_a", "weights_b"], {f.name for f in demo.inputs if f.required}),
+        inputs=[*_asking(demo.inputs, inputs[: len(names)]), *sides],
+        outputs=[*outputs, gr.JSON(label="comparison", visible=False)],
+        api_name=name,
+        api_description=f"Two sets of weights on the same inputs: {answers} of A, the same of B, and what differs.",
+        concurrency_limit=None,
+        show_progress="hidden",
+    )
+
+
+def _asking(declared: Sequence[Input], inputs: Sequence[Any]) -> list[Any]:
+    """The page's components, which are in declared order; but an empty one where each set of weights has its default.
+
+    A client sends the value of a component that it leaves out: that would be the first weights' default to all.
+    """
+    own = {n: f for n, f in enumerate(declared) if isinstance(f, Slider) and f.default_from}
+    return [NumberField(label=own[n].label, visible=False) if n in own else c for n, c in enumerate(inputs)]
+
+
+def _caller() -> Caller:
+    """Who calls. Gradio knows the request by the task, so that the signature keeps to the inputs."""
+    request = LocalContext.request.get(None)
+    return guard.caller(request.request if request else None)
+
+
+def _receipt(result: Result) -> dict[str, Any]:
+    return {"id": result.id, "seed": result.seed, **snippets.receipt_json(result)}
+
+
+def _named(
+    function: Callable[..., Any], names: Sequence[str], required: set[str], progress: bool = False
+) -> Callable[..., Any]:
+    """`function(*values)` with a signature of the declared names, which gradio_client shows and takes.
+
+    `progress`: a tracker follows the values, which Gradio fills in and nobody sees.
+    """
+
+    async def call(*values: Any) -> Any:
+        return await function(*values)
+
+    kind, none = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.empty
+    parameters = [inspect.Parameter(n, kind, default=none if n in required else None) for n in names]
+    # Python wants parameters without a default first; Gradio reads names and order only.
+    if any(a.default is None and b.default is none for a, b in pairwise(parameters)):
+        parameters = [p.replace(default=none) for p in parameters]
+    if progress:
+        parameters.append(inspect.Parameter("progress", kind, default=gr.Progress()))
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return call

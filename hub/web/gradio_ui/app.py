@@ -1,0 +1,373 @@
+"""The Gradio pages: a gallery at `/` and a page per demo, built from the declarations alone."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Container, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, nullcontext
+from contextvars import copy_context
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from hub import describe
+from hub.engine.engine import Engine
+from hub.engine.jobs import Cancel, Followed, OnEvent
+from hub.errors import CancelledError, HubError
+from hub.pages.registry import Page
+from hub.results.result import Result
+from hub.spec import Choice, Choices, ImageInput, Slider
+from hub.texts import say
+from hub.web.api import events
+from hub.web.gradio_door.page_files import PageFiles
+from hub.web.gradio_ui import api as gradio_api
+from hub.web.gradio_ui import code as code_ui
+from hub.web.gradio_ui import compare as compare_ui
+from hub.web.gradio_ui import deep_links, fields
+from hub.web.gradio_ui import history as history_ui
+from hub.web.gradio_ui import links as links_ui
+from hub.web.gradio_ui import live as live_ui
+from hub.web.gradio_ui import restore as restore_ui
+from hub.web.gradio_ui import similar as similar_ui
+from hub.web.gradio_ui import status as status_ui
+from hub.web.gradio_ui.blocks import Pages, draw, named
+from hub.web.gradio_ui.runs import Moment, Runs
+from hub.web.middleware import guard
+from hub.web.parts import html, model_cards
+from hub.weights.sources import HUB
+
+EXAMPLE_CLICK = """element.addEventListener('click', (event) => {
+  const button = event.target.closest('button[data-example]');
+  if (button) trigger('click', {example: Number(button.dataset.example)});
+});"""
+DAY_S = 86_400
+
+
+def build(engine: Engine) -> gr.Blocks:
+    """All pages of the engine's registry in one Blocks."""
+    ui = _Pages(engine)
+    with Pages(title="Demo Hub", analytics_enabled=False, delete_cache=(3600, DAY_S)) as blocks:
+        blocks.hub_files = ui.files
+        draw(partial(html.masthead, engine.registry, home=True, signed_in=engine.settings.asks))
+        cards = draw(ui.gallery)
+        blocks.load(ui.gallery, outputs=cards, show_progress="hidden", queue=False, api_visibility="private")
+    for page in engine.registry:
+        with blocks.route(page.title, f"/{page.slug}", show_in_navbar=False):
+            draw(partial(html.masthead, engine.registry, home=False, here=page.slug, signed_in=engine.settings.asks))
+            if page.declared is None:
+                draw(partial(html.broken, page))
+            else:
+                _Page(ui, page).build(blocks)
+    with blocks.route("Status", "/status", show_in_navbar=False):
+        draw(partial(html.masthead, engine.registry, home=False, here="status", signed_in=engine.settings.asks))
+        status_ui.build(blocks, engine)
+    return blocks
+
+
+class _Pages:
+    """What all pages share: the engine, threads to wait for it in, and the files they take and show."""
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+        self.threads = ThreadPoolExecutor(engine.settings.queue_limit + 8, thread_name_prefix="page")
+        self.files = PageFiles(engine)
+        self.folder = self.files.shown
+
+    def gallery(self) -> str:
+        pages = [(page, describe.state(self.engine, page)) for page in self.engine.registry]
+        return html.gallery(pages, describe.notices(self.engine))
+
+
+class _Page:
+    """One demo's page: builds it, and answers its events."""
+
+    def __init__(self, pages: _Pages, page: Page):
+        self.pages, self.engine, self.page, self.demo = pages, pages.engine, page, page.demo
+        self.outputs = fields.on_page(self.demo)
+        self.similar = similar_ui.Row(self.engine, page)
+        self.runs = Runs(pages.threads)
+        self.share = links_ui.Share(self.engine, page)
+        self.following = [  # inputs of which other weights have other options, or another default
+            f for f in self.demo.inputs
+            if (isinstance(f, Choice | Choices) and f.options_from) or (isinstance(f, Slider) and f.default_from)
+        ]  # fmt: skip
+        self.names = [f.name for f in self.demo.inputs] + (["weights"] if len(self.demo.weights) > 1 else [])
+        self.restore = restore_ui.Restore(self.engine, page, self.names)
+        self.past = history_ui.Past(self.engine, page, self.runs)
+        self.live = live_ui.Live(self.engine, pages.threads, page, self.names)
+        self.compare = compare_ui.Compare(self.engine, pages.threads, pages.folder, page, self.similar.session)
+
+    # --- layout -----------------------------------------------------------------------------------
+
+    def build(self, blocks: gr.Blocks) -> None:
+        demo = self.demo
+        head = draw(self.head)
+        blocks.load(self.head, outputs=head, show_progress="hidden", queue=False, api_visibility="private")
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=5, min_width=320):
+                notice = draw(visible=False)
+                inputs = self.inputs()
+                with gr.Column() as buttons:
+                    with gr.Row():
+                        run = gr.Button("Run", variant="primary", scale=3, elem_classes="hub-run")
+                        stop = gr.Button("Stop", variant="stop", scale=1, visible=False)
+                    chosen = self.examples()
+                self.restore.build(notice, inputs)
+                self.past.build()
+            with gr.Column(scale=7, min_width=320):
+                with gr.Column(elem_classes="hub-answers") as answers:
+                    status = draw(partial(html.hint, bool(demo.examples)))
+                    outputs = [fields.output_component(f) for f in self.outputs]
+                    self.restore.beside()
+                    receipt = draw()
+                    self.share.build(receipt, inputs)
+                    self.similar.build(receipt, EXAMPLE_CLICK)
+                if self.live.wanted:
+                    self.live.view()
+        compare = self.compare.build(inputs)
+        self.about(blocks)
+        code_ui.build(blocks, self.engine, self.page)
+        self.connect(inputs, [status, stop, receipt, head, *outputs], run, stop, chosen)
+        fixed = [
+            c for c, f in zip(inputs, demo.inputs, strict=False) if isinstance(f, ImageInput) or f.name in demo.live
+        ]
+        beside = [*fixed, buttons, answers, *([compare] if compare else [])]
+        self.live.connect(inputs, beside, head, self.head)
+        opened = deep_links.connect(blocks, self.engine, self.page, notice, self.names, inputs, self.pages.folder)
+        self.past.connect(blocks, receipt)
+        # After what the address fills in: a run in work says what it was asked, whatever the address says.
+        opened.then(
+            self.returned, outputs=[*inputs, status, stop, receipt, head, *outputs], show_progress="hidden",
+            concurrency_limit=None, api_visibility="private",
+        )  # fmt: skip
+        gradio_api.add(self.engine, self.pages.threads, self.pages.folder, self.page, self.names, inputs)
+        if self.compare.wanted:
+            gradio_api.add_compare(
+                self.engine, self.pages.threads, self.pages.folder, self.page, inputs, self.compare.sides
+            )
+
+    def inputs(self) -> list[Any]:
+        """Draws what asks for the inputs, then for the weights where there is a choice; returned in declared order."""
+        options = self.options(self.demo.weights[0].name if self.demo.weights else "")
+        own = describe.own_defaults(self.engine, self.page)
+        drawn = dict[str, Any]()
+
+        def draw_these(names: Container[str]) -> None:
+            for field in self.demo.inputs:
+                if field.name in names:
+                    if isinstance(field, Slider) and field.name in own:
+                        field = replace(field, default=own[field.name])
+                    drawn[field.name] = fields.input_component(field, options.get(field.name))
+                    if isinstance(field, ImageInput) and self.live.wanted:
+                        self.live.camera(field)
+
+        draw_these({f.name for f in self.demo.inputs} - {*self.demo.more})
+        weights = fields.weights_choice(self.demo)
+        if self.demo.more:
+            with gr.Accordion("More settings", open=False):
+                draw_these(self.demo.more)
+        return [drawn[f.name] for f in self.demo.inputs] + ([weights] if weights else [])
+
+    def options(self, weights: str) -> dict[str, tuple[str, ...]]:
+        return describe.options(self.engine, self.page, weights)
+
+    def head(self) -> str:
+        return html.title(self.page, describe.state(self.engine, self.page))
+
+    def examples(self) -> gr.HTML | None:
+        if not self.demo.examples:
+            return None
+        return draw(partial(html.examples, self.page.slug, [*self.page.tiles()]), js_on_load=EXAMPLE_CLICK)
+
+    def about(self, blocks: gr.Blocks) -> None:
+        facts = describe.weights_facts(self.engine, self.page)
+        if not facts and not self.demo.links:
+            return
+        with gr.Accordion("About this model", open=False):
+            shown = []
+            for fact in facts:
+                shown.append([draw(partial(html.weights, [fact], several=len(facts) > 1))])
+                with gr.Accordion("Its card", open=False) if len(facts) > 1 else nullcontext():
+                    shown[-1].append(draw(partial(model_cards.draw, fact.card)))
+            if any(fact.name.startswith(HUB) for fact in facts):  # these may come while the hub runs
+                components = [component for pair in shown for component in pair]
+                blocks.load(
+                    self.facts, outputs=components, show_progress="hidden", queue=False, api_visibility="private"
+                )
+            if self.demo.links:
+                gr.Markdown("\n".join(f"- [{title}]({address})" for title, address in self.demo.links.items()))
+
+    def facts(self) -> list[str]:
+        """What `about` shows of each set of weights, as it is now."""
+        facts = describe.weights_facts(self.engine, self.page)
+        several = len(facts) > 1
+        return [text for fact in facts for text in (html.weights([fact], several=several), model_cards.draw(fact.card))]
+
+    # --- events -----------------------------------------------------------------------------------
+
+    def connect(self, inputs: list[Any], outputs: list[Any], run: Any, stop: Any, chosen: Any) -> None:
+        """Run, stop, examples; and, where an answer takes a moment only, every change of a parameter."""
+        options: dict[str, Any] = {
+            "inputs": inputs,
+            "outputs": outputs,
+            "show_progress": "hidden",
+            "concurrency_limit": None,
+            "api_visibility": "private",
+        }
+        triggers = [run.click]
+        triggers += [c.submit for c in inputs if isinstance(c, gr.Textbox) and c.lines == 1]
+        quick = not inspect.isgeneratorfunction(self.demo.infer)
+        pictures = [c for c in inputs if isinstance(c, fields.Upload)]
+        if quick and len(pictures) == 1 and all(not f.required for f in self.demo.inputs if f.name != self._picture()):
+            triggers += [pictures[0].upload]
+        gr.on(triggers, self.run, trigger_mode="multiple", **options)
+        for picture in pictures:
+            picture.upload(
+                fields.seen, inputs=picture, outputs=picture, show_progress="hidden", api_visibility="private"
+            )
+        if quick and pictures:
+            declared = [*self.demo.inputs, *([None] if "weights" in self.names else [])]
+            # `input` and not a slider's `release`: the keyboard moves sliders too.
+            changes = [
+                c.input
+                for c, f in zip(inputs, declared, strict=True)
+                if isinstance(f, Slider | Choice | Choices) or (f is None and not self.following)
+            ]
+            if changes:
+                gr.on(changes, self.run_again, trigger_mode="always_last", **options)
+        if self.following and "weights" in self.names:
+            components = [c for c, f in zip(inputs, self.demo.inputs, strict=False) if f in self.following]
+            adapted = inputs[-1].input(
+                self.adapt, inputs=[inputs[-1], *components], outputs=components, queue=False, show_progress="hidden",
+                api_visibility="private",
+            )  # fmt: skip
+            if quick and pictures:
+                adapted.success(self.run_again, **options)
+        for tiles in filter(None, (chosen, self.similar.tiles)):
+            picked = tiles.click(
+                self.pick, outputs=inputs, show_progress="hidden", queue=False, api_visibility="private"
+            )
+            picked.success(self.run, **options)
+        self.restore.connect(inputs, outputs[2], self.run, options)
+        # Not by Gradio's `cancels`: that is another stream, and the run's last progress may overtake its answer.
+        stop.click(self.stop, queue=False, show_progress="hidden", api_visibility="private")
+
+    def adapt(self, weights: str, *values: Any) -> Any:
+        """Other weights were chosen: their defaults, and their options with what was chosen before if they have it."""
+        options, own, updates = self.options(weights), describe.own_defaults(self.engine, self.page, weights), []
+        for field, value in zip(self.following, values, strict=True):
+            if isinstance(field, Slider):
+                updates.append(gr.update(value=own.get(field.name, field.default)))
+                continue
+            known = options.get(field.name, field.options)
+            if isinstance(field, Choices):
+                value = [one for one in value or () if one in known]
+            else:
+                value = value if value in known else field.default
+            updates.append(gr.update(choices=named(known), value=value))
+        return updates[0] if len(updates) == 1 else updates
+
+    def _picture(self) -> str:
+        return next((f.name for f in self.demo.inputs if isinstance(f, ImageInput)), "")
+
+    def pick(self, event: gr.EventData) -> Any:
+        """Fills the inputs with an example's; what it leaves out goes back to its default."""
+        number = event._data.get("example") if isinstance(event._data, dict) else None
+        if not isinstance(number, int) or not 0 <= number < len(self.demo.examples):
+            raise gr.Error(say("There is no such example; reload the page."), print_exception=False)
+        given = self.demo.examples[number].inputs
+        values: list[Any] = []
+        weights = str(given.get("weights", self.demo.weights[0].name if self.demo.weights else ""))
+        options, usual = self.options(weights), describe.defaults(self.engine, self.page, weights)
+        for field in self.demo.inputs:
+            value = given.get(field.name, usual.get(field.name))
+            if isinstance(field, ImageInput) and value:
+                value = str(self.page.assets / value)
+            elif isinstance(field, Choices):
+                value = list(value)
+            if field.name in options:
+                value = gr.update(choices=named(options[field.name]), value=value)
+            values.append(value)
+        if "weights" in self.names:
+            values.append(given.get("weights", self.demo.weights[0].name))
+        return values[0] if len(values) == 1 else values
+
+    async def run_again(self, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
+        """A parameter was changed: runs if the pictures are there; a live camera's next frame has it anyway."""
+        there = all(v is not None for f, v in zip(self.demo.inputs, values, strict=False) if isinstance(f, ImageInput))
+        if there and not self.live.is_on(request):
+            async for update in self.run(request, *values, adjusting=True):
+                yield update
+        else:
+            yield [gr.skip()] * (4 + len(self.outputs))
+
+    async def run(self, request: gr.Request, *values: Any, adjusting: bool = False) -> AsyncIterator[list[Any]]:
+        """One run with its stages as they happen; leaving the page or Stop cancels it."""
+        given = {n: v for n, v in zip(self.names, values, strict=True) if v is not None}
+        session, who = self.similar.session(request), guard.caller(request.request)
+
+        def work(hear: OnEvent, cancel: Cancel) -> Result:
+            slug = self.page.slug
+            return self.engine.run(slug, given, on_event=hear, cancel=cancel, session=session, caller=who)
+
+        # It goes on for a moment without the page, which may be loaded again.
+        async with aclosing(self.runs.follow(request.session_hash or "", work, Followed())) as moments:
+            async for now in moments:
+                yield await self.shown(request, now, given, adjusting)
+
+    async def shown(
+        self, request: gr.Request, now: Moment[Result], given: Mapping[str, Any], adjusting: bool = False
+    ) -> list[Any]:
+        """One moment of a run on the page: its stage, or what came of it."""
+        unchanged, task = [gr.skip()] * len(self.outputs), now.ended
+        if task is None:
+            stage, progress = now.told or ("queued", None)
+            step, total, left_s = (progress.step, progress.total, progress.left_s) if progress else (0, 0, None)
+            so_far = events.data_url(events.preview(progress))
+            line = html.status(stage, now.seconds, step, total, left_s, so_far)
+            return [line, gr.update(visible=True), gr.skip(), gr.skip(), *unchanged]
+        if task.exception() is None:
+            self.similar.answered(request, task.result())
+            self.share.answered(request, task.result())
+            self.restore.answered(request, task.result())
+            await self.past.answered(request, task.result(), adjusting)
+            drawn = partial(fields.shown, self.demo, task.result(), self.pages.folder, given)
+            work_of = copy_context().run  # the thread draws for the same visitor
+            unchanged = await asyncio.get_running_loop().run_in_executor(self.pages.threads, work_of, drawn)
+        return [*self.finish(task), *unchanged]
+
+    async def returned(self, request: gr.Request) -> AsyncIterator[list[Any]]:
+        """The page was opened: shows the run that its address names, or one that was in work when it was left."""
+        found = await self.past.find(request)
+        nothing, idle = [gr.skip()] * len(self.names), [gr.skip()] * (4 + len(self.outputs))
+        if found is None:
+            yield [*nothing, *idle]
+            return
+        values = await asyncio.to_thread(self.past.values, found, self.pages.folder)
+        inputs = deep_links.updates(self.engine, self.page, self.names, values)
+        yield [*inputs, *idle]
+        async with aclosing(self.past.moments(request, found)) as moments:
+            async for now in moments:
+                yield [*nothing, *await self.shown(request, now, values.values)]
+
+    def finish(self, task: asyncio.Future[Result]) -> list[Any]:
+        """Status line, stop button, receipt and head at the end of a run."""
+        hidden = gr.update(visible=False)
+        problem = task.exception()
+        if problem is None:
+            result = task.result()
+            paid = html.receipt(result.receipt, result.id, result.seed)
+            return [html.done(result.receipt), hidden, paid, self.head()]
+        if isinstance(problem, CancelledError):
+            return [html.stopped(html.earlier()), hidden, gr.skip(), gr.skip()]
+        if isinstance(problem, HubError):
+            return [html.error(problem, html.earlier()), hidden, gr.skip(), gr.skip()]
+        raise problem
+
+    async def stop(self, request: gr.Request) -> None:
+        """Cancels this browser session's runs on this page; each tells so itself, as its last update."""
+        self.runs.stop(request.session_hash or "")

@@ -1,0 +1,146 @@
+"""The Gradio pages in the visitor's language.
+
+What a component says (label, help, placeholder, a button's words) is translated in the browser by `gr.I18n`, which gets
+no more than the visitor's language needs. What the hub draws itself, and names of options, is in that language when the
+page is served. gradio_client reads English. Answers to events: see `_asking`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import gradio as gr
+from anyio import to_thread
+from gradio.context import LocalContext
+
+from hub import texts
+from hub.errors import HubError
+from hub.texts import Catalogue
+from hub.web.gradio_door import payloads, refusals
+from hub.web.gradio_door.page_files import PageFiles
+from hub.web.gradio_door.refusals import Refusal
+from hub.web.middleware import guard, languages
+
+SAID = ("label", "info", "placeholder")  # properties that Gradio's front end looks up
+REDRAW = "hub_redraw"  # of a component: draws its value anew
+
+
+def draw(value: str | Callable[[], str] = "", **options: Any) -> gr.HTML:
+    """HTML in the hub's own style only. A function draws it for each language."""
+    made = gr.HTML(value() if callable(value) else value, apply_default_css=False, **options)
+    if callable(value):
+        setattr(made, REDRAW, value)
+    return made
+
+
+def named(options: Sequence[str]) -> list[str | tuple[str, str]]:
+    """Options for an update of a choice: as (name, value) where the name is translated, since values are not."""
+    return [option if (name := texts.say(option)) == option else (name, option) for option in options]
+
+
+def _config(self: gr.Blocks) -> Any:
+    """What the page is made of, for whoever is drawn for. Gradio reads it for each page and at /config."""
+    return _in_language(self, texts.current())
+
+
+def _set_config(self: Any, config: Any) -> None:
+    self.hub_config, self.hub_configs = config, {}
+
+
+def _in_language(blocks: Any, catalogue: Catalogue) -> Any:
+    if catalogue.language == texts.ENGLISH:
+        return blocks.hub_config
+    known = blocks.hub_configs.get(catalogue.language)
+    if known is None:  # two threads may both make it: the same
+        words = dict[str, str]()
+        i18n = gr.I18n(**{catalogue.language: words})
+        with texts.speaking(catalogue):
+            components = [_redrawn(blocks, entry, i18n, words) for entry in blocks.hub_config["components"]]
+        known = {**blocks.hub_config, "components": components, "i18n_translations": i18n.translations_dict}
+        blocks.hub_configs[catalogue.language] = known
+    return known
+
+
+def _redrawn(blocks: Any, entry: dict[str, Any], i18n: gr.I18n, words: dict[str, str]) -> dict[str, Any]:
+    """A component in the language that is spoken. What it says is added to `words`, for Gradio's front end."""
+    block, props = blocks.blocks.get(entry["id"]), entry["props"]
+    changed: dict[str, Any] = {}
+    for name in (*SAID, *(["value"] if entry["type"] == "button" else [])):
+        if isinstance(text := props.get(name), str) and (translation := texts.say(text)) != text:
+            # Under a key of its own: Gradio looks up every value, too, which may be the same word.
+            key = f"hub.{text}"
+            words[key], changed[name] = translation, str(i18n(key))
+    if (redraw := getattr(block, REDRAW, None)) is not None:
+        changed["value"] = redraw()
+    if isinstance(props.get("choices"), list):
+        changed["choices"] = [(texts.say(name), value) for name, value in props["choices"]]
+    if isinstance(props.get("alt_text"), str):
+        changed["alt_text"] = texts.say(props["alt_text"])
+    return {**entry, "props": {**props, **changed}} if changed else entry
+
+
+def _ignore(self: Any, value: Any) -> None:
+    """`launch` would set its own."""
+
+
+def _i18n(self: Any) -> gr.I18n | None:
+    words = _in_language(self, texts.current()).get("i18n_translations") if hasattr(self, "hub_config") else None
+    return gr.I18n(**words) if words else None
+
+
+def _api_info(self: gr.Blocks, *arguments: Any, **named: Any) -> Any:
+    """Gradio keeps the first answer for all, so it is English."""
+    with texts.speaking(texts.PLAIN):
+        return gr.Blocks.get_api_info(self, *arguments, **named)
+
+
+async def _process_api(self: Any, block_fn: Any, inputs: list[Any], *arguments: Any, **named: Any) -> Any:
+    """Every event of every page and endpoint, direct or queued, passes here before a component sees a value."""
+    request = named.get("request")
+    who = guard.caller(getattr(request, "request", None))
+    files: PageFiles = self.hub_files
+    try:
+        if named.get("iterator") is None:  # else it goes on with what it got at first
+            find = partial(files.find, who, use=True)
+            inputs = [await to_thread.run_sync(payloads.admitted, one, find, files.largest) for one in inputs]
+            payloads.check(block_fn.inputs, inputs)
+    except HubError as error:
+        of_page = block_fn.api_visibility == "private"  # an endpoint of gradio_client stays English
+        spoken = languages.of_scope(request.request.scope) if request is not None and of_page else None
+        with texts.speaking(spoken or texts.PLAIN):
+            words, title = texts.say(error.message), texts.say(error.title)
+        refusal = Refusal(error, words, title)
+        refusals.note(request, refusal)
+        raise refusal from None
+    try:
+        return await gr.Blocks.process_api(self, block_fn, inputs, *arguments, **named)
+    except gr.Error as told:
+        refusals.note(request, told)
+        raise
+
+
+# Made past Gradio's own metaclass, which would write a .pyi file at every start.
+Pages: type[gr.Blocks] = type.__new__(
+    type(gr.Blocks),
+    "Pages",
+    (gr.Blocks,),
+    {
+        "__module__": __name__,
+        "config": property(_config, _set_config),
+        "i18n_instance": property(_i18n, _ignore),
+        "get_api_info": _api_info,
+        "process_api": _process_api,
+    },
+)
+
+
+def _asking() -> Catalogue | None:
+    """The language of whose event Gradio answers: events run in tasks of Gradio's own, not in their request's."""
+    request = LocalContext.request.get(None)
+    inner = getattr(request, "request", None)
+    return languages.of_scope(inner.scope) if inner is not None else None
+
+
+texts.ask_gradio[:] = [_asking]

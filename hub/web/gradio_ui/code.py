@@ -1,0 +1,32 @@
+"""At the foot of a page: how to call it from code, and how to give others its address. Both name the hub as asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from hub.engine.engine import Engine
+from hub.pages.registry import Page
+from hub.web.middleware import addresses
+from hub.web.parts import snippets
+from hub.web.site import embed
+
+
+def build(blocks: gr.Blocks, engine: Engine, page: Page) -> None:
+    """Draws both, and fills them when the page is opened: only then is it known by what address."""
+    shown: list[Any] = []
+    with gr.Accordion("Use it from code", open=False), gr.Tabs():
+        for title, language, _ in snippets.all_of(page.slug, page.demo, ""):
+            with gr.Tab(title):
+                shown.append(gr.Code(language=language, interactive=False, show_label=False, wrap_lines=True))
+    with gr.Accordion("Link to it, embed it", open=False):
+        shown.append(gr.HTML(apply_default_css=False, js_on_load=embed.COPY))
+
+    def fill(request: gr.Request) -> list[str]:
+        base = addresses.base(engine.settings, request.request)
+        reached = addresses.reachable(engine.settings, request.request)
+        texts = [text for _, _, text in snippets.all_of(page.slug, page.demo, base)]
+        return [*texts, embed.panel(page, base, reached)]
+
+    blocks.load(fill, outputs=shown, show_progress="hidden", queue=False, api_visibility="private")

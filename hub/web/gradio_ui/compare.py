@@ -1,0 +1,158 @@
+"""Two sets of weights beside each other, on a page that has more than one: what asks for it, and the answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import aclosing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from hub import describe
+from hub.engine.compare import Comparison, compare
+from hub.engine.engine import Engine
+from hub.engine.jobs import Cancel
+from hub.errors import CancelledError, HubError
+from hub.pages.registry import Page
+from hub.people.users import Caller
+from hub.spec import ImageOutput
+from hub.texts import say
+from hub.web.gradio_ui import blocks, fields
+from hub.web.gradio_ui.runs import Runs
+from hub.web.middleware import guard
+from hub.web.parts import comparison as compare_html
+from hub.web.parts import html
+
+# In the browser alone: an answer that is shown is not one to the inputs that stand above it any more.
+CHANGED = "() => document.querySelectorAll('.hub-old').forEach((note) => { note.hidden = false; })"
+
+
+class Compare:
+    """One page's comparison. Draws nothing where there is one set of weights."""
+
+    def __init__(
+        self, engine: Engine, threads: Executor, folder: Path, page: Page, session: Callable[[gr.Request], str]
+    ):
+        self.engine, self.folder, self.page, self.session = engine, folder, page, session
+        self.wanted = len(page.demo.weights) > 1
+        self.runs = Runs(threads)
+        self.names = [f.name for f in page.demo.inputs]
+        self.pictures = [f for f in page.demo.outputs if isinstance(f, ImageOutput)]
+        self.titles = {w.name: w.title or w.name for w in page.demo.weights}
+        self.sides: list[Any] = []  # the components that choose A and B
+
+    # --- layout -----------------------------------------------------------------------------------
+
+    def build(self, inputs: Sequence[Any]) -> gr.Accordion | None:
+        """Draws the choice of A and B and where the answer is shown.
+
+        `inputs` are the page's, in declared order, then the choice of weights.
+        """
+        if not self.wanted:
+            return None
+        named = [(title, name) for name, title in self.titles.items()]
+        with gr.Accordion("Compare weights", open=False, elem_classes="hub-compare") as accordion:
+            with gr.Row(equal_height=False):
+                self.sides = [
+                    fields.choice(mark, named, name, None) for mark, (_, name) in zip("AB", named, strict=False)
+                ]
+            with gr.Row():
+                run = gr.Button("Run A and B", variant="primary", scale=3)
+                stop = gr.Button("Stop", variant="stop", scale=1, visible=False)
+            shown = [blocks.draw(_about)]
+            for field in self.pictures:
+                shown.append(blocks.draw())
+                shown.append(
+                    gr.ImageSlider(
+                        label=field.label, interactive=False, type="filepath", buttons=["fullscreen"], visible=False,
+                        max_height=600,
+                    )
+                )  # fmt: skip
+            shown.append(blocks.draw())
+        options: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        given = [component for component, _ in zip(inputs, self.names, strict=False)]
+        asked = [*self.sides, inputs[-1], *given]
+        run.click(self.run, inputs=asked, outputs=[stop, *shown], concurrency_limit=None, **options)
+        stop.click(self.stop, queue=False, **options)
+        gr.on([c.change for c in [*self.sides, *given]], None, js=CHANGED, **options)
+        return accordion
+
+    # --- events -----------------------------------------------------------------------------------
+
+    async def run(
+        self, request: gr.Request, a: str | None, b: str | None, weights: str | None, *values: Any
+    ) -> AsyncIterator[list[Any]]:
+        """Both runs with their stages as they happen; leaving the page or Stop cancels them.
+
+        `weights` are those that the page's own runs use.
+        """
+        given = self._given(weights or "", values)
+        unchanged = [gr.skip()] * (2 * len(self.pictures) + 1)
+        work = partial(self._work, given, a or "", b or "", self.session(request), guard.caller(request.request))
+        async with aclosing(self.runs.follow(request.session_hash or "", work)) as moments:
+            async for now in moments:
+                if now.ended is None:
+                    yield [gr.update(visible=True), self._busy(a or "", b or "", now.told, now.seconds), *unchanged]
+                    continue
+                problem, hidden = now.ended.exception(), gr.update(visible=False)
+                if problem is None:
+                    yield [hidden, *now.ended.result()]
+                elif isinstance(problem, CancelledError):
+                    yield [hidden, html.stopped(), *unchanged]
+                elif isinstance(problem, HubError):
+                    yield [hidden, html.error(problem), *unchanged]
+                else:
+                    raise problem
+
+    def _given(self, weights: str, values: Sequence[Any]) -> dict[str, Any]:
+        """What is asked of both; left out is what stands where these weights start, for that is each set's own."""
+        given = {n: v for n, v in zip(self.names, values, strict=True) if v is not None}
+        own = describe.own_defaults(self.engine, self.page, weights)
+        return {n: v for n, v in given.items() if n not in own or v != own[n]}
+
+    async def stop(self, request: gr.Request) -> None:
+        """Cancels this browser session's comparisons on this page."""
+        self.runs.stop(request.session_hash or "")
+
+    def _work(
+        self,
+        given: Mapping[str, Any],
+        a: str,
+        b: str,
+        session: str,
+        who: Caller,
+        hear: Callable[..., None],
+        cancel: Cancel,
+    ) -> list[Any]:
+        options: dict[str, Any] = {"session": session, "cancel": cancel, "caller": who, "on_event": hear}
+        return self.drawn(compare(self.engine, self.page.slug, given, a, b, **options))
+
+    def _busy(self, a: str, b: str, told: tuple[Any, ...], seconds: float) -> str:
+        side, stage, progress = told or ("a", "queued", None)
+        step, total = (progress.step, progress.total) if progress else (0, 0)
+        title = self.titles.get(a if side == "a" else b, "")
+        return compare_html.busy(side.upper(), title, html.status(stage, seconds, step, total))
+
+    def drawn(self, found: Comparison) -> list[Any]:
+        """A comparison as values of what `build` draws for it."""
+        titles = [self.titles.get(result.receipt.weights, "") for result in (found.a, found.b)]
+        shown: list[Any] = [compare_html.head(found, titles)]
+        for field in self.pictures:
+            pair = next((pair for pair in found.pictures if pair.output == field.name), None)
+            if pair is None or pair.differ is None:  # nothing to lay over each other
+                told = compare_html.beside(field, [pair] if pair else [], found, titles)
+                shown += [told, gr.update(visible=False, value=None)]
+                continue
+            files = [
+                fields.file(result.id, field.name, 0, result.pictures[field.name][0], self.folder)
+                for result in (found.a, found.b)
+            ]
+            shown += [compare_html.above(pair), gr.update(visible=True, value=tuple(files))]
+        return [*shown, compare_html.answer(self.page.demo, found, titles)]
+
+
+def _about() -> str:
+    return f'<p class="hub-help">{say("The inputs above, answered by A and then by B.")}</p>'

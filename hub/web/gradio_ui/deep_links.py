@@ -1,0 +1,80 @@
+"""`/<slug>?threshold=0.4&example=2&weights=...` opens a page with these values; what cannot be used is said there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from anyio import to_thread
+
+from hub import describe
+from hub.engine.engine import Engine
+from hub.pages.registry import Page
+from hub.spec import Choice, Choices, Demo, ImageInput, Seed
+from hub.texts import say
+from hub.web.gradio_ui.blocks import named
+from hub.web.middleware import guard
+from hub.web.parts.filled import WEIGHTS, Filled, is_ours, read
+
+
+def connect(
+    blocks: gr.Blocks, engine: Engine, page: Page, notice: gr.HTML, names: Sequence[str], inputs: Sequence[Any],
+    folder: Path,
+) -> Any:  # fmt: skip
+    """Fills `inputs`, which are called `names`, when the page is opened; `notice` tells what was done with them.
+
+    Returns the event.
+    """
+
+    async def opened(request: gr.Request) -> list[Any]:
+        query = [*request.query_params.multi_items()]
+        if not any(is_ours(page, name) for name, _ in query):
+            return [gr.skip()] * (1 + len(inputs))
+        owner = engine.history.owner(guard.caller(request.request))
+        filled = await to_thread.run_sync(read, engine, page, query, folder, owner)
+        text = told(filled)
+        return [gr.update(value=text, visible=bool(text)), *updates(engine, page, names, filled)]
+
+    filling = blocks.load(
+        opened, outputs=[notice, *inputs], show_progress="hidden", queue=False, api_visibility="private"
+    )
+    return filling.then(None, js="() => hubFilled()", api_visibility="private")  # theme.HEAD
+
+
+def updates(engine: Engine, page: Page, names: Sequence[str], filled: Filled) -> list[Any]:
+    """What each input component becomes; unnamed ones stay as they are."""
+    demo, answers = page.demo, list[Any]()
+    weights = filled.values.get(WEIGHTS)
+    options = describe.options(engine, page, weights) if weights else {}
+    known = {f.name: f for f in demo.inputs}
+    for name in names:
+        value = _shown(demo, known.get(name), filled.values[name]) if name in filled.values else None
+        if name in options and isinstance(known[name], Choice | Choices):
+            more = {"value": value} if name in filled.values else {}
+            answers.append(gr.update(choices=named(options[name]), **more))
+        elif isinstance(known.get(name), ImageInput) and name in filled.values:
+            answers.append(value)  # as it is: what is in an update Gradio draws on the event loop
+        else:
+            answers.append(gr.update(value=value) if name in filled.values else gr.skip())
+    return answers
+
+
+def _shown(demo: Demo, entry: Any, value: Any) -> Any:
+    if isinstance(entry, Choices):
+        return list(value)
+    return str(value) if isinstance(entry, Seed) and value is not None else value
+
+
+def told(filled: Filled, of: str = "this address") -> str:
+    """The notice; empty when there is nothing to say."""
+    lines = "".join(f"<p>{escape(say(text))}</p>" for text in filled.told)
+    if filled.problems:
+        wrong = "".join(f"<li>{escape(say(text))}</li>" for text in filled.problems)
+        return (
+            '<div class="hub-status hub-error hub-filled" role="alert"><strong>'
+            f"{say('Not all of {source} could be used', source=say(of))}</strong><ul>{wrong}</ul>{lines}</div>"
+        )
+    return f'<div class="hub-status hub-idle hub-filled" role="status">{lines}</div>' if lines else ""

@@ -1,0 +1,276 @@
+"""Declared fields as Gradio components.
+
+Input components hand values through unchecked: the engine checks them, so every door gives the same answer
+and the same error. (Gradio's own checks would answer first, in other words; gr.Image would open the file.)
+"""
+
+from __future__ import annotations
+
+from abc import ABCMeta
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import ImageData, JsonData, ListFiles
+
+from hub.errors import HubError
+from hub.results.result import Picture, Result
+from hub.spec import (
+    Choice,
+    Choices,
+    Demo,
+    Gallery,
+    ImageInput,
+    ImageOutput,
+    Input,
+    Json,
+    Labels,
+    Mask,
+    Output,
+    Seed,
+    Slider,
+)
+from hub.texts import say, sentence
+from hub.web.gradio_door import left_folders, payloads
+from hub.web.gradio_door.refusals import Refusal
+from hub.web.gradio_ui import blocks, stills
+from hub.web.parts import html, wording
+
+RADIO_UP_TO = 4  # more options become a dropdown
+TICKS_UP_TO = 14  # more options to tick become a dropdown
+
+
+def changed(base: type[Any], kind: str, **methods: Callable[..., Any]) -> type[Any]:
+    """The component `base` with other methods.
+
+    Made past Gradio's own metaclass, which would write a .pyi file beside this module at every start.
+    """
+    attributes = {**methods, "is_template": True, "__module__": __name__}
+    return ABCMeta.__new__(type(base), f"{kind}{base.__name__}", (base,), attributes)
+
+
+def _unchecked(base: type[Any], preprocess: Callable[[Any, Any], Any]) -> type[Any]:
+    return changed(base, "Unchecked", preprocess=preprocess)
+
+
+def _as_is(self: Any, payload: Any) -> Any:
+    return payload
+
+
+def _as_file(self: Any, payload: Any) -> Path | bytes | None:
+    """The uploaded file, untouched, even where the page shows a still of it."""
+    if payload is None:
+        return None
+    if payload.url and not payload.path:
+        try:
+            return payloads.from_data_url(payload.url)
+        except HubError as error:
+            raise Refusal(error) from None
+    return stills.original(Path(payload.path), payload.orig_name) if payload.path else None
+
+
+def _as_one_file(self: Any, payload: Any) -> Path | None:
+    """As `_as_file`, of a component that may also get a list. Gradio's own leaves an empty file behind each time."""
+    return Path((payload[0] if isinstance(payload, ListFiles) else payload).path) if payload else None
+
+
+def _as_seen(self: Any, value: Any) -> ImageData | None:
+    """A picture to show; where browsers would show something else than is analysed, a still that stands for it."""
+    shown: ImageData | None = gr.Image.postprocess(self, value)
+    if shown is None or not shown.path:
+        return shown
+    kept = self.move_resource_to_block_cache(shown.path)
+    still = stills.of(Path(kept))
+    return shown if still is None else ImageData(path=str(still), orig_name=kept)
+
+
+def _any_json(self: Any, value: Any) -> JsonData | None:
+    """gr.JSON warns of numbers, and reads text as JSON."""
+    return None if value is None else JsonData(root=value)
+
+
+Upload = changed(gr.Image, "Unchecked", preprocess=_as_file, postprocess=_as_seen)
+FileField = _unchecked(gr.File, _as_one_file)
+AnyJson = changed(gr.JSON, "Any", postprocess=_any_json)
+SliderField = _unchecked(gr.Slider, _as_is)
+RadioField, DropdownField = _unchecked(gr.Radio, _as_is), _unchecked(gr.Dropdown, _as_is)
+TicksField = _unchecked(gr.CheckboxGroup, _as_is)
+TextField = _unchecked(gr.Textbox, _as_is)
+
+
+def seen(picture: Path | bytes | None) -> Any:
+    """An uploaded picture again, where its still is to be shown; no change where the browser shows it well."""
+    return str(picture) if isinstance(picture, Path) and stills.wanted(picture) else gr.skip()
+
+
+def input_component(field: Input, options: Sequence[str] | None = None) -> gr.components.Component:
+    """The component that asks for `field`; `options` are all a choice has, its weights' included."""
+    if isinstance(field, ImageInput):
+        sources = ["upload", "clipboard", *(["webcam"] if field.webcam else [])]
+        help = sentence(field.help or "Drop a picture here")
+        placeholder = sentence("# {help}\nor click to choose one", help=help)
+        return Upload(
+            label=field.label,
+            type="filepath",
+            image_mode=None,
+            sources=sources,
+            height=300 if field.required else 160,
+            placeholder=placeholder,
+            elem_classes=f"hub-field-{field.name}",
+            webcam_options=gr.WebcamOptions(mirror=False),  # a mirrored left hand would be called a right one
+        )
+    info = field.help or None
+    if isinstance(field, Slider):
+        label = f"{field.label} ({field.unit})" if field.unit else field.label
+        return SliderField(
+            field.minimum, field.maximum, value=field.default, step=field.step, label=label, info=info, buttons=[]
+        )
+    if isinstance(field, Choice):
+        named = [(o, o) for o in options or field.options]
+        return choice(field.label, named, field.default, info, growing=bool(field.options_from))
+    if isinstance(field, Choices):
+        return choices(field, options or field.options, info)
+    if isinstance(field, Seed):
+        # A text field can be empty, which asks for a new seed; Gradio's number field would say 0.
+        return TextField(value="", max_lines=1, label=field.label, info=info, placeholder="random")
+    return TextField(
+        value=field.default or "", lines=field.lines, max_length=field.max_chars, label=field.label, info=info
+    )
+
+
+def choice(
+    label: str, options: list[tuple[str, str]], default: str, info: str | None, growing: bool = False
+) -> gr.components.Component:
+    """Radio buttons for a few options, a dropdown for more; `growing`: other weights may have more."""
+    component = RadioField if len(options) <= RADIO_UP_TO and not growing else DropdownField
+    return component(choices=options, value=default, label=label, info=info)
+
+
+def choices(field: Choices, options: Sequence[str], info: str | None) -> gr.components.Component:
+    """Options to tick; a dropdown where there are many, or where other weights may have many."""
+    value = list(field.default)
+    if len(options) <= TICKS_UP_TO:
+        return TicksField(choices=list(options), value=value, label=field.label, info=info)
+    return DropdownField(choices=list(options), value=value, label=field.label, info=info, multiselect=True)
+
+
+def on_page(demo: Demo) -> list[Output]:
+    """The outputs that people see by themselves: not the number that another draws as a line."""
+    lines = {f.line for f in demo.outputs if isinstance(f, Labels)}
+    return [f for f in demo.outputs if f.name not in lines]
+
+
+def weights_choice(demo: Demo) -> gr.components.Component | None:
+    """The choice named `weights`, on a page that has more than one set."""
+    if len(demo.weights) < 2:
+        return None
+    return choice("Weights", [(w.title or w.name, w.name) for w in demo.weights], demo.weights[0].name, None)
+
+
+def output_component(field: Output) -> gr.components.Component:
+    """The component people see `field` in; an optional one is hidden until there is something to see."""
+    visible = not field.optional
+    if isinstance(field, ImageOutput) and field.compare:
+        return gr.ImageSlider(
+            label=field.label, interactive=False, type="filepath", buttons=["download", "fullscreen"], visible=visible,
+            elem_classes=["hub-picture", f"hub-over-{field.compare}"],
+        )  # fmt: skip
+    if isinstance(field, ImageOutput):
+        return gr.Image(
+            label=field.label, interactive=False, type="filepath", buttons=["download", "fullscreen"],
+            alt_text=field.label, visible=visible, elem_classes="hub-picture",
+        )  # fmt: skip
+    if isinstance(field, Mask):
+        return gr.File(label=field.label, interactive=False, visible=visible, height=110)
+    if isinstance(field, Gallery):
+        return gr.Gallery(label=field.label, interactive=False, columns=3, object_fit="contain", visible=visible)
+    if isinstance(field, Json) and not field.table:
+        return gr.JSON(label=field.label, visible=visible)
+    return blocks.draw(partial(panel, field, None), visible=visible)
+
+
+def api_component(field: Output) -> gr.components.Component:
+    """The component gradio_client gets `field` through: files for pictures, JSON for the rest."""
+    if isinstance(field, ImageOutput | Mask):
+        return gr.File(label=field.label, visible=False)
+    if isinstance(field, Gallery):
+        return gr.Gallery(label=field.label, visible=False)
+    return AnyJson(label=field.label, visible=False)
+
+
+def panel(field: Output, value: Any, line: float | None = None) -> str:
+    """Labels and tables as the hub draws them; `value` None: nothing yet; `line` is drawn through all labels."""
+    if value is None:
+        body = f'<p class="hub-pending">{say("Shown here after a run.")}</p>'
+    elif isinstance(field, Labels):
+        body = html.labels(value, field.top, line)
+    else:
+        body = html.table(value)
+    help = f'<p class="hub-help">{escape(say(field.help))}</p>' if field.help else ""
+    return f'<section class="hub-panel"><h2>{escape(say(field.label))}</h2>{help}{body}</section>'
+
+
+def shown(demo: Demo, result: Result, folder: Path, before: Mapping[str, Any]) -> list[Any]:
+    """A result as values of `output_component`s, in the order of `on_page`; `before` holds the picture inputs."""
+    values, answers = result.values, list[Any]()
+    for field in on_page(demo):
+        value = _one(field, result, folder)
+        if field.optional and value is None:
+            answers.append(gr.update(visible=False, value=None))
+        elif isinstance(field, ImageOutput):  # a caption stands in the label's place; the label comes back after it
+            words = said(field, result)
+            if field.compare:  # templates/over.js says what both pictures are
+                with suppress(OSError):  # the upload may be gone by now: then nothing stands beside the answer
+                    value = (stills.browsable(before[field.compare], folder / result.id), value)
+                pair = value if isinstance(value, tuple) else (value, value)
+                answers.append(gr.update(visible=True, value=pair, label=words))
+            else:
+                answers.append(gr.update(visible=True, value=value, label=words, alt_text=words))
+        elif is_table(field):  # nothing to list is told by the other answers
+            answers.append(gr.update(visible=bool(value), value=panel(field, value)))
+        else:
+            if isinstance(field, Gallery) and value:
+                value = [(path, wording.answer(caption)) for path, caption in value]
+            elif isinstance(field, Labels):
+                value = panel(field, value, values.get(field.line))
+            answers.append(gr.update(visible=True, value=value) if field.optional else value)
+    return answers
+
+
+def said(field: ImageOutput, result: Result) -> str:
+    """What an answer's picture says of itself, else what it is called."""
+    return wording.answer(result.pictures[field.name][0].caption) or say(field.label)
+
+
+def is_table(field: Output) -> bool:
+    return isinstance(field, Json) and field.table
+
+
+def plain(demo: Demo, result: Result, folder: Path) -> list[Any]:
+    """A result as values of `api_component`s, in declared order; None for an optional output that is not there."""
+    return [_one(field, result, folder) for field in demo.outputs]
+
+
+def _one(field: Output, result: Result, folder: Path) -> Any:
+    if field.name not in result.pictures:
+        return result.values.get(field.name)
+    pictures = result.pictures[field.name]
+    files = [(file(result.id, field.name, n, p, folder), p.caption) for n, p in enumerate(pictures)]
+    return files if isinstance(field, Gallery) else files[0][0]
+
+
+def file(id: str, name: str, number: int, picture: Picture, folder: Path) -> str:
+    """Writes an encoded picture where Gradio may serve it from, as it is: Gradio would encode it again."""
+    suffix = f"-{number}" if number else ""
+    path = folder / id / f"{name}{suffix}.{picture.extension}"
+    if not path.parent.exists():
+        left_folders.remove_old(folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.touch()  # it is in use again
+    if not path.exists():
+        path.write_bytes(picture.data)
+    return str(path)

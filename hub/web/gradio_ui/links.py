@@ -1,0 +1,176 @@
+"""Share, below a page's receipt: a small panel that makes a link to the result on the page."""
+
+from __future__ import annotations
+
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from anyio import to_thread
+from cachetools import LRUCache
+
+from hub.archive.links import NOTE_CHARS, Link
+from hub.archive.sharing import private_inputs
+from hub.engine.engine import Engine
+from hub.errors import ForbiddenError, HubError, NotFoundError
+from hub.pages.registry import Page
+from hub.people.owners import Owner
+from hub.results.result import Result
+from hub.spec import ImageInput
+from hub.texts import say
+from hub.web.gradio_ui import blocks
+from hub.web.middleware import addresses, guard, sessions
+from hub.web.parts import html
+from hub.web.site.links import facts, title
+
+TABS = 4096  # open pages whose last result is remembered
+LISTED = 20  # own links on the page
+ENDS = [("never", 0), ("in a day", 1), ("in a week", 7), ("in 30 days", 30), ("in a year", 365)]
+# The browser knows best where the hub is, unless the operator said so (`data-path` is there only if not). Without
+# a secure context there is no clipboard: then the text is selected, to be copied by hand or the old way.
+CLICKS = """const complete = () => element.querySelectorAll('input[data-path]').forEach((field) => {
+  field.value = new URL(field.dataset.path, location.href).href;
+});
+new MutationObserver(complete).observe(element, {childList: true, subtree: true});
+element.addEventListener('click', async (event) => {
+  const ended = event.target.closest('button[data-end]');
+  if (ended) trigger('select', {end: ended.dataset.end});
+  const copy = event.target.closest('button[data-copy]');
+  if (!copy) return;
+  const field = element.querySelector('.hub-link input');
+  field.select();
+  try { await navigator.clipboard.writeText(field.value); } catch { document.execCommand('copy'); }
+  copy.textContent = copy.dataset.done;
+});"""
+
+
+class Share:
+    """One page's Share button and panel; draws nothing where links are switched off."""
+
+    def __init__(self, engine: Engine, page: Page):
+        self.engine, self.page = engine, page
+        self.wanted = engine.sharing.wanted
+        self.private = private_inputs(page.demo)
+        self.pictures = [f.name for f in page.demo.inputs if isinstance(f, ImageInput)]
+        self._last: LRUCache[str, str] = LRUCache(TABS)  # result id by open page; touched in the event loop only
+
+    def build(self, answered: gr.HTML, inputs: list[Any]) -> None:
+        """Draws the button, hidden until there is a result: each new value of `answered` is one."""
+        if not self.wanted:
+            return
+        button = gr.Button("Share this result", size="sm", visible=False, elem_classes="hub-share-button")
+        with gr.Column(visible=False, elem_classes="hub-panel hub-share") as panel:
+            blocks.draw(lambda: f"<h2>{say('Share this result')}</h2>")
+            note = gr.Textbox(label="Note", info="Shown above the result; may stay empty", max_lines=3, lines=2,
+                              max_length=NOTE_CHARS)  # fmt: skip
+            with gr.Row():
+                ends = gr.Dropdown(ENDS, value=0, label="The link ends", min_width=140)
+                words = "Include what I put in" if len(self.private) != 1 else "Include my picture"
+                include = gr.Checkbox(
+                    True, label=words, min_width=200, visible=bool(self.private),
+                    info="Output pictures that were drawn over it show it anyway",
+                )  # fmt: skip
+            make = gr.Button("Make the link", variant="primary")
+            made = gr.HTML("", apply_default_css=False, js_on_load=CLICKS)
+        options: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
+        answered.change(self.ready, outputs=[button, panel, made], **options)
+        button.click(self.open, outputs=[panel, made], **options)
+        pictures = [c for c, f in zip(inputs, self.page.demo.inputs, strict=False) if f.name in self.pictures]
+        make.click(self.make, inputs=[note, ends, include, *pictures], outputs=made, **options)
+        made.select(self.end, outputs=made, **options)
+
+    def answered(self, request: gr.Request, result: Result) -> None:
+        """Remembers which result an open page shows."""
+        if request.session_hash:
+            self._last[request.session_hash] = result.id
+
+    # --- events -----------------------------------------------------------------------------------
+
+    def ready(self) -> list[Any]:
+        """There is a result, so it can be shared; a link on the page is of the one before."""
+        return [gr.update(visible=True), gr.update(visible=False), ""]
+
+    async def open(self, request: gr.Request) -> list[Any]:
+        return [gr.update(visible=True), await to_thread.run_sync(self._listed, request)]
+
+    async def make(self, request: gr.Request, note: str, ends: int, include: bool, *pictures: Any) -> str:
+        """Makes the link, and shows it with all others of this browser and page."""
+        id = self._last.get(request.session_hash or "")
+        make = partial(
+            self._make, request, id or "", note, ends, include, dict(zip(self.pictures, pictures, strict=True))
+        )
+        return await to_thread.run_sync(make)
+
+    def _make(
+        self,
+        request: gr.Request,
+        id: str,
+        note: str,
+        ends: int,
+        include: bool,
+        pictures: dict[str, Path | bytes | None],
+    ) -> str:
+        given = {n: p.read_bytes() if isinstance(p, Path) else p for n, p in pictures.items() if p is not None}
+        try:
+            if not id:
+                raise NotFoundError("There is no result on this page yet. Run it, then share.")
+            link, _ = self.engine.sharing.share(
+                id,
+                who=self._who(request),
+                note=note,
+                days=ends or None,
+                leave_out=() if include else self.private,
+                given=given,
+            )
+        except HubError as error:
+            return html.error(error)
+        return self._made(request, link) + self._listed(request, without=link.id)
+
+    async def end(self, request: gr.Request, event: gr.EventData) -> str:
+        """Takes a link back, if this browser made it."""
+        id = event._data.get("end") if isinstance(event._data, dict) else None
+        return await to_thread.run_sync(self._end, request, id if isinstance(id, str) else "")
+
+    def _end(self, request: gr.Request, id: str) -> str:
+        try:
+            if not self.engine.sharing.links.owns(id, owners=self._who(request).ids):
+                raise ForbiddenError("Only the browser that made this link can take it back.")
+            self.engine.sharing.links.revoke(id)
+        except HubError as error:
+            return html.error(error) + self._listed(request)
+        return self._listed(request)
+
+    def _who(self, request: gr.Request) -> Owner:
+        session = sessions.of(request.cookies, request.session_hash or "")
+        return self.engine.owners.of(guard.caller(request.request), session)
+
+    # --- drawing ----------------------------------------------------------------------------------
+
+    def _made(self, request: gr.Request, link: Link) -> str:
+        url = addresses.link(self.engine.settings, request.request, link.id)
+        path = "" if self.engine.settings.public_url else f' data-path="r/{link.id}"'
+        return (
+            f'<div class="hub-link"><input readonly aria-label="{say("Link")}" value="{escape(url)}"{path}>'
+            f'<button type="button" data-copy data-done="{say("Copied")}">{say("Copy")}</button>'
+            f'<a href="r/{link.id}" target="_blank" rel="noopener">{say("Open")}</a></div>'
+        )
+
+    def _listed(self, request: gr.Request, without: str = "") -> str:
+        """Live links of this browser to results of this page."""
+        links, owners = self.engine.sharing.links, self._who(request).ids
+        try:
+            found = links.all(owners, self.page.slug, LISTED) if owners else []
+        except HubError as error:
+            return html.error(error)
+        now = links.clock()
+        rows = "".join(_row(link) for link in found if link.state(now) == "live" and link.id != without)
+        return f'<div class="hub-links"><h3>{say("Your other links")}</h3><ul>{rows}</ul></div>' if rows else ""
+
+
+def _row(link: Link) -> str:
+    return (
+        f'<li><a href="r/{link.id}" target="_blank" rel="noopener">{escape(title(link))}</a><span>{facts(link)}</span>'
+        f'<button type="button" data-end="{link.id}">{say("Take back")}</button></li>'
+    )

@@ -1,0 +1,191 @@
+"""Live mode of a page with a camera: each frame through `Engine.run`, the answers beside it, nothing kept."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import inspect
+from collections.abc import Callable
+from functools import partial
+from html import escape
+from typing import Any
+
+import gradio as gr
+from cachetools import LRUCache
+from gradio.data_classes import ImageData
+
+from hub.engine.engine import Engine
+from hub.errors import HubError
+from hub.pages.registry import Page
+from hub.results.result import Picture, Result
+from hub.spec import Demo, ImageInput, ImageOutput, Json, Labels
+from hub.texts import say, sentence
+from hub.web.gradio_ui import blocks, fields
+from hub.web.gradio_ui.lanes import Lanes, Meter
+from hub.web.middleware import guard
+from hub.web.parts import html
+
+FRAME_EVERY_S = 0.1  # how often the browser offers a frame; what cannot be answered in time is dropped
+TABS = 4096  # open pages whose rate is remembered
+CAMERA = {"video": {"width": {"ideal": 640}, "height": {"ideal": 480}, "facingMode": {"ideal": "environment"}}}
+
+# One click rather than three: Gradio's own buttons, to allow the camera and to begin, are pressed by the switch.
+START = """(on) => {
+  if (!on) return;
+  let tries = 0, asked = false;
+  const timer = setInterval(() => {
+    const box = document.querySelector(".hub-camera"), begin = box?.querySelector(".capture-button");
+    if (begin && box.querySelector("video")?.videoWidth) begin.click();
+    else if (box && !begin && !asked) {
+      const ask = [...box.querySelectorAll("button")].find((one) => !one.matches(".upload-container, .icon-button"));
+      asked = Boolean(ask);
+      ask?.click();
+    }
+    if (++tries > 300 || (begin && box.querySelector("video")?.videoWidth)) clearInterval(timer);
+  }, 100);
+}"""
+
+
+def offered(demo: Demo) -> bool:
+    """Whether a frame alone is enough for an answer, and that answer comes in one step."""
+    pictures = [f for f in demo.inputs if isinstance(f, ImageInput)]
+    alone = len(pictures) == 1 and pictures[0].webcam and not any(f.required for f in demo.inputs if f not in pictures)
+    return alone and not inspect.isgeneratorfunction(demo.infer)
+
+
+def _as_data_url(self: Any, picture: Picture | None) -> ImageData | None:
+    """An encoded picture as it is, with no file."""
+    if picture is None:
+        return None
+    return ImageData(url=f"data:{picture.media_type};base64,{base64.b64encode(picture.data).decode()}")
+
+
+View = fields.changed(gr.Image, "View", postprocess=_as_data_url)
+
+
+class Live:
+    """One page's switch, camera and view. Draws nothing where the page has no live mode."""
+
+    def __init__(self, engine: Engine, threads: Any, page: Page, names: list[str]):
+        self.engine, self.threads, self.page, self.names = engine, threads, page, names
+        self.demo = page.demo
+        self.wanted = offered(self.demo)
+        self.lanes = Lanes()
+        self._on: LRUCache[str, Meter] = LRUCache(TABS)  # open pages in live mode; touched in the event loop only
+        self.drawn: list[Any] = []
+
+    def is_on(self, request: gr.Request) -> bool:
+        return (request.session_hash or "") in self._on
+
+    # --- layout -----------------------------------------------------------------------------------
+
+    def camera(self, field: ImageInput) -> None:
+        """Draws the switch and the camera, which is hidden until it is switched on."""
+        self.feed = fields.Upload(
+            label=_live(field), streaming=True, sources=["webcam"], type="filepath", image_mode=None,
+            height=300, visible=False, webcam_options=gr.WebcamOptions(mirror=False, constraints=CAMERA),
+            elem_classes="hub-camera",
+        )  # fmt: skip
+        self.switch = gr.Checkbox(
+            label="Live camera", info="Answers what the camera sees, again and again. Nothing of it is kept.",
+            container=False, elem_classes="hub-live-switch",
+        )  # fmt: skip
+
+    def view(self) -> None:
+        """Draws where the answers are shown."""
+        with gr.Column(visible=False) as self.column:
+            self.status = blocks.draw(html.live_waiting)
+            pictures = [f for f in self.demo.outputs if isinstance(f, ImageOutput)]
+            self.picture = pictures[0] if pictures else None
+            self.drawn = [self.status]
+            if self.picture is not None:
+                self.drawn.append(
+                    View(label=self.picture.label, interactive=False, buttons=["fullscreen"], type="filepath",
+                         alt_text=_live(self.picture), elem_classes="hub-picture")
+                )  # fmt: skip
+            self.drawn.append(gr.HTML("", apply_default_css=False))
+
+    def connect(self, inputs: list[Any], still: list[Any], head: Any, draw_head: Callable[[], str]) -> None:
+        """`inputs` as the page's, `still`: what live mode takes the place of, the picture's input first.
+
+        `head` is drawn anew by `draw_head` once frames are answered: the model is in memory then.
+        """
+        if not self.wanted:
+            return
+        self.still, self.draw_head = len(still), draw_head
+        options: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        turned = self.switch.input(
+            self.turn,
+            inputs=self.switch,
+            outputs=[self.column, self.feed, self.status, *still],
+            queue=False,
+            **options,
+        )
+        turned.success(None, inputs=self.switch, js=START, **options)
+        self.feed.stream(
+            self.frame,
+            inputs=[self.feed if isinstance(c, fields.Upload) else c for c in inputs],
+            outputs=[head, *self.drawn],
+            stream_every=FRAME_EVERY_S,
+            time_limit=None,
+            concurrency_limit=None,
+            **options,
+        )
+
+    # --- events -----------------------------------------------------------------------------------
+
+    async def turn(self, on: bool, request: gr.Request) -> list[Any]:
+        """The switch was moved."""
+        tab = request.session_hash or ""
+        if on:
+            self._on[tab] = Meter()
+        else:
+            self._on.pop(tab, None)
+        feed = gr.update(visible=on, value=None)
+        return [gr.update(visible=on), feed, html.live_waiting(), *[gr.update(visible=not on)] * self.still]
+
+    async def frame(self, request: gr.Request, *values: Any) -> list[Any]:
+        """Answers one frame, unless a newer one comes before its turn."""
+        given = {n: v for n, v in zip(self.names, values, strict=True) if v is not None} | dict(self.demo.live)
+        tab, unchanged = request.session_hash or "", [gr.skip()] * (1 + len(self.drawn))
+        run = partial(self.engine.run, self.page.slug, given, live=True, caller=guard.caller(request.request))
+        loop = asyncio.get_running_loop()
+        try:
+            result = await self.lanes.run(tab, lambda: loop.run_in_executor(self.threads, run))
+        except HubError as problem:
+            return [gr.skip(), html.error(problem), *unchanged[2:]]
+        if result is None:
+            return unchanged
+        rate = self._on.setdefault(tab, Meter()).tick()
+        began = rate is None  # the model is in memory now
+        answer: list[Any] = [self.draw_head() if began else gr.skip(), html.live(rate, result.receipt)]
+        if self.picture is not None:
+            answer.append(self.view_of(self.picture, result))
+        return [*answer, self.panels(result)]
+
+    def view_of(self, field: ImageOutput, result: Result) -> Any:
+        """The picture with what it says of itself; an optional one that a frame has not is gone."""
+        if field.name not in result.pictures:
+            return None
+        words = fields.said(field, result)
+        return gr.update(value=result.pictures[field.name][0], label=words, alt_text=say("{name}, live", name=words))
+
+    def panels(self, result: Result) -> str:
+        """Labels, tables and values, one below the other."""
+        values, drawn = result.values, []
+        for field in fields.on_page(self.demo):
+            if field.name not in values:
+                continue
+            value = values[field.name]
+            if isinstance(field, Labels):
+                drawn.append(fields.panel(field, value, values.get(field.line)))
+            elif fields.is_table(field):
+                drawn.append(fields.panel(field, value) if value else "")
+            elif isinstance(field, Json):
+                label = escape(say(field.label))
+                drawn.append(f'<section class="hub-panel"><h2>{label}</h2>{html.value(value)}</section>')
+        return f'<div class="hub-live-panels">{"".join(drawn)}</div>'
+
+
+def _live(field: ImageInput | ImageOutput) -> str:
+    return sentence("{name}, live", name=sentence(field.label))

@@ -1,0 +1,169 @@
+"""The row of similar pictures below a page's outputs. It is filled after the answer, by an event of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from html import escape
+from typing import Any
+
+import gradio as gr
+from anyio import to_thread
+from cachetools import LRUCache
+
+from hub.archive.similar import Match
+from hub.engine.engine import Engine
+from hub.pages.registry import Page
+from hub.people.owners import Owner
+from hub.results.result import Result
+from hub.spec import Demo, ImageOutput, Json, Labels
+from hub.texts import say
+from hub.web.gradio_ui import fields
+from hub.web.middleware import guard, sessions
+from hub.web.parts import wording
+
+SHOWN = 6  # pictures in the row
+LEAST = 0.4  # cosine; unlike pictures are not shown: ordinary and emergency vehicles are below 0.3 of each other
+PATIENCE_S, TICK_S = 15.0, 0.5  # the examples may need a moment after the first answer
+TABS = 4096  # open pages whose last result is remembered
+AGO = ((86_400, "{number} days ago"), (3600, "{number} h ago"), (60, "{number} min ago"))
+# `select` and not `click`, which is an example's.
+RESULT_SELECT = """element.addEventListener('click', (event) => {
+  const button = event.target.closest('button[data-result]');
+  if (button) trigger('select', {result: button.dataset.result});
+});"""
+
+
+class Row:
+    """One page's row; draws nothing where the page finds no similar pictures."""
+
+    def __init__(self, engine: Engine, page: Page):
+        self.engine, self.page = engine, page
+        self.wanted = engine.similar.wanted(page.declared)
+        self.tiles: gr.HTML | None = None
+        self._last: LRUCache[str, str] = LRUCache(TABS)  # result id by open page; touched in the event loop only
+
+    def build(self, answered: gr.HTML, js_on_load: str) -> None:
+        """Draws the empty row here; it follows each new value of `answered`, which every finished run sets."""
+        if not self.wanted:
+            return
+        self.tiles = gr.HTML("", apply_default_css=False, js_on_load=js_on_load + RESULT_SELECT)
+        opened = gr.HTML("", apply_default_css=False)
+        options: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
+        answered.change(self.fill, outputs=[self.tiles, opened], trigger_mode="multiple", **options)
+        self.tiles.select(self.open, outputs=opened, **options)
+
+    def session(self, request: gr.Request) -> str:
+        """Who asks, as `Engine.run` wants it."""
+        return sessions.of(request.cookies, request.session_hash or "")
+
+    def answered(self, request: gr.Request, result: Result) -> None:
+        """Remembers which result an open page shows."""
+        if self.wanted and request.session_hash:
+            self._last[request.session_hash] = result.id
+
+    async def fill(self, request: gr.Request) -> AsyncIterator[list[Any]]:
+        """What is similar now; and again while examples are still being compared, until the page shows another."""
+        who = self.engine.owners.of(guard.caller(request.request), self.session(request))
+        tab, shown = request.session_hash or "", None
+        id, end = self._last.get(tab), time.monotonic() + PATIENCE_S
+        while True:
+            drawn, more = await to_thread.run_sync(self._draw, id, who)
+            if self._last.get(tab) != id:  # a newer answer has a row of its own
+                yield [gr.skip(), gr.skip()]
+                return
+            if drawn != shown:
+                yield [drawn, "" if shown is None else gr.skip()]
+                shown = drawn
+            if not more or time.monotonic() > end:
+                return
+            await asyncio.sleep(TICK_S)
+
+    def open(self, event: gr.EventData) -> str:
+        """A past result, drawn below the row."""
+        id = event._data.get("result") if isinstance(event._data, dict) else None
+        result = self.engine.results.get(id) if isinstance(id, str) else None
+        if result is None or result.capsule["page"] != self.page.slug:
+            text = say("This result is no longer kept. Run its picture again.")
+            return f'<p class="hub-note" role="alert">{text}</p>'
+        return opened(result, self.page.demo)
+
+    def _draw(self, id: str | None, who: Owner) -> tuple[str, bool]:
+        """The row's HTML, and whether more is to come in a moment."""
+        result = self.engine.results.get(id) if id else None
+        if result is None:
+            return "", False
+        found = self.engine.similar.find(result, who, SHOWN)
+        _, more = self.engine.similar.outstanding(result)
+        entries = [(match, self._title(match)) for match in found if match.similarity > LEAST]
+        return html(entries, self.engine.settings.similar == "everyone"), more
+
+    def _title(self, match: Match) -> str:
+        if match.example is not None:
+            return say(match.title)
+        result = self.engine.results.get(match.id)
+        said = verdict(result, self.page.demo) if result else ""
+        when = ago(match.created) if match.created is not None else say("earlier")
+        return say(", ").join((said, when)) if said else when[:1].upper() + when[1:]
+
+
+def html(entries: Sequence[tuple[Match, str]], everyone: bool) -> str:
+    """(match, title) as tiles, nearest first: an example runs, a past result opens. Empty for none."""
+    if not entries:
+        return ""
+    tiles = "".join(f"<li>{_tile(match, title)}</li>" for match, title in entries)
+    return (
+        f'<section class="hub-panel hub-similar"><h2>{say("Similar pictures")}</h2><p class="hub-help">'
+        f"{say(wording.AMONG_ALL if everyone else wording.AMONG_OWN)}</p><ol>{tiles}</ol></section>"
+    )
+
+
+def _tile(match: Match, title: str) -> str:
+    inside = (
+        f'<img src="api/v1/results/{match.id}/thumbnail" alt="{escape(title)}" loading="lazy">'
+        f'<b title="{say("Cosine similarity")}">{match.similarity:.2f}</b><span>{escape(title)}</span>'
+    )
+    if match.example is not None:
+        what, text = f'data-example="{match.example}"', say("Run this example")
+    else:
+        what, text = f'data-result="{match.id}"', say("Open this result")
+    return f'<button type="button" {what} title="{text}">{inside}</button>'
+
+
+def opened(result: Result, demo: Demo) -> str:
+    """A stored result as a panel that can be closed: its picture, labels, tables and output pictures."""
+    base, values, parts = f"api/v1/results/{result.id}", result.values, list[str]()
+    for field in fields.on_page(demo):
+        if isinstance(field, ImageOutput) and field.name in result.pictures:
+            words = escape(fields.said(field, result))
+            parts.append(f'<figure><img src="{base}/{field.name}" alt="{words}"><figcaption>{words}')
+            parts.append("</figcaption></figure>")
+        elif isinstance(field, Labels) and field.name in values:
+            parts.append(fields.panel(field, values[field.name], values.get(field.line)))
+        elif isinstance(field, Json) and field.table and field.name in values:
+            parts.append(fields.panel(field, values[field.name]))
+    return (
+        f'<details class="hub-panel hub-opened" open><summary>'
+        f"{say('Earlier result, {when}', when=ago(result.created))}</summary>"
+        f'<div><img src="{base}/thumbnail" alt="{say("Its picture, small")}">{"".join(parts)}'
+        f'<a href="{base}" target="_blank" rel="noopener">{say("All of it as JSON")}</a></div></details>'
+    )
+
+
+def verdict(result: Result, demo: Demo) -> str:
+    """The most probable label of a result, such as `ambulance 97 %`; empty for a demo without labels."""
+    name = next((f.name for f in demo.outputs if isinstance(f, Labels)), "")
+    labels: dict[str, Any] = result.values.get(name) or {}
+    best = max(labels, key=lambda label: labels[label], default="")
+    return wording.answer(f"{best} {100 * labels[best]:.0f}\N{NO-BREAK SPACE}%") if best else ""
+
+
+def ago(created: float, now: float | None = None) -> str:
+    """`just now`, `3 min ago`, `2 h ago`, `5 days ago`: no time zone needed."""
+    seconds = max(0.0, (time.time() if now is None else now) - created)
+    for size, text in AGO:
+        if seconds >= size:
+            number = int(seconds // size)
+            return say("{number} day ago" if (size, number) == (86_400, 1) else text, number=number)
+    return say("just now")

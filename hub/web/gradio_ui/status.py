@@ -1,0 +1,179 @@
+"""The status page: what is in memory, since when, for whom, who would leave next; and buttons for who may."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from html import escape
+from typing import Any
+
+import gradio as gr
+import psutil
+from anyio import to_thread
+from rich.filesize import decimal
+
+from hub.engine.engine import Engine
+from hub.errors import ForbiddenError, HubError
+from hub.execution.residency import Resident
+from hub.texts import say, sentence
+from hub.web.api import health
+from hub.web.gradio_ui import blocks as blocks_ui
+from hub.web.gradio_ui.similar import ago
+from hub.web.middleware import access, guard
+from hub.web.parts import html
+
+EVERY_S = 2.0  # how often an open page looks
+CLICK = """element.addEventListener('click', (event) => {
+  const button = event.target.closest('button[data-action]');
+  if (button) trigger('click', {...button.dataset});
+});"""
+HERE, AWAY = ("Size", "Loaded", "In use by", "Leaves"), ("Size", "State")
+DONE = {
+    "load": "{name} is in memory.",
+    "pin": "{name} stays in memory.",
+    "unpin": "{name} may leave again.",
+    "unload": "{name} has left memory.",
+}
+
+
+def build(blocks: gr.Blocks, engine: Engine) -> None:
+    """Draws the page here, and keeps it up to date while somebody looks."""
+    view = _View(engine)
+    options: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
+    blocks_ui.draw(_head)
+    said = gr.HTML("", apply_default_css=False)
+    shown = gr.State("")
+    board = gr.HTML("", apply_default_css=False, js_on_load=CLICK)
+    blocks.load(view.fresh, outputs=[board, shown], **options)
+    gr.Timer(EVERY_S).tick(view.again, inputs=shown, outputs=[board, shown], **options)
+    changed = board.click(view.change, outputs=said, concurrency_limit=None, **(options | {"queue": True}))
+    changed.then(view.fresh, outputs=[board, shown], **options)
+
+
+class _View:
+    """The page's events over one engine."""
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+
+    def refusal(self, request: gr.Request) -> str:
+        who = guard.caller(request.request)
+        return access.refusal(self.engine.settings, who.address, request.headers, who.role)
+
+    async def fresh(self, request: gr.Request) -> list[Any]:
+        drawn = await self._drawn(request)
+        return [drawn, drawn]
+
+    async def again(self, request: gr.Request, shown: str) -> list[Any]:
+        """Only what changed is sent, so that a focused button keeps its focus."""
+        drawn = await self._drawn(request)
+        return [gr.skip(), gr.skip()] if drawn == shown else [drawn, drawn]
+
+    async def _drawn(self, request: gr.Request) -> str:
+        refused = self.refusal(request)
+        # The page itself is closed to them.
+        if self.engine.settings.asks and not guard.caller(request.request).is_admin:
+            return html.error(ForbiddenError(refused))
+        return await to_thread.run_sync(partial(self._draw, refused))
+
+    async def change(self, event: gr.EventData, request: gr.Request) -> str:
+        """One button: what came of it, in a sentence."""
+        asked = event._data if isinstance(event._data, dict) else {}
+        demo, weights, action = (str(asked.get(name, ""))[:200] for name in ("demo", "weights", "action"))
+        try:
+            if why := self.refusal(request):
+                raise ForbiddenError("You may not change what is in memory. {why}", why=sentence(why))
+            begin = time.perf_counter()
+            now = await to_thread.run_sync(self.engine.models.change, demo, weights, action)
+        except HubError as problem:
+            return html.error(problem)
+        name = f"{say(now.title)} ({now.weights})" if now.weights else say(now.title)
+        seconds = f"{time.perf_counter() - begin:.1f}"
+        took = say(" It took {seconds} s.", seconds=seconds) if action == "load" else ""
+        return f'<div class="hub-status hub-done" role="status">{escape(say(DONE[action], name=name))}{took}</div>'
+
+    def _draw(self, refused: str) -> str:
+        hardware = self.engine.hardware()
+        residents = self.engine.models.residents()
+        here = [one for one in residents if one.state in ("ready", "loading")]
+        away = [one for one in residents if one not in here]
+        used, budget = hardware.pool.used_bytes(), hardware.pool.budget_bytes
+        results = self.engine.results.stats()
+        limit = self.engine.settings.queue_limit
+        tiles = {
+            say("Device"): f"{hardware.device} <span>{hardware.dtype_name}</span>",
+            say("Models"): f"{decimal(used)} <span>{say('of at most {most}', most=decimal(budget))}</span>",
+            say("Whole process"): f"{decimal(round(psutil.Process().memory_info().rss, -7))}",
+            say("In work"): f"{self.engine.in_work} <span>{say('of at most {most}', most=limit)}</span>",
+            say("Results"): f"{results['memory_results']} "
+            f"<span>{say('{size} in memory', size=decimal(results['memory_bytes']))}</span>",
+        }
+        facts = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in tiles.items())
+        note = f'<p class="hub-help">{escape(say(refused))}</p>' if refused else ""
+        wrong = "".join(f'<p class="hub-note">{escape(say(text))}</p>' for text in health.warnings(self.engine))
+        return (
+            f'{wrong}<dl class="hub-tiles hub-board">{facts}</dl>{_bar(here, budget)}'
+            f"{_table('In memory', here, 'Nothing is loaded yet.', not refused)}"
+            f"{_table('Not in memory', away, 'Everything is loaded.', not refused)}{note}"
+        )
+
+
+def _head() -> str:
+    lead = say("Which models are in memory, and which would make room for the next one.")
+    return f'<header class="hub-title"><h1>{say("Status")}</h1><p class="hub-lead">{lead}</p></header>'
+
+
+def _bar(here: list[Resident], budget: int) -> str:
+    """The budget as a bar, with a piece for each model."""
+    pieces = "".join(
+        f'<span style="width:{100 * one.bytes / budget:.3f}%" '
+        f'title="{escape(say(one.title))}: {decimal(one.bytes)}"></span>'
+        for one in here
+    )
+    used = sum(one.bytes for one in here)
+    text = say("Models take {used} of {budget}", used=decimal(used), budget=decimal(budget))
+    return f'<div class="hub-budget" role="img" aria-label="{text}">{pieces}</div>'
+
+
+def _table(title: str, entries: list[Resident], empty: str, may: bool) -> str:
+    if not entries:
+        return f'<section class="hub-panel"><h2>{say(title)}</h2><p class="hub-pending">{say(empty)}</p></section>'
+    headings = HERE if title == "In memory" else AWAY
+    heads = "".join(f'<th scope="col">{say(name)}</th>' for name in ("Model", *headings))
+    rows = "".join(_row(one, headings, may) for one in entries)
+    return (
+        f'<section class="hub-panel hub-models"><h2>{say(title)}</h2><table class="hub-table">'
+        f'<thead><tr>{heads}<th scope="col"><span class="hub-unseen">{say("Actions")}</span></th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></section>"
+    )
+
+
+def _row(one: Resident, headings: tuple[str, ...], may: bool) -> str:
+    ready = one.state == "ready"
+    since = ago(time.time() - one.loaded_for_s) if ready else ""
+    users = say("nobody") if ready else ""
+    if one.leases:
+        users = say("{count} run" if one.leases == 1 else "{count} runs", count=one.leases)
+    turn = {0: "", 1: "next"}.get(one.leaves, f"{one.leaves}.")
+    turn = "pinned" if one.pinned else "after its run" if ready and one.leases else turn
+    size = say("{size} of files", size=decimal(one.bytes)) if one.bytes else ""
+    size = decimal(one.bytes) if one.measured else size
+    state = {"loading": "being loaded", "missing": one.reason, "absent": "loads on first use"}.get(one.state, "")
+    state = say(state)
+    cells = {"Size": size, "Loaded": since or state, "State": state, "In use by": users, "Leaves": say(turn)}
+    named = "".join(f'<td data-name="{say(name)}">{escape(cells[name])}</td>' for name in headings)
+    weights = f"<span>{escape(one.weights)}</span>" if one.weights else ""
+    return (
+        f'<tr><th scope="row"><a href="{escape(one.demo)}">{escape(say(one.title))}</a>{weights}</th>{named}'
+        f"<td>{_buttons(one) if may else ''}</td></tr>"
+    )
+
+
+def _buttons(one: Resident) -> str:
+    actions = {"ready": ("unpin" if one.pinned else "pin", "unload"), "absent": ("load", "pin")}.get(one.state, ())
+    where = f'data-demo="{escape(one.demo)}" data-weights="{escape(one.weights)}"'
+    return "".join(
+        f'<button type="button" data-action="{action}" {where} '
+        f'aria-label="{say(action.title())} {escape(say(one.title))}">{say(action.title())}</button>'
+        for action in actions
+    )

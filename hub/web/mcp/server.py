@@ -1,0 +1,176 @@
+"""The MCP door: a tool per page at `/mcp` (streamable HTTP, stateless) or over stdio, all through `Engine.run`.
+
+On the official SDK's low-level server: Gradio's own MCP support needs an older SDK and pydantic, and names and
+types its tools after its components rather than after the declarations.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Any
+
+import anyio
+from anyio import CapacityLimiter, to_thread
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
+from mcp.shared.exceptions import MCPError
+from mcp.types import (
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    CallToolResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+)
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from hub.engine.engine import Engine
+from hub.engine.jobs import Cancel
+from hub.errors import BusyError, DeclarationError, ForbiddenError, HubError
+from hub.pages.registry import Page
+from hub.spec import Progress
+from hub.web.api.openapi import hub_version
+from hub.web.mcp import tools as mcp_tools
+from hub.web.middleware import access, addresses, guard, hosts
+from hub.web.middleware.bounds import call_bytes
+from hub.web.problems import problem
+
+log = logging.getLogger(__name__)
+PATH = "/mcp"
+WAITING_THREADS = 64  # as at the REST door: requests that share an equal one's run wait in threads of their own
+STAGES = {"queued": 0.0, "loading": 0.1, "running": 0.2}  # progress has to grow; a page's own steps count from 1
+INSTRUCTIONS = (
+    "Each tool runs one live model demo. Leave out what you do not care about: only pictures and texts are required. "
+    "The same inputs give the same stored result. Errors say what was given and what is allowed."
+)
+NO_BROWSER = "This is the MCP endpoint of a Demo Hub. Give its address to an MCP client; it takes POST.\n"
+
+
+def make(engine: Engine, files: bool = False) -> Server[Any]:
+    """The MCP server over one engine. `files`: a client on this machine may name pictures by their paths."""
+    door = _Door(engine, files)
+    return Server(
+        "demo-hub",
+        version=hub_version(),
+        title="Demo Hub",
+        instructions=INSTRUCTIONS,
+        on_list_tools=door.list_tools,
+        on_call_tool=door.call_tool,
+        get_tool_input_schema=lambda name: None,  # no argument travels as a header
+    )
+
+
+class _Door:
+    """The handlers over one engine."""
+
+    def __init__(self, engine: Engine, files: bool):
+        self.engine, self.files = engine, files
+        self.threads = CapacityLimiter(engine.settings.queue_limit + WAITING_THREADS)
+
+    async def list_tools(
+        self, context: ServerRequestContext[Any, Any], params: PaginatedRequestParams | None
+    ) -> ListToolsResult:
+        return ListToolsResult(tools=await to_thread.run_sync(self._tools))
+
+    def _tools(self) -> list[Any]:
+        return [mcp_tools.tool(self.engine, page, self.files) for page in self.engine.registry if page.declared]
+
+    async def call_tool(self, context: ServerRequestContext[Any, Any], params: CallToolRequestParams) -> CallToolResult:
+        """One run. Its cancellation, by notification or because the client went away, ends the run in the engine."""
+        try:
+            page = self.engine.registry.get(params.name)
+        except HubError as error:
+            raise MCPError(INVALID_PARAMS, error.message) from None
+        if page.declared is None:
+            return mcp_tools.failure(DeclarationError(page.error))
+        if self.threads.available_tokens < 1:
+            return mcp_tools.failure(BusyError("Too many requests wait for an answer. Try again in a moment."))
+        heard: asyncio.Queue[tuple[str, Progress | None] | None] = asyncio.Queue()
+        loop, cancel = asyncio.get_running_loop(), Cancel()
+
+        def hear(stage: str, progress: Progress | None) -> None:
+            loop.call_soon_threadsafe(heard.put_nowait, (stage, progress))
+
+        work = partial(self._run, page, params.arguments or {}, hear, cancel, context.request)
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(_tell, context, heard)
+                answer = await to_thread.run_sync(work, limiter=self.threads, abandon_on_cancel=True)
+                heard.put_nowait(None)
+        finally:
+            cancel.set()
+        return answer
+
+    def _run(self, page: Page, arguments: dict[str, Any], hear: Any, cancel: Cancel, request: Any) -> CallToolResult:
+        who = guard.caller(request) if isinstance(request, Request) else None  # over stdio it is this machine's user
+        base = addresses.base(self.engine.settings, request) if isinstance(request, Request) else ""
+        try:
+            inputs = mcp_tools.inputs(self.engine, page, arguments, self.files)
+            session = who.session if who else ""
+            result = self.engine.run(page.slug, inputs, on_event=hear, cancel=cancel, session=session, caller=who)
+            return mcp_tools.answer(result, page, base)
+        except HubError as error:
+            return mcp_tools.failure(error)
+        except Exception as error:  # the last net: a fault of ours must not end the connection
+            log.error("the tool %s failed", page.slug, exc_info=error)
+            return mcp_tools.failure(HubError("The hub failed on this call; its log has the details."))
+
+
+async def _tell(
+    context: ServerRequestContext[Any, Any], heard: asyncio.Queue[tuple[str, Progress | None] | None]
+) -> None:
+    """Progress notifications, where the client asked for them; ends at None."""
+    last = -1.0
+    while (event := await heard.get()) is not None:
+        stage, progress = event
+        now, total = (float(progress.step), float(progress.total)) if progress else (STAGES.get(stage, 0.0), None)
+        if now > last:
+            last = now
+            await context.session.report_progress(now, total, stage)
+
+
+# --- HTTP -----------------------------------------------------------------------------------------
+
+
+class Http:
+    """`/mcp` over streamable HTTP: each request stands alone, so a restart of the hub loses nobody's session."""
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+        self._manager = StreamableHTTPSessionManager(
+            make(engine),
+            stateless=True,
+            max_request_body_size=call_bytes(engine),
+            security_settings=TransportSecuritySettings(
+                enable_dns_rebinding_protection=False
+            ),  # `hosts` and `guard` look
+        )
+
+    def routes(self) -> list[BaseRoute]:
+        return [Route(path, self, name=f"mcp:{path}") for path in (PATH, f"{PATH}/")]
+
+    def run(self) -> AbstractAsyncContextManager[None]:
+        """Wherein requests are served; once."""
+        return self._manager.run()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:  # the guard looked already, where there is one
+            hosts.check(self.engine.settings, scope)
+            if why := access.crossing(self.engine.settings, request.headers):
+                raise ForbiddenError("No MCP from here. {why}", why=why)
+        except HubError as error:
+            await problem(error, request)(scope, receive, send)
+            return
+        if request.method != "POST":  # there is nothing to stream outside of an answer
+            refused: Response = PlainTextResponse(NO_BROWSER, 405, headers={"Allow": "POST"})
+            await refused(scope, receive, send)
+        else:
+            await self._manager.handle_request(scope, receive, send)

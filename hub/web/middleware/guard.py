@@ -1,0 +1,288 @@
+"""Decides at every door who may come in: one ASGI layer over the pages, REST, files, MCP and websockets alike."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from html import escape
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import HTTPConnection, Request, cookie_parser
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hub.engine.engine import Engine
+from hub.errors import BusyError, ForbiddenError, HubError, RoleError, SignInError
+from hub.people.signin import ASK, COOKIE, TICKET_S, UNKNOWN_TOKEN, Known, SignIn
+from hub.people.users import MAY, TOKEN, Caller
+from hub.settings import Settings
+from hub.texts import current, say
+from hub.web.middleware import access, client_login, sessions, sign_out, space_signin
+from hub.web.middleware.headers import SCRIPT
+from hub.web.problems import problem
+
+CALLER = "hub.caller"  # in the scope, of who asks
+HEADER = "x-hub-caller"  # the same for Streamlit, whose pages see nothing but the headers of their websocket
+OPEN = frozenset({"/healthz", "/readyz", "/favicon.ico", SCRIPT})  # probes have no password, nor has the page below
+ADMIN = frozenset({"/status", "/metrics", "/api/v1/status", "/api/v1/models"})
+# What Gradio and Streamlit tell of their operation; of Streamlit's, whatever its pages do not need themselves.
+OPERATION = re.compile(
+    r"(/gradio_api)?/monitoring(/.*)?"
+    r"|(/streamlit)?/_stcore(?!/(health|host-config|stream|allowed-message-origins|upload_file(/.*)?)$)(/.*)?"
+)
+VIEW = re.compile(r"GET (/r(/.*)?|/api/v1/(results|links)(/.*)?)|POST (/r|/api/v1/links)/[^/]+/feedback")
+OWN_FILES = ("/r/page.css", "/r/page.js")  # of the page of a link
+WEBSOCKET = "WEBSOCKET"  # in the place of a method
+CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE", WEBSOCKET})
+EXPOSED = ("Retry-After", "Location", "ETag")
+CHALLENGE = 'Basic realm="Demo Hub", charset="UTF-8"'
+
+
+def needed(method: str, path: str) -> str:
+    """The role that a request needs; empty: none."""
+    method, path = "GET" if method == "HEAD" else method, path.rstrip("/") or "/"
+    if method == "GET" and path in OPEN:
+        return ""
+    if path in ADMIN or OPERATION.fullmatch(path):
+        return "admin"
+    return "view" if VIEW.fullmatch(f"{method} {path}") else "run"
+
+
+def caller(connection: HTTPConnection | None) -> Caller:
+    """Who asks, as the guard found; nobody, where there is no connection."""
+    if connection is None:
+        return Caller()
+    found = connection.scope.get(CALLER)
+    return found if isinstance(found, Caller) else _stranger(connection.scope)
+
+
+def caller_of_headers(headers: Mapping[str, str]) -> Caller:
+    """The same from the headers of a websocket; a visitor cannot have written that one."""
+    text = headers.get(HEADER, "")
+    return Caller(**json.loads(text)) if text else Caller()
+
+
+def layers(engine: Engine) -> list[Middleware]:
+    """The guard, and what lets friendly websites in; outermost first. Only what changes paths goes around them."""
+    origins = engine.settings.origins()
+    friends = Middleware(
+        CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST", "DELETE"], allow_headers=["*"],
+        expose_headers=EXPOSED,
+    )  # fmt: skip
+    return [*([friends] if origins else []), Middleware(Guard, engine=engine)]
+
+
+class Guard:
+    """Signs in, refuses other websites, and tells the doors who asks. With no `auth` all may come, from here."""
+
+    def __init__(self, app: ASGIApp, engine: Engine):
+        """Raises InputError for a users file that cannot be read."""
+        self.app, self.engine = app, engine
+        self.signin = SignIn(engine.settings)
+        self.door = sign_out.Door(self.signin, self._cookie, _drawn, CHALLENGE)
+
+    @property
+    def settings(self) -> Settings:
+        return self.engine.settings  # a public link may be added while the hub runs
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        headers, cookies = Headers(scope=scope), cookie_parser(Headers(scope=scope).get("cookie", ""))
+        method, path = scope.get("method", WEBSOCKET), _path(scope)
+        who = _stranger(scope)
+        known: Known | None = None
+        try:
+            if method in CHANGING and (why := access.crossing(self.settings, headers)):
+                raise ForbiddenError(why)
+            if client_login.is_for(method, path, headers):
+                answer = await client_login.answer(self.signin, self._cookie, Request(scope, receive), who.address)
+                await answer(scope, receive, send)
+                return
+            if self.signin.required and needed(method, path) and not self._signs_in(method, path):
+                if moved := self._came_with_token(scope, method):
+                    await moved(scope, receive, send)
+                    return
+                if signing := await self.door.answer(scope, method, path, cookies):
+                    await signing(scope, receive, send)
+                    return
+                known = await self.signin.known(headers, cookies, who.address, space_signin.user(scope))
+                who = Caller(known.name, known.role, who.session, who.address)
+                _check(known, who, method, path)
+        except HubError as error:
+            await refuse(error, bool(self.signin.space), scope, receive, send)
+            return
+        scope = {**scope, CALLER: who, "headers": _without_header(scope)}
+        if scope["type"] == "websocket":
+            scope["headers"].append((HEADER.encode(), json.dumps(asdict(who)).encode()))
+            receive = self._while_known(known, cookies.get(COOKIE, ""), receive)
+        await self.app(scope, receive, self._with_headers(scope, cookies, known, send))
+
+    def _signs_in(self, method: str, path: str) -> bool:
+        return bool(self.signin.space) and method == "GET" and path in space_signin.PATHS
+
+    def _came_with_token(self, scope: Scope, method: str) -> Response | None:
+        """`?token=` becomes a cookie, and the address one without it: it must not stay in history, logs and Referer.
+
+        Raises SignInError.
+        """
+        query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+        text = next((value for name, value in query if name == "token" and TOKEN.fullmatch(value)), "")
+        if not text or method not in ("GET", "HEAD"):
+            return None
+        known = self.signin.by_token(text)
+        token = self.signin.tokens.get(known.token)
+        left_s = None if token is None or token.expires is None else int(token.expires - self.signin.tokens.clock())
+        rest = urlencode([(name, value) for name, value in query if name != "token"])
+        # One slash at the start: with two, the browser would take what follows for another host.
+        place = scope.get("root_path", "") + "/" + quote(_path(scope).lstrip("/"))
+        answer = RedirectResponse(f"{place}?{rest}" if rest else place, 303)
+        answer.headers.update({"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
+        answer.headers.append("Set-Cookie", self._cookie(scope, text, left_s))
+        return answer
+
+    def _cookie(self, scope: Scope, value: str, seconds: int | None) -> str:
+        public, host = urlsplit(self.settings.public_url), Headers(scope=scope).get("host")
+        secure = scope.get("scheme") == "https" or (public.scheme == "https" and host == public.netloc)
+        parts = [f"{COOKIE}={value}", f"Path={scope.get('root_path', '')}/", "HttpOnly", "SameSite=Lax"]
+        parts += [f"Max-Age={seconds}"] * (seconds is not None) + ["Secure"] * secure
+        return "; ".join(parts)
+
+    def _while_known(self, known: Known | None, key: str, receive: Receive) -> Receive:
+        """A websocket stays open for hours: it ends with the first message after its token, user or session did."""
+
+        async def checked() -> Message:
+            message = await receive()
+            over = known is not None and (not self.signin.is_still(known) or self.signin.has_ended(key))
+            if message["type"] == "websocket.receive" and over:
+                return {"type": "websocket.disconnect", "code": 1008}
+            return message
+
+        return checked
+
+    def _with_headers(self, scope: Scope, cookies: Mapping[str, str], known: Known | None, send: Send) -> Send:
+        """Keeps a browser signed in, and leaves it to `allow_origins` alone which websites may read answers."""
+        navigates = scope.get("method") == "GET" and "text/html" in Headers(scope=scope).get("accept", "")
+        by_password = known is not None and known.by_password and navigates
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if _path(scope) != SCRIPT:  # Gradio lets every website read
+                    for name in [name for name in headers if name.startswith("access-control-")]:
+                        del headers[name]
+                if known is not None and by_password and self.signin.by_key(cookies.get(COOKIE, "")) != known:
+                    headers.append("Set-Cookie", self._cookie(scope, self.signin.ticket(known), int(TICKET_S)))
+                    headers["Cache-Control"] = "private, no-store"  # a cache must not give it to somebody else
+            await send(message)
+
+        return with_headers
+
+
+def _stranger(scope: Scope) -> Caller:
+    """Who asks, where nobody signs in."""
+    client: Any = scope.get("client")
+    session = sessions.of(cookie_parser(Headers(scope=scope).get("cookie", "")))
+    return Caller(session=session, address=str(client[0]) if client else "")
+
+
+def _path(scope: Scope) -> str:
+    """The path as the router sees it, which takes the proxy's prefix away where it is still there."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    return path.removeprefix(root) if root and f"{path}/".startswith(f"{root}/") else path
+
+
+def _without_header(scope: Scope) -> list[tuple[bytes, bytes]]:
+    return [(name, value) for name, value in scope["headers"] if name != HEADER.encode()]
+
+
+def _check(known: Known, who: Caller, method: str, path: str) -> None:
+    """Raises ForbiddenError."""
+    wanted = needed(method, path)
+    if not who.may(wanted):
+        raise RoleError(
+            "{name} has the role {role}. It takes the role {wanted} to {deed}.",
+            name=known.name,
+            role=known.role,
+            wanted=wanted,
+            deed=MAY[wanted],
+        )
+    if known.link and path not in OWN_FILES:
+        place = re.fullmatch(r"/(?:r|api/v1/links)/([^/]+)(/.*)?", path)
+        if place is None or place[1] != known.link:
+            raise RoleError("This access token opens one shared result, and nothing else.")
+
+
+async def refuse(error: HubError, space: bool, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":  # before it is accepted: the server answers 403
+        await send({"type": "websocket.close", "code": 1008, "reason": error.title})
+        return
+    request = Request(scope)
+    if re.match(r"/(api|gradio_api|mcp)(/|$)", _path(scope)):
+        answer: Response = problem(error, request)
+    elif "text/html" in request.headers.get("accept", ""):
+        answer = HTMLResponse(_page(error, space, scope), error.status)
+    else:
+        answer = PlainTextResponse(f"{error.title}. {error.message}\n", error.status)
+    answer.headers["Cache-Control"] = "no-store"
+    if isinstance(error, SignInError):
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="Demo Hub"' if space else CHALLENGE  # the latter prompts
+        if error.message == sign_out.SIGNED_OUT:  # a browser asks for the password at one address only
+            answer.headers["WWW-Authenticate"] = 'Bearer realm="Demo Hub"'
+        if error.message == UNKNOWN_TOKEN:  # no prompt for a password that its bearer never had; a reload shows one
+            answer.headers["WWW-Authenticate"] = 'Bearer realm="Demo Hub", error="invalid_token"'
+            answer.delete_cookie(COOKIE, path=f"{scope.get('root_path', '')}/", httponly=True, samesite="lax")
+    if isinstance(error, BusyError):
+        answer.headers["Retry-After"] = str(error.retry_after_s)
+    await answer(scope, receive, send)
+
+
+def _page(error: HubError, space: bool, scope: Scope) -> str:
+    message: str = error.message
+    hint = ""
+    if isinstance(error, SignInError):
+        hint = "If somebody gave you a link with access, open the whole link again, or ask them for a new one."
+        if error.message == sign_out.SIGNED_OUT:
+            place = f"{scope.get('root_path', '')}{sign_out.IN}"
+            return _drawn(say(error.message), [f'<p><a href="{escape(place)}">{escape(say("Sign in again"))}</a></p>'])
+        if error.message == ASK:
+            message = "" if space else "Reload this page to be asked for your user name and password."
+    elif isinstance(error, RoleError):
+        hint = "Ask whoever gave you access for more, or sign in as somebody else."
+    lines = [f"<p>{escape(say(line))}</p>" for line in (message, hint) if line]
+    if space:
+        target = urlencode({"_target_url": _path(scope)})
+        place = escape(f"{scope.get('root_path', '')}{space_signin.PLACE}?{target}")
+        # A tab of its own: Hugging Face does not sign in inside of the frame that a Space is in.
+        text = say("Sign in with Hugging Face")
+        lines.insert(0, f'<p><a href="{place}" target="_blank" rel="noopener">{text}</a></p>')
+    return _drawn(say(error.title), lines)
+
+
+def _drawn(title: str, lines: list[str]) -> str:
+    """A page from its title and lines of HTML."""
+    return PAGE.format(language=current().language, title=escape(title), lines="\n".join(lines))
+
+
+# Needs no other file: whoever sees it may have none.
+PAGE = """<!doctype html>
+<html lang="{language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><meta name="robots" content="noindex"><meta name="color-scheme" content="light dark">
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 34rem; margin: 18vh auto 0; padding: 0 1.25rem }}
+h1 {{ font-size: 1.5rem; line-height: 1.25; margin: 0 0 .5rem }}
+p {{ margin: 0 0 1rem }}
+p:not(:has(a)) {{ opacity: .8 }}
+a, button {{ display: inline-block; padding: .6rem 1rem; border: 0; border-radius: .5rem;
+  background: #0f766e; color: #fff; font: inherit; text-decoration: none; cursor: pointer }}
+</style></head><body><main><h1>{title}</h1>
+{lines}
+</main></body></html>
+"""

@@ -1,0 +1,93 @@
+"""Signing out: `/sign-out` ends the session, `/sign-in` asks for the password again.
+
+A browser goes on sending the password that it once asked for, and no answer makes it forget for sure. So who signed out
+carries a mark in the place of the sign-in's cookie: with it a password counts at `/sign-in` alone, and there only once
+the browser has been told that the one it sent by itself is not wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from html import escape
+
+from starlette.datastructures import Headers
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import Scope
+
+from hub.errors import HubError, SignInError
+from hub.people.signin import COOKIE, TICKET_S, SignIn
+from hub.texts import say
+from hub.web.middleware import sessions, space_signin
+
+OUT, IN = "/sign-out", "/sign-in"
+GONE, ASKED = "signed-out", "asked-again"  # the marks
+SIGNED_OUT = "You have signed out of this hub."
+SURE = "Sign out of this hub in this browser? What you ran stays in your history."
+FRESH = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+
+Cookie = Callable[[Scope, str, int | None], str]  # the sign-in's cookie with a value, for so many seconds
+Draw = Callable[[str, list[str]], str]  # a page that needs no other file, from its title and lines of HTML
+
+
+class Door:
+    """Both addresses, over one hub's sign-in."""
+
+    def __init__(self, signin: SignIn, cookie: Cookie, draw: Draw, challenge: str):
+        self.signin, self._cookie, self._draw, self._challenge = signin, cookie, draw, challenge
+
+    async def answer(self, scope: Scope, method: str, path: str, cookies: Mapping[str, str]) -> Response | None:
+        """What these addresses answer; None for all others. Raises SignInError for who signed out and is elsewhere."""
+        mark, root = cookies.get(COOKIE, ""), scope.get("root_path", "")
+        if path == OUT and method == "POST":
+            return self._end(scope, mark, root)
+        if path == OUT and method in ("GET", "HEAD"):
+            return HTMLResponse(self._told(root) if mark in (GONE, ASKED) else self._asks(root), headers=FRESH)
+        if path == IN and method in ("GET", "HEAD"):
+            return await self._again(scope, mark, root)
+        if mark in (GONE, ASKED) and not Headers(scope=scope).get("authorization", "").lower().startswith("bearer "):
+            raise SignInError(SIGNED_OUT)
+        return None
+
+    def _end(self, scope: Scope, key: str, root: str) -> Response:
+        self.signin.end(key)
+        (scope.get("session") or {}).pop("oauth_info", None)  # of who signed in with Hugging Face
+        answer = RedirectResponse(f"{root}{OUT}", 303, headers=FRESH)
+        answer.headers.append("Set-Cookie", self._cookie(scope, GONE, None))
+        # Whoever signs in next in this browser finds nothing that is told apart by browser alone.
+        answer.delete_cookie(sessions.COOKIE, path="/", httponly=True, samesite="lax")
+        return answer
+
+    async def _again(self, scope: Scope, mark: str, root: str) -> Response:
+        if self.signin.space:
+            home = RedirectResponse(f"{root}{space_signin.PLACE}", 303, headers=FRESH)
+            home.headers.append("Set-Cookie", self._cookie(scope, "", 0))
+            return home
+        if mark not in (GONE, ASKED):
+            return RedirectResponse(f"{root}/", 303, headers=FRESH)
+        headers, address = Headers(scope=scope), str((scope.get("client") or [""])[0])
+        status, text = 401, ""
+        if mark == ASKED and "authorization" in headers:
+            try:
+                known = await self.signin.known(headers, {}, address)
+            except HubError as error:
+                status, text = error.status, error.message
+            else:
+                answer = RedirectResponse(f"{root}/", 303, headers=FRESH)
+                value, seconds = (self.signin.ticket(known), int(TICKET_S)) if known.by_password else ("", 0)
+                answer.headers.append("Set-Cookie", self._cookie(scope, value, seconds))
+                return answer
+        asked = HTMLResponse(self._told(root, text), status, headers=FRESH)
+        if status == 401:
+            asked.headers["WWW-Authenticate"] = self._challenge
+        asked.headers.append("Set-Cookie", self._cookie(scope, ASKED, None))
+        return asked
+
+    def _told(self, root: str, text: str = "") -> str:
+        link = f'<p><a href="{escape(root)}{IN}">{escape(say("Sign in again"))}</a></p>'
+        hint = say("If somebody gave you a link with access, open the whole link again, or ask them for a new one.")
+        return self._draw(say("You are signed out"), [f"<p>{escape(say(text or hint))}</p>", link])
+
+    def _asks(self, root: str) -> str:
+        button = f"<button>{escape(say('Sign out'))}</button>"
+        form = f'<form method="post" action="{escape(root)}{OUT}">{button}</form>'
+        return self._draw(say("Sign out"), [f"<p>{escape(say(SURE))}</p>", form])

@@ -1,0 +1,238 @@
+"""The pages of the history: `/history` lists it, `?run=ID` shows one run, `?a=ID&b=ID` two beside each other."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from anyio import to_thread
+from fastapi import FastAPI
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from hub.archive.history_pair import Beside, Setting, beside
+from hub.archive.history_store import Entry
+from hub.archive.links import NOTE_CHARS
+from hub.archive.sharing import clean, private_inputs, snapshot
+from hub.engine.engine import Engine
+from hub.errors import GoneError, HubError, NotFoundError
+from hub.results.result import Picture
+from hub.spec import ImageInput, ImageOutput
+from hub.texts import say
+from hub.web import routes as plain
+from hub.web.api import history as history_rest
+from hub.web.api.gallery import POLICY
+from hub.web.middleware import guard
+from hub.web.routes import Endpoint, PageRoute
+from hub.web.site import history_texts
+from hub.web.site import links as permalinks
+
+log = logging.getLogger(__name__)
+GONE = "Its result is not kept any more."
+
+
+def add_to(app: FastAPI, engine: Engine) -> None:
+    """Puts the pages, and the history's part of REST, before all other routes of `app`."""
+    app.router.routes[:0] = routes(engine)
+    app.add_middleware(Arrivals, engine=engine)
+
+
+def routes(engine: Engine) -> list[BaseRoute]:
+    """To be put before those of `rest.routes`, which answer everything under /api."""
+    door = _Door(engine)
+    table: dict[str, dict[str, Endpoint]] = {
+        "/history": {"GET": door.page},
+        "/history/{id}/share": {"POST": door.share},
+        "/history/{id}/delete": {"POST": door.delete},
+        "/history/{id}/{file}": {"GET": door.file},
+        "/history/{name}": {"GET": door.static},
+    }
+    pages = [Route(path, PageRoute(methods, _problem), name=f"history:{path}") for path, methods in table.items()]
+    return [*pages, *history_rest.routes(engine)]
+
+
+class Arrivals:
+    """Hears of each page that a browser asks for: runs of a page that it just left wait for who may look for them."""
+
+    def __init__(self, app: Any, engine: Engine):
+        self.app, self.engine = app, engine
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "GET":
+            request = Request(scope)
+            if "text/html" in request.headers.get("accept", ""):
+                self.engine.history.look(self.engine.history.owner(guard.caller(request)))
+        await self.app(scope, receive, send)
+
+
+class _Door:
+    """The pages over one engine."""
+
+    def __init__(self, engine: Engine):
+        self.engine, self.history = engine, engine.history
+
+    def _owner(self, request: Request) -> str:
+        return self.history.owner(guard.caller(request))
+
+    async def page(self, request: Request) -> Response:
+        asked = request.query_params
+        draw = self._list
+        if "run" in asked:
+            draw = self._run
+        elif "a" in asked or "b" in asked:
+            draw = self._compare
+        return await to_thread.run_sync(draw, request)
+
+    async def static(self, request: Request) -> Response:
+        return plain.file(request.path_params["name"], "history")
+
+    # --- the list ---------------------------------------------------------------------------------
+
+    def _list(self, request: Request) -> Response:
+        who = guard.caller(request)
+        words = {text: say(text) for text in history_texts.SCRIPT}
+        for page in self.engine.registry:
+            labels = [f.label for f in page.declared.inputs] if page.declared else []
+            words |= {text: say(text) for text in (page.title, *labels)}
+        return self._drawn(
+            request, "history.html", words=words, days=f"{self.engine.settings.results_days:g}", by_name=bool(who.name),
+            known=bool(self.history.owner(who)), more=history_texts.MENU,
+        )  # fmt: skip
+
+    def _drawn(self, request: Request, template: str, **parts: Any) -> Response:
+        text = permalinks.templates().get_template(template).render(
+            home="./", here="r/", say=say, quote=quote, signed_in=guard.caller(request).name, **parts
+        )  # fmt: skip
+        return HTMLResponse(text, headers={**plain.HEADERS, "Content-Security-Policy": POLICY})
+
+    # --- one run ----------------------------------------------------------------------------------
+
+    def _run(self, request: Request) -> Response:
+        entry = self.history.get(self._owner(request), request.query_params["run"])
+        page = self.engine.registry.pages.get(entry.page)
+        if entry.state == "running" and page:
+            return RedirectResponse(f"{entry.page}?history={entry.id}", 303, headers=plain.HEADERS)
+        if entry.state != "done" or page is None or page.declared is None:
+            why = say(entry.message) or (say("It was stopped.") if entry.state == "stopped" else say(GONE))
+            title = page.title if page else entry.page
+            again = self._again(entry)
+            return self._drawn(request, "history_failed.html", entry=entry, page_title=title, why=why, again_url=again)
+        result = self.history.result(entry)
+        given = self._given(entry)
+        left_out = [f.name for f in page.declared.inputs if isinstance(f, ImageInput) and f.name not in given]
+        document = snapshot(self.engine, page, result, given, left_out).document
+        return self._drawn(
+            request, "history_run.html", entry=entry, id=f"history/{entry.id}", own=True, **document,
+            again_url=self._again(entry), shares=self.engine.sharing.wanted, note_chars=NOTE_CHARS,
+            private=bool(private_inputs(page.declared)), ends=history_texts.ENDS,
+        )  # fmt: skip
+
+    def _again(self, entry: Entry) -> str:
+        page = self.engine.registry.pages.get(entry.page)
+        return f"{quote(entry.page)}?history={entry.id}" if page and page.declared else ""
+
+    def _given(self, entry: Entry) -> dict[str, Picture]:
+        """The pictures that went in and are still held, as they are shown."""
+        found = {name: self.history.picture(entry, name) for name in entry.inputs}
+        return {name: clean(data, self.engine.limits) for name, data in found.items() if data is not None}
+
+    async def file(self, request: Request) -> Response:
+        """A picture of the page of one run, by the name that `hub.sharing.snapshot` gives it."""
+        picture = await to_thread.run_sync(self._file, request)
+        headers = {**plain.HEADERS, "Cache-Control": history_rest.DAY}
+        return Response(picture.data, media_type=picture.media_type, headers=headers)
+
+    def _file(self, request: Request) -> Picture:
+        entry = self.history.get(self._owner(request), request.path_params["id"])
+        kind, _, rest = request.path_params["file"].rpartition(".")[0].partition("-")
+        if kind == "in" and rest in entry.inputs and (data := self.history.picture(entry, rest)) is not None:
+            return clean(data, self.engine.limits)
+        name, _, number = rest.rpartition("-")
+        if kind == "out" and number.isdigit():
+            group = self.history.result(entry).pictures.get(name, ())
+            if int(number) < len(group):
+                return group[int(number)]
+        raise NotFoundError("This run has no such picture, or it is not held any more.")
+
+    async def share(self, request: Request) -> Response:
+        """Makes a link to the result, and goes there."""
+        form = await permalinks.read_form(request)
+        link = await to_thread.run_sync(self._share, request, form)
+        return RedirectResponse(f"../../r/{link}", 303, headers=plain.HEADERS)
+
+    def _share(self, request: Request, form: Mapping[str, str]) -> str:
+        entry = self.history.get(self._owner(request), request.path_params["id"])
+        demo = self.engine.registry.get(entry.page).demo
+        held = {name: self.history.picture(entry, name) for name in entry.inputs}
+        given = {name: data for name, data in held.items() if data is not None}
+        ends = form.get("ends", "0")
+        link, _ = self.engine.sharing.share(
+            entry.result,
+            who=self.engine.owners.of(guard.caller(request)),
+            note=form.get("note", ""),
+            days=float(ends) if ends.isascii() and ends.isdigit() and int(ends) else None,
+            leave_out=() if "include" in form else private_inputs(demo),
+            given=given,
+        )
+        return link.id
+
+    async def delete(self, request: Request) -> Response:
+        await permalinks.read_form(request)
+        work = partial(self.history.remove, guard.caller(request), [request.path_params["id"]])
+        await to_thread.run_sync(work)
+        return RedirectResponse("../../history", 303, headers=plain.HEADERS)
+
+    # --- two runs ---------------------------------------------------------------------------------
+
+    def _compare(self, request: Request) -> Response:
+        from hub.web.gradio_ui import fields
+        from hub.web.parts import comparison as compare_html
+
+        asked = request.query_params
+        both = beside(self.engine, self._owner(request), asked.get("a", ""), asked.get("b", ""))
+        titles = _titles(both)
+        page, found = both.page, both.found
+        shown = "".join(
+            compare_html.beside(f, part, found, titles)
+            for f in fields.on_page(page.demo)
+            if isinstance(f, ImageOutput) and (part := [pair for pair in found.pictures if pair.output == f.name])
+        )
+        return self._drawn(
+            request, "history_compare.html", page_title=page.title, both=both, titles=titles,
+            settings=[{**asdict(s), "differs": s.differs} for s in both.settings], pictures=self._went_in(both),
+            again=[self._again(both.a), self._again(both.b)], swapped=f"history?a={both.b.id}&b={both.a.id}",
+            answer=Markup(shown + compare_html.answer(page.demo, found, titles)),
+        )  # fmt: skip
+
+    def _went_in(self, both: Beside) -> list[Setting]:
+        """The pictures that went in, as places to show them; None for one that is not held any more."""
+        placed = []
+        for one in both.settings:
+            if one.kind == "picture":
+                held = [name if self.history.picture(run, one.name) is not None else None
+                        for run in (both.a, both.b) for name in [f"history/{run.id}/in-{one.name}.jpg"]]  # fmt: skip
+                placed.append(Setting("picture", one.name, one.label, held[0], held[1] if one.differs else held[0]))
+        return placed
+
+
+def _titles(both: Beside) -> list[str]:
+    """What tells A from B in few words: the weights where they differ, else when."""
+    if both.a.weights != both.b.weights:
+        return [both.a.weights or "none", both.b.weights or "none"]
+    return [datetime.fromtimestamp(run.begun, UTC).strftime(say("%-d %b %Y, %H:%M:%S UTC")) for run in (both.a, both.b)]
+
+
+def _problem(error: HubError, request: Request) -> HTMLResponse:
+    up = max(0, request.scope["path"].strip("/").count("/")) * "../"
+    title = say("Not in your history") if isinstance(error, NotFoundError | GoneError) else say(error.title)
+    template = permalinks.templates().get_template("problem.html")
+    text = template.render(title=title, message=say(error.message), home=up or "./", here=f"{up}r/", say=say)
+    return HTMLResponse(text, error.status, headers=plain.HEADERS)

@@ -1,0 +1,216 @@
+"""The pages of shared results, `/r/<id>`: drawn from what the link keeps, with no model, no demo and no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from anyio import to_thread
+from fastapi import FastAPI
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from hub.archive.links import FEEDBACK_CHARS, Link
+from hub.engine.engine import Engine
+from hub.errors import ForbiddenError, HubError, NotFoundError, TooLargeError
+from hub.texts import current, say, unpacked
+from hub.web.api import links as links_rest
+from hub.web.middleware import addresses, guard
+from hub.web.parts import html, wording
+from hub.web.problems import MalformedError
+from hub.web.routes import HEADERS, TEMPLATES, Endpoint, PageRoute
+
+STYLE = Path(__file__).parents[1] / "style.css"
+FORM_BYTES, FORM_FIELDS = 16 * 1024, 20
+TITLES = {404: "Nothing is shared here", 410: "This link has ended", 403: "That is not yours to change"}
+
+
+def add_to(app: FastAPI, engine: Engine) -> None:
+    """Puts the pages, and the links' part of REST, before all other routes of `app`."""
+    app.router.routes[:0] = [*routes(engine), *links_rest.routes(engine)]
+
+
+def routes(engine: Engine) -> list[BaseRoute]:
+    """The routes; they answer every path under /r with a page, unknown ones too."""
+    door = _Door(engine)
+    table: dict[str, dict[str, Endpoint]] = {
+        "/r/page.css": {"GET": door.style},
+        "/r/page.js": {"GET": door.script},
+        "/r/{id}": {"GET": door.page},
+        "/r/{id}/feedback": {"POST": door.feedback},
+        "/r/{id}/revoke": {"POST": door.revoke},
+        "/r/{id}/{name}": {"GET": door.file},
+        "/r": {"GET": door.nothing},
+        "/r/{path:path}": {"GET": door.nothing},
+    }
+    return [Route(path, PageRoute(methods, _problem), name=f"link:{path}") for path, methods in table.items()]
+
+
+class _Door:
+    """The pages over one engine."""
+
+    def __init__(self, engine: Engine):
+        self.engine, self.links = engine, engine.sharing.links
+
+    async def page(self, request: Request) -> Response:
+        return HTMLResponse(await to_thread.run_sync(self._page, request), headers=HEADERS)
+
+    def _page(self, request: Request) -> str:
+        id = request.path_params["id"]
+        link, document = self.links.read(id)
+        mine = self._is_mine(request, id)
+        return draw(
+            link,
+            document,
+            url=addresses.link(self.engine.settings, request, id),
+            again_url=self._again(link),
+            mine=mine,
+            signed_in=guard.caller(request).name,
+            feedback=self.links.feedback([id]) if mine else (),
+            thanks="thanks" in request.query_params,
+        )
+
+    def _again(self, link: Link) -> str:
+        """Where it can be tried; empty when its demo is not here any more."""
+        page = self.engine.registry.pages.get(link.page)
+        return f"../{link.page}?link={link.id}" if page and page.declared else ""
+
+    def _is_mine(self, request: Request, id: str) -> bool:
+        if guard.caller(request).is_admin:
+            return True
+        owners = self.engine.owners.of(guard.caller(request)).ids
+        return bool(owners) and self.links.owns(id, owners=owners)
+
+    async def file(self, request: Request) -> Response:
+        id, name = request.path_params["id"], request.path_params["name"]
+        picture = await to_thread.run_sync(self.links.file, id, name)
+        tag = f'"{id}-{name}"'
+        # Asked for again each time, so that a link that was taken back is gone; but not sent again.
+        headers = {**HEADERS, "Cache-Control": "private, no-cache", "ETag": tag}
+        if tag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(picture.data, media_type=picture.media_type, headers=headers)
+
+    async def feedback(self, request: Request) -> Response:
+        form = await read_form(request)
+        id = request.path_params["id"]
+        who = self.engine.owners.of(guard.caller(request))
+        await to_thread.run_sync(partial(self.links.say, id, form.get("thumb", ""), form.get("text", ""), who))
+        return RedirectResponse(f"../{id}?thanks=1#feedback", 303, headers=HEADERS)
+
+    async def revoke(self, request: Request) -> Response:
+        await read_form(request)
+        id = request.path_params["id"]
+        if not await to_thread.run_sync(self._is_mine, request, id):
+            raise ForbiddenError("Only the browser that made this link can take it back here.")
+        await to_thread.run_sync(self.links.revoke, id)
+        return RedirectResponse(f"../{id}", 303, headers=HEADERS)
+
+    async def style(self, request: Request) -> Response:
+        text = STYLE.read_text(encoding="utf-8") + (TEMPLATES / "page.css").read_text(encoding="utf-8")
+        return Response(text, media_type="text/css", headers={"Cache-Control": "no-cache"})
+
+    async def script(self, request: Request) -> Response:
+        text = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+        return Response(text, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
+
+    async def nothing(self, request: Request) -> Response:
+        path = request.path_params.get("path", "")
+        if path.endswith("/") and "/" not in path[:-1] and path[:-1].isalnum():
+            return RedirectResponse(f"../{path[:-1]}", 308, headers=HEADERS)
+        raise NotFoundError("There is no such link. Check that the whole address was copied.")
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """A small form. Raises ForbiddenError when another site sent it, TooLargeError."""
+    if request.headers.get("sec-fetch-site", "same-origin") in ("cross-site", "same-site"):
+        raise ForbiddenError("This form can only be sent from the page itself.")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > FORM_BYTES:
+            raise TooLargeError("The form has more than the {most} KB that are read.", most=FORM_BYTES // 1024)
+    try:
+        fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=FORM_FIELDS)
+    except ValueError:
+        raise MalformedError("The form has more than {most} fields.", most=FORM_FIELDS) from None
+    return {name: values[-1] for name, values in fields.items()}
+
+
+def _problem(error: HubError, request: Request) -> HTMLResponse:
+    up = max(1, request.scope["path"].strip("/").count("/") + request.scope["path"].endswith("/")) * "../"
+    title = say(TITLES.get(error.status, error.title))
+    home, here = (up, f"{up}r/") if request.scope["path"] != "/r" else ("./", "r/")
+    parts = {"title": title, "message": say(error.message), "home": home, "here": here}
+    text = templates().get_template("problem.html").render(parts)
+    return HTMLResponse(text, error.status, headers=HEADERS)
+
+
+# --- drawing --------------------------------------------------------------------------------------
+
+
+def draw(link: Link, document: Mapping[str, Any], **more: Any) -> str:
+    """A link's page from its document, of this or any earlier format; everything in it is escaped."""
+    template = templates().get_template("permalink.html")
+    parts = {**document, "feedback_chars": FEEDBACK_CHARS, "home": "../", "here": ""}
+    return template.render(**{**parts, "link": link, "id": link.id, "note": link.note, **more})
+
+
+@cache
+def templates() -> Environment:
+    """The pages that are drawn without Gradio."""
+    made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    made.globals.update(say=say, language=lambda: current().language, languages=lambda: Markup(html.languages()))
+    made.globals.update(sign_out=lambda home: Markup(html.sign_out(home=home)))
+    made.filters.update(
+        say=say,
+        day=day,
+        time=lambda when: _time(when).strftime(say("%-d %b %Y, %H:%M UTC")),
+        ms=wording.duration,
+        setting=setting,
+        answer=wording.answer,
+        remark=lambda data: say(unpacked(data)),
+        # These three escape what they are given.
+        labels=lambda entry: Markup(html.labels(entry["value"], entry["top"], entry.get("line"))),
+        table=lambda rows: Markup(html.table(rows)),
+        json=lambda value: Markup(html.value(value)),
+    )
+    return made
+
+
+def day(when: float | str) -> str:
+    """`21 Nov 2026`, or as the visitor's language has it, in UTC."""
+    return _time(when).strftime(say("%-d %b %Y"))
+
+
+def _time(when: float | str) -> datetime:
+    return datetime.fromisoformat(when) if isinstance(when, str) else datetime.fromtimestamp(when, UTC)
+
+
+def setting(value: Any) -> str:
+    """A parameter as people read it."""
+    if isinstance(value, list | tuple):
+        return say(", ").join(say(str(one)) for one in value) or say("none")
+    if isinstance(value, bool):
+        return say("yes" if value else "no")
+    return f"{value:g}" if isinstance(value, float) else say(str(value))
+
+
+def title(link: Link) -> str:
+    """What a list of links calls one."""
+    return link.note.splitlines()[0][:80] if link.note else wording.answer(link.headline) or say("Result")
+
+
+def facts(link: Link) -> str:
+    """When it was made, when it ends, what was said about it."""
+    up, down = say("{count} up", count=link.up), say("{count} down", count=link.down)
+    said = [up] * bool(link.up) + [down] * bool(link.down)
+    until = [say("until {day}", day=day(link.expires))] if link.expires else []
+    return " · ".join([say("made {day}", day=day(link.created)), *until, *said])

@@ -1,0 +1,201 @@
+"""Declared inputs as Streamlit widgets. Values go to the engine unchecked, so that every door has the same errors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import streamlit as st
+from PIL import Image
+
+from hub import describe
+from hub.decoding import budget
+from hub.decoding.decode import decode
+from hub.engine.engine import Engine
+from hub.errors import HubError
+from hub.images import encode
+from hub.pages.registry import Page
+from hub.spec import Choice, Choices, Demo, ImageInput, Input, Seed, Slider, Text
+from hub.texts import say
+from hub.web.streamlit_ui.text import plain, said
+
+RADIO_UP_TO = 4  # more options become a dropdown
+TICKS_UP_TO = 14  # more options to tick become a dropdown
+PREVIEW_SIDE = 1024  # pixels
+UPLOAD, CAMERA = "Upload", "Camera"
+WEIGHTS = "weights"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A picture that was given: its file's bytes, and what of it is shown."""
+
+    data: bytes
+    title: str
+    preview: bytes = b""  # JPEG, as the engine will see it, but smaller; empty: it cannot be read
+    problem: str = ""
+
+
+def given(engine: Engine, data: bytes, title: str) -> Given:
+    """Never raises: a picture that cannot be read says so on the page, and again when it is run."""
+    try:
+        with budget.room():
+            image = decode(data, engine.limits)
+            image.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.LANCZOS)
+            return Given(data, title, encode(image, "jpeg"))
+    except HubError as error:
+        return Given(data, title, problem=error.message)
+
+
+@dataclass(slots=True)
+class Values:
+    """A page's inputs in one session. Streamlit forgets a widget's value once its page is left; this does not."""
+
+    settings: dict[str, Any] = field(default_factory=dict)  # by input name; all but pictures
+    pictures: dict[str, Given] = field(default_factory=dict)
+    uploads: int = 0  # a new number makes new, empty widgets for uploads
+
+    def fill(self, page: Page, values: Mapping[str, Any], pictures: Mapping[str, Given]) -> None:
+        """Puts these in. To be called before the widgets are drawn, or in a callback."""
+        for name, value in values.items():
+            self.settings[name] = st.session_state[key(page, name)] = _as_shown(page.demo, name, value)
+        self.pictures |= pictures
+        self.uploads += bool(pictures)
+
+    def all(self) -> dict[str, Any]:
+        """What the engine gets."""
+        return {**self.settings, **{name: picture.data for name, picture in self.pictures.items()}}
+
+
+def key(page: Page, name: str) -> str:
+    return f"{page.slug}/{name}"
+
+
+def defaults(demo: Demo) -> dict[str, Any]:
+    """Of everything but pictures, as declared."""
+    found = {f.name: getattr(f, "default", None) for f in demo.inputs if not isinstance(f, ImageInput)}
+    return {**found, **({WEIGHTS: demo.weights[0].name} if len(demo.weights) > 1 else {})}
+
+
+def _as_shown(demo: Demo, name: str, value: Any) -> Any:
+    entry = next((f for f in demo.inputs if f.name == name), None)
+    if isinstance(entry, Choices):
+        return list(value or ())
+    if isinstance(entry, Seed):
+        return "" if value is None else str(value)
+    if isinstance(entry, Slider):
+        return int(value) if entry.integer else float(value)
+    return "" if value is None else value
+
+
+# --- drawing --------------------------------------------------------------------------------------
+
+
+def picture(engine: Engine, page: Page, entry: ImageInput, values: Values) -> None:
+    """Asks for one picture, and shows the one that is there."""
+    source = UPLOAD
+    if entry.webcam:
+        source = st.segmented_control(
+            said("Where from"), [UPLOAD, CAMERA], default=UPLOAD, format_func=say, required=True,
+            label_visibility="collapsed", key=f"{key(page, entry.name)}/source",
+        )  # fmt: skip
+    widget = f"{key(page, entry.name)}/{source}/{values.uploads}"
+    options: dict[str, Any] = {
+        "key": widget,
+        "help": said(entry.help) or None,
+        "on_change": _took,
+        "args": (engine, values, entry, widget),
+    }
+    label = said(entry.label) if entry.required else said("{name} (optional)", name=say(entry.label))
+    if source == CAMERA:
+        st.camera_input(label, **options)
+    else:
+        most = math.ceil(engine.limits.max_bytes / 2**20)
+        st.file_uploader(label, type="image", max_upload_size=most, **options)
+    there = values.pictures.get(entry.name)
+    if there is not None and there.preview:
+        st.image(there.preview, caption=said(there.title), alt=say(there.title))
+    elif there is not None:
+        st.error(said(there.problem), icon=":material/error:")
+    if there is not None and not entry.required:
+        st.button(said("Without it"), key=f"{key(page, entry.name)}/out", on_click=_leave_out, args=(values, entry))
+
+
+def _leave_out(values: Values, entry: ImageInput) -> None:
+    values.pictures.pop(entry.name, None)
+    values.uploads += 1
+
+
+def _took(engine: Engine, values: Values, entry: ImageInput, widget: str) -> None:
+    """A picture was chosen, or the one that was there removed."""
+    file = st.session_state.get(widget)
+    if file is None:
+        values.pictures.pop(entry.name, None)
+    else:
+        values.pictures[entry.name] = given(engine, file.getvalue(), file.name)
+
+
+def weights(engine: Engine, page: Page, values: Values) -> None:
+    """The choice of weights, where there is one. Others bring their own defaults, so before what has them."""
+    if len(page.demo.weights) < 2:
+        return
+    titles, before = {w.name: w.title or w.name for w in page.demo.weights}, values.settings[WEIGHTS]
+    values.settings[WEIGHTS] = _choice(page, values, WEIGHTS, said("Weights"), list(titles), None, titles)
+    if values.settings[WEIGHTS] != before:
+        values.fill(page, describe.own_defaults(engine, page, values.settings[WEIGHTS]), {})
+
+
+def setting(engine: Engine, page: Page, entry: Input, values: Values) -> None:
+    """Asks for one input that is no picture."""
+    name, help = key(page, entry.name), said(getattr(entry, "help", "")) or None
+    label = said(entry.label)
+    st.session_state.setdefault(name, values.settings[entry.name])
+    value: Any = None
+    if isinstance(entry, Slider):
+        number = int if entry.integer else float
+        low, high, step = number(entry.minimum), number(entry.maximum), number(entry.step)
+        label = said(f"{entry.label} ({entry.unit})") if entry.unit else label
+        value = st.slider(label, low, high, step=step, key=name, help=help)
+    elif isinstance(entry, Choice | Choices):
+        chosen = values.settings.get(WEIGHTS) or next((w.name for w in page.demo.weights), "")
+        known = describe.options(engine, page, chosen).get(entry.name, entry.options)
+        if isinstance(entry, Choice):
+            value = _choice(page, values, entry.name, label, list(known), help, growing=bool(entry.options_from))
+        else:
+            value = _choices(name, label, list(known), help)
+    elif isinstance(entry, Seed):
+        value = st.text_input(label, key=name, help=help, placeholder=say("random"))
+    elif isinstance(entry, Text) and entry.lines > 1:
+        value = st.text_area(label, key=name, help=help, max_chars=entry.max_chars)
+    elif isinstance(entry, Text):
+        value = st.text_input(label, key=name, help=help, max_chars=entry.max_chars)
+    values.settings[entry.name] = value
+
+
+def _choice(
+    page: Page,
+    values: Values,
+    name: str,
+    label: str,
+    options: list[str],
+    help: str | None,
+    titles: Mapping[str, str] | None = None,
+    growing: bool = False,
+) -> str:
+    """Buttons for a few options, a dropdown for more; `growing`: other weights may have more."""
+    widget = key(page, name)
+    if st.session_state.setdefault(widget, values.settings[name]) not in options:  # other weights have others
+        st.session_state[widget] = defaults(page.demo)[name]
+    told = {one: say((titles or {}).get(one, one)) for one in options}
+    if len(options) <= RADIO_UP_TO and not growing:
+        return str(st.radio(label, options, key=widget, help=help, format_func=lambda one: plain(told[one])))
+    return str(st.selectbox(label, options, key=widget, help=help, format_func=lambda one: told[one]))
+
+
+def _choices(widget: str, label: str, options: Sequence[str], help: str | None) -> list[str]:
+    st.session_state[widget] = [one for one in st.session_state[widget] if one in options]
+    if len(options) <= TICKS_UP_TO:
+        return list(st.pills(label, options, selection_mode="multi", key=widget, help=help, format_func=said))
+    return list(st.multiselect(label, options, key=widget, help=help, format_func=say))

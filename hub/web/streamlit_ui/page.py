@@ -1,0 +1,114 @@
+"""The Streamlit app: a gallery and a page per demo, from the same declarations and engine as every other door."""
+
+from __future__ import annotations
+
+from functools import partial
+from urllib.parse import urlsplit
+
+import streamlit as st
+from streamlit.navigation.page import StreamlitPage
+
+from hub import describe, texts
+from hub.pages.registry import Page
+from hub.texts import Catalogue, say, speak
+from hub.web.middleware import languages
+from hub.web.parts import html
+from hub.web.streamlit_ui import demo as streamlit_demo
+from hub.web.streamlit_ui.host import ICON, Host, current
+from hub.web.streamlit_ui.mount import PATH
+from hub.web.streamlit_ui.text import said
+
+COVER = (640, 400)  # pixels
+COLUMNS = 3
+LANGUAGE, ASKED = "language", "language asked for"  # in the session: the one in use, and the last address's
+
+
+def draw() -> None:
+    """What Streamlit runs for each visitor, at each click."""
+    host = current()
+    speak(language(host))
+    st.set_page_config("Demo Hub", page_icon=str(ICON), layout="wide")
+    st.logo(str(ICON), size="large")
+    pages = {page.slug: _page(host, page) for page in host.engine.registry}
+    show = partial(gallery, host, pages)
+    home = st.Page(show, title=say("All demos"), icon=":material/apps:", default=True, url_path="all")
+    chosen = st.navigation({"": [home], say("Demos"): list(pages.values())}, expanded=True)
+    with st.sidebar:
+        _switch()
+        _links(host, base(host, chosen.url_path), chosen.url_path)
+    chosen.run()
+
+
+def _page(host: Host, page: Page) -> StreamlitPage:
+    def show() -> None:
+        streamlit_demo.show(host, page, base(host, page.slug))
+
+    return st.Page(show, title=say(page.title), url_path=page.slug)
+
+
+def language(host: Host) -> Catalogue:
+    """What was chosen in this session or by the address, else by cookie, header and browser as for every page."""
+    address, headers = st.query_params.get(languages.PARAMETER, ""), st.context.headers
+    if texts.chosen(address) and address != st.session_state.get(ASKED):  # a new address
+        st.session_state[ASKED], st.session_state[LANGUAGE] = address, texts.chosen(address)
+    accepted = str(headers.get("accept-language") or st.context.locale or "")
+    cookie = str(st.context.cookies.get(languages.COOKIE, ""))
+    return host.engine.texts[languages.of_request(st.session_state.get(LANGUAGE) or "", cookie, accepted)]
+
+
+def _switch() -> None:
+    """A choice of languages, each by its own name. The address has it too, so that a reload keeps it."""
+    now = texts.current().language
+    st.segmented_control(
+        say("Language"), list(texts.NAMES), default=now, key=f"{LANGUAGE}/{now}", format_func=texts.NAMES.__getitem__,
+        required=True, label_visibility="collapsed", on_change=_switched, args=(f"{LANGUAGE}/{now}",),
+    )  # fmt: skip
+
+
+def _switched(widget: str) -> None:
+    chosen = st.session_state[widget]
+    st.session_state[LANGUAGE] = st.session_state[ASKED] = st.query_params[languages.PARAMETER] = chosen
+
+
+def base(host: Host, here: str) -> str:
+    """Where the hub is, without a slash at the end: as the setting says, else as the browser asked for this page."""
+    if host.engine.settings.public_url:
+        return host.engine.settings.public_url.rstrip("/")
+    url = urlsplit(st.context.url or f"http://127.0.0.1:{host.engine.settings.port}{PATH}")
+    path = url.path.rstrip("/").removesuffix(f"/{here}" if here else "").rstrip("/")
+    return f"{url.scheme}://{url.netloc}{path.removesuffix(PATH) if host.beside_gradio else path}"
+
+
+def _links(host: Host, base: str, here: str) -> None:
+    """Ways to the other doors."""
+    ways = {said("History"): "history", "REST API": "api/v1/openapi.json"}
+    if host.beside_gradio:
+        ways = {said("Open in Gradio"): here, said("Status"): "status"} | ways
+    if host.engine.settings.asks:
+        ways[said("Sign out")] = "sign-out"
+    st.markdown("  \n".join(f"[{name}]({base}/{path})" for name, path in ways.items()))
+
+
+def gallery(host: Host, pages: dict[str, StreamlitPage]) -> None:
+    """The home page: a card per demo."""
+    st.title(said("Try the models"), anchor=False)
+    count = len(pages)
+    st.markdown(html.invitation(count))
+    for text in describe.notices(host.engine):
+        st.warning(said(text), icon=":material/warning:")
+    entries = list(host.engine.registry)
+    for first in range(0, count, COLUMNS):
+        for column, page in zip(st.columns(COLUMNS), entries[first : first + COLUMNS], strict=False):
+            with column, st.container(border=True, height="stretch"):
+                _card(host, page, pages[page.slug])
+
+
+def _card(host: Host, page: Page, target: StreamlitPage) -> None:
+    if page.cover is not None:
+        st.image(streamlit_demo.small(page.cover, COVER), alt="", width="stretch")
+    if page.declared is not None:
+        st.caption(said(page.declared.task))
+    st.page_link(target, label=f"**{said(page.title)}**", icon=":material/arrow_forward:", icon_position="right")
+    summary = page.declared.summary if page.declared else "This page could not be built. Open it to see why."
+    st.markdown(said(summary))
+    streamlit_demo.badge(host.engine, page)

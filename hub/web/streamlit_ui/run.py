@@ -1,0 +1,150 @@
+"""A run that a Streamlit page follows: in a thread of its own, so that clicks meanwhile neither end nor repeat it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
+from typing import Any
+
+import streamlit as st
+from streamlit import runtime
+from streamlit.delta_generator import DeltaGenerator
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from hub.archive.history import InWork
+from hub.engine.engine import Engine
+from hub.engine.jobs import Cancel, Followed
+from hub.errors import CancelledError, HubError
+from hub.pages.registry import Page
+from hub.people.owners import Owner
+from hub.results.result import Result
+from hub.spec import Progress
+from hub.texts import say
+from hub.web.middleware import guard, sessions
+from hub.web.streamlit_ui.host import Host
+from hub.web.streamlit_ui.text import said
+
+AT_ONCE_S = 0.15  # a stored result is there before anything would be drawn for it
+TICK_S, FOLLOWS_S = 0.1, 1.0
+FOUND_S = 4.0  # so long a new session waits for the one that its browser just left to be gone
+PATIENCE_S = 10.0  # a run that no page follows for so long is not wanted any more
+STAGES = {"queued": "Queued", "loading": "Loading the model", "running": "Running"}
+
+
+@dataclass(slots=True)
+class Job:
+    """One run in work; `told` is what the engine said last."""
+
+    cancel: Cancel
+    begin: float
+    future: Future[Result] | None = None
+    told: tuple[str, Progress | None] = ("queued", None)
+    stages: list[str] = field(default_factory=list)  # those it was in, in order
+
+    def hear(self, stage: str, progress: Progress | None) -> None:
+        self.told = (stage, progress)
+        if stage not in self.stages:
+            self.stages.append(stage)
+
+
+def session() -> str:
+    """Who looks at this page, as the engine and links know sessions; the Gradio pages' cookie, where there is one."""
+    context = get_script_run_ctx()
+    return sessions.of(st.context.cookies, context.session_id if context else "")
+
+
+def start(host: Host, page: Page, values: Mapping[str, Any]) -> Job:
+    """Hands a run to the engine."""
+    job = Job(Followed(PATIENCE_S), time.monotonic())
+    whose, caller = session(), guard.caller_of_headers(st.context.headers)
+
+    def work() -> Result:
+        hear, cancel = job.hear, job.cancel
+        return host.engine.run(page.slug, values, on_event=hear, cancel=cancel, session=whose, caller=caller)
+
+    job.future = host.threads.submit(work)
+    return job
+
+
+def who(engine: Engine) -> Owner:
+    """Who looks at this page, as stores know them."""
+    return engine.owners.of(guard.caller_of_headers(st.context.headers), session())
+
+
+def owner(engine: Engine) -> str:
+    """Whose history this page shows."""
+    return engine.history.owner(guard.caller_of_headers(st.context.headers))
+
+
+def left(engine: Engine, page: Page) -> InWork | None:
+    """The run that this browser left when it loaded the page again."""
+    end, whose = time.monotonic() + FOUND_S, owner(engine)
+    while whose and time.monotonic() < end:
+        running = [run for run in engine.history.in_work(whose, page.slug) if isinstance(run.cancel, Followed)]
+        for run in running:
+            if isinstance(run.cancel, Followed) and run.cancel.is_left:
+                return run
+        if not running:
+            return None
+        time.sleep(TICK_S)
+    return None
+
+
+def rejoin(run: InWork) -> Job:
+    """Follows a run that is in work already."""
+    job = Job(run.cancel, time.monotonic() - run.seconds, run.future, run.told)
+    run.tell(job.hear)
+    return job
+
+
+def follow(job: Job, place: DeltaGenerator) -> Result | HubError:
+    """Shows stages, steps and previews in `place`, an `st.empty`, until the run has ended; returns its outcome.
+
+    A click meanwhile ends this call, by an exception of Streamlit's own; the next one goes on from there.
+    """
+    assert job.future is not None
+    if not wait([job.future], AT_ONCE_S).done:
+        with place.container():
+            _show(job, job.future)
+        place.empty()
+    error = job.future.exception()
+    if error is None:
+        return job.future.result()
+    if isinstance(error, HubError):
+        return error
+    raise error
+
+
+def _show(job: Job, future: Future[Result]) -> None:
+    box = st.status(said(STAGES["queued"]))  # nothing in it: each new label would fold it up
+    bar, preview = st.empty(), st.empty()
+    st.button(said("Stop"), icon=":material/stop_circle:", on_click=job.cancel.set, key="stop")
+    drawn: Progress | None = None
+    while not wait([future], TICK_S).done:
+        if _is_connected() and isinstance(job.cancel, Followed):
+            job.cancel.follow(FOLLOWS_S)
+        stage, progress = job.told
+        label = "Stopping" if job.cancel.is_set() else STAGES[stage]
+        so_far = say("{number} s", number=f"{time.monotonic() - job.begin:.1f}")
+        box.update(label=f"{said(label)} · {so_far}")
+        if progress is not None and progress is not drawn:
+            drawn = progress
+            if progress.total:
+                left_s = progress.left_s
+                left = "" if left_s is None else say(" · about {seconds} s left", seconds=f"{left_s:.0f}")
+                share = min(1.0, progress.step / progress.total)
+                bar.progress(share, text=say("Step {step} of {total}", step=progress.step, total=progress.total) + left)
+            if progress.preview and progress.preview[0] is not None:
+                preview.image(progress.preview[0], caption=said("So far"), width=256)
+
+
+def _is_connected() -> bool:
+    """Whether the browser is still there; Streamlit keeps a session a while after it went."""
+    context = get_script_run_ctx()
+    return context is None or not runtime.exists() or runtime.get_instance().is_active_session(context.session_id)
+
+
+def is_stop(outcome: Result | HubError) -> bool:
+    return isinstance(outcome, CancelledError)
