@@ -33,9 +33,9 @@ def imported_by(code: str, folder: Path) -> set[str]:
 
 def test_looking_for_demos_and_making_an_engine_import_nothing_heavy(tmp_path: Path) -> None:
     code = (
-        "import hub.spec, hub.errors, hub.settings, hub.suggest, hub.registry, hub.why, hub.images\n"
-        "assert list(hub.registry.discover())\n"
-        "from hub.engine import Engine; Engine().close()"
+        "import hub.spec, hub.errors, hub.settings, hub.suggest, hub.pages.registry, hub.kit.heat_maps, hub.images\n"
+        "assert list(hub.pages.registry.discover())\n"
+        "from hub.engine.engine import Engine; Engine().close()"
     )
     assert imported_by(code, tmp_path) & set(HEAVY) == set()
 

@@ -14,13 +14,13 @@ GROUPS = {"test_live": OWN_PAGES, "test_progress": OWN_PAGES, "test_launcher": "
 FIRST = [
     HUB,
     OWN_PAGES,
-    "tests/test_contract.py",
-    "tests/hub/test_offline.py",
+    "tests/demos/test_contract.py",
+    "tests/weights/test_offline.py",
     "tests/e2e/test_launcher.py",
-    "tests/test_why.py",
-    "tests/test_camvid.py",
-    "tests/web/test_streamlit.py",
-    "tests/test_engine.py",
+    "tests/kit/test_heat_maps.py",
+    "tests/demos/test_camvid.py",
+    "tests/web/streamlit_ui/test_streamlit.py",
+    "tests/engine/test_engine.py",
 ]
 
 

@@ -132,7 +132,7 @@ def _modules(node: ast.AST) -> Iterator[str]:
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
         yield node.module
-        yield from (f"{node.module}.{alias.name}" for alias in node.names if node.module == "hub")
+        yield from (f"{node.module}.{alias.name}" for alias in node.names if node.module.split(".")[0] == "hub")
     elif isinstance(node, ast.Call) and _called(node) in ("find_spec", "import_module"):
         yield from (str(a.value) for a in node.args if isinstance(a, ast.Constant))
     if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):

@@ -31,7 +31,7 @@ def geo_tiff(folder: Path) -> Path:
     """sat.png as maps have it: six bands of float32, big-endian, each in a plane of its own, said to be grey."""
     rgb = np.asarray(Image.open(CASES / "sat.png").convert("RGB")).transpose(2, 0, 1)
     bands = np.concatenate([rgb, rgb]).astype(">f4") / 255
-    from tests.test_decode_kinds import Tiff
+    from tests.decoding.test_decode_kinds import Tiff
 
     path = folder / "bands.tif"
     path.write_bytes(Tiff(bands.transpose(1, 2, 0), order=">", planar=True).write())
@@ -91,7 +91,7 @@ def test_maps_of_other_sample_formats_are_answered_as_the_plain_picture_is(
 
 
 def test_what_is_not_supported_is_named_at_every_door(hub: Served, client: Client, tmp_path: Path) -> None:
-    from tests.test_decode_kinds import Tiff
+    from tests.decoding.test_decode_kinds import Tiff
 
     file = tmp_path / "complex.tif"
     file.write_bytes(Tiff(np.zeros((16, 16, 2), np.complex64)).write())

@@ -170,7 +170,7 @@ def test_what_is_no_hub_or_wants_a_password_is_told(stranger: str) -> None:
 
 def test_it_starts_without_torch_and_gradio(hub: str) -> None:
     script = (
-        f"import sys; from hub.cli import main; status = main(['call', {hub!r}]);"
+        f"import sys; from hub.cli.main import main; status = main(['call', {hub!r}]);"
         "print(status, sorted({'torch', 'gradio', 'mcp'} & sys.modules.keys()))"
     )
     done = subprocess.run(

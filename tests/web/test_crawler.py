@@ -25,7 +25,7 @@ from hub.web import server
 from hub.web.streamlit_ui import mount as streamlit_mount
 from tests.served import run_async
 from tests.web.doors import streamlit_routes
-from tests.web.test_guard import ADMIN, OPEN, PASSWORD, ROLES, VIEW, Echo, addresses
+from tests.web.middleware.test_guard import ADMIN, OPEN, PASSWORD, ROLES, VIEW, Echo, addresses
 
 CANARY = "CANARY-a-file-of-this-machine"
 SEEN = {re.sub(r":\w+}", "}", one) for one in VIEW}

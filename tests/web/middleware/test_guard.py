@@ -520,7 +520,7 @@ def test_one_limit_counts_runs_of_all_doors_and_nothing_else(
 def test_no_door_runs_a_model_without_telling_who_asks() -> None:
     """Also the camera and comparisons, and a door that is new: `Engine.run` counts nobody's runs to nobody."""
     found = 0
-    for file in sorted((ROOT / "hub" / "web").glob("*.py")):
+    for file in sorted((ROOT / "hub" / "web").rglob("*.py")):
         for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(call, ast.Call):
                 named = call.args[0] if ast.unparse(call.func) == "partial" and call.args else call.func

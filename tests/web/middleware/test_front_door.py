@@ -25,7 +25,7 @@ from hub.web.streamlit_ui import mount as streamlit_mount
 from hub.weights.store import CARD_BYTES, open_store
 from tests.served import run_async, running
 from tests.web.doors import png
-from tests.web.test_guard import Echo
+from tests.web.middleware.test_guard import Echo
 
 PAGES = ("/", "/slow", "/status", "/gallery", "/grid", "/history", "/streamlit/", "/nowhere", "/r/none", "/sign-out")
 

@@ -21,8 +21,8 @@ from hub.weights.snapshots import Snapshots
 from hub.weights.sources import HubSource, parse_hub
 from hub.weights.store import WeightsStore
 from tests.fakes import in_threads, wait_until
-from tests.hub.conftest import model_files
 from tests.hub_server import TOKEN, HubServer
+from tests.weights.conftest import model_files
 
 REPO = "owner/model"
 SOURCE = parse_hub(f"hf://{REPO}")
@@ -324,8 +324,8 @@ def process(hub: HubServer, code: str, folder: Path) -> subprocess.Popen[str]:
     environment.pop("HF_HUB_OFFLINE", None)
     environment.pop("TRANSFORMERS_OFFLINE", None)
     script = (
-        "from pathlib import Path\nfrom hub.errors import HubError\nfrom hub.snapshots import Snapshots\n"
-        f"from hub.sources import parse_hub\nSOURCE = parse_hub({SOURCE.address!r})\n"
+        "from pathlib import Path\nfrom hub.errors import HubError\nfrom hub.weights.snapshots import Snapshots\n"
+        f"from hub.weights.sources import parse_hub\nSOURCE = parse_hub({SOURCE.address!r})\n"
         f"try:\n    {code}\nexcept HubError as error:\n    print('refused:', error.message)\n"
     )
     return subprocess.Popen(

@@ -267,5 +267,5 @@ def test_another_sites_page_cannot_open_a_session_and_nothing_is_imported_for_it
 
 
 def test_the_start_of_the_hub_does_not_import_streamlit() -> None:
-    code = "import hub.web.streamlit_mount, sys; sys.exit('streamlit' in sys.modules)"
+    code = "import hub.web.streamlit_ui.mount, sys; sys.exit('streamlit' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=100, check=True)

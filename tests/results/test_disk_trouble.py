@@ -19,7 +19,7 @@ from hub.errors import StorageError
 from hub.results import disk, store
 from hub.web.api import health
 from tests.fakes import Calls, counting_demo, plain, shade_demo
-from tests.test_damage import RUN
+from tests.results.test_damage import RUN
 
 MakeEngine = Callable[..., Engine]
 

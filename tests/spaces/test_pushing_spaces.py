@@ -27,7 +27,7 @@ def planned(tmp_path: Path) -> export.Plan:
     weights.write_bytes(bytes(2000))
     files: dict[str, bytes | Path] = {
         "README.md": b"---\nsdk: gradio\n---\n",
-        "hub/pages/new.py": b"new = 1\n",
+        "hub/new.py": b"new = 1\n",
         "weights/tiny/model.safetensors": weights,
     }
     return export.Plan(Options(("shades",)), {**files, export.MANIFEST: export.manifest(Options(("shades",)), files)})

@@ -128,7 +128,7 @@ def test_list_tells_every_demo_and_why_one_does_not_work(hub: Path, capsys: pyte
 
 
 def test_list_imports_no_heavy_package_and_leaves_no_files(hub: Path, tmp_path: Path) -> None:
-    code = "import sys; from hub.cli import main; main(['list']); print(*sys.modules, file=sys.stderr)"
+    code = "import sys; from hub.cli.main import main; main(['list']); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,

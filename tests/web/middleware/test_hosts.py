@@ -22,7 +22,7 @@ from hub.web.middleware import hosts
 from hub.web.streamlit_ui import mount as streamlit_mount
 from tests.served import run_async, running
 from tests.web.doors import png
-from tests.web.test_guard import EVENTS, Echo
+from tests.web.middleware.test_guard import EVENTS, Echo
 
 EVIL = {"host": "evil.example:7860", "origin": "http://evil.example:7860"}
 

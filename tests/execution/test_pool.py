@@ -543,7 +543,7 @@ def test_the_construction_lock_is_free_after_a_failed_load() -> None:
 
 RSS = """
 import psutil, torch
-from hub.models import ModelPool
+from hub.execution.pool import ModelPool
 rss = lambda: psutil.Process().memory_info().rss / 2**20
 pool = ModelPool(10**9)
 def load():

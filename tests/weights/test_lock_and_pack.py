@@ -17,8 +17,8 @@ from hub.errors import InputError, UnavailableError
 from hub.weights import lock, pack
 from hub.weights.store import WeightsStore
 from tests.fakes import write_weights
-from tests.hub.conftest import model_files
 from tests.hub_server import HubServer
+from tests.weights.conftest import model_files
 
 REPO = "owner/model"
 NAME = f"hf://{REPO}@main"

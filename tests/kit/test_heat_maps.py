@@ -31,7 +31,7 @@ from hub.settings import Settings
 from tests.fakes import picture, skip_if_emulated
 from tests.web.doors import app_of
 
-ASSETS = Path(__file__).resolve().parents[1] / "demos" / "assets"
+ASSETS = Path(__file__).resolve().parents[2] / "demos" / "assets"
 VEHICLES = ["police_car", "ambulance", "fire_engine", "hatchback", "pickup", "saloon"]
 AERIALS = ["houses", "harbour", "courts", "car_park"]
 PAGES = {"vehicle_classifier": VEHICLES, "satellite_labels": AERIALS}

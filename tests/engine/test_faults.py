@@ -21,8 +21,8 @@ from hub.execution.residency import Residency
 from hub.images import encode
 from hub.results.result import Result
 from hub.web.api import health
+from tests.engine.test_engine import run_in_thread
 from tests.fakes import PATIENCE_S, Calls, FakeModel, counting_demo, picture, shade_demo, wait_until
-from tests.test_engine import run_in_thread
 
 Make = Callable[..., Engine]
 

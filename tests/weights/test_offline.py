@@ -21,9 +21,9 @@ from hub.weights.snapshots import Snapshots
 from hub.weights.sources import parse_hub
 from hub.weights.store import WeightsStore, fetch_ahead
 from tests.fakes import picture, shade_demo, wait_until
-from tests.hub.conftest import model_files
 from tests.hub_server import HubServer
 from tests.served import serving
+from tests.weights.conftest import model_files
 
 REPO = "owner/model"
 SOURCE = parse_hub(f"hf://{REPO}")

@@ -27,8 +27,8 @@ from hub.settings import ROOT
 from hub.spec import ImageInput, Labels
 from hub.web.gradio_ui import stills
 from hub.web.mcp import tools as mcp_tools
+from tests.engine.test_engine import run_in_thread
 from tests.fakes import PATIENCE_S, in_threads, picture, shade_demo, wait_until
-from tests.test_engine import run_in_thread
 
 Make = Callable[..., Engine]
 TINY = {"open_megapixels": 0.1}  # 12,500 pixels for small pictures, 87,500 for others: two of these
@@ -222,7 +222,8 @@ def test_a_picture_that_is_refused_takes_no_room(full: None) -> None:
 
 def test_pillow_opens_pictures_in_the_budget_alone() -> None:
     """Whoever adds a thumbnail finds `budget.opened`. The command line's own process has nothing to share."""
-    alone = {"budget.py", "batch/png.py", "batch/flow.py", "rest_client.py"}  # these read headers, or are no server
+    # These read headers, or are no server.
+    alone = {"decoding/budget.py", "batch/png.py", "batch/flow.py", "cli/remote_hub.py"}
     files = {path.relative_to(ROOT / "hub").as_posix(): path for path in (ROOT / "hub").rglob("*.py")}
     found = {name for name, path in files.items() if "Image.open(" in path.read_text("utf-8")}
     assert found <= alone
@@ -232,8 +233,9 @@ BURST = """
 import io, threading, time
 import psutil
 from PIL import Image
-from hub import budget, memory
-from hub.decode import decode
+from hub import memory
+from hub.decoding import budget
+from hub.decoding.decode import decode
 
 memory.settle()
 budget.BUDGET.resize(21_000_000)

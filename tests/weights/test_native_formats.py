@@ -20,8 +20,8 @@ from hub.settings import ROOT, Settings
 from hub.weights.snapshots import Snapshots
 from hub.weights.sources import apply, choices, parse_hub
 from tests.fakes import picture, registry_of, shade_demo
-from tests.hub.conftest import model_files
 from tests.hub_server import HubServer
+from tests.weights.conftest import model_files
 
 PAGE = "vehicle_classifier"
 NAMES = ["bus", "tram", "ferry"]

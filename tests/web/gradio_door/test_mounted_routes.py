@@ -21,7 +21,7 @@ from hub.web.middleware import client_login
 from hub.web.streamlit_ui import door as streamlit_door
 from tests.served import run_async
 from tests.web.doors import streamlit_routes
-from tests.web.test_guard import PASSWORD, Hub, addresses, hub  # noqa: F401  # a fixture
+from tests.web.middleware.test_guard import PASSWORD, Hub, addresses
 
 # What Gradio mounts and visitors do not reach. A route that is in neither table is new: decide on it.
 CLOSED = """
@@ -112,7 +112,7 @@ def test_the_table_has_no_pattern() -> None:
 # --- signing in with gradio_client, and what Streamlit holds ---------------------------------------
 
 
-def test_gradio_client_signs_in_with_a_password(hub: Hub) -> None:  # noqa: F811  # the fixture
+def test_gradio_client_signs_in_with_a_password(hub: Hub) -> None:  # the fixture
     client = Client(hub.url, auth=("ann", PASSWORD), verbose=False)
     assert client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     with pytest.raises(AuthenticationError):
