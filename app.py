@@ -61,21 +61,19 @@ def serve(chosen: settings.Settings) -> int:
 
 def serve_on(listener: socket.socket, chosen: settings.Settings) -> int:
     """Builds the hub and serves it on a socket that listens already."""
-    from hub.engine.engine import Engine
+    from hub.hub import Hub
     from hub.spaces import zero
     from hub.web import announce as share
     from hub.web import server, serving
     from hub.weights.store import fetch_ahead
 
-    spaces = zero.claim()
-    engine = Engine(chosen)
-    if spaces:
-        engine.zero = zero.Zero(engine, spaces, listener.getsockname()[1])
-    fetch_ahead(engine.weights, engine.registry)
-    app = server.build_app(engine)
-    share.announce(engine, listener.getsockname()[1])
+    port = listener.getsockname()[1]
+    hub = Hub(chosen, spaces=zero.claim(), port=port)
+    fetch_ahead(hub.weights, hub.registry)
+    app = server.build_app(hub)
+    share.announce(hub, port)
     proxies = os.environ.get("FORWARDED_ALLOW_IPS") or (PRIVATE if "SPACE_ID" in os.environ else None)
-    serving.serve(app, engine, listener, proxy_headers=True, forwarded_allow_ips=proxies)
+    serving.serve(app, hub, listener, proxy_headers=True, forwarded_allow_ips=proxies)
     return 0
 
 

@@ -117,6 +117,15 @@ class DeadlineError(HubError):
     status, title, code = 504, "It took too long", "deadline"
 
 
+def too_late(slug: str, seconds: float, why: str | None = None) -> DeadlineError:
+    """What is told of a run whose `seconds` are over. `why`: what kept it, where that is known."""
+    if why:
+        return DeadlineError(why)
+    return DeadlineError(
+        "{page} did not answer in {seconds:g} s. Try again, or raise --deadline-s.", page=slug, seconds=seconds
+    )
+
+
 class CancelledError(HubError):
     status, title, code = 499, "Cancelled", "cancelled"
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from hub.engine.engine import Engine
 from hub.execution import residency
 from hub.execution.pool import ModelPool
+from hub.hub import Hub
 from hub.settings import Settings
 from hub.spec import Demo
 from tests import workers
@@ -51,11 +51,11 @@ def quick_unloading() -> Iterator[None]:
 
 
 @pytest.fixture
-def make_engine(tmp_path: Path) -> Iterator[Callable[..., Engine]]:
-    """Builds an engine over fake demos: `make_engine(doubler=demo, settings={"queue_limit": 2})`. CPU, float32."""
-    engines = []
+def make_hub(tmp_path: Path) -> Iterator[Callable[..., Hub]]:
+    """Builds a hub over fake demos: `make_hub(doubler=demo, settings={"queue_limit": 2})`. CPU, float32."""
+    made = []
 
-    def make(settings: dict[str, Any] | None = None, **demos: Demo) -> Engine:
+    def make(settings: dict[str, Any] | None = None, *, spaces: Any = None, port: int = 0, **demos: Demo) -> Hub:
         chosen = {
             "device": "cpu",
             "dtype": "float32",
@@ -64,9 +64,9 @@ def make_engine(tmp_path: Path) -> Iterator[Callable[..., Engine]]:
             "weights_folder": str(tmp_path / "weights"),
             **(settings or {}),
         }
-        engines.append(Engine(Settings(**chosen), registry_of(**demos)))
-        return engines[-1]
+        made.append(Hub(Settings(**chosen), registry_of(**demos), spaces=spaces, port=port))
+        return made[-1]
 
     yield make
-    for engine in engines:
-        engine.close()
+    for hub in made:
+        hub.close()

@@ -16,7 +16,7 @@ import schemathesis
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.pages.registry import Page, Registry
 from hub.settings import Settings
 from hub.web import server
@@ -51,9 +51,9 @@ def make_app(folder: Path, **settings: Any) -> Any:
         slug: Page(slug, "a test", folder, declared=demo) for slug, demo in {"shades": SHADES, "slow": quick}.items()
     }
     chosen = {"data": str(folder / "data"), "device": "cpu", "dtype": "float32", "allow_host": "testserver", **settings}
-    engine = Engine(Settings(**chosen), Registry(pages))
-    engine.hardware()
-    return server.build_app(engine)
+    hub = Hub(Settings(**chosen), Registry(pages))
+    hub.hardware()
+    return server.build_app(hub)
 
 
 def run(

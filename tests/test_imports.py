@@ -35,7 +35,7 @@ def test_looking_for_demos_and_making_an_engine_import_nothing_heavy(tmp_path: P
     code = (
         "import hub.spec, hub.errors, hub.settings, hub.suggest, hub.pages.registry, hub.kit.heat_maps, hub.images\n"
         "assert list(hub.pages.registry.discover())\n"
-        "from hub.engine.engine import Engine; Engine().close()"
+        "from hub.hub import Hub; Hub().close()"
     )
     assert imported_by(code, tmp_path) & set(HEAVY) == set()
 

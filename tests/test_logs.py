@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from hub import logs
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from tests.web.doors import app_of
 
 FORGED = "x\n2026-11-28 10:00:00,000 WARNING hub.web: ann signed in\r\x1b[2J\u2028y"
@@ -46,15 +46,15 @@ def test_the_launcher_and_streamlit_s_host_log_so(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_path_with_line_ends_is_logged_quoted(
-    make_engine: Callable[..., Engine], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    make_hub: Callable[..., Hub], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = make_engine()
+    hub = make_hub()
 
     def fail(*words: Any) -> None:
         raise ValueError("a fault")
 
-    monkeypatch.setattr(engine.results, "get", fail)
+    monkeypatch.setattr(hub.results, "get", fail)
     with caplog.at_level(logging.ERROR):
-        answer = TestClient(app_of(engine)).get("/api/v1/results/a%0A2026-11-28%20ERROR%20hub:%20forged")
+        answer = TestClient(app_of(hub)).get("/api/v1/results/a%0A2026-11-28%20ERROR%20hub:%20forged")
     assert answer.status_code == 500
     assert caplog.records and all("\n" not in record.getMessage() for record in caplog.records)

@@ -19,8 +19,8 @@ from hub import describe, settings
 from hub.archive import spreadsheets
 from hub.cli import grid as cli_grid
 from hub.cli.main import main
-from hub.engine.engine import Engine
 from hub.errors import UnavailableError
+from hub.hub import Hub
 from hub.people.tokens import TokenStore
 from hub.people.users import hashed, opened
 from hub.settings import ROOT
@@ -97,13 +97,13 @@ def damaged(folder: Path, file: str, content: bytes) -> None:
 
 
 def test_what_lies_in_the_place_of_weights_is_named_at_load_at_start_by_verify_and_on_the_pages(
-    make_engine: Callable[..., Engine], tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: Any
+    make_hub: Callable[..., Hub], tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: Any
 ) -> None:
     weights = write_weights(tmp_path / "weights", "tiny", {"mean": 1})
     folder = tmp_path / "weights" / "tiny"
     whole = (folder / "model.safetensors").read_bytes()
-    engine = make_engine(shades=variant(SHADES, weights=(weights,)))
-    assert engine.weights.find("tiny").size_bytes
+    hub = make_hub(shades=variant(SHADES, weights=(weights,)))
+    assert hub.weights.find("tiny").size_bytes
     cases = [
         ("model.safetensors", POINTER, "is a Git LFS pointer, not the file itself. Fetch it: git lfs pull."),
         ("model.safetensors", PAGE, "model.safetensors is a web page, not the file itself"),
@@ -118,17 +118,17 @@ def test_what_lies_in_the_place_of_weights_is_named_at_load_at_start_by_verify_a
         before = (folder / file).read_bytes()
         damaged(folder, file, content)
         with pytest.raises(UnavailableError, match=re.escape(words)):
-            engine.weights.find("tiny")
+            hub.weights.find("tiny")
         with pytest.raises(UnavailableError, match=re.escape(words)):
-            engine.run("shades", {"image": png()})
-        assert words in describe.state(engine, engine.registry.get("shades")).reason
-        assert any(words in reason for reason in health.readiness(engine)[1]["demos"].values())
-        assert any(words in str(row) for row in engine.models.residents())
+            hub.engine.run("shades", {"image": png()})
+        assert words in describe.state(hub, hub.registry.get("shades")).reason
+        assert any(words in reason for reason in health.readiness(hub)[1]["demos"].values())
+        assert any(words in str(row) for row in hub.models.residents())
         caplog.clear()
-        server.warm_up(engine)
+        server.warm_up(hub)
         assert words in caplog.text
         damaged(folder, file, before)
-    assert engine.weights.find("tiny").size_bytes
+    assert hub.weights.find("tiny").size_bytes
 
 
 def test_verify_names_what_lies_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

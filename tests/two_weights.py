@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.pages.registry import discover
 from hub.settings import Settings
 from tests.fakes import picture, write_weights
@@ -107,9 +107,9 @@ def settings(root: Path) -> dict[str, str]:
     }
 
 
-def make_engine(root: Path) -> Engine:
+def make_hub(root: Path) -> Hub:
     chosen = Settings(**settings(root))
-    return Engine(chosen, discover(Path(chosen.demos_folder)))
+    return Hub(chosen, discover(Path(chosen.demos_folder)))
 
 
 def plain(value: Any) -> Any:

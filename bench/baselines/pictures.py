@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.kit.diffusion import SEEDS
 from hub.settings import Settings
 
@@ -67,7 +67,7 @@ class Own:
 
 
 def by_hub(given: argparse.Namespace) -> tuple[Draw, Any]:
-    engine = Engine(
+    hub = Hub(
         Settings(
             device=given.device, dtype=given.dtype, data=str(given.data),
             weights_folder=str(given.weights_folder), results_disk_mb=0.0, offline=True,
@@ -76,11 +76,11 @@ def by_hub(given: argparse.Namespace) -> tuple[Draw, Any]:
 
     def draw(images: int, steps: int, seed: int) -> float:
         wish = {"prompt": PROMPT, "images": images, "steps": steps, "seed": seed, "guidance": GUIDANCE}
-        return engine.run(SLUG, wish).receipt.infer_ms / 1000
+        return hub.engine.run(SLUG, wish).receipt.infer_ms / 1000
 
     draw(1, 1, 0)
-    (status,) = engine.pool.status()
-    with engine.pool.lease(status.key, lambda: None) as lease:
+    (status,) = hub.pool.status()
+    with hub.pool.lease(status.key, lambda: None) as lease:
         return draw, lease.model.pipeline
 
 

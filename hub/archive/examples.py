@@ -8,15 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from hub.engine.jobs import Cancel, model_key
+from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, HubError, brief
-from hub.pages.registry import Page
+from hub.execution.leases import model_key
+from hub.pages.registry import Page, Registry
 from hub.spec import Example, ImageInput
-
-if TYPE_CHECKING:
-    from hub.engine.engine import Engine
 
 log = logging.getLogger(__name__)
 
@@ -34,16 +32,30 @@ class _Wish:
     group: str
 
 
+class Run(Protocol):
+    """How an example is run for nobody."""
+
+    def __call__(self, slug: str, inputs: Mapping[str, Any], cancel: Cancel) -> object:
+        """Raises HubError."""
+
+
 class Examples:
-    """A thread, while there is work for it, that asks `engine.run` for examples nobody has run yet.
+    """A thread, while there is work for it, that runs examples nobody has run yet.
 
     It runs one at a time, only with the page's model in memory (it never loads one) and nothing in work; a
-    visitor's run that arrives sends the one that has not begun away. `known(group)` tells the digests of the
-    pictures that have been seen.
+    visitor's run that arrives sends the one that has not begun away. `holds(key)` tells whether a model is in memory,
+    `known(group)` the digests of the pictures that have been seen, `in_work()` how many runs somebody waits for.
     """
 
-    def __init__(self, engine: Engine, known: Callable[[str], set[str]]):
-        self._engine, self._known = engine, known
+    def __init__(
+        self,
+        registry: Registry,
+        holds: Callable[[str], bool],
+        known: Callable[[str], set[str]],
+        run: Run,
+        in_work: Callable[[], int],
+    ):
+        self._registry, self._holds, self._known, self._run, self._in_work = registry, holds, known, run, in_work
         self._digests: dict[str, dict[str, int]] = {}  # written whole; two threads would write the same
         # Guards _wishes, _useless and _thread; taken alone.
         self._lock = threading.Lock()
@@ -106,7 +118,7 @@ class Examples:
                 log.exception("examples of %s cannot be compared", wish.slug)
 
     def _fulfil(self, wish: _Wish) -> None:
-        page = self._engine.registry.get(wish.slug)
+        page = self._registry.get(wish.slug)
         while missing := self.missing(page, wish.group):
             if not self._wait(wish):
                 return
@@ -116,7 +128,7 @@ class Examples:
                 inputs["weights"] = wish.weights
             self._cancel = Cancel()
             try:
-                self._engine.run(wish.slug, inputs, cancel=self._cancel, background=True)
+                self._run(wish.slug, inputs, self._cancel)
             except CancelledError:
                 continue
             except HubError as error:
@@ -131,14 +143,14 @@ class Examples:
         """Waits until nothing is in work; False when the model has left memory or the hub closes."""
         quiet_since = time.monotonic()
         while self._is_loaded(wish) and not self._closing.wait(LOOK_S):
-            if self._engine.in_work:
+            if self._in_work():
                 quiet_since = time.monotonic()
             elif time.monotonic() - quiet_since >= IDLE_S:
                 return True
         return False
 
     def _is_loaded(self, wish: _Wish) -> bool:
-        return self._engine.models.holds(model_key(wish.slug, wish.weights, wish.digest))
+        return self._holds(model_key(wish.slug, wish.weights, wish.digest))
 
 
 def _files(page: Page, example: Example) -> list[Any]:

@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import hmac
 import io
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from PIL import Image
 
-from hub.archive import sharing
-from hub.archive.history_store import FILE, Entry, HistoryStore, State
-from hub.archive.pictures import picture_outputs
+from hub.archive.history_store import FILE, Entry, Gone, HistoryStore, State
 from hub.decoding import budget
-from hub.decoding.decode import decode
-from hub.engine.jobs import Cancel, Followed, Job, OnEvent
+from hub.decoding.decode import ImageLimits, decode
+from hub.engine.jobs import Cancel, Followed, Job
 from hub.engine.shown import iso
-from hub.errors import BusyError, CancelledError, HubError, NotFoundError, brief
+from hub.errors import BusyError, CancelledError, HubError, NotFoundError
+from hub.execution.executor import OnEvent
+from hub.pages.kinds import picture_outputs
+from hub.pages.registry import Registry
+from hub.people.owners import Owners
 from hub.people.users import Caller
+from hub.results.headline import headline
 from hub.results.result import Result
+from hub.results.store import ResultStore
+from hub.settings import Settings
 from hub.spec import Progress
 from hub.texts import sentence
-
-if TYPE_CHECKING:
-    from hub.engine.engine import Engine
 
 log = logging.getLogger(__name__)
 
@@ -42,135 +43,111 @@ SIDE, QUALITY = 256, 80  # of a thumbnail
 ARRIVING_S = 30.0  # a page that a browser asked for has so long to show the run that was in work
 GONE = "There is no such run in your history. It may be too old, deleted, or another visitor's."
 
-Answer = Callable[[Job], tuple[Result, str]]
 
-
-class Copies(Protocol):
-    """Who keeps copies of what runs got and gave, outside of the stores."""
-
-    def forget(self, caller: Caller, ids: Sequence[str] | None) -> None:
-        """These runs of a caller (None: all) are about to be deleted."""
-
-    def forget_result(self, id: str) -> None:
-        """This result is deleted."""
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class InWork:
     """One run while it is in work. `future` gets what came of it, after it is in the history."""
 
     entry: Entry
-    pictures: Mapping[str, bytes]  # that went in, by name of the input
-    readable: Collection[str]  # names of those that were decoded so far
-    cancel: Cancel
-    begin: float  # of the performance counter
-    on_event: OnEvent
-    told: tuple[str, Progress | None] = ("queued", None)
+    job: Job
     future: Future[Result] = field(default_factory=Future)
 
-    def hear(self, stage: str, progress: Progress | None) -> None:
-        self.told = (stage, progress)
-        self.on_event(stage, progress)
+    @property
+    def cancel(self) -> Cancel:
+        return self.job.cancel
 
-    def tell(self, on_event: OnEvent) -> None:
-        """Somebody else listens too from now on."""
-        before = self.on_event
+    @property
+    def pictures(self) -> Mapping[str, bytes]:
+        """Those that went in, by name of the input."""
+        return self.job.inputs.pictures
 
-        def both(stage: str, progress: Progress | None) -> None:
-            before(stage, progress)
-            on_event(stage, progress)
+    @property
+    def last_event(self) -> tuple[str, Progress | None]:
+        return self.job.events.last
 
-        self.on_event = both
+    def listen(self, on_event: OnEvent) -> None:
+        """Somebody else hears of its stages too from now on."""
+        self.job.events.listen(on_event)
 
     @property
     def seconds(self) -> float:
-        return time.perf_counter() - self.begin
+        return time.perf_counter() - self.job.begin
 
 
 class History:
     """The histories of an engine's callers. Who is nobody (no cookie, no user) has none, nor have commands."""
 
-    def __init__(self, engine: Engine):
-        self._engine, self._began = engine, time.time()
+    def __init__(
+        self, settings: Settings, registry: Registry, results: ResultStore, owners: Owners, limits: ImageLimits
+    ):
+        self._settings, self._registry, self._results = settings, registry, results
+        self._owners, self._limits, self._began = owners, limits, time.time()
         # Guards _store and _in_work; the store's own lock is taken under it.
         self._lock = threading.RLock()
         self._store: HistoryStore | None = None
         self._in_work: list[InWork] = []
         self._swept = 0.0
-        self.copies: list[Copies] = []  # added while the doors are made
 
     # --- whose ------------------------------------------------------------------------------------
 
     def owner(self, caller: Caller | None) -> str:
         """Whose history a caller has: the user's, else the browser's; of a token, that browser's. Empty: nobody's."""
-        who = self._engine.owners.of(caller)
-        return "" if who.weak else who.id
+        who = self._owners.of(caller)
+        return who.id if who.lasting else ""
 
     def _id(self, owner: str, result: str) -> str:
         """The same for the same run of the same owner, so that a run in work has it already."""
-        key = self._engine.results.secret
+        key = self._results.secret
         return hmac.new(key, f"history {owner} {result}".encode(), hashlib.sha256).hexdigest()[:24]
 
     # --- keeping ----------------------------------------------------------------------------------
 
-    def watch(self, answer: Answer, job: Job, caller: Caller | None) -> tuple[Result, str]:
-        """`answer(job)`, found in the caller's history meanwhile and afterwards. Raises what that raises."""
-        owner = self.owner(caller)
-        if not owner or job.live or job.background:
-            return answer(job)
-        run = self._begun(owner, job)
-        with self._lock:
-            self._in_work.append(run)
-        failure: HubError = CancelledError("The run was interrupted.")
-        found: tuple[Result, str] | None = None
-        try:
-            found = answer(replace(job, on_event=run.hear))
-            return found
-        # What is kept are copies: an error raised here holds, by its traceback, all that this run holds.
-        except HubError as error:
-            failure = copy.copy(error).with_traceback(None)
-            raise
-        except Exception as error:
-            failure = HubError(
-                "{page} failed: {reason}. The hub's log has the details.", page=job.page.slug, reason=brief(error)
-            )
-            raise
-        finally:
-            self._end(run, found[0] if found else failure)
+    def begun(self, job: Job) -> None:
+        """A run is found in the caller's history from now on."""
+        owner = self.owner(job.caller)
+        if owner and job.kind == "visitor":
+            with self._lock:
+                self._in_work.append(self._entered(owner, job))
 
-    def _begun(self, owner: str, job: Job) -> InWork:
+    def ended(self, job: Job, outcome: Result | HubError) -> None:
+        """Keeps what came of a run, and tells who follows it. A disk that fails costs only that: it is logged."""
+        with self._lock:
+            run = next((run for run in self._in_work if run.job is job), None)
+        if run is not None:
+            self._end(run, outcome)
+
+    def _entered(self, owner: str, job: Job) -> InWork:
         entry = Entry(
             id=self._id(owner, job.id), owner=owner, result=job.id, page=job.page.slug, state="running",
             begun=time.time(), took_ms=0.0, cached=False, times=1, weights=job.capsule.weights,
             digest=job.capsule.digest, version=job.demo.version, parameters=job.inputs.parameters,
             inputs=job.inputs.digests, pictured=bool(job.inputs.digests), headline="", message="",
         )  # fmt: skip
-        return InWork(entry, job.inputs.pictures, job.inputs.readable, job.cancel, job.begin, job.on_event)
+        return InWork(entry, job)
 
     def _end(self, run: InWork, outcome: Result | HubError) -> None:
-        """Keeps what came of a run, and tells who follows it. A disk that fails costs only that: it is logged."""
         entry = run.entry
         try:
             if isinstance(outcome, Result):
-                page = self._engine.registry.get(entry.page)
+                page = self._registry.get(entry.page)
                 entry = replace(
                     entry, state="done", took_ms=outcome.receipt.total_ms, cached=outcome.receipt.cached,
-                    headline=sharing.headline(page.demo, outcome),
+                    headline=headline(page.demo, outcome),
                     pictured=entry.pictured or any(outcome.pictures.get(n) for n in picture_outputs(page.declared)),
                 )  # fmt: skip
-                kept = self._engine.results.created(outcome.id) is not None
+                kept = self._results.created(outcome.id) is not None
             else:
                 state: State = "stopped" if isinstance(outcome, CancelledError) else "failed"
                 message = "" if state == "stopped" else outcome.message
                 entry = replace(
                     entry, state=state, took_ms=round(run.seconds * 1000, 2), message=message,
-                    pictured=bool(run.readable),
+                    pictured=run.job.events.decoded and bool(run.pictures),
                 )  # fmt: skip
                 kept = not isinstance(outcome, BusyError)  # that was no run
             if kept:
                 # What cannot be read as a picture may be anything, so nobody gets it back from here.
                 done = entry.state == "done"
-                self._keep(entry, {n: data for n, data in run.pictures.items() if done or n in run.readable})
+                self._keep(entry, run.pictures if done or run.job.events.decoded else {})
         except HubError as error:
             log.warning("a run is not in the history: %s", error.message)
         finally:
@@ -182,7 +159,7 @@ class History:
                 run.future.set_exception(outcome)
 
     def _keep(self, entry: Entry, pictures: Mapping[str, bytes]) -> None:
-        title = self._engine.registry.get(entry.page).title
+        title = self._registry.get(entry.page).title
         texts = [title, entry.page, entry.weights, entry.headline, entry.message, *map(str, entry.parameters.values())]
         store = self._opened()
         store.add(entry, {entry.inputs[name]: data for name, data in pictures.items()}, "\n".join(texts))
@@ -192,7 +169,7 @@ class History:
     def _opened(self) -> HistoryStore:
         with self._lock:
             if self._store is None:
-                settings = self._engine.settings
+                settings = self._settings
                 path = settings.data_folder / FILE if settings.results_disk_mb else None
                 most = (settings.results_disk_mb or settings.results_memory_mb) * 2**20 / PICTURES_SHARE
                 self._store = HistoryStore(path, int(most))
@@ -206,9 +183,9 @@ class History:
 
     def _sweep(self, store: HistoryStore) -> None:
         """Forgets what is too old, and results that went while no process watched."""
-        results = self._engine.results
+        results = self._results
         try:
-            store.sweep(time.time() - self._engine.settings.results_days * 86_400)
+            store.sweep(time.time() - self._settings.results_days * 86_400)
             # Another process may have made newer ones since this one listed the disk.
             gone = [id for id, at in store.results() if at < self._began and results.created(id) is None]
             for first in range(0, len(gone), AT_ONCE):
@@ -276,7 +253,7 @@ class History:
 
     def result(self, entry: Entry) -> Result:
         """The stored result of a run. Raises NotFoundError."""
-        found = self._engine.results.get(entry.result) if entry.state == "done" else None
+        found = self._results.get(entry.result) if entry.state == "done" else None
         if found is None:
             why = {"running": "is still in work", "stopped": "was stopped", "failed": "failed"}
             raise NotFoundError(
@@ -304,8 +281,8 @@ class History:
         return made
 
     def _drawn(self, entry: Entry) -> bytes:
-        page = self._engine.registry.pages.get(entry.page)
-        result = self._engine.results.get(entry.result) if entry.state == "done" else None
+        page = self._registry.pages.get(entry.page)
+        result = self._results.get(entry.result) if entry.state == "done" else None
         for name in picture_outputs(page.declared) if page and result else ():
             if result is not None and result.pictures.get(name):
                 with budget.opened(result.pictures[name][0].data, (SIDE * 2, SIDE * 2)) as image:
@@ -314,32 +291,18 @@ class History:
             data = self.picture(entry, name)
             if data is not None:
                 with budget.room():
-                    return _small(decode(data, self._engine.limits))
+                    return _small(decode(data, self._limits))
         raise NotFoundError("There is no picture of this run.")
 
     # --- forgetting -------------------------------------------------------------------------------
 
-    def remove(self, caller: Caller, ids: Sequence[str] | None) -> tuple[int, int]:
-        """Deletes runs of a caller (None: all that ended); returns how many, and how many of them had a result.
-
-        A result stays while another's history has it, but as theirs alone: the caller is not found beside it any more,
-        in no browser, and is not told whether it stayed. Links keep copies of their own, and go on.
+    def remove(self, caller: Caller, ids: Sequence[str] | None) -> tuple[list[Gone], list[str]]:
+        """Forgets runs of a caller (None: all that ended), and returns them; and results that nobody else has.
 
         Raises StorageError.
         """
-        who, owner = self._engine.owners.of(caller), self.owner(caller)
-        if not owner:
-            return 0, 0
-        for copies in self.copies:
-            copies.forget(caller, ids)
-        gone, free = self._opened().remove(owner, ids)
-        results = {one.result for one in gone}
-        self._engine.disown(who, results, set(free))
-        self._engine.drop_outputs({one.page for one in gone})
-        for copies in self.copies:
-            for id in free:
-                copies.forget_result(id)
-        return len(gone), len({one.result for one in gone if one.state == "done"})
+        owner = self.owner(caller)
+        return self._opened().remove(owner, ids) if owner else ([], [])
 
     def passed(self, owner: str, result: str) -> None:
         """A value that a control only passed was run: not worth an entry, unless it was run before."""

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hub.archive.history import History
 from hub.archive.history_store import Entry
 from hub.engine.compare import Comparison
 from hub.engine.differences import pairs, rows
-from hub.engine.engine import Engine
 from hub.errors import InputError
-from hub.pages.registry import Page
+from hub.pages.registry import Page, Registry
 from hub.spec import Demo, ImageInput
 
 
@@ -42,18 +42,18 @@ class Beside:
     found: Comparison
 
 
-def beside(engine: Engine, owner: str, a: str, b: str) -> Beside:
+def beside(history: History, registry: Registry, owner: str, a: str, b: str) -> Beside:
     """Two runs of an owner. Raises NotFoundError without a run or its result, InputError for runs of two pages."""
     for side, id in (("a", a), ("b", b)):
         if not id:
             raise InputError("Name the two runs to compare: a=ID&b=ID.", field=side)
-    left, right = engine.history.get(owner, a), engine.history.get(owner, b)
+    left, right = history.get(owner, a), history.get(owner, b)
     if left.page != right.page:
         raise InputError(
             "Only runs of one page can be compared; these are of {left} and {right}.", left=left.page, right=right.page
         )
-    page = engine.registry.get(left.page)
-    demo, ours, theirs = page.demo, engine.history.result(left), engine.history.result(right)
+    page = registry.get(left.page)
+    demo, ours, theirs = page.demo, history.result(left), history.result(right)
     notes = ("The page has changed between the two runs.",) if left.version != right.version else ()
     found = Comparison(ours, theirs, rows(demo, ours, theirs), pairs(demo, ours, theirs), notes)
     return Beside(page, left, right, _settings(demo, left, right), found)

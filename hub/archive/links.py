@@ -13,7 +13,6 @@ import json
 import logging
 import secrets
 import sqlite3
-import string
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -25,6 +24,15 @@ from hub.archive.link_limits import LINKS_MOST, OWNERLESS_DAYS, make_room, make_
 from hub.database import BUSY_S, bring_up_to_date, column, is_damaged, set_aside, told, transaction, version_of
 from hub.errors import GoneError, InputError, NotFoundError, StorageError
 from hub.people.owners import MACHINE, Owner
+from hub.people.terms import (
+    ALPHABET,
+    DAY_S,
+    FEEDBACK_CHARS,
+    ID_CHARS,
+    checked_days,
+    checked_note,
+    checked_text,
+)
 from hub.results.result import Picture
 from hub.text_files import parse_json
 from hub.texts import NOT_OURS, packed, restored, sentence, sentences_in, to_column, unpacked
@@ -32,9 +40,6 @@ from hub.texts import NOT_OURS, packed, restored, sentence, sentences_in, to_col
 log = logging.getLogger(__name__)
 
 FILE = "links.sqlite3"
-ALPHABET, ID_CHARS = string.ascii_letters + string.digits, 22  # 131 bits; no - that a command line takes for a flag
-DAY_S = 86_400.0
-NOTE_CHARS, FEEDBACK_CHARS, DAYS_MOST = 1000, 1000, 3650
 REMEMBERED_S = 365 * DAY_S  # how long an ended link is told from one that never was
 CANNOT = sentence("The links of this hub cannot be used")
 
@@ -337,49 +342,11 @@ def _hash(secret: str) -> str:
 # --- what people write ----------------------------------------------------------------------------
 
 
-def checked_note(note: Any) -> str:
-    """Raises InputError."""
-    return _text(note, "note", NOTE_CHARS)
-
-
-def checked_days(days: Any) -> float:
-    """Raises InputError."""
-    number = isinstance(days, int | float) and not isinstance(days, bool)
-    if not number or not 0 < days <= DAYS_MOST:
-        given = f"{days!r}"[:60]
-        raise InputError(
-            "expires_in_days must be a number above 0 and up to {days_most}, or null for never, got {given}.",
-            days_most=DAYS_MOST,
-            given=given,
-            field="expires_in_days",
-        )
-    return float(days)
-
-
 def checked_feedback(thumb: Any, text: Any) -> tuple[str, str]:
     """Raises InputError."""
     if thumb not in ("up", "down", "", None):
         raise InputError("thumb must be up or down, got {thumb!r}.", thumb=str(thumb)[:60], field="thumb")
-    text = _text(text, "text", FEEDBACK_CHARS)
+    text = checked_text(text, "text", FEEDBACK_CHARS)
     if not thumb and not text:
         raise InputError("Choose a thumb, write a few words, or both.", field="thumb")
     return thumb or "", text
-
-
-def _text(value: Any, name: str, most: int) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise InputError("{name} must be text, got a {kind}.", name=name, kind=type(value).__name__, field=name)
-    text = value.replace("\r\n", "\n").strip()  # forms send both
-    if len(text) > most:
-        raise InputError(
-            "{name} has {count} characters; at most {most} are kept. Shorten it.",
-            name=name,
-            count=len(text),
-            most=most,
-            field=name,
-        )
-    if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
-        raise InputError("{name} has characters that are not valid text (NUL or half a pair).", name=name, field=name)
-    return text

@@ -12,22 +12,23 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 
 from hub.archive.picture_index import ALL, Entry, Index, Query, Viewer
 from hub.batch.manifest import LINE_BYTES, Cell, read_cell
 from hub.decoding import budget
+from hub.engine.jobs import Job
 from hub.engine.shown import HUB
-from hub.errors import NotFoundError, StorageError
+from hub.errors import HubError, NotFoundError, StorageError
+from hub.pages.kinds import from_words, picture_outputs, prompt_input
+from hub.pages.registry import Registry
 from hub.people.owners import Owner, kept_by
-from hub.spec import Demo, Gallery, ImageOutput, Text
-
-if TYPE_CHECKING:
-    from hub.engine.engine import Engine
-    from hub.engine.jobs import Job
-    from hub.results.result import Result
+from hub.results.result import Result
+from hub.results.store import ResultStore
+from hub.settings import Settings
+from hub.spec import Demo
 
 log = logging.getLogger(__name__)
 
@@ -38,27 +39,13 @@ LOOK_S = 1.0  # between two looks at the folder of grids
 OWN_SEED = re.compile(r"\bseed (\d{1,10})\b")  # in a caption: pictures of one run may have seeds of their own
 
 
-def prompt_input(demo: Demo | None) -> str:
-    """Name of the input that says what a picture shows; empty: the page takes no words."""
-    return next((f.name for f in demo.inputs if isinstance(f, Text)), "") if demo else ""
-
-
-def picture_outputs(demo: Demo | None) -> tuple[str, ...]:
-    """Names of the outputs that are pictures to look at."""
-    return tuple(f.name for f in demo.outputs if isinstance(f, ImageOutput | Gallery)) if demo else ()
-
-
-def from_words(demo: Demo | None) -> bool:
-    """Whether a page makes pictures from words, and so is in the gallery."""
-    return bool(prompt_input(demo) and picture_outputs(demo))
-
-
 class Pictures:
     """What the gallery shows and to whom. `settings.similar` says who sees single runs, as for similar pictures."""
 
-    def __init__(self, engine: Engine):
-        self._engine, self.batches = engine, engine.settings.data_folder / "batches"
-        self._folder, self._began = engine.settings.data_folder / "gallery", time.time()
+    def __init__(self, settings: Settings, registry: Registry, results: ResultStore):
+        self._settings, self._registry, self._results = settings, registry, results
+        self.batches = settings.data_folder / "batches"
+        self._folder, self._began = settings.data_folder / "gallery", time.time()
         # Guards the opening of the index and the look at the grids; the index's own lock is taken under it.
         self._lock = threading.Lock()
         self._index: Index | None = None
@@ -67,7 +54,7 @@ class Pictures:
     @property
     def singles(self) -> bool:
         """Whether single runs are kept here."""
-        return self._engine.settings.similar != "off"
+        return self._settings.similar != "off"
 
     def wanted(self, demo: Demo | None) -> bool:
         """Whether single runs of a page are kept here, each for the session that asked for it."""
@@ -75,14 +62,18 @@ class Pictures:
 
     def viewer(self, who: Owner) -> Viewer:
         """Who looks through a browser or REST."""
-        return Viewer(self.singles, None if self._engine.settings.similar == "everyone" else who.ids)
+        return Viewer(self.singles, None if self._settings.similar == "everyone" else who.ids)
 
     # --- keeping ----------------------------------------------------------------------------------
 
-    def keep(self, result: Result, job: Job) -> None:
-        """Remembers a result that was just given to a session. A disk that fails costs only that: it is logged."""
-        if job.live or not self.wanted(job.demo):
+    def begun(self, job: Job) -> None:
+        """Only pictures that are there are shown."""
+
+    def ended(self, job: Job, outcome: Result | HubError) -> None:
+        """Remembers a result that was just given to who asked. A disk that fails costs only that: it is logged."""
+        if isinstance(outcome, HubError) or job.live or not self.wanted(job.demo):
             return
+        result = outcome
         files = {name: [(p.width, p.height, p.caption) for p in group] for name, group in result.pictures.items()}
         try:
             found = _singles(result.id, result.capsule, files, result.created, job.demo)
@@ -102,7 +93,7 @@ class Pictures:
         except StorageError as error:
             log.warning("result %s is in the gallery without its grid: %s", result.id, error)
 
-    def remove(self, id: str) -> None:
+    def gone(self, id: str) -> None:
         """Forgets a result that is kept no more. Before the index is opened there is nothing to do."""
         if self._index is None:
             return
@@ -139,11 +130,11 @@ class Pictures:
 
     def _catch_up(self, index: Index) -> None:
         """Reads what exists into a new index; forgets results that went while no process watched."""
-        results = self._engine.results
+        results = self._results
         if index.fresh and self.singles:
             for id, record in results.records():
                 capsule = json.loads(record.capsule)
-                page = self._engine.registry.pages.get(capsule["page"])
+                page = self._registry.pages.get(capsule["page"])
                 if page is None or not self.wanted(page.declared):
                     continue
                 files = {name: [(p.width, p.height, p.caption) for p in group]
@@ -211,7 +202,7 @@ class Pictures:
                 return (self.batches / entry.place).read_bytes(), "image/png"
         else:
             id, output, number = entry.place.split("/")
-            result = self._engine.results.get(id)
+            result = self._results.get(id)
             group = result.pictures.get(output, ()) if result else ()
             if int(number) < len(group):
                 return group[int(number)].data, group[int(number)].media_type

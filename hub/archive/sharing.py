@@ -10,35 +10,38 @@ import hashlib
 import threading
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cachetools import LRUCache
 from PIL import Image
 
-from hub import describe
 from hub.archive.cards import card
-from hub.archive.links import Content, Link, LinkStore, checked_days, checked_note
+from hub.archive.links import Content, Link, LinkStore
 from hub.decoding import budget
 from hub.decoding.decode import ImageLimits, decode
-from hub.errors import ConflictError, InputError, NotFoundError
+from hub.engine.jobs import Job
+from hub.engine.shown import Shown
+from hub.errors import ConflictError, HubError, InputError, NotFoundError
 from hub.images import encode
+from hub.pages.kinds import private_inputs
+from hub.pages.registry import Page, Registry
 from hub.people.owners import MACHINE, Owner
+from hub.people.terms import checked_days, checked_note
 from hub.results import capsules
+from hub.results.headline import headline
 from hub.results.result import Picture, Result
-from hub.spec import Choice, Choices, Demo, ImageInput, ImageOutput, Json, Labels, Mask, Output, Seed, Text
+from hub.results.store import ResultStore
+from hub.settings import Settings
+from hub.spec import Demo, ImageInput, ImageOutput, Json, Labels, Mask, Output
 from hub.suggest import unknown
-from hub.texts import Sentence, joined, packed, sentence
-
-if TYPE_CHECKING:
-    from hub.engine.engine import Engine
-    from hub.engine.jobs import Job
-    from hub.pages.registry import Page
+from hub.texts import packed
+from hub.weights.facts import weights_facts
+from hub.weights.store import WeightsStore
 
 FORMAT = 1  # of the document; `hub/web/site/links.py` draws this and all earlier ones
 EXACT_PIXELS, EXACT_BYTES = 1_500_000, 4 * 2**20  # a picture up to this is kept exactly, as PNG
 INPUTS_SHARE = 4  # uploaded pictures of recent runs take at most 1/4 of the results' memory
 SIDE_MOST = 3072  # pixels; a larger picture is kept smaller, as JPEG
-NAMES_IN_HEADLINE, ROWS_IN_HEADLINE = 4, 3
 RUNNERS_MOST = 64  # who ran the same is remembered for so many; the first are forgotten
 
 
@@ -51,11 +54,20 @@ class _Held:
 
 
 class Sharing:
-    """The links of an engine, and the uploaded pictures of its recent runs, in a share of the results' memory."""
+    """The links of a hub, and the uploaded pictures of its recent runs, in a share of the results' memory."""
 
-    def __init__(self, engine: Engine, memory_bytes: int):
-        self._engine = engine
-        settings = engine.settings
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        weights: WeightsStore,
+        results: ResultStore,
+        shown: Shown,
+        limits: ImageLimits,
+        memory_bytes: int,
+    ):
+        self._settings, self._registry, self._weights, self._results = settings, registry, weights, results
+        self._shown, self._limits = shown, limits
         self.links = LinkStore(settings.data_folder, int(settings.links_disk_mb * 2**20))
         # Guards _recent; taken alone.
         self._lock = threading.Lock()
@@ -66,17 +78,29 @@ class Sharing:
     @property
     def wanted(self) -> bool:
         """Whether links can be made here."""
-        return self._engine.settings.links_disk_mb > 0
+        return self._settings.links_disk_mb > 0
 
-    def keep(self, id: str, job: Job) -> None:
+    def begun(self, job: Job) -> None:
+        """What failed cannot be shared: nothing is kept before the end."""
+
+    def ended(self, job: Job, outcome: Result | HubError) -> None:
         """Remembers the pictures of a run that was just answered; not of a camera frame or of background work."""
         pictures = dict(job.inputs.pictures)
-        if not self.wanted or job.live or job.background or not pictures or _size(pictures) > self._recent.maxsize:
+        if isinstance(outcome, HubError) or not self.wanted or job.kind != "visitor":
             return
+        if not pictures or _size(pictures) > self._recent.maxsize:
+            return
+        id = outcome.id
         with self._lock:
             before = self._recent.get(id)
             others = [one for one in before.runners if one.id != job.owner.id] if before else []
             self._recent[id] = _Held(pictures, (*others, job.owner)[-RUNNERS_MOST:])
+
+    def gone(self, id: str) -> None:
+        """A link has copies of its own, and so goes on without the result."""
+
+    def close(self) -> None:
+        """Nothing is open between two requests."""
 
     def forget(self, id: str, who: Owner | None = None) -> None:
         """Drops the pictures of a run that was deleted; as `who` brought them, or (None) of all."""
@@ -93,7 +117,7 @@ class Sharing:
         if held is None:
             return {}
         # Everyone is told the ids of all results then, and an address is not enough to know who ran one.
-        unknown = who.weak and self._engine.settings.similar == "everyone"
+        unknown = who.weak and self._settings.similar == "everyone"
         mine = who.is_machine or (not unknown and any(who.id == one.id for one in held.runners))
         return held.pictures if mine else {}
 
@@ -114,8 +138,8 @@ class Sharing:
         the result, ConflictError without its pictures, InputError, BusyError, UnavailableError.
         """
         checked_note(note), None if days is None else checked_days(days)
-        result = self._engine.results.get(id)
-        page = self._engine.registry.pages.get(result.capsule["page"]) if result else None
+        result = self._results.get(id)
+        page = self._registry.pages.get(result.capsule["page"]) if result else None
         if result is None or page is None or page.declared is None:
             raise NotFoundError("There is no result {id!r} here any more. Run it again, then share it.", id=id[:64])
         demo = page.declared
@@ -125,14 +149,14 @@ class Sharing:
         self._check_words(result, demo, who, leave_out)
         held = {**(given or {}), **self._held(id, who)}
         pictures = self._pictures(result, demo, leave_out, held)
-        content = snapshot(self._engine, page, result, pictures, leave_out)
+        content = snapshot(self._weights, page, result, pictures, leave_out)
         headline = content.document["headline"]
         return self.links.add(content, page=page.slug, headline=headline, who=who, note=note, days=days)
 
     def _check_words(self, result: Result, demo: Demo, who: Owner, leave_out: Collection[str]) -> None:
         """What somebody wrote goes with a link only for who ran it. Raises ConflictError."""
-        known = self._engine.shown.since(who, result) is not None
-        if known and not (who.weak and self._engine.settings.similar == "everyone"):
+        known = self._shown.since(who, result) is not None
+        if known and not (who.weak and self._settings.similar == "everyone"):
             return
         pictures = {field.name for field in demo.inputs if isinstance(field, ImageInput)}
         for name in private_inputs(demo):
@@ -159,7 +183,7 @@ class Sharing:
                     "it again, then share it; or leave the picture out.",
                     name=field.name, field=field.name,
                 )  # fmt: skip
-            found[field.name] = clean(data, self._engine.limits)
+            found[field.name] = clean(data, self._limits)
         return found
 
 
@@ -191,7 +215,7 @@ def _cleaned(image: Image.Image) -> Picture:
 
 
 def snapshot(
-    engine: Engine, page: Page, result: Result, pictures: Mapping[str, Picture], leave_out: Collection[str] = ()
+    store: WeightsStore, page: Page, result: Result, pictures: Mapping[str, Picture], leave_out: Collection[str] = ()
 ) -> Content:
     """All that a link shows. It holds no full id of the result: who knows that can ask for the picture's thumbnail."""
     demo, capsule, files = page.demo, result.capsule, dict[str, Picture]()
@@ -214,7 +238,7 @@ def snapshot(
         "inputs": inputs,
         "parameters": _parameters(demo, capsule["parameters"], leave_out),
         "outputs": outputs,
-        "weights": _weights(engine, page, capsule),
+        "weights": _weights(store, page, capsule),
         "receipt": asdict(replace(result.receipt, cached=False, remarks=remarks)),
         "remarks": [packed(remark) for remark in remarks],  # again, so that they can be translated
         "result": result.id[:12],
@@ -265,42 +289,14 @@ def _parameters(demo: Demo, values: Mapping[str, Any], leave_out: Collection[str
     return shown
 
 
-def _weights(engine: Engine, page: Page, capsule: Mapping[str, Any]) -> dict[str, Any] | None:
+def _weights(store: WeightsStore, page: Page, capsule: Mapping[str, Any]) -> dict[str, Any] | None:
     if not capsule["weights"]:
         return None
-    facts = {fact.name: asdict(fact) for fact in describe.weights_facts(engine, page)}.get(capsule["weights"], {})
+    facts = {fact.name: asdict(fact) for fact in weights_facts(store, page)}.get(capsule["weights"], {})
     # What is in the folder now may be another version than the one that made the result.
     same = facts if facts.get("digest") == capsule["digest"] else {}
     told = {key: same.get(key) for key in ("title", "licence", "source", "commit", "metrics")}
     return {"name": capsule["weights"], "digest": capsule["digest"], **told}
-
-
-def headline(demo: Demo, result: Result) -> str:
-    """The answer in a few words: `ambulance 97 %`, `car, road, trees`, a table's first rows, a picture's caption."""
-    values = result.values
-    for field in demo.outputs:
-        if isinstance(field, Labels) and values.get(field.name):
-            labels = values[field.name]
-            limit = values.get(field.line) if field.line else None
-            if limit is None:
-                best = max(labels, key=lambda name: labels[name])
-                return _share(best, 100 * labels[best])
-            picked = [name for name in labels if labels[name] >= limit]
-            first, more = joined(picked[:NAMES_IN_HEADLINE]), len(picked) - NAMES_IN_HEADLINE
-            return sentence("{first} and {number} more", first=first, number=more) if more > 0 else first
-        if isinstance(field, Json) and field.table and values.get(field.name):
-            rows = values[field.name]
-            share = next((column for column in rows[0] if column.endswith("percent")), None)
-            name = next((column for column, value in rows[0].items() if column != "colour" and value != ""), None)
-            if share and name and isinstance(rows[0][name], str):
-                best = sorted(rows, key=lambda row: -row[share])[:ROWS_IN_HEADLINE]
-                return joined(_share(row[name], row[share]) for row in best)
-    captions = [p.caption for group in result.pictures.values() for p in group]
-    return next(filter(None, captions), "")
-
-
-def _share(label: str, percent: float) -> Sentence:
-    return sentence("{label} {number:.0f}\N{NO-BREAK SPACE}%", label=sentence(label), number=percent)
 
 
 def _face(outputs: list[dict[str, Any]], inputs: list[dict[str, Any]], files: Mapping[str, Picture]) -> bytes | None:
@@ -308,10 +304,3 @@ def _face(outputs: list[dict[str, Any]], inputs: list[dict[str, Any]], files: Ma
     names = [file["file"] for entry in outputs if entry["kind"] == "pictures" for file in entry["files"]]
     names += [entry["file"] for entry in inputs if entry["file"]]
     return files[names[0]].data if names else None
-
-
-def private_inputs(demo: Demo) -> list[str]:
-    """Inputs that hold what somebody brought along: pictures and texts, no settings."""
-    return [
-        f.name for f in demo.inputs if isinstance(f, ImageInput | Text) and not isinstance(f, Choice | Choices | Seed)
-    ]

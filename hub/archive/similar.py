@@ -1,165 +1,26 @@
-"""Similar pictures: what a page's model finds near to a result, among its examples and past results.
-
-The index is exact and is numpy's. Libraries were compared on this machine with 3,000 vectors of 1,280 numbers, which
-is more than the default bound keeps, on one thread: one matrix product 0.2 ms, usearch 2.26 0.3 ms with HNSW (0.5 ms
-exact) and 0.6 ms for each vector added. faiss-cpu brings 66 MB and an OpenMP of its own beside torch's; hnswlib has no
-wheels; voyager and usearch cannot ask for "these rows only" from Python, and that is what every search here does: a
-visitor's own pictures, and no other's. From some hundred thousand vectors on, usearch would be the choice.
-"""
+"""Similar pictures: what a page's model finds near to a result, among its examples and past results."""
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections import OrderedDict
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from hub.archive.examples import Examples
+from hub.archive.examples import Examples, Run
+from hub.archive.vectors import Vector, Vectors
+from hub.engine.jobs import Job
+from hub.engine.shown import Shown
+from hub.errors import HubError
+from hub.pages.kinds import first_picture
+from hub.pages.registry import Registry
 from hub.people.owners import Owner, kept_by
-from hub.results.sight import Sight, look
-from hub.spec import Demo, ImageInput
+from hub.results.result import Result
+from hub.results.store import ResultStore
+from hub.settings import Settings
+from hub.spec import Demo
 
-if TYPE_CHECKING:
-    from hub.engine.engine import Engine
-    from hub.engine.jobs import Job
-    from hub.results.result import Result
-
-log = logging.getLogger(__name__)
-
-Vector = NDArray[np.float32]  # [features], of length 1
-
-ROOM = 1.5  # a group's matrix is made for so many times the rows it holds
-OWNERS = 32  # sessions remembered per result; the same picture may come from more, of whom the first are forgotten
-ENTRY_BYTES = 1024  # what an entry takes beside its vector, about
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One vector's place: its row in the matrix of its group, and who may see it."""
-
-    group: str
-    row: int
-    picture: str
-    owners: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class _Group:
-    """Vectors that can be compared. A row is written once, and a full matrix is replaced by a new one.
-
-    So a search takes the matrix and the entries under the lock, and reads them without it.
-    """
-
-    matrix: NDArray[np.float32]
-    used: int = 0  # rows, with those whose entry has left
-    live: dict[str, _Entry] = field(default_factory=dict)
-
-
-class Index:
-    """Unit vectors by result id, in at most `limit_bytes`; the one used longest ago leaves first."""
-
-    def __init__(self, limit_bytes: int):
-        self.limit_bytes = limit_bytes
-        # Guards all below. Held to write a row or to list entries, not to choose and compare them; taken alone.
-        self._lock = threading.Lock()
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
-        self._groups: dict[str, _Group] = {}
-        self._bytes = 0
-
-    def add(self, id: str, group: str, picture: str, vector: Vector, owner: str, old: bool = False) -> bool:
-        """Keeps a vector, or another owner of it. `old`: it comes after all others, and only if there is room."""
-        with self._lock:
-            entry = self._entries.get(id)
-            if entry is None:
-                size = vector.nbytes + ENTRY_BYTES
-                if size > self.limit_bytes or (old and self._bytes + size > self.limit_bytes):
-                    return False
-                entry = self._write(group, picture, vector)
-                self._bytes += size
-            if owner and owner not in entry.owners:
-                entry = replace(entry, owners=(*entry.owners, owner)[-OWNERS:])
-            self._entries[id] = self._groups[entry.group].live[id] = entry
-            self._entries.move_to_end(id, last=not old)
-            while self._bytes > self.limit_bytes:
-                self._drop(next(iter(self._entries)))
-            return True
-
-    def _write(self, name: str, picture: str, vector: Vector) -> _Entry:
-        group = self._groups.get(name)
-        if group is None or group.used == len(group.matrix):
-            kept = group.live if group else {}
-            fresh = _Group(np.zeros((max(16, int(len(kept) * ROOM)), len(vector)), np.float32), len(kept))
-            if group is not None:
-                fresh.matrix[: len(kept)] = group.matrix[[entry.row for entry in kept.values()]]
-            fresh.live = {id: replace(entry, row=row) for row, (id, entry) in enumerate(kept.items())}
-            self._entries.update(fresh.live)
-            group = self._groups[name] = fresh
-        group.matrix[group.used] = vector
-        group.used += 1
-        return _Entry(name, group.used - 1, picture)
-
-    def disown(self, ids: Collection[str], owners: Collection[str]) -> None:
-        """Forgets that these results are theirs."""
-        with self._lock:
-            for id in ids:
-                if entry := self._entries.get(id):
-                    left = tuple(owner for owner in entry.owners if owner not in owners)
-                    self._entries[id] = self._groups[entry.group].live[id] = replace(entry, owners=left)
-
-    def remove(self, id: str) -> None:
-        """Forgets a vector, if it is here."""
-        with self._lock:
-            if id in self._entries:
-                self._drop(id)
-
-    def _drop(self, id: str) -> None:
-        entry = self._entries.pop(id)
-        group = self._groups[entry.group]
-        del group.live[id]
-        self._bytes -= group.matrix[entry.row].nbytes + ENTRY_BYTES
-        if not group.live:
-            del self._groups[entry.group]
-
-    def pictures(self, group: str) -> set[str]:
-        """Digests of the pictures whose vectors a group holds."""
-        with self._lock:
-            return {e.picture for e in self._groups[group].live.values()} if group in self._groups else set()
-
-    def nearest(
-        self, group: str, vector: Vector, *, owners: Collection[str] | None, always: Collection[str], without: str
-    ) -> list[tuple[float, str, str]]:
-        """(cosine similarity, result id, picture digest), nearest first, each picture once.
-
-        Looks at entries of `owners` (None: of all) and at the pictures `always`, never at the picture `without`.
-        """
-        with self._lock:
-            if group not in self._groups:
-                return []
-            matrix, entries = self._groups[group].matrix, list(self._groups[group].live.items())
-        found = [
-            (id, entry)
-            for id, entry in entries
-            if entry.picture != without
-            and (owners is None or entry.picture in always or any(owner in entry.owners for owner in owners))
-        ]
-        rows = [entry.row for _, entry in found]
-        # A product with the whole matrix is cheaper than a copy of many of its rows.
-        scores = (matrix @ vector)[rows] if 4 * len(rows) > len(matrix) else matrix[rows] @ vector
-        answer: dict[str, tuple[float, str, str]] = {}
-        for place in np.argsort(-scores, kind="stable"):
-            id, entry = found[place]
-            answer.setdefault(entry.picture, (min(1.0, float(scores[place])), id, entry.picture))
-        return list(answer.values())
-
-    def stats(self) -> dict[str, int]:
-        """Counts and bytes."""
-        with self._lock:
-            return {"vectors": len(self._entries), "groups": len(self._groups), "bytes": self._bytes}
+VECTORS_SHARE = 8  # what finds similar pictures takes at most 1/8 of the results' memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,35 +35,57 @@ class Match:
 
 
 class Similar:
-    """What the engine keeps and finds. `settings.similar` says whose past results are shown to whom."""
+    """Keeps embeddings and finds them. `settings.similar` says whose past results are shown to whom.
 
-    def __init__(self, engine: Engine, index: Index):
-        self._engine, self.index = engine, index
-        self.examples = Examples(engine, index.pictures)
+    `holds(key)`, `run` and `in_work` are for the examples, which are run while nobody waits.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        results: ResultStore,
+        shown: Shown,
+        holds: Callable[[str], bool],
+        *,
+        run: Run,
+        in_work: Callable[[], int],
+        memory_bytes: int,
+    ):
+        self._settings, self._registry, self._results, self._shown = settings, registry, results, shown
+        self.index = Vectors(memory_bytes // VECTORS_SHARE)
+        self.examples = Examples(registry, holds, self.index.pictures, run, in_work)
         # Guards the one reading of what an earlier process left on disk; the index's lock is taken under it.
         self._reading = threading.Lock()
         self._read = False
 
     def wanted(self, demo: Demo | None) -> bool:
         """Whether the page keeps embeddings: its demo gives them, and the setting is not off."""
-        return bool(demo and demo.similar and self._engine.settings.similar != "off")
+        return bool(demo and demo.similar and self._settings.similar != "off")
 
-    def look(self, job: Job, output: Any, values: Mapping[str, Any]) -> Sight | None:
-        """The sight to store with a result that was just computed. Raises HubError for a wrong output."""
-        if not self.wanted(job.demo):
-            return None
-        return look(job.page.slug, output, values[first_picture(job.demo)], kept_by(job.owner))
+    def begun(self, job: Job) -> None:
+        """A visitor's run makes examples wait."""
+        if not job.background:
+            self.examples.make_way()
 
-    def keep(self, result: Result, demo: Demo, who: Owner) -> None:
-        """Remembers a result that was just given to `who`."""
-        if result.sight is not None and self.wanted(demo) and self._engine.results.created(result.id):
-            capsule, vector = result.capsule, result.sight.embedding
-            picture = capsule["inputs"][first_picture(demo)]
-            self.index.add(result.id, group_of(capsule, vector), picture, vector, kept_by(who))
+    def ended(self, job: Job, outcome: Result | HubError) -> None:
+        """Remembers a result that was just given to who asked."""
+        if isinstance(outcome, HubError) or outcome.sight is None or not self.wanted(job.demo):
+            return
+        if self._results.created(outcome.id):
+            capsule, vector = outcome.capsule, outcome.sight.embedding
+            picture = capsule["inputs"][first_picture(job.demo)]
+            self.index.add(outcome.id, group_of(capsule, vector), picture, vector, kept_by(job.owner))
+
+    def gone(self, id: str) -> None:
+        self.index.remove(id)
+
+    def close(self) -> None:
+        self.examples.close()
 
     def outstanding(self, result: Result) -> tuple[int, bool]:
         """How many examples were not compared yet, and whether they will be in a moment: the model is in memory."""
-        page = self._engine.registry.pages.get(result.capsule["page"])
+        page = self._registry.pages.get(result.capsule["page"])
         if page is None or not self.wanted(page.declared) or result.sight is None:
             return 0, False
         capsule, group = result.capsule, group_of(result.capsule, result.sight.embedding)
@@ -213,7 +96,7 @@ class Similar:
 
         The examples come once the model is in memory and idle. No engine lock is held.
         """
-        page = self._engine.registry.pages.get(result.capsule["page"])
+        page = self._registry.pages.get(result.capsule["page"])
         if page is None or page.declared is None or not self.wanted(page.declared) or result.sight is None:
             return []
         self._read_once()
@@ -223,18 +106,18 @@ class Similar:
         found = self.index.nearest(
             group,
             vector,
-            owners=None if self._engine.settings.similar == "everyone" else who.ids,
+            owners=None if self._settings.similar == "everyone" else who.ids,
             always=numbers,
             without=capsule["inputs"][first_picture(page.declared)],
         )
         matches: list[Match] = []
         for similarity, id, picture in found:
-            if self._engine.results.created(id) is None:
+            if self._results.created(id) is None:
                 self.index.remove(id)
             elif len(matches) < limit:
                 number = numbers.get(picture)
                 title = page.declared.examples[number].title if number is not None else ""
-                since = self._engine.shown.ran_at(who, id)
+                since = self._shown.ran_at(who, id)
                 matches.append(Match(id, round(similarity, 4), number, title, since))
         return matches
 
@@ -244,19 +127,14 @@ class Similar:
             if self._read:
                 return
             self._read = True
-            for id, capsule, sight in self._engine.results.sights():
-                page = self._engine.registry.pages.get(capsule["page"])
+            for id, capsule, sight in self._results.sights():
+                page = self._registry.pages.get(capsule["page"])
                 if page is None or page.declared is None or not self.wanted(page.declared):
                     continue
                 picture = capsule["inputs"].get(first_picture(page.declared), "")
                 group = group_of(capsule, sight.embedding)
                 if not self.index.add(id, group, picture, sight.embedding, sight.owner, old=True):
                     break
-
-
-def first_picture(demo: Demo) -> str:
-    """Name of the input whose thumbnail is kept."""
-    return next(f.name for f in demo.inputs if isinstance(f, ImageInput))
 
 
 def group_of(capsule: Mapping[str, Any], vector: Vector) -> str:

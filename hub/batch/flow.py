@@ -42,8 +42,8 @@ from hub.batch import grid, plan, workers
 from hub.batch.folder import Record, RunFolder
 from hub.batch.plan import Plan
 from hub.batch.workers import Tally
-from hub.engine.engine import Engine
 from hub.errors import HubError, InputError
+from hub.hub import Hub
 from hub.settings import Settings, from_environment
 
 PACKAGED = ("py", "json", "toml", "md", "txt", "model", "safetensors", "png", "jpg", "html", "css", "js")
@@ -68,11 +68,11 @@ class GridFlow(FlowSpec):
     @step
     def start(self) -> None:
         """Plans the grid, or finds it; fetches the weights once for all tasks of this machine."""
-        engine = _engine()
+        hub = _engine()
         try:
-            made = _plan(engine, self)
+            made = _plan(hub, self)
         finally:
-            engine.close()
+            hub.close()
         self.plan = made.to_json()
         self.parts = [(style, part) for style in made.styles for part in range(max(1, int(self.shards)))]
         print(f"Run {made.run}: {len(made)} cells in {len(self.parts)} tasks.")
@@ -90,13 +90,13 @@ class GridFlow(FlowSpec):
         todo = grid.missing(folder, every)
         begin, tally = time.time(), Tally()
         if todo:
-            engine = _engine(self.index, len(self.parts))
+            hub = _engine(self.index, len(self.parts))
             try:
-                grid.check(engine, made)
+                grid.check(hub, made)
                 hear = _Printer(style, len(todo))
-                tally = workers.here(engine, folder, made, todo, hear, f"task {current.task_id}")
+                tally = workers.here(hub, folder, made, todo, hear, f"task {current.task_id}")
             finally:
-                engine.close()
+                hub.close()
         names = {cell.name for cell in every}
         self.records = [record for name, record in folder.done(names).items() if name in names]
         self.failed = tally.failed
@@ -149,16 +149,16 @@ def _settings() -> Settings:
     return grid.settings_for(from_environment())
 
 
-def _engine(number: int = 0, count: int = 1) -> Engine:
+def _engine(number: int = 0, count: int = 1) -> Hub:
     """An engine for one of `count` tasks, which share the cores and GPUs of their machine."""
-    return Engine(workers.own_device(_settings(), number, min(count, os.cpu_count() or 1)))
+    return Hub(workers.own_device(_settings(), number, min(count, os.cpu_count() or 1)))
 
 
-def _plan(engine: Engine, flow: Any) -> Plan:
-    root = grid.root(engine.settings)
+def _plan(hub: Hub, flow: Any) -> Plan:
+    root = grid.root(hub.settings)
     if flow.run_name and (root / plan.run_name(flow.run_name)).is_dir():
         _, made = RunFolder.open(root, flow.run_name)
-        grid.check(engine, made)
+        grid.check(hub, made)
         return made
     try:
         settings = dict(json.loads(flow.settings))
@@ -168,7 +168,7 @@ def _plan(engine: Engine, flow: Any) -> Plan:
         ) from None
     subjects, styles = ([t for t in given.split(";") if t.strip()] for given in (flow.subjects, flow.styles))
     more = {"template": flow.template, "settings": settings, "run": flow.run_name}
-    made = plan.make(engine, flow.page, subjects, styles, seeds_of(flow.seeds), **more)
+    made = plan.make(hub, flow.page, subjects, styles, seeds_of(flow.seeds), **more)
     RunFolder.create(root, made)
     return made
 

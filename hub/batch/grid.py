@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hub.archive.pictures import picture_outputs
 from hub.batch.folder import Record, RunFolder
 from hub.batch.plan import Cell, Plan
-from hub.engine.engine import Engine
 from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, ConflictError, HubError, UnavailableError
+from hub.hub import Hub
+from hub.pages.kinds import picture_outputs
 from hub.settings import Settings
 
 PATIENCE_S = 3600.0  # for one picture: nobody sits and waits for it
@@ -49,15 +49,15 @@ def shards(cells: Sequence[Cell], size: int = SHARD) -> list[list[Cell]]:
     return [list(cells[at : at + size]) for at in range(0, len(cells), size)]
 
 
-def check(engine: Engine, plan: Plan) -> None:
+def check(hub: Hub, plan: Plan) -> None:
     """Raises ConflictError when the page or its weights are not those that the run began with, and HubError."""
-    demo = engine.registry.get(plan.page).demo
+    demo = hub.registry.get(plan.page).demo
     if demo.version != plan.version:
         raise ConflictError(
             "The page {page!r} has changed since run {run!r} began: begin a new run.", page=plan.page, run=plan.run
         )
     if plan.weights:
-        folder = engine.weights.obtain(plan.weights)
+        folder = hub.weights.obtain(plan.weights)
         if folder.digest != plan.digest:
             raise ConflictError(
                 "The weights {weights!r} have changed since run {run!r} began: they are {now} and were {before}. "
@@ -69,15 +69,15 @@ def check(engine: Engine, plan: Plan) -> None:
             )
 
 
-def load(engine: Engine, plan: Plan) -> float:
+def load(hub: Hub, plan: Plan) -> float:
     """Brings the model into memory; returns the seconds it took."""
     begin = time.perf_counter()
-    engine.models.preload(plan.page, plan.weights, evict=True)
+    hub.models.preload(plan.page, plan.weights, evict=True)
     return time.perf_counter() - begin
 
 
 def draw(
-    engine: Engine,
+    hub: Hub,
     folder: RunFolder,
     plan: Plan,
     cells: Iterable[Cell],
@@ -92,12 +92,12 @@ def draw(
     Raises UnavailableError when the folder cannot be written, CancelledError once `cancel` is set.
     """
     cancel = cancel or Cancel()
-    one = partial(_draw_one, engine, folder, plan, cancel=cancel, worker=worker)
-    each(engine, plan, cells, one, on_done=on_done, on_failed=on_failed, cancel=cancel)
+    one = partial(_draw_one, hub, folder, plan, cancel=cancel, worker=worker)
+    each(hub, plan, cells, one, on_done=on_done, on_failed=on_failed, cancel=cancel)
 
 
 def each(
-    engine: Engine,
+    hub: Hub,
     plan: Plan,
     cells: Iterable[Cell],
     one: Callable[[Cell], T],
@@ -108,9 +108,7 @@ def each(
 ) -> None:
     """Calls `one` for each cell, in as many threads as the model takes together. Raises as `draw` does."""
     left = iter(cells)
-    together = min(
-        engine.settings.max_batch, engine.registry.get(plan.page).demo.max_batch, engine.settings.queue_limit
-    )
+    together = min(hub.settings.max_batch, hub.registry.get(plan.page).demo.max_batch, hub.settings.queue_limit)
     with ThreadPoolExecutor(together, thread_name_prefix="grid") as threads:
         running: dict[Future[T], Cell] = {}
         try:
@@ -146,9 +144,9 @@ class _FolderError(HubError):
     """The disk is full or read-only: no other cell would fare better."""
 
 
-def _draw_one(engine: Engine, folder: RunFolder, plan: Plan, cell: Cell, cancel: Cancel, worker: str) -> Record:
-    result = engine.run(plan.page, plan.inputs(cell), cancel=cancel)
-    names = picture_outputs(engine.registry.get(plan.page).demo)
+def _draw_one(hub: Hub, folder: RunFolder, plan: Plan, cell: Cell, cancel: Cancel, worker: str) -> Record:
+    result = hub.engine.run(plan.page, plan.inputs(cell), cancel=cancel)
+    names = picture_outputs(hub.registry.get(plan.page).demo)
     pictures = [picture for name in names for picture in result.pictures.get(name, ())]
     if not pictures:
         raise HubError("{page} gave no picture for {prompt!r}.", page=plan.page, prompt=cell.prompt)

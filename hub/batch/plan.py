@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from string import Formatter
 from typing import Any
 
-from hub.archive.pictures import picture_outputs, prompt_input
-from hub.engine.engine import Engine
 from hub.errors import InputError
+from hub.hub import Hub
 from hub.pages import inputs
+from hub.pages.kinds import picture_outputs, prompt_input
 from hub.spec import ImageInput, Seed
 from hub.suggest import unknown
 from hub.text_files import parse_json
@@ -97,7 +97,7 @@ def read(text: str) -> Plan:
 
 
 def make(
-    engine: Engine,
+    hub: Hub,
     slug: str,
     subjects: Sequence[str],
     styles: Sequence[str],
@@ -113,7 +113,7 @@ def make(
     `template` makes prompts of `{subject}` and `{style}`; `settings` are the page's other inputs, with `weights`.
     With `patience_s`, who has waited so long for a download is told how far it is; it goes on meanwhile.
     """
-    demo = engine.registry.get(slug).demo
+    demo = hub.registry.get(slug).demo
     prompt, seed = prompt_input(demo), next((f.name for f in demo.inputs if isinstance(f, Seed)), "")
     if not prompt or not seed or not picture_outputs(demo):
         raise InputError(
@@ -139,14 +139,14 @@ def make(
     _check(template)
 
     def config(name: str) -> Mapping[str, Any]:
-        return engine.weights.obtain(name, patience_s=patience_s).config
+        return hub.weights.obtain(name, patience_s=patience_s).config
 
     # Each is read as it is made: the first that is too long for the page ends it.
     prompts = (_prompt(template, subject, style) for style in styles for subject in subjects)
-    read = [inputs.read(demo, {**given, prompt: text, seed: seeds[0]}, engine.limits, config) for text in prompts]
+    read = [inputs.read(demo, {**given, prompt: text, seed: seeds[0]}, hub.limits, config) for text in prompts]
     for number in seeds:
         inputs.parameters(demo, {seed: number})
-    folder = engine.weights.obtain(read[0].weights, patience_s=patience_s) if read[0].weights else None
+    folder = hub.weights.obtain(read[0].weights, patience_s=patience_s) if read[0].weights else None
     return Plan(
         run=run_name(run),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),

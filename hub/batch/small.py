@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hub.archive import gallery
-from hub.archive.pictures import from_words
 from hub.batch import grid, plan
 from hub.batch.plan import Cell, Plan
-from hub.engine.engine import Engine
 from hub.engine.jobs import Cancel
 from hub.errors import HubError, InputError
+from hub.hub import Hub
+from hub.pages.kinds import from_words
 from hub.pages.registry import Page
 from hub.people.users import Caller
 from hub.results.result import Result
@@ -67,7 +67,7 @@ def fits(page: Page) -> bool:
     return demo is not None and from_words(demo) and any(isinstance(f, Seed) for f in demo.inputs)
 
 
-def make(engine: Engine, slug: str, given: Mapping[str, Any]) -> Plan:
+def make(hub: Hub, slug: str, given: Mapping[str, Any]) -> Plan:
     """The plan of a request: values by `FIELDS`. Raises HubError, also for weights that take long to fetch."""
     subjects, styles = _texts(given, "subjects"), _texts(given, "styles")
     seeds = _seeds(given.get("seeds", "1"))
@@ -93,10 +93,10 @@ def make(engine: Engine, slug: str, given: Mapping[str, Any]) -> Plan:
             seeds=len(set(seeds)),
             pictures=count,
         )
-    return plan.make(engine, slug, subjects, styles, seeds, settings=settings, patience_s=PATIENCE_S, **words)
+    return plan.make(hub, slug, subjects, styles, seeds, settings=settings, patience_s=PATIENCE_S, **words)
 
 
-def draw(engine: Engine, made: Plan, hear: Hear, cancel: Cancel, caller: Caller) -> Done:
+def draw(hub: Hub, made: Plan, hear: Hear, cancel: Cancel, caller: Caller) -> Done:
     """Draws the cells that no stored result answers, and files all in the gallery. Raises HubError.
 
     `hear` is called from any thread. Cancelled, what is drawn is kept: the same plan again goes on from there.
@@ -112,8 +112,8 @@ def draw(engine: Engine, made: Plan, hear: Hear, cancel: Cancel, caller: Caller)
             hear("cell", cell, stage, progress)
 
         inputs = made.inputs(cell)
-        result = engine.run(made.page, inputs, on_event=on_event, cancel=cancel, caller=caller)
-        engine.pictures.assign(result, engine.owners.of(caller), made.run, cell.subject, cell.style)
+        result = hub.engine.run(made.page, inputs, on_event=on_event, cancel=cancel, caller=caller)
+        hub.pictures.assign(result, hub.owners.of(caller), made.run, cell.subject, cell.style)
         return Drawn(cell, result)
 
     def on_done(drawn: Drawn) -> None:
@@ -125,7 +125,7 @@ def draw(engine: Engine, made: Plan, hear: Hear, cancel: Cancel, caller: Caller)
         done.failed[cell.name] = error.message
         hear("failed", cell, error.message)
 
-    grid.each(engine, made, cells.values(), one, on_done=on_done, on_failed=on_failed, cancel=cancel)
+    grid.each(hub, made, cells.values(), one, on_done=on_done, on_failed=on_failed, cancel=cancel)
     return done
 
 

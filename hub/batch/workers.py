@@ -20,8 +20,8 @@ from hub.batch import grid
 from hub.batch.folder import Record, RunFolder
 from hub.batch.grid import Pace
 from hub.batch.plan import Cell, Plan
-from hub.engine.engine import Engine
 from hub.errors import HubError, UnavailableError, brief
+from hub.hub import Hub
 from hub.settings import Settings, go_offline
 
 log = logging.getLogger(__name__)
@@ -47,12 +47,10 @@ class Tally:
         pace.end = time.monotonic()
 
 
-def here(
-    engine: Engine, folder: RunFolder, plan: Plan, cells: Sequence[Cell], hear: OnEvent, worker: str = "1"
-) -> Tally:
+def here(hub: Hub, folder: RunFolder, plan: Plan, cells: Sequence[Cell], hear: OnEvent, worker: str = "1") -> Tally:
     """Draws in this process. Raises HubError."""
     tally = Tally()
-    tally.ready(worker, grid.load(engine, plan))
+    tally.ready(worker, grid.load(hub, plan))
     hear("ready", worker)
 
     def done(record: Record) -> None:
@@ -63,7 +61,7 @@ def here(
         tally.failed[cell.name] = error.message
         hear("failed", (cell, error.message))
 
-    grid.draw(engine, folder, plan, cells, on_done=done, on_failed=failed, worker=worker)
+    grid.draw(hub, folder, plan, cells, on_done=done, on_failed=failed, worker=worker)
     return tally
 
 
@@ -165,16 +163,16 @@ def _work(pipe: Connection, settings: Settings, path: str, plan: Plan, number: i
         if settings.offline:
             go_offline()
         with redirect_stdout(sys.stderr):
-            engine = Engine(own_device(settings, number, workers))
-            pipe.send(("ready", grid.load(engine, plan)))
+            hub = Hub(own_device(settings, number, workers))
+            pipe.send(("ready", grid.load(hub, plan)))
             while shard := pipe.recv():
                 grid.draw(
-                    engine, folder, plan, shard, worker=name,
+                    hub, folder, plan, shard, worker=name,
                     on_done=lambda record: pipe.send(("done", record)),
                     on_failed=lambda cell, error: pipe.send(("failed", (cell, error.message))),
                 )  # fmt: skip
                 pipe.send(("idle", None))
-        engine.close()
+        hub.close()
     except EOFError:
         pass
     except Exception as error:  # told by the command that started it, on one line

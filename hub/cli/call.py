@@ -15,8 +15,9 @@ from rich.text import Text
 from hub.cli import run as cli_run
 from hub.cli.files import Folder
 from hub.cli.show import console, document, show
-from hub.engine.jobs import Cancel, OnEvent
+from hub.engine.jobs import Cancel
 from hub.errors import InputError
+from hub.execution.executor import OnEvent
 from hub.results.result import Result
 from hub.settings import Settings, add_flags, from_flags
 from hub.suggest import unknown

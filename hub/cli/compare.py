@@ -16,8 +16,9 @@ from hub.cli.run import Run
 from hub.cli.show import document, receipt_line
 from hub.engine.compare import Comparison, chosen, compare, figures
 from hub.engine.differences import Pair, Row
-from hub.engine.engine import Engine
-from hub.engine.jobs import Cancel, OnEvent
+from hub.engine.jobs import Cancel
+from hub.execution.executor import OnEvent
+from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.settings import Settings
 from hub.spec import Json, Labels, Progress
@@ -34,18 +35,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace, settings: Settings) -> int:
     """Compares on each picture. A picture that fails is told on stderr; the others go on."""
-    engine = Engine(settings)
+    hub = Hub(settings)
     try:
-        page = engine.registry.get(given.slug)
+        page = hub.registry.get(given.slug)
         runs = cli_run.plan(page.demo, given.image, given.set)
-        cli_run.fetch(engine, chosen(page, given.a, given.b))
+        cli_run.fetch(hub, chosen(page, given.a, given.b))
         folder = Folder(given.out, given.force) if given.out else None
 
         def ask(inputs: Run, hear: OnEvent, cancel: Cancel) -> Comparison:
             def heard(side: str, stage: str, progress: Progress | None) -> None:
                 hear(stage if stage == "loading" else f"{side.upper()} {stage}", progress)
 
-            return compare(engine, page.slug, inputs, given.a, given.b, cancel=cancel, on_event=heard)
+            return compare(hub.engine, page.slug, inputs, given.a, given.b, cancel=cancel, on_event=heard)
 
         def tell_one(out: Console, found: Comparison, stem: str, heading: str) -> dict[str, Any]:
             paths = [
@@ -61,7 +62,7 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
 
         return cli_run.each(settings, given, runs, ask, tell_one)
     finally:
-        engine.close()
+        hub.close()
 
 
 def show(out: Console, page: Page, found: Comparison, paths: list[Paths], heading: str) -> None:

@@ -24,8 +24,8 @@ from hub.batch.workers import Tally
 from hub.cli import run as cli_run
 from hub.cli.files import why_not, write
 from hub.cli.show import console, print_json, tell
-from hub.engine.engine import Engine
 from hub.errors import HubError, InputError
+from hub.hub import Hub
 from hub.settings import Settings
 from hub.text_files import read_text
 
@@ -58,56 +58,56 @@ def run_grid(given: argparse.Namespace, settings: Settings) -> int:
     """Draws what is missing of a new or an earlier grid; 1 where pictures failed."""
     if given.workers < 1:
         raise InputError("--workers must be 1 or more, got {workers}.", workers=given.workers)
-    engine = Engine(grid.settings_for(settings))
+    hub = Hub(grid.settings_for(settings))
     try:
         root = given.out or grid.root(settings)
-        folder, made = _resumed(engine, root, given) if given.resume else _planned(engine, root, given)
+        folder, made = _resumed(hub, root, given) if given.resume else _planned(hub, root, given)
         with folder.hold():
             cells = grid.missing(folder, made.cells())
             before = len({cell.name for cell in made.cells()}) - len(cells)
             with _progress(made, len(cells), before) as hear, redirect_stdout(sys.stderr):
                 try:
-                    tally = _draw(engine, folder, made, cells, given.workers, hear)
+                    tally = _draw(hub, folder, made, cells, given.workers, hear)
                 except (KeyboardInterrupt, HubError):
                     print(f"Go on with: python -m hub grid --resume {made.run}", file=sys.stderr)
                     raise
         _tell(given, folder, made, tally, before)
         return 1 if tally.failed else 0
     finally:
-        engine.close()
+        hub.close()
 
 
-def _planned(engine: Engine, root: Path, given: argparse.Namespace) -> tuple[RunFolder, Plan]:
+def _planned(hub: Hub, root: Path, given: argparse.Namespace) -> tuple[RunFolder, Plan]:
     if not given.slug:
         raise InputError("Name the page to draw on, as stable_diffusion, or --resume RUN.")
     subjects, styles = _lines(given.subject), _lines(given.style)
-    demo = engine.registry.get(given.slug).demo
+    demo = hub.registry.get(given.slug).demo
     (values,) = cli_run.plan(demo, [], given.set)
     if values.get("weights"):
-        cli_run.fetch(engine, {str(values["weights"])})
+        cli_run.fetch(hub, {str(values["weights"])})
     elif demo.weights:
-        cli_run.fetch(engine, {demo.weights[0].name})
+        cli_run.fetch(hub, {demo.weights[0].name})
     made = plan.make(
-        engine, given.slug, subjects, styles, gallery.seeds_of(given.seeds),
+        hub, given.slug, subjects, styles, gallery.seeds_of(given.seeds),
         template=given.template, settings=values, run=given.run,
     )  # fmt: skip
     return RunFolder.create(root, made), made
 
 
-def _resumed(engine: Engine, root: Path, given: argparse.Namespace) -> tuple[RunFolder, Plan]:
+def _resumed(hub: Hub, root: Path, given: argparse.Namespace) -> tuple[RunFolder, Plan]:
     if given.slug or given.subject or given.style or given.set or given.template or given.run or given.seeds != "1":
         raise InputError("--resume goes on with a run as it was planned; leave the page and the grid out.")
     folder, made = RunFolder.open(root, given.resume)
-    grid.check(engine, made)
+    grid.check(hub, made)
     return folder, made
 
 
-def _draw(engine: Engine, folder: RunFolder, made: Plan, cells: Any, count: int, hear: Hear) -> Tally:
+def _draw(hub: Hub, folder: RunFolder, made: Plan, cells: Any, count: int, hear: Hear) -> Tally:
     if not cells:
         return Tally()
     if count == 1:
-        return workers.here(engine, folder, made, cells, hear)
-    return workers.apart(engine.settings, folder, made, cells, count, hear)
+        return workers.here(hub, folder, made, cells, hear)
+    return workers.apart(hub.settings, folder, made, cells, count, hear)
 
 
 def _lines(texts: Sequence[str]) -> list[str]:
@@ -222,11 +222,11 @@ def run_gallery(given: argparse.Namespace, settings: Settings) -> int:
     """Lists what is found. Who has this machine sees the runs of all visitors."""
     names = ("subject", "style", "seed", "run", "model", "demo", "since", "until")
     wanted = gallery.query({"q": given.query, **{name: getattr(given, name) for name in names}})
-    engine = Engine(settings)
+    hub = Hub(settings)
     try:
-        pictures = engine.pictures
+        pictures = hub.pictures
         found, count = pictures.index().search(wanted, ALL, order=given.order, limit=max(0, given.limit))
-        status = _copy(engine, found, given.out) if given.out else 0
+        status = _copy(hub, found, given.out) if given.out else 0
         if given.json:
             rows = [gallery.row(entry) for entry in found]
             print_json({"total": count, "pictures": rows})
@@ -244,15 +244,15 @@ def run_gallery(given: argparse.Namespace, settings: Settings) -> int:
         print(f"{len(found)} of {count} pictures.", file=sys.stderr)
         return status
     finally:
-        engine.close()
+        hub.close()
 
 
-def _copy(engine: Engine, entries: Any, folder: Path) -> int:
+def _copy(hub: Hub, entries: Any, folder: Path) -> int:
     """Pictures and prompts.csv; returns the exit status. A picture that cannot be written is told, and not listed."""
     rows, status = list[dict[str, str]](), 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for row, data in gallery.files(engine.pictures, entries):
+        for row, data in gallery.files(hub.pictures, entries):
             path = folder / row["file"]
             try:
                 write(path, data, over=True)

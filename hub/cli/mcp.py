@@ -6,7 +6,7 @@ import argparse
 import sys
 from contextlib import redirect_stdout
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.settings import Settings
 
 HELP = "Offer every page as an MCP tool over stdin and stdout, for desktop agents."
@@ -20,8 +20,8 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
     from hub.web.mcp import server as mcp_server
 
     with redirect_stdout(sys.stderr):  # what a page prints as it is read; stdout has the protocol alone
-        engine = Engine(settings)
-    server = mcp_server.make(engine, files=True)
+        hub = Hub(settings)
+    server = mcp_server.make(hub, files=True)
 
     async def serve() -> None:
         async with stdio_server() as (incoming, outgoing):  # whatever libraries print goes to stderr meanwhile
@@ -30,5 +30,5 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
     try:
         anyio.run(serve)
     finally:
-        engine.close()
+        hub.close()
     return 0

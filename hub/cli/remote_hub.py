@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import httpx
 from PIL import Image, UnidentifiedImageError
 
-from hub.engine.jobs import OnEvent
 from hub.errors import BusyError, DeadlineError, HubError, InputError, SignInError, UnavailableError
+from hub.execution.executor import OnEvent
 from hub.people.users import TOKEN
 from hub.results.result import EXTENSIONS, Picture, Receipt, Result
 from hub.spec import Choices, Demo, Gallery, ImageInput, ImageOutput, Input, Json, Labels, Mask, Output, Progress, Text

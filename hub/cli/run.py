@@ -16,9 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from hub.cli.files import Folder
 from hub.cli.show import console, document, download_bar, exit_status, print_json, show, tell
-from hub.engine.engine import Engine
-from hub.engine.jobs import Cancel, OnEvent
+from hub.engine.jobs import Cancel
 from hub.errors import HubError, InputError
+from hub.execution.executor import OnEvent
+from hub.hub import Hub
 from hub.results.result import Result
 from hub.settings import Settings
 from hub.spec import Choices, Demo, ImageInput
@@ -60,16 +61,16 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace, settings: Settings) -> int:
     """Runs the demo on each picture. A picture that fails is told on stderr; the others go on."""
-    engine = Engine(settings)
+    hub = Hub(settings)
     try:
-        page = engine.registry.get(given.slug)
+        page = hub.registry.get(given.slug)
         runs = plan(page.demo, given.image, given.set)
         known = [w.name for w in page.demo.weights]
-        fetch(engine, {str(inputs.get("weights") or known[0]) for inputs in runs if known} & {*known})
+        fetch(hub, {str(inputs.get("weights") or known[0]) for inputs in runs if known} & {*known})
         folder = Folder(given.out, given.force) if given.out else None
 
         def ask(inputs: Run, hear: OnEvent, cancel: Cancel) -> Result:
-            return engine.run(given.slug, inputs, on_event=hear, cancel=cancel)
+            return hub.engine.run(given.slug, inputs, on_event=hear, cancel=cancel)
 
         def tell_one(out: Console, found: Result, stem: str, heading: str) -> dict[str, Any]:
             paths = folder.save(found, stem) if folder else {}
@@ -80,7 +81,7 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
 
         return each(settings, given, runs, ask, tell_one)
     finally:
-        engine.close()
+        hub.close()
 
 
 def each(settings: Settings, given: argparse.Namespace, runs: Sequence[Run], ask: Ask[T], tell_one: Tell[T]) -> int:
@@ -91,12 +92,12 @@ def each(settings: Settings, given: argparse.Namespace, runs: Sequence[Run], ask
         return _tell_all(given, runs, answers, out, tell_one)
 
 
-def fetch(engine: Engine, names: Iterable[str]) -> None:
+def fetch(hub: Hub, names: Iterable[str]) -> None:
     """Downloads weights that are on the Hub, with a bar: nobody else waits, so this command does. Raises HubError."""
     for name in names:
-        if engine.weights.is_remote(name):
+        if hub.weights.is_remote(name):
             with download_bar(name) as heard:
-                engine.weights.obtain(name, heard)
+                hub.weights.obtain(name, heard)
 
 
 def plan(demo: Demo, images: Sequence[str], values: Sequence[str]) -> list[Run]:

@@ -42,7 +42,6 @@ def compare(
     a: str = "",
     b: str = "",
     *,
-    session: str = "",
     cancel: Cancel | None = None,
     caller: Caller | None = None,
     on_event: OnSide = lambda side, stage, progress: None,
@@ -66,7 +65,7 @@ def compare(
             raise CancelledError("The comparison was cancelled.")
         try:
             asked = {**values, "weights": weights}
-            return engine.run(slug, asked, on_event=heard, cancel=cancel, session=session, caller=caller)
+            return engine.run(slug, asked, on_event=heard, cancel=cancel, caller=caller)
         except (InputError, CancelledError):
             raise
         except HubError as error:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 from hub.errors import CancelledError, HubError, StoppingError
+from hub.execution.executor import DECODED, OnEvent, Work
 from hub.pages.inputs import Inputs
-from hub.pages.registry import Page, wants_config
+from hub.pages.registry import Page
 from hub.people.owners import MACHINE, Owner
+from hub.people.users import Caller
 from hub.results.result import Capsule
 from hub.spec import Demo, Progress
-from hub.weights.store import EMPTY, Folder
 
 log = logging.getLogger(__name__)
 
-OnEvent = Callable[[str, Progress | None], None]
+Kind = Literal["visitor", "background", "live"]
 LEFT_S = 3.0  # a run that no page follows for so long is not wanted any more
 
 
@@ -105,50 +105,67 @@ class Followed(Cancel):
         return super().is_set() or (self.is_left and time.monotonic() > self._until)
 
 
+class Events:
+    """What a run tells as it happens. Whoever listens hears all from then on; a listener's own failure is logged.
+
+    It does not fail the run, which others may share.
+    """
+
+    def __init__(self, on_event: OnEvent):
+        self._listeners: tuple[OnEvent, ...] = (on_event,)  # written whole: another thread may be telling
+        self.last: tuple[str, Progress | None] = ("queued", None)
+        self.decoded = False  # whether all pictures that went in could be read
+
+    def listen(self, on_event: OnEvent) -> None:
+        """Somebody else listens too from now on."""
+        self._listeners = (*self._listeners, on_event)
+
+    def tell(self, stage: str, progress: Progress | None) -> None:
+        """The run is at this stage."""
+        if stage == DECODED:
+            self.decoded = True
+            return
+        self.last = (stage, progress)
+        for on_event in self._listeners:
+            try:
+                on_event(stage, progress)
+            except Exception:
+                log.exception("a listener failed on %r", stage)
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run on its way: what it is, where its model comes from, when it must be done."""
+    """One run on its way: what it is, for whom, and when it must be done."""
 
     page: Page
-    demo: Demo
     inputs: Inputs
-    folder: Folder | None
     capsule: Capsule
     id: str
-    begin: float
-    on_event: OnEvent
+    begin: float  # of the performance counter
+    events: Events
     cancel: Cancel
-    owner: Owner = MACHINE  # who asked
-    background: bool = False  # nobody waits for it
-    live: bool = False  # a camera frame: nothing of it is kept
+    caller: Caller | None = None  # None: this machine itself
+    owner: Owner = MACHINE  # the same as stores know them
+    kind: Kind = "visitor"
 
     @property
-    def key(self) -> str:
-        return model_key(self.page.slug, self.capsule.weights, self.capsule.digest)
+    def demo(self) -> Demo:
+        return self.page.demo
 
-    def call(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-        """Calls a demo's function, with `config` where it asks for it."""
-        return call(self.folder, function, *arguments, **named)
+    @property
+    def live(self) -> bool:
+        """A camera's frame, of which nothing is kept."""
+        return self.kind == "live"
 
+    @property
+    def background(self) -> bool:
+        """Nobody waits for it, so it takes no place from those who do."""
+        return self.kind == "background"
 
-def model_key(slug: str, weights: str, digest: str) -> str:
-    """A model's name in the pool; `weights` empty: the demo has none."""
-    return f"{slug}/{weights}@{digest[:12]}" if weights else slug
-
-
-def call(folder: Folder | None, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    if wants_config(function):
-        named["config"] = folder.config if folder else EMPTY
-    return function(*arguments, **named)
-
-
-def quiet(on_event: OnEvent) -> OnEvent:
-    """A listener whose own failure is logged and does not fail the run, which others may share."""
-
-    def tell(stage: str, progress: Progress | None) -> None:
-        try:
-            on_event(stage, progress)
-        except Exception:
-            log.exception("a listener failed on %r", stage)
-
-    return tell
+    def work(self, left_s: float, wants_sight: bool) -> Work:
+        """The run as it is handed to an executor."""
+        capsule = self.capsule
+        return Work(
+            capsule.page, capsule.weights, capsule.digest, capsule.parameters, self.inputs.pictures, capsule.to_json(),
+            left_s, self.live, wants_sight,
+        )  # fmt: skip

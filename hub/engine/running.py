@@ -52,10 +52,9 @@ class Running:
         compute: Callable[[Job], Result],
         left_s: Callable[[Job], float],
         too_late: Callable[[Job], DeadlineError],
-        make_way: Callable[[], None],
     ):
         self._settings, self._metrics, self._results, self._shown = settings, metrics, results, shown
-        self._compute, self._left_s, self._too_late, self._make_way = compute, left_s, too_late, make_way
+        self._compute, self._left_s, self._too_late = compute, left_s, too_late
         self._threads = Threads("run")
         # Guards the two below. Never held while a demo's code, a load or a wait runs.
         self._lock = threading.Lock()
@@ -86,12 +85,10 @@ class Running:
                 future = self._futures[job.id] = Future()
                 self._in_work += not job.background
         if mine:
-            if not job.background:
-                self._make_way()
             # In the caller's context: hub/spaces/zero.py counts GPU seconds to who asks.
             self._threads.start(partial(copy_context().run, self._lead, future, job))
         else:
-            job.on_event("running", None)
+            job.events.tell("running", None)
         return self._await(future, job, mine)
 
     def _hit(self, stored: Result, job: Job) -> Answer:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 
@@ -19,18 +18,18 @@ from hub.errors import HubError
 from hub.people.owners import Owner
 from hub.results.result import Result
 
-if TYPE_CHECKING:
-    from hub.archive.history import History
-
 HUB = "hub"  # who asked for what the hub ran by itself, such as examples: everybody may know
 REMEMBERED = 50_000  # pairs of a caller and a result; who is forgotten is told what a stranger is
 
 
 class Shown:
-    """Remembers in memory; results know who had them computed, and histories what their owners ran."""
+    """Remembers in memory; results know who had them computed.
 
-    def __init__(self, history: History):
-        self._history = history
+    `ran_at(owner, result)` tells of what was before: when an owner ran what came to this result, None: never.
+    """
+
+    def __init__(self, ran_at: Callable[[str, str], float | None]):
+        self._ran_at = ran_at
         # Guards _first; taken alone.
         self._lock = threading.Lock()
         self._first: LRUCache[tuple[str, str], float] = LRUCache(REMEMBERED)
@@ -48,7 +47,7 @@ class Shown:
         if found is not None:
             return found
         try:
-            return self._history.ran_at(who.id, result) if who.ids else None
+            return self._ran_at(who.id, result) if who.ids else None
         except HubError:
             return None  # the history's own doors tell it
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 GB = 10**9
+OWN_MEMORY = ("cuda", "xpu")  # with a memory of their own; on the others nothing would be won
 # Share of the memory free at start that models may take; the rest is for activations and the server.
 CPU_SHARE, CUDA_SHARE = 0.5, 0.85
 GAIN = 1.15  # half of float32 is taken where it is so many times as fast

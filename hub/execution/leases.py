@@ -53,3 +53,8 @@ class ModelStatus:
     idle_for_s: float
     load_ms: float
     leaves: int  # its turn to leave when room is needed: 1 is the next one; 0: pinned, in use or loading
+
+
+def model_key(slug: str, weights: str, digest: str) -> str:
+    """A model's name in the pool; `weights` empty: the demo has none."""
+    return f"{slug}/{weights}@{digest[:12]}" if weights else slug

@@ -12,14 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hub import imports
-from hub.engine.jobs import model_key
 from hub.errors import LEFT, ConflictError, DeadlineError, HubError, InputError, UnavailableError, brief
 from hub.execution import devices
 from hub.execution.construction import CONSTRUCTION
-from hub.execution.leases import Lease, ModelStatus
+from hub.execution.leases import Lease, ModelStatus, model_key
 from hub.execution.pool import ModelPool
 from hub.execution.remembered import Remembered
-from hub.kit import offload
 from hub.metrics import Metrics
 from hub.pages.registry import Page, Registry
 from hub.settings import Settings
@@ -134,7 +132,7 @@ class Residency:
             for k, n in sizes.read().items()
             if k.startswith(kind) and isinstance(n, int) and n > 0
         }
-        if device.type in offload.DEVICES:  # they may have had more room then
+        if device.type in devices.OWN_MEMORY:  # they may have had more room then
             known = {k: n for k, n in known.items() if n <= budget or not self._shrinks(_weights_of(k))}
         pool = ModelPool(
             budget,
@@ -160,7 +158,7 @@ class Residency:
         if folder is None:
             return 0
         hardware = self.hardware()
-        shrinks = hardware.device.type in offload.DEVICES and _is_pipeline(folder.path)
+        shrinks = hardware.device.type in devices.OWN_MEMORY and _is_pipeline(folder.path)
         return min(folder.size_bytes, hardware.pool.budget_bytes) if shrinks else folder.size_bytes
 
     def _shrinks(self, weights: str) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from cachetools import LRUCache
 
 from hub.errors import UnavailableError
+from hub.execution import devices
 from hub.kit import offload
 from hub.spec import Progress
 from hub.text_files import parse_json, read_text
@@ -103,7 +104,7 @@ def load(folder: Path) -> Any:
 
         def settle(self, device: torch.device, dtype: torch.dtype, budget: int) -> bool:
             """Chooses how to use a device with `budget` bytes; False: it is to be put there whole."""
-            if device.type not in offload.DEVICES:
+            if device.type not in devices.OWN_MEMORY:
                 return False
             need = offload.measure(self.pipeline, dtype, self.usual.side)
             self.placement = offload.choose(need, budget, TOGETHER)

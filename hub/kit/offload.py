@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Mode = Literal["whole", "parts", "layers"]
-DEVICES = ("cuda", "xpu")  # with a memory of their own; on the others nothing would be won
 VAE = "vae"
 WORDS: dict[Mode, str] = {"whole": "", "parts": "its parts take turns there", "layers": "its layers take turns there"}
 

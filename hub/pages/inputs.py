@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,28 +35,31 @@ class Inputs:
     pictures: dict[str, bytes]  # encoded pictures as they came
     digests: dict[str, str]  # sha256 of each picture's bytes
     weights: str | None  # name of the chosen weights; None: the demo has none
-    limits: ImageLimits
-    readable: set[str] = field(default_factory=set)  # names of pictures that were decoded; the one thing that changes
 
-    def decoded(self, remarks: list[Sentence] | None = None) -> dict[str, Any]:
-        """All inputs as `prepare` and `present` get them. Raises InputError for a bad picture.
 
-        `remarks` is given what a reader should know of how the pictures were read.
-        """
-        if len(self.pictures) > 1:  # in one go: two runs that each hold one and wait for another would wait for ever
-            budget.reserve(sum(declared(data, self.limits) for data in self.pictures.values()))
-        images = dict[str, Image.Image]()
-        for name, data in self.pictures.items():
-            images[name] = decode(data, self.limits, field=name, remarks=remarks)
-            self.readable.add(name)
-        return {**self.parameters, **images}
+def decoded(
+    parameters: Mapping[str, Any],
+    pictures: Mapping[str, bytes],
+    limits: ImageLimits,
+    remarks: list[Sentence] | None = None,
+) -> dict[str, Any]:
+    """All inputs as `prepare` and `present` get them. Raises InputError for a bad picture.
+
+    `remarks` is given what a reader should know of how the pictures were read.
+    """
+    if len(pictures) > 1:  # in one go: two runs that each hold one and wait for another would wait for ever
+        budget.reserve(sum(declared(data, limits) for data in pictures.values()))
+    images = {name: decode(data, limits, field=name, remarks=remarks) for name, data in pictures.items()}
+    return {**parameters, **images}
 
 
 class Opened:
     """A run's inputs with its pictures decoded, in the run's room of the budget."""
 
-    def __init__(self, inputs: Inputs, room: budget.Room):
-        self._inputs, self._room = inputs, room
+    def __init__(
+        self, parameters: Mapping[str, Any], pictures: Mapping[str, bytes], limits: ImageLimits, room: budget.Room
+    ):
+        self._parameters, self._pictures, self._limits, self._room = parameters, pictures, limits, room
         self._values: dict[str, Any] | None = None
         self._since = time.monotonic()
         self.remarks: list[Sentence] = []
@@ -65,7 +68,7 @@ class Opened:
         """As `prepare` and `present` get them; decoded again if they were lent. Raises HubError."""
         if self._values is None:
             self.remarks = []
-            self._values = self._inputs.decoded(self.remarks)
+            self._values = decoded(self._parameters, self._pictures, self._limits, self.remarks)
             self._since = time.monotonic()
         return self._values
 
@@ -97,7 +100,7 @@ def read(demo: Demo, raw: Mapping[str, Any], limits: ImageLimits | None = None, 
         else:
             parameters[name] = _value(entry, value, weights, config)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in pictures.items()}
-    return Inputs(parameters, pictures, digests, weights, limits)
+    return Inputs(parameters, pictures, digests, weights)
 
 
 def parameters(

@@ -11,13 +11,13 @@ import keyword
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
-from typing import get_args
+from types import MappingProxyType, ModuleType
+from typing import Any, get_args
 
 from hub.errors import DeclarationError, InputError, NotFoundError
 from hub.pages import inputs
@@ -42,6 +42,7 @@ RESERVED_NAMES = frozenset(
     | {"example", "history"}  # with `link`, what an address may name beside the inputs
 )
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+NO_CONFIG: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +259,13 @@ def _function_problems(demo: Demo) -> list[str]:
 def wants_config(function: Callable[..., object]) -> bool:
     """Whether a demo's function names a parameter `config`."""
     return "config" in inspect.signature(function).parameters
+
+
+def call(function: Callable[..., Any], config: Mapping[str, Any] | None, *given: Any, **named: Any) -> Any:
+    """Calls a demo's function, with the config of its weights where it asks for it; None: it has no weights."""
+    if wants_config(function):
+        named["config"] = NO_CONFIG if config is None else config
+    return function(*given, **named)
 
 
 def _asset_problems(demo: Demo, assets: Path) -> list[str]:

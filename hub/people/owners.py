@@ -52,12 +52,11 @@ class Owners:
         secret, data = self._secret, text.encode("utf-8", "replace")
         return hmac.new(secret, data, hashlib.sha256).hexdigest()[:32] if text else ""
 
-    def of(self, caller: Caller | None, session: str = "") -> Owner:
-        """`session`: what a door knows of the browser beyond the cookie; None and no session is this machine."""
-        session = session or (caller.session if caller else "")
-        if caller is None and not session:
+    def of(self, caller: Caller | None) -> Owner:
+        """A caller as stores know them. None is this machine."""
+        if caller is None:
             return MACHINE
-        caller = caller or Caller()
+        session = caller.session
         if caller.name:
             # A token may have been given to many: each browser that has it is another.
             who = f"{caller.name} {session}" if caller.name.startswith(TOKEN) else f"user {caller.name}"

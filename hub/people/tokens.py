@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hub.archive.links import ALPHABET, DAY_S, DAYS_MOST, ID_CHARS, checked_note
 from hub.errors import InputError, NotFoundError
+from hub.people.terms import ALPHABET, DAY_S, DAYS_MOST, ID_CHARS, checked_note
 from hub.people.users import TOKEN, Watched, checked_role, digest, locked, write
 from hub.text_files import parse_json, read_text
 

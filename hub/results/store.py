@@ -64,7 +64,7 @@ class _Memory(LRUCache[str, Result]):
 class ResultStore:
     """Results in memory and on disk, bounded in bytes and age; memory only where `folder` cannot be written.
 
-    `on_gone(id)` hears, from any thread, of each result that is kept nowhere any more.
+    Who asked by `hear_gone` is told of each result that is kept nowhere any more.
     """
 
     def __init__(
@@ -75,9 +75,9 @@ class ResultStore:
         disk_bytes: int,
         max_age_s: float,
         clock: Callable[[], float] = time.time,
-        on_gone: Callable[[str], None] = lambda id: None,
     ):
-        self.disk_bytes, self.max_age_s, self._clock, self._on_gone = disk_bytes, max_age_s, clock, on_gone
+        self.disk_bytes, self.max_age_s, self._clock = disk_bytes, max_age_s, clock
+        self._on_gone: Callable[[str], None] = lambda id: None
         self.secret = load_secret(folder)
         # Guards _memory and _index. Files are written outside it: each result has its own folder.
         self._lock = threading.Lock()
@@ -130,6 +130,10 @@ class ResultStore:
         else:
             self._on_gone(id)
         return result
+
+    def hear_gone(self, on_gone: Callable[[str], None]) -> None:
+        """`on_gone(id)` hears, from any thread, of results that go from now on."""
+        self._on_gone = on_gone
 
     def created(self, id: str) -> float | None:
         """When a result was made, in seconds since the epoch; None: it is not kept. Reads no file, is no use of it."""

@@ -17,20 +17,20 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 
-from hub.engine.jobs import call, model_key
 from hub.errors import HubError, UnavailableError, brief
 from hub.execution.batching import Infer
 from hub.execution.devices import is_out_of_memory
+from hub.execution.leases import model_key
 from hub.execution.remembered import Remembered
-from hub.pages.registry import Page
+from hub.execution.residency import Residency
+from hub.pages.registry import Page, Registry, call
+from hub.settings import Settings
 from hub.spec import Progress
-
-if TYPE_CHECKING:
-    from hub.engine.engine import Engine
+from hub.weights.store import WeightsStore
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +96,17 @@ class Zero:
     Raises UnavailableError when `spaces` is not as this module knows it.
     """
 
-    def __init__(self, engine: Engine, spaces: Any, port: int):
-        self._remembered = Remembered(engine.settings.data_folder / "gpu_seconds.json")
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        weights: WeightsStore,
+        models: Residency,
+        spaces: Any,
+        port: int,
+    ):
+        self._settings, self._weights, self._models = settings, weights, models
+        self._remembered = Remembered(settings.data_folder / "gpu_seconds.json")
         self._seconds: dict[str, dict[str, float]] = {
             key: times for key, times in self._remembered.read().items() if _are_seconds(times)
         }
@@ -105,23 +114,24 @@ class Zero:
         self._process = os.getpid()
         spaces.disable_gradio_auto_wrap()  # the hub says itself what needs the GPU
         self._call = spaces.GPU(duration=self.duration_s)(self._in_child)
-        for page in engine.registry:
+        for page in registry:
             if page.declared is not None:
-                self._hold(engine, page)
+                self._hold(page)
         # A child has a copy of every open connection, and one that it keeps would not end for the visitor.
         _part("spaces.reloading", "reload_server_ports").add(port)
         _part("spaces.zero", "startup")()  # `Blocks.launch()` would do it: moves the tensors aside, reports the start
 
-    def _hold(self, engine: Engine, page: Page) -> None:
+    def _hold(self, page: Page) -> None:
         """Loads a page's models with all its weights. What cannot be loaded is told on the page, not here."""
         for name in [w.name for w in page.demo.weights] or [""]:
             try:
-                folder = engine.weights.obtain(name) if name else None
+                folder = self._weights.obtain(name) if name else None
                 key = model_key(page.slug, folder.name if folder else "", folder.digest if folder else "")
-                if not engine.models.preload(page.slug, name, pin=True):
+                if not self._models.preload(page.slug, name, pin=True):
                     raise UnavailableError("{key} does not fit into the GPU's memory beside the others.", key=key)
-                with engine.models.lease(page.demo, folder, key, engine.settings.deadline_s) as lease:
-                    self._held[key] = _Held(lease.model, partial(call, folder, page.demo.infer))
+                with self._models.lease(page.demo, folder, key, self._settings.deadline_s) as lease:
+                    config = folder.config if folder else None
+                    self._held[key] = _Held(lease.model, partial(call, page.demo.infer, config))
             except HubError as error:
                 log.error("%s is not served: %s", page.slug, error.message)
 

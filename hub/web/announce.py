@@ -6,19 +6,18 @@ import os
 import secrets
 import sys
 import threading
-from dataclasses import replace
 from urllib.parse import urlsplit
 
-from hub.engine.engine import Engine
 from hub.errors import UnavailableError
+from hub.hub import Hub
 from hub.settings import Settings
 from hub.web.middleware import addresses
 from hub.web.parts import qr
 
 
-def announce(engine: Engine, port: int) -> None:
+def announce(hub: Hub, port: int) -> None:
     """Prints where the hub is and who can reach it. Opens the tunnel, if asked to, while the hub serves already."""
-    settings = engine.settings
+    settings = hub.settings
     place = "127.0.0.1" if settings.host in addresses.EVERY_PLACE else settings.host
     local = f"http://{place}:{port}"
     print(f"Demo Hub: {local}", flush=True)
@@ -31,11 +30,11 @@ def announce(engine: Engine, port: int) -> None:
     if reached:
         _show_code(reached)
     if settings.share:
-        work = threading.Thread(target=_share, args=(engine, place, port, local), name="share", daemon=True)
+        work = threading.Thread(target=_share, args=(hub, place, port, local), name="share", daemon=True)
         work.start()
 
 
-def _share(engine: Engine, place: str, port: int, local: str) -> None:
+def _share(hub: Hub, place: str, port: int, local: str) -> None:
     print("Opening a public link (--share) ...", flush=True)
     try:
         url = tunnel(place, port)
@@ -43,10 +42,8 @@ def _share(engine: Engine, place: str, port: int, local: str) -> None:
         print(f"{error.message} The hub goes on at {local}, without a public link.", file=sys.stderr, flush=True)
         return
     # Links made from now on are for those who were given this address, also where they are made on this machine.
-    before = engine.settings
-    names = ",".join(filter(None, (before.allow_host, urlsplit(url).netloc)))
-    engine.settings = replace(before, public_url=before.public_url or url, allow_host=names)
-    print("\n".join(exposes(url, engine.settings)), flush=True)
+    hub.opened_at(url, urlsplit(url).netloc)
+    print("\n".join(exposes(url, hub.settings)), flush=True)
     _show_code(url)
 
 

@@ -18,7 +18,7 @@ import uvicorn
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.web import connections
 from hub.web.api import events
 from hub.web.connections import Http, Patience, Rarely
@@ -32,9 +32,9 @@ AT_LAST_S = 10.0  # a thread that hears nothing holds the process up no longer
 ENDLESS = re.compile(r"/gradio_api/(heartbeat/.*|queue/data|startup-events)")
 
 
-def serve(app: Any, engine: Engine, listener: socket.socket, **options: Any) -> None:
+def serve(app: Any, hub: Hub, listener: socket.socket, **options: Any) -> None:
     """Serves until a signal has come and what was in work has ended."""
-    Server(configured(app, **options), engine).run(sockets=[listener])
+    Server(configured(app, **options), hub).run(sockets=[listener])
 
 
 def configured(app: Any, *, most: int = 0, patience: Patience | None = None, **options: Any) -> uvicorn.Config:
@@ -51,39 +51,39 @@ def configured(app: Any, *, most: int = 0, patience: Patience | None = None, **o
 class Server(uvicorn.Server):
     """uvicorn's server, which would cut off what is in work and end by the signal that it got."""
 
-    def __init__(self, config: uvicorn.Config, engine: Engine):
+    def __init__(self, config: uvicorn.Config, hub: Hub):
         super().__init__(config)
-        self.engine = engine
+        self.hub = hub
         self._grace_ends = self._at_rest_since = float("inf")
         self._no_descriptors = Rarely()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.engine.stop.begun.is_set():
+        if self.hub.stop.begun.is_set():
             os._exit(128 + sig)  # asked twice: at once, whatever is in work
         self.stop(signal.Signals(sig).name)
 
     def stop(self, why: str) -> None:
         """Takes no new work from now on, and ends once what is in work has ended, or at the end of the grace."""
-        self._grace_ends = time.monotonic() + self.engine.settings.grace_s
-        self.engine.stop.begun.set()
-        log.info("%s: no new work; %d runs have %g s to end", why, self.engine.in_work, self.engine.settings.grace_s)
+        self._grace_ends = time.monotonic() + self.hub.settings.grace_s
+        self.hub.stop.begun.set()
+        log.info("%s: no new work; %d runs have %g s to end", why, self.hub.engine.in_work, self.hub.settings.grace_s)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         asyncio.get_running_loop().set_exception_handler(self._told)
         await super().startup(sockets)
 
     async def on_tick(self, counter: int) -> bool:
-        if self.engine.stop.begun.is_set():
+        if self.hub.stop.begun.is_set():
             now = time.monotonic()
             self._at_rest_since = float("inf") if self._works() else min(self._at_rest_since, now)
             if now > self._grace_ends:
-                self.engine.stop.over.set()
+                self.hub.stop.over.set()
             self.should_exit |= now - self._at_rest_since > SETTLE_S or now > self._grace_ends + ENDING_S
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.engine.stop.begun.set()
-        self.engine.stop.over.set()
+        self.hub.stop.begun.set()
+        self.hub.stop.over.set()
         last = threading.Timer(AT_LAST_S, os._exit, (0,))
         last.daemon = True
         if threading.current_thread() is threading.main_thread():  # else the process is not this server's
@@ -98,7 +98,7 @@ class Server(uvicorn.Server):
     def _works(self) -> bool:
         """Whether anything is being answered that ends by itself."""
         asked = (c.asked() for c in self.server_state.connections if isinstance(c, Http))
-        return self.engine.in_work > 0 or any(path and not ENDLESS.search(path) for path in asked)
+        return self.hub.engine.in_work > 0 or any(path and not ENDLESS.search(path) for path in asked)
 
     def _told(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """asyncio tells a lack of descriptors by a traceback for each connection, again and again."""
@@ -112,8 +112,8 @@ class Server(uvicorn.Server):
 class Ending:
     """The outermost layer: a request that the end of the hub cuts off is told so, by a problem or a last event."""
 
-    def __init__(self, app: ASGIApp, engine: Engine):
-        self.app, self.stop = app, engine.stop
+    def __init__(self, app: ASGIApp, hub: Hub):
+        self.app, self.stop = app, hub.stop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -17,17 +17,18 @@ from PIL import Image
 from hub import texts
 from hub.archive import link_limits
 from hub.archive import links as links_module
-from hub.archive.links import DAY_S, Content, Link, LinkStore
+from hub.archive.links import Content, Link, LinkStore
 from hub.cli.main import main
-from hub.engine.engine import Engine
 from hub.errors import BusyError, ConflictError, GoneError, HubError, InputError, NotFoundError, UnavailableError
+from hub.hub import Hub
 from hub.people.owners import Owner
+from hub.people.terms import DAY_S
 from hub.results.result import Picture
 from hub.spec import ImageInput, Slider, Text
 from hub.texts import joined, sentence
 from tests.fakes import Calls, Clock, counting_demo, in_threads, picky_demo, picture, shade_demo
 
-MakeEngine = Callable[..., Engine]
+MakeEngine = Callable[..., Hub]
 PHOTO = Picture(b"a picture's bytes", "image/png", 2, 1)
 LISTS: dict[str, Any] = {"inputs": [], "parameters": [], "outputs": [], "page": {}, "receipt": {}}
 CONTENT = Content({"format": 1, "headline": "light 90 %", **LISTS}, {"in-image.png": PHOTO})
@@ -301,21 +302,21 @@ def photo_with_place() -> bytes:
     return file.getvalue()
 
 
-def test_a_shared_picture_keeps_nothing_of_its_file(make_engine: MakeEngine, tmp_path: Path) -> None:
-    engine = make_engine(shade=shade_demo())
-    result = engine.run("shade", {"image": photo_with_place()})
-    link, _ = engine.sharing.share(result.id)
-    _, document = engine.sharing.links.read(link.id)
-    kept = engine.sharing.links.file(link.id, document["inputs"][0]["file"])
+def test_a_shared_picture_keeps_nothing_of_its_file(make_hub: MakeEngine, tmp_path: Path) -> None:
+    hub = make_hub(shade=shade_demo())
+    result = hub.engine.run("shade", {"image": photo_with_place()})
+    link, _ = hub.sharing.share(result.id)
+    _, document = hub.sharing.links.read(link.id)
+    kept = hub.sharing.links.file(link.id, document["inputs"][0]["file"])
     assert (kept.width, kept.height) == (48, 64), "upright, as the model saw it"
     held = (tmp_path / "data" / "links.sqlite3").read_bytes()
     for secret in (b"Exif", b"CAMERA-MAKER", b"GPS-DATE", b"A-COMMENT"):
         assert secret not in held
-    again = engine.run("shade", {"image": kept.data})
+    again = hub.engine.run("shade", {"image": kept.data})
     assert again.values == result.values, "a small picture is kept exactly"
 
 
-def test_what_is_left_out_is_nowhere(make_engine: MakeEngine, tmp_path: Path) -> None:
+def test_what_is_left_out_is_nowhere(make_hub: MakeEngine, tmp_path: Path) -> None:
     inputs = (ImageInput("image", "Photo"), Text("name", "Name"), Slider("level", "Level", 0.0, 1.0, 0.5, 0.1))
     demo = shade_demo(
         inputs=inputs,
@@ -323,10 +324,10 @@ def test_what_is_left_out_is_nowhere(make_engine: MakeEngine, tmp_path: Path) ->
         present=lambda output, image, name, level: shade_demo().present(output, image, level),
         outputs=shade_demo().outputs,
     )
-    engine = make_engine(shade=demo)
-    result = engine.run("shade", {"image": picture(), "name": "Private Person", "level": 0.3})
-    link, _ = engine.sharing.share(result.id, leave_out=["image", "name"])
-    _, document = engine.sharing.links.read(link.id)
+    hub = make_hub(shade=demo)
+    result = hub.engine.run("shade", {"image": picture(), "name": "Private Person", "level": 0.3})
+    link, _ = hub.sharing.share(result.id, leave_out=["image", "name"])
+    _, document = hub.sharing.links.read(link.id)
     assert document["inputs"] == [{"name": "image", "label": "Photo", "left_out": True, "file": ""}]
     text, held = json.dumps(document), (tmp_path / "data" / "links.sqlite3").read_bytes()
     assert document["again"]["parameters"] == {"level": 0.3}
@@ -334,17 +335,17 @@ def test_what_is_left_out_is_nowhere(make_engine: MakeEngine, tmp_path: Path) ->
         assert private not in text
         assert private.encode() not in held
     with pytest.raises(NotFoundError):
-        engine.sharing.links.file(link.id, "in-image.png")
+        hub.sharing.links.file(link.id, "in-image.png")
     with pytest.raises(InputError, match="Did you mean 'image'"):
-        engine.sharing.share(result.id, leave_out=["imag"])
+        hub.sharing.share(result.id, leave_out=["imag"])
 
 
-def test_a_link_outlives_the_result_and_shows_what_it_showed(make_engine: MakeEngine) -> None:
-    before = make_engine(picky=picky_demo())
-    result = before.run("picky", {"image": picture(), "paints": ["red"]})
+def test_a_link_outlives_the_result_and_shows_what_it_showed(make_hub: MakeEngine) -> None:
+    before = make_hub(picky=picky_demo())
+    result = before.engine.run("picky", {"image": picture(), "paints": ["red"]})
     link, _ = before.sharing.share(result.id, note="look")
     shown = before.sharing.links.read(link.id)[1]
-    after = make_engine(picky=counting_demo(Calls()), settings={"results_days": 0.0})
+    after = make_hub(picky=counting_demo(Calls()), settings={"results_days": 0.0})
     assert after.results.get(result.id) is None
     assert after.sharing.links.read(link.id)[1] == shown
     assert shown["page"]["title"] == "Picky"
@@ -358,53 +359,53 @@ def test_a_link_outlives_the_result_and_shows_what_it_showed(make_engine: MakeEn
         after.sharing.share(result.id)
 
 
-def test_pictures_are_held_within_a_bound_and_what_is_not_held_is_asked_for(make_engine: MakeEngine) -> None:
+def test_pictures_are_held_within_a_bound_and_what_is_not_held_is_asked_for(make_hub: MakeEngine) -> None:
     photos = [picture(300, 200, seed=n) for n in range(8)]
     files = [io.BytesIO() for _ in photos]
     for image, file in zip(photos, files, strict=True):
         image.save(file, "PNG")
     mb = 4 * 3.5 * len(files[0].getvalue()) / 2**20  # room for three of them
-    engine = make_engine(shade=shade_demo(), settings={"results_memory_mb": mb})
-    ids = [engine.run("shade", {"image": file.getvalue()}).id for file in files]
-    engine.sharing.share(ids[-1])
+    hub = make_hub(shade=shade_demo(), settings={"results_memory_mb": mb})
+    ids = [hub.engine.run("shade", {"image": file.getvalue()}).id for file in files]
+    hub.sharing.share(ids[-1])
     with pytest.raises(ConflictError, match="no longer held") as refused:
-        engine.sharing.share(ids[0])
+        hub.sharing.share(ids[0])
     assert refused.value.field == "image"
     with pytest.raises(ConflictError):
-        engine.sharing.share(ids[0], given={"image": files[1].getvalue()})
-    engine.sharing.share(ids[0], given={"image": files[0].getvalue()})
-    engine.sharing.share(ids[1], leave_out=["image"])
-    engine.run("shade", {"image": files[1].getvalue()})  # a hit brings its picture back
-    engine.sharing.share(ids[1])
+        hub.sharing.share(ids[0], given={"image": files[1].getvalue()})
+    hub.sharing.share(ids[0], given={"image": files[0].getvalue()})
+    hub.sharing.share(ids[1], leave_out=["image"])
+    hub.engine.run("shade", {"image": files[1].getvalue()})  # a hit brings its picture back
+    hub.sharing.share(ids[1])
 
 
-def test_camera_frames_and_background_work_leave_no_pictures(make_engine: MakeEngine) -> None:
-    engine = make_engine(shade=shade_demo())
-    live = engine.run("shade", {"image": picture()}, live=True)
+def test_camera_frames_and_background_work_leave_no_pictures(make_hub: MakeEngine) -> None:
+    hub = make_hub(shade=shade_demo())
+    live = hub.engine.run("shade", {"image": picture()}, kind="live")
     with pytest.raises(NotFoundError):
-        engine.sharing.share(live.id)
-    background = engine.run("shade", {"image": picture(seed=1)}, background=True)
+        hub.sharing.share(live.id)
+    background = hub.engine.run("shade", {"image": picture(seed=1)}, kind="background")
     with pytest.raises(ConflictError):
-        engine.sharing.share(background.id)
+        hub.sharing.share(background.id)
 
 
-def test_headlines_say_the_answer(make_engine: MakeEngine) -> None:
-    engine = make_engine(shade=shade_demo(), picky=picky_demo(), doubler=counting_demo(Calls()))
+def test_headlines_say_the_answer(make_hub: MakeEngine) -> None:
+    hub = make_hub(shade=shade_demo(), picky=picky_demo(), doubler=counting_demo(Calls()))
     said = {}
     for slug, given in {
         "shade": {"image": Image.new("RGB", (32, 32), "white")},
         "picky": {"image": Image.new("RGB", (32, 32), (255, 128, 0))},
         "doubler": {"number": 2, "seed": 1},
     }.items():
-        said[slug] = engine.sharing.share(engine.run(slug, given).id)[0].headline
+        said[slug] = hub.sharing.share(hub.engine.run(slug, given).id)[0].headline
     assert said == {"shade": "light 100\N{NO-BREAK SPACE}%", "picky": "red, green", "doubler": ""}
 
 
-def test_a_preview_is_a_jpeg_of_the_size_chats_ask_for(make_engine: MakeEngine) -> None:
-    engine = make_engine(shade=shade_demo(title="A very long title " * 9), doubler=counting_demo(Calls()))
+def test_a_preview_is_a_jpeg_of_the_size_chats_ask_for(make_hub: MakeEngine) -> None:
+    hub = make_hub(shade=shade_demo(title="A very long title " * 9), doubler=counting_demo(Calls()))
     for slug, given in {"shade": {"image": picture(900, 40)}, "doubler": {"number": 1, "seed": 1}}.items():
-        link, _ = engine.sharing.share(engine.run(slug, given).id)
-        with Image.open(io.BytesIO(engine.sharing.links.file(link.id, "preview.jpg").data)) as image:
+        link, _ = hub.sharing.share(hub.engine.run(slug, given).id)
+        with Image.open(io.BytesIO(hub.sharing.links.file(link.id, "preview.jpg").data)) as image:
             assert (image.format, image.size) == ("JPEG", (1200, 630))
 
 

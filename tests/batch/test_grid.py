@@ -25,8 +25,8 @@ from hub.batch import environment, fetch, grid, plan, small, workers
 from hub.batch.folder import RunFolder
 from hub.batch.png import record_of, with_record
 from hub.cli.main import main
-from hub.engine.engine import Engine
 from hub.errors import ConflictError, InputError, UnavailableError
+from hub.hub import Hub
 from hub.results import capsules
 from hub.spec import Choice, Weights
 from tests.fakes import Calls, drawing_demo, shade_demo
@@ -45,19 +45,19 @@ def pages(folder: Path, pause: float = 0.0) -> Path:
     return demos
 
 
-def planned(engine: Engine, run: str = "one", **more: object) -> tuple[RunFolder, plan.Plan]:
-    made = plan.make(engine, "words", ["red", "blue"], ["on black", ""], [1, 2], run=run, **more)  # type: ignore[arg-type]
-    return RunFolder.create(grid.root(engine.settings), made), made
+def planned(hub: Hub, run: str = "one", **more: object) -> tuple[RunFolder, plan.Plan]:
+    made = plan.make(hub, "words", ["red", "blue"], ["on black", ""], [1, 2], run=run, **more)  # type: ignore[arg-type]
+    return RunFolder.create(grid.root(hub.settings), made), made
 
 
 def drawn(folder: RunFolder) -> dict[str, dict[str, Any]]:
     return folder.done(())
 
 
-def test_every_cell_is_drawn_once_and_says_what_it_was_made_with(make_engine: Callable[..., Engine]) -> None:
+def test_every_cell_is_drawn_once_and_says_what_it_was_made_with(make_hub: Callable[..., Hub]) -> None:
     calls = Calls()
-    engine = make_engine(words=drawing_demo(calls))
-    folder, made = planned(engine, template="a {subject} ball {style}", settings={"width": 24})
+    hub = make_hub(words=drawing_demo(calls))
+    folder, made = planned(hub, template="a {subject} ball {style}", settings={"width": 24})
     cells = grid.missing(folder, made.cells())
     assert [cell.prompt for cell in cells[::2]] == [
         "a red ball on black",
@@ -65,7 +65,7 @@ def test_every_cell_is_drawn_once_and_says_what_it_was_made_with(make_engine: Ca
         "a red ball",
         "a blue ball",
     ]
-    tally = workers.here(engine, folder, made, cells, lambda kind, value: None)
+    tally = workers.here(hub, folder, made, cells, lambda kind, value: None)
     assert (tally.failed, grid.total(tally.paces.values()).pictures, sum(calls.batches)) == ({}, 8, 8)
     assert grid.missing(folder, made.cells()) == []
     for cell in cells:
@@ -75,17 +75,17 @@ def test_every_cell_is_drawn_once_and_says_what_it_was_made_with(make_engine: Ca
         assert capsule["parameters"] == {"prompt": cell.prompt, "width": 24, "seed": cell.seed} == record["parameters"]
         assert (record["run"], record["subject"], record["style"]) == ("one", cell.subject, cell.style)
         assert Image.open(io.BytesIO(data)).size == (24, 24)
-    alone = engine.run("words", made.inputs(cells[3]))
+    alone = hub.engine.run("words", made.inputs(cells[3]))
     record = drawn(folder)[cells[3].name]
     kept = (folder.path / record["pictures"][0]["file"]).read_bytes()
     assert with_record(alone.pictures["picture"][0], alone.capsule, 0, record) == kept
 
 
-def test_a_picture_without_its_line_and_a_torn_line_cost_nothing(make_engine: Callable[..., Engine]) -> None:
+def test_a_picture_without_its_line_and_a_torn_line_cost_nothing(make_hub: Callable[..., Hub]) -> None:
     calls = Calls()
-    engine = make_engine(words=drawing_demo(calls))
-    folder, made = planned(engine)
-    workers.here(engine, folder, made, grid.missing(folder, made.cells()), lambda kind, value: None)
+    hub = make_hub(words=drawing_demo(calls))
+    folder, made = planned(hub)
+    workers.here(hub, folder, made, grid.missing(folder, made.cells()), lambda kind, value: None)
     manifest = folder.path / "manifest.jsonl"
     lines = manifest.read_bytes().splitlines(keepends=True)
     manifest.write_bytes(b"".join(lines[:5]) + lines[6][:40])  # three lines lost, one of them torn
@@ -96,20 +96,20 @@ def test_a_picture_without_its_line_and_a_torn_line_cost_nothing(make_engine: Ca
     assert sorted(readable) == sorted({json.loads(line)["cell"] for line in lines})
 
 
-def test_a_cell_that_fails_is_told_and_the_others_are_drawn(make_engine: Callable[..., Engine]) -> None:
-    engine = make_engine(words=drawing_demo(Calls(), refused="blue"))
-    folder, made = planned(engine)
-    tally = workers.here(engine, folder, made, grid.missing(folder, made.cells()), lambda kind, value: None)
+def test_a_cell_that_fails_is_told_and_the_others_are_drawn(make_hub: Callable[..., Hub]) -> None:
+    hub = make_hub(words=drawing_demo(Calls(), refused="blue"))
+    folder, made = planned(hub)
+    tally = workers.here(hub, folder, made, grid.missing(folder, made.cells()), lambda kind, value: None)
     assert len(tally.failed) == 4 and "blue is not drawn" in next(iter(tally.failed.values()))
     assert {cell.subject for cell in grid.missing(folder, made.cells())} == {"blue"}
 
 
-def test_a_grid_goes_on_only_as_it_was_planned(make_engine: Callable[..., Engine]) -> None:
-    engine = make_engine(words=drawing_demo(Calls()), shade=shade_demo())
-    _, made = planned(engine)
+def test_a_grid_goes_on_only_as_it_was_planned(make_hub: Callable[..., Hub]) -> None:
+    hub = make_hub(words=drawing_demo(Calls()), shade=shade_demo())
+    _, made = planned(hub)
     with pytest.raises(ConflictError, match="go on with it: --resume one"):
-        planned(engine)
-    changed = make_engine(words=drawing_demo(Calls(), version="2"))
+        planned(hub)
+    changed = make_hub(words=drawing_demo(Calls(), version="2"))
     with pytest.raises(ConflictError, match="has changed since run 'one' began"):
         grid.check(changed, made)
     for slug, message, settings in (
@@ -118,7 +118,7 @@ def test_a_grid_goes_on_only_as_it_was_planned(make_engine: Callable[..., Engine
         ("words", "seed comes from the grid", {"seed": 3}),
     ):
         with pytest.raises(InputError, match=message):
-            plan.make(engine, slug, ["red"], [], [1], settings=settings)
+            plan.make(hub, slug, ["red"], [], [1], settings=settings)
 
 
 AS_THEY_ARE, LONG = "with nothing after a : or !", "x" * 1001
@@ -139,30 +139,30 @@ AS_THEY_ARE, LONG = "with nothing after a : or !", "x" * 1001
     ],
 )
 def test_words_that_make_no_prompt_are_refused_before_any_is_made(
-    make_engine: Callable[..., Engine], template: str, subject: str, style: str, field: str, said: str
+    make_hub: Callable[..., Hub], template: str, subject: str, style: str, field: str, said: str
 ) -> None:
-    engine = make_engine(words=drawing_demo(Calls()))
+    hub = make_hub(words=drawing_demo(Calls()))
     with pytest.raises(InputError) as caught:
-        plan.make(engine, "words", [subject], [style], [1], template=template)
+        plan.make(hub, "words", [subject], [style], [1], template=template)
     assert caught.value.field == field and said in caught.value.message
 
 
 def test_a_page_is_told_how_far_a_download_is_rather_than_held(
-    make_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+    make_hub: Callable[..., Hub], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usual, weights = drawing_demo(Calls()), (Weights("hf://owner/model"),)
     sampler = Choice("sampler", "Sampler", ("a",), default="a", options_from="samplers")
-    engine = make_engine(
+    hub = make_hub(
         words=drawing_demo(Calls(), weights=weights),
         options=drawing_demo(Calls(), weights=weights, inputs=(*usual.inputs, sampler)),
     )
     go_on = threading.Event()
-    monkeypatch.setattr(engine.weights.snapshots, "get", lambda *_: go_on.wait(0.5))
+    monkeypatch.setattr(hub.weights.snapshots, "get", lambda *_: go_on.wait(0.5))
     monkeypatch.setattr(small, "PATIENCE_S", 0.0)
     try:
         for slug in ("words", "options"):
             with pytest.raises(UnavailableError, match="It is being downloaded"):
-                small.make(engine, slug, {"subjects": ["red"]})
+                small.make(hub, slug, {"subjects": ["red"]})
     finally:
         go_on.set()
 
@@ -177,23 +177,23 @@ def test_what_a_picture_says_too_deeply_is_not_read() -> None:
 
 
 def test_a_run_that_could_not_be_planned_leaves_its_name_free(
-    make_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+    make_hub: Callable[..., Hub], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(file: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    engine = make_engine(words=drawing_demo(Calls()))
+    hub = make_hub(words=drawing_demo(Calls()))
     with monkeypatch.context() as patch, pytest.raises(UnavailableError, match="No space left"):
         patch.setattr(os, "fsync", full)
-        planned(engine)
-    folder, made = planned(engine)
+        planned(hub)
+    folder, made = planned(hub)
     assert RunFolder.open(folder.path.parent, "one")[1] == made
 
 
 def test_the_part_of_a_worker_that_dies_as_it_is_handed_over_is_drawn_by_another(
-    make_engine: Callable[..., Engine],
+    make_hub: Callable[..., Hub],
 ) -> None:
-    _, made = planned(make_engine(words=drawing_demo(Calls())))
+    _, made = planned(make_hub(words=drawing_demo(Calls())))
     ours, theirs = Pipe()
     theirs.send(("idle", None))
     theirs.close()
@@ -210,11 +210,11 @@ def test_the_part_of_a_worker_that_dies_as_it_is_handed_over_is_drawn_by_another
 
 
 def test_what_a_flow_carried_is_brought_here_and_read_once(
-    make_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    make_hub: Callable[..., Hub], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    engine = make_engine(words=drawing_demo(Calls()))
-    folder, made = planned(engine)
-    workers.here(engine, folder, made, list(made.cells()), lambda kind, value: None)
+    hub = make_hub(words=drawing_demo(Calls()))
+    folder, made = planned(hub)
+    workers.here(hub, folder, made, list(made.cells()), lambda kind, value: None)
     pictures, reads = {p["file"] for r in folder.records() for p in r["pictures"]}, list[int]()
 
     class Data:  # as Metaflow's: what is in the datastore is unpickled at each access

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from hub.cli.main import main
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.settings import ROOT, Settings
 
 DEMO = """
@@ -150,8 +150,10 @@ def test_run_answers_as_the_engine_does(run: Any, hub: Path, capsys: pytest.Capt
     values = ["--set", "threshold=0.3", "--set", "seed=5"]
     assert run("--image", str(hub / "gold.png"), *values, "--out", "out", "--json") == 0
     answer = json.loads(capsys.readouterr().out)
-    engine = Engine(Settings(demos_folder=str(hub / "demos"), data=str(hub / "data"), device="cpu", dtype="float32"))
-    result = engine.run("shades", {"image": hub / "gold.png", "style": hub / "pink.png", "threshold": 0.3, "seed": 5})
+    this = Hub(Settings(demos_folder=str(hub / "demos"), data=str(hub / "data"), device="cpu", dtype="float32"))
+    result = this.engine.run(
+        "shades", {"image": hub / "gold.png", "style": hub / "pink.png", "threshold": 0.3, "seed": 5}
+    )
     assert answer["id"] == result.id
     assert result.receipt.cached  # they share the stored result
     assert answer["seed"] == 5

@@ -22,8 +22,8 @@ from hub.cli import files as cli_files
 from hub.cli import grid as cli_grid
 from hub.cli.files import Folder, fitting
 from hub.cli.main import main
-from hub.engine.engine import Engine
 from hub.errors import HubError, UnavailableError
+from hub.hub import Hub
 from hub.results.result import Picture
 from hub.settings import ROOT
 from tests.web.doors import png
@@ -144,12 +144,12 @@ def test_a_cell_of_a_grid_that_cannot_be_written_fails_alone_and_a_full_disk_end
 
 
 def test_the_gallery_copies_what_it_can_and_tells_the_rest(
-    make_engine: Callable[..., Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    make_hub: Callable[..., Hub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     rows = [{"file": f"{name}.png"} for name in ("one", "two")]
     monkeypatch.setattr(cli_grid.gallery, "files", lambda pictures, entries: ((row, png()) for row in rows))
     (tmp_path / "one.png").mkdir()
-    assert cli_grid._copy(make_engine(), [], tmp_path) == 1
+    assert cli_grid._copy(make_hub(), [], tmp_path) == 1
     assert "one.png cannot be written: Is a directory." in capsys.readouterr().err
     table = (tmp_path / "prompts.csv").read_text(encoding="utf-8")
     assert "two.png" in table and "one.png" not in table and table.startswith("\ufeff")

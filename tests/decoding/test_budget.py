@@ -17,9 +17,9 @@ from hub.decoding import budget
 from hub.decoding.budget import BUDGET
 from hub.decoding.decode import ImageLimits, decode
 from hub.engine import differences
-from hub.engine.engine import Engine
 from hub.engine.jobs import Cancel
 from hub.errors import BusyError, CancelledError, InputError
+from hub.hub import Hub
 from hub.images import encode
 from hub.pages import inputs
 from hub.results.result import Picture, Result
@@ -30,7 +30,7 @@ from hub.web.mcp import tools as mcp_tools
 from tests.engine.test_engine import run_in_thread
 from tests.fakes import PATIENCE_S, in_threads, picture, shade_demo, wait_until
 
-Make = Callable[..., Engine]
+Make = Callable[..., Hub]
 TINY = {"open_megapixels": 0.1}  # 12,500 pixels for small pictures, 87,500 for others: two of these
 WIDTH, HEIGHT = 200, 150
 
@@ -84,11 +84,11 @@ class Gate:
         return shade_demo(prepare=self.prepare, present=self.present, outputs=(Labels("shade", "Shade"),), **changes)
 
 
-def test_64_pictures_at_once_stay_within_the_budget(make_engine: Make) -> None:
+def test_64_pictures_at_once_stay_within_the_budget(make_hub: Make) -> None:
     gate = Gate()
-    engine = make_engine(shade=gate.demo(), settings=TINY)
-    engine.hardware()
-    threads = [run_in_thread(engine, "shade", {"image": png(n)}) for n in range(64)]
+    hub = make_hub(shade=gate.demo(), settings=TINY)
+    hub.hardware()
+    threads = [run_in_thread(hub, "shade", {"image": png(n)}) for n in range(64)]
     wait_until(lambda: BUDGET.waiting == 62, "all others wait")
     assert (gate.now, BUDGET.used) == (2, 2 * WIDTH * HEIGHT)
     gate.opened.set()
@@ -98,26 +98,26 @@ def test_64_pictures_at_once_stay_within_the_budget(make_engine: Make) -> None:
     assert (gate.most, gate.prepared) == (2, 64)
 
 
-def test_a_small_picture_is_not_stuck_behind_giants(make_engine: Make) -> None:
+def test_a_small_picture_is_not_stuck_behind_giants(make_hub: Make) -> None:
     gate = Gate()
-    engine = make_engine(shade=gate.demo(), frames=shade_demo(), settings=TINY)
-    engine.hardware()
-    threads = [run_in_thread(engine, "shade", {"image": png(n)}) for n in range(4)]
+    hub = make_hub(shade=gate.demo(), frames=shade_demo(), settings=TINY)
+    hub.hardware()
+    threads = [run_in_thread(hub, "shade", {"image": png(n)}) for n in range(4)]
     wait_until(lambda: BUDGET.waiting == 2, "giants wait")
-    assert engine.run("frames", {"image": png(9, 40, 30)}, live=True).values
+    assert hub.engine.run("frames", {"image": png(9, 40, 30)}, kind="live").values
     assert BUDGET.waiting == 2
     gate.opened.set()
     for thread, _ in threads:
         thread.join(PATIENCE_S)
 
 
-def test_who_waits_past_the_deadline_is_told_when_to_try_again(make_engine: Make) -> None:
+def test_who_waits_past_the_deadline_is_told_when_to_try_again(make_hub: Make) -> None:
     gate = Gate()
-    engine = make_engine(shade=gate.demo(), settings={**TINY, "deadline_s": 0.05})
-    engine.hardware()
+    hub = make_hub(shade=gate.demo(), settings={**TINY, "deadline_s": 0.05})
+    hub.hardware()
     with budget.room() as room:
         room.ask(BUDGET.pixels)
-        thread, outcome = run_in_thread(engine, "shade", {"image": png(1)})
+        thread, outcome = run_in_thread(hub, "shade", {"image": png(1)})
         thread.join(PATIENCE_S)
     assert isinstance(outcome[0], BusyError)
     assert (outcome[0].status, outcome[0].retry_after_s) == (429, budget.RETRY_S)
@@ -125,51 +125,51 @@ def test_who_waits_past_the_deadline_is_told_when_to_try_again(make_engine: Make
     assert gate.prepared == 0
 
 
-def test_a_cancelled_run_gives_up_its_place(make_engine: Make, full: None) -> None:
-    engine, cancel = make_engine(shade=shade_demo()), Cancel()
-    engine.hardware()
-    thread, outcome = run_in_thread(engine, "shade", {"image": png(1)}, cancel=cancel)
+def test_a_cancelled_run_gives_up_its_place(make_hub: Make, full: None) -> None:
+    hub, cancel = make_hub(shade=shade_demo()), Cancel()
+    hub.hardware()
+    thread, outcome = run_in_thread(hub, "shade", {"image": png(1)}, cancel=cancel)
     wait_until(lambda: BUDGET.waiting == 1)
     cancel.set()
     thread.join(PATIENCE_S)
     assert isinstance(outcome[0], CancelledError)
 
 
-def test_runs_of_two_pictures_never_wait_for_each_other(make_engine: Make) -> None:
+def test_runs_of_two_pictures_never_wait_for_each_other(make_hub: Make) -> None:
     demo = shade_demo(
         inputs=(ImageInput("one", "One"), ImageInput("other", "Other")),
         prepare=lambda one, other: np.asarray(one.resize((16, 16)).convert("L"), np.float32) / 255,
         present=lambda output, one, other: {"shade": {"light": output, "dark": 1 - output}},
         outputs=(Labels("shade", "Shade"),),
     )
-    engine = make_engine(shade=demo, settings={"open_megapixels": 0.08})  # room for two pictures of 30,000 pixels
-    engine.hardware()
-    jobs = [lambda n=n: engine.run("shade", {"one": png(n), "other": png(n + 50)}) for n in range(8)]
+    hub = make_hub(shade=demo, settings={"open_megapixels": 0.08})  # room for two pictures of 30,000 pixels
+    hub.hardware()
+    jobs = [lambda n=n: hub.engine.run("shade", {"one": png(n), "other": png(n + 50)}) for n in range(8)]
     assert all(isinstance(outcome, Result) for outcome in in_threads(jobs))
 
 
-def test_a_picture_larger_than_all_room_comes_in_alone(make_engine: Make) -> None:
-    engine = make_engine(shade=shade_demo(), settings={"open_megapixels": 0.01})
-    jobs = [lambda n=n: engine.run("shade", {"image": png(n)}) for n in range(4)]
+def test_a_picture_larger_than_all_room_comes_in_alone(make_hub: Make) -> None:
+    hub = make_hub(shade=shade_demo(), settings={"open_megapixels": 0.01})
+    jobs = [lambda n=n: hub.engine.run("shade", {"image": png(n)}) for n in range(4)]
     assert all(isinstance(outcome, Result) for outcome in in_threads(jobs))
 
 
-def test_an_error_that_is_kept_keeps_no_room(make_engine: Make) -> None:
+def test_an_error_that_is_kept_keeps_no_room(make_hub: Make) -> None:
     def fail(image: Any, level: float) -> Any:
         raise ValueError("not this one")
 
-    engine = make_engine(shade=shade_demo(prepare=fail))
+    hub = make_hub(shade=shade_demo(prepare=fail))
     kept = []
     for data in (png(1), png(2)[:500]):
         try:
-            engine.run("shade", {"image": data})
+            hub.engine.run("shade", {"image": data})
         except Exception as error:
             kept.append(error)
         assert BUDGET.used == 0
     assert len(kept) == 2
 
 
-def test_a_run_whose_model_is_slow_lends_its_room(make_engine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_whose_model_is_slow_lends_its_room(make_hub: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inputs, "LEND_S", 0.0)
     held, begun = threading.Event(), threading.Event()
 
@@ -180,11 +180,11 @@ def test_a_run_whose_model_is_slow_lends_its_room(make_engine: Make, monkeypatch
 
     gate = Gate()
     gate.opened.set()
-    engine = make_engine(slow=gate.demo(infer=slow), quick=shade_demo(), settings={"open_megapixels": 0.05})
-    engine.hardware()
-    thread, outcome = run_in_thread(engine, "slow", {"image": png(1)})
+    hub = make_hub(slow=gate.demo(infer=slow), quick=shade_demo(), settings={"open_megapixels": 0.05})
+    hub.hardware()
+    thread, outcome = run_in_thread(hub, "slow", {"image": png(1)})
     assert begun.wait(PATIENCE_S)
-    assert engine.run("quick", {"image": png(2)}).values  # the picture of the slow one would have filled the room
+    assert hub.engine.run("quick", {"image": png(2)}).values  # the picture of the slow one would have filled the room
     held.set()
     thread.join(PATIENCE_S)
     assert isinstance(outcome[0], Result)  # its `present` got the picture

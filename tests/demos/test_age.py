@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from demos import age_regression as page
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.settings import Settings
 
 ASSETS = Path(page.__file__).parent / "assets"
@@ -271,7 +271,7 @@ def test_the_drawing_of_a_large_photo_is_smaller_and_of_the_same_shape() -> None
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     """The hub with a tiny timm model in the format of the real weights."""
     root = tmp_path_factory.mktemp("age")
     folder = root / "weights" / "age_regression"
@@ -284,34 +284,36 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     (folder / "config.json").write_text(json.dumps(CONFIG))
     (folder / "README.md").write_text("---\nlicense: other\n---\n")
     settings = Settings(device="cpu", dtype="bfloat16", data=str(root), weights_folder=str(folder.parent))
-    made = Engine(settings)
+    made = Hub(settings)
     yield made
     made.close()
 
 
-def test_photos_with_no_one_and_many_faces_run(engine: Engine) -> None:
+def test_photos_with_no_one_and_many_faces_run(hub: Hub) -> None:
     for name, count in (("cat", 0), ("collins", 1), ("pinboard", 10)):
-        rows = engine.run("age_regression", {"image": ASSETS / "age_regression" / f"{name}.jpg"}).values["faces"]
+        rows = hub.engine.run("age_regression", {"image": ASSETS / "age_regression" / f"{name}.jpg"}).values["faces"]
         assert [row["face"] for row in rows] == list(range(1, count + 1))
         assert all(row["low"] <= row["age"] <= row["high"] for row in rows)
 
 
-def test_a_cut_out_face_needs_no_detector(engine: Engine) -> None:
-    result = engine.run("age_regression", {"image": ASSETS / "age_regression" / "cat.jpg", "faces": page.WHOLE})
+def test_a_cut_out_face_needs_no_detector(hub: Hub) -> None:
+    result = hub.engine.run("age_regression", {"image": ASSETS / "age_regression" / "cat.jpg", "faces": page.WHOLE})
     (row,) = result.values["faces"]
     assert (row["width_px"], row["height_px"]) == (451, 300)
     assert "score" not in row  # no detector ran
 
 
 def test_the_real_model_tells_old_from_young(tmp_path: Path) -> None:
-    engine = Engine(Settings(device="cpu", data=str(tmp_path)))
+    hub = Hub(Settings(device="cpu", data=str(tmp_path)))
     try:
-        engine.weights.find("age_regression")
+        hub.weights.find("age_regression")
         ages = {
-            name: engine.run("age_regression", {"image": ASSETS / "age_regression" / f"{name}.jpg"}).values["faces"][0]
+            name: hub.engine.run("age_regression", {"image": ASSETS / "age_regression" / f"{name}.jpg"}).values[
+                "faces"
+            ][0]
             for name in ("collins", "hopper")
         }
     finally:
-        engine.close()
+        hub.close()
     assert 20 < ages["collins"]["age"] < 55
     assert ages["hopper"]["age"] > 58  # she was 77

@@ -19,10 +19,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hub.engine.engine import Engine
+from hub.decoding.decode import ImageLimits
 from hub.errors import InputError, NotFoundError, UnavailableError
 from hub.execution import devices
 from hub.execution.batching import signature
+from hub.hub import Hub
 from hub.pages import inputs, new, outputs
 from hub.pages.registry import Page, Registry, discover, wants_config
 from hub.results.result import Picture, Result
@@ -61,9 +62,9 @@ every_dtype = pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     data = tmp_path_factory.mktemp("data")
-    made = Engine(Settings(device="cpu", dtype="float32", pool_gb=4.0, data=str(data)), Registry(PAGES))
+    made = Hub(Settings(device="cpu", dtype="float32", pool_gb=4.0, data=str(data)), Registry(PAGES))
     yield made
     made.close()
 
@@ -72,12 +73,12 @@ def whole(slug: str) -> Demo:
     return PAGES[slug].demo
 
 
-def weights_or_skip(engine: Engine, slug: str) -> list[str | None]:
+def weights_or_skip(hub: Hub, slug: str) -> list[str | None]:
     """Names of the weights to try; skips where one is absent."""
     names = [w.name for w in whole(slug).weights]
     for name in names:
         try:
-            engine.weights.find(name)
+            hub.weights.find(name)
         except UnavailableError as error:
             pytest.skip(f"{slug} is not tested with its model: {error}")
     return list(names) or [None]
@@ -104,9 +105,14 @@ def quick_inputs(demo: Demo, image: Image.Image | None = None) -> dict[str, Any]
     return {**usual_inputs(demo, image), **few, **demo.live}
 
 
-def run(engine: Engine, slug: str, values: dict[str, Any], weights: str | None = None) -> Result:
-    result = engine.run(slug, {**values, "weights": weights} if weights else values)
-    decoded = inputs.read(whole(slug), values).decoded()
+def opened(checked: inputs.Inputs) -> dict[str, Any]:
+    """Inputs as `prepare` and `present` get them."""
+    return inputs.decoded(checked.parameters, checked.pictures, ImageLimits())
+
+
+def run(hub: Hub, slug: str, values: dict[str, Any], weights: str | None = None) -> Result:
+    result = hub.engine.run(slug, {**values, "weights": weights} if weights else values)
+    decoded = opened(inputs.read(whole(slug), values))
     sizes = {name: value.size for name, value in decoded.items() if isinstance(value, Image.Image)}
     check_outputs(whole(slug), result, sizes)
     return result
@@ -158,7 +164,7 @@ def test_the_page_is_whole(slug: str) -> None:
 def test_every_example_has_its_files_a_title_and_valid_inputs(slug: str) -> None:
     for example in whole(slug).examples:
         assert example.title.strip()
-        inputs.read(whole(slug), example_inputs(slug, example.inputs)).decoded()
+        opened(inputs.read(whole(slug), example_inputs(slug, example.inputs)))
 
 
 def example_inputs(slug: str, given: Any) -> dict[str, Any]:
@@ -185,15 +191,15 @@ def bad_values(field: Any) -> list[Any]:
 
 
 @every_page
-def test_bad_inputs_are_input_errors_that_name_the_field(slug: str, engine: Engine) -> None:
+def test_bad_inputs_are_input_errors_that_name_the_field(slug: str, hub: Hub) -> None:
     demo = whole(slug)
     if any(isinstance(f, Choice | Choices) and f.options_from for f in demo.inputs):
-        weights_or_skip(engine, slug)
+        weights_or_skip(hub, slug)
     for field in demo.inputs:
         for bad in bad_values(field):
             with pytest.raises(InputError) as caught:
                 values = {**usual_inputs(demo), field.name: bad}
-                inputs.read(demo, values, None, lambda name: engine.weights.find(name).config).decoded()
+                opened(inputs.read(demo, values, None, lambda name: hub.weights.find(name).config))
             assert caught.value.field == field.name, repr(bad)
             assert caught.value.message.strip(), repr(bad)
 
@@ -210,23 +216,23 @@ def test_unknown_inputs_and_weights_are_refused(slug: str) -> None:
 
 
 @every_page
-def test_a_bad_request_leaves_the_next_one_working(slug: str, engine: Engine) -> None:
+def test_a_bad_request_leaves_the_next_one_working(slug: str, hub: Hub) -> None:
     with pytest.raises(InputError):
-        engine.run(slug, {**usual_inputs(whole(slug)), "no_such_input": 1})
+        hub.engine.run(slug, {**usual_inputs(whole(slug)), "no_such_input": 1})
     with pytest.raises(NotFoundError):
-        engine.run(f"{slug}_typo", {})
-    for weights in weights_or_skip(engine, slug):
-        run(engine, slug, quick_inputs(whole(slug)), weights)
+        hub.engine.run(f"{slug}_typo", {})
+    for weights in weights_or_skip(hub, slug):
+        run(hub, slug, quick_inputs(whole(slug)), weights)
 
 
 # --- runs -----------------------------------------------------------------------------------------
 
 
 @every_page
-def test_every_example_runs(slug: str, engine: Engine) -> None:
-    for weights in weights_or_skip(engine, slug):
+def test_every_example_runs(slug: str, hub: Hub) -> None:
+    for weights in weights_or_skip(hub, slug):
         for example in whole(slug).examples:
-            run(engine, slug, {**example_inputs(slug, example.inputs), **whole(slug).live}, weights)
+            run(hub, slug, {**example_inputs(slug, example.inputs), **whole(slug).live}, weights)
 
 
 SHAPES: dict[str, Callable[[], Image.Image]] = {
@@ -243,26 +249,26 @@ SHAPES: dict[str, Callable[[], Image.Image]] = {
 
 @every_page_that_sees
 @pytest.mark.parametrize("shape", SHAPES)
-def test_pictures_of_every_shape_and_mode_work(slug: str, shape: str, engine: Engine) -> None:
-    for weights in weights_or_skip(engine, slug):
-        run(engine, slug, quick_inputs(whole(slug), SHAPES[shape]()), weights)
+def test_pictures_of_every_shape_and_mode_work(slug: str, shape: str, hub: Hub) -> None:
+    for weights in weights_or_skip(hub, slug):
+        run(hub, slug, quick_inputs(whole(slug), SHAPES[shape]()), weights)
 
 
 @every_page
-def test_the_ends_of_every_range_and_every_option_work(slug: str, engine: Engine) -> None:
+def test_the_ends_of_every_range_and_every_option_work(slug: str, hub: Hub) -> None:
     demo = whole(slug)
-    for weights in weights_or_skip(engine, slug):
+    for weights in weights_or_skip(hub, slug):
         for field in demo.inputs:
-            for value in ends(field, engine, weights):
-                run(engine, slug, {**quick_inputs(demo), field.name: value}, weights)
+            for value in ends(field, hub, weights):
+                run(hub, slug, {**quick_inputs(demo), field.name: value}, weights)
 
 
-def ends(field: Any, engine: Engine, weights: str | None) -> list[Any]:
+def ends(field: Any, hub: Hub, weights: str | None) -> list[Any]:
     if isinstance(field, Slider):
         return [field.minimum, field.maximum]
     if not isinstance(field, Choice | Choices):
         return []
-    known = inputs.options(field, weights or "", engine.weights.find(weights).config if weights else EMPTY)
+    known = inputs.options(field, weights or "", hub.weights.find(weights).config if weights else EMPTY)
     return list(known) if isinstance(field, Choice) else [[], *([option] for option in known), list(known)]
 
 
@@ -272,11 +278,11 @@ def ends(field: Any, engine: Engine, weights: str | None) -> list[Any]:
 class Parts:
     """A demo's functions with the model loaded and placed as the engine does it."""
 
-    def __init__(self, engine: Engine, slug: str, weights: str | None, dtype: str):
+    def __init__(self, hub: Hub, slug: str, weights: str | None, dtype: str):
         import torch
 
         self.demo = whole(slug)
-        folder = engine.weights.find(weights) if weights else None
+        folder = hub.weights.find(weights) if weights else None
         self.config = folder.config if folder else EMPTY
         device = torch.device("cpu")
         model = self.demo.load(folder.path if folder else None, device)
@@ -302,15 +308,15 @@ class Parts:
 
     def values(self, seed: int = 0) -> dict[str, Any]:
         """Inputs as prepare gets them."""
-        return inputs.read(self.demo, quick_inputs(self.demo, picture(160, 120, seed=seed))).decoded()
+        return opened(inputs.read(self.demo, quick_inputs(self.demo, picture(160, 120, seed=seed))))
 
 
 @pytest.fixture(scope="module")
-def parts(engine: Engine) -> Callable[..., list[Parts]]:
-    made = cache(lambda slug, weights, dtype: Parts(engine, slug, weights, dtype))
+def parts(hub: Hub) -> Callable[..., list[Parts]]:
+    made = cache(lambda slug, weights, dtype: Parts(hub, slug, weights, dtype))
 
     def get(slug: str, dtype: str = "float32") -> list[Parts]:
-        return [made(slug, weights, dtype) for weights in weights_or_skip(engine, slug)]
+        return [made(slug, weights, dtype) for weights in weights_or_skip(hub, slug)]
 
     return get
 

@@ -22,9 +22,10 @@ from cachetools import LRUCache
 from diffusers import PNDMScheduler
 from PIL import Image
 
-from hub.engine.engine import Engine
 from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, DeadlineError, InputError, UnavailableError
+from hub.execution import devices
+from hub.hub import Hub
 from hub.kit import diffusion, offload
 from hub.results import capsules
 from hub.results.result import Result
@@ -40,7 +41,7 @@ PAGE = ROOT / "demos" / f"{SLUG}.py"
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     """A hub with the page alone, and a pipeline smaller than the bundled one, untrained, with a safety checker."""
     root = tmp_path_factory.mktemp("hub")
     demos, weights = root / "demos", root / "weights" / SLUG
@@ -48,7 +49,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     shutil.copy(PAGE, demos / f"{SLUG}.py")
     tiny_pipelines.small(root / "small")
     tiny_pipelines.checked(weights, root / "small")
-    made = Engine(
+    made = Hub(
         Settings(
             device="cpu", dtype="float32", pool_gb=2.0, data=str(root / "data"), demos_folder=str(demos),
             weights_folder=str(weights.parent),
@@ -59,16 +60,16 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 @contextmanager
-def loaded(engine: Engine) -> Iterator[Any]:
+def loaded(hub: Hub) -> Iterator[Any]:
     """The model in memory."""
-    engine.models.preload(SLUG)
-    (status,) = engine.pool.status()
-    with engine.pool.lease(status.key, lambda: pytest.fail("it is not in memory")) as lease:
+    hub.models.preload(SLUG)
+    (status,) = hub.pool.status()
+    with hub.pool.lease(status.key, lambda: pytest.fail("it is not in memory")) as lease:
         yield lease.model
 
 
 @contextmanager
-def stepping(engine: Engine, each: Callable[[int], None] = lambda step: None) -> Iterator[list[int]]:
+def stepping(hub: Hub, each: Callable[[int], None] = lambda step: None) -> Iterator[list[int]]:
     """The steps the network takes, counted as they begin; `each` hears of them."""
     begun = list[int]()
 
@@ -76,39 +77,39 @@ def stepping(engine: Engine, each: Callable[[int], None] = lambda step: None) ->
         begun.append(len(begun) + 1)
         each(len(begun))
 
-    with loaded(engine) as found:
+    with loaded(hub) as found:
         handle = found.unet.register_forward_pre_hook(begin)
     yield begun
     handle.remove()
 
 
-def settled(engine: Engine, begun: list[int]) -> int:
+def settled(hub: Hub, begun: list[int]) -> int:
     """How many steps were taken before the one of this run, which waits for its turn."""
-    run(engine, steps=1, seed=int(time.monotonic_ns() % 10**9))
+    run(hub, steps=1, seed=int(time.monotonic_ns() % 10**9))
     return len(begun) - 1
 
 
-def run(engine: Engine, **inputs: Any) -> Result:
-    return engine.run(SLUG, {"prompt": "a red circle", "seed": 1, **inputs})
+def run(hub: Hub, **inputs: Any) -> Result:
+    return hub.engine.run(SLUG, {"prompt": "a red circle", "seed": 1, **inputs})
 
 
 def pictures(result: Result) -> list[np.ndarray]:
     return [np.asarray(Image.open(io.BytesIO(one.data))) for one in result.pictures["pictures"]]
 
 
-def test_a_batch_gives_the_pictures_that_single_runs_give(engine: Engine) -> None:
-    together = run(engine, images=3, seed=20, steps=4)
+def test_a_batch_gives_the_pictures_that_single_runs_give(hub: Hub) -> None:
+    together = run(hub, images=3, seed=20, steps=4)
     assert [row["seed"] for row in together.values["settings"]] == [20, 21, 22]
     for number, picture in enumerate(pictures(together)):
-        (alone,) = pictures(run(engine, images=1, seed=20 + number, steps=4))
+        (alone,) = pictures(run(hub, images=1, seed=20 + number, steps=4))
         assert np.abs(alone.astype(int) - picture).max() <= 2
     assert np.abs(pictures(together)[0].astype(int) - pictures(together)[1]).max() > 2
 
 
-def test_steps_are_told_with_previews(engine: Engine) -> None:
+def test_steps_are_told_with_previews(hub: Hub) -> None:
     heard = list[Any]()
     wish = {"prompt": "a red circle", "steps": 20, "images": 2}
-    engine.run(SLUG, wish, on_event=lambda stage, progress: heard.append(progress) if progress else None)
+    hub.engine.run(SLUG, wish, on_event=lambda stage, progress: heard.append(progress) if progress else None)
     assert [(now.step, now.total) for now in heard] == [(step, 20) for step in range(1, 21)]
     assert any(now.preview and now.preview[0].size == (32, 32) for now in heard)
     assert all(now.left_s > 0 for now in heard[:-1])
@@ -117,26 +118,26 @@ def test_steps_are_told_with_previews(engine: Engine) -> None:
 # --- how many steps are still taken once nobody wants the picture: those under way, no other --------
 
 
-def test_a_run_that_is_cancelled_begins_no_other_step(engine: Engine) -> None:
+def test_a_run_that_is_cancelled_begins_no_other_step(hub: Hub) -> None:
     cancel = Cancel()
-    with stepping(engine, lambda step: cancel.set() if step == 4 else None) as begun:
+    with stepping(hub, lambda step: cancel.set() if step == 4 else None) as begun:
         with pytest.raises(CancelledError):
-            engine.run(SLUG, {"prompt": "a red circle", "steps": 50, "images": 4}, cancel=cancel)
-        assert settled(engine, begun) == 4
+            hub.engine.run(SLUG, {"prompt": "a red circle", "steps": 50, "images": 4}, cancel=cancel)
+        assert settled(hub, begun) == 4
 
 
-def test_a_run_whose_deadline_has_passed_begins_no_other_step(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    with stepping(engine, lambda step: time.sleep(0.9) if step == 3 else None) as begun:
+def test_a_run_whose_deadline_has_passed_begins_no_other_step(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    with stepping(hub, lambda step: time.sleep(0.9) if step == 3 else None) as begun:
         with monkeypatch.context() as patch:
-            patch.setattr(engine, "settings", replace(engine.settings, deadline_s=0.8))
+            patch.setattr(hub.engine, "settings", replace(hub.settings, deadline_s=0.8))
             with pytest.raises(DeadlineError, match="did not answer in"):
-                run(engine, steps=50)
-        assert settled(engine, begun) <= 3
+                run(hub, steps=50)
+        assert settled(hub, begun) <= 3
 
 
-def test_a_tab_that_is_closed_ends_its_run_at_the_step_under_way(engine: Engine) -> None:
+def test_a_tab_that_is_closed_ends_its_run_at_the_step_under_way(hub: Hub) -> None:
     def work(hear: Any, cancel: Cancel) -> Result:
-        return engine.run(SLUG, {"prompt": "a red circle", "steps": 50, "images": 4}, on_event=hear, cancel=cancel)
+        return hub.engine.run(SLUG, {"prompt": "a red circle", "steps": 50, "images": 4}, on_event=hear, cancel=cancel)
 
     async def leave(begun: list[int]) -> int:
         from concurrent.futures import ThreadPoolExecutor
@@ -148,16 +149,16 @@ def test_a_tab_that_is_closed_ends_its_run_at_the_step_under_way(engine: Engine)
                         return len(begun)
         return 0
 
-    with stepping(engine) as begun:
+    with stepping(hub) as begun:
         then = run_async(leave(begun))
-        assert 3 <= then <= settled(engine, begun) <= then + 1 < 50
+        assert 3 <= then <= settled(hub, begun) <= then + 1 < 50
 
 
 @pytest.mark.parametrize("scheduler", ["as trained", "Euler ancestral", "DDIM"])
-def test_the_hubs_loop_draws_what_the_librarys_does(engine: Engine, scheduler: str) -> None:
+def test_the_hubs_loop_draws_what_the_librarys_does(hub: Hub, scheduler: str) -> None:
     import diffusers
 
-    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(engine.weights.find(SLUG).path)
+    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(hub.weights.find(SLUG).path)
     if diffusion.SCHEDULERS[scheduler]:
         pipeline.scheduler = getattr(diffusers, diffusion.SCHEDULERS[scheduler]).from_config(pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)
@@ -166,45 +167,41 @@ def test_the_hubs_loop_draws_what_the_librarys_does(engine: Engine, scheduler: s
         "a red circle", negative_prompt="white background", num_inference_steps=4, guidance_scale=3.0, generator=chance
     ).images
     asked = {"negative_prompt": "white background", "steps": 4, "guidance": 3.0, "scheduler": scheduler, "seed": 3}
-    (ours,) = pictures(run(engine, **asked))
+    (ours,) = pictures(run(hub, **asked))
     small = np.asarray(Image.fromarray(ours).resize(theirs.size, Image.Resampling.BOX))
     enlarged = theirs.resize((256, 256), Image.Resampling.LANCZOS).resize(theirs.size, Image.Resampling.BOX)
     assert np.abs(small.astype(int) - np.asarray(enlarged)).max() <= 1
 
 
-def test_a_picture_to_begin_from_counts_the_more_the_lower_the_strength(engine: Engine) -> None:
+def test_a_picture_to_begin_from_counts_the_more_the_lower_the_strength(hub: Hub) -> None:
     start = Image.effect_noise((90, 60), 90).convert("RGB")
 
     def changed(strength: float) -> float:
-        one, other = (
-            pictures(run(engine, image=i, strength=strength, steps=10))[0] for i in (start, start.rotate(180))
-        )
+        one, other = (pictures(run(hub, image=i, strength=strength, steps=10))[0] for i in (start, start.rotate(180)))
         return float(np.abs(one.astype(int) - other).mean())
 
     assert changed(0.2) > changed(1.0) + 1
 
 
-def test_a_downloaded_picture_brings_its_settings_back_and_runs_to_the_same_bytes(
-    engine: Engine, tmp_path: Path
-) -> None:
-    first = run(engine, prompt="two blue stars", images=2, steps=5, guidance=3.0, scheduler="Euler", seed=99)
+def test_a_downloaded_picture_brings_its_settings_back_and_runs_to_the_same_bytes(hub: Hub, tmp_path: Path) -> None:
+    first = run(hub, prompt="two blue stars", images=2, steps=5, guidance=3.0, scheduler="Euler", seed=99)
     file = tmp_path / "second.png"
     file.write_bytes(first.pictures["pictures"][1].data)
-    filled = restore_ui.settings(engine, engine.registry.get(SLUG), file)
+    filled = restore_ui.settings(hub, hub.registry.get(SLUG), file)
     assert filled.problems == [] and "picture 2" in filled.told[0] and len(filled.told) == 1
-    again = engine.run(SLUG, filled.values, live=True)  # not the stored result: computed anew
+    again = hub.engine.run(SLUG, filled.values, kind="live")  # not the stored result: computed anew
     assert again.receipt.batch_size == 1 and again.capsule_json == first.capsule_json
     assert [p.data for p in again.pictures["pictures"]] == [p.data for p in first.pictures["pictures"]]
     bare = capsules.without(first.pictures["pictures"][1])
     assert b"two blue stars" not in bare.data and np.array_equal(Image.open(io.BytesIO(bare.data)), pictures(first)[1])
     file.write_bytes(bare.data)
-    assert "no settings" in restore_ui.settings(engine, engine.registry.get(SLUG), file).problems[0]
+    assert "no settings" in restore_ui.settings(hub, hub.registry.get(SLUG), file).problems[0]
     with pytest.raises(InputError):
         capsules.read(b"\x89PNG\r\n\x1a\n" + b"\xff" * 40)
 
 
-def test_weights_that_are_no_pipeline_are_refused_in_words(engine: Engine, tmp_path: Path) -> None:
-    load = engine.registry.get(SLUG).demo.load
+def test_weights_that_are_no_pipeline_are_refused_in_words(hub: Hub, tmp_path: Path) -> None:
+    load = hub.registry.get(SLUG).demo.load
     with pytest.raises(UnavailableError, match="these weights are no pipeline"):
         load(tmp_path, None)
     (tmp_path / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
@@ -212,30 +209,30 @@ def test_weights_that_are_no_pipeline_are_refused_in_words(engine: Engine, tmp_p
         load(tmp_path, None)
 
 
-def test_vary_seed_runs_the_shown_result_with_another_seed(engine: Engine) -> None:
-    page = engine.registry.get(SLUG)
+def test_vary_seed_runs_the_shown_result_with_another_seed(hub: Hub) -> None:
+    page = hub.registry.get(SLUG)
     names = [field.name for field in page.demo.inputs]
-    restore, tab = restore_ui.Restore(engine, page, names), SimpleNamespace(session_hash="tab")
-    first = run(engine, prompt="two blue stars", steps=4, seed=99, guidance=3.0)
+    restore, tab = restore_ui.Restore(hub, page, names), SimpleNamespace(session_hash="tab")
+    first = run(hub, prompt="two blue stars", steps=4, seed=99, guidance=3.0)
     restore.answered(tab, first)  # type: ignore[arg-type]  # what is read of a request
     updates = dict(zip(names, run_async(restore.varied(tab)), strict=True))  # type: ignore[arg-type]
     fields = {name: update["value"] for name, update in updates.items() if "value" in update}
     assert fields.pop("seed") is None and fields["prompt"] == "two blue stars" and fields["steps"] == 4
-    again = engine.run(SLUG, fields)
+    again = hub.engine.run(SLUG, fields)
     assert again.seed != 99 and {**again.capsule["parameters"], "seed": 99} == first.capsule["parameters"]
     assert run_async(restore.kept(tab)) == "99"  # type: ignore[arg-type]
 
 
-def test_what_the_safety_checker_refuses_is_black_and_said_and_the_others_stay(engine: Engine) -> None:
+def test_what_the_safety_checker_refuses_is_black_and_said_and_the_others_stay(hub: Hub) -> None:
     wish = {"prompt": "a red circle", "images": 3, "steps": 3, "seed": 50}
-    before = engine.run(SLUG, wish)
+    before = hub.engine.run(SLUG, wish)
     assert {row["safety_checker"] for row in before.values["settings"]} == {"passed"}
     seen = Image.fromarray(pictures(before)[1]).resize((64, 64), Image.Resampling.BOX)
-    with loaded(engine) as found:
+    with loaded(hub) as found:
         checker = found.pipeline.safety_checker
         kept = {name: value.clone() for name, value in checker.state_dict().items()}
         tiny_pipelines.forbid(found, np.array(seen))
-        after = engine.run(SLUG, wish, live=True)  # computed anew
+        after = hub.engine.run(SLUG, wish, kind="live")  # computed anew
         checker.load_state_dict(kept)
     assert [row["safety_checker"] for row in after.values["settings"]] == ["passed", "hidden", "passed"]
     assert [row["seed"] for row in after.values["settings"]] == [50, 51, 52]
@@ -343,22 +340,22 @@ def test_diffusers_is_asked_for_what_was_chosen(mode: Any) -> None:
 
 
 def test_a_pipeline_larger_than_the_budget_draws_the_same_with_its_parts_in_turns(
-    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The CPU stands in for a device with a memory of its own; the moving is accelerate's."""
-    monkeypatch.setattr(offload, "DEVICES", ("cpu",))
-    with loaded(engine) as found:
+    monkeypatch.setattr(devices, "OWN_MEMORY", ("cpu",))
+    with loaded(hub) as found:
         need = offload.measure(found.pipeline, torch.float32, 64)
     budget = max(need.parts.values()) + need.stays + 1000
     assert budget < sum(need.parts.values())
-    small = Engine(replace(engine.settings, pool_gb=budget / 10**9, data=str(tmp_path)))
+    small = Hub(replace(hub.settings, pool_gb=budget / 10**9, data=str(tmp_path)))
     try:
         wish = {"images": 2, "steps": 3, "seed": 5}
         result = run(small, **wish)
         assert result.receipt.device == "cpu (its parts take turns there)"
         (status,) = small.pool.status()
         assert status.bytes <= budget < small.weights.find(SLUG).size_bytes * 2  # its files are float16
-        for ours, wholly in zip(pictures(result), pictures(run(engine, **wish)), strict=True):
+        for ours, wholly in zip(pictures(result), pictures(run(hub, **wish)), strict=True):
             assert np.abs(ours.astype(int) - wholly).max() <= 2
     finally:
         small.close()

@@ -13,9 +13,9 @@ from PIL import Image
 from hub.cli.main import main
 from hub.engine.compare import Comparison, compare, figures
 from hub.engine.differences import pairs
-from hub.engine.engine import Engine
 from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, InputError, NotFoundError, UnavailableError
+from hub.hub import Hub
 from hub.images import encode
 from hub.results.result import Picture
 from hub.spec import ImageOutput
@@ -34,8 +34,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def engine(root: Path) -> Iterator[Engine]:
-    made = two_weights.make_engine(root)
+def hub(root: Path) -> Iterator[Hub]:
+    made = two_weights.make_hub(root)
     yield made
     made.close()
 
@@ -46,8 +46,8 @@ def photo(root: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(engine: Engine, photo: Path) -> Comparison:
-    return compare(engine, "pair", {"image": photo, "seed": 7}, "one", "two")
+def found(hub: Hub, photo: Path) -> Comparison:
+    return compare(hub.engine, "pair", {"image": photo, "seed": 7}, "one", "two")
 
 
 def rows(found: Comparison, output: str) -> list[tuple[Any, ...]]:
@@ -58,33 +58,33 @@ def rows(found: Comparison, output: str) -> list[tuple[Any, ...]]:
 
 
 def test_both_answers_are_those_of_two_runs_and_a_second_comparison_runs_nothing(
-    engine: Engine, photo: Path, found: Comparison
+    hub: Hub, photo: Path, found: Comparison
 ) -> None:
-    alone = [engine.run("pair", {"image": photo, "seed": 7, "weights": name}).id for name in ("one", "two")]
+    alone = [hub.engine.run("pair", {"image": photo, "seed": 7, "weights": name}).id for name in ("one", "two")]
     assert [found.a.id, found.b.id] == alone
-    again = compare(engine, "pair", {"image": photo, "seed": 7})  # the first two sets, where none is named
+    again = compare(hub.engine, "pair", {"image": photo, "seed": 7})  # the first two sets, where none is named
     assert (again.a.receipt.weights, again.b.receipt.weights) == ("one", "two")
     assert [again.a.receipt.cached, again.b.receipt.cached] == [True, True]
     assert (again.rows, again.pictures) == (found.rows, found.pictures)
 
 
 @pytest.mark.parametrize("given", [{}, {"seed": ""}, {"seed": -1}])
-def test_one_seed_is_drawn_for_both(engine: Engine, photo: Path, given: dict[str, Any]) -> None:
-    found = compare(engine, "pair", {"image": photo, **given})
+def test_one_seed_is_drawn_for_both(hub: Hub, photo: Path, given: dict[str, Any]) -> None:
+    found = compare(hub.engine, "pair", {"image": photo, **given})
     assert isinstance(found.a.seed, int)
     assert found.a.seed == found.b.seed
 
 
-def test_a_then_b_runs_and_each_tells_its_stages(engine: Engine) -> None:
+def test_a_then_b_runs_and_each_tells_its_stages(hub: Hub) -> None:
     heard, new = list[tuple[str, str]](), picture(seed=1)
-    compare(engine, "pair", {"image": new}, on_event=lambda side, stage, progress: heard.append((side, stage)))
+    compare(hub.engine, "pair", {"image": new}, on_event=lambda side, stage, progress: heard.append((side, stage)))
     sides = [side for side, _ in heard]
     assert sides == sorted(sides)
     assert {("a", "running"), ("b", "running")} <= set(heard)
 
 
 @pytest.mark.parametrize("seed", [0, 2])  # of the first picture the model's output is in memory
-def test_cancelling_during_a_leaves_b_unasked(engine: Engine, seed: int) -> None:
+def test_cancelling_during_a_leaves_b_unasked(hub: Hub, seed: int) -> None:
     cancel, heard = Cancel(), list[str]()
 
     def hear(side: str, stage: str, progress: Any) -> None:
@@ -92,13 +92,13 @@ def test_cancelling_during_a_leaves_b_unasked(engine: Engine, seed: int) -> None
         cancel.set()
 
     with pytest.raises(CancelledError):
-        compare(engine, "pair", {"image": picture(seed=seed)}, cancel=cancel, on_event=hear)
+        compare(hub.engine, "pair", {"image": picture(seed=seed)}, cancel=cancel, on_event=hear)
     assert set(heard) == {"a"}
 
 
-def test_an_option_that_one_set_lacks_falls_back_there_and_is_told(engine: Engine, photo: Path) -> None:
+def test_an_option_that_one_set_lacks_falls_back_there_and_is_told(hub: Hub, photo: Path) -> None:
     given = {"image": photo, "least": 0.5}
-    found = compare(engine, "pair", {**given, "best": "eel", "kept": "dog,eel"})
+    found = compare(hub.engine, "pair", {**given, "best": "eel", "kept": "dog,eel"})
     asked = [result.values["facts"]["asked"] for result in (found.a, found.b)]
     assert asked == [["eel", "dog", "eel"], ["off", "dog"]]
     assert found.notes == (
@@ -106,22 +106,20 @@ def test_an_option_that_one_set_lacks_falls_back_there_and_is_told(engine: Engin
         "Kept: weights 'two' have no 'eel', so B ran with 'dog'.",
     )
     assert CHINESE_TEXTS.say(found.notes[0]) == "Best：权重 two 没有“eel”，因此 B 使用了“off”。"
-    found = compare(engine, "pair", {**given, "kept": ["fox"]})
+    found = compare(hub.engine, "pair", {**given, "kept": ["fox"]})
     assert found.notes == ("Kept: weights 'one' have no 'fox', so A ran without.",)
     assert CHINESE_TEXTS.say(found.notes[0]) == "Kept：权重 one 没有“fox”，因此 A 运行时不含此项。"
-    assert compare(engine, "pair", {**given, "best": "dog"}).notes == ()
+    assert compare(hub.engine, "pair", {**given, "best": "dog"}).notes == ()
 
 
-def test_a_number_that_is_left_out_is_each_sets_own_and_one_that_is_given_is_for_both(
-    engine: Engine, photo: Path
-) -> None:
+def test_a_number_that_is_left_out_is_each_sets_own_and_one_that_is_given_is_for_both(hub: Hub, photo: Path) -> None:
     def limits(found: Comparison) -> list[float]:
         return [result.values["limit"] for result in (found.a, found.b)]
 
-    own = compare(engine, "pair", {"image": photo}, "one", "two")
+    own = compare(hub.engine, "pair", {"image": photo}, "one", "two")
     assert (limits(own), own.notes) == ([0.5, 0.25], ("Least: each set has its own value, 0.5 for A and 0.25 for B.",))
     assert CHINESE_TEXTS.say(own.notes[0]) == "Least：两组权重各用自己的值，A 为 0.5，B 为 0.25。"
-    given = compare(engine, "pair", {"image": photo, "least": 0}, "one", "two")
+    given = compare(hub.engine, "pair", {"image": photo, "least": 0}, "one", "two")
     assert (limits(given), given.notes) == ([0.0, 0.0], ())
 
 
@@ -144,18 +142,18 @@ def test_a_number_that_is_left_out_is_each_sets_own_and_one_that_is_given_is_for
     ],
 )
 def test_what_cannot_be_compared_is_told_with_what_to_do(
-    slug: str, given: dict[str, Any], sides: tuple[str, str], field: str, text: str, engine: Engine, photo: Path
+    slug: str, given: dict[str, Any], sides: tuple[str, str], field: str, text: str, hub: Hub, photo: Path
 ) -> None:
     with pytest.raises(InputError, match=text) as caught:
-        compare(engine, slug, {"image": photo, **given}, *sides)
+        compare(hub.engine, slug, {"image": photo, **given}, *sides)
     assert caught.value.field == field
 
 
-def test_a_page_that_is_none_and_weights_that_are_gone_are_named(engine: Engine, photo: Path) -> None:
+def test_a_page_that_is_none_and_weights_that_are_gone_are_named(hub: Hub, photo: Path) -> None:
     with pytest.raises(NotFoundError, match=r"No demo 'pear'\. Did you mean 'pair'"):
-        compare(engine, "pear", {"image": photo})
+        compare(hub.engine, "pear", {"image": photo})
     with pytest.raises(UnavailableError, match="'gone'"):
-        compare(engine, "pair", {"image": photo}, "one", "gone")
+        compare(hub.engine, "pair", {"image": photo}, "one", "gone")
 
 
 # --- what differs ---------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hub.engine.engine import Engine
 from hub.engine.jobs import Cancel
 from hub.errors import (
     BusyError,
@@ -26,6 +25,7 @@ from hub.errors import (
     OutOfMemoryError,
     UnavailableError,
 )
+from hub.hub import Hub
 from hub.images import encode
 from hub.pages.registry import Page, Registry
 from hub.results.result import Result
@@ -45,19 +45,19 @@ from tests.fakes import (
     write_weights,
 )
 
-Make = Callable[..., Engine]
+Make = Callable[..., Hub]
 
 
-def metric(engine: Engine, name: str, **labels: str) -> float:
-    return engine.metrics.registry.get_sample_value(name, labels) or 0.0
+def metric(hub: Hub, name: str, **labels: str) -> float:
+    return hub.metrics.registry.get_sample_value(name, labels) or 0.0
 
 
-def run_in_thread(engine: Engine, *arguments: Any, **named: Any) -> tuple[threading.Thread, list[Any]]:
+def run_in_thread(hub: Hub, *arguments: Any, **named: Any) -> tuple[threading.Thread, list[Any]]:
     outcome: list[Any] = []
 
     def run() -> None:
         try:
-            outcome.append(engine.run(*arguments, **named))
+            outcome.append(hub.engine.run(*arguments, **named))
         except BaseException as error:
             outcome.append(error)
 
@@ -69,30 +69,30 @@ def run_in_thread(engine: Engine, *arguments: Any, **named: Any) -> tuple[thread
 # --- computed, hit, shared ------------------------------------------------------------------------
 
 
-def test_a_run_is_computed_once_and_then_a_hit(make_engine: Make) -> None:
+def test_a_run_is_computed_once_and_then_a_hit(make_hub: Make) -> None:
     calls = Calls()
-    engine = make_engine(doubler=counting_demo(calls))
-    first = engine.run("doubler", {"number": 21, "seed": 1})
-    second = engine.run("doubler", {"seed": 1, "number": "21"})
+    hub = make_hub(doubler=counting_demo(calls))
+    first = hub.engine.run("doubler", {"number": 21, "seed": 1})
+    second = hub.engine.run("doubler", {"seed": 1, "number": "21"})
     assert first.values == {"answer": {"doubled": 42.0, "seed": 2.0, "shown": 0.5}}
     assert (second.id, second.values) == (first.id, first.values)
     assert (first.receipt.cached, second.receipt.cached) == (False, True)
     assert calls.infers == 1
-    assert metric(engine, "hub_requests_total", demo="doubler", outcome="computed") == 1
-    assert metric(engine, "hub_requests_total", demo="doubler", outcome="hit") == 1
+    assert metric(hub, "hub_requests_total", demo="doubler", outcome="computed") == 1
+    assert metric(hub, "hub_requests_total", demo="doubler", outcome="hit") == 1
 
 
-def test_32_equal_requests_at_once_compute_once(make_engine: Make) -> None:
+def test_32_equal_requests_at_once_compute_once(make_hub: Make) -> None:
     calls = Calls()
-    engine = make_engine(doubler=counting_demo(calls))
-    results = in_threads([lambda: engine.run("doubler", {"number": 5, "seed": 1}) for _ in range(32)])
+    hub = make_hub(doubler=counting_demo(calls))
+    results = in_threads([lambda: hub.engine.run("doubler", {"number": 5, "seed": 1}) for _ in range(32)])
     assert {r.values["answer"]["doubled"] for r in results} == {10.0}
     assert len({r.id for r in results}) == 1
     assert (calls.infers, calls.prepares, calls.presents) == (1, 1, 1)
     assert sum(not r.receipt.cached for r in results) == 1
 
 
-def test_a_shared_run_fails_for_all_alike_and_the_next_one_works(make_engine: Make) -> None:
+def test_a_shared_run_fails_for_all_alike_and_the_next_one_works(make_hub: Make) -> None:
     calls, fail = Calls(hold=threading.Event()), [True]
 
     def present(output: Any, number: int, shown: float, seed: int) -> dict[str, Any]:
@@ -100,10 +100,10 @@ def test_a_shared_run_fails_for_all_alike_and_the_next_one_works(make_engine: Ma
             raise TimeoutError("a foreign one")  # the built-in one, which a wait for a future raises too
         return {"answer": 1}
 
-    engine = make_engine(doubler=counting_demo(calls, present=present))
-    threads = [run_in_thread(engine, "doubler", {"number": 1, "seed": 1})]
+    hub = make_hub(doubler=counting_demo(calls, present=present))
+    threads = [run_in_thread(hub, "doubler", {"number": 1, "seed": 1})]
     assert calls.started.wait(PATIENCE_S)
-    threads += [run_in_thread(engine, "doubler", {"number": 1, "seed": 1}) for _ in range(7)]
+    threads += [run_in_thread(hub, "doubler", {"number": 1, "seed": 1}) for _ in range(7)]
     assert calls.hold is not None
     calls.hold.set()
     for thread, _ in threads:
@@ -112,13 +112,11 @@ def test_a_shared_run_fails_for_all_alike_and_the_next_one_works(make_engine: Ma
     assert told == {"doubler failed: TimeoutError: a foreign one. The hub's log has the details."}
     assert len({id(outcome[0]) for _, outcome in threads}) == 8  # each its own: tracebacks are not shared
     fail[0] = False
-    assert engine.run("doubler", {"number": 1, "seed": 1}).values == {"answer": 1}
+    assert hub.engine.run("doubler", {"number": 1, "seed": 1}).values == {"answer": 1}
 
 
 @pytest.mark.parametrize("reason", [CancelledError("left"), DeadlineError("too late")])
-def test_who_shares_a_run_is_not_failed_by_the_other_ones_cancel_or_deadline(
-    make_engine: Make, reason: HubError
-) -> None:
+def test_who_shares_a_run_is_not_failed_by_the_other_ones_cancel_or_deadline(make_hub: Make, reason: HubError) -> None:
     calls, reasons = Calls(hold=threading.Event()), [reason]
 
     def present(output: Any, number: int, shown: float, seed: int) -> dict[str, Any]:
@@ -126,12 +124,12 @@ def test_who_shares_a_run_is_not_failed_by_the_other_ones_cancel_or_deadline(
             raise reasons.pop()
         return {"answer": float(output[0])}
 
-    engine = make_engine(doubler=counting_demo(calls, present=present))
-    leader, led = run_in_thread(engine, "doubler", {"number": 3, "seed": 1})
+    hub = make_hub(doubler=counting_demo(calls, present=present))
+    leader, led = run_in_thread(hub, "doubler", {"number": 3, "seed": 1})
     assert calls.started.wait(PATIENCE_S)
     shares = threading.Event()
     follower, shared = run_in_thread(
-        engine, "doubler", {"number": 3, "seed": 1}, on_event=lambda stage, progress: shares.set()
+        hub, "doubler", {"number": 3, "seed": 1}, on_event=lambda stage, progress: shares.set()
     )
     assert shares.wait(PATIENCE_S)
     assert calls.hold is not None
@@ -143,40 +141,40 @@ def test_who_shares_a_run_is_not_failed_by_the_other_ones_cancel_or_deadline(
     assert shared[0].values == {"answer": 6.0}
 
 
-def test_a_parameter_only_present_uses_does_not_run_the_model_again(make_engine: Make) -> None:
+def test_a_parameter_only_present_uses_does_not_run_the_model_again(make_hub: Make) -> None:
     calls = Calls()
-    engine = make_engine(doubler=counting_demo(calls))
-    one = engine.run("doubler", {"number": 4, "seed": 1, "shown": 0.1})
-    other = engine.run("doubler", {"number": 4, "seed": 1, "shown": 0.9})
+    hub = make_hub(doubler=counting_demo(calls))
+    one = hub.engine.run("doubler", {"number": 4, "seed": 1, "shown": 0.1})
+    other = hub.engine.run("doubler", {"number": 4, "seed": 1, "shown": 0.9})
     assert (one.values["answer"]["shown"], other.values["answer"]["shown"]) == (0.1, 0.9)
     assert one.id != other.id
     assert calls.infers == 1
     assert not other.receipt.cached
     assert other.receipt.batch_size == 0  # no pass was run for it
-    assert metric(engine, "hub_cache_hits_total", demo="doubler", kind="output") == 1
-    assert metric(engine, "hub_stage_seconds_count", demo="doubler", stage="infer") == 1  # no zero among the times
+    assert metric(hub, "hub_cache_hits_total", demo="doubler", kind="output") == 1
+    assert metric(hub, "hub_stage_seconds_count", demo="doubler", stage="infer") == 1  # no zero among the times
 
 
-def test_a_seed_that_is_absent_is_drawn_and_reported(make_engine: Make) -> None:
-    engine = make_engine(doubler=counting_demo(Calls()))
-    drawn = [engine.run("doubler", {"number": 1}) for _ in range(3)]
+def test_a_seed_that_is_absent_is_drawn_and_reported(make_hub: Make) -> None:
+    hub = make_hub(doubler=counting_demo(Calls()))
+    drawn = [hub.engine.run("doubler", {"number": 1}) for _ in range(3)]
     assert len({r.seed for r in drawn}) == 3
-    again = engine.run("doubler", {"number": 1, "seed": drawn[0].seed})
+    again = hub.engine.run("doubler", {"number": 1, "seed": drawn[0].seed})
     assert again.id == drawn[0].id
     assert again.receipt.cached
 
 
-def test_another_seed_is_another_result(make_engine: Make) -> None:
-    engine = make_engine(doubler=counting_demo(Calls()))
-    one, other = (engine.run("doubler", {"number": 1, "seed": seed}) for seed in (1, 2))
+def test_another_seed_is_another_result(make_hub: Make) -> None:
+    hub = make_hub(doubler=counting_demo(Calls()))
+    one, other = (hub.engine.run("doubler", {"number": 1, "seed": seed}) for seed in (1, 2))
     assert one.id != other.id
     assert one.values != other.values
 
 
-def test_concurrent_requests_share_a_forward_pass_and_match_single_ones(make_engine: Make) -> None:
+def test_concurrent_requests_share_a_forward_pass_and_match_single_ones(make_hub: Make) -> None:
     calls = Calls()
-    engine = make_engine(doubler=counting_demo(calls), settings={"batch_window_ms": 30_000.0, "max_batch": 8})
-    results = in_threads([lambda n=n: engine.run("doubler", {"number": n, "seed": 1}) for n in range(24)])
+    hub = make_hub(doubler=counting_demo(calls), settings={"batch_window_ms": 30_000.0, "max_batch": 8})
+    results = in_threads([lambda n=n: hub.engine.run("doubler", {"number": n, "seed": 1}) for n in range(24)])
     assert [r.values["answer"]["doubled"] for r in results] == [2.0 * n for n in range(24)]
     assert sum(calls.batches) == 24
     assert calls.infers < 24
@@ -186,50 +184,50 @@ def test_concurrent_requests_share_a_forward_pass_and_match_single_ones(make_eng
 # --- errors ---------------------------------------------------------------------------------------
 
 
-def test_an_unknown_page_is_not_found_with_a_suggestion(make_engine: Make) -> None:
-    engine = make_engine(doubler=counting_demo(Calls()))
+def test_an_unknown_page_is_not_found_with_a_suggestion(make_hub: Make) -> None:
+    hub = make_hub(doubler=counting_demo(Calls()))
     with pytest.raises(NotFoundError, match=r"No demo 'doublr'\. Did you mean 'doubler'\?"):
-        engine.run("doublr", {})
-    assert metric(engine, "hub_errors_total", demo="unknown", code="not_found") == 1
+        hub.engine.run("doublr", {})
+    assert metric(hub, "hub_errors_total", demo="unknown", code="not_found") == 1
 
 
 def test_a_broken_page_says_what_is_broken(tmp_path: Path) -> None:
     registry = Registry({"broken": Page("broken", "x.py", tmp_path, error="x.py cannot be imported")})
-    engine = Engine(Settings(device="cpu", data=str(tmp_path)), registry)
+    hub = Hub(Settings(device="cpu", data=str(tmp_path)), registry)
     with pytest.raises(DeclarationError, match=r"x\.py cannot be imported"):
-        engine.run("broken", {})
+        hub.engine.run("broken", {})
 
 
-def test_a_bad_input_names_its_field_and_the_next_request_works(make_engine: Make) -> None:
-    engine = make_engine(doubler=counting_demo(Calls()))
+def test_a_bad_input_names_its_field_and_the_next_request_works(make_hub: Make) -> None:
+    hub = make_hub(doubler=counting_demo(Calls()))
     with pytest.raises(InputError) as caught:
-        engine.run("doubler", {"number": -1})
+        hub.engine.run("doubler", {"number": -1})
     assert caught.value.field == "number"
-    assert metric(engine, "hub_errors_total", demo="doubler", code="invalid_input") == 1
-    assert engine.run("doubler", {"number": 1}).values
+    assert metric(hub, "hub_errors_total", demo="doubler", code="invalid_input") == 1
+    assert hub.engine.run("doubler", {"number": 1}).values
 
 
 @pytest.mark.parametrize("stage", ["prepare", "infer", "present"])
 @pytest.mark.parametrize("error", [KeyError("label"), RuntimeError("first line\n  File 'x.py', line 3\nmore")])
 def test_whatever_a_demo_raises_is_a_hub_error_without_a_traceback(
-    make_engine: Make, stage: str, error: Exception
+    make_hub: Make, stage: str, error: Exception
 ) -> None:
     def fail(*given: Any, **named: Any) -> Any:
         raise error
 
     calls = Calls()
-    engine = make_engine(doubler=counting_demo(calls, **{stage: fail}))
+    hub = make_hub(doubler=counting_demo(calls, **{stage: fail}))
     with pytest.raises(HubError) as caught:
-        engine.run("doubler", {"number": 1})
+        hub.engine.run("doubler", {"number": 1})
     assert type(caught.value) is HubError
     assert str(caught.value).startswith("doubler failed")
     assert "\n" not in str(caught.value)
     assert "File" not in str(caught.value)
-    assert metric(engine, "hub_errors_total", demo="doubler", code="internal_error") == 1
-    assert engine.in_work == 0
+    assert metric(hub, "hub_errors_total", demo="doubler", code="internal_error") == 1
+    assert hub.engine.in_work == 0
 
 
-def test_a_model_that_fails_to_load_is_unavailable_and_tried_again(make_engine: Make) -> None:
+def test_a_model_that_fails_to_load_is_unavailable_and_tried_again(make_hub: Make) -> None:
     fail = [True]
 
     def load(folder: Path | None, device: Any) -> FakeModel:
@@ -237,70 +235,70 @@ def test_a_model_that_fails_to_load_is_unavailable_and_tried_again(make_engine: 
             raise OSError("cannot read model.safetensors")
         return FakeModel()
 
-    engine = make_engine(doubler=counting_demo(Calls(), load=load))
+    hub = make_hub(doubler=counting_demo(Calls(), load=load))
     with pytest.raises(UnavailableError, match=r"doubler could not be loaded: OSError: cannot read"):
-        engine.run("doubler", {"number": 1})
+        hub.engine.run("doubler", {"number": 1})
     fail[0] = False
-    assert engine.run("doubler", {"number": 1}).values
+    assert hub.engine.run("doubler", {"number": 1}).values
 
 
-def test_a_model_larger_than_the_budget_is_an_out_of_memory_error(make_engine: Make) -> None:
+def test_a_model_larger_than_the_budget_is_an_out_of_memory_error(make_hub: Make) -> None:
     import torch
 
     demo = counting_demo(Calls(), load=lambda folder, device: torch.nn.Linear(1000, 1000))
-    engine = make_engine(doubler=demo, settings={"pool_gb": 0.001})
+    hub = make_hub(doubler=demo, settings={"pool_gb": 0.001})
     with pytest.raises(OutOfMemoryError, match="doubler needs 4 MB; models may take 1 MB here"):
-        engine.run("doubler", {"number": 1})
+        hub.engine.run("doubler", {"number": 1})
 
 
-def test_one_request_over_the_limit_is_busy_and_equal_ones_are_not_counted(make_engine: Make) -> None:
+def test_one_request_over_the_limit_is_busy_and_equal_ones_are_not_counted(make_hub: Make) -> None:
     calls = Calls(hold=threading.Event())
-    engine = make_engine(doubler=counting_demo(calls), settings={"queue_limit": 2})
-    threads = [run_in_thread(engine, "doubler", {"number": n, "seed": 1}) for n in (1, 2)]
-    wait_until(lambda: engine.in_work == 2)
-    threads.append(run_in_thread(engine, "doubler", {"number": 1, "seed": 1}))
+    hub = make_hub(doubler=counting_demo(calls), settings={"queue_limit": 2})
+    threads = [run_in_thread(hub, "doubler", {"number": n, "seed": 1}) for n in (1, 2)]
+    wait_until(lambda: hub.engine.in_work == 2)
+    threads.append(run_in_thread(hub, "doubler", {"number": 1, "seed": 1}))
     with pytest.raises(BusyError, match="2 requests are in work, the most this hub takes") as caught:
-        engine.run("doubler", {"number": 3, "seed": 1})
+        hub.engine.run("doubler", {"number": 3, "seed": 1})
     assert caught.value.retry_after_s >= 1
     assert calls.hold is not None
     calls.hold.set()
     for thread, outcome in threads:
         thread.join(PATIENCE_S)
         assert isinstance(outcome[0], Result)
-    assert engine.run("doubler", {"number": 3, "seed": 1}).values
-    assert engine.in_work == 0
+    assert hub.engine.run("doubler", {"number": 3, "seed": 1}).values
+    assert hub.engine.in_work == 0
 
 
-def test_a_run_that_takes_too_long_is_a_deadline_error(make_engine: Make) -> None:
+def test_a_run_that_takes_too_long_is_a_deadline_error(make_hub: Make) -> None:
     calls = Calls(hold=threading.Event())
-    engine = make_engine(doubler=counting_demo(calls), settings={"deadline_s": 0.05})
+    hub = make_hub(doubler=counting_demo(calls), settings={"deadline_s": 0.05})
     with pytest.raises(DeadlineError, match="doubler did not answer in"):
-        engine.run("doubler", {"number": 1, "seed": 1})
+        hub.engine.run("doubler", {"number": 1, "seed": 1})
     assert calls.hold is not None
     calls.hold.set()
-    assert engine.in_work == 0
+    assert hub.engine.in_work == 0
 
 
-def test_a_cancelled_run_stops_at_its_next_step(make_engine: Make) -> None:
+def test_a_cancelled_run_stops_at_its_next_step(make_hub: Make) -> None:
     calls, cancel = Calls(hold=threading.Event()), Cancel()
-    engine = make_engine(steps=steps_demo(calls, steps=1000))
-    thread, outcome = run_in_thread(engine, "steps", {"prompt": "a cat", "seed": 1}, cancel=cancel)
+    hub = make_hub(steps=steps_demo(calls, steps=1000))
+    thread, outcome = run_in_thread(hub, "steps", {"prompt": "a cat", "seed": 1}, cancel=cancel)
     assert calls.started.wait(PATIENCE_S)
     cancel.set()
     thread.join(PATIENCE_S)
     assert isinstance(outcome[0], CancelledError)
     assert calls.hold is not None
     calls.hold.set()
-    assert engine.run("steps", {"prompt": "a dog", "seed": 1}).values == {"text": "a dog 1"}
+    assert hub.engine.run("steps", {"prompt": "a dog", "seed": 1}).values == {"text": "a dog 1"}
 
 
 # --- events, receipts -----------------------------------------------------------------------------
 
 
-def test_the_stages_of_a_run_are_told_in_order(make_engine: Make) -> None:
-    engine = make_engine(steps=steps_demo(Calls(), steps=2))
+def test_the_stages_of_a_run_are_told_in_order(make_hub: Make) -> None:
+    hub = make_hub(steps=steps_demo(Calls(), steps=2))
     seen: list[Any] = []
-    engine.run("steps", {"prompt": "a", "seed": 1}, on_event=lambda stage, progress: seen.append((stage, progress)))
+    hub.engine.run("steps", {"prompt": "a", "seed": 1}, on_event=lambda stage, progress: seen.append((stage, progress)))
     assert seen == [
         ("queued", None),
         ("loading", None),
@@ -309,24 +307,24 @@ def test_the_stages_of_a_run_are_told_in_order(make_engine: Make) -> None:
         ("running", Progress(2, 2, ("a",))),
     ]
     seen.clear()
-    engine.run("steps", {"prompt": "b", "seed": 1}, on_event=lambda stage, progress: seen.append(stage))
+    hub.engine.run("steps", {"prompt": "b", "seed": 1}, on_event=lambda stage, progress: seen.append(stage))
     assert [stage for stage in seen if stage == "loading"] == []
 
 
-def test_a_listener_that_fails_does_not_fail_the_run(make_engine: Make) -> None:
+def test_a_listener_that_fails_does_not_fail_the_run(make_hub: Make) -> None:
     def broken(stage: str, progress: Progress | None) -> None:
         raise ConnectionError("the browser is gone")
 
-    engine = make_engine(steps=steps_demo(Calls()))
-    assert engine.run("steps", {"prompt": "a", "seed": 1}, on_event=broken).values
+    hub = make_hub(steps=steps_demo(Calls()))
+    assert hub.engine.run("steps", {"prompt": "a", "seed": 1}, on_event=broken).values
 
 
-def test_a_receipt_is_complete_and_true(make_engine: Make, tmp_path: Path) -> None:
+def test_a_receipt_is_complete_and_true(make_hub: Make, tmp_path: Path) -> None:
     weights = write_weights(tmp_path / "weights", "doubler_small")
-    engine = make_engine(doubler=counting_demo(Calls(), weights=(weights,)))
-    cold = engine.run("doubler", {"number": 1, "seed": 1}).receipt
-    warm = engine.run("doubler", {"number": 2, "seed": 1}).receipt
-    hit = engine.run("doubler", {"number": 2, "seed": 1}).receipt
+    hub = make_hub(doubler=counting_demo(Calls(), weights=(weights,)))
+    cold = hub.engine.run("doubler", {"number": 1, "seed": 1}).receipt
+    warm = hub.engine.run("doubler", {"number": 2, "seed": 1}).receipt
+    hit = hub.engine.run("doubler", {"number": 2, "seed": 1}).receipt
     assert [(r.cold, r.cached, r.batch_size) for r in (cold, warm, hit)] == [
         (True, False, 1),
         (False, False, 1),
@@ -337,69 +335,67 @@ def test_a_receipt_is_complete_and_true(make_engine: Make, tmp_path: Path) -> No
         assert 0 < stages <= receipt.total_ms + 0.1
         assert (receipt.device, receipt.dtype) == ("cpu", "float32")
         assert receipt.weights == "doubler_small"
-        assert receipt.digest == engine.weights.find("doubler_small").digest
+        assert receipt.digest == hub.weights.find("doubler_small").digest
     assert (hit.infer_ms, hit.created_at) == (warm.infer_ms, warm.created_at)
     for stage in ("queue", "load", "prepare", "infer", "present", "total"):
-        assert metric(engine, "hub_stage_seconds_count", demo="doubler", stage=stage) >= 2
-    assert metric(engine, "hub_model_loads_total") == 1
-    assert metric(engine, "hub_batch_size_count", demo="doubler") == 2
-    assert b"hub_requests_total" in engine.metrics.render()
+        assert metric(hub, "hub_stage_seconds_count", demo="doubler", stage=stage) >= 2
+    assert metric(hub, "hub_model_loads_total") == 1
+    assert metric(hub, "hub_batch_size_count", demo="doubler") == 2
+    assert b"hub_requests_total" in hub.metrics.render()
 
 
 # --- weights --------------------------------------------------------------------------------------
 
 
-def test_weights_are_a_choice_and_each_gets_its_own_config(make_engine: Make, tmp_path: Path) -> None:
+def test_weights_are_a_choice_and_each_gets_its_own_config(make_hub: Make, tmp_path: Path) -> None:
     two = tuple(write_weights(tmp_path / "weights", name, {"by": by}) for name, by in (("small", 1), ("large", 9)))
 
     def present(output: Any, number: int, shown: float, seed: int, config: Any) -> dict[str, Any]:
         return {"answer": config["by"]}
 
-    engine = make_engine(doubler=counting_demo(Calls(), weights=two, present=present))
+    hub = make_hub(doubler=counting_demo(Calls(), weights=two, present=present))
     default, small, large = (
-        engine.run("doubler", {"number": 1, "seed": 1, **chosen})
+        hub.engine.run("doubler", {"number": 1, "seed": 1, **chosen})
         for chosen in ({}, {"weights": "small"}, {"weights": "large"})
     )
     assert [r.values["answer"] for r in (default, small, large)] == [1, 1, 9]
     assert default.id == small.id != large.id
     assert large.receipt.weights == "large"
-    assert len(engine.pool.status()) == 2
+    assert len(hub.pool.status()) == 2
 
 
-def test_new_bytes_under_the_same_name_are_new_results_and_the_old_model_leaves(
-    make_engine: Make, tmp_path: Path
-) -> None:
+def test_new_bytes_under_the_same_name_are_new_results_and_the_old_model_leaves(make_hub: Make, tmp_path: Path) -> None:
     calls = Calls()
     weights = write_weights(tmp_path / "weights", "model", content=b"0")
-    engine = make_engine(doubler=counting_demo(calls, weights=(weights,)))
-    ids = {engine.run("doubler", {"number": 1, "seed": 1}).id}
+    hub = make_hub(doubler=counting_demo(calls, weights=(weights,)))
+    ids = {hub.engine.run("doubler", {"number": 1, "seed": 1}).id}
     for number in range(1, 6):
         write_weights(tmp_path / "weights", "model", content=b"0" * (number + 1))
-        ids.add(engine.run("doubler", {"number": 1, "seed": 1}).id)
+        ids.add(hub.engine.run("doubler", {"number": 1, "seed": 1}).id)
     assert len(ids) == calls.loads == 6
-    assert len(engine._batchers) == 1
-    assert len(engine.pool.status()) == 1
+    assert len(hub.executor._batchers) == 1
+    assert len(hub.pool.status()) == 1
 
 
-def test_missing_weights_say_what_to_do(make_engine: Make, tmp_path: Path) -> None:
+def test_missing_weights_say_what_to_do(make_hub: Make, tmp_path: Path) -> None:
     weights = write_weights(tmp_path / "elsewhere", "model")
-    engine = make_engine(doubler=counting_demo(Calls(), weights=(weights,)))
+    hub = make_hub(doubler=counting_demo(Calls(), weights=(weights,)))
     with pytest.raises(UnavailableError, match=r"There are no weights 'model': .* does not exist\."):
-        engine.run("doubler", {"number": 1})
+        hub.engine.run("doubler", {"number": 1})
     write_weights(tmp_path / "weights", "model")
-    assert engine.run("doubler", {"number": 1}).values
+    assert hub.engine.run("doubler", {"number": 1}).values
 
 
-def test_weights_that_are_only_a_pickle_are_refused(make_engine: Make, tmp_path: Path) -> None:
+def test_weights_that_are_only_a_pickle_are_refused(make_hub: Make, tmp_path: Path) -> None:
     weights = write_weights(tmp_path / "weights", "model")
     folder = tmp_path / "weights" / "model"
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    engine = make_engine(doubler=counting_demo(Calls(), weights=(weights,)))
+    hub = make_hub(doubler=counting_demo(Calls(), weights=(weights,)))
     with pytest.raises(UnavailableError, match=r"hold pytorch_model\.bin but no \.safetensors file"):
-        engine.run("doubler", {"number": 1})
+        hub.engine.run("doubler", {"number": 1})
 
 
-def test_the_config_of_weights_cannot_be_changed_by_a_demo(make_engine: Make, tmp_path: Path) -> None:
+def test_the_config_of_weights_cannot_be_changed_by_a_demo(make_hub: Make, tmp_path: Path) -> None:
     weights = write_weights(tmp_path / "weights", "model", {"mean": [1, 2], "deep": {"a": 1}})
 
     def prepare(number: int, shown: float, seed: int, config: Any) -> Any:
@@ -408,66 +404,68 @@ def test_the_config_of_weights_cannot_be_changed_by_a_demo(make_engine: Make, tm
                 change()
         return np.array([config["mean"][0], 0.0])
 
-    engine = make_engine(doubler=counting_demo(Calls(), weights=(weights,), prepare=prepare))
-    assert engine.run("doubler", {"number": 1}).values["answer"]["doubled"] == 2.0
+    hub = make_hub(doubler=counting_demo(Calls(), weights=(weights,), prepare=prepare))
+    assert hub.engine.run("doubler", {"number": 1}).values["answer"]["doubled"] == 2.0
 
 
-# --- models ahead of use, several engines ---------------------------------------------------------
+# --- models ahead of use, several hubs ---------------------------------------------------------
 
 
-def test_a_preloaded_model_makes_the_first_run_warm(make_engine: Make) -> None:
+def test_a_preloaded_model_makes_the_first_run_warm(make_hub: Make) -> None:
     calls = Calls()
-    engine = make_engine(doubler=counting_demo(calls))
-    assert not engine.models.is_loaded("doubler")
-    assert engine.models.preload("doubler")
-    assert engine.models.is_loaded("doubler")
-    assert not engine.run("doubler", {"number": 1}).receipt.cold
+    hub = make_hub(doubler=counting_demo(calls))
+    assert not hub.models.is_loaded("doubler")
+    assert hub.models.preload("doubler")
+    assert hub.models.is_loaded("doubler")
+    assert not hub.engine.run("doubler", {"number": 1}).receipt.cold
     assert calls.loads == 1
 
 
-def test_two_engines_live_in_one_process(make_engine: Make, tmp_path: Path) -> None:
+def test_two_hubs_live_in_one_process(make_hub: Make, tmp_path: Path) -> None:
     demos = [counting_demo(Calls()), counting_demo(Calls())]
-    engines = [make_engine(doubler=demo, settings={"data": str(tmp_path / str(n))}) for n, demo in enumerate(demos)]
-    results = in_threads([lambda e=e: e.run("doubler", {"number": 1, "seed": 1}) for e in engines for _ in range(4)])
+    hubs = [make_hub(doubler=demo, settings={"data": str(tmp_path / str(n))}) for n, demo in enumerate(demos)]
+    results = in_threads(
+        [lambda e=e: e.engine.run("doubler", {"number": 1, "seed": 1}) for e in hubs for _ in range(4)]
+    )
     assert {r.values["answer"]["doubled"] for r in results} == {2.0}
     assert len({r.id for r in results}) == 2  # each has its own secret
 
 
-def test_two_engines_share_a_data_folder_without_harm(make_engine: Make) -> None:
+def test_two_hubs_share_a_data_folder_without_harm(make_hub: Make) -> None:
     calls = Calls()
-    engines = [make_engine(doubler=counting_demo(calls)) for _ in range(2)]
-    one = engines[0].run("doubler", {"number": 1, "seed": 1})
-    other = engines[1].run("doubler", {"number": 1, "seed": 1})
+    hubs = [make_hub(doubler=counting_demo(calls)) for _ in range(2)]
+    one = hubs[0].engine.run("doubler", {"number": 1, "seed": 1})
+    other = hubs[1].engine.run("doubler", {"number": 1, "seed": 1})
     assert (one.id, one.values) == (other.id, other.values)
     assert other.receipt.cached
     assert calls.infers == 1
 
 
-def test_a_closed_engine_answers_with_a_hub_error(make_engine: Make) -> None:
-    engine = make_engine(doubler=counting_demo(Calls()))
-    engine.run("doubler", {"number": 1, "seed": 1})
-    engine.close()
+def test_a_closed_engine_answers_with_a_hub_error(make_hub: Make) -> None:
+    hub = make_hub(doubler=counting_demo(Calls()))
+    hub.engine.run("doubler", {"number": 1, "seed": 1})
+    hub.close()
     with pytest.raises(UnavailableError, match="shutting down"):
-        engine.run("doubler", {"number": 2, "seed": 1})
+        hub.engine.run("doubler", {"number": 2, "seed": 1})
 
 
 # --- bounds ---------------------------------------------------------------------------------------
 
 
-def test_a_model_output_kept_for_other_parameters_cannot_be_changed_by_present(make_engine: Make) -> None:
+def test_a_model_output_kept_for_other_parameters_cannot_be_changed_by_present(make_hub: Make) -> None:
     def present(output: np.ndarray, number: int, shown: float, seed: int) -> dict[str, Any]:
         with pytest.raises(ValueError, match="read-only"):
             output[0] = 99
         return {"answer": float(output[0])}
 
-    engine = make_engine(doubler=counting_demo(Calls(), present=present))
+    hub = make_hub(doubler=counting_demo(Calls(), present=present))
     for shown in (0.1, 0.2):
-        assert engine.run("doubler", {"number": 4, "seed": 1, "shown": shown}).values == {"answer": 8.0}
+        assert hub.engine.run("doubler", {"number": 4, "seed": 1, "shown": shown}).values == {"answer": 8.0}
 
 
 @pytest.mark.parametrize("error", [None, InputError("no"), RuntimeError("no")])
 @pytest.mark.parametrize("stage", ["prepare", "infer", "present"])
-def test_nothing_of_a_run_stays_when_it_is_over(make_engine: Make, stage: str, error: Exception | None) -> None:
+def test_nothing_of_a_run_stays_when_it_is_over(make_hub: Make, stage: str, error: Exception | None) -> None:
     # Uploads are large: an error, a batcher or a listener that kept them would fill memory in minutes.
     demo = shade_demo()
     real = getattr(demo, stage)
@@ -484,22 +482,22 @@ def test_nothing_of_a_run_stays_when_it_is_over(make_engine: Make, stage: str, e
         def __call__(self, stage: str, progress: Any) -> None:
             pass
 
-    engine = make_engine(shade=shade_demo(**{stage: watched}))
+    hub = make_hub(shade=shade_demo(**{stage: watched}))
     listener, cancel = Listener(), Cancel()
     refs = [weakref.ref(listener), weakref.ref(cancel)]
     with nothing_collected():
         with contextlib.suppress(HubError):
-            engine.run("shade", {"image": encode(picture(), "png")}, on_event=listener, cancel=cancel)
+            hub.engine.run("shade", {"image": encode(picture(), "png")}, on_event=listener, cancel=cancel)
         if error is not None:
             error.__traceback__ = None  # the test's own reference to it
         del listener, cancel
         wait_until(lambda: not any(ref() for ref in [*refs, *decoded]), "the run left nothing behind")
 
 
-def test_after_2000_mixed_requests_every_structure_is_within_its_bound(make_engine: Make, tmp_path: Path) -> None:
+def test_after_2000_mixed_requests_every_structure_is_within_its_bound(make_hub: Make, tmp_path: Path) -> None:
     calls = Calls()
     weights = tuple(write_weights(tmp_path / "weights", name) for name in ("one", "two"))
-    engine = make_engine(
+    hub = make_hub(
         doubler=counting_demo(calls, weights=weights),
         steps=steps_demo(Calls(), steps=1),
         settings={"results_memory_mb": 0.25, "results_disk_mb": 0.1, "queue_limit": 1000},
@@ -512,24 +510,24 @@ def test_after_2000_mixed_requests_every_structure_is_within_its_bound(make_engi
             with contextlib.suppress(HubError):
                 if kind < 0.6:
                     number, chosen = choices.randrange(400), choices.choice(["one", "two"])
-                    got = engine.run("doubler", {"number": number, "seed": 1, "weights": chosen})
+                    got = hub.engine.run("doubler", {"number": number, "seed": 1, "weights": chosen})
                     assert got.values["answer"]["doubled"] == 2.0 * number
                 elif kind < 0.8:
-                    engine.run("steps", {"prompt": f"p{choices.randrange(200)}", "seed": 1})
+                    hub.engine.run("steps", {"prompt": f"p{choices.randrange(200)}", "seed": 1})
                 elif kind < 0.9:
-                    engine.run("doubler", {"number": -1})
+                    hub.engine.run("doubler", {"number": -1})
                 else:
-                    engine.run("nowhere", {})
+                    hub.engine.run("nowhere", {})
             done += 1
         return done
 
     assert sum(in_threads([lambda n=n: work(n) for n in range(16)])) == 2000
-    stats = engine.results.stats()
+    stats = hub.results.stats()
     assert stats["memory_bytes"] <= 0.25 * 2**20
     assert stats["disk_bytes"] <= 0.1 * 2**20
-    assert engine._raw.currsize <= 0.25 * 2**20 / 4
-    assert engine.running._futures == {}
-    assert engine.in_work == 0
-    assert len(engine._batchers) == 3
-    assert all(b._queue == [] and b._coming == 0 for b in engine._batchers.values())
-    assert all(s.leases == 0 for s in engine.pool.status())
+    assert hub.executor._outputs.currsize <= 0.25 * 2**20 / 4
+    assert hub.engine.running._futures == {}
+    assert hub.engine.in_work == 0
+    assert len(hub.executor._batchers) == 3
+    assert all(b._queue == [] and b._coming == 0 for b in hub.executor._batchers.values())
+    assert all(s.leases == 0 for s in hub.pool.status())

@@ -13,18 +13,18 @@ from starlette.testclient import TestClient
 
 from hub import imports
 from hub.decoding.decode import decode
-from hub.engine.engine import Engine
 from hub.errors import DeadlineError, HubError, OutOfMemoryError, UnavailableError
 from hub.execution import devices
 from hub.execution.construction import CONSTRUCTION
 from hub.execution.residency import Residency
+from hub.hub import Hub
 from hub.images import encode
 from hub.results.result import Result
 from hub.web.api import health
 from tests.engine.test_engine import run_in_thread
 from tests.fakes import PATIENCE_S, Calls, FakeModel, counting_demo, picture, shade_demo, wait_until
 
-Make = Callable[..., Engine]
+Make = Callable[..., Hub]
 
 
 class Leaving(BaseException):
@@ -36,9 +36,7 @@ class Leaving(BaseException):
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), Leaving("off")])
 @pytest.mark.parametrize("stage", ["load", "prepare", "infer", "present"])
-def test_a_page_that_tries_to_end_the_hub_is_told_as_at_fault(
-    make_engine: Make, stage: str, error: BaseException
-) -> None:
+def test_a_page_that_tries_to_end_the_hub_is_told_as_at_fault(make_hub: Make, stage: str, error: BaseException) -> None:
     left = [True]
 
     def leave(*given: Any, **named: Any) -> Any:
@@ -47,21 +45,21 @@ def test_a_page_that_tries_to_end_the_hub_is_told_as_at_fault(
             raise error
         return getattr(counting_demo(Calls()), stage)(*given, **named)
 
-    engine = make_engine(doubler=counting_demo(Calls(), **{stage: leave}))
+    hub = make_hub(doubler=counting_demo(Calls(), **{stage: leave}))
     with pytest.raises(
         HubError, match=r"doubler .* tried to end the hub, .* a fault of the page, not of the input"
     ) as caught:
-        engine.run("doubler", {"number": 1, "seed": 1})
+        hub.engine.run("doubler", {"number": 1, "seed": 1})
     assert caught.value.status == (503 if stage == "load" else 500)
-    assert engine.run("doubler", {"number": 1, "seed": 1}).values  # all threads are as they were
-    assert engine.in_work == 0
+    assert hub.engine.run("doubler", {"number": 1, "seed": 1}).values  # all threads are as they were
+    assert hub.engine.in_work == 0
 
 
 # --- the deadline ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stage", ["prepare", "present"])
-def test_code_that_hangs_keeps_nobody_past_the_deadline(make_engine: Make, stage: str) -> None:
+def test_code_that_hangs_keeps_nobody_past_the_deadline(make_hub: Make, stage: str) -> None:
     hold, begun = threading.Event(), threading.Event()
 
     def hang(*given: Any, **named: Any) -> Any:
@@ -69,17 +67,17 @@ def test_code_that_hangs_keeps_nobody_past_the_deadline(make_engine: Make, stage
         assert hold.wait(PATIENCE_S)
         return getattr(counting_demo(Calls()), stage)(*given, **named)
 
-    engine = make_engine(doubler=counting_demo(Calls(), **{stage: hang}), settings={"deadline_s": 0.5})
-    engine.models.preload("doubler")
+    hub = make_hub(doubler=counting_demo(Calls(), **{stage: hang}), settings={"deadline_s": 0.5})
+    hub.models.preload("doubler")
     with pytest.raises(DeadlineError, match=r"doubler did not answer in 0\.5 s"):
-        engine.run("doubler", {"number": 1, "seed": 1})
-    assert engine.in_work == begun.is_set()  # it still takes a place: what hangs must not pile up without a bound
+        hub.engine.run("doubler", {"number": 1, "seed": 1})
+    assert hub.engine.in_work == begun.is_set()  # it still takes a place: what hangs must not pile up without a bound
     hold.set()
-    wait_until(lambda: engine.in_work == 0)
+    wait_until(lambda: hub.engine.in_work == 0)
 
 
 def test_a_machine_that_is_slow_to_start_keeps_nobody_past_the_deadline(
-    make_engine: Make, monkeypatch: pytest.MonkeyPatch
+    make_hub: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hold, found = threading.Event(), Residency._found
 
@@ -88,14 +86,14 @@ def test_a_machine_that_is_slow_to_start_keeps_nobody_past_the_deadline(
         return found(self)
 
     monkeypatch.setattr(Residency, "_found", slowly)
-    engine = make_engine(doubler=counting_demo(Calls()), settings={"deadline_s": 0.05})
+    hub = make_hub(doubler=counting_demo(Calls()), settings={"deadline_s": 0.05})
     with pytest.raises(DeadlineError, match="still finding out what this machine can do"):
-        engine.run("doubler", {"number": 1, "seed": 1})
+        hub.engine.run("doubler", {"number": 1, "seed": 1})
     hold.set()
-    assert engine.hardware().dtype_name == "float32"
+    assert hub.hardware().dtype_name == "float32"
 
 
-def test_a_machine_that_was_not_found_out_is_asked_again(make_engine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_that_was_not_found_out_is_asked_again(make_hub: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     found, errors = Residency._found, [OSError("cannot open torch"), MemoryError()]
 
     def fail(self: Residency) -> Any:
@@ -104,33 +102,33 @@ def test_a_machine_that_was_not_found_out_is_asked_again(make_engine: Make, monk
         return found(self)
 
     monkeypatch.setattr(Residency, "_found", fail)
-    engine = make_engine(doubler=counting_demo(Calls()))
+    hub = make_hub(doubler=counting_demo(Calls()))
     for _ in range(2):
         with pytest.raises(UnavailableError, match="This hub cannot run models now"):
-            engine.run("doubler", {"number": 1})
-    assert engine.run("doubler", {"number": 1}).values
+            hub.engine.run("doubler", {"number": 1})
+    assert hub.engine.run("doubler", {"number": 1}).values
 
 
 # --- memory ---------------------------------------------------------------------------------------
 
 
-def test_memory_that_runs_out_while_decoding_is_told_so(make_engine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_runs_out_while_decoding_is_told_so(make_hub: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*given: Any, **named: Any) -> Any:
         raise MemoryError
 
-    engine = make_engine(shade=shade_demo())
+    hub = make_hub(shade=shade_demo())
     monkeypatch.setattr("hub.pages.inputs.decode", fail)
     with pytest.raises(OutOfMemoryError, match="no memory left for this input") as caught:
-        engine.run("shade", {"image": encode(picture(), "png")})
+        hub.engine.run("shade", {"image": encode(picture(), "png")})
     assert caught.value.status == 503
     monkeypatch.setattr("hub.pages.inputs.decode", decode)
-    assert engine.run("shade", {"image": encode(picture(), "png")}).values
+    assert hub.engine.run("shade", {"image": encode(picture(), "png")}).values
 
 
 # --- a load that hangs ----------------------------------------------------------------------------
 
 
-def test_a_load_that_hangs_is_told_and_loaded_pages_go_on(make_engine: Make) -> None:
+def test_a_load_that_hangs_is_told_and_loaded_pages_go_on(make_hub: Make) -> None:
     hold = threading.Event()
 
     def hang(folder: Path | None, device: Any) -> FakeModel:
@@ -138,11 +136,11 @@ def test_a_load_that_hangs_is_told_and_loaded_pages_go_on(make_engine: Make) -> 
         return FakeModel()
 
     demos = {name: counting_demo(Calls()) for name in ("loaded", "other")}
-    engine = make_engine(**demos, stuck=counting_demo(Calls(), load=hang), settings={"deadline_s": 1.0})
-    engine.run("loaded", {"number": 1, "seed": 1})
-    thread, first = run_in_thread(engine, "stuck", {"number": 1, "seed": 1})
+    hub = make_hub(**demos, stuck=counting_demo(Calls(), load=hang), settings={"deadline_s": 1.0})
+    hub.engine.run("loaded", {"number": 1, "seed": 1})
+    thread, first = run_in_thread(hub, "stuck", {"number": 1, "seed": 1})
     wait_until(lambda: CONSTRUCTION.now is not None)
-    _, second = run_in_thread(engine, "other", {"number": 1, "seed": 1})  # waits for its turn, before the bound
+    _, second = run_in_thread(hub, "other", {"number": 1, "seed": 1})  # waits for its turn, before the bound
     thread.join(PATIENCE_S)
     wait_until(lambda: bool(second))
     for outcome in (first[0], second[0]):
@@ -150,26 +148,26 @@ def test_a_load_that_hangs_is_told_and_loaded_pages_go_on(make_engine: Make) -> 
         assert "The model of stuck has been loading for" in outcome.message
         assert "restart the hub" in outcome.message
     with pytest.raises(UnavailableError, match="The model of stuck has been loading"):  # at once, now that it is known
-        engine.run("other", {"number": 2, "seed": 1})
-    assert engine.run("loaded", {"number": 2, "seed": 1}).values
-    ready, told = health.readiness(engine)
+        hub.engine.run("other", {"number": 2, "seed": 1})
+    assert hub.engine.run("loaded", {"number": 2, "seed": 1}).values
+    ready, told = health.readiness(hub)
     assert ready  # a page can answer
     assert set(told["demos"]) == {"other", "stuck"}
     assert any("The model of stuck has been loading" in text for text in told["warnings"])
-    assert health.status(engine)["warnings"] == told["warnings"]
+    assert health.status(hub)["warnings"] == told["warnings"]
     hold.set()
     wait_until(lambda: CONSTRUCTION.now is None)
-    assert engine.run("other", {"number": 3, "seed": 1}).values
-    assert health.readiness(engine)[1]["demos"] == {}
+    assert hub.engine.run("other", {"number": 3, "seed": 1}).values
+    assert health.readiness(hub)[1]["demos"] == {}
 
 
-def test_a_hub_whose_every_page_waits_for_a_load_that_hangs_is_not_ready(make_engine: Make) -> None:
-    engine = make_engine(doubler=counting_demo(Calls()), settings={"deadline_s": 0.05})
-    engine.hardware()
+def test_a_hub_whose_every_page_waits_for_a_load_that_hangs_is_not_ready(make_hub: Make) -> None:
+    hub = make_hub(doubler=counting_demo(Calls()), settings={"deadline_s": 0.05})
+    hub.hardware()
     with CONSTRUCTION.turn("another/model@1", None):
-        wait_until(lambda: not health.readiness(engine)[0])
-        assert "The model of another has been loading" in health.readiness(engine)[1]["demos"]["doubler"]
-    assert health.readiness(engine)[0]
+        wait_until(lambda: not health.readiness(hub)[0])
+        assert "The model of another has been loading" in health.readiness(hub)[1]["demos"]["doubler"]
+    assert health.readiness(hub)[0]
 
 
 # --- an import that fails -------------------------------------------------------------------------
@@ -195,23 +193,23 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("stage", ["load", "prepare", "infer"])
-def test_an_import_that_failed_once_is_made_anew(make_engine: Make, package: Path, stage: str) -> None:
+def test_an_import_that_failed_once_is_made_anew(make_hub: Make, package: Path, stage: str) -> None:
     def heavy(*given: Any, **named: Any) -> Any:
         import heavy_package  # type: ignore[import-not-found]  # the fixture makes it
 
         assert heavy_package.part.VALUE == 1  # which a half import would leave out of its package
         return getattr(counting_demo(Calls()), stage)(*given, **named)
 
-    engine = make_engine(doubler=counting_demo(Calls(), **{stage: heavy}))
+    hub = make_hub(doubler=counting_demo(Calls(), **{stage: heavy}))
     with pytest.raises(HubError, match="OSError: stale handle"):
-        engine.run("doubler", {"number": 1, "seed": 1})
+        hub.engine.run("doubler", {"number": 1, "seed": 1})
     assert not [name for name in sys.modules if name.startswith("heavy_package")]
     package.unlink()
-    assert isinstance(engine.run("doubler", {"number": 1, "seed": 1}), Result)
+    assert isinstance(hub.engine.run("doubler", {"number": 1, "seed": 1}), Result)
 
 
 def test_a_package_that_cannot_be_imported_again_is_told_with_the_way_out(
-    make_engine: Make, package: Path, monkeypatch: pytest.MonkeyPatch
+    make_hub: Make, package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(imports, "_compiled", lambda name: name == "heavy_package.part")
     monkeypatch.setattr(imports, "_SPOILED", {})
@@ -219,10 +217,10 @@ def test_a_package_that_cannot_be_imported_again_is_told_with_the_way_out(
     def load(folder: Path | None, device: Any) -> Any:
         import heavy_package  # noqa: F401
 
-    engine = make_engine(doubler=counting_demo(Calls(), load=load))
+    hub = make_hub(doubler=counting_demo(Calls(), load=load))
     with pytest.raises(UnavailableError, match=r"heavy_package was not wholly imported \(OSError: stale handle\)"):
-        engine.run("doubler", {"number": 1, "seed": 1})
-    (told,) = [text for text in health.warnings(engine) if "heavy_package" in text]
+        hub.engine.run("doubler", {"number": 1, "seed": 1})
+    (told,) = [text for text in health.warnings(hub) if "heavy_package" in text]
     assert told.endswith("cannot be imported again in this process. Restart the hub.")
 
 
@@ -262,15 +260,15 @@ def test_a_dtype_that_is_nearly_as_fast_is_measured_longer() -> None:
     assert asked == [3, 3, 3, 3, devices.ROUNDS, devices.ROUNDS]
 
 
-def test_readiness_over_http_tells_what_hangs(make_engine: Make) -> None:
+def test_readiness_over_http_tells_what_hangs(make_hub: Make) -> None:
     from fastapi import FastAPI
 
     from hub.web.api import demos as rest
 
-    engine = make_engine(doubler=counting_demo(Calls()), settings={"deadline_s": 0.05})
-    engine.hardware()
+    hub = make_hub(doubler=counting_demo(Calls()), settings={"deadline_s": 0.05})
+    hub.hardware()
     app = FastAPI()
-    rest.add_to(app, engine)
+    rest.add_to(app, hub)
     with CONSTRUCTION.turn("another", None), TestClient(app) as client:
         wait_until(lambda: client.get("/readyz").status_code == 503)
         assert "The model of another" in client.get("/api/v1/status").json()["warnings"][-1]

@@ -9,52 +9,52 @@ from typing import Any
 
 import pytest
 
-from hub.engine.engine import Engine
 from hub.engine.jobs import Cancel
 from hub.errors import HubError, OutOfMemoryError, StoppingError
+from hub.hub import Hub
 from hub.web.api import health
 from tests.fakes import PATIENCE_S, Calls, counting_demo
 
-Make = Callable[..., Engine]
+Make = Callable[..., Hub]
 
 
-def test_once_stopping_new_work_is_refused_and_what_began_before_goes_on(make_engine: Make) -> None:
+def test_once_stopping_new_work_is_refused_and_what_began_before_goes_on(make_hub: Make) -> None:
     calls = Calls(hold=threading.Event())
-    engine = make_engine(doubler=counting_demo(calls))
+    hub = make_hub(doubler=counting_demo(calls))
     begun = Cancel()  # of a comparison or grid: several runs under one flag
     assert calls.hold is not None
     with ThreadPoolExecutor(1) as threads:
-        running = threads.submit(engine.run, "doubler", {"number": 4}, cancel=begun)
+        running = threads.submit(hub.engine.run, "doubler", {"number": 4}, cancel=begun)
         assert calls.started.wait(PATIENCE_S)
-        engine.stop.begun.set()
+        hub.stop.begun.set()
         with pytest.raises(StoppingError, match="takes no new work"):
-            engine.run("doubler", {"number": 5})
-        assert health.readiness(engine)[1]["reasons"] == ["The hub is stopping."]
-        assert not health.readiness(engine)[0]
+            hub.engine.run("doubler", {"number": 5})
+        assert health.readiness(hub)[1]["reasons"] == ["The hub is stopping."]
+        assert not health.readiness(hub)[0]
         calls.hold.set()
         assert running.result(PATIENCE_S).values["answer"]["doubled"] == 8
-    assert engine.run("doubler", {"number": 6}, cancel=begun).values["answer"]["doubled"] == 12
+    assert hub.engine.run("doubler", {"number": 6}, cancel=begun).values["answer"]["doubled"] == 12
 
 
-def test_what_outlasts_the_grace_is_told_that_the_hub_stopped(make_engine: Make) -> None:
+def test_what_outlasts_the_grace_is_told_that_the_hub_stopped(make_hub: Make) -> None:
     calls = Calls(hold=threading.Event())
-    engine = make_engine(doubler=counting_demo(calls))
+    hub = make_hub(doubler=counting_demo(calls))
     assert calls.hold is not None
     with ThreadPoolExecutor(1) as threads:
-        running = threads.submit(engine.run, "doubler", {"number": 4})
+        running = threads.submit(hub.engine.run, "doubler", {"number": 4})
         assert calls.started.wait(PATIENCE_S)
-        engine.stop.begun.set()
-        engine.stop.over.set()
+        hub.stop.begun.set()
+        hub.stop.over.set()
         error = running.exception(PATIENCE_S)
         calls.hold.set()
     assert isinstance(error, StoppingError) and "stopped before" in error.message and error.status == 503
 
 
-def test_memory_that_runs_out_is_503_and_no_fault_of_the_hub(make_engine: Make) -> None:
+def test_memory_that_runs_out_is_503_and_no_fault_of_the_hub(make_hub: Make) -> None:
     def prepare(**values: Any) -> Any:
         raise MemoryError
 
-    engine = make_engine(doubler=counting_demo(Calls(), prepare=prepare))
+    hub = make_hub(doubler=counting_demo(Calls(), prepare=prepare))
     with pytest.raises(HubError) as caught:
-        engine.run("doubler", {"number": 4})
+        hub.engine.run("doubler", {"number": 4})
     assert isinstance(caught.value, OutOfMemoryError) and "no memory left" in caught.value.message

@@ -20,9 +20,9 @@ from timm.models import ResNet, SwinTransformer, VisionTransformer
 from timm.models.resnet import BasicBlock
 from torch import nn
 
-from hub.engine.engine import Engine
 from hub.errors import InputError
 from hub.execution import devices
+from hub.hub import Hub
 from hub.images import heat_map
 from hub.kit import heat_maps as why
 from hub.kit.heat_maps import OFF, classify
@@ -51,32 +51,32 @@ def example(slug: str, name: str) -> Image.Image:
 
 
 @pytest.fixture(scope="module")
-def make_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Engine]]:
-    made: list[Engine] = []
+def make_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Hub]]:
+    made: list[Hub] = []
 
-    def make() -> Engine:
+    def make() -> Hub:
         found = discover()
         data = str(tmp_path_factory.mktemp("data"))
         registry = Registry({slug: found.pages[slug] for slug in PAGES})
-        made.append(Engine(Settings(device="cpu", dtype="float32", pool_gb=1.0, data=data), registry))
+        made.append(Hub(Settings(device="cpu", dtype="float32", pool_gb=1.0, data=data), registry))
         return made[-1]
 
     yield make
-    for engine in made:
-        engine.close()
+    for hub in made:
+        hub.close()
 
 
 @pytest.fixture(scope="module")
-def engine(make_engine: Callable[[], Engine]) -> Engine:
-    return make_engine()
+def hub(make_hub: Callable[[], Hub]) -> Hub:
+    return make_hub()
 
 
 class Parts:
     """A page's model and functions, placed and called as the engine does it."""
 
-    def __init__(self, engine: Engine, slug: str, dtype: str):
-        self.demo = engine.registry.get(slug).demo
-        folder = engine.weights.find(self.demo.weights[0].name)
+    def __init__(self, hub: Hub, slug: str, dtype: str):
+        self.demo = hub.registry.get(slug).demo
+        folder = hub.weights.find(self.demo.weights[0].name)
         self.config, device = folder.config, torch.device("cpu")
         self.model: nn.Module = devices.place(self.demo.load(folder.path, device), device, getattr(torch, dtype))
         self.defaults = {f.name: f.default for f in self.demo.inputs if hasattr(f, "default")}
@@ -90,8 +90,8 @@ class Parts:
 
 
 @pytest.fixture(scope="module")
-def parts(engine: Engine) -> Callable[..., Parts]:
-    return cache(lambda slug, dtype="float32": Parts(engine, slug, dtype))
+def parts(hub: Hub) -> Callable[..., Parts]:
+    return cache(lambda slug, dtype="float32": Parts(hub, slug, dtype))
 
 
 # --- what the maps show ---------------------------------------------------------------------------
@@ -222,17 +222,15 @@ def test_a_run_without_it_does_nothing_for_it(parts: Callable[..., Parts], monke
         page.answers([image], ["the answer"])
 
 
-def test_plain_runs_and_runs_with_a_map_do_not_disturb_each_other(
-    engine: Engine, make_engine: Callable[[], Engine]
-) -> None:
-    quiet, busy = engine, make_engine()
+def test_plain_runs_and_runs_with_a_map_do_not_disturb_each_other(hub: Hub, make_hub: Callable[[], Hub]) -> None:
+    quiet, busy = hub, make_hub()
     requests = [
         {"image": ASSETS / "vehicle_classifier" / f"{name}.jpg", "why": word}
         for name, word in product(VEHICLES[::2], (OFF, *NAMES))
     ]
 
-    def ask(engine: Engine, request: dict[str, Any]) -> tuple[dict[str, float], list[str], float]:
-        result = engine.run("vehicle_classifier", request)
+    def ask(hub: Hub, request: dict[str, Any]) -> tuple[dict[str, float], list[str], float]:
+        result = hub.engine.run("vehicle_classifier", request)
         drawn = [np.asarray(Image.open(io.BytesIO(p.data)), np.float32) for p in result.pictures.get("why", ())]
         captions = [p.caption for p in result.pictures.get("why", ())]
         return result.values["probabilities"], captions, float(sum(pixels.mean() for pixels in drawn))
@@ -295,13 +293,13 @@ def test_a_network_that_answers_by_one_token_is_refused_in_words_and_works_witho
 # --- the pages ------------------------------------------------------------------------------------
 
 
-def test_rest_answers_as_the_engine_does(engine: Engine) -> None:
-    client = TestClient(app_of(engine))
+def test_rest_answers_as_the_engine_does(hub: Hub) -> None:
+    client = TestClient(app_of(hub))
     file = ASSETS / "vehicle_classifier" / "fire_engine.jpg"
     url = "/api/v1/demos/vehicle_classifier"
     plain = client.post(url, files={"image": file.read_bytes()}).json()["outputs"]
     asked = client.post(url, files={"image": file.read_bytes()}, data={"why": "emergency"}).json()["outputs"]
-    result = engine.run("vehicle_classifier", {"image": file, "why": "emergency"})
+    result = hub.engine.run("vehicle_classifier", {"image": file, "why": "emergency"})
     assert set(plain) == {"probabilities"}
     assert asked["probabilities"] == result.values["probabilities"] == plain["probabilities"]
     assert client.get(asked["why"]).content == result.pictures["why"][0].data
@@ -309,9 +307,9 @@ def test_rest_answers_as_the_engine_does(engine: Engine) -> None:
     assert wrong.status_code == 422 and "'emergency'" in wrong.json()["detail"]
 
 
-def test_the_caption_says_for_which_class_and_when_there_is_nothing_to_see(engine: Engine) -> None:
+def test_the_caption_says_for_which_class_and_when_there_is_nothing_to_see(hub: Hub) -> None:
     def caption(word: str) -> str:
-        result = engine.run(
+        result = hub.engine.run(
             "vehicle_classifier", {"image": ASSETS / "vehicle_classifier" / "fire_engine.jpg", "why": word}
         )
         return result.pictures["why"][0].caption
@@ -321,12 +319,12 @@ def test_the_caption_says_for_which_class_and_when_there_is_nothing_to_see(engin
     assert caption("ordinary").startswith("Next to nothing speaks for ordinary (")
 
 
-def test_the_threshold_is_the_weights_own_or_the_one_given(engine: Engine) -> None:
+def test_the_threshold_is_the_weights_own_or_the_one_given(hub: Hub) -> None:
     for weights in ("satellite_landuse", "satellite_amazon"):
-        own = engine.weights.find(weights).config["threshold"]
+        own = hub.weights.find(weights).config["threshold"]
         for given, used in ((None, own), (0, 0.0), (0.9, 0.9)):
             values = {"image": picture(64, 64), "weights": weights, "threshold": given}
-            result = engine.run("satellite_labels", values).values
+            result = hub.engine.run("satellite_labels", values).values
             assert result["threshold_used"] == used
             assert given != 0 or len(result["tags"]) == 17, "0 picks every label"
             shares = result["probabilities"]
@@ -334,9 +332,9 @@ def test_the_threshold_is_the_weights_own_or_the_one_given(engine: Engine) -> No
 
 
 @pytest.mark.parametrize("name", FORESTS)
-def test_the_amazon_examples_are_labelled_rightly(name: str, engine: Engine) -> None:
+def test_the_amazon_examples_are_labelled_rightly(name: str, hub: Hub) -> None:
     file = ASSETS / "satellite_labels" / f"{name}.jpg"
-    tags = engine.run("satellite_labels", {"image": file, "weights": "satellite_amazon"}).values["tags"]
+    tags = hub.engine.run("satellite_labels", {"image": file, "weights": "satellite_amazon"}).values["tags"]
     assert {row["label"] for row in tags} >= FORESTS[name]
     assert not {row["label"] for row in tags} & ({"clear", "partly_cloudy", "cloudy", "haze"} - FORESTS[name])
 

@@ -18,7 +18,7 @@ from transformers import CLIPTokenizer, PreTrainedTokenizerFast
 from hub.batch import grid, plan
 from hub.batch.folder import RunFolder
 from hub.cli.main import main
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.kit import prompts
 from hub.results import capsules
 from hub.results.result import Result
@@ -35,15 +35,15 @@ def bundled() -> Any:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     """The real page with the bundled weights."""
-    made = Engine(Settings(device="cpu", demos=SLUG, data=str(tmp_path_factory.mktemp("data"))))
+    made = Hub(Settings(device="cpu", demos=SLUG, data=str(tmp_path_factory.mktemp("data"))))
     yield made
     made.close()
 
 
-def run(engine: Engine, prompt: str, **inputs: Any) -> Result:
-    return engine.run(SLUG, {"prompt": prompt, "seed": 3, "steps": 2, **inputs})
+def run(hub: Hub, prompt: str, **inputs: Any) -> Result:
+    return hub.engine.run(SLUG, {"prompt": prompt, "seed": 3, "steps": 2, **inputs})
 
 
 MARKS = [chr(n) for n in range(0x3100) if unicodedata.category(chr(n))[0] in "PZ"]
@@ -69,8 +69,8 @@ def test_every_mark_of_punctuation_parts_words_and_says_nothing() -> None:
     assert not [m for m in MARKS if bundled()(f"{m}a{m}red{m}{m}circle{m}")["input_ids"] != clean]
 
 
-def test_what_a_prompt_names_specially_is_a_word_as_any_other(engine: Engine) -> None:
-    plain, special = (run(engine, f"a {word} red circle") for word in ("wordless", "[end]"))
+def test_what_a_prompt_names_specially_is_a_word_as_any_other(hub: Hub) -> None:
+    plain, special = (run(hub, f"a {word} red circle") for word in ("wordless", "[end]"))
     assert pixels(plain) == pixels(special)  # both unknown, and the circle is still read
 
 
@@ -103,16 +103,16 @@ def pixels(result: Result) -> list[bytes]:
     return [np.asarray(Image.open(io.BytesIO(p.data))).tobytes() for p in result.pictures["pictures"]]
 
 
-def test_the_picture_is_byte_for_byte_that_of_the_clean_prompt(engine: Engine) -> None:
-    clean = run(engine, "a red circle", negative_prompt="white background")
-    other = run(engine, "“A red (circle)”。", negative_prompt="White, background!")
+def test_the_picture_is_byte_for_byte_that_of_the_clean_prompt(hub: Hub) -> None:
+    clean = run(hub, "a red circle", negative_prompt="white background")
+    other = run(hub, "“A red (circle)”。", negative_prompt="White, background!")
     bare = [[capsules.without(p).data for p in result.pictures["pictures"]] for result in (clean, other)]
     assert bare[0] == bare[1] and clean.id != other.id
     assert not other.receipt.remarks and other.values == clean.values
 
 
-def test_what_was_not_read_is_in_the_receipt_the_settings_the_picture_and_on_the_page(engine: Engine) -> None:
-    result = run(engine, "a red dog <b>", negative_prompt="cat " + "white " * 30)
+def test_what_was_not_read_is_in_the_receipt_the_settings_the_picture_and_on_the_page(hub: Hub) -> None:
+    result = run(hub, "a red dog <b>", negative_prompt="cat " + "white " * 30)
     said = result.receipt.remarks
     assert [text.partition(":")[0] for text in said] == ["Prompt", "Negative prompt", "Negative prompt"]
     assert "'dog', 'b'" in said[0] and "'cat'" in said[1] and "24 tokens" in said[2]
@@ -124,18 +124,16 @@ def test_what_was_not_read_is_in_the_receipt_the_settings_the_picture_and_on_the
     assert json.loads(image.info["demo-hub"])["remarks"] == [*said]
     assert capsules.read(result.pictures["pictures"][0].data)[0]["parameters"]["prompt"] == "a red dog <b>"
     assert "&#x27;dog&#x27;" in html.done(result.receipt) and "<b>" not in html.remarks(result.receipt)
-    again = run(engine, "a red dog <b>", negative_prompt="cat " + "white " * 30)
+    again = run(hub, "a red dog <b>", negative_prompt="cat " + "white " * 30)
     assert again.receipt.cached and again.receipt.remarks == said
     # Without guidance the negative prompt has no say, so nothing of it is told.
-    assert len(run(engine, "a red dog", negative_prompt="cat", guidance=1.0).receipt.remarks) == 1
+    assert len(run(hub, "a red dog", negative_prompt="cat", guidance=1.0).receipt.remarks) == 1
 
 
-def test_grids_keep_and_tell_what_was_not_read(
-    engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    made = plan.make(engine, SLUG, ["a red dog"], [], [1], settings={"steps": 2})
+def test_grids_keep_and_tell_what_was_not_read(hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = plan.make(hub, SLUG, ["a red dog"], [], [1], settings={"steps": 2})
     folder, told = RunFolder.create(tmp_path, made), []
-    grid.draw(engine, folder, made, made.cells(), on_done=told.append)
+    grid.draw(hub, folder, made, made.cells(), on_done=told.append)
     assert "'dog'" in told[0]["remarks"][0] and next(folder.records())["remarks"] == told[0]["remarks"]
 
 

@@ -11,7 +11,7 @@ import pytest
 from hub.decoding.decode import ImageLimits
 from hub.errors import DeclarationError, InputError, TooLargeError
 from hub.images import encode
-from hub.pages.inputs import SEED_LIMIT, default, options, read
+from hub.pages.inputs import SEED_LIMIT, Inputs, decoded, default, options, read
 from hub.spec import Choice, Choices, Demo, ImageInput, Json, Seed, Slider, Text, Weights
 from tests.fakes import picture
 
@@ -321,12 +321,16 @@ def test_text_of_any_script_is_taken() -> None:
 PHOTO = ImageInput("image", "Photo")
 
 
+def opened(checked: Inputs) -> dict[str, Any]:
+    return decoded(checked.parameters, checked.pictures, ImageLimits())
+
+
 def test_a_picture_may_be_bytes_a_path_or_an_image(tmp_path: Path) -> None:
     data = encode(picture(), "png")
     (tmp_path / "a.png").write_bytes(data)
     for given in (data, bytearray(data), memoryview(data), tmp_path / "a.png", picture()):
         checked = read(demo(PHOTO), {"image": given})
-        assert checked.decoded()["image"].tobytes() == picture().tobytes()
+        assert opened(checked)["image"].tobytes() == picture().tobytes()
         assert len(checked.digests["image"]) == 64
 
 
@@ -354,7 +358,7 @@ def test_a_picture_that_is_refused_says_what_was_given(given: Any, told: str) ->
 def test_bytes_that_are_no_picture_are_refused_when_decoded() -> None:
     checked = read(demo(PHOTO), {"image": b"hello, world"})
     with pytest.raises(InputError) as caught:
-        checked.decoded()
+        opened(checked)
     assert caught.value.field == "image"
 
 

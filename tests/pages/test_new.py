@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from hub.cli.main import main
-from hub.engine.engine import Engine
 from hub.errors import InputError
+from hub.hub import Hub
 from hub.pages import new
 from hub.pages.registry import discover
 from hub.settings import ROOT, Settings
@@ -27,8 +27,8 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def engine(demos: Path) -> Iterator[Engine]:
-    made = Engine(Settings(demos_folder=str(demos), data=str(demos.parent / "data"), device="cpu", dtype="float32"))
+def hub(demos: Path) -> Iterator[Hub]:
+    made = Hub(Settings(demos_folder=str(demos), data=str(demos.parent / "data"), device="cpu", dtype="float32"))
     yield made
     made.close()
 
@@ -42,11 +42,11 @@ def test_the_page_is_registered_with_an_example_and_a_cover(demos: Path) -> None
     assert len(page.demo.examples) == 2
 
 
-def test_every_example_runs(engine: Engine) -> None:
-    page = engine.registry.get("few_colours")
+def test_every_example_runs(hub: Hub) -> None:
+    page = hub.registry.get("few_colours")
     for example in page.demo.examples:
         inputs = {**example.inputs, "image": page.assets / example.inputs["image"]}
-        result = engine.run("few_colours", inputs)
+        result = hub.engine.run("few_colours", inputs)
         palette = result.values["palette"]
         assert len(palette) == example.inputs.get("colours", 6)
         assert sum(row["percent"] for row in palette) == pytest.approx(100, abs=0.1)
@@ -54,20 +54,20 @@ def test_every_example_runs(engine: Engine) -> None:
         assert result.pictures["painting"][0].width == 640
 
 
-def test_plain_small_and_grey_pictures_run(engine: Engine) -> None:
+def test_plain_small_and_grey_pictures_run(hub: Hub) -> None:
     for image in (
         Image.new("RGB", (8, 8), "red"),
         Image.new("L", (9, 400), 120),
         Image.fromarray(np.arange(64 * 64 * 3, dtype=np.uint32).reshape(64, 64, 3).astype(np.uint8)),
     ):
-        result = engine.run("few_colours", {"image": image, "colours": 24})
+        result = hub.engine.run("few_colours", {"image": image, "colours": 24})
         assert 1 <= len(result.values["palette"]) <= 24
-    assert engine.run("few_colours", {"image": Image.new("RGB", (8, 8), "#ff0000")}).values["palette"] == [
+    assert hub.engine.run("few_colours", {"image": Image.new("RGB", (8, 8), "#ff0000")}).values["palette"] == [
         {"colour": "#ff0000", "percent": 100.0}
     ]
 
 
-def test_bad_inputs_are_told(engine: Engine, demos: Path) -> None:
+def test_bad_inputs_are_told(hub: Hub, demos: Path) -> None:
     picture = demos / "assets" / "few_colours" / new.PICTURE
     for inputs, says in (
         ({}, "image is missing"),
@@ -76,7 +76,7 @@ def test_bad_inputs_are_told(engine: Engine, demos: Path) -> None:
         ({"image": picture.read_bytes()[:300]}, "cut off or damaged"),
     ):
         with pytest.raises(InputError, match=says.replace("?", r"\?")):
-            engine.run("few_colours", inputs)
+            hub.engine.run("few_colours", inputs)
 
 
 def test_a_batch_answers_as_single_runs_do(demos: Path) -> None:

@@ -18,14 +18,14 @@ from hub.archive.history_store import HistoryStore
 from hub.archive.picture_index import ALL, Index, Query
 from hub.batch.manifest import read_cell
 from hub.database import transaction
-from hub.engine.engine import Engine
 from hub.errors import StorageError
+from hub.hub import Hub
 from hub.people.users import Caller
 from hub.results.secret import load_secret
 from hub.results.store import ResultStore
 from tests.fakes import Calls, colour_demo, drawing_demo, in_threads, plain
 
-MakeEngine = Callable[..., Engine]
+MakeEngine = Callable[..., Hub]
 ME = Caller(session=f"cookie {'m' * 40}")
 
 
@@ -92,37 +92,37 @@ DAMAGES = {
 
 @pytest.mark.parametrize("name", DAMAGES)
 def test_a_damaged_record_is_met_once_and_made_anew(
-    make_engine: MakeEngine, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+    make_hub: MakeEngine, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     demos = {"colours": colour_demo(), "words": drawing_demo(Calls())}
-    before = make_engine(**demos)
+    before = make_hub(**demos)
     asked = {"colours": {"image": plain(250, 10, 10)}, "words": {"prompt": "a ball", "seed": 1}}
-    results = {slug: before.run(slug, inputs, caller=ME) for slug, inputs in asked.items()}
+    results = {slug: before.engine.run(slug, inputs, caller=ME) for slug, inputs in asked.items()}
     for result in results.values():
         DAMAGES[name](tmp_path / "data" / "results" / result.id[:2] / result.id)
     (tmp_path / "data" / "gallery" / "index.db").unlink()
-    engine = make_engine(**demos)
-    other = engine.run("colours", {"image": plain(240, 10, 10)}, caller=ME)
-    engine.similar.find(other, engine.owners.of(ME))
-    index = engine.pictures.index()
+    hub = make_hub(**demos)
+    other = hub.engine.run("colours", {"image": plain(240, 10, 10)}, caller=ME)
+    hub.similar.find(other, hub.owners.of(ME))
+    index = hub.pictures.index()
     assert index.search(Query(), ALL) == ([], 0)
     for slug, inputs in asked.items():
-        anew = engine.run(slug, inputs, caller=ME)
+        anew = hub.engine.run(slug, inputs, caller=ME)
         assert (anew.id, anew.values) == (results[slug].id, results[slug].values)
-        assert make_engine(**demos).results.get(anew.id) is not None
+        assert make_hub(**demos).results.get(anew.id) is not None
     assert caplog.text.count("is damaged") <= 2
     aside = list((tmp_path / "data" / "results" / ".damaged").glob("*"))
     assert len(aside) <= 2
-    assert engine.history.remove(ME, None)[0] == 3
+    assert hub.forget(ME, None)[0] == 3
     assert not list((tmp_path / "data" / "results" / ".damaged").glob("*")), "who deletes a run deletes that, too"
 
 
-def test_what_is_set_aside_is_bounded(make_engine: MakeEngine, tmp_path: Path) -> None:
-    engine = make_engine(colours=colour_demo(), settings={"results_memory_mb": 0.0})
+def test_what_is_set_aside_is_bounded(make_hub: MakeEngine, tmp_path: Path) -> None:
+    hub = make_hub(colours=colour_demo(), settings={"results_memory_mb": 0.0})
     for red in range(30):
-        result = engine.run("colours", {"image": plain(red, 0, 0)})
+        result = hub.engine.run("colours", {"image": plain(red, 0, 0)})
         written(b"null")(tmp_path / "data" / "results" / result.id[:2] / result.id)
-        assert engine.results.get(result.id) is None
+        assert hub.results.get(result.id) is None
     assert len(list((tmp_path / "data" / "results" / ".damaged").iterdir())) <= 20
 
 
@@ -138,17 +138,17 @@ def spoil(path: Path, from_page: int = 0) -> None:
 
 
 @pytest.mark.parametrize("from_page", [0, 1])
-def test_damaged_tables_begin_anew(make_engine: MakeEngine, tmp_path: Path, from_page: int) -> None:
+def test_damaged_tables_begin_anew(make_hub: MakeEngine, tmp_path: Path, from_page: int) -> None:
     demos = {"words": drawing_demo(Calls())}
-    before = make_engine(**demos)
-    result = before.run("words", {"prompt": "a ball", "seed": 1}, caller=ME)
+    before = make_hub(**demos)
+    result = before.engine.run("words", {"prompt": "a ball", "seed": 1}, caller=ME)
     before.sharing.share(result.id)
     before.close()
     before.history._opened().close()
     for path in (tmp_path / "data").rglob("*"):
         if path.suffix in (".sqlite3", ".db"):
             spoil(path, from_page)
-    engine = make_engine(**demos)
+    hub = make_hub(**demos)
 
     def met(use: Callable[[], Any]) -> None:
         """Nothing but a StorageError, and that at most once."""
@@ -157,15 +157,15 @@ def test_damaged_tables_begin_anew(make_engine: MakeEngine, tmp_path: Path, from
         except StorageError:
             use()
 
-    owner = engine.history.owner(ME)
+    owner = hub.history.owner(ME)
     for _ in range(2):
-        engine.run("words", {"prompt": "a cube", "seed": 1}, caller=ME)
-        met(lambda: engine.history.search(owner))
-        met(lambda: engine.pictures.index().search(Query(), ALL))
-    assert engine.history.search(owner)[1] == 1
-    assert engine.pictures.index().search(Query(text="cube"), ALL)[1] == 1
+        hub.engine.run("words", {"prompt": "a cube", "seed": 1}, caller=ME)
+        met(lambda: hub.history.search(owner))
+        met(lambda: hub.pictures.index().search(Query(), ALL))
+    assert hub.history.search(owner)[1] == 1
+    assert hub.pictures.index().search(Query(text="cube"), ALL)[1] == 1
     if from_page == 0:
-        assert engine.sharing.links.get(engine.sharing.share(result.id)[0].id)
+        assert hub.sharing.links.get(hub.sharing.share(result.id)[0].id)
 
 
 def test_a_history_of_a_newer_hub_is_left_alone(tmp_path: Path) -> None:

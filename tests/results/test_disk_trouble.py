@@ -14,14 +14,14 @@ import pytest
 from hub.archive import links as links_module
 from hub.archive.history_store import HistoryStore
 from hub.database import reason, transaction
-from hub.engine.engine import Engine
 from hub.errors import StorageError
+from hub.hub import Hub
 from hub.results import disk, store
 from hub.web.api import health
 from tests.fakes import Calls, counting_demo, plain, shade_demo
 from tests.results.test_damage import RUN
 
-MakeEngine = Callable[..., Engine]
+MakeEngine = Callable[..., Hub]
 
 
 @pytest.fixture
@@ -39,22 +39,22 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
 
 
 def test_a_link_on_a_full_disk_tells_so_and_the_next_one_is_made(
-    make_engine: MakeEngine, full: Callable[[bool], None]
+    make_hub: MakeEngine, full: Callable[[bool], None]
 ) -> None:
-    engine = make_engine(shade=shade_demo())
-    result = engine.run("shade", {"image": plain(250, 250, 250)})
-    link, _ = engine.sharing.share(result.id)
+    hub = make_hub(shade=shade_demo())
+    result = hub.engine.run("shade", {"image": plain(250, 250, 250)})
+    link, _ = hub.sharing.share(result.id)
     full(True)
     with pytest.raises(StorageError, match=r"The link cannot be kept: the disk is full \(.*links\.sqlite3\)") as told:
-        engine.sharing.share(result.id)
+        hub.sharing.share(result.id)
     assert told.value.title == "The hub cannot keep or read this"
     with pytest.raises(StorageError, match="the disk is full"):
         for _ in range(200):
-            engine.sharing.links.say(link.id, "up", "x" * 1000)
-    assert engine.sharing.links.get(link.id) and engine.sharing.links.file(link.id, "preview.jpg").data
+            hub.sharing.links.say(link.id, "up", "x" * 1000)
+    assert hub.sharing.links.get(link.id) and hub.sharing.links.file(link.id, "preview.jpg").data
     full(False)
-    engine.sharing.links.say(link.id, "up", "")
-    assert engine.sharing.share(result.id)[0].id
+    hub.sharing.links.say(link.id, "up", "")
+    assert hub.sharing.share(result.id)[0].id
 
 
 def test_a_history_on_a_full_disk_tells_so_and_goes_on(tmp_path: Path) -> None:
@@ -95,37 +95,37 @@ def test_what_went_wrong_is_told_where_nothing_is_left_to_roll_back() -> None:
     [(errno.ENOSPC, "the disk is full"), (errno.EDQUOT, "the disk is full"), (errno.EROFS, "it cannot be written to")],
 )
 def test_a_disk_in_trouble_is_warned_of_while_it_lasts(
-    make_engine: MakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
+    make_hub: MakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
 ) -> None:
     monkeypatch.setattr(disk, "LOOK_S", 0.0)
     monkeypatch.setattr(disk, "LOW_MB", 0)
-    engine = make_engine(doubler=counting_demo(Calls()))
-    assert health.warnings(engine) == []
+    hub = make_hub(doubler=counting_demo(Calls()))
+    assert health.warnings(hub) == []
 
     def fail(*_: Any) -> None:
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as broken:
         broken.setattr(os, "fsync", fail)
-        (told,) = health.warnings(engine)
+        (told,) = health.warnings(hub)
         assert told == f"What people make cannot be kept: {words} ({tmp_path / 'data'})."
-        assert health.readiness(engine)[1]["warnings"] == [told]
-    assert health.warnings(engine) == []
+        assert health.readiness(hub)[1]["warnings"] == [told]
+    assert health.warnings(hub) == []
     assert not list((tmp_path / "data").glob(".probe-*"))
 
 
 def test_a_folder_that_could_not_be_used_is_used_as_soon_as_it_can(
-    make_engine: MakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_hub: MakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "RETRY_S", -1.0)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "results").touch()
-    engine = make_engine(doubler=counting_demo(Calls()))
-    assert "memory only" in health.warnings(engine)[-1]
+    hub = make_hub(doubler=counting_demo(Calls()))
+    assert "memory only" in health.warnings(hub)[-1]
     (tmp_path / "data" / "results").unlink()
-    assert not any("memory only" in text for text in health.warnings(engine))
-    result = engine.run("doubler", {"number": 1, "seed": 1})
-    assert make_engine(doubler=counting_demo(Calls())).results.get(result.id) is not None
+    assert not any("memory only" in text for text in health.warnings(hub))
+    result = hub.engine.run("doubler", {"number": 1, "seed": 1})
+    assert make_hub(doubler=counting_demo(Calls())).results.get(result.id) is not None
 
 
 def test_reasons_are_words(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 """The local Hub of the tests of weights: Spaces are pushed to it."""
 
-from tests.weights.conftest import hub, snapshots, waits
+from tests.weights.conftest import hub_server, snapshots, waits
 
-__all__ = ["hub", "snapshots", "waits"]
+__all__ = ["hub_server", "snapshots", "waits"]

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from hub.cli.main import main
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.settings import ROOT
 from hub.web.mcp import mount as mcp_mount
 from tests.fakes import write_weights
@@ -181,11 +181,11 @@ def test_requirements_fit_the_hardware_and_the_builder(tmp_path: Path, folders: 
 
 
 def test_with_the_sdk_of_that_builder_the_hub_serves_without_mcp(
-    monkeypatch: pytest.MonkeyPatch, make_engine: Callable[..., Engine]
+    monkeypatch: pytest.MonkeyPatch, make_hub: Callable[..., Hub]
 ) -> None:
     monkeypatch.setitem(sys.modules, "hub.web.mcp.server", None)  # as if its imports from mcp 2 failed
     monkeypatch.delattr("hub.web.mcp.server", raising=False)
-    app = Starlette(routes=mcp_mount.door(make_engine()).routes())
+    app = Starlette(routes=mcp_mount.door(make_hub()).routes())
     answer = TestClient(app).post("/mcp", json={})
     assert answer.status_code == 503 and "needs mcp 2" in answer.text
 

@@ -44,30 +44,30 @@ def push(planned: export.Plan, out: Path, **options: bool) -> str:
 
 
 def test_a_space_is_made_filled_and_brought_up_to_date(
-    hub: HubServer, tmp_path: Path, planned: export.Plan, signed_in: None
+    hub_server: HubServer, tmp_path: Path, planned: export.Plan, signed_in: None
 ) -> None:
     out = tmp_path / "space"
     older = {**planned.files, "hub/old.py": b"old = 1\n"}
     older[export.MANIFEST] = export.manifest(planned.options, older)
     commit = push(export.Plan(planned.options, older), out, private=True)
-    made = hub.repos[KEPT]
+    made = hub_server.repos[KEPT]
     assert made.refs["main"] == commit and made.private and made.sdk == "gradio"
     there = made.commits[commit]
     assert there["weights/tiny/model.safetensors"] == bytes(2000) and there["hub/old.py"] == b"old = 1\n"
 
     (out / "notes.txt").write_text("mine, not the Space's\n")
-    hub.add(KEPT, {**there, "from_the_web.txt": b"written on the Hub's own page\n"})
+    hub_server.add(KEPT, {**there, "from_the_web.txt": b"written on the Hub's own page\n"})
     commit = push(planned, out)
     there = made.commits[commit]
     assert there.keys() == {*planned.files, ".gitattributes", "from_the_web.txt"}
 
 
-def test_the_command_exports_and_pushes_in_one_go(hub: HubServer, tmp_path: Path, signed_in: None) -> None:
+def test_the_command_exports_and_pushes_in_one_go(hub_server: HubServer, tmp_path: Path, signed_in: None) -> None:
     out = tmp_path / "space"
     words = ("export-space", str(out), "--demos", "vehicle_classifier", "--hardware", "zero", "--push", SPACE.repo)
     done = command(main, *words, "--private")
     assert done.returncode == 0, done.stderr
-    made = hub.repos[KEPT]
+    made = hub_server.repos[KEPT]
     commit = made.refs["main"]
     assert made.private and f"Pushed https://huggingface.co/spaces/ada/shades (commit {commit[:12]})" in done.stdout
     assert "choose zero-a10g in its settings" in done.stdout
@@ -76,24 +76,24 @@ def test_the_command_exports_and_pushes_in_one_go(hub: HubServer, tmp_path: Path
 
 
 def test_a_space_of_something_else_is_left_alone(
-    hub: HubServer, tmp_path: Path, planned: export.Plan, signed_in: None
+    hub_server: HubServer, tmp_path: Path, planned: export.Plan, signed_in: None
 ) -> None:
-    before = hub.add(KEPT, {"README.md": b"# Mine\n", "app.py": b"print('mine')\n"})
+    before = hub_server.add(KEPT, {"README.md": b"# Mine\n", "app.py": b"print('mine')\n"})
     with pytest.raises(InputError, match=r"The Space ada/shades holds something else \(1 files.*Nothing was sent"):
         push(planned, tmp_path / "space")
-    assert hub.repos[KEPT].refs["main"] == before
+    assert hub_server.repos[KEPT].refs["main"] == before
 
 
 def test_without_a_token_nothing_is_asked_and_the_way_to_one_is_told(
-    hub: HubServer, tmp_path: Path, planned: export.Plan
+    hub_server: HubServer, tmp_path: Path, planned: export.Plan
 ) -> None:
     with pytest.raises(UnavailableError, match="hf auth login"):
         push(planned, tmp_path / "space")
-    assert not hub.hits
+    assert not hub_server.hits
 
 
 def test_a_file_that_arrives_as_another_is_told(
-    hub: HubServer, tmp_path: Path, planned: export.Plan, signed_in: None
+    hub_server: HubServer, tmp_path: Path, planned: export.Plan, signed_in: None
 ) -> None:
     out = tmp_path / "space"
     export.write(planned, out)

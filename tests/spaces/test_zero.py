@@ -14,9 +14,9 @@ import pytest
 import torch
 
 import app
-from hub.engine.engine import Engine
 from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, InputError, OutOfMemoryError, UnavailableError
+from hub.hub import Hub
 from hub.spaces import zero
 from hub.spec import Demo, Json, Progress, Slider, Text, Weights
 from hub.web.gradio_ui.runs import Runs
@@ -68,26 +68,23 @@ def space(monkeypatch: pytest.MonkeyPatch) -> Iterator[Space]:
 
 
 @pytest.fixture
-def start(space: Space, make_engine: Callable[..., Engine]) -> Callable[..., Engine]:
+def start(space: Space, make_hub: Callable[..., Hub]) -> Callable[..., Hub]:
     """An engine as app.py makes it on a ZeroGPU Space; there is no CUDA here, so the models are on the CPU."""
 
-    def make(settings: dict[str, Any] | None = None, **demos: Demo) -> Engine:
-        spaces = zero.claim()
-        engine = make_engine(settings, **demos)
-        engine.zero = zero.Zero(engine, spaces, PORT)
-        return engine
+    def make(settings: dict[str, Any] | None = None, **demos: Demo) -> Hub:
+        return make_hub(settings, spaces=zero.claim(), port=PORT, **demos)
 
     return make
 
 
 def test_inference_runs_in_a_forked_process_with_the_model_the_parent_loaded(
-    space: Space, start: Callable[..., Engine]
+    space: Space, start: Callable[..., Hub]
 ) -> None:
-    engine = start(tripler=tripler())
+    hub = start(tripler=tripler())
     assert space.started and space.ports == {PORT}
-    assert engine.models.is_loaded("tripler") and not space.processes  # at the start, before anybody came
+    assert hub.models.is_loaded("tripler") and not space.processes  # at the start, before anybody came
 
-    first, second = (engine.run("tripler", {"number": n}) for n in (5, 7))
+    first, second = (hub.engine.run("tripler", {"number": n}) for n in (5, 7))
     assert (first.values["answer"]["number"], second.values["answer"]["number"]) == (15.0, 21.0)
     assert first.values["answer"]["made_in"] == PARENT
     assert first.values["answer"]["process"] not in (PARENT, os.getppid())
@@ -95,17 +92,17 @@ def test_inference_runs_in_a_forked_process_with_the_model_the_parent_loaded(
     assert not first.receipt.cold
 
 
-def test_it_borrows_the_gpu_for_the_seconds_that_were_measured(space: Space, start: Callable[..., Engine]) -> None:
-    engine = start(tripler=tripler(slow))
-    engine.run("tripler", {"number": 0})  # nothing is known yet
-    engine.run("tripler", {"number": 1})
+def test_it_borrows_the_gpu_for_the_seconds_that_were_measured(space: Space, start: Callable[..., Hub]) -> None:
+    hub = start(tripler=tripler(slow))
+    hub.engine.run("tripler", {"number": 0})  # nothing is known yet
+    hub.engine.run("tripler", {"number": 1})
     assert space.durations[0] == zero.UNKNOWN_S and 1 <= space.durations[1] < 20
-    assert engine.zero
-    known = engine.zero._seconds["tripler"]
+    assert hub.zero
+    known = hub.zero._seconds["tripler"]
     assert 0.2 <= known["item_s"] < 5 and 0 < known["start_s"] < 5
     for seconds, items, expected in ((2.0, 1, 4), (2.0, 10, 31), (100.0, 1, 120), (0.0, 1, 1)):
-        engine.zero._seconds["tripler"] = {"start_s": 0.6 if seconds else 0.0, "item_s": seconds}
-        assert engine.zero.duration_s("tripler", [None] * items) == expected
+        hub.zero._seconds["tripler"] = {"start_s": 0.6 if seconds else 0.0, "item_s": seconds}
+        assert hub.zero.duration_s("tripler", [None] * items) == expected
 
     # The next process knows it, and a file that was damaged counts as none.
     space.started = False
@@ -113,7 +110,8 @@ def test_it_borrows_the_gpu_for_the_seconds_that_were_measured(space: Space, sta
     assert again.zero and again.zero.duration_s("tripler", [None]) < zero.UNKNOWN_S
     (again.settings.data_folder / "gpu_seconds.json").write_text('{"tripler": {"start_s": "soon"}}')
     space.started = False
-    assert zero.Zero(again, zero.claim(), PORT).duration_s("tripler", [None]) == zero.UNKNOWN_S
+    third = start(tripler=tripler(slow))
+    assert third.zero and third.zero.duration_s("tripler", [None]) == zero.UNKNOWN_S
 
 
 def slow(model: Any, items: list[torch.Tensor]) -> list[float]:
@@ -121,14 +119,14 @@ def slow(model: Any, items: list[torch.Tensor]) -> list[float]:
     return [float(model.line(item)) for item in items]
 
 
-def test_progress_arrives_and_who_leaves_ends_the_run(space: Space, start: Callable[..., Engine]) -> None:
-    engine, heard, cancel = start(steps=tripler(steps)), [], Cancel()
+def test_progress_arrives_and_who_leaves_ends_the_run(space: Space, start: Callable[..., Hub]) -> None:
+    hub, heard, cancel = start(steps=tripler(steps)), [], Cancel()
 
     def hear(stage: str, progress: Progress | None) -> None:
         if progress:
             heard.append((progress.step, progress.preview))
 
-    result = engine.run("steps", {"number": 3}, on_event=hear)
+    result = hub.engine.run("steps", {"number": 3}, on_event=hear)
     assert result.values["answer"] == [3, "done"]
     assert heard == [(1, (1,)), (2, (2,)), (3, (3,))]
 
@@ -137,8 +135,8 @@ def test_progress_arrives_and_who_leaves_ends_the_run(space: Space, start: Calla
             cancel.set()
 
     with pytest.raises(CancelledError):
-        engine.run("steps", {"number": 900}, on_event=leave, cancel=cancel)
-    assert engine.run("steps", {"number": 1}).values["answer"] == [1, "done"]  # the GPU is free again
+        hub.engine.run("steps", {"number": 900}, on_event=leave, cancel=cancel)
+    assert hub.engine.run("steps", {"number": 1}).values["answer"] == [1, "done"]  # the GPU is free again
     assert space.closed == 1
 
 
@@ -165,37 +163,37 @@ def failing(model: Any, items: list[torch.Tensor]) -> list[Any]:
     }[kind]
 
 
-def test_an_error_in_the_child_says_as_much_as_one_in_the_parent(start: Callable[..., Engine]) -> None:
-    engine = start(fails=tripler(failing))
+def test_an_error_in_the_child_says_as_much_as_one_in_the_parent(start: Callable[..., Hub]) -> None:
+    hub = start(fails=tripler(failing))
     with pytest.raises(InputError, match=r"why must be off with these weights\.") as refused:
-        engine.run("fails", {"number": 1})
+        hub.engine.run("fails", {"number": 1})
     assert refused.value.field == "number"
     for number, text in ((2, "ValueError: a bad number"), (3, "Unsendable: of a foreign class")):
         with pytest.raises(Exception, match=text):
-            engine.run("fails", {"number": number})
+            hub.engine.run("fails", {"number": number})
     with pytest.raises(OutOfMemoryError, match="does not fit into memory"):
-        engine.run("fails", {"number": 4})
+        hub.engine.run("fails", {"number": 4})
 
 
-def test_no_gpu_to_borrow_is_told_in_words(space: Space, start: Callable[..., Engine]) -> None:
-    engine = start(tripler=tripler())
+def test_no_gpu_to_borrow_is_told_in_words(space: Space, start: Callable[..., Hub]) -> None:
+    hub = start(tripler=tripler())
     space.refuse = 'You have exceeded your quota (60s requested vs. 3s left). <a href="https://x">Try later</a>'
     with pytest.raises(UnavailableError, match=r"No GPU could be borrowed\. You have .* left\)\. Try later$"):
-        engine.run("tripler", {"number": 5})
+        hub.engine.run("tripler", {"number": 5})
 
 
-def test_seconds_count_to_the_visitor_who_asked(space: Space, start: Callable[..., Engine]) -> None:
-    engine = start(tripler=tripler())
+def test_seconds_count_to_the_visitor_who_asked(space: Space, start: Callable[..., Hub]) -> None:
+    hub = start(tripler=tripler())
     for name in ("ada", "grace"):
         token = visitor.set(name)
-        engine.run("tripler", {"number": len(name)})
+        hub.engine.run("tripler", {"number": len(name)})
         visitor.reset(token)
     assert space.visitors == ["ada", "grace"]
 
     async def page() -> None:  # as a Gradio page runs it: in a thread of its own, for the request it answers
         visitor.set("mary")
         runs, inputs = Runs(ThreadPoolExecutor(1)), {"number": 9}
-        async for _ in runs.follow("", lambda hear, cancel: engine.run("tripler", inputs)):
+        async for _ in runs.follow("", lambda hear, cancel: hub.engine.run("tripler", inputs)):
             pass
 
     run_async(page())
@@ -203,7 +201,7 @@ def test_seconds_count_to_the_visitor_who_asked(space: Space, start: Callable[..
 
 
 def test_weights_that_came_after_the_start_are_refused_not_loaded_in_the_child(
-    space: Space, start: Callable[..., Engine], tmp_path: Path
+    space: Space, start: Callable[..., Hub], tmp_path: Path
 ) -> None:
     loads: list[int] = []
 
@@ -215,13 +213,13 @@ def test_weights_that_came_after_the_start_are_refused_not_loaded_in_the_child(
     for name in names[:2]:
         write_weights(tmp_path / "weights", name)
     demo = tripler(load=load)
-    engine = start(tripler=replace(demo, weights=tuple(map(Weights, names))))
+    hub = start(tripler=replace(demo, weights=tuple(map(Weights, names))))
     assert loads == [PARENT, PARENT]  # each set of weights there is, once
     for name in names[:2]:
-        assert engine.run("tripler", {"number": 5, "weights": name}).values["answer"]["number"] == 15.0
+        assert hub.engine.run("tripler", {"number": 5, "weights": name}).values["answer"]["number"] == 15.0
     write_weights(tmp_path / "weights", "absent", content=b"late")
     with pytest.raises(UnavailableError, match=r"nothing is loaded later\. Restart the Space"):
-        engine.run("tripler", {"number": 5, "weights": "absent"})
+        hub.engine.run("tripler", {"number": 5, "weights": "absent"})
     assert loads == [PARENT, PARENT]
 
 
@@ -233,9 +231,9 @@ def test_settings_of_a_zerogpu_space_and_of_any_other_place(space: Space, monkey
     assert zero.claim() is None and "HUB_DTYPE" not in app.environment()
 
 
-def test_another_version_of_spaces_is_named(space: Space, make_engine: Callable[..., Engine]) -> None:
+def test_another_version_of_spaces_is_named(space: Space, start: Callable[..., Hub]) -> None:
     import sys
 
     del sys.modules["spaces.zero"].startup
     with pytest.raises(UnavailableError, match=r"no spaces\.zero\.startup; this hub was written for spaces 0\.51"):
-        zero.Zero(make_engine(tripler=tripler()), zero.claim(), PORT)
+        start(tripler=tripler())

@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 from starlette.testclient import TestClient
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.pages.registry import Page, Registry
 from hub.settings import Settings
 from hub.spec import Weights
@@ -35,48 +35,48 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 
 
 @pytest.fixture(scope="session")
-def make_engine(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Engine]]:
-    made: list[Engine] = []
+def make_hub(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Hub]]:
+    made: list[Hub] = []
 
-    def make(only: tuple[str, ...] = (), **settings: Any) -> Engine:
+    def make(only: tuple[str, ...] = (), **settings: Any) -> Hub:
         settings = {"data": str(tmp_path_factory.mktemp("data")), "device": "cpu", "dtype": "float32", **settings}
         pages = {slug: page for slug, page in registry.pages.items() if not only or slug in only}
-        made.append(Engine(Settings(**settings), Registry(pages)))
+        made.append(Hub(Settings(**settings), Registry(pages)))
         return made[-1]
 
     yield make
-    for engine in made:
-        engine.close()
+    for hub in made:
+        hub.close()
 
 
 @pytest.fixture(scope="session")
-def engine(make_engine: Callable[..., Engine]) -> Engine:
-    return make_engine()
+def hub(make_hub: Callable[..., Hub]) -> Hub:
+    return make_hub()
 
 
 @pytest.fixture(scope="session")
-def client(engine: Engine) -> TestClient:
-    return TestClient(app_of(engine), raise_server_exceptions=True)
+def client(hub: Hub) -> TestClient:
+    return TestClient(app_of(hub), raise_server_exceptions=True)
 
 
 @pytest.fixture(scope="session")
-def serve(make_engine: Callable[..., Engine]) -> Iterator[Callable[..., tuple[str, Engine]]]:
+def serve(make_hub: Callable[..., Hub]) -> Iterator[Callable[..., tuple[str, Hub]]]:
     """Serves an engine with the given settings on a free port, as the launcher does; returns its address."""
     servers: list[tuple[uvicorn.Server, threading.Thread]] = []
 
-    def start(**settings: Any) -> tuple[str, Engine]:
-        engine = make_engine(**settings)
-        engine.hardware()
+    def start(**settings: Any) -> tuple[str, Hub]:
+        hub = make_hub(**settings)
+        hub.hardware()
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        server = uvicorn.Server(uvicorn.Config(app_of(engine), log_level="warning", ws="none", lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(app_of(hub), log_level="warning", ws="none", lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         servers.append((server, thread))
         while not server.started:
             time.sleep(0.01)
-        return f"http://127.0.0.1:{listener.getsockname()[1]}", engine
+        return f"http://127.0.0.1:{listener.getsockname()[1]}", hub
 
     yield start
     for server, thread in servers:

@@ -15,7 +15,7 @@ from PIL import Image
 from starlette.routing import BaseRoute
 from starlette.testclient import TestClient
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.spec import (
     Choice,
     Demo,
@@ -124,9 +124,9 @@ def become(client: TestClient, cookies: dict[str, str] | None) -> None:
     client.cookies.update(cookies or {})
 
 
-def app_of(engine: Engine) -> FastAPI:
+def app_of(hub: Hub) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
-    rest.add_to(app, engine)
+    rest.add_to(app, hub)
     return app
 
 

@@ -19,7 +19,7 @@ import pytest
 from hub.cli import call as cli_call
 from hub.cli import main as cli
 from hub.cli.remote_hub import RemoteHub, declared
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.spec import Progress
 from tests.served import ROOT, Done, command
 from tests.web.doors import BEGUN, STOPPED, png
@@ -28,7 +28,7 @@ TOKEN = f"hub_{'a' * 8}_{'b' * 32}"
 
 
 @pytest.fixture(scope="module")
-def hub(serve: Callable[..., tuple[str, Engine]]) -> str:
+def hub(serve: Callable[..., tuple[str, Hub]]) -> str:
     return serve()[0]
 
 

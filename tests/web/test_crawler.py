@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.people import users
 from hub.people.tokens import TokenStore
 from hub.people.users import UsersFile
@@ -180,23 +180,23 @@ def filled(pattern: str, value: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def built(make_engine: Callable[..., Engine], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def built(make_hub: Callable[..., Hub], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     canary = tmp_path_factory.mktemp("private") / "canary.txt"
     canary.write_text(CANARY)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(users, "LOG2_N", 4)
-        patch.setattr(streamlit_mount, "_build", lambda engine: Echo())
+        patch.setattr(streamlit_mount, "_build", lambda hub: Echo())
         patch.setenv("HUB_TEST_CANARY", CANARY)
-        data = make_engine(only=("slow",)).settings.data_folder
+        data = make_hub(only=("slow",)).settings.data_folder
         UsersFile(data / "users.txt").put("ann", "admin", PASSWORD)
         tokens = {name: TokenStore(data).add(name)[1] for name in users.ROLES}
-        engine = make_engine(only=("shades", "slow"), auth=str(data / "users.txt"), data=str(data))
-        engine.hardware()
-        yield engine, tokens, canary
+        hub = make_hub(only=("shades", "slow"), auth=str(data / "users.txt"), data=str(data))
+        hub.hardware()
+        yield hub, tokens, canary
 
 
-async def crawl(engine: Engine, tokens: dict[str, str], canary: Path) -> tuple[Crawl, int]:
-    app = server.build_app(engine)
+async def crawl(hub: Hub, tokens: dict[str, str], canary: Path) -> tuple[Crawl, int]:
+    app = server.build_app(hub)
     crawl = Crawl(app, tokens, canary)
     found = routes(app)
     async with app.router.lifespan_context(app):

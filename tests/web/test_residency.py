@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from hub.cli.main import main
-from hub.engine.engine import Engine
 from hub.errors import ConflictError, InputError, NotFoundError, OutOfMemoryError
 from hub.execution.remembered import Remembered
 from hub.execution.residency import Resident
+from hub.hub import Hub
 from hub.settings import Settings
 from hub.web.middleware.access import refusal
 from tests.fakes import PATIENCE_S, Calls, counting_demo, registry_of, write_weights
@@ -37,57 +37,57 @@ def large_demo(calls: Calls, tmp_path: Path, *names: str) -> Any:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., Engine]]:
-    made: list[Engine] = []
+def make(tmp_path: Path) -> Iterator[Callable[..., Hub]]:
+    made: list[Hub] = []
 
-    def engine(demo: Any, **changes: Any) -> Engine:
+    def hub(demo: Any, **changes: Any) -> Hub:
         settings = {"data": str(tmp_path / "data"), "device": "cpu", "dtype": "float32"}
         settings |= {"weights_folder": str(tmp_path / "weights"), **changes}
-        made.append(Engine(Settings(**settings), registry_of(doubler=demo)))
+        made.append(Hub(Settings(**settings), registry_of(doubler=demo)))
         return made[-1]
 
-    yield engine
+    yield hub
     for one in made:
         one.close()
 
 
-def only(engine: Engine) -> Resident:
-    (found,) = engine.models.residents()
+def only(hub: Hub) -> Resident:
+    (found,) = hub.models.residents()
     return found
 
 
-def test_measured_bytes_are_known_at_the_next_start(make: Callable[..., Engine], tmp_path: Path) -> None:
+def test_measured_bytes_are_known_at_the_next_start(make: Callable[..., Hub], tmp_path: Path) -> None:
     demo = large_demo(Calls(), tmp_path, "model")
-    engine = make(demo)
-    engine.hardware()
-    before = only(engine)
+    hub = make(demo)
+    hub.hardware()
+    before = only(hub)
     assert (before.state, before.measured) == ("absent", False)
     assert before.bytes < 1_000
-    engine.run("doubler", {"number": 1})
-    assert (only(engine).state, only(engine).bytes, only(engine).measured) == ("ready", 5_000_000, True)
+    hub.engine.run("doubler", {"number": 1})
+    assert (only(hub).state, only(hub).bytes, only(hub).measured) == ("ready", 5_000_000, True)
     again = make(demo)
     again.hardware()
     assert (only(again).state, only(again).bytes, only(again).measured) == ("absent", 5_000_000, True)
 
 
-def test_a_model_known_to_be_too_large_is_not_even_built(make: Callable[..., Engine], tmp_path: Path) -> None:
+def test_a_model_known_to_be_too_large_is_not_even_built(make: Callable[..., Hub], tmp_path: Path) -> None:
     calls = Calls()
     demo = large_demo(calls, tmp_path, "model")
-    make(demo).run("doubler", {"number": 1})
+    make(demo).engine.run("doubler", {"number": 1})
     assert calls.loads == 1
     small = make(demo, pool_gb=0.004, results_disk_mb=0)
     with pytest.raises(OutOfMemoryError, match=r"needs 5 MB; models may take 4 MB"):
-        small.run("doubler", {"number": 2})
+        small.engine.run("doubler", {"number": 2})
     assert calls.loads == 1
 
 
-def test_damaged_measurements_cost_nothing_but_themselves(make: Callable[..., Engine], tmp_path: Path) -> None:
+def test_damaged_measurements_cost_nothing_but_themselves(make: Callable[..., Hub], tmp_path: Path) -> None:
     file = tmp_path / "data" / "sizes.json"
     file.parent.mkdir()
     for text in ("", "[1]", '{"cpu torch.float32 doubler/model@": "much"}'):
         file.write_text(text)
-        engine = make(large_demo(Calls(), tmp_path, "model"), results_disk_mb=0)
-        assert engine.run("doubler", {"number": 1}).values
+        hub = make(large_demo(Calls(), tmp_path, "model"), results_disk_mb=0)
+        assert hub.engine.run("doubler", {"number": 1}).values
         assert 5_000_000 in json.loads(file.read_text()).values()
 
 
@@ -100,36 +100,36 @@ def test_two_processes_keep_each_others_measurements(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.glob("*.partial")] == []
 
 
-def test_models_are_loaded_pinned_and_unloaded_by_name(make: Callable[..., Engine], tmp_path: Path) -> None:
-    engine = make(large_demo(Calls(), tmp_path, "small", "large"))
-    assert engine.models.change("doubler", "", "load").weights == "small"
-    assert engine.models.change("doubler", "large", "pin").pinned
-    small, large = engine.models.residents()
+def test_models_are_loaded_pinned_and_unloaded_by_name(make: Callable[..., Hub], tmp_path: Path) -> None:
+    hub = make(large_demo(Calls(), tmp_path, "small", "large"))
+    assert hub.models.change("doubler", "", "load").weights == "small"
+    assert hub.models.change("doubler", "large", "pin").pinned
+    small, large = hub.models.residents()
     assert (small.weights, small.leaves, large.weights, large.leaves) == ("small", 1, "large", 0)
-    assert not engine.models.change("doubler", "large", "unpin").pinned
-    assert [r.leaves for r in engine.models.residents()] == [1, 2]
-    assert engine.models.change("doubler", "small", "unload").state == "absent"
-    assert engine.models.change("doubler", "small", "unload").state == "absent"  # twice is no mistake
+    assert not hub.models.change("doubler", "large", "unpin").pinned
+    assert [r.leaves for r in hub.models.residents()] == [1, 2]
+    assert hub.models.change("doubler", "small", "unload").state == "absent"
+    assert hub.models.change("doubler", "small", "unload").state == "absent"  # twice is no mistake
     with pytest.raises(InputError, match=r"No weights 'smal'\. Did you mean 'small'"):
-        engine.models.change("doubler", "smal", "load")
+        hub.models.change("doubler", "smal", "load")
     with pytest.raises(InputError, match=r"action must be load, pin, unpin or unload, got 'drop'"):
-        engine.models.change("doubler", "", "drop")
+        hub.models.change("doubler", "", "drop")
     with pytest.raises(NotFoundError, match="No demo 'tripler'"):
-        engine.models.change("tripler", "", "load")
+        hub.models.change("tripler", "", "load")
 
 
-def test_a_model_in_use_is_not_unloaded(make: Callable[..., Engine]) -> None:
+def test_a_model_in_use_is_not_unloaded(make: Callable[..., Hub]) -> None:
     calls = Calls(hold=threading.Event())
-    engine = make(counting_demo(calls))
-    run = threading.Thread(target=engine.run, args=("doubler", {"number": 1}))
+    hub = make(counting_demo(calls))
+    run = threading.Thread(target=hub.engine.run, args=("doubler", {"number": 1}))
     run.start()
     assert calls.started.wait(PATIENCE_S)
     with pytest.raises(ConflictError, match=r"in use by 1 run and stays until that ends"):
-        engine.models.change("doubler", "", "unload")
+        hub.models.change("doubler", "", "unload")
     assert calls.hold is not None
     calls.hold.set()
     run.join(PATIENCE_S)
-    assert engine.models.change("doubler", "", "unload").state == "absent"
+    assert hub.models.change("doubler", "", "unload").state == "absent"
 
 
 # --- who may --------------------------------------------------------------------------------------
@@ -165,9 +165,9 @@ def test_who_may_change_what_is_in_memory(
 
 
 def test_rest_and_the_command_line_change_a_running_hub(
-    serve: Callable[..., tuple[str, Engine]], capsys: pytest.CaptureFixture[str]
+    serve: Callable[..., tuple[str, Hub]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    url, engine = serve(only=("slow", "absent"))
+    url, hub = serve(only=("slow", "absent"))
     models = f"{url}/api/v1/models"
     assert {m["demo"]: m["state"] for m in httpx.get(models, timeout=60).json()} == {
         "slow": "absent",
@@ -183,7 +183,7 @@ def test_rest_and_the_command_line_change_a_running_hub(
     assert status["process_bytes"] > 1e7
     assert main(["unload", "slow", "--url", url, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["state"] == "absent"
-    assert not engine.models.is_loaded("slow")
+    assert not hub.models.is_loaded("slow")
     assert main(["load", "sloww", "--url", url]) == 2
     assert "No demo 'sloww'. Did you mean 'slow'?" in capsys.readouterr().err
     assert main(["load", "absent", "--url", url]) == 1
@@ -197,4 +197,4 @@ def test_rest_and_the_command_line_change_a_running_hub(
     assert httpx.post(models, data={"demo": "slow", "action": "load"}, timeout=60).status_code == 415
     assert "action is missing" in httpx.post(models, json={"demo": "slow"}, timeout=60).json()["detail"]
     assert "action must be text" in httpx.post(models, json={"demo": "slow", "action": 1}, timeout=60).json()["detail"]
-    assert not engine.models.is_loaded("slow")
+    assert not hub.models.is_loaded("slow")

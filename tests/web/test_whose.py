@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from hub.engine.engine import Engine
 from hub.errors import ConflictError
+from hub.hub import Hub
 from hub.pages.registry import Page, Registry
 from hub.people.owners import Owners
 from hub.people.users import Caller
@@ -24,25 +24,25 @@ from tests.fakes import colour_demo
 from tests.web.doors import app_of, png
 
 MINE, THEIRS = {"hub_session": "m" * 40}, {"hub_session": "t" * 40}
-Hub = Callable[..., tuple[Engine, TestClient]]
+ServedHub = Callable[..., tuple[Hub, TestClient]]
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    engines: list[Engine] = []
+def served(tmp_path: Path) -> Iterator[ServedHub]:
+    engines: list[Hub] = []
 
-    def start(**settings: Any) -> tuple[Engine, TestClient]:
+    def start(**settings: Any) -> tuple[Hub, TestClient]:
         chosen = {"device": "cpu", "dtype": "float32", "data": str(tmp_path / "data"), **settings}
         pages = {"colours": Page("colours", "a test", tmp_path, declared=colour_demo())}
-        engines.append(Engine(Settings(**chosen), Registry(pages)))
+        engines.append(Hub(Settings(**chosen), Registry(pages)))
         app = app_of(engines[-1])
         permalinks.add_to(app, engines[-1])
         history_pages.add_to(app, engines[-1])
         return engines[-1], TestClient(app)
 
     yield start
-    for engine in engines:
-        engine.close()
+    for hub in engines:
+        hub.close()
 
 
 def asked(client: TestClient, cookies: dict[str, str], method: str, path: str, **more: Any) -> Any:
@@ -58,8 +58,8 @@ def run(client: TestClient, cookies: dict[str, str], colour: str = "red") -> dic
 
 
 @pytest.mark.parametrize("similar", ["session", "everyone"])
-def test_held_inputs_go_with_a_link_only_for_who_ran_that_result(hub: Hub, similar: str) -> None:
-    _, client = hub(similar=similar)
+def test_held_inputs_go_with_a_link_only_for_who_ran_that_result(served: ServedHub, similar: str) -> None:
+    _, client = served(similar=similar)
     theirs = run(client, THEIRS, "darkred")["id"]
     mine = run(client, MINE)["id"]
     found = asked(client, MINE, "GET", f"/api/v1/results/{mine}/similar").json()["similar"]
@@ -73,9 +73,9 @@ def test_held_inputs_go_with_a_link_only_for_who_ran_that_result(hub: Hub, simil
     assert made.status_code == 201 and client.get(f"/r/{made.json()['id']}/in-image.png").status_code == 200
 
 
-def test_who_sends_no_cookie_shares_what_their_address_ran_unless_all_are_told_of_it(hub: Hub) -> None:
+def test_who_sends_no_cookie_shares_what_their_address_ran_unless_all_are_told_of_it(served: ServedHub) -> None:
     for similar, status in (("session", 201), ("everyone", 409)):
-        _, client = hub(similar=similar)
+        _, client = served(similar=similar)
         id = run(client, {})["id"]
         made = asked(client, {}, "POST", f"/api/v1/results/{id}/links", json={})
         assert made.status_code == status
@@ -85,8 +85,8 @@ def test_who_sends_no_cookie_shares_what_their_address_ran_unless_all_are_told_o
     assert owned["expires_at"] is None
 
 
-def test_a_visitor_is_told_of_no_earlier_run_than_their_own(hub: Hub) -> None:
-    _, client = hub()
+def test_a_visitor_is_told_of_no_earlier_run_than_their_own(served: ServedHub) -> None:
+    _, client = served()
     theirs = run(client, THEIRS)
     for cookies in (MINE, {}):
         mine = run(client, cookies)
@@ -104,13 +104,15 @@ def test_a_visitor_is_told_of_no_earlier_run_than_their_own(hub: Hub) -> None:
     assert entry["cached"] and entry["times"] == 2
     again = run(client, THEIRS)["receipt"]
     assert (again["cached"], again["created_at"]) == (True, theirs["receipt"]["created_at"])
-    _, client = hub()  # a restart
+    _, client = served()  # a restart
     assert run(client, THEIRS)["receipt"]["created_at"] == theirs["receipt"]["created_at"]
     assert run(client, MINE)["receipt"]["cached"] and not run(client, {"hub_session": "s" * 40})["receipt"]["cached"]
 
 
-def test_a_deletion_tells_nothing_of_others_and_leaves_nothing_of_who_deletes(hub: Hub, tmp_path: Path) -> None:
-    engine, client = hub()
+def test_a_deletion_tells_nothing_of_others_and_leaves_nothing_of_who_deletes(
+    served: ServedHub, tmp_path: Path
+) -> None:
+    hub, client = served()
     mine = run(client, MINE)["id"]
     run(client, THEIRS)
     other = run(client, MINE, "darkred")["id"]
@@ -119,27 +121,27 @@ def test_a_deletion_tells_nothing_of_others_and_leaves_nothing_of_who_deletes(hu
         (entry,) = [e for e in asked(client, MINE, "GET", "/api/v1/history").json()["runs"] if id in e["result"]]
         answer = asked(client, MINE, "DELETE", f"/api/v1/history/{entry['id']}").json()
         assert answer == {"deleted": 1, "results_deleted": 1}
-    assert engine.results.get(other) is None and len(engine.similar.index._entries) == 1
-    owner = Owners(engine.results.secret).of(Caller(session=f"cookie {'m' * 40}")).id
+    assert hub.results.get(other) is None and len(hub.similar.index._entries) == 1
+    owner = Owners(hub.results.secret).of(Caller(session=f"cookie {'m' * 40}")).id
     kept = [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
     assert kept and not [path for path in kept if owner.encode() in path.read_bytes()], "of whom it was made for"
-    assert not engine._raw, "outputs of models go too"
+    assert not hub.executor._outputs, "outputs of models go too"
     assert not run(client, MINE)["receipt"]["cached"], "it never was"
-    _, client = hub()
+    _, client = served()
     assert run(client, THEIRS)["receipt"]["cached"]
 
 
-def test_a_users_deletion_reaches_all_browsers_and_rows_of_before(hub: Hub) -> None:
-    engine, _ = hub()
+def test_a_users_deletion_reaches_all_browsers_and_rows_of_before(served: ServedHub) -> None:
+    hub, _ = served()
     one, two = (Caller("ann", session=f"cookie {letter * 40}") for letter in "ab")
-    result = engine.run("colours", {"image": png(colour="red")}, session=one.session, caller=one)
-    other = engine.run("colours", {"image": png(colour="darkred")}, session=two.session, caller=two)
-    assert [m.id for m in engine.similar.find(other, engine.owners.of(two))] == [result.id]
-    assert engine.history.remove(two, None) == (2, 2)
-    assert engine.results.get(result.id) is None and not engine.similar.index._entries
+    result = hub.engine.run("colours", {"image": png(colour="red")}, caller=one)
+    other = hub.engine.run("colours", {"image": png(colour="darkred")}, caller=two)
+    assert [m.id for m in hub.similar.find(other, hub.owners.of(two))] == [result.id]
+    assert hub.forget(two, None) == (2, 2)
+    assert hub.results.get(result.id) is None and not hub.similar.index._entries
 
 
-def test_an_old_history_opens_and_is_counted(hub: Hub, tmp_path: Path) -> None:
+def test_an_old_history_opens_and_is_counted(served: ServedHub, tmp_path: Path) -> None:
     from hub.archive import history_store
 
     (tmp_path / "data").mkdir()
@@ -159,9 +161,9 @@ def test_an_old_history_opens_and_is_counted(hub: Hub, tmp_path: Path) -> None:
     store.close()
 
 
-def test_what_somebody_wrote_goes_with_a_link_only_for_who_ran_it(hub: Hub) -> None:
-    engine, _ = hub()
-    page = engine.registry.get("colours")
+def test_what_somebody_wrote_goes_with_a_link_only_for_who_ran_it(served: ServedHub) -> None:
+    hub, _ = served()
+    page = hub.registry.get("colours")
     inputs = (*page.demo.inputs, Text("name", "Name"))
     known = colour_demo()
     demo = colour_demo(
@@ -169,10 +171,10 @@ def test_what_somebody_wrote_goes_with_a_link_only_for_who_ran_it(hub: Hub) -> N
         prepare=lambda image, shown, name: known.prepare(image, shown),
         present=lambda output, image, shown, name: known.present(output, image, shown),
     )
-    engine.registry.pages["named"] = Page("named", "a test", page.assets, declared=demo)
+    hub.registry.pages["named"] = Page("named", "a test", page.assets, declared=demo)
     me, you = (Caller(session=f"cookie {letter * 40}") for letter in "my")
-    result = engine.run("named", {"image": png(colour="red"), "name": "Private"}, caller=me)
+    result = hub.engine.run("named", {"image": png(colour="red"), "name": "Private"}, caller=me)
     with pytest.raises(ConflictError, match="'name' must be left out"):
-        engine.sharing.share(result.id, who=engine.owners.of(you), leave_out=["image"])
-    engine.sharing.share(result.id, who=engine.owners.of(you), leave_out=["image", "name"])
-    assert engine.sharing.share(result.id, who=engine.owners.of(me))[0].id
+        hub.sharing.share(result.id, who=hub.owners.of(you), leave_out=["image"])
+    hub.sharing.share(result.id, who=hub.owners.of(you), leave_out=["image", "name"])
+    assert hub.sharing.share(result.id, who=hub.owners.of(me))[0].id

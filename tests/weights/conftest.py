@@ -24,7 +24,7 @@ def waits() -> list[float]:
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, waits: list[float]) -> Iterator[HubServer]:
+def hub_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, waits: list[float]) -> Iterator[HubServer]:
     """A running Hub; the huggingface_hub of this process talks to it, without a token."""
     from huggingface_hub import constants, file_download
     from huggingface_hub.utils import _http

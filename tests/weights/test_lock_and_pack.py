@@ -47,10 +47,10 @@ class Machine:
         (root / "demos" / "page.py").write_text(DEMO)
         (root / "weights").mkdir()
 
-    def __call__(self, command: str, *arguments: str, hub: bool = True) -> tuple[int, str, str]:
+    def __call__(self, command: str, *arguments: str, hub_server: bool = True) -> tuple[int, str, str]:
         """Exit status, stdout and stderr of `python -m hub <command>`."""
         flags = ["--demos-folder", str(self.root / "demos"), "--weights-folder", str(self.root / "weights")]
-        flags += ["--data", str(self.root / "data"), *(["--weights", f"bundled=hf://{REPO}"] if hub else [])]
+        flags += ["--data", str(self.root / "data"), *(["--weights", f"bundled=hf://{REPO}"] if hub_server else [])]
         status = main([command, *arguments, *flags])
         said = self.capsys.readouterr()
         return status, said.out, said.err
@@ -82,8 +82,8 @@ def flip(path: Path, at: int = -1) -> None:
 # --- lock, pull, verify ---------------------------------------------------------------------------
 
 
-def test_lock_pull_verify_from_beginning_to_end(hub: HubServer, machine: Machine) -> None:
-    commit = hub.add(REPO, model_files())
+def test_lock_pull_verify_from_beginning_to_end(hub_server: HubServer, machine: Machine) -> None:
+    commit = hub_server.add(REPO, model_files())
     status, out, _ = machine("lock")
     assert status == 0 and commit[:12] in out and "bundled" in out
     written = json.loads((machine.root / "weights" / "lock.json").read_text())["sources"]
@@ -93,17 +93,19 @@ def test_lock_pull_verify_from_beginning_to_end(hub: HubServer, machine: Machine
         "config.json",
         "model.safetensors",
     }
-    assert hub.count(host="storage") == 0, "locking needs no large file"
+    assert hub_server.count(host="storage") == 0, "locking needs no large file"
 
     status, out, _ = machine("pull")
     assert status == 0 and "as locked" in out
-    assert hub.count(host="storage") == 1
+    assert hub_server.count(host="storage") == 1
     status, out, _ = machine("verify")
     assert (status, out.count("ok ")) == (0, 2)
 
 
-def test_verify_names_the_file_with_one_flipped_byte_and_loading_refuses_it(hub: HubServer, machine: Machine) -> None:
-    hub.add(REPO, model_files())
+def test_verify_names_the_file_with_one_flipped_byte_and_loading_refuses_it(
+    hub_server: HubServer, machine: Machine
+) -> None:
+    hub_server.add(REPO, model_files())
     machine("lock")
     machine("pull")
     store = machine.store()
@@ -118,14 +120,14 @@ def test_verify_names_the_file_with_one_flipped_byte_and_loading_refuses_it(hub:
         assert store.find(name).locked
 
 
-def test_pull_mends_what_verify_found(hub: HubServer, machine: Machine) -> None:
-    hub.add(REPO, model_files())
+def test_pull_mends_what_verify_found(hub_server: HubServer, machine: Machine) -> None:
+    hub_server.add(REPO, model_files())
     machine("pull")
     flip(machine.store().find(NAME).path / "model.safetensors")
     assert machine("verify")[0] == 1
     assert machine("pull")[0] == 0
     assert machine("verify")[0] == 0
-    assert hub.count("/objects/") == 2
+    assert hub_server.count("/objects/") == 2
 
 
 @pytest.mark.parametrize(
@@ -140,16 +142,16 @@ def test_pull_mends_what_verify_found(hub: HubServer, machine: Machine) -> None:
 def test_a_file_that_is_missing_changed_or_new_is_refused_by_name(
     machine: Machine, change: Callable[[Path], object], told: str
 ) -> None:
-    assert machine("lock", hub=False)[0] == 0
+    assert machine("lock", hub_server=False)[0] == 0
     change(machine.root / "weights" / "bundled")
     with pytest.raises(UnavailableError, match="python -m hub lock") as caught:
         machine.store().find("bundled")
     assert told in caught.value.message
-    assert told in machine("verify", hub=False)[1]
+    assert told in machine("verify", hub_server=False)[1]
 
 
 def test_the_card_and_the_recipe_may_change_without_the_lock_or_the_digest(machine: Machine) -> None:
-    machine("lock", hub=False)
+    machine("lock", hub_server=False)
     before = machine.store().find("bundled").digest
     for name in ("README.md", "recipe.py", "metrics.json", "LICENSE.txt"):
         (machine.root / "weights" / "bundled" / name).write_text("told better")
@@ -182,11 +184,11 @@ def test_a_pickle_that_a_library_would_prefer_is_refused(machine: Machine) -> No
         machine.store().find("bundled")
 
 
-def test_locking_without_the_hub_keeps_what_was_locked(hub: HubServer, machine: Machine) -> None:
-    hub.add(REPO, model_files())
+def test_locking_without_the_hub_keeps_what_was_locked(hub_server: HubServer, machine: Machine) -> None:
+    hub_server.add(REPO, model_files())
     machine("lock")
     before = (machine.root / "weights" / "lock.json").read_text()
-    hub.fault("", status=503, times=99)
+    hub_server.fault("", status=503, times=99)
     status, _, err = machine("lock")
     assert status == 1 and "answered 503" in err and "stays locked as it was" in err
     assert (machine.root / "weights" / "lock.json").read_text() == before
@@ -219,10 +221,10 @@ def test_the_repository_has_a_lock_that_fits_or_none() -> None:
 
 
 def test_run_downloads_what_it_needs_and_waits_for_it(
-    hub: HubServer, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    hub_server: HubServer, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hub.engine.engine.PATIENCE_S", 0.0)  # what a visitor would not wait for
-    hub.add(REPO, model_files())
+    hub_server.add(REPO, model_files())
     status, out, err = machine("run", "page", "--set", "text=hello", "--json", "--device", "cpu", "--dtype", "float32")
     assert status == 0, err
     assert json.loads(out)["receipt"]["weights"] == NAME
@@ -232,14 +234,14 @@ def test_run_downloads_what_it_needs_and_waits_for_it(
 
 
 def test_what_was_packed_runs_on_a_machine_that_never_had_internet(
-    hub: HubServer, machine: Machine, other: Machine
+    hub_server: HubServer, machine: Machine, other: Machine
 ) -> None:
-    commit = hub.add(REPO, model_files())
+    commit = hub_server.add(REPO, model_files())
     machine("lock")
     machine("pull")
     archive = machine.root / "hub.tar"
     assert machine("pack", str(archive))[0] == 0
-    hub.hits.clear()
+    hub_server.hits.clear()
     status, out, _ = other("unpack", str(archive), "--offline")
     assert status == 0 and "python -m hub verify" in out
     assert other("verify", "--offline")[0] == 0
@@ -248,7 +250,7 @@ def test_what_was_packed_runs_on_a_machine_that_never_had_internet(
         assert there.obtain(name).digest == here.find(name).digest
     assert there.find(NAME).commit == commit and there.find(NAME).locked
     assert there.card(NAME)[0]["license"] == "mit"
-    assert hub.hits == []
+    assert hub_server.hits == []
 
 
 def test_packing_twice_gives_the_same_bytes_and_wheels_travel_along(machine: Machine, other: Machine) -> None:
@@ -257,29 +259,29 @@ def test_packing_twice_gives_the_same_bytes_and_wheels_travel_along(machine: Mac
     (wheels / "thing-1.0-py3-none-any.whl").write_bytes(b"a wheel")
     archives = [machine.root / name for name in ("one.tar", "two.tar")]
     for archive in archives:
-        assert machine("pack", str(archive), "--wheels", str(wheels), hub=False)[0] == 0
+        assert machine("pack", str(archive), "--wheels", str(wheels), hub_server=False)[0] == 0
     assert archives[0].read_bytes() == archives[1].read_bytes()
-    status, out, _ = other("unpack", str(archives[0]), "--wheels", str(other.root / "wheels"), hub=False)
+    status, out, _ = other("unpack", str(archives[0]), "--wheels", str(other.root / "wheels"), hub_server=False)
     assert status == 0 and "--no-index" in out
     assert (other.root / "wheels" / "thing-1.0-py3-none-any.whl").read_bytes() == b"a wheel"
 
 
 def test_what_is_here_already_is_not_overwritten_unless_told(machine: Machine, other: Machine) -> None:
     archive = machine.root / "hub.tar"
-    machine("pack", str(archive), hub=False)
+    machine("pack", str(archive), hub_server=False)
     write_weights(other.root / "weights", "bundled", content=b"other weights")
     before = other.store().find("bundled").digest
-    status, _, err = other("unpack", str(archive), hub=False)
+    status, _, err = other("unpack", str(archive), hub_server=False)
     assert status == 2 and "other content" in err and "--force" in err
     assert other.store().find("bundled").digest == before
-    assert other("unpack", str(archive), "--force", hub=False)[0] == 0
+    assert other("unpack", str(archive), "--force", hub_server=False)[0] == 0
     assert other.store().find("bundled").digest == machine.store().find("bundled").digest
 
 
 def test_weights_that_do_not_match_the_lock_are_not_packed(machine: Machine) -> None:
-    machine("lock", hub=False)
+    machine("lock", hub_server=False)
     flip(machine.root / "weights" / "bundled" / "model.safetensors")
-    status, _, err = machine("pack", str(machine.root / "hub.tar"), hub=False)
+    status, _, err = machine("pack", str(machine.root / "hub.tar"), hub_server=False)
     assert status == 1 and "refused" in err
     assert not (machine.root / "hub.tar").exists()
 
@@ -322,7 +324,7 @@ def digest(data: bytes) -> str:
 )
 def test_an_archive_cannot_write_outside_its_folders_or_bring_code(other: Machine, name: str) -> None:
     before = sorted(other.root.parent.rglob("*"))
-    status, _, err = other("unpack", str(archive_of(other.root / "evil.tar", {name: b"{}"})), hub=False)
+    status, _, err = other("unpack", str(archive_of(other.root / "evil.tar", {name: b"{}"})), hub_server=False)
     assert status in (1, 2) and "refused" in err
     (other.root / "evil.tar").unlink()
     assert [p for p in sorted(other.root.parent.rglob("*")) if p not in before and p.is_file()] == []
@@ -351,7 +353,7 @@ def unpack(machine: Machine, archive: Path) -> pack.Packed:
 
 def test_a_damaged_or_short_archive_restores_nothing(machine: Machine, other: Machine) -> None:
     archive = machine.root / "hub.tar"
-    machine("pack", str(archive), hub=False)
+    machine("pack", str(archive), hub_server=False)
     whole = archive.read_bytes()
     for damaged in (
         whole[: len(whole) // 3],
@@ -367,14 +369,14 @@ def test_a_damaged_or_short_archive_restores_nothing(machine: Machine, other: Ma
 
 
 def test_the_locks_of_two_machines_are_merged(machine: Machine, other: Machine) -> None:
-    machine("lock", hub=False)
-    machine("pack", str(machine.root / "hub.tar"), hub=False)
+    machine("lock", hub_server=False)
+    machine("pack", str(machine.root / "hub.tar"), hub_server=False)
     theirs = lock.Locked("", {"model.safetensors": lock.LockedFile(1, "0" * 64)})
     lock.write(other.root / "weights" / "lock.json", {"something_else": theirs})
-    assert other("unpack", str(machine.root / "hub.tar"), hub=False)[0] == 0
+    assert other("unpack", str(machine.root / "hub.tar"), hub_server=False)[0] == 0
     assert set(other.store().locked()) == {"something_else", "bundled"}
     lock.write(other.root / "weights" / "lock.json", {"bundled": theirs})
-    status, _, err = other("unpack", str(machine.root / "hub.tar"), hub=False)
+    status, _, err = other("unpack", str(machine.root / "hub.tar"), hub_server=False)
     assert status == 2 and "another entry for bundled" in err
 
 
@@ -387,9 +389,9 @@ def test_sources_come_from_flags_the_environment_and_a_settings_file(
     file = machine.root / "hub.toml"
     file.write_text('port = 8000\n[weights]\nbundled = "hf://from/file"\n')
     monkeypatch.setenv("HUB_SETTINGS_FILE", str(file))
-    assert "hf://from/file@main" in machine("list", "--json", hub=False)[1]
+    assert "hf://from/file@main" in machine("list", "--json", hub_server=False)[1]
     monkeypatch.setenv("HUB_WEIGHTS", "bundled=hf://from/environment")
-    out = machine("list", "--json", hub=False)[1]
+    out = machine("list", "--json", hub_server=False)[1]
     assert "hf://from/environment@main" in out and "from/file" not in out
     out = machine("list", "--json")[1]
     assert NAME in out and "from/environment" not in out
@@ -401,6 +403,6 @@ def test_sources_come_from_flags_the_environment_and_a_settings_file(
 )
 def test_a_settings_file_that_is_wrong_says_where(machine: Machine, text: str, told: str) -> None:
     (machine.root / "hub.toml").write_text(text)
-    status, _, err = machine("list", "--settings-file", str(machine.root / "hub.toml"), hub=False)
+    status, _, err = machine("list", "--settings-file", str(machine.root / "hub.toml"), hub_server=False)
     assert status == 2 and str(machine.root / "hub.toml") in err
     assert told in err or told == "TOML"

@@ -13,10 +13,11 @@ import pytest
 from PIL import Image
 
 from hub import describe
-from hub.engine.engine import Engine
 from hub.errors import InputError, UnavailableError
+from hub.hub import Hub
 from hub.pages.registry import discover
 from hub.settings import ROOT, Settings
+from hub.weights import facts as weights_facts
 from hub.weights.snapshots import Snapshots
 from hub.weights.sources import apply, choices, parse_hub
 from tests.fakes import picture, registry_of, shade_demo
@@ -51,55 +52,55 @@ def timm_files(tmp_path: Path) -> Callable[..., dict[str, bytes]]:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Engine]]:
+def start(tmp_path: Path) -> Iterator[Callable[..., Hub]]:
     """A hub with one page, as `--weights` and `--demos` make it."""
-    made: list[Engine] = []
+    made: list[Hub] = []
 
-    def make(weights: str, page: str = PAGE, **options: Any) -> Engine:
+    def make(weights: str, page: str = PAGE, **options: Any) -> Hub:
         settings = {"device": "cpu", "dtype": "float32", "pool_gb": 1.0, "results_disk_mb": 0.0, **options}
-        made.append(Engine(Settings(weights=weights, demos=page, data=str(tmp_path / "data"), **settings)))
+        made.append(Hub(Settings(weights=weights, demos=page, data=str(tmp_path / "data"), **settings)))
         return made[-1]
 
     yield make
-    for engine in made:
-        engine.close()
+    for hub in made:
+        hub.close()
 
 
 @pytest.mark.parametrize("architecture", ["test_resnet", "test_vit"])
 def test_any_timm_architecture_runs_with_its_own_class_names(
-    hub: HubServer, timm_files: Callable[..., dict[str, bytes]], start: Callable[..., Engine], architecture: str
+    hub_server: HubServer, timm_files: Callable[..., dict[str, bytes]], start: Callable[..., Hub], architecture: str
 ) -> None:
-    commit = hub.add("someone/vehicles", timm_files(architecture, NAMES))
-    engine = start(f"{PAGE}=hf://someone/vehicles")
-    result = engine.run(PAGE, {"image": picture()})
+    commit = hub_server.add("someone/vehicles", timm_files(architecture, NAMES))
+    hub = start(f"{PAGE}=hf://someone/vehicles")
+    result = hub.engine.run(PAGE, {"image": picture()})
     assert set(result.values["probabilities"]) == set(NAMES)
     assert result.receipt.weights == "hf://someone/vehicles@main"
-    facts = {fact.name: fact for fact in describe.weights_facts(engine, engine.registry.get(PAGE))}
+    facts = {fact.name: fact for fact in weights_facts.weights_facts(hub.weights, hub.registry.get(PAGE))}
     assert facts["hf://someone/vehicles@main"].commit == commit
     assert facts["hf://someone/vehicles@main"].digest == result.receipt.digest
     assert "Hugging Face Hub" in facts["hf://someone/vehicles@main"].source
 
 
 def test_the_bundled_weights_stay_a_choice_beside_those_of_the_hub(
-    hub: HubServer, timm_files: Callable[..., dict[str, bytes]], start: Callable[..., Engine]
+    hub_server: HubServer, timm_files: Callable[..., dict[str, bytes]], start: Callable[..., Hub]
 ) -> None:
-    hub.add("someone/vehicles", timm_files(names=NAMES))
-    engine = start(f"{PAGE}=hf://someone/vehicles@main")
-    assert [w.name for w in engine.registry.get(PAGE).demo.weights] == ["hf://someone/vehicles@main", PAGE]
+    hub_server.add("someone/vehicles", timm_files(names=NAMES))
+    hub = start(f"{PAGE}=hf://someone/vehicles@main")
+    assert [w.name for w in hub.registry.get(PAGE).demo.weights] == ["hf://someone/vehicles@main", PAGE]
     image = picture()
-    other = engine.run(PAGE, {"image": image})
-    bundled = engine.run(PAGE, {"image": image, "weights": PAGE})
+    other = hub.engine.run(PAGE, {"image": image})
+    bundled = hub.engine.run(PAGE, {"image": image, "weights": PAGE})
     assert set(bundled.values["probabilities"]) == {"ordinary", "emergency"}
     assert other.id != bundled.id
     with pytest.raises(InputError):  # a visitor chooses among what the hub was started with, and nothing else
-        engine.run(PAGE, {"image": image, "weights": "hf://someone/else@main"})
+        hub.engine.run(PAGE, {"image": image, "weights": "hf://someone/else@main"})
 
 
 def test_an_imagenet_model_without_names_gets_the_thousand_names(
-    hub: HubServer, timm_files: Callable[..., dict[str, bytes]], start: Callable[..., Engine]
+    hub_server: HubServer, timm_files: Callable[..., dict[str, bytes]], start: Callable[..., Hub]
 ) -> None:
-    hub.add("timm/any", timm_files(classes=1000))
-    result = start(f"{PAGE}=hf://timm/any").run(PAGE, {"image": picture()})
+    hub_server.add("timm/any", timm_files(classes=1000))
+    result = start(f"{PAGE}=hf://timm/any").engine.run(PAGE, {"image": picture()})
     assert {"ambulance", "fire engine, fire truck"} <= set(result.values["probabilities"])
     assert len(result.values["probabilities"]) == 1000
 
@@ -110,7 +111,7 @@ CERTAIN = {"30-39": 0.6, "40-49": 0.4}
 
 @pytest.mark.filterwarnings("default")  # transformers' own
 def test_a_classifier_of_age_bands_tells_years_on_the_age_page(
-    hub: HubServer, start: Callable[..., Engine], tmp_path: Path
+    hub_server: HubServer, start: Callable[..., Hub], tmp_path: Path
 ) -> None:
     transformers = pytest.importorskip("transformers")
     import torch
@@ -124,23 +125,23 @@ def test_a_classifier_of_age_bands_tells_years_on_the_age_page(
         model.classifier.weight.zero_()
         model.classifier.bias.copy_(torch.tensor([CERTAIN.get(name, 1e-9) for name in FACES]).log())
     model.save_pretrained(tmp_path / "vit")
-    hub.add("someone/fairface", files_in(tmp_path / "vit"))
+    hub_server.add("someone/fairface", files_in(tmp_path / "vit"))
     page = "age_regression"
-    engine = start(f"{page}=hf://someone/fairface", page)
-    (row,) = engine.run(page, {"image": picture(80, 80), "faces": "the picture is one face"}).values["faces"]
+    hub = start(f"{page}=hf://someone/fairface", page)
+    (row,) = hub.engine.run(page, {"image": picture(80, 80), "faces": "the picture is one face"}).values["faces"]
     assert row["age"] == pytest.approx(30 + 10 * 0.5 / 0.6, abs=0.1)  # half of the people are younger
     assert (row["low"], row["high"]) == pytest.approx((30 + 10 * 0.1 / 0.6, 40 + 10 * 0.3 / 0.4), abs=0.1)
-    assert engine.run(page, {"image": picture(80, 80)}).values["faces"] == [], "no face, and no model in trouble"
+    assert hub.engine.run(page, {"image": picture(80, 80)}).values["faces"] == [], "no face, and no model in trouble"
 
 
 def test_weights_that_tell_no_age_are_named_before_they_are_loaded(
-    hub: HubServer, timm_files: Callable[..., dict[str, bytes]], start: Callable[..., Engine]
+    hub_server: HubServer, timm_files: Callable[..., dict[str, bytes]], start: Callable[..., Hub]
 ) -> None:
-    hub.add("someone/vehicles", timm_files(names=NAMES))
+    hub_server.add("someone/vehicles", timm_files(names=NAMES))
     page = "age_regression"
-    engine = start(f"{page}=hf://someone/vehicles", page)
+    hub = start(f"{page}=hf://someone/vehicles", page)
     with pytest.raises(UnavailableError, match=r"age bands such as '20-29'.* class 'bus'"):
-        engine.run(page, {"image": picture()})
+        hub.engine.run(page, {"image": picture()})
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ def test_age_bands_are_read_as_repositories_write_them(label: str, band: tuple[f
 
 @pytest.mark.filterwarnings("default")  # transformers' own
 def test_a_transformers_classifier_runs_with_its_own_names_and_preprocessing(
-    hub: HubServer, start: Callable[..., Engine], tmp_path: Path
+    hub_server: HubServer, start: Callable[..., Hub], tmp_path: Path
 ) -> None:
     transformers = pytest.importorskip("transformers")
     bands = {0: "0-2", 1: "3-9", 2: "10-19"}
@@ -175,10 +176,10 @@ def test_a_transformers_classifier_runs_with_its_own_names_and_preprocessing(
     files = files_in(tmp_path / "vit")
     # A repository that wants its own code run: it is neither fetched nor asked for.
     own = {**json.loads(files["config.json"]), "auto_map": {"AutoModelForImageClassification": "modeling_vit.Model"}}
-    hub.add("someone/ages", {**files, **more, "config.json": json.dumps(own).encode()})
-    engine = start(f"{PAGE}=hf://someone/ages")
+    hub_server.add("someone/ages", {**files, **more, "config.json": json.dumps(own).encode()})
+    hub = start(f"{PAGE}=hf://someone/ages")
     image = picture(40, 30)
-    answer = engine.run(PAGE, {"image": image, "views": "photo as it is"}).values["probabilities"]
+    answer = hub.engine.run(PAGE, {"image": image, "views": "photo as it is"}).values["probabilities"]
 
     import torch
 
@@ -186,27 +187,27 @@ def test_a_transformers_classifier_runs_with_its_own_names_and_preprocessing(
     with torch.inference_mode():
         expected = model(torch.from_numpy(pixels.transpose(2, 0, 1))[None]).logits.softmax(1)[0]
     assert answer == pytest.approx(dict(zip(bands.values(), expected.tolist(), strict=True)), abs=1e-4)
-    assert hub.count(r"modeling_vit\.py") == 0
+    assert hub_server.count(r"modeling_vit\.py") == 0
     with pytest.raises(InputError, match="why must be 'off'"):
-        engine.run(PAGE, {"image": image, "why": "the answer"})
+        hub.engine.run(PAGE, {"image": image, "why": "the answer"})
 
 
 def test_a_pipeline_of_diffusers_comes_from_the_hub_and_draws(
-    hub: HubServer, start: Callable[..., Engine], tmp_path: Path
+    hub_server: HubServer, start: Callable[..., Hub], tmp_path: Path
 ) -> None:
     from weights.stable_diffusion import model
 
     parts = {"unet": model.denoiser(), "text_encoder": model.text_encoder(), "vae": model.autoencoder()}
     model.save_pipeline(parts, tmp_path / "pipeline")
-    hub.add("someone/shapes", {**files_in(tmp_path / "pipeline"), "unet/diffusion_pytorch_model.bin": b"pickle"})
+    hub_server.add("someone/shapes", {**files_in(tmp_path / "pipeline"), "unet/diffusion_pytorch_model.bin": b"pickle"})
     page, demos = "stable_diffusion", tmp_path / "demos"
     shutil.copytree(ROOT / "demos" / "assets" / page, demos / "assets" / page)
     shutil.copy(ROOT / "demos" / f"{page}.py", demos)
-    engine = start(f"{page}=hf://someone/shapes", page, demos_folder=str(demos))
-    result = engine.run(page, {"prompt": "a red circle", "steps": 2, "seed": 1})
+    hub = start(f"{page}=hf://someone/shapes", page, demos_folder=str(demos))
+    result = hub.engine.run(page, {"prompt": "a red circle", "steps": 2, "seed": 1})
     assert result.receipt.weights == "hf://someone/shapes@main"
     assert [row["seed"] for row in result.values["settings"]] == [1] and len(result.pictures["pictures"]) == 1
-    assert hub.count(r"\.bin") == 0, "pickles are not even fetched"
+    assert hub_server.count(r"\.bin") == 0, "pickles are not even fetched"
 
 
 def test_the_photos_middle_is_cut_where_the_model_was_trained_so() -> None:
@@ -226,19 +227,21 @@ def test_the_photos_middle_is_cut_where_the_model_was_trained_so() -> None:
 
 
 def test_a_folder_on_this_disk_is_a_source_and_its_path_stays_private(
-    timm_files: Callable[..., dict[str, bytes]], start: Callable[..., Engine], tmp_path: Path
+    timm_files: Callable[..., dict[str, bytes]], start: Callable[..., Hub], tmp_path: Path
 ) -> None:
     timm_files(names=NAMES)
     folder = tmp_path / "test_resnet-3"
-    engine = start(f"{PAGE}={folder}")
-    result = engine.run(PAGE, {"image": picture()})
+    hub = start(f"{PAGE}={folder}")
+    result = hub.engine.run(PAGE, {"image": picture()})
     assert set(result.values["probabilities"]) == set(NAMES)
     assert result.receipt.weights == "local:test_resnet-3"
-    assert str(tmp_path) not in json.dumps(describe.weights_facts(engine, engine.registry.get(PAGE)), default=str)
+    assert str(tmp_path) not in json.dumps(
+        weights_facts.weights_facts(hub.weights, hub.registry.get(PAGE)), default=str
+    )
 
 
 def test_a_folder_of_smps_save_pretrained_runs_with_numbered_classes(
-    hub: HubServer, start: Callable[..., Engine], tmp_path: Path
+    hub_server: HubServer, start: Callable[..., Hub], tmp_path: Path
 ) -> None:
     import segmentation_models_pytorch as smp
 
@@ -250,13 +253,13 @@ def test_a_folder_of_smps_save_pretrained_runs_with_numbered_classes(
     config = json.loads(files["config.json"])
     # As people publish them: with the name of weights that a load would fetch.
     files["config.json"] = json.dumps({**config, "encoder_weights": "imagenet"}).encode()
-    hub.add("someone/streets", files)
+    hub_server.add("someone/streets", files)
     page = "camvid_segmentation"
-    result = start(f"{page}=hf://someone/streets", page).run(page, {"image": picture(200, 150)})
+    result = start(f"{page}=hf://someone/streets", page).engine.run(page, {"image": picture(200, 150)})
     assert {row["class"] for row in result.values["legend"]} == {f"class {number}" for number in range(5)}
 
 
-def test_transforms_beside_an_smp_model_are_its_preprocessing(hub: HubServer, snapshots: Snapshots) -> None:
+def test_transforms_beside_an_smp_model_are_its_preprocessing(hub_server: HubServer, snapshots: Snapshots) -> None:
     from hub.weights.formats import config_of
 
     steps = [
@@ -265,7 +268,7 @@ def test_transforms_beside_an_smp_model_are_its_preprocessing(hub: HubServer, sn
     ]
     transforms = json.dumps({"transform": {"transforms": steps}}).encode()
     more = {"albumentations_config_eval.json": transforms}
-    hub.add("smp-hub/any", model_files(config={"_model_class": "Segformer", "classes": 2}, **more))
+    hub_server.add("smp-hub/any", model_files(config={"_model_class": "Segformer", "classes": 2}, **more))
     settings = config_of(snapshots.get(parse_hub("hf://smp-hub/any")).folder, "any")["_preprocessing"]
     assert (settings["height"], settings["width"]) == (768, 768)
     assert (settings["mean"], settings["std"]) == ([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])
@@ -293,15 +296,15 @@ def test_a_source_that_is_none_is_told_with_what_is_allowed(text: str, told: str
     assert told in caught.value.message
 
 
-def test_a_repository_that_disappeared_names_the_next_one(hub: HubServer, start: Callable[..., Engine]) -> None:
-    engine = start(f"{PAGE}=hf://timm/resnet34.a1_in1k")
+def test_a_repository_that_disappeared_names_the_next_one(hub_server: HubServer, start: Callable[..., Hub]) -> None:
+    hub = start(f"{PAGE}=hf://timm/resnet34.a1_in1k")
     with pytest.raises(UnavailableError) as caught:
-        engine.run(PAGE, {"image": picture()})
+        hub.engine.run(PAGE, {"image": picture()})
     assert "removed" in caught.value.message
     assert "The next in the catalogue: hf://timm/tf_efficientnet_lite0.in1k" in caught.value.message
-    state = describe.state(engine, engine.registry.get(PAGE))
+    state = describe.state(hub, hub.registry.get(PAGE))
     assert (state.code, "removed" in state.reason) == ("unavailable", True)
-    assert engine.run(PAGE, {"image": picture(), "weights": PAGE}).values["probabilities"]
+    assert hub.engine.run(PAGE, {"image": picture(), "weights": PAGE}).values["probabilities"]
 
 
 def test_every_entry_of_the_catalogue_is_an_address_of_a_known_page() -> None:

@@ -12,11 +12,12 @@ import httpx
 import pytest
 
 from hub import describe, settings
-from hub.engine.engine import Engine
 from hub.errors import UnavailableError
+from hub.hub import Hub
 from hub.images import encode
 from hub.settings import ROOT
 from hub.spec import Weights
+from hub.weights import facts as weights_facts
 from hub.weights.snapshots import Snapshots
 from hub.weights.sources import parse_hub
 from hub.weights.store import WeightsStore, fetch_ahead
@@ -48,13 +49,13 @@ socket.getaddrinfo = lambda host, *a, **k: (
 
 
 @pytest.fixture
-def guarded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hub: HubServer) -> Path:
+def guarded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hub_server: HubServer) -> Path:
     """Processes started now cannot leave the machine; the file lists their attempts. The local Hub is their Hub."""
     (tmp_path / "guard").mkdir()
     (tmp_path / "guard" / "sitecustomize.py").write_text(GUARD)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "guard"), str(ROOT)]))
     monkeypatch.setenv("ATTEMPTS", str(tmp_path / "attempts"))
-    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    monkeypatch.setenv("HF_ENDPOINT", hub_server.endpoint)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     for name in [*settings.OFFLINE_SWITCHES, *(n for n in os.environ if n.startswith("HUB_"))]:
         monkeypatch.delenv(name, raising=False)
@@ -68,13 +69,15 @@ def test_the_guard_itself_catches_a_library_that_wants_to_leave(guarded: Path) -
 
 
 def test_an_offline_hub_starts_answers_and_says_what_it_lacks_without_one_attempt_to_reach_anybody(
-    hub: HubServer, guarded: Path, tmp_path: Path
+    hub_server: HubServer, guarded: Path, tmp_path: Path
 ) -> None:
     vehicle = ROOT / "weights" / "vehicle_classifier"
-    hub.add(REPO, {f.name: f.read_bytes() for f in vehicle.iterdir() if f.suffix in (".json", ".safetensors", ".md")})
-    hub.add("owner/other", model_files())
+    hub_server.add(
+        REPO, {f.name: f.read_bytes() for f in vehicle.iterdir() if f.suffix in (".json", ".safetensors", ".md")}
+    )
+    hub_server.add("owner/other", model_files())
     Snapshots(tmp_path / "data" / "hub").get(SOURCE)
-    hub.hits.clear()
+    hub_server.hits.clear()
     weights = f"vehicle_classifier=hf://{REPO},vehicle_classifier=hf://owner/other"
     flags = ["--demos", "vehicle_classifier", "--weights", weights, "--device", "cpu", "--dtype", "float32"]
     with serving(tmp_path / "data", *flags) as served:
@@ -92,38 +95,38 @@ def test_an_offline_hub_starts_answers_and_says_what_it_lacks_without_one_attemp
         absent = httpx.post(demo, files={"image": data}, data={"weights": "hf://owner/other@main"}, timeout=60)
         assert absent.status_code == 503
     assert not guarded.exists(), guarded.read_text()
-    assert hub.hits == []
+    assert hub_server.hits == []
 
 
-def test_offline_what_is_not_here_is_told_with_the_way_to_get_it(hub: HubServer, tmp_path: Path) -> None:
-    hub.add(REPO, model_files())
+def test_offline_what_is_not_here_is_told_with_the_way_to_get_it(hub_server: HubServer, tmp_path: Path) -> None:
+    hub_server.add(REPO, model_files())
     store = WeightsStore(tmp_path / "weights", tmp_path / "hub", offline=True)
     for call in (store.obtain, store.find):
         with pytest.raises(UnavailableError, match=r"python -m hub pull.* pack and unpack"):
             call(SOURCE.address)
-    assert hub.hits == []
+    assert hub_server.hits == []
 
 
 def test_a_users_own_offline_switch_is_respected_too(
-    hub: HubServer, snapshots: Snapshots, monkeypatch: pytest.MonkeyPatch
+    hub_server: HubServer, snapshots: Snapshots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(UnavailableError, match="HF_HUB_OFFLINE"):
         snapshots.get(SOURCE)
-    assert hub.hits == []
+    assert hub_server.hits == []
 
 
 def test_the_switch_reaches_a_client_that_was_imported_before(
-    hub: HubServer, snapshots: Snapshots, monkeypatch: pytest.MonkeyPatch
+    hub_server: HubServer, snapshots: Snapshots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in (*settings.OFFLINE_SWITCHES, "GRADIO_ANALYTICS_ENABLED", "STREAMLIT_BROWSER_GATHER_USAGE_STATS"):
         monkeypatch.setenv(name, "")  # so that the test's end takes back what the switch sets
     settings.go_offline()
     with pytest.raises(UnavailableError):
         snapshots.get(SOURCE)
-    assert hub.hits == []
+    assert hub_server.hits == []
     assert {os.environ[name] for name in settings.OFFLINE_SWITCHES} == {"1"}
 
 
@@ -131,47 +134,47 @@ def test_the_switch_reaches_a_client_that_was_imported_before(
 
 
 @pytest.fixture
-def hub_page(tmp_path: Path, make_engine: Callable[..., Engine]) -> Callable[[], Engine]:
+def hub_page(tmp_path: Path, make_hub: Callable[..., Hub]) -> Callable[[], Hub]:
     """A hub whose only page has its weights on the Hub; each call is a start."""
 
-    def start() -> Engine:
+    def start() -> Hub:
         demo = shade_demo(weights=(Weights("shade", sources=(f"hf://{REPO}",)),))
         chosen = {"weights": f"shade=hf://{REPO}", "hub_folder": str(tmp_path / "hub")}
-        return make_engine(settings=chosen, shade=demo)
+        return make_hub(settings=chosen, shade=demo)
 
     return start
 
 
-def test_without_network_the_hub_uses_its_copy_and_says_so(hub: HubServer, hub_page: Callable[[], Engine]) -> None:
-    commit = hub.add(REPO, model_files())
+def test_without_network_the_hub_uses_its_copy_and_says_so(hub_server: HubServer, hub_page: Callable[[], Hub]) -> None:
+    commit = hub_server.add(REPO, model_files())
     hub_page().weights.obtain(SOURCE.address)
-    hub.fault("", status=503, times=99)
-    engine = hub_page()
-    fetch_ahead(engine.weights, engine.registry)
-    wait_until(lambda: bool(describe.notices(engine)), "a notice")
-    assert f"Using the copy kept here of commit {commit[:12]}" in describe.notices(engine)[0]
-    assert describe.state(engine, engine.registry.get("shade")).code == "on_demand"
+    hub_server.fault("", status=503, times=99)
+    hub = hub_page()
+    fetch_ahead(hub.weights, hub.registry)
+    wait_until(lambda: bool(describe.notices(hub)), "a notice")
+    assert f"Using the copy kept here of commit {commit[:12]}" in describe.notices(hub)[0]
+    assert describe.state(hub, hub.registry.get("shade")).code == "on_demand"
 
 
 def test_without_network_and_copy_the_page_says_why_it_cannot_answer(
-    hub: HubServer, hub_page: Callable[[], Engine]
+    hub_server: HubServer, hub_page: Callable[[], Hub]
 ) -> None:
-    hub.fault("", status=503, times=99)
-    engine = hub_page()
-    page = engine.registry.get("shade")
-    assert describe.state(engine, page).text == "Downloads on first use"
-    fetch_ahead(engine.weights, engine.registry)
-    wait_until(lambda: describe.state(engine, page).code == "unavailable", "the trouble is told")
-    assert "answered 503" in describe.state(engine, page).reason
+    hub_server.fault("", status=503, times=99)
+    hub = hub_page()
+    page = hub.registry.get("shade")
+    assert describe.state(hub, page).text == "Downloads on first use"
+    fetch_ahead(hub.weights, hub.registry)
+    wait_until(lambda: describe.state(hub, page).code == "unavailable", "the trouble is told")
+    assert "answered 503" in describe.state(hub, page).reason
 
 
-def test_a_download_on_its_way_is_told_with_how_far_it_is(hub: HubServer, hub_page: Callable[[], Engine]) -> None:
-    hub.add(REPO, model_files())
-    hub.fault("/objects/", delay_s=1.0)
-    engine = hub_page()
-    page = engine.registry.get("shade")
-    fetch_ahead(engine.weights, engine.registry)
-    wait_until(lambda: describe.state(engine, page).text.startswith("Downloading · "), "the download is told")
-    (facts, _) = describe.weights_facts(engine, page)
+def test_a_download_on_its_way_is_told_with_how_far_it_is(hub_server: HubServer, hub_page: Callable[[], Hub]) -> None:
+    hub_server.add(REPO, model_files())
+    hub_server.fault("/objects/", delay_s=1.0)
+    hub = hub_page()
+    page = hub.registry.get("shade")
+    fetch_ahead(hub.weights, hub.registry)
+    wait_until(lambda: describe.state(hub, page).text.startswith("Downloading · "), "the download is told")
+    (facts, _) = weights_facts.weights_facts(hub.weights, page)
     assert "being downloaded" in facts.reason
-    wait_until(lambda: describe.state(engine, page).text.startswith("Loads on first use"), "the download ends")
+    wait_until(lambda: describe.state(hub, page).text.startswith("Loads on first use"), "the download ends")

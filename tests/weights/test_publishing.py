@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from hub.engine.engine import Engine
 from hub.errors import InputError, UnavailableError
+from hub.hub import Hub
 from hub.settings import ROOT, Settings
 from hub.weights import publish
 from hub.weights.store import WeightsStore
@@ -70,7 +70,7 @@ def load_with_smp() -> torch.nn.Module:
     [("vehicle_classifier", load_with_timm, {}), ("camvid_segmentation", load_with_smp, {"quality": "fast"})],
 )
 def test_a_round_trip_gives_the_same_model_here_and_without_our_code(
-    hub: HubServer,
+    hub_server: HubServer,
     tmp_path: Path,
     signed_in: None,
     name: str,
@@ -78,26 +78,26 @@ def test_a_round_trip_gives_the_same_model_here_and_without_our_code(
     more: dict[str, str],
 ) -> None:
     commit = publish.upload(publish.plan(ROOT / "weights" / name, "me/it", private=True))
-    assert hub.repos["me/it"].private and hub.repos["me/it"].refs["main"] == commit
+    assert hub_server.repos["me/it"].private and hub_server.repos["me/it"].refs["main"] == commit
 
     settings = {"device": "cpu", "dtype": "float32", "pool_gb": 1.0, "data": str(tmp_path), "results_disk_mb": 0.0}
-    engine = Engine(Settings(weights=f"{name}=hf://me/it", demos=name, **settings))
+    hub = Hub(Settings(weights=f"{name}=hf://me/it", demos=name, **settings))
     inputs = {"image": picture(96, 64), **more}
-    there = engine.run(name, inputs)
-    here = engine.run(name, {**inputs, "weights": name})
+    there = hub.engine.run(name, inputs)
+    here = hub.engine.run(name, {**inputs, "weights": name})
     assert there.receipt.weights == "hf://me/it@main"
     assert there.receipt.digest == here.receipt.digest
     assert there.values == here.values
 
-    ours = engine.registry.get(name).demo.load(ROOT / "weights" / name, torch.device("cpu"))
+    ours = hub.registry.get(name).demo.load(ROOT / "weights" / name, torch.device("cpu"))
     theirs = alone().state_dict()
     assert list(theirs) == list(ours.state_dict())
     assert all(torch.equal(theirs[key], tensor) for key, tensor in ours.state_dict().items())
-    engine.close()
+    hub.close()
 
 
 def test_a_pipeline_makes_the_round_trip_through_plain_diffusers(
-    hub: HubServer, tmp_path: Path, signed_in: None
+    hub_server: HubServer, tmp_path: Path, signed_in: None
 ) -> None:
     import diffusers
     import huggingface_hub
@@ -119,38 +119,38 @@ def test_a_pipeline_makes_the_round_trip_through_plain_diffusers(
             assert torch.equal(loaded[key].half(), tensor.half()), f"{name}.{key}"
 
 
-def test_a_plan_touches_no_network_and_lists_what_would_go(hub: HubServer, folder: Path) -> None:
+def test_a_plan_touches_no_network_and_lists_what_would_go(hub_server: HubServer, folder: Path) -> None:
     planned = publish.plan(folder, "me/small")
     assert list(planned.files) == ["README.md", "config.json", "model.safetensors", "recipe.py"]
     assert planned.metrics == ("accuracy 0.5 on Shapes",)
     assert b"hf-hub:me/small" in planned.files["README.md"]  # type: ignore[operator]
-    assert hub.hits == []
+    assert hub_server.hits == []
 
 
-def test_publishing_again_sends_only_what_changed(hub: HubServer, folder: Path, signed_in: None) -> None:
+def test_publishing_again_sends_only_what_changed(hub_server: HubServer, folder: Path, signed_in: None) -> None:
     publish.upload(publish.plan(folder, "me/small"))
-    first = hub.count("/upload/", method="PUT")
+    first = hub_server.count("/upload/", method="PUT")
     (folder / "recipe.py").write_text("print('told better')\n")
     commit = publish.upload(publish.plan(folder, "me/small"))
-    assert first == hub.count("/upload/", method="PUT") == 1
-    assert hub.repos["me/small"].commits[commit]["recipe.py"] == b"print('told better')\n"
+    assert first == hub_server.count("/upload/", method="PUT") == 1
+    assert hub_server.repos["me/small"].commits[commit]["recipe.py"] == b"print('told better')\n"
 
 
 def test_without_a_token_or_with_a_wrong_one_it_says_how_to_sign_in(
-    hub: HubServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+    hub_server: HubServer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planned = publish.plan(folder, "me/small")
     with pytest.raises(UnavailableError, match="hf auth login"):
         publish.upload(planned)
-    assert hub.hits == []
+    assert hub_server.hits == []
     monkeypatch.setenv("HF_TOKEN", "hf_wrongwrongwrong")
     with pytest.raises(UnavailableError, match="refused the token") as caught:
         publish.upload(planned)
     assert "wrongwrong" not in caught.value.message
 
 
-def test_what_did_not_arrive_whole_is_told(hub: HubServer, folder: Path, signed_in: None) -> None:
-    hub.fault("/upload/", status=403, times=99)
+def test_what_did_not_arrive_whole_is_told(hub_server: HubServer, folder: Path, signed_in: None) -> None:
+    hub_server.fault("/upload/", status=403, times=99)
     with pytest.raises(UnavailableError, match="Try again") as caught:
         publish.upload(publish.plan(folder, "me/small"))
     assert TOKEN not in caught.value.message
@@ -187,7 +187,7 @@ def test_a_repository_that_is_none_is_refused(folder: Path, repo: str) -> None:
 
 
 def test_a_published_folder_verifies_against_its_lock(
-    hub: HubServer, folder: Path, signed_in: None, tmp_path: Path
+    hub_server: HubServer, folder: Path, signed_in: None, tmp_path: Path
 ) -> None:
     publish.upload(publish.plan(folder, "me/small"))
     store = WeightsStore(tmp_path / "elsewhere", tmp_path / "hub")

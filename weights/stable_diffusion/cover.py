@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.pages.registry import discover
 from hub.settings import Settings
 from weights.stable_diffusion.adherence import drawn_by_page
@@ -43,9 +43,9 @@ def main() -> None:
     tiles = [np.asarray(Image.fromarray(one).resize((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS)) for one in drawn]
     rows = [np.concatenate(tiles[first : first + COLUMNS], axis=1) for first in range(0, len(tiles), COLUMNS)]
     Image.fromarray(np.concatenate(rows)).save(out / "cover.png", optimize=True)
-    engine = Engine(Settings(offline=True, results_disk_mb=0.0))
+    hub = Hub(Settings(offline=True, results_disk_mb=0.0))
     for example in demo.examples:
-        drawn_first = engine.run("stable_diffusion", example.inputs).pictures["pictures"][0]
+        drawn_first = hub.engine.run("stable_diffusion", example.inputs).pictures["pictures"][0]
         with Image.open(io.BytesIO(drawn_first.data)) as picture:
             picture.resize((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS).save(out / example.picture, optimize=True)
 

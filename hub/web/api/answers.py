@@ -10,12 +10,13 @@ from urllib.parse import quote
 from hub import describe
 from hub.archive.similar import Match
 from hub.engine.compare import Comparison, figures
-from hub.engine.engine import Engine
 from hub.engine.shown import iso
+from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.results.result import Result
 from hub.spec import Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask
 from hub.web.api import schema
+from hub.weights import facts
 
 API = "/api/v1"
 SIMILAR_LIMIT, SIMILAR_MOST = 8, 50  # similar pictures that are told when nobody says how many, and at most
@@ -70,7 +71,7 @@ def similar(result: Result, matches: Sequence[Match], complete: bool, root_path:
     return {"id": result.id, "demo": result.capsule["page"], "similar": entries, "complete": complete}
 
 
-def summary(engine: Engine, page: Page, root_path: str) -> dict[str, Any]:
+def summary(hub: Hub, page: Page, root_path: str) -> dict[str, Any]:
     """A page in few words."""
     url = f"{root_path}{API}/demos/{page.slug}"
     return {
@@ -80,23 +81,23 @@ def summary(engine: Engine, page: Page, root_path: str) -> dict[str, Any]:
         "task": page.declared.task if page.declared else "",
         "url": url,
         "cover": f"{url}/assets/{quote(page.cover.name)}" if page.cover else None,
-        "state": asdict(describe.state(engine, page)),
+        "state": asdict(describe.state(hub, page)),
     }
 
 
-def detail(engine: Engine, page: Page, root_path: str) -> dict[str, Any]:
+def detail(hub: Hub, page: Page, root_path: str) -> dict[str, Any]:
     """A page with its schema, examples and weights; a broken one only says so."""
-    head = summary(engine, page, root_path)
+    head = summary(hub, page, root_path)
     demo = page.declared
     if demo is None:
         return head
     images = {f.name for f in demo.inputs if isinstance(f, ImageInput)}
-    weights = [asdict(facts) for facts in describe.weights_facts(engine, page)]
+    weights = [asdict(facts) for facts in facts.weights_facts(hub.weights, page)]
     schemas = schema.outputs(demo)["properties"]
     return {
         **head,
         "note": demo.note,
-        "inputs": schema.inputs(demo, "json", describe.all_options(engine, page)),
+        "inputs": schema.inputs(demo, "json", facts.all_options(hub.weights, page)),
         "outputs": [{"name": f.name, "type": KINDS[type(f)], "schema": schemas[f.name]} for f in demo.outputs],
         "examples": [
             {

@@ -17,11 +17,11 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from hub import describe
 from hub.engine.compare import compare
-from hub.engine.engine import Engine
-from hub.engine.jobs import Cancel, OnEvent
+from hub.engine.jobs import Cancel
 from hub.errors import BusyError, CancelledError, ForbiddenError, HubError, InputError, NotFoundError
+from hub.execution.executor import OnEvent
+from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.people.owners import Owner
 from hub.people.users import Caller
@@ -32,6 +32,7 @@ from hub.web.api.answers import API, SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.api.bodies import read_inputs, read_texts
 from hub.web.middleware import access, guard
 from hub.web.problems import MethodError, problem, unexpected
+from hub.weights import facts
 
 log = logging.getLogger(__name__)
 WAITING_THREADS = 64  # beyond the queue's limit: requests that share an equal one's run wait in threads of their own
@@ -40,15 +41,15 @@ FOREVER = "private, max-age=31536000, immutable"  # an id names one answer, so i
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def add_to(app: FastAPI, engine: Engine) -> None:
+def add_to(app: FastAPI, hub: Hub) -> None:
     """Puts the routes before all others of `app` and makes the typed document its OpenAPI document."""
-    app.router.routes[:0] = routes(engine)
-    app.openapi = partial(openapi.document, engine.registry, partial(describe.all_options, engine))  # type: ignore[method-assign]
+    app.router.routes[:0] = routes(hub)
+    app.openapi = partial(openapi.document, hub.registry, partial(facts.all_options, hub.weights))  # type: ignore[method-assign]
 
 
-def routes(engine: Engine) -> list[BaseRoute]:
+def routes(hub: Hub) -> list[BaseRoute]:
     """The routes; they answer every path under /api, so that unknown ones get problem JSON."""
-    door = _Door(engine)
+    door = _Door(hub)
     table: dict[str, dict[str, Endpoint]] = {
         f"{API}/openapi.json": {"GET": door.openapi},
         f"{API}/demos": {"GET": door.demos},
@@ -112,10 +113,10 @@ class Methods:
 class _Door:
     """The endpoints over one engine."""
 
-    def __init__(self, engine: Engine):
-        self.engine = engine
+    def __init__(self, hub: Hub):
+        self.hub = hub
         # More threads than the queue takes, so that the engine says 429 at once rather than anybody waiting unseen.
-        self.threads = CapacityLimiter(engine.settings.queue_limit + WAITING_THREADS)
+        self.threads = CapacityLimiter(hub.settings.queue_limit + WAITING_THREADS)
 
     # --- runs -------------------------------------------------------------------------------------
 
@@ -126,8 +127,8 @@ class _Door:
 
     async def _stream(self, request: Request) -> Response:
         """As `_work`, but told step by step. What is wrong before the run is answered as ever."""
-        page = self.engine.registry.get(request.path_params["slug"])
-        inputs = await read_inputs(request, page.demo, self.engine.limits.max_bytes)
+        page = self.hub.registry.get(request.path_params["slug"])
+        inputs = await read_inputs(request, page.demo, self.hub.limits.max_bytes)
         if self.threads.available_tokens < 1:
             raise BusyError("Too many requests wait for an answer. Try again in a moment.", retry_after_s=1)
         who, root_path = guard.caller(request), request.scope.get("root_path", "")
@@ -144,8 +145,8 @@ class _Door:
     async def _work(self, request: Request, run: Callable[..., bytes]) -> Response:
         """Reads the inputs and runs them in a thread; cancelled when the client goes away."""
         slug = request.path_params["slug"]
-        page = self.engine.registry.get(slug)
-        inputs = await read_inputs(request, page.demo, self.engine.limits.max_bytes)
+        page = self.hub.registry.get(slug)
+        inputs = await read_inputs(request, page.demo, self.hub.limits.max_bytes)
         if self.threads.available_tokens < 1:
             raise BusyError("Too many requests wait for an answer. Try again in a moment.", retry_after_s=1)
         who, root_path = guard.caller(request), request.scope.get("root_path", "")
@@ -166,7 +167,7 @@ class _Door:
         root_path: str,
         hear: OnEvent = lambda stage, progress: None,
     ) -> bytes:
-        result = self.engine.run(page.slug, inputs(), cancel=cancel, session=who.session, on_event=hear, caller=who)
+        result = self.hub.engine.run(page.slug, inputs(), cancel=cancel, on_event=hear, caller=who)
         return _dump(answers.answer(result, page, root_path))
 
     def _compare(
@@ -174,15 +175,15 @@ class _Door:
     ) -> bytes:
         given = inputs()
         a, b = (given.pop(name, None) or "" for name in ("weights_a", "weights_b"))
-        found = compare(self.engine, page.slug, given, a, b, cancel=cancel, session=who.session, caller=who)
+        found = compare(self.hub.engine, page.slug, given, a, b, cancel=cancel, caller=who)
         return _dump(answers.comparison(found, page, root_path))
 
     # --- results ----------------------------------------------------------------------------------
 
     async def result(self, request: Request) -> Response:
         result = await self._stored(request)
-        page = self.engine.registry.pages.get(result.capsule["page"])
-        result = await to_thread.run_sync(self.engine.shown.look, self._who(request), result)
+        page = self.hub.registry.pages.get(result.capsule["page"])
+        result = await to_thread.run_sync(self.hub.shown.look, self._who(request), result)
         return _json_text(_dump(answers.answer(result, page, request.scope.get("root_path", ""))))
 
     async def output(self, request: Request) -> Response:
@@ -201,14 +202,14 @@ class _Door:
     async def similar(self, request: Request) -> Response:
         """Who knows a result's id may ask; whose past results are shown depends on the setting and the cookie."""
         result, limit = await self._stored(request), _limit(request)
-        page = self.engine.registry.pages.get(result.capsule["page"])
-        if page is None or not self.engine.similar.wanted(page.declared):
-            off = self.engine.settings.similar == "off"
+        page = self.hub.registry.pages.get(result.capsule["page"])
+        if page is None or not self.hub.similar.wanted(page.declared):
+            off = self.hub.settings.similar == "off"
             why = "It is switched off on this hub (similar=off)." if off else "Its page does not offer that."
             raise NotFoundError("Nothing similar is looked for beside result {id}. {why}", id=result.id, why=why)
-        find = partial(self.engine.similar.find, result, self._who(request), limit)
+        find = partial(self.hub.similar.find, result, self._who(request), limit)
         matches = await to_thread.run_sync(find)
-        missing, _ = await to_thread.run_sync(self.engine.similar.outstanding, result)
+        missing, _ = await to_thread.run_sync(self.hub.similar.outstanding, result)
         body = answers.similar(result, matches, not missing, request.scope.get("root_path", ""))
         return _json_text(_dump(body))
 
@@ -220,13 +221,13 @@ class _Door:
         return _picture(request, picture, f"{result.id}-thumbnail")
 
     def _who(self, request: Request) -> Owner:
-        return self.engine.owners.of(guard.caller(request))
+        return self.hub.owners.of(guard.caller(request))
 
     async def _stored(self, request: Request) -> Result:
         id = request.path_params["id"]
-        found = await to_thread.run_sync(self.engine.results.get, id)
+        found = await to_thread.run_sync(self.hub.results.get, id)
         if found is None:
-            days = f"{self.engine.settings.results_days:g}"
+            days = f"{self.hub.settings.results_days:g}"
             raise NotFoundError(
                 "There is no result {id!r}. Results are kept for {days} days, as space allows.", id=id[:64], days=days
             )
@@ -236,56 +237,56 @@ class _Door:
 
     async def demos(self, request: Request) -> Response:
         root_path = request.scope.get("root_path", "")
-        pages = [*self.engine.registry]
+        pages = [*self.hub.registry]
         return JSONResponse(
-            await to_thread.run_sync(lambda: [answers.summary(self.engine, page, root_path) for page in pages])
+            await to_thread.run_sync(lambda: [answers.summary(self.hub, page, root_path) for page in pages])
         )
 
     async def demo(self, request: Request) -> Response:
-        page = self.engine.registry.get(request.path_params["slug"])
+        page = self.hub.registry.get(request.path_params["slug"])
         root_path = request.scope.get("root_path", "")
-        return JSONResponse(await to_thread.run_sync(answers.detail, self.engine, page, root_path))
+        return JSONResponse(await to_thread.run_sync(answers.detail, self.hub, page, root_path))
 
     async def asset(self, request: Request) -> Response:
         """A picture of an example, or the cover. Nothing else that lies in the folder is served."""
-        page, name = self.engine.registry.get(request.path_params["slug"]), request.path_params["name"]
+        page, name = self.hub.registry.get(request.path_params["slug"]), request.path_params["name"]
         if page.declared is None or name not in answers.pictures(page.declared):
             raise NotFoundError("{title} has no picture {name!r}.", title=page.title, name=name)
         return FileResponse(page.assets / name, headers={"Cache-Control": "public, max-age=3600"})
 
     async def openapi(self, request: Request) -> Response:
-        options = partial(describe.all_options, self.engine)
-        place = self.engine.settings.public_url.rstrip("/") or request.scope.get("root_path", "")
-        return JSONResponse(await to_thread.run_sync(openapi.document, self.engine.registry, options, place))
+        options = partial(facts.all_options, self.hub.weights)
+        place = self.hub.settings.public_url.rstrip("/") or request.scope.get("root_path", "")
+        return JSONResponse(await to_thread.run_sync(openapi.document, self.hub.registry, options, place))
 
     # --- operations -------------------------------------------------------------------------------
 
     async def status(self, request: Request) -> Response:
-        return JSONResponse(await to_thread.run_sync(partial(health.status, self.engine)))
+        return JSONResponse(await to_thread.run_sync(partial(health.status, self.hub)))
 
     async def models(self, request: Request) -> Response:
-        found = await to_thread.run_sync(self.engine.models.residents)
+        found = await to_thread.run_sync(self.hub.models.residents)
         return JSONResponse([asdict(one) for one in found], headers={"Cache-Control": "no-store"})
 
     async def change_model(self, request: Request) -> Response:
         """Loads, pins, unpins or unloads one page's model; an abandoned request leaves a load to end."""
         who = guard.caller(request)
-        why = access.refusal(self.engine.settings, who.address, request.headers, who.role)
+        why = access.refusal(self.hub.settings, who.address, request.headers, who.role)
         if why:
             raise ForbiddenError("This request may not change what is in memory. {why}", why=sentence(why))
         wish = await read_texts(request, ("demo", "weights", "action"), ("demo", "action"))
-        work = partial(self.engine.models.change, wish["demo"], wish.get("weights", ""), wish["action"])
+        work = partial(self.hub.models.change, wish["demo"], wish.get("weights", ""), wish["action"])
         return JSONResponse(asdict(await to_thread.run_sync(work, limiter=self.threads, abandon_on_cancel=True)))
 
     async def healthz(self, request: Request) -> Response:
         return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
 
     async def readyz(self, request: Request) -> Response:
-        ready, body = await to_thread.run_sync(partial(health.readiness, self.engine))
+        ready, body = await to_thread.run_sync(partial(health.readiness, self.hub))
         return JSONResponse(body, 200 if ready else 503, headers={"Cache-Control": "no-store"})
 
     async def metrics(self, request: Request) -> Response:
-        return Response(self.engine.metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return Response(self.hub.metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def _limit(request: Request) -> int:

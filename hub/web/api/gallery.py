@@ -15,8 +15,8 @@ from starlette.routing import BaseRoute, Route
 from hub import texts
 from hub.archive import gallery
 from hub.archive.picture_index import Entry, Query, Viewer
-from hub.engine.engine import Engine
 from hub.errors import InputError
+from hub.hub import Hub
 from hub.suggest import unknown
 from hub.web import routes as plain
 from hub.web.api.answers import API
@@ -30,14 +30,14 @@ PAGING = ("page", "per_page", "order")
 POLICY = plain.POLICY + "; connect-src 'self'"
 
 
-def add_to(app: FastAPI, engine: Engine) -> None:
+def add_to(app: FastAPI, hub: Hub) -> None:
     """Puts the page, and the gallery's part of REST, before all other routes of `app`."""
-    app.router.routes[:0] = routes(engine)
+    app.router.routes[:0] = routes(hub)
 
 
-def routes(engine: Engine) -> list[BaseRoute]:
+def routes(hub: Hub) -> list[BaseRoute]:
     """To be put before those of `rest.routes`, which answer everything under /api."""
-    door = _Door(engine)
+    door = _Door(hub)
     table = {
         "/gallery": door.page,
         "/gallery/{name}": door.static,
@@ -55,15 +55,15 @@ def routes(engine: Engine) -> list[BaseRoute]:
 class _Door:
     """The endpoints over one engine."""
 
-    def __init__(self, engine: Engine):
-        self.engine, self.pictures = engine, engine.pictures
+    def __init__(self, hub: Hub):
+        self.hub, self.pictures = hub, hub.pictures
 
     # --- the page ---------------------------------------------------------------------------------
 
     async def page(self, request: Request) -> Response:
         template = permalinks.templates().get_template("gallery.html")
         text = template.render(home="./", here="r/", signed_in=guard.caller(request).name,
-                               singles=self.engine.settings.similar, most=DOWNLOAD_MOST,
+                               singles=self.hub.settings.similar, most=DOWNLOAD_MOST,
                                words=texts.section(texts.current().language, "gallery"))  # fmt: skip
         return HTMLResponse(text, headers={**plain.HEADERS, "Content-Security-Policy": POLICY})
 
@@ -149,7 +149,7 @@ class _Door:
         return gallery.query(given, ids), page, size
 
     def _viewer(self, request: Request) -> Viewer:
-        return self.pictures.viewer(self.engine.owners.of(guard.caller(request)))
+        return self.pictures.viewer(self.hub.owners.of(guard.caller(request)))
 
     # --- one picture ------------------------------------------------------------------------------
 
@@ -174,7 +174,7 @@ class _Door:
 
     def _told(self, entry: Entry, request: Request) -> dict[str, Any]:
         """One picture, as REST and the page's script read it."""
-        root, page = request.scope.get("root_path", ""), self.engine.registry.pages.get(entry.demo)
+        root, page = request.scope.get("root_path", ""), self.hub.registry.pages.get(entry.demo)
         here = f"{root}{API}/gallery/{entry.id}"
         return {
             "id": entry.id, "demo": entry.demo, "prompt": entry.prompt, "subject": entry.subject, "style": entry.style,

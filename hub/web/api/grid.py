@@ -17,13 +17,13 @@ from starlette.routing import BaseRoute, Route
 
 from hub import texts
 from hub.archive import gallery
-from hub.archive.pictures import picture_outputs, prompt_input
 from hub.batch import small
 from hub.batch.plan import Cell, Plan
 from hub.batch.small import Done, Drawn
-from hub.engine.engine import Engine
 from hub.engine.jobs import Cancel
 from hub.errors import BusyError
+from hub.hub import Hub
+from hub.pages.kinds import picture_outputs, prompt_input
 from hub.pages.registry import Page
 from hub.people.users import Caller
 from hub.spec import Choice, Demo, Progress, Slider, Text
@@ -40,14 +40,14 @@ AT_ONCE = 4  # grids; one more is answered 429
 KINDS = {Slider: "number", Choice: "choice", Text: "text"}  # of settings that the page offers
 
 
-def add_to(app: FastAPI, engine: Engine) -> None:
+def add_to(app: FastAPI, hub: Hub) -> None:
     """Puts the page, and the grids' part of REST, before all other routes of `app`."""
-    app.router.routes[:0] = routes(engine)
+    app.router.routes[:0] = routes(hub)
 
 
-def routes(engine: Engine) -> list[BaseRoute]:
+def routes(hub: Hub) -> list[BaseRoute]:
     """To be put before those of `rest.routes`, which answer everything under /api."""
-    door = _Door(engine)
+    door = _Door(hub)
     table = {
         "/grid": {"GET": door.page},
         "/grid/{name}": {"GET": door.static},
@@ -59,20 +59,20 @@ def routes(engine: Engine) -> list[BaseRoute]:
 class _Door:
     """The endpoints over one engine."""
 
-    def __init__(self, engine: Engine):
-        self.engine, self.threads = engine, CapacityLimiter(AT_ONCE)
+    def __init__(self, hub: Hub):
+        self.hub, self.threads = hub, CapacityLimiter(AT_ONCE)
 
     # --- the page ---------------------------------------------------------------------------------
 
     async def page(self, request: Request) -> Response:
-        pages = [page for page in self.engine.registry if small.fits(page)]
+        pages = [page for page in self.hub.registry if small.fits(page)]
         asked = request.query_params.get("page", "")
         chosen = next((page for page in pages if page.slug == asked), pages[0] if pages else None)
         given = {name: request.query_params.get(name, "") for name in ("subjects", "styles", "seeds", "template")}
         text = permalinks.templates().get_template("grid.html").render(
             home="./", here="r/", words=texts.section(texts.current().language, "grid"), pages=pages, chosen=chosen,
             most=small.MOST, given=given,
-            singles=self.engine.settings.similar, fields=_fields(chosen.demo, request.query_params) if chosen else [],
+            singles=self.hub.settings.similar, fields=_fields(chosen.demo, request.query_params) if chosen else [],
             hints=[example.inputs.get(prompt_input(chosen.demo)) for example in chosen.demo.examples] if chosen else [],
         )  # fmt: skip
         return HTMLResponse(text, headers={**plain.HEADERS, "Content-Security-Policy": POLICY})
@@ -84,7 +84,7 @@ class _Door:
 
     async def draw(self, request: Request) -> Response:
         """One document at the end, or events as it goes. Who closes the connection cancels what is not drawn yet."""
-        page = self.engine.registry.get(request.path_params["slug"])
+        page = self.hub.registry.get(request.path_params["slug"])
         given = await read_object(request, small.FIELDS, ("subjects",))
         if self.threads.available_tokens < 1:
             raise BusyError(
@@ -92,7 +92,7 @@ class _Door:
                 at_once=AT_ONCE,
                 retry_after_s=5,
             )
-        made = await to_thread.run_sync(small.make, self.engine, page.slug, given)
+        made = await to_thread.run_sync(small.make, self.hub, page.slug, given)
         who, told = guard.caller(request), _Told(page, made, request.scope.get("root_path", ""))
 
         async def work(hear: small.Hear, cancel: Cancel) -> bytes:
@@ -106,7 +106,7 @@ class _Door:
 
     def _draw(self, made: Plan, hear: small.Hear, cancel: Cancel, who: Caller, told: _Told) -> bytes:
         begin = time.monotonic()
-        done = small.draw(self.engine, made, hear, cancel, who)
+        done = small.draw(self.hub, made, hear, cancel, who)
         return _dump(told.document(done, time.monotonic() - begin))
 
 

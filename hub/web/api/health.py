@@ -8,12 +8,12 @@ from typing import Any
 import psutil
 
 from hub import describe, imports
-from hub.engine.engine import Engine
+from hub.hub import Hub
 
 
-def status(engine: Engine) -> dict[str, Any]:
+def status(hub: Hub) -> dict[str, Any]:
     """What the hub holds and does now. The first call may have to find out about the hardware."""
-    hardware = engine.hardware()
+    hardware = hub.hardware()
     return {
         "device": str(hardware.device),
         "dtype": hardware.dtype_name,
@@ -22,40 +22,40 @@ def status(engine: Engine) -> dict[str, Any]:
             "used_bytes": hardware.pool.used_bytes(),
             "models": [asdict(model) for model in hardware.pool.status()],
         },
-        "warnings": warnings(engine),
-        "results": {**engine.results.stats(), "warning": engine.results.warning},
-        "queue": {"in_work": engine.in_work, "limit": engine.settings.queue_limit},
-        "models": [asdict(one) for one in engine.models.residents()],
+        "warnings": warnings(hub),
+        "results": {**hub.results.stats(), "warning": hub.results.warning},
+        "queue": {"in_work": hub.engine.in_work, "limit": hub.settings.queue_limit},
+        "models": [asdict(one) for one in hub.models.residents()],
         "process_bytes": psutil.Process().memory_info().rss,
-        "demos": {page.slug: asdict(describe.state(engine, page)) for page in engine.registry},
+        "demos": {page.slug: asdict(describe.state(hub, page)) for page in hub.registry},
     }
 
 
-def warnings(engine: Engine) -> list[str]:
+def warnings(hub: Hub) -> list[str]:
     """What needs an operator while the hub serves what it can. Every part that can notice trouble has its line here.
 
     /readyz, the status page and `status` tell them; they are sentences, so that the page has them in its language.
     """
-    engine.results.retry()
+    hub.results.retry()
     return [
-        *filter(None, [engine.disk.trouble()]),
-        *describe.notices(engine),
-        *([stuck] if (stuck := engine.models.stuck()) else []),
+        *filter(None, [hub.disk.trouble()]),
+        *describe.notices(hub),
+        *([stuck] if (stuck := hub.models.stuck()) else []),
         *imports.warnings(),
     ]
 
 
-def readiness(engine: Engine) -> tuple[bool, dict[str, Any]]:
+def readiness(hub: Hub) -> tuple[bool, dict[str, Any]]:
     """Whether at least one demo can answer, with what is wrong with the others."""
-    states = {page.slug: describe.state(engine, page) for page in engine.registry}
+    states = {page.slug: describe.state(hub, page) for page in hub.registry}
     wrong = {slug: s.reason or s.text for slug, s in states.items() if s.code in ("unavailable", "broken")}
     ready = len(wrong) < len(states)
     reasons = [] if ready else ["No demo can answer." if states else "There is no demo."]
-    if engine.stop.begun.is_set():
+    if hub.stop.begun.is_set():
         ready, reasons = False, ["The hub is stopping."]
     return ready, {
         "status": "ready" if ready else "not ready",
         "reasons": reasons,
         "demos": wrong,
-        "warnings": warnings(engine),
+        "warnings": warnings(hub),
     }

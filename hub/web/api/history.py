@@ -20,8 +20,8 @@ from hub.archive.history import PER_PAGE, PER_PAGE_MOST, InWork
 from hub.archive.history_pair import beside, labelled
 from hub.archive.history_store import Entry
 from hub.decoding.decode import sniff
-from hub.engine.engine import Engine
 from hub.errors import InputError, NotFoundError
+from hub.hub import Hub
 from hub.suggest import unknown
 from hub.web.api import answers, events
 from hub.web.api.answers import API
@@ -36,9 +36,9 @@ DAY = "private, max-age=86400"
 FRESH = {"Cache-Control": "no-store"}
 
 
-def routes(engine: Engine) -> list[BaseRoute]:
+def routes(hub: Hub) -> list[BaseRoute]:
     """To be put before those of `rest.routes`, which answer everything under /api."""
-    door = _Door(engine)
+    door = _Door(hub)
     table = {
         f"{API}/history": {"GET": door.search, "DELETE": door.remove},
         f"{API}/history/compare": {"GET": door.compare},
@@ -53,8 +53,8 @@ def routes(engine: Engine) -> list[BaseRoute]:
 class _Door:
     """The endpoints over one engine. Whose history it is, nobody can say: it is always that of who asks."""
 
-    def __init__(self, engine: Engine):
-        self.engine, self.history = engine, engine.history
+    def __init__(self, hub: Hub):
+        self.hub, self.history = hub, hub.history
 
     def _owner(self, request: Request) -> str:
         return self.history.owner(guard.caller(request))
@@ -75,20 +75,20 @@ class _Door:
         def find() -> dict[str, Any]:
             work = self.history.in_work(owner, slug)
             found, total = self.history.search(owner, text, slug, size, (page - 1) * size)
-            running = {run.entry.id: told(self.engine, run.entry, root, run) for run in work}
+            running = {run.entry.id: told(self.hub, run.entry, root, run) for run in work}
             return {
                 "total": total,
                 "page": page,
                 "per_page": size,
                 "running": list(running.values()),
-                "runs": [told(self.engine, entry, root) for entry in found if entry.id not in running],
+                "runs": [told(self.hub, entry, root) for entry in found if entry.id not in running],
                 "demos": [self._counted(*entry) for entry in self.history.pages(owner)],
             }
 
         return _json(await to_thread.run_sync(find))
 
     def _counted(self, slug: str, count: int) -> dict[str, Any]:
-        page = self.engine.registry.pages.get(slug)
+        page = self.hub.registry.pages.get(slug)
         return {"slug": slug, "title": page.title if page else slug, "count": count}
 
     async def one(self, request: Request) -> Response:
@@ -96,7 +96,7 @@ class _Door:
         work = next((run for run in self.history.in_work(owner) if run.entry.id == id), None)
         entry = work.entry if work else await to_thread.run_sync(self.history.get, owner, id)
         self.history.look(owner, LOOKED_S)
-        return _json(told(self.engine, entry, root, work))
+        return _json(told(self.hub, entry, root, work))
 
     async def compare(self, request: Request) -> Response:
         """Two runs of one page: what was asked, both answers, and what differs in them."""
@@ -105,9 +105,9 @@ class _Door:
         owner, root = self._owner(request), request.scope.get("root_path", "")
 
         def work() -> dict[str, Any]:
-            both = beside(self.engine, owner, given.get("a", ""), given.get("b", ""))
+            both = beside(self.history, self.hub.registry, owner, given.get("a", ""), given.get("b", ""))
             settings = [{**asdict(setting), "differs": setting.differs} for setting in both.settings]
-            runs = {side: told(self.engine, run, root) for side, run in (("a", both.a), ("b", both.b))}
+            runs = {side: told(self.hub, run, root) for side, run in (("a", both.a), ("b", both.b))}
             return {**answers.comparison(both.found, both.page, root), "settings": settings, "runs": runs}
 
         return _json(await to_thread.run_sync(work))
@@ -125,7 +125,7 @@ class _Door:
             raise InputError(
                 "At most {at_once} runs are deleted at once, got {count}.", at_once=AT_ONCE, count=len(ids), field="ids"
             )
-        work = partial(self.history.remove, guard.caller(request), ids or None)
+        work = partial(self.hub.forget, guard.caller(request), ids or None)
         count, results = await to_thread.run_sync(work)
         return _json({"deleted": count, "results_deleted": results})
 
@@ -134,7 +134,7 @@ class _Door:
 
         def work() -> tuple[int, int]:
             self.history.get(self.history.owner(caller), id)
-            return self.history.remove(caller, [id])
+            return self.hub.forget(caller, [id])
 
         count, results = await to_thread.run_sync(work)
         return _json({"deleted": count, "results_deleted": results})
@@ -170,9 +170,9 @@ def uploaded(data: bytes) -> Response:
     return Response(data, media_type=kind if kind in SHOWN else "application/octet-stream", headers=headers)
 
 
-def told(engine: Engine, entry: Entry, root: str, work: InWork | None = None) -> dict[str, Any]:
+def told(hub: Hub, entry: Entry, root: str, work: InWork | None = None) -> dict[str, Any]:
     """A run as JSON data; `progress` while it is in work."""
-    page = engine.registry.pages.get(entry.page)
+    page = hub.registry.pages.get(entry.page)
     demo = page.declared if page else None
     fields = {f.name: f for f in demo.inputs} if demo else {}
     here = f"{root}{API}/history/{entry.id}"
@@ -187,7 +187,7 @@ def told(engine: Engine, entry: Entry, root: str, work: InWork | None = None) ->
     ]
     progress = None
     if work is not None:
-        stage, now = work.told
+        stage, now = work.last_event
         progress = {"stage": stage, "seconds": round(work.seconds, 1), **(events.steps(now) if now else {})}
     done = entry.state == "done"
     return {

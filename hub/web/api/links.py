@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from hub.archive.links import Feedback, Link
-from hub.engine.engine import Engine
 from hub.errors import ForbiddenError, InputError, TooLargeError, UnsupportedMediaError
+from hub.hub import Hub
 from hub.people.owners import Owner
 from hub.suggest import unknown
 from hub.web.api.answers import API
@@ -28,9 +28,9 @@ BODY_BYTES = 64 * 1024
 FRESH = {"Cache-Control": "no-store"}
 
 
-def routes(engine: Engine) -> list[BaseRoute]:
+def routes(hub: Hub) -> list[BaseRoute]:
     """To be put before those of `rest.routes`, which answer everything under /api."""
-    door = _Door(engine)
+    door = _Door(hub)
     table = {
         f"{API}/results/{{id}}/links": {"POST": door.make},
         f"{API}/links": {"GET": door.mine},
@@ -43,8 +43,8 @@ def routes(engine: Engine) -> list[BaseRoute]:
 class _Door:
     """The endpoints over one engine."""
 
-    def __init__(self, engine: Engine):
-        self.engine, self.links = engine, engine.sharing.links
+    def __init__(self, hub: Hub):
+        self.hub, self.links = hub, hub.sharing.links
 
     async def make(self, request: Request) -> Response:
         body = await read_json(request, ("note", "expires_in_days", "leave_out"))
@@ -52,7 +52,7 @@ class _Door:
         if not isinstance(leave_out, list) or not all(isinstance(name, str) for name in leave_out):
             raise InputError("leave_out must be a list of names of inputs.", field="leave_out")
         share = partial(
-            self.engine.sharing.share,
+            self.hub.sharing.share,
             request.path_params["id"],
             who=self._who(request),
             note=body.get("note") or "",
@@ -72,7 +72,7 @@ class _Door:
     async def show(self, request: Request) -> Response:
         id = request.path_params["id"]
         link, document = await to_thread.run_sync(self.links.read, id)
-        url = addresses.link(self.engine.settings, request, id)
+        url = addresses.link(self.hub.settings, request, id)
         body = {**self._told(link, request), **with_urls(document, url)}
         if await self._is_owner(request, id):
             body["feedback"] = [said(entry) for entry in await to_thread.run_sync(self.links.feedback, [id])]
@@ -96,7 +96,7 @@ class _Door:
         return JSONResponse(said(await to_thread.run_sync(call)), 201, headers=FRESH)
 
     def _who(self, request: Request) -> Owner:
-        return self.engine.owners.of(guard.caller(request))
+        return self.hub.owners.of(guard.caller(request))
 
     async def _is_owner(self, request: Request, id: str) -> bool:
         """The owner, or an administrator, who may do the same."""
@@ -106,7 +106,7 @@ class _Door:
         return await to_thread.run_sync(partial(self.links.owns, id, owners=owners, secret=secret))
 
     def _told(self, link: Link, request: Request) -> dict[str, Any]:
-        return told(link, addresses.link(self.engine.settings, request, link.id), self.links.clock())
+        return told(link, addresses.link(self.hub.settings, request, link.id), self.links.clock())
 
 
 def told(link: Link, url: str, now: float) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hub.archive.links import ALPHABET, DAYS_MOST, FEEDBACK_CHARS, ID_CHARS, NOTE_CHARS
+from hub.people.terms import ALPHABET, DAYS_MOST, FEEDBACK_CHARS, ID_CHARS, NOTE_CHARS
 from hub.web.api import schema
 
 Schema = dict[str, Any]

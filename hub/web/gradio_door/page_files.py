@@ -40,7 +40,7 @@ from hub.people.users import Caller
 from hub.web.gradio_door.left_folders import made, remove_old
 
 if TYPE_CHECKING:
-    from hub.engine.engine import Engine
+    from hub.hub import Hub
 
 KEPT_S, SWEEP_S = 15 * 60.0, 60.0  # an upload stays so long after it came or was used last
 FILES = 8  # in one upload; pages send one picture at a time
@@ -80,14 +80,14 @@ class Upload:
 class PageFiles:
     """One hub's part of that folder."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], float] = time.monotonic):
-        self._engine, self._clock = engine, clock
+    def __init__(self, hub: Hub, clock: Callable[[], float] = time.monotonic):
+        self._engine, self._clock = hub, clock
         self.folder = own_folder()
         self.shown = Path(tempfile.mkdtemp(prefix="shown-", dir=self.folder))
         # Guards _uploads; taken alone, and never while a file is written.
         self._lock = threading.Lock()
         self._uploads: dict[str, Upload] = {}  # by the name of its folder
-        engine.history.copies.append(self)
+        hub.add_copies(self)
 
     # --- taking -----------------------------------------------------------------------------------
 

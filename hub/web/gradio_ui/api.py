@@ -17,9 +17,9 @@ import gradio as gr
 from gradio.context import LocalContext
 
 from hub.engine.compare import compare, figures
-from hub.engine.engine import Engine
 from hub.engine.jobs import Cancel
 from hub.errors import HubError
+from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.people.users import Caller
 from hub.results.result import Result
@@ -34,9 +34,7 @@ log = logging.getLogger(__name__)
 NumberField = fields.changed(gr.Number, "Unchecked", preprocess=lambda self, payload: payload)
 
 
-def add(
-    engine: Engine, threads: Executor, folder: Path, page: Page, names: Sequence[str], inputs: Sequence[Any]
-) -> None:
+def add(hub: Hub, threads: Executor, folder: Path, page: Page, names: Sequence[str], inputs: Sequence[Any]) -> None:
     """Adds the endpoint: it answers the outputs in order, then the receipt. Files are written to `folder`."""
     demo = page.demo
 
@@ -50,7 +48,7 @@ def add(
             step = (now.step, now.total) if now else None
             context.copy().run(progress, step, desc=stage, unit="steps")
 
-        run = partial(engine.run, page.slug, given, on_event=hear, cancel=cancel, caller=_caller())
+        run = partial(hub.engine.run, page.slug, given, on_event=hear, cancel=cancel, caller=_caller())
         try:
             result = await asyncio.get_running_loop().run_in_executor(threads, run)
         except HubError as problem:
@@ -75,11 +73,11 @@ def add(
 
 
 def add_compare(
-    engine: Engine, threads: Executor, folder: Path, page: Page, inputs: Sequence[Any], sides: Sequence[Any]
+    hub: Hub, threads: Executor, folder: Path, page: Page, inputs: Sequence[Any], sides: Sequence[Any]
 ) -> None:
     """Adds `/<slug>_compare`: the outputs of A, those of B, then what differs with both receipts."""
     demo, name = page.demo, f"{page.slug}_compare"
-    if name in engine.registry.pages:
+    if name in hub.registry.pages:
         log.warning("%s has no endpoint for comparisons: another demo is called %s", page.slug, name)
         return
     names = [f.name for f in demo.inputs]
@@ -87,7 +85,7 @@ def add_compare(
     async def predict(*values: Any) -> list[Any]:
         given = {n: v for n, v in zip(names, values, strict=False) if v is not None}
         a, b = (value or "" for value in values[len(names) :])
-        run = partial(compare, engine, page.slug, given, a, b, caller=_caller())
+        run = partial(compare, hub.engine, page.slug, given, a, b, caller=_caller())
         try:
             found = await asyncio.get_running_loop().run_in_executor(threads, run)
         except HubError as problem:

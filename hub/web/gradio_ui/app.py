@@ -15,9 +15,10 @@ from typing import Any
 import gradio as gr
 
 from hub import describe
-from hub.engine.engine import Engine
-from hub.engine.jobs import Cancel, Followed, OnEvent
+from hub.engine.jobs import Cancel, Followed
 from hub.errors import CancelledError, HubError
+from hub.execution.executor import OnEvent
+from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.results.result import Result
 from hub.spec import Choice, Choices, ImageInput, Slider
@@ -38,6 +39,7 @@ from hub.web.gradio_ui.blocks import Pages, draw, named
 from hub.web.gradio_ui.runs import Moment, Runs
 from hub.web.middleware import guard
 from hub.web.parts import html, model_cards
+from hub.weights import facts as weights_facts
 from hub.weights.sources import HUB
 
 EXAMPLE_CLICK = """element.addEventListener('click', (event) => {
@@ -47,59 +49,59 @@ EXAMPLE_CLICK = """element.addEventListener('click', (event) => {
 DAY_S = 86_400
 
 
-def build(engine: Engine) -> gr.Blocks:
+def build(hub: Hub) -> gr.Blocks:
     """All pages of the engine's registry in one Blocks."""
-    ui = _Pages(engine)
+    ui = _Pages(hub)
     with Pages(title="Demo Hub", analytics_enabled=False, delete_cache=(3600, DAY_S)) as blocks:
         blocks.hub_files = ui.files
-        draw(partial(html.masthead, engine.registry, home=True, signed_in=engine.settings.asks))
+        draw(partial(html.masthead, hub.registry, home=True, signed_in=hub.settings.asks))
         cards = draw(ui.gallery)
         blocks.load(ui.gallery, outputs=cards, show_progress="hidden", queue=False, api_visibility="private")
-    for page in engine.registry:
+    for page in hub.registry:
         with blocks.route(page.title, f"/{page.slug}", show_in_navbar=False):
-            draw(partial(html.masthead, engine.registry, home=False, here=page.slug, signed_in=engine.settings.asks))
+            draw(partial(html.masthead, hub.registry, home=False, here=page.slug, signed_in=hub.settings.asks))
             if page.declared is None:
                 draw(partial(html.broken, page))
             else:
                 _Page(ui, page).build(blocks)
     with blocks.route("Status", "/status", show_in_navbar=False):
-        draw(partial(html.masthead, engine.registry, home=False, here="status", signed_in=engine.settings.asks))
-        status_ui.build(blocks, engine)
+        draw(partial(html.masthead, hub.registry, home=False, here="status", signed_in=hub.settings.asks))
+        status_ui.build(blocks, hub)
     return blocks
 
 
 class _Pages:
     """What all pages share: the engine, threads to wait for it in, and the files they take and show."""
 
-    def __init__(self, engine: Engine):
-        self.engine = engine
-        self.threads = ThreadPoolExecutor(engine.settings.queue_limit + 8, thread_name_prefix="page")
-        self.files = PageFiles(engine)
+    def __init__(self, hub: Hub):
+        self.hub = hub
+        self.threads = ThreadPoolExecutor(hub.settings.queue_limit + 8, thread_name_prefix="page")
+        self.files = PageFiles(hub)
         self.folder = self.files.shown
 
     def gallery(self) -> str:
-        pages = [(page, describe.state(self.engine, page)) for page in self.engine.registry]
-        return html.gallery(pages, describe.notices(self.engine))
+        pages = [(page, describe.state(self.hub, page)) for page in self.hub.registry]
+        return html.gallery(pages, describe.notices(self.hub))
 
 
 class _Page:
     """One demo's page: builds it, and answers its events."""
 
     def __init__(self, pages: _Pages, page: Page):
-        self.pages, self.engine, self.page, self.demo = pages, pages.engine, page, page.demo
+        self.pages, self.hub, self.page, self.demo = pages, pages.hub, page, page.demo
         self.outputs = fields.on_page(self.demo)
-        self.similar = similar_ui.Row(self.engine, page)
+        self.similar = similar_ui.Row(self.hub, page)
         self.runs = Runs(pages.threads)
-        self.share = links_ui.Share(self.engine, page)
+        self.share = links_ui.Share(self.hub, page)
         self.following = [  # inputs of which other weights have other options, or another default
             f for f in self.demo.inputs
             if (isinstance(f, Choice | Choices) and f.options_from) or (isinstance(f, Slider) and f.default_from)
         ]  # fmt: skip
         self.names = [f.name for f in self.demo.inputs] + (["weights"] if len(self.demo.weights) > 1 else [])
-        self.restore = restore_ui.Restore(self.engine, page, self.names)
-        self.past = history_ui.Past(self.engine, page, self.runs)
-        self.live = live_ui.Live(self.engine, pages.threads, page, self.names)
-        self.compare = compare_ui.Compare(self.engine, pages.threads, pages.folder, page, self.similar.session)
+        self.restore = restore_ui.Restore(self.hub, page, self.names)
+        self.past = history_ui.Past(self.hub, page, self.runs)
+        self.live = live_ui.Live(self.hub, pages.threads, page, self.names)
+        self.compare = compare_ui.Compare(self.hub, pages.threads, pages.folder, page)
 
     # --- layout -----------------------------------------------------------------------------------
 
@@ -130,30 +132,30 @@ class _Page:
                     self.live.view()
         compare = self.compare.build(inputs)
         self.about(blocks)
-        code_ui.build(blocks, self.engine, self.page)
+        code_ui.build(blocks, self.hub, self.page)
         self.connect(inputs, [status, stop, receipt, head, *outputs], run, stop, chosen)
         fixed = [
             c for c, f in zip(inputs, demo.inputs, strict=False) if isinstance(f, ImageInput) or f.name in demo.live
         ]
         beside = [*fixed, buttons, answers, *([compare] if compare else [])]
         self.live.connect(inputs, beside, head, self.head)
-        opened = deep_links.connect(blocks, self.engine, self.page, notice, self.names, inputs, self.pages.folder)
+        opened = deep_links.connect(blocks, self.hub, self.page, notice, self.names, inputs, self.pages.folder)
         self.past.connect(blocks, receipt)
         # After what the address fills in: a run in work says what it was asked, whatever the address says.
         opened.then(
             self.returned, outputs=[*inputs, status, stop, receipt, head, *outputs], show_progress="hidden",
             concurrency_limit=None, api_visibility="private",
         )  # fmt: skip
-        gradio_api.add(self.engine, self.pages.threads, self.pages.folder, self.page, self.names, inputs)
+        gradio_api.add(self.hub, self.pages.threads, self.pages.folder, self.page, self.names, inputs)
         if self.compare.wanted:
             gradio_api.add_compare(
-                self.engine, self.pages.threads, self.pages.folder, self.page, inputs, self.compare.sides
+                self.hub, self.pages.threads, self.pages.folder, self.page, inputs, self.compare.sides
             )
 
     def inputs(self) -> list[Any]:
         """Draws what asks for the inputs, then for the weights where there is a choice; returned in declared order."""
         options = self.options(self.demo.weights[0].name if self.demo.weights else "")
-        own = describe.own_defaults(self.engine, self.page)
+        own = weights_facts.own_defaults(self.hub.weights, self.page)
         drawn = dict[str, Any]()
 
         def draw_these(names: Container[str]) -> None:
@@ -173,10 +175,10 @@ class _Page:
         return [drawn[f.name] for f in self.demo.inputs] + ([weights] if weights else [])
 
     def options(self, weights: str) -> dict[str, tuple[str, ...]]:
-        return describe.options(self.engine, self.page, weights)
+        return weights_facts.options(self.hub.weights, self.page, weights)
 
     def head(self) -> str:
-        return html.title(self.page, describe.state(self.engine, self.page))
+        return html.title(self.page, describe.state(self.hub, self.page))
 
     def examples(self) -> gr.HTML | None:
         if not self.demo.examples:
@@ -184,7 +186,7 @@ class _Page:
         return draw(partial(html.examples, self.page.slug, [*self.page.tiles()]), js_on_load=EXAMPLE_CLICK)
 
     def about(self, blocks: gr.Blocks) -> None:
-        facts = describe.weights_facts(self.engine, self.page)
+        facts = weights_facts.weights_facts(self.hub.weights, self.page)
         if not facts and not self.demo.links:
             return
         with gr.Accordion("About this model", open=False):
@@ -203,7 +205,7 @@ class _Page:
 
     def facts(self) -> list[str]:
         """What `about` shows of each set of weights, as it is now."""
-        facts = describe.weights_facts(self.engine, self.page)
+        facts = weights_facts.weights_facts(self.hub.weights, self.page)
         several = len(facts) > 1
         return [text for fact in facts for text in (html.weights([fact], several=several), model_cards.draw(fact.card))]
 
@@ -258,7 +260,11 @@ class _Page:
 
     def adapt(self, weights: str, *values: Any) -> Any:
         """Other weights were chosen: their defaults, and their options with what was chosen before if they have it."""
-        options, own, updates = self.options(weights), describe.own_defaults(self.engine, self.page, weights), []
+        options, own, updates = (
+            self.options(weights),
+            weights_facts.own_defaults(self.hub.weights, self.page, weights),
+            [],
+        )
         for field, value in zip(self.following, values, strict=True):
             if isinstance(field, Slider):
                 updates.append(gr.update(value=own.get(field.name, field.default)))
@@ -282,7 +288,7 @@ class _Page:
         given = self.demo.examples[number].inputs
         values: list[Any] = []
         weights = str(given.get("weights", self.demo.weights[0].name if self.demo.weights else ""))
-        options, usual = self.options(weights), describe.defaults(self.engine, self.page, weights)
+        options, usual = self.options(weights), weights_facts.defaults(self.hub.weights, self.page, weights)
         for field in self.demo.inputs:
             value = given.get(field.name, usual.get(field.name))
             if isinstance(field, ImageInput) and value:
@@ -308,11 +314,11 @@ class _Page:
     async def run(self, request: gr.Request, *values: Any, adjusting: bool = False) -> AsyncIterator[list[Any]]:
         """One run with its stages as they happen; leaving the page or Stop cancels it."""
         given = {n: v for n, v in zip(self.names, values, strict=True) if v is not None}
-        session, who = self.similar.session(request), guard.caller(request.request)
+        who = guard.on_page(request)
 
         def work(hear: OnEvent, cancel: Cancel) -> Result:
             slug = self.page.slug
-            return self.engine.run(slug, given, on_event=hear, cancel=cancel, session=session, caller=who)
+            return self.hub.engine.run(slug, given, on_event=hear, cancel=cancel, caller=who)
 
         # It goes on for a moment without the page, which may be loaded again.
         async with aclosing(self.runs.follow(request.session_hash or "", work, Followed())) as moments:
@@ -348,7 +354,7 @@ class _Page:
             yield [*nothing, *idle]
             return
         values = await asyncio.to_thread(self.past.values, found, self.pages.folder)
-        inputs = deep_links.updates(self.engine, self.page, self.names, values)
+        inputs = deep_links.updates(self.hub, self.page, self.names, values)
         yield [*inputs, *idle]
         async with aclosing(self.past.moments(request, found)) as moments:
             async for now in moments:

@@ -6,14 +6,14 @@ from typing import Any
 
 import gradio as gr
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.web.middleware import addresses
 from hub.web.parts import snippets
 from hub.web.site import embed
 
 
-def build(blocks: gr.Blocks, engine: Engine, page: Page) -> None:
+def build(blocks: gr.Blocks, hub: Hub, page: Page) -> None:
     """Draws both, and fills them when the page is opened: only then is it known by what address."""
     shown: list[Any] = []
     with gr.Accordion("Use it from code", open=False), gr.Tabs():
@@ -24,8 +24,8 @@ def build(blocks: gr.Blocks, engine: Engine, page: Page) -> None:
         shown.append(gr.HTML(apply_default_css=False, js_on_load=embed.COPY))
 
     def fill(request: gr.Request) -> list[str]:
-        base = addresses.base(engine.settings, request.request)
-        reached = addresses.reachable(engine.settings, request.request)
+        base = addresses.base(hub.settings, request.request)
+        reached = addresses.reachable(hub.settings, request.request)
         texts = [text for _, _, text in snippets.all_of(page.slug, page.demo, base)]
         return [*texts, embed.panel(page, base, reached)]
 

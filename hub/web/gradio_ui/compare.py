@@ -11,11 +11,10 @@ from typing import Any
 
 import gradio as gr
 
-from hub import describe
 from hub.engine.compare import Comparison, compare
-from hub.engine.engine import Engine
 from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, HubError
+from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.people.users import Caller
 from hub.spec import ImageOutput
@@ -25,6 +24,7 @@ from hub.web.gradio_ui.runs import Runs
 from hub.web.middleware import guard
 from hub.web.parts import comparison as compare_html
 from hub.web.parts import html
+from hub.weights import facts
 
 # In the browser alone: an answer that is shown is not one to the inputs that stand above it any more.
 CHANGED = "() => document.querySelectorAll('.hub-old').forEach((note) => { note.hidden = false; })"
@@ -33,10 +33,8 @@ CHANGED = "() => document.querySelectorAll('.hub-old').forEach((note) => { note.
 class Compare:
     """One page's comparison. Draws nothing where there is one set of weights."""
 
-    def __init__(
-        self, engine: Engine, threads: Executor, folder: Path, page: Page, session: Callable[[gr.Request], str]
-    ):
-        self.engine, self.folder, self.page, self.session = engine, folder, page, session
+    def __init__(self, hub: Hub, threads: Executor, folder: Path, page: Page):
+        self.hub, self.folder, self.page = hub, folder, page
         self.wanted = len(page.demo.weights) > 1
         self.runs = Runs(threads)
         self.names = [f.name for f in page.demo.inputs]
@@ -91,7 +89,7 @@ class Compare:
         """
         given = self._given(weights or "", values)
         unchanged = [gr.skip()] * (2 * len(self.pictures) + 1)
-        work = partial(self._work, given, a or "", b or "", self.session(request), guard.caller(request.request))
+        work = partial(self._work, given, a or "", b or "", guard.on_page(request))
         async with aclosing(self.runs.follow(request.session_hash or "", work)) as moments:
             async for now in moments:
                 if now.ended is None:
@@ -110,7 +108,7 @@ class Compare:
     def _given(self, weights: str, values: Sequence[Any]) -> dict[str, Any]:
         """What is asked of both; left out is what stands where these weights start, for that is each set's own."""
         given = {n: v for n, v in zip(self.names, values, strict=True) if v is not None}
-        own = describe.own_defaults(self.engine, self.page, weights)
+        own = facts.own_defaults(self.hub.weights, self.page, weights)
         return {n: v for n, v in given.items() if n not in own or v != own[n]}
 
     async def stop(self, request: gr.Request) -> None:
@@ -122,13 +120,12 @@ class Compare:
         given: Mapping[str, Any],
         a: str,
         b: str,
-        session: str,
         who: Caller,
         hear: Callable[..., None],
         cancel: Cancel,
     ) -> list[Any]:
-        options: dict[str, Any] = {"session": session, "cancel": cancel, "caller": who, "on_event": hear}
-        return self.drawn(compare(self.engine, self.page.slug, given, a, b, **options))
+        options: dict[str, Any] = {"cancel": cancel, "caller": who, "on_event": hear}
+        return self.drawn(compare(self.hub.engine, self.page.slug, given, a, b, **options))
 
     def _busy(self, a: str, b: str, told: tuple[Any, ...], seconds: float) -> str:
         side, stage, progress = told or ("a", "queued", None)

@@ -10,18 +10,18 @@ from typing import Any
 import gradio as gr
 from anyio import to_thread
 
-from hub import describe
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.spec import Choice, Choices, Demo, ImageInput, Seed
 from hub.texts import say
 from hub.web.gradio_ui.blocks import named
 from hub.web.middleware import guard
 from hub.web.parts.filled import WEIGHTS, Filled, is_ours, read
+from hub.weights import facts
 
 
 def connect(
-    blocks: gr.Blocks, engine: Engine, page: Page, notice: gr.HTML, names: Sequence[str], inputs: Sequence[Any],
+    blocks: gr.Blocks, hub: Hub, page: Page, notice: gr.HTML, names: Sequence[str], inputs: Sequence[Any],
     folder: Path,
 ) -> Any:  # fmt: skip
     """Fills `inputs`, which are called `names`, when the page is opened; `notice` tells what was done with them.
@@ -33,10 +33,10 @@ def connect(
         query = [*request.query_params.multi_items()]
         if not any(is_ours(page, name) for name, _ in query):
             return [gr.skip()] * (1 + len(inputs))
-        owner = engine.history.owner(guard.caller(request.request))
-        filled = await to_thread.run_sync(read, engine, page, query, folder, owner)
+        owner = hub.history.owner(guard.caller(request.request))
+        filled = await to_thread.run_sync(read, hub, page, query, folder, owner)
         text = told(filled)
-        return [gr.update(value=text, visible=bool(text)), *updates(engine, page, names, filled)]
+        return [gr.update(value=text, visible=bool(text)), *updates(hub, page, names, filled)]
 
     filling = blocks.load(
         opened, outputs=[notice, *inputs], show_progress="hidden", queue=False, api_visibility="private"
@@ -44,11 +44,11 @@ def connect(
     return filling.then(None, js="() => hubFilled()", api_visibility="private")  # theme.HEAD
 
 
-def updates(engine: Engine, page: Page, names: Sequence[str], filled: Filled) -> list[Any]:
+def updates(hub: Hub, page: Page, names: Sequence[str], filled: Filled) -> list[Any]:
     """What each input component becomes; unnamed ones stay as they are."""
     demo, answers = page.demo, list[Any]()
     weights = filled.values.get(WEIGHTS)
-    options = describe.options(engine, page, weights) if weights else {}
+    options = facts.options(hub.weights, page, weights) if weights else {}
     known = {f.name: f for f in demo.inputs}
     for name in names:
         value = _shown(demo, known.get(name), filled.values[name]) if name in filled.values else None

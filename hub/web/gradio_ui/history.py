@@ -18,9 +18,9 @@ from cachetools import LRUCache
 
 from hub.archive.history import InWork
 from hub.archive.history_store import Entry
-from hub.engine.engine import Engine
 from hub.engine.jobs import Followed
 from hub.errors import HubError
+from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.results.result import Result
 from hub.texts import say
@@ -39,8 +39,8 @@ FOUND_S, LOOK_S = 10.0, 0.2  # the old page may be told to be gone a while after
 class Past:
     """One page's row of earlier runs, and its way back to a run in work."""
 
-    def __init__(self, engine: Engine, page: Page, runs: Runs):
-        self.engine, self.page, self.runs = engine, page, runs
+    def __init__(self, hub: Hub, page: Page, runs: Runs):
+        self.hub, self.page, self.runs = hub, page, runs
         self._passing: LRUCache[str, tuple[str, float]] = LRUCache(TABS)  # by open page; touched in the event loop only
 
     def build(self) -> None:
@@ -54,7 +54,7 @@ class Past:
         answered.change(self.fill, queue=False, **options)
 
     def owner(self, request: gr.Request) -> str:
-        return self.engine.history.owner(guard.caller(request.request))
+        return self.hub.history.owner(guard.caller(request.request))
 
     async def fill(self, request: gr.Request) -> Any:
         tab = request.session_hash or ""
@@ -66,7 +66,7 @@ class Past:
                 return gr.skip()  # the newer run's answer fills the row
         owner = self.owner(request)
         try:
-            found, _ = await to_thread.run_sync(self.engine.history.search, owner, "", self.page.slug, 2 * SHOWN)
+            found, _ = await to_thread.run_sync(self.hub.history.search, owner, "", self.page.slug, 2 * SHOWN)
         except HubError:
             return ""  # the history's own page tells it
         return row(self.page.slug, [entry for entry in found if entry.state == "done"][:SHOWN])
@@ -78,12 +78,12 @@ class Past:
         if not adjusting:
             return
         if last is not None and last[0] != result.id and now - last[1] < PASSING_S:
-            await to_thread.run_sync(self.engine.history.passed, self.owner(request), last[0])
+            await to_thread.run_sync(self.hub.history.passed, self.owner(request), last[0])
         self._passing[tab] = (result.id, now)
 
     async def find(self, request: gr.Request) -> InWork | Entry | None:
         """What the opened page shows: the run that its address names, or one in work that no page follows."""
-        owner, history = self.owner(request), self.engine.history
+        owner, history = self.owner(request), self.hub.history
         if not owner:
             return None
         if id := request.query_params.get(HISTORY, ""):
@@ -109,7 +109,7 @@ class Past:
     def values(self, found: InWork | Entry, folder: Path) -> Filled:
         """What a run was asked; its pictures are written to `folder`."""
         filled = Filled()
-        before(self.engine, self.page, found.entry if isinstance(found, InWork) else found, folder, filled)
+        before(self.hub, self.page, found.entry if isinstance(found, InWork) else found, folder, filled)
         return filled
 
     async def moments(self, request: gr.Request, found: InWork | Entry) -> AsyncGenerator[Moment[Result], None]:
@@ -120,7 +120,7 @@ class Past:
                     yield now
             return
         try:
-            result = await to_thread.run_sync(self.engine.history.result, found)
+            result = await to_thread.run_sync(self.hub.history.result, found)
         except HubError:
             return
         ended = asyncio.get_running_loop().create_future()

@@ -11,17 +11,18 @@ import gradio as gr
 from anyio import to_thread
 from cachetools import LRUCache
 
-from hub.archive.links import NOTE_CHARS, Link
-from hub.archive.sharing import private_inputs
-from hub.engine.engine import Engine
+from hub.archive.links import Link
 from hub.errors import ForbiddenError, HubError, NotFoundError
+from hub.hub import Hub
+from hub.pages.kinds import private_inputs
 from hub.pages.registry import Page
 from hub.people.owners import Owner
+from hub.people.terms import NOTE_CHARS
 from hub.results.result import Result
 from hub.spec import ImageInput
 from hub.texts import say
 from hub.web.gradio_ui import blocks
-from hub.web.middleware import addresses, guard, sessions
+from hub.web.middleware import addresses, guard
 from hub.web.parts import html
 from hub.web.site.links import facts, title
 
@@ -49,9 +50,9 @@ element.addEventListener('click', async (event) => {
 class Share:
     """One page's Share button and panel; draws nothing where links are switched off."""
 
-    def __init__(self, engine: Engine, page: Page):
-        self.engine, self.page = engine, page
-        self.wanted = engine.sharing.wanted
+    def __init__(self, hub: Hub, page: Page):
+        self.hub, self.page = hub, page
+        self.wanted = hub.sharing.wanted
         self.private = private_inputs(page.demo)
         self.pictures = [f.name for f in page.demo.inputs if isinstance(f, ImageInput)]
         self._last: LRUCache[str, str] = LRUCache(TABS)  # result id by open page; touched in the event loop only
@@ -116,7 +117,7 @@ class Share:
         try:
             if not id:
                 raise NotFoundError("There is no result on this page yet. Run it, then share.")
-            link, _ = self.engine.sharing.share(
+            link, _ = self.hub.sharing.share(
                 id,
                 who=self._who(request),
                 note=note,
@@ -135,22 +136,21 @@ class Share:
 
     def _end(self, request: gr.Request, id: str) -> str:
         try:
-            if not self.engine.sharing.links.owns(id, owners=self._who(request).ids):
+            if not self.hub.sharing.links.owns(id, owners=self._who(request).ids):
                 raise ForbiddenError("Only the browser that made this link can take it back.")
-            self.engine.sharing.links.revoke(id)
+            self.hub.sharing.links.revoke(id)
         except HubError as error:
             return html.error(error) + self._listed(request)
         return self._listed(request)
 
     def _who(self, request: gr.Request) -> Owner:
-        session = sessions.of(request.cookies, request.session_hash or "")
-        return self.engine.owners.of(guard.caller(request.request), session)
+        return self.hub.owners.of(guard.on_page(request))
 
     # --- drawing ----------------------------------------------------------------------------------
 
     def _made(self, request: gr.Request, link: Link) -> str:
-        url = addresses.link(self.engine.settings, request.request, link.id)
-        path = "" if self.engine.settings.public_url else f' data-path="r/{link.id}"'
+        url = addresses.link(self.hub.settings, request.request, link.id)
+        path = "" if self.hub.settings.public_url else f' data-path="r/{link.id}"'
         return (
             f'<div class="hub-link"><input readonly aria-label="{say("Link")}" value="{escape(url)}"{path}>'
             f'<button type="button" data-copy data-done="{say("Copied")}">{say("Copy")}</button>'
@@ -159,7 +159,7 @@ class Share:
 
     def _listed(self, request: gr.Request, without: str = "") -> str:
         """Live links of this browser to results of this page."""
-        links, owners = self.engine.sharing.links, self._who(request).ids
+        links, owners = self.hub.sharing.links, self._who(request).ids
         try:
             found = links.all(owners, self.page.slug, LISTED) if owners else []
         except HubError as error:

@@ -14,8 +14,8 @@ import gradio as gr
 from cachetools import LRUCache
 from gradio.data_classes import ImageData
 
-from hub.engine.engine import Engine
 from hub.errors import HubError
+from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.results.result import Picture, Result
 from hub.spec import Demo, ImageInput, ImageOutput, Json, Labels
@@ -66,8 +66,8 @@ View = fields.changed(gr.Image, "View", postprocess=_as_data_url)
 class Live:
     """One page's switch, camera and view. Draws nothing where the page has no live mode."""
 
-    def __init__(self, engine: Engine, threads: Any, page: Page, names: list[str]):
-        self.engine, self.threads, self.page, self.names = engine, threads, page, names
+    def __init__(self, hub: Hub, threads: Any, page: Page, names: list[str]):
+        self.hub, self.threads, self.page, self.names = hub, threads, page, names
         self.demo = page.demo
         self.wanted = offered(self.demo)
         self.lanes = Lanes()
@@ -148,7 +148,7 @@ class Live:
         """Answers one frame, unless a newer one comes before its turn."""
         given = {n: v for n, v in zip(self.names, values, strict=True) if v is not None} | dict(self.demo.live)
         tab, unchanged = request.session_hash or "", [gr.skip()] * (1 + len(self.drawn))
-        run = partial(self.engine.run, self.page.slug, given, live=True, caller=guard.caller(request.request))
+        run = partial(self.hub.engine.run, self.page.slug, given, kind="live", caller=guard.caller(request.request))
         loop = asyncio.get_running_loop()
         try:
             result = await self.lanes.run(tab, lambda: loop.run_in_executor(self.threads, run))

@@ -12,9 +12,9 @@ import gradio as gr
 from anyio import to_thread
 from cachetools import LRUCache
 
-from hub.archive.pictures import from_words
-from hub.engine.engine import Engine
 from hub.errors import HubError
+from hub.hub import Hub
+from hub.pages.kinds import from_words
 from hub.pages.registry import Page
 from hub.results import capsules
 from hub.results.result import Result
@@ -31,8 +31,8 @@ TABS = 4096  # open pages whose last result is remembered
 class Restore:
     """On a page with a gallery and a seed: a place to drop a picture on, "Run again", "Vary seed", "Keep this seed"."""
 
-    def __init__(self, engine: Engine, page: Page, names: Sequence[str]):
-        self.engine, self.page, self.names = engine, page, names
+    def __init__(self, hub: Hub, page: Page, names: Sequence[str]):
+        self.hub, self.page, self.names = hub, page, names
         demo = page.demo
         self.seed = next((f.name for f in demo.inputs if isinstance(f, Seed)), "")
         self.wanted = bool(self.seed) and any(isinstance(f, Gallery) for f in demo.outputs)
@@ -86,7 +86,7 @@ class Restore:
     async def dropped(self, path: Path | None) -> list[Any]:
         if not path:
             return [gr.skip()] * (2 + len(self.names))
-        filled = await to_thread.run_sync(settings, self.engine, self.page, path)
+        filled = await to_thread.run_sync(settings, self.hub, self.page, path)
         text = deep_links.told(filled, "this picture")
         shown = gr.update(visible=bool(filled.values))
         return [gr.update(value=text, visible=bool(text)), shown, *self._updates(filled)]
@@ -95,7 +95,7 @@ class Restore:
         """The settings of the result that is shown, whatever the fields say by now, without its seed."""
         last, filled = self._last.get(request.session_hash or ""), Filled()
         if last is not None:
-            _fill(self.engine, self.page, json.loads(last), filled)
+            _fill(self.hub, self.page, json.loads(last), filled)
         filled.values[self.seed] = None  # a new one is drawn, and told with the pictures
         return self._updates(filled)
 
@@ -104,7 +104,7 @@ class Restore:
         return gr.skip() if last is None else str(json.loads(last)["parameters"][self.seed])
 
     def _updates(self, filled: Filled) -> list[Any]:
-        return deep_links.updates(self.engine, self.page, self.names, filled)
+        return deep_links.updates(self.hub, self.page, self.names, filled)
 
 
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
@@ -113,13 +113,13 @@ _QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibi
 # --- what a capsule asks for ----------------------------------------------------------------------
 
 
-def settings(engine: Engine, page: Page, path: Path) -> Filled:
+def settings(hub: Hub, page: Page, path: Path) -> Filled:
     """What a picture's capsule asks for. Never raises a HubError: that becomes a problem to tell."""
     filled = Filled()
     try:
-        if path.stat().st_size > engine.limits.max_bytes:
+        if path.stat().st_size > hub.limits.max_bytes:
             told = "The file is larger than the {size:g} MB that are read."
-            filled.problems.append(sentence(told, size=engine.limits.max_bytes / 2**20))
+            filled.problems.append(sentence(told, size=hub.limits.max_bytes / 2**20))
             return filled
         capsule, number = capsules.read(path.read_bytes())
     except HubError as error:
@@ -128,31 +128,31 @@ def settings(engine: Engine, page: Page, path: Path) -> Filled:
     if capsule.get("page") != page.slug:
         filled.problems.append(sentence("It was made on another page: {page}.", page=str(capsule.get("page"))[:40]))
         return filled
-    _fill(engine, page, capsule, filled)
+    _fill(hub, page, capsule, filled)
     nth = sentence(" It was picture {number} of that run.", number=number + 1) if number else ""
     told = "Filled in as this picture was made.{nth} Run it again, or vary the seed for other pictures."
     filled.told.append(sentence(told, nth=nth))
     if capsule.get("inputs"):
         filled.told.append("It began from a picture, which is not in the file: choose that again.")
-    _warn(engine, page, capsule, filled)
+    _warn(hub, page, capsule, filled)
     return filled
 
 
-def _fill(engine: Engine, page: Page, capsule: Mapping[str, Any], filled: Filled) -> None:
+def _fill(hub: Hub, page: Page, capsule: Mapping[str, Any], filled: Filled) -> None:
     asked = {str(name): [value] for name, value in capsule["parameters"].items()}
     names = [w.name for w in page.demo.weights]
     if len(names) > 1 and capsule.get("weights"):
         asked[WEIGHTS] = [capsule["weights"]]
-    own(engine, page, asked, filled)
+    own(hub, page, asked, filled)
 
 
-def _warn(engine: Engine, page: Page, capsule: dict[str, Any], filled: Filled) -> None:
+def _warn(hub: Hub, page: Page, capsule: dict[str, Any], filled: Filled) -> None:
     """Tells where the same settings may give another picture now."""
     same = capsule.get("version") == page.demo.version
     try:
         name = filled.values.get(WEIGHTS) or (page.demo.weights[0].name if page.demo.weights else "")
-        same = same and (not name or engine.weights.find(str(name)).digest == capsule.get("digest"))
+        same = same and (not name or hub.weights.find(str(name)).digest == capsule.get("digest"))
     except HubError:
         same = False
-    if not same or capsule.get("dtype") != engine.hardware().dtype_name:
+    if not same or capsule.get("dtype") != hub.hardware().dtype_name:
         filled.told.append("The page, its weights or their precision differ from then, so the picture may differ.")

@@ -69,9 +69,9 @@ class Runs:
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         with self._followed(session, run.cancel, mine=isinstance(run.cancel, Followed)):
             while not task.done():
-                yield Moment(run.told, run.seconds)
+                yield Moment(run.last_event, run.seconds)
                 await asyncio.wait({task}, timeout=TICK_S)
-            yield Moment(run.told, run.seconds, task)
+            yield Moment(run.last_event, run.seconds, task)
 
     @contextmanager
     def _followed(self, session: str, cancel: Cancel, mine: bool = True) -> Iterator[None]:

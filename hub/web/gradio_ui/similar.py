@@ -13,14 +13,14 @@ from anyio import to_thread
 from cachetools import LRUCache
 
 from hub.archive.similar import Match
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.people.owners import Owner
 from hub.results.result import Result
 from hub.spec import Demo, ImageOutput, Json, Labels
 from hub.texts import say
 from hub.web.gradio_ui import fields
-from hub.web.middleware import guard, sessions
+from hub.web.middleware import guard
 from hub.web.parts import wording
 
 SHOWN = 6  # pictures in the row
@@ -38,9 +38,9 @@ RESULT_SELECT = """element.addEventListener('click', (event) => {
 class Row:
     """One page's row; draws nothing where the page finds no similar pictures."""
 
-    def __init__(self, engine: Engine, page: Page):
-        self.engine, self.page = engine, page
-        self.wanted = engine.similar.wanted(page.declared)
+    def __init__(self, hub: Hub, page: Page):
+        self.hub, self.page = hub, page
+        self.wanted = hub.similar.wanted(page.declared)
         self.tiles: gr.HTML | None = None
         self._last: LRUCache[str, str] = LRUCache(TABS)  # result id by open page; touched in the event loop only
 
@@ -54,10 +54,6 @@ class Row:
         answered.change(self.fill, outputs=[self.tiles, opened], trigger_mode="multiple", **options)
         self.tiles.select(self.open, outputs=opened, **options)
 
-    def session(self, request: gr.Request) -> str:
-        """Who asks, as `Engine.run` wants it."""
-        return sessions.of(request.cookies, request.session_hash or "")
-
     def answered(self, request: gr.Request, result: Result) -> None:
         """Remembers which result an open page shows."""
         if self.wanted and request.session_hash:
@@ -65,7 +61,7 @@ class Row:
 
     async def fill(self, request: gr.Request) -> AsyncIterator[list[Any]]:
         """What is similar now; and again while examples are still being compared, until the page shows another."""
-        who = self.engine.owners.of(guard.caller(request.request), self.session(request))
+        who = self.hub.owners.of(guard.on_page(request))
         tab, shown = request.session_hash or "", None
         id, end = self._last.get(tab), time.monotonic() + PATIENCE_S
         while True:
@@ -83,7 +79,7 @@ class Row:
     def open(self, event: gr.EventData) -> str:
         """A past result, drawn below the row."""
         id = event._data.get("result") if isinstance(event._data, dict) else None
-        result = self.engine.results.get(id) if isinstance(id, str) else None
+        result = self.hub.results.get(id) if isinstance(id, str) else None
         if result is None or result.capsule["page"] != self.page.slug:
             text = say("This result is no longer kept. Run its picture again.")
             return f'<p class="hub-note" role="alert">{text}</p>'
@@ -91,18 +87,18 @@ class Row:
 
     def _draw(self, id: str | None, who: Owner) -> tuple[str, bool]:
         """The row's HTML, and whether more is to come in a moment."""
-        result = self.engine.results.get(id) if id else None
+        result = self.hub.results.get(id) if id else None
         if result is None:
             return "", False
-        found = self.engine.similar.find(result, who, SHOWN)
-        _, more = self.engine.similar.outstanding(result)
+        found = self.hub.similar.find(result, who, SHOWN)
+        _, more = self.hub.similar.outstanding(result)
         entries = [(match, self._title(match)) for match in found if match.similarity > LEAST]
-        return html(entries, self.engine.settings.similar == "everyone"), more
+        return html(entries, self.hub.settings.similar == "everyone"), more
 
     def _title(self, match: Match) -> str:
         if match.example is not None:
             return say(match.title)
-        result = self.engine.results.get(match.id)
+        result = self.hub.results.get(match.id)
         said = verdict(result, self.page.demo) if result else ""
         when = ago(match.created) if match.created is not None else say("earlier")
         return say(", ").join((said, when)) if said else when[:1].upper() + when[1:]

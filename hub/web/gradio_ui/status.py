@@ -12,9 +12,9 @@ import psutil
 from anyio import to_thread
 from rich.filesize import decimal
 
-from hub.engine.engine import Engine
 from hub.errors import ForbiddenError, HubError
 from hub.execution.residency import Resident
+from hub.hub import Hub
 from hub.texts import say, sentence
 from hub.web.api import health
 from hub.web.gradio_ui import blocks as blocks_ui
@@ -36,9 +36,9 @@ DONE = {
 }
 
 
-def build(blocks: gr.Blocks, engine: Engine) -> None:
+def build(blocks: gr.Blocks, hub: Hub) -> None:
     """Draws the page here, and keeps it up to date while somebody looks."""
-    view = _View(engine)
+    view = _View(hub)
     options: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
     blocks_ui.draw(_head)
     said = gr.HTML("", apply_default_css=False)
@@ -53,12 +53,12 @@ def build(blocks: gr.Blocks, engine: Engine) -> None:
 class _View:
     """The page's events over one engine."""
 
-    def __init__(self, engine: Engine):
-        self.engine = engine
+    def __init__(self, hub: Hub):
+        self.hub = hub
 
     def refusal(self, request: gr.Request) -> str:
         who = guard.caller(request.request)
-        return access.refusal(self.engine.settings, who.address, request.headers, who.role)
+        return access.refusal(self.hub.settings, who.address, request.headers, who.role)
 
     async def fresh(self, request: gr.Request) -> list[Any]:
         drawn = await self._drawn(request)
@@ -72,7 +72,7 @@ class _View:
     async def _drawn(self, request: gr.Request) -> str:
         refused = self.refusal(request)
         # The page itself is closed to them.
-        if self.engine.settings.asks and not guard.caller(request.request).is_admin:
+        if self.hub.settings.asks and not guard.caller(request.request).is_admin:
             return html.error(ForbiddenError(refused))
         return await to_thread.run_sync(partial(self._draw, refused))
 
@@ -84,7 +84,7 @@ class _View:
             if why := self.refusal(request):
                 raise ForbiddenError("You may not change what is in memory. {why}", why=sentence(why))
             begin = time.perf_counter()
-            now = await to_thread.run_sync(self.engine.models.change, demo, weights, action)
+            now = await to_thread.run_sync(self.hub.models.change, demo, weights, action)
         except HubError as problem:
             return html.error(problem)
         name = f"{say(now.title)} ({now.weights})" if now.weights else say(now.title)
@@ -93,24 +93,24 @@ class _View:
         return f'<div class="hub-status hub-done" role="status">{escape(say(DONE[action], name=name))}{took}</div>'
 
     def _draw(self, refused: str) -> str:
-        hardware = self.engine.hardware()
-        residents = self.engine.models.residents()
+        hardware = self.hub.hardware()
+        residents = self.hub.models.residents()
         here = [one for one in residents if one.state in ("ready", "loading")]
         away = [one for one in residents if one not in here]
         used, budget = hardware.pool.used_bytes(), hardware.pool.budget_bytes
-        results = self.engine.results.stats()
-        limit = self.engine.settings.queue_limit
+        results = self.hub.results.stats()
+        limit = self.hub.settings.queue_limit
         tiles = {
             say("Device"): f"{hardware.device} <span>{hardware.dtype_name}</span>",
             say("Models"): f"{decimal(used)} <span>{say('of at most {most}', most=decimal(budget))}</span>",
             say("Whole process"): f"{decimal(round(psutil.Process().memory_info().rss, -7))}",
-            say("In work"): f"{self.engine.in_work} <span>{say('of at most {most}', most=limit)}</span>",
+            say("In work"): f"{self.hub.engine.in_work} <span>{say('of at most {most}', most=limit)}</span>",
             say("Results"): f"{results['memory_results']} "
             f"<span>{say('{size} in memory', size=decimal(results['memory_bytes']))}</span>",
         }
         facts = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in tiles.items())
         note = f'<p class="hub-help">{escape(say(refused))}</p>' if refused else ""
-        wrong = "".join(f'<p class="hub-note">{escape(say(text))}</p>' for text in health.warnings(self.engine))
+        wrong = "".join(f'<p class="hub-note">{escape(say(text))}</p>' for text in health.warnings(self.hub))
         return (
             f'{wrong}<dl class="hub-tiles hub-board">{facts}</dl>{_bar(here, budget)}'
             f"{_table('In memory', here, 'Nothing is loaded yet.', not refused)}"

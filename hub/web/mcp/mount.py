@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 
 log = logging.getLogger(__name__)
 PATH = "/mcp"
@@ -25,14 +25,14 @@ class Door(Protocol):
     def routes(self) -> list[BaseRoute]: ...
 
 
-def door(engine: Engine) -> Door:
+def door(hub: Hub) -> Door:
     """The MCP server over HTTP."""
     try:
         from hub.web.mcp import server as mcp_server
     except ImportError as error:
         log.warning("there is no MCP at %s: %s", PATH, error)
         return _Closed()
-    return mcp_server.Http(engine)
+    return mcp_server.Http(hub)
 
 
 class _Closed:

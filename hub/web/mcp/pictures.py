@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-from hub.engine.engine import Engine
 from hub.errors import InputError, TooLargeError
+from hub.hub import Hub
 from hub.texts import Sentence, sentence
 from hub.web.api import answers, bodies
 from hub.web.api.answers import API
@@ -29,7 +29,7 @@ DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 JPEG = ("/9j/", "/wo")  # how JPEG and JPEG XL begin in base64: the only formats with a slash
 
 
-def of_argument(engine: Engine, name: str, value: Any, files: bool) -> Any:
+def of_argument(hub: Hub, name: str, value: Any, files: bool) -> Any:
     """A picture as the engine takes it. Raises InputError; what is no picture in any way is the engine's to refuse."""
     if isinstance(value, Mapping):
         data = value.get("data")
@@ -41,7 +41,7 @@ def of_argument(engine: Engine, name: str, value: Any, files: bool) -> Any:
         return value
     found = _place(value)
     if found is not None:
-        return _ours(engine, name, value, *found)
+        return _ours(hub, name, value, *found)
     scheme = SCHEME.match(value)
     if scheme and scheme[0].lower() != "file://":
         raise InputError(
@@ -55,7 +55,7 @@ def of_argument(engine: Engine, name: str, value: Any, files: bool) -> Any:
             "{name} is a path, {given}, and this hub opens no files for callers from elsewhere; {ways}.",
             name=name, given=_shown(value), ways=_ways(files), field=name,
         )  # fmt: skip
-    return _read(name, value, engine.limits.max_bytes)
+    return _read(name, value, hub.limits.max_bytes)
 
 
 def _ways(files: bool) -> Sentence:
@@ -87,14 +87,14 @@ def _place(text: str) -> tuple[str, str, str] | None:
     return kind, unquote(key), unquote(rest)
 
 
-def _ours(engine: Engine, name: str, given: str, kind: str, key: str, rest: str) -> Any:
+def _ours(hub: Hub, name: str, given: str, kind: str, key: str, rest: str) -> Any:
     """A picture this hub has: an example's file, or an output of a result. Nothing is fetched."""
     if kind == "demos":
-        page = engine.registry.pages.get(key)
+        page = hub.registry.pages.get(key)
         file = rest.removeprefix("assets/")
         if page and page.declared and rest != file and file in answers.pictures(page.declared):
             return page.assets / file
-    elif found := engine.results.get(key):
+    elif found := hub.results.get(key):
         output, _, number = rest.partition("/")
         pictures = found.pictures.get(output, ())
         at = int(number or "0") if len(number) < 9 and (number or "0").isdecimal() else len(pictures)

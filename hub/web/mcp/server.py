@@ -31,9 +31,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from hub.engine.engine import Engine
 from hub.engine.jobs import Cancel
 from hub.errors import BusyError, DeclarationError, ForbiddenError, HubError
+from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.spec import Progress
 from hub.web.api.openapi import hub_version
@@ -53,9 +53,9 @@ INSTRUCTIONS = (
 NO_BROWSER = "This is the MCP endpoint of a Demo Hub. Give its address to an MCP client; it takes POST.\n"
 
 
-def make(engine: Engine, files: bool = False) -> Server[Any]:
+def make(hub: Hub, files: bool = False) -> Server[Any]:
     """The MCP server over one engine. `files`: a client on this machine may name pictures by their paths."""
-    door = _Door(engine, files)
+    door = _Door(hub, files)
     return Server(
         "demo-hub",
         version=hub_version(),
@@ -70,9 +70,9 @@ def make(engine: Engine, files: bool = False) -> Server[Any]:
 class _Door:
     """The handlers over one engine."""
 
-    def __init__(self, engine: Engine, files: bool):
-        self.engine, self.files = engine, files
-        self.threads = CapacityLimiter(engine.settings.queue_limit + WAITING_THREADS)
+    def __init__(self, hub: Hub, files: bool):
+        self.hub, self.files = hub, files
+        self.threads = CapacityLimiter(hub.settings.queue_limit + WAITING_THREADS)
 
     async def list_tools(
         self, context: ServerRequestContext[Any, Any], params: PaginatedRequestParams | None
@@ -80,12 +80,12 @@ class _Door:
         return ListToolsResult(tools=await to_thread.run_sync(self._tools))
 
     def _tools(self) -> list[Any]:
-        return [mcp_tools.tool(self.engine, page, self.files) for page in self.engine.registry if page.declared]
+        return [mcp_tools.tool(self.hub, page, self.files) for page in self.hub.registry if page.declared]
 
     async def call_tool(self, context: ServerRequestContext[Any, Any], params: CallToolRequestParams) -> CallToolResult:
         """One run. Its cancellation, by notification or because the client went away, ends the run in the engine."""
         try:
-            page = self.engine.registry.get(params.name)
+            page = self.hub.registry.get(params.name)
         except HubError as error:
             raise MCPError(INVALID_PARAMS, error.message) from None
         if page.declared is None:
@@ -110,11 +110,10 @@ class _Door:
 
     def _run(self, page: Page, arguments: dict[str, Any], hear: Any, cancel: Cancel, request: Any) -> CallToolResult:
         who = guard.caller(request) if isinstance(request, Request) else None  # over stdio it is this machine's user
-        base = addresses.base(self.engine.settings, request) if isinstance(request, Request) else ""
+        base = addresses.base(self.hub.settings, request) if isinstance(request, Request) else ""
         try:
-            inputs = mcp_tools.inputs(self.engine, page, arguments, self.files)
-            session = who.session if who else ""
-            result = self.engine.run(page.slug, inputs, on_event=hear, cancel=cancel, session=session, caller=who)
+            inputs = mcp_tools.inputs(self.hub, page, arguments, self.files)
+            result = self.hub.engine.run(page.slug, inputs, on_event=hear, cancel=cancel, caller=who)
             return mcp_tools.answer(result, page, base)
         except HubError as error:
             return mcp_tools.failure(error)
@@ -142,12 +141,12 @@ async def _tell(
 class Http:
     """`/mcp` over streamable HTTP: each request stands alone, so a restart of the hub loses nobody's session."""
 
-    def __init__(self, engine: Engine):
-        self.engine = engine
+    def __init__(self, hub: Hub):
+        self.hub = hub
         self._manager = StreamableHTTPSessionManager(
-            make(engine),
+            make(hub),
             stateless=True,
-            max_request_body_size=call_bytes(engine),
+            max_request_body_size=call_bytes(hub),
             security_settings=TransportSecuritySettings(
                 enable_dns_rebinding_protection=False
             ),  # `hosts` and `guard` look
@@ -163,8 +162,8 @@ class Http:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:  # the guard looked already, where there is one
-            hosts.check(self.engine.settings, scope)
-            if why := access.crossing(self.engine.settings, request.headers):
+            hosts.check(self.hub.settings, scope)
+            if why := access.crossing(self.hub.settings, request.headers):
                 raise ForbiddenError("No MCP from here. {why}", why=why)
         except HubError as error:
             await problem(error, request)(scope, receive, send)

@@ -12,10 +12,9 @@ from urllib.parse import quote
 from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent, Tool, ToolAnnotations
 from PIL import Image
 
-from hub import describe
 from hub.decoding import budget
-from hub.engine.engine import Engine
 from hub.errors import HubError
+from hub.hub import Hub
 from hub.images import encode
 from hub.pages.registry import Page
 from hub.results.result import Picture, Result
@@ -23,6 +22,7 @@ from hub.spec import Demo, ImageInput, Json, Labels, Mask
 from hub.web.api import schema
 from hub.web.api.answers import API
 from hub.web.mcp import pictures as mcp_pictures
+from hub.weights import facts
 
 LONGEST = 1568  # pixels; models that look at pictures scale larger ones down themselves
 PICTURE: dict[str, Any] = {
@@ -40,10 +40,10 @@ PICTURE: dict[str, Any] = {
 # --- what a tool is -------------------------------------------------------------------------------
 
 
-def tool(engine: Engine, page: Page, files: bool) -> Tool:
+def tool(hub: Hub, page: Page, files: bool) -> Tool:
     """The tool of a working page. `files`: pictures may be named by their path on this machine."""
     demo = page.demo
-    taken = schema.inputs(demo, "json", describe.all_options(engine, page))
+    taken = schema.inputs(demo, "json", facts.all_options(hub.weights, page))
     for field in demo.inputs:
         if isinstance(field, ImageInput):
             title, words = field.label, f"{field.help.rstrip('.')}. " if field.help else ""
@@ -106,11 +106,11 @@ def _output_schema(page: Page) -> dict[str, Any]:
 # --- arguments ------------------------------------------------------------------------------------
 
 
-def inputs(engine: Engine, page: Page, arguments: Mapping[str, Any], files: bool) -> dict[str, Any]:
+def inputs(hub: Hub, page: Page, arguments: Mapping[str, Any], files: bool) -> dict[str, Any]:
     """A call's arguments as the engine takes them. Raises InputError, also for what the engine never sees."""
     pictures = {f.name for f in page.demo.inputs if isinstance(f, ImageInput)}
     return {
-        name: mcp_pictures.of_argument(engine, name, value, files) if name in pictures else value
+        name: mcp_pictures.of_argument(hub, name, value, files) if name in pictures else value
         for name, value in arguments.items()
     }
 

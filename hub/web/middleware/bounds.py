@@ -16,8 +16,8 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hub.engine.engine import Engine
 from hub.errors import HubError, TooLargeError, UnsupportedMediaError
+from hub.hub import Hub
 from hub.spec import ImageInput
 from hub.web.api.answers import API
 from hub.web.problems import MalformedError, no_memory, problem
@@ -42,9 +42,9 @@ class Kind:
 class Kinds:
     """Which kind a path is."""
 
-    def __init__(self, engine: Engine):
-        self.inputs, self.calls = Kind(inputs_in_json(engine), streams=True), Kind(call_bytes(engine))
-        self.upload = Kind(2 * engine.limits.max_bytes + SLACK_BYTES)
+    def __init__(self, hub: Hub):
+        self.inputs, self.calls = Kind(inputs_in_json(hub), streams=True), Kind(call_bytes(hub))
+        self.upload = Kind(2 * hub.limits.max_bytes + SLACK_BYTES)
 
     def of(self, path: str) -> Kind:
         if path.startswith(f"{API}/demos/"):
@@ -59,26 +59,26 @@ class Kinds:
 PAGE, SMALL = Kind(PAGE_BYTES), Kind(SLACK_BYTES)
 
 
-def inputs_in_json(engine: Engine) -> int:
+def inputs_in_json(hub: Hub) -> int:
     """Bytes of one page's inputs in JSON: pictures in base64, and room for one that is somewhat too large.
 
     That one is told so by the door, in words of its own.
     """
-    demos = [page.declared for page in engine.registry if page.declared]
+    demos = [page.declared for page in hub.registry if page.declared]
     pictures = max((sum(isinstance(f, ImageInput) for f in demo.inputs) for demo in demos), default=0)
-    return pictures * engine.limits.max_bytes * 3 // 2 + 2 * SLACK_BYTES
+    return pictures * hub.limits.max_bytes * 3 // 2 + 2 * SLACK_BYTES
 
 
-def call_bytes(engine: Engine) -> int:
+def call_bytes(hub: Hub) -> int:
     """The same of a tool's call, which the SDK of MCP parses in the event loop: 16 MB hold that up for 0.1 s."""
-    return min(inputs_in_json(engine), CALL_BYTES)
+    return min(inputs_in_json(hub), CALL_BYTES)
 
 
 class Bounds:
     """The layer. A request without a body passes untouched."""
 
-    def __init__(self, app: ASGIApp, engine: Engine):
-        self.app, self.kinds = app, Kinds(engine)
+    def __init__(self, app: ASGIApp, hub: Hub):
+        self.app, self.kinds = app, Kinds(hub)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not has_body(scope):

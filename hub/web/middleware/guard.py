@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from html import escape
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -17,8 +17,8 @@ from starlette.requests import HTTPConnection, Request, cookie_parser
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hub.engine.engine import Engine
 from hub.errors import BusyError, ForbiddenError, HubError, RoleError, SignInError
+from hub.hub import Hub
 from hub.people.signin import ASK, COOKIE, TICKET_S, UNKNOWN_TOKEN, Known, SignIn
 from hub.people.users import MAY, TOKEN, Caller
 from hub.settings import Settings
@@ -62,34 +62,40 @@ def caller(connection: HTTPConnection | None) -> Caller:
     return found if isinstance(found, Caller) else _stranger(connection.scope)
 
 
+def on_page(request: Any) -> Caller:
+    """Who looks at an open page, by Gradio's request: where a browser sends no cookie, whoever has that page open."""
+    who = caller(request.request)
+    return replace(who, session=sessions.of(request.cookies, request.session_hash or ""))
+
+
 def caller_of_headers(headers: Mapping[str, str]) -> Caller:
     """The same from the headers of a websocket; a visitor cannot have written that one."""
     text = headers.get(HEADER, "")
     return Caller(**json.loads(text)) if text else Caller()
 
 
-def layers(engine: Engine) -> list[Middleware]:
+def layers(hub: Hub) -> list[Middleware]:
     """The guard, and what lets friendly websites in; outermost first. Only what changes paths goes around them."""
-    origins = engine.settings.origins()
+    origins = hub.settings.origins()
     friends = Middleware(
         CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST", "DELETE"], allow_headers=["*"],
         expose_headers=EXPOSED,
     )  # fmt: skip
-    return [*([friends] if origins else []), Middleware(Guard, engine=engine)]
+    return [*([friends] if origins else []), Middleware(Guard, hub=hub)]
 
 
 class Guard:
     """Signs in, refuses other websites, and tells the doors who asks. With no `auth` all may come, from here."""
 
-    def __init__(self, app: ASGIApp, engine: Engine):
+    def __init__(self, app: ASGIApp, hub: Hub):
         """Raises InputError for a users file that cannot be read."""
-        self.app, self.engine = app, engine
-        self.signin = SignIn(engine.settings)
+        self.app, self.hub = app, hub
+        self.signin = SignIn(hub.settings)
         self.door = sign_out.Door(self.signin, self._cookie, _drawn, CHALLENGE)
 
     @property
     def settings(self) -> Settings:
-        return self.engine.settings  # a public link may be added while the hub runs
+        return self.hub.settings  # a public link may be added while the hub runs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

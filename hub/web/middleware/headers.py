@@ -9,7 +9,7 @@ from __future__ import annotations
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.web.middleware import addresses
 
 SCRIPT = "/embed.js"  # for any website
@@ -27,8 +27,8 @@ NOT_FRAMED = frozenset({"status", "history", "gallery", "grid", "r", "sign-in", 
 class SafeHeaders:
     """ASGI layer around all that answers; what a page says itself, and more strictly, stands."""
 
-    def __init__(self, app: ASGIApp, engine: Engine):
-        self.app, self.engine, self.prefix = app, engine, addresses.prefix(engine.settings)
+    def __init__(self, app: ASGIApp, hub: Hub):
+        self.app, self.hub, self.prefix = app, hub, addresses.prefix(hub.settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
@@ -52,7 +52,7 @@ class SafeHeaders:
         elif "svg" in kind or "xml" in kind:
             headers.setdefault("Content-Security-Policy", PICTURE)
         headers.setdefault("Cache-Control", "private")  # what others share (a proxy's cache) keeps nothing
-        if self.engine.settings.asks and scope["path"] != SCRIPT and "public" in headers["cache-control"]:
+        if self.hub.settings.asks and scope["path"] != SCRIPT and "public" in headers["cache-control"]:
             headers["Cache-Control"] = headers["cache-control"].replace("public", "private")
 
     def _first(self, scope: Scope) -> str:

@@ -16,8 +16,8 @@ import psutil
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hub.engine.engine import Engine
 from hub.errors import HostError, HubError
+from hub.hub import Hub
 from hub.settings import Settings
 from hub.web.middleware import addresses, guard
 from hub.web.problems import MalformedError
@@ -32,13 +32,13 @@ NEARBY = re.compile(r"[a-z0-9_-]+|[a-z0-9._-]+\.local")
 class Names:
     """Refuses what is asked under another's name; `X-Forwarded-Host` does not count, since anybody can send it."""
 
-    def __init__(self, app: ASGIApp, engine: Engine):
-        self.app, self.engine = app, engine
+    def __init__(self, app: ASGIApp, hub: Hub):
+        self.app, self.hub = app, hub
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             try:
-                check(self.engine.settings, scope)  # a public link may be added while the hub runs
+                check(self.hub.settings, scope)  # a public link may be added while the hub runs
             except HubError as error:
                 await guard.refuse(error, False, scope, receive, send)
                 return

@@ -10,7 +10,7 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub import texts
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.texts import Catalogue
 from hub.web.parts import closed_frames
 
@@ -36,8 +36,8 @@ def of_request(asked: str, cookie: str, accept: str) -> str:
 class Languages:
     """Sets the language that a request's pages are drawn in. Outside of all that draws, the sign-in page too."""
 
-    def __init__(self, app: ASGIApp, engine: Engine):
-        self.app, self.engine = app, engine
+    def __init__(self, app: ASGIApp, hub: Hub):
+        self.app, self.hub = app, hub
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -47,7 +47,7 @@ class Languages:
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         asked = query.get(PARAMETER, [""])[-1]
         cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
-        catalogue = self.engine.texts[of_request(asked, cookie, headers.get("accept-language", ""))]
+        catalogue = self.hub.texts[of_request(asked, cookie, headers.get("accept-language", ""))]
         keep = catalogue.language if texts.chosen(asked) and texts.chosen(cookie) != catalogue.language else ""
         scope = {**scope, SCOPE: catalogue}
         # What is `marked` must not be packed. A page in a tab of its own needs that for its language alone.

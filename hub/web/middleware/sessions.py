@@ -10,7 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 
 COOKIE, HOUR_S = "hub_session", 3600
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32,128}")  # shorter ones could be guessed
@@ -30,9 +30,9 @@ def of(cookies: Mapping[str, str], page: str = "") -> str:
 class SessionCookie:
     """Gives a browser its cookie with the first page, and with each next one for as long again."""
 
-    def __init__(self, app: ASGIApp, engine: Engine):
+    def __init__(self, app: ASGIApp, hub: Hub):
         self.app = app
-        self.kept_s = max(HOUR_S, int(engine.settings.results_days * 24 * HOUR_S))
+        self.kept_s = max(HOUR_S, int(hub.settings.results_days * 24 * HOUR_S))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         wanted = scope["type"] == "http" and scope["method"] == "GET"

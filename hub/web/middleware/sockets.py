@@ -8,8 +8,8 @@ from collections import Counter
 from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hub.engine.engine import Engine
 from hub.errors import BusyError
+from hub.hub import Hub
 from hub.people.limits import network
 from hub.web.problems import problem
 
@@ -22,8 +22,8 @@ TOO_LARGE, TOO_MANY, TRY_LATER = 1009, 1008, 1013  # as RFC 6455 has them
 class Sockets:
     """ASGI layer around whatever takes websockets. Used in the event loop only."""
 
-    def __init__(self, app: ASGIApp, engine: Engine):
-        self.app, self.stop = app, engine.stop
+    def __init__(self, app: ASGIApp, hub: Hub):
+        self.app, self.stop = app, hub.stop
         self._open = Counter[str]()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

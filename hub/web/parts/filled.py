@@ -8,17 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hub import describe
 from hub.archive.history_store import Entry
 from hub.decoding.decode import sniff
-from hub.engine.engine import Engine
 from hub.errors import HubError, InputError
+from hub.hub import Hub
 from hub.pages import inputs
 from hub.pages.registry import Page
 from hub.results.result import Picture
 from hub.spec import Choices, ImageInput
 from hub.suggest import unknown
 from hub.texts import joined, sentence
+from hub.weights import facts
 
 EXAMPLE, LINK, HISTORY, WEIGHTS = "example", "link", "history", "weights"
 # What the hub (the language), Gradio, Streamlit, and those who count visitors, put into addresses; an input of the
@@ -36,7 +36,7 @@ class Filled:
     problems: list[str] = field(default_factory=list)  # what was not: what was given, what is allowed
 
 
-def read(engine: Engine, page: Page, query: Iterable[tuple[str, str]], folder: Path, owner: str = "") -> Filled:
+def read(hub: Hub, page: Page, query: Iterable[tuple[str, str]], folder: Path, owner: str = "") -> Filled:
     """The values that an address gives: an example's, then a shared result's, a run's of `owner`'s history, its own.
 
     Pictures of results and runs are written to `folder`. Never raises a HubError: that becomes a problem to tell.
@@ -50,10 +50,10 @@ def read(engine: Engine, page: Page, query: Iterable[tuple[str, str]], folder: P
     for step, name in steps:
         if name in given:
             try:
-                step(engine, page, given.pop(name)[-1], folder, filled)
+                step(hub, page, given.pop(name)[-1], folder, filled)
             except HubError as error:
                 filled.problems.append(error.message)
-    own(engine, page, given, filled)
+    own(hub, page, given, filled)
     return filled
 
 
@@ -62,7 +62,7 @@ def is_ours(page: Page, name: str) -> bool:
     return declared or (name not in NOT_OURS and not name.startswith(NOT_OURS_BEGIN))
 
 
-def _example(engine: Engine, page: Page, text: str, folder: Path, filled: Filled) -> None:
+def _example(hub: Hub, page: Page, text: str, folder: Path, filled: Filled) -> None:
     count = len(page.demo.examples)
     if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= count):
         what = "a whole number from 1 to {count}" if count else "left out: this page has none"
@@ -71,28 +71,28 @@ def _example(engine: Engine, page: Page, text: str, folder: Path, filled: Filled
         )
     example = page.demo.examples[int(text) - 1]
     weights = str(example.inputs.get(WEIGHTS, ""))
-    filled.values |= {**describe.defaults(engine, page, weights), **example.inputs}
+    filled.values |= {**facts.defaults(hub.weights, page, weights), **example.inputs}
     for entry in page.demo.inputs:
         if isinstance(entry, ImageInput) and entry.name in example.inputs:
             filled.values[entry.name] = str(page.assets / str(example.inputs[entry.name]))
     filled.told.append(sentence("Filled in: {title}.", title=sentence(example.title)))
 
 
-def _shared(engine: Engine, page: Page, id: str, folder: Path, filled: Filled) -> None:
-    link, document = engine.sharing.links.read(id)
+def _shared(hub: Hub, page: Page, id: str, folder: Path, filled: Filled) -> None:
+    link, document = hub.sharing.links.read(id)
     if link.page != page.slug:
         raise InputError("That shared result is of another page: {title}.", title=sentence(document["page"]["title"]))
     again = document["again"]
     asked: dict[str, Any] = {**again["parameters"]}
     if again["weights"]:
         asked[WEIGHTS] = again["weights"]
-    own(engine, page, {name: [value] for name, value in asked.items()}, filled)
+    own(hub, page, {name: [value] for name, value in asked.items()}, filled)
     missing = []
     for entry in document["inputs"]:
         if not any(isinstance(f, ImageInput) and f.name == entry["name"] for f in page.demo.inputs):
             continue
         if entry["file"]:
-            picture = engine.sharing.links.file(id, entry["file"])
+            picture = hub.sharing.links.file(id, entry["file"])
             filled.values[entry["name"]] = _written(picture, entry["name"], id, folder)
         else:
             missing.append(entry["label"])
@@ -103,23 +103,23 @@ def _shared(engine: Engine, page: Page, id: str, folder: Path, filled: Filled) -
         filled.told.append("This page has changed since that result was made, so the answer may differ.")
 
 
-def _before(owner: str, engine: Engine, page: Page, id: str, folder: Path, filled: Filled) -> None:
-    entry = engine.history.get(owner, id)
+def _before(owner: str, hub: Hub, page: Page, id: str, folder: Path, filled: Filled) -> None:
+    entry = hub.history.get(owner, id)
     if entry.page != page.slug:
         raise InputError("That run is of another page: {page}.", page=entry.page)
-    before(engine, page, entry, folder, filled)
+    before(hub, page, entry, folder, filled)
     filled.told.append("Filled in as you ran it. Change what you like, then run.")
 
 
-def before(engine: Engine, page: Page, entry: Entry, folder: Path, filled: Filled) -> None:
+def before(hub: Hub, page: Page, entry: Entry, folder: Path, filled: Filled) -> None:
     """What a run was asked, and its pictures as far as they are held."""
     asked: dict[str, list[Any]] = {name: [value] for name, value in entry.parameters.items()}
     if entry.weights:
         asked[WEIGHTS] = [entry.weights]
-    own(engine, page, asked, filled)
+    own(hub, page, asked, filled)
     for name in entry.inputs:
         field = next((f for f in page.demo.inputs if isinstance(f, ImageInput) and f.name == name), None)
-        data = engine.history.picture(entry, name) if field else None
+        data = hub.history.picture(entry, name) if field else None
         if field is not None and data is None:
             filled.told.append(sentence("Not held any more, so choose it again: {name}.", name=sentence(field.label)))
         elif data is not None:
@@ -133,7 +133,7 @@ def before(engine: Engine, page: Page, entry: Entry, folder: Path, filled: Fille
         filled.told.append("This page has changed since then, so the answer may differ.")
 
 
-def own(engine: Engine, page: Page, given: Mapping[str, Sequence[Any]], filled: Filled) -> None:
+def own(hub: Hub, page: Page, given: Mapping[str, Sequence[Any]], filled: Filled) -> None:
     """Checks named values as a run does; the good ones are taken, each bad one is told."""
     demo = page.demo
     known = {f.name: f for f in demo.inputs}
@@ -142,7 +142,7 @@ def own(engine: Engine, page: Page, given: Mapping[str, Sequence[Any]], filled: 
     if weights is not None and weights not in names:
         filled.problems.append(unknown("weights", str(weights), names))
     elif weights is not None:
-        filled.values |= {WEIGHTS: weights, **describe.own_defaults(engine, page, str(weights))}
+        filled.values |= {WEIGHTS: weights, **facts.own_defaults(hub.weights, page, str(weights))}
     chosen = filled.values.get(WEIGHTS) or (names[0] if names else None)
     for name, values in given.items():
         entry = known.get(name)
@@ -161,7 +161,7 @@ def own(engine: Engine, page: Page, given: Mapping[str, Sequence[Any]], filled: 
             value = list(values) if len(values) > 1 else values[0]
             try:
                 filled.values |= inputs.parameters(
-                    demo, {name: value}, chosen, lambda weights: engine.weights.find(weights).config
+                    demo, {name: value}, chosen, lambda weights: hub.weights.find(weights).config
                 )
             except HubError as error:
                 filled.problems.append(error.message)

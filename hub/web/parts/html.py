@@ -10,13 +10,14 @@ from urllib.parse import quote
 
 from rich.filesize import decimal
 
-from hub.archive.pictures import from_words
-from hub.describe import State, WeightsFacts
+from hub.describe import State
 from hub.errors import HubError
+from hub.pages.kinds import from_words
 from hub.pages.registry import Page
 from hub.results.result import Receipt
 from hub.texts import NAMES, current, say
 from hub.web.parts import wording
+from hub.weights.facts import WeightsFacts
 
 SEARCH_FROM = 13  # a gallery of more than a dozen gets a search field
 STAGES = (("queued", "Queued"), ("loading", "Loading the model"), ("running", "Running"))

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.texts import say
 from hub.web.middleware import addresses
@@ -31,7 +31,7 @@ COPY = """element.addEventListener('click', async (event) => {
 });"""
 
 
-def add_to(app: FastAPI, engine: Engine) -> None:
+def add_to(app: FastAPI, hub: Hub) -> None:
     """The component's script, and the list of pages for search engines."""
 
     async def script(request: Request) -> Response:
@@ -39,14 +39,14 @@ def add_to(app: FastAPI, engine: Engine) -> None:
         return Response(SCRIPT.read_text(encoding="utf-8"), media_type="text/javascript", headers=headers)
 
     async def sitemap(request: Request) -> Response:
-        return Response(site_map(engine, addresses.base(engine.settings, request)), media_type="application/xml")
+        return Response(site_map(hub, addresses.base(hub.settings, request)), media_type="application/xml")
 
     app.router.routes[:0] = [Route("/embed.js", script), Route("/sitemap.xml", sitemap)]
 
 
-def site_map(engine: Engine, base: str) -> str:
+def site_map(hub: Hub, base: str) -> str:
     """The home page and every working page, as sitemaps.org has it."""
-    pages = ["", *(page.slug for page in engine.registry if page.declared)]
+    pages = ["", *(page.slug for page in hub.registry if page.declared)]
     places = "".join(f"<url><loc>{escape(f'{base}/{slug}')}</loc></url>" for slug in pages)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>'

@@ -20,10 +20,11 @@ from starlette.types import Receive, Scope, Send
 
 from hub.archive.history_pair import Beside, Setting, beside
 from hub.archive.history_store import Entry
-from hub.archive.links import NOTE_CHARS
-from hub.archive.sharing import clean, private_inputs, snapshot
-from hub.engine.engine import Engine
+from hub.archive.sharing import clean, snapshot
 from hub.errors import GoneError, HubError, NotFoundError
+from hub.hub import Hub
+from hub.pages.kinds import private_inputs
+from hub.people.terms import NOTE_CHARS
 from hub.results.result import Picture
 from hub.spec import ImageInput, ImageOutput
 from hub.texts import say
@@ -39,15 +40,15 @@ log = logging.getLogger(__name__)
 GONE = "Its result is not kept any more."
 
 
-def add_to(app: FastAPI, engine: Engine) -> None:
+def add_to(app: FastAPI, hub: Hub) -> None:
     """Puts the pages, and the history's part of REST, before all other routes of `app`."""
-    app.router.routes[:0] = routes(engine)
-    app.add_middleware(Arrivals, engine=engine)
+    app.router.routes[:0] = routes(hub)
+    app.add_middleware(Arrivals, hub=hub)
 
 
-def routes(engine: Engine) -> list[BaseRoute]:
+def routes(hub: Hub) -> list[BaseRoute]:
     """To be put before those of `rest.routes`, which answer everything under /api."""
-    door = _Door(engine)
+    door = _Door(hub)
     table: dict[str, dict[str, Endpoint]] = {
         "/history": {"GET": door.page},
         "/history/{id}/share": {"POST": door.share},
@@ -56,28 +57,28 @@ def routes(engine: Engine) -> list[BaseRoute]:
         "/history/{name}": {"GET": door.static},
     }
     pages = [Route(path, PageRoute(methods, _problem), name=f"history:{path}") for path, methods in table.items()]
-    return [*pages, *history_rest.routes(engine)]
+    return [*pages, *history_rest.routes(hub)]
 
 
 class Arrivals:
     """Hears of each page that a browser asks for: runs of a page that it just left wait for who may look for them."""
 
-    def __init__(self, app: Any, engine: Engine):
-        self.app, self.engine = app, engine
+    def __init__(self, app: Any, hub: Hub):
+        self.app, self.hub = app, hub
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "GET":
             request = Request(scope)
             if "text/html" in request.headers.get("accept", ""):
-                self.engine.history.look(self.engine.history.owner(guard.caller(request)))
+                self.hub.history.look(self.hub.history.owner(guard.caller(request)))
         await self.app(scope, receive, send)
 
 
 class _Door:
     """The pages over one engine."""
 
-    def __init__(self, engine: Engine):
-        self.engine, self.history = engine, engine.history
+    def __init__(self, hub: Hub):
+        self.hub, self.history = hub, hub.history
 
     def _owner(self, request: Request) -> str:
         return self.history.owner(guard.caller(request))
@@ -99,11 +100,11 @@ class _Door:
     def _list(self, request: Request) -> Response:
         who = guard.caller(request)
         words = {text: say(text) for text in history_texts.SCRIPT}
-        for page in self.engine.registry:
+        for page in self.hub.registry:
             labels = [f.label for f in page.declared.inputs] if page.declared else []
             words |= {text: say(text) for text in (page.title, *labels)}
         return self._drawn(
-            request, "history.html", words=words, days=f"{self.engine.settings.results_days:g}", by_name=bool(who.name),
+            request, "history.html", words=words, days=f"{self.hub.settings.results_days:g}", by_name=bool(who.name),
             known=bool(self.history.owner(who)), more=history_texts.MENU,
         )  # fmt: skip
 
@@ -117,7 +118,7 @@ class _Door:
 
     def _run(self, request: Request) -> Response:
         entry = self.history.get(self._owner(request), request.query_params["run"])
-        page = self.engine.registry.pages.get(entry.page)
+        page = self.hub.registry.pages.get(entry.page)
         if entry.state == "running" and page:
             return RedirectResponse(f"{entry.page}?history={entry.id}", 303, headers=plain.HEADERS)
         if entry.state != "done" or page is None or page.declared is None:
@@ -128,21 +129,21 @@ class _Door:
         result = self.history.result(entry)
         given = self._given(entry)
         left_out = [f.name for f in page.declared.inputs if isinstance(f, ImageInput) and f.name not in given]
-        document = snapshot(self.engine, page, result, given, left_out).document
+        document = snapshot(self.hub.weights, page, result, given, left_out).document
         return self._drawn(
             request, "history_run.html", entry=entry, id=f"history/{entry.id}", own=True, **document,
-            again_url=self._again(entry), shares=self.engine.sharing.wanted, note_chars=NOTE_CHARS,
+            again_url=self._again(entry), shares=self.hub.sharing.wanted, note_chars=NOTE_CHARS,
             private=bool(private_inputs(page.declared)), ends=history_texts.ENDS,
         )  # fmt: skip
 
     def _again(self, entry: Entry) -> str:
-        page = self.engine.registry.pages.get(entry.page)
+        page = self.hub.registry.pages.get(entry.page)
         return f"{quote(entry.page)}?history={entry.id}" if page and page.declared else ""
 
     def _given(self, entry: Entry) -> dict[str, Picture]:
         """The pictures that went in and are still held, as they are shown."""
         found = {name: self.history.picture(entry, name) for name in entry.inputs}
-        return {name: clean(data, self.engine.limits) for name, data in found.items() if data is not None}
+        return {name: clean(data, self.hub.limits) for name, data in found.items() if data is not None}
 
     async def file(self, request: Request) -> Response:
         """A picture of the page of one run, by the name that `hub.sharing.snapshot` gives it."""
@@ -154,7 +155,7 @@ class _Door:
         entry = self.history.get(self._owner(request), request.path_params["id"])
         kind, _, rest = request.path_params["file"].rpartition(".")[0].partition("-")
         if kind == "in" and rest in entry.inputs and (data := self.history.picture(entry, rest)) is not None:
-            return clean(data, self.engine.limits)
+            return clean(data, self.hub.limits)
         name, _, number = rest.rpartition("-")
         if kind == "out" and number.isdigit():
             group = self.history.result(entry).pictures.get(name, ())
@@ -170,13 +171,13 @@ class _Door:
 
     def _share(self, request: Request, form: Mapping[str, str]) -> str:
         entry = self.history.get(self._owner(request), request.path_params["id"])
-        demo = self.engine.registry.get(entry.page).demo
+        demo = self.hub.registry.get(entry.page).demo
         held = {name: self.history.picture(entry, name) for name in entry.inputs}
         given = {name: data for name, data in held.items() if data is not None}
         ends = form.get("ends", "0")
-        link, _ = self.engine.sharing.share(
+        link, _ = self.hub.sharing.share(
             entry.result,
-            who=self.engine.owners.of(guard.caller(request)),
+            who=self.hub.owners.of(guard.caller(request)),
             note=form.get("note", ""),
             days=float(ends) if ends.isascii() and ends.isdigit() and int(ends) else None,
             leave_out=() if "include" in form else private_inputs(demo),
@@ -186,7 +187,7 @@ class _Door:
 
     async def delete(self, request: Request) -> Response:
         await permalinks.read_form(request)
-        work = partial(self.history.remove, guard.caller(request), [request.path_params["id"]])
+        work = partial(self.hub.forget, guard.caller(request), [request.path_params["id"]])
         await to_thread.run_sync(work)
         return RedirectResponse("../../history", 303, headers=plain.HEADERS)
 
@@ -197,7 +198,7 @@ class _Door:
         from hub.web.parts import comparison as compare_html
 
         asked = request.query_params
-        both = beside(self.engine, self._owner(request), asked.get("a", ""), asked.get("b", ""))
+        both = beside(self.history, self.hub.registry, self._owner(request), asked.get("a", ""), asked.get("b", ""))
         titles = _titles(both)
         page, found = both.page, both.found
         shown = "".join(

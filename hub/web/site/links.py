@@ -17,9 +17,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from hub.archive.links import FEEDBACK_CHARS, Link
-from hub.engine.engine import Engine
+from hub.archive.links import Link
 from hub.errors import ForbiddenError, HubError, NotFoundError, TooLargeError
+from hub.hub import Hub
+from hub.people.terms import FEEDBACK_CHARS
 from hub.texts import current, say, unpacked
 from hub.web.api import links as links_rest
 from hub.web.middleware import addresses, guard
@@ -32,14 +33,14 @@ FORM_BYTES, FORM_FIELDS = 16 * 1024, 20
 TITLES = {404: "Nothing is shared here", 410: "This link has ended", 403: "That is not yours to change"}
 
 
-def add_to(app: FastAPI, engine: Engine) -> None:
+def add_to(app: FastAPI, hub: Hub) -> None:
     """Puts the pages, and the links' part of REST, before all other routes of `app`."""
-    app.router.routes[:0] = [*routes(engine), *links_rest.routes(engine)]
+    app.router.routes[:0] = [*routes(hub), *links_rest.routes(hub)]
 
 
-def routes(engine: Engine) -> list[BaseRoute]:
+def routes(hub: Hub) -> list[BaseRoute]:
     """The routes; they answer every path under /r with a page, unknown ones too."""
-    door = _Door(engine)
+    door = _Door(hub)
     table: dict[str, dict[str, Endpoint]] = {
         "/r/page.css": {"GET": door.style},
         "/r/page.js": {"GET": door.script},
@@ -56,8 +57,8 @@ def routes(engine: Engine) -> list[BaseRoute]:
 class _Door:
     """The pages over one engine."""
 
-    def __init__(self, engine: Engine):
-        self.engine, self.links = engine, engine.sharing.links
+    def __init__(self, hub: Hub):
+        self.hub, self.links = hub, hub.sharing.links
 
     async def page(self, request: Request) -> Response:
         return HTMLResponse(await to_thread.run_sync(self._page, request), headers=HEADERS)
@@ -69,7 +70,7 @@ class _Door:
         return draw(
             link,
             document,
-            url=addresses.link(self.engine.settings, request, id),
+            url=addresses.link(self.hub.settings, request, id),
             again_url=self._again(link),
             mine=mine,
             signed_in=guard.caller(request).name,
@@ -79,13 +80,13 @@ class _Door:
 
     def _again(self, link: Link) -> str:
         """Where it can be tried; empty when its demo is not here any more."""
-        page = self.engine.registry.pages.get(link.page)
+        page = self.hub.registry.pages.get(link.page)
         return f"../{link.page}?link={link.id}" if page and page.declared else ""
 
     def _is_mine(self, request: Request, id: str) -> bool:
         if guard.caller(request).is_admin:
             return True
-        owners = self.engine.owners.of(guard.caller(request)).ids
+        owners = self.hub.owners.of(guard.caller(request)).ids
         return bool(owners) and self.links.owns(id, owners=owners)
 
     async def file(self, request: Request) -> Response:
@@ -101,7 +102,7 @@ class _Door:
     async def feedback(self, request: Request) -> Response:
         form = await read_form(request)
         id = request.path_params["id"]
-        who = self.engine.owners.of(guard.caller(request))
+        who = self.hub.owners.of(guard.caller(request))
         await to_thread.run_sync(partial(self.links.say, id, form.get("thumb", ""), form.get("text", ""), who))
         return RedirectResponse(f"../{id}?thanks=1#feedback", 303, headers=HEADERS)
 

@@ -16,9 +16,8 @@ from rich.filesize import decimal
 
 from hub import describe
 from hub.decoding import budget
-from hub.describe import WeightsFacts
-from hub.engine.engine import Engine
 from hub.errors import CancelledError, HubError
+from hub.hub import Hub
 from hub.images import encode
 from hub.pages.registry import Page
 from hub.results.result import Result
@@ -34,6 +33,8 @@ from hub.web.streamlit_ui.host import Host
 from hub.web.streamlit_ui.inputs import Given, Values
 from hub.web.streamlit_ui.run import Job
 from hub.web.streamlit_ui.text import plain, said
+from hub.weights import facts as weights_facts
+from hub.weights.facts import WeightsFacts
 
 COLOURS: dict[str, Any] = {"ready": "green", "on_demand": "blue", "unavailable": "orange", "broken": "red"}
 EXAMPLE_PX, EXAMPLE, RESULT = 132, (320, 240), (320, 320)  # width on the page; pixels of a picture, of a result's
@@ -61,20 +62,20 @@ def show(host: Host, page: Page, base: str) -> None:
         st.error(f"**{said('This demo is not working')}**  \n{plain(page.error)}", icon=":material/error:")
         st.caption(said("The other demos are not affected. Mend the file and start the hub again."))
         return
-    new, state = page.slug not in st.session_state, _state(host.engine, page)
-    _arrive(host.engine, page, state)
+    new, state = page.slug not in st.session_state, _state(host.hub, page)
+    _arrive(host.hub, page, state)
     if new:
-        _return(host.engine, page, state)
+        _return(host.hub, page, state)
     place = _head(page)
     with place:
-        badge(host.engine, page)
+        badge(host.hub, page)
     left, right = st.columns([5, 7], gap="large")
     with left:
         _told(state.filled)
-        _ask(host.engine, page, state)
-        _examples(host.engine, page, state)
+        _ask(host.hub, page, state)
+        _examples(host.hub, page, state)
     with st.container():  # before the answer, which may take its time
-        _about(host.engine, page)
+        _about(host.hub, page)
         _code(page, base)
     with right:
         running = st.empty()
@@ -85,60 +86,60 @@ def show(host: Host, page: Page, base: str) -> None:
             state.job = None
         _answer(host, page, state, base)
     with place:  # again: a run may have loaded the model
-        badge(host.engine, page)
+        badge(host.hub, page)
 
 
-def _state(engine: Engine, page: Page) -> _State:
+def _state(hub: Hub, page: Page) -> _State:
     found = st.session_state.get(page.slug)
     if not isinstance(found, _State):
         found = st.session_state[page.slug] = _State(Values())
-        found.values.fill(page, _usual(engine, page), {})
+        found.values.fill(page, _usual(hub, page), {})
     return found
 
 
-def _usual(engine: Engine, page: Page, weights: str = "") -> dict[str, Any]:
+def _usual(hub: Hub, page: Page, weights: str = "") -> dict[str, Any]:
     """All settings as they are when nobody has set them, with these weights; empty: the first."""
-    return streamlit_inputs.defaults(page.demo) | describe.own_defaults(engine, page, weights)
+    return streamlit_inputs.defaults(page.demo) | weights_facts.own_defaults(hub.weights, page, weights)
 
 
-def _arrive(engine: Engine, page: Page, state: _State) -> None:
+def _arrive(hub: Hub, page: Page, state: _State) -> None:
     """Fills in what the address says, once for each address."""
     query = tuple((name, value) for name in st.query_params for value in st.query_params.get_all(name))
     if query == state.query:
         return
     state.query = query
-    owner = streamlit_run.owner(engine)
+    owner = streamlit_run.owner(hub)
     with tempfile.TemporaryDirectory() as folder:
-        state.filled = filled.read(engine, page, query, Path(folder), owner)
-        _fill(engine, page, state, state.filled.values)
+        state.filled = filled.read(hub, page, query, Path(folder), owner)
+        _fill(hub, page, state, state.filled.values)
     if id := dict(query).get(filled.HISTORY):
         with suppress(HubError):  # what is wrong was told where the inputs are filled in
-            result = engine.history.result(engine.history.get(owner, id))
+            result = hub.history.result(hub.history.get(owner, id))
             if result.capsule["page"] == page.slug:
                 _open(state, result)
                 state.before, state.earlier = dict(state.values.pictures), False
 
 
-def _fill(engine: Engine, page: Page, state: _State, found: Mapping[str, Any]) -> None:
+def _fill(hub: Hub, page: Page, state: _State, found: Mapping[str, Any]) -> None:
     """Puts values into the inputs; pictures are files."""
     values = dict(found)
     pictures = {
-        f.name: streamlit_inputs.given(engine, (path := Path(values.pop(f.name))).read_bytes(), path.name)
+        f.name: streamlit_inputs.given(hub, (path := Path(values.pop(f.name))).read_bytes(), path.name)
         for f in page.demo.inputs
         if isinstance(f, ImageInput) and f.name in values
     }
     state.values.fill(page, {n: v for n, v in values.items() if n in state.values.settings}, pictures)
 
 
-def _return(engine: Engine, page: Page, state: _State) -> None:
+def _return(hub: Hub, page: Page, state: _State) -> None:
     """The page was loaded again: a run that it left in work goes on here."""
-    run = streamlit_run.left(engine, page)
+    run = streamlit_run.left(hub, page)
     if run is None:
         return
     asked = filled.Filled()
     with tempfile.TemporaryDirectory() as folder:
-        filled.before(engine, page, run.entry, Path(folder), asked)
-        _fill(engine, page, state, asked.values)
+        filled.before(hub, page, run.entry, Path(folder), asked)
+        _fill(hub, page, state, asked.values)
     state.before, state.job = dict(state.values.pictures), streamlit_run.rejoin(run)
 
 
@@ -162,26 +163,26 @@ def _head(page: Page) -> Any:
     return place
 
 
-def badge(engine: Engine, page: Page) -> None:
+def badge(hub: Hub, page: Page) -> None:
     """Whether the page answers now."""
-    state = describe.state(engine, page)
+    state = describe.state(hub, page)
     st.badge(said(state.text), color=COLOURS[state.code], help=said(state.reason) or None)
 
 
 # --- inputs ---------------------------------------------------------------------------------------
 
 
-def _ask(engine: Engine, page: Page, state: _State) -> None:
+def _ask(hub: Hub, page: Page, state: _State) -> None:
     """Draws the inputs. Pictures and weights are outside of the form: they show at once."""
     values = state.values
     for entry in page.demo.inputs:
         if isinstance(entry, ImageInput):
-            streamlit_inputs.picture(engine, page, entry, values)
-    streamlit_inputs.weights(engine, page, values)
+            streamlit_inputs.picture(hub, page, entry, values)
+    streamlit_inputs.weights(hub, page, values)
     with st.form(f"{page.slug}/form", border=any(not isinstance(f, ImageInput) for f in page.demo.inputs)):
         for entry in page.demo.inputs:
             if not isinstance(entry, ImageInput):
-                streamlit_inputs.setting(engine, page, entry, values)
+                streamlit_inputs.setting(hub, page, entry, values)
         st.form_submit_button(
             said("Run"), type="primary", width="stretch", icon=":material/play_arrow:", on_click=_want, args=(state,)
         )
@@ -192,7 +193,7 @@ def _want(state: _State) -> None:
     state.run = True
 
 
-def _examples(engine: Engine, page: Page, state: _State) -> None:
+def _examples(hub: Hub, page: Page, state: _State) -> None:
     if not page.demo.examples:
         return
     st.markdown(f"**{said('Examples')}**")
@@ -203,18 +204,18 @@ def _examples(engine: Engine, page: Page, state: _State) -> None:
                     st.image(small(page.assets / name, EXAMPLE if given else RESULT), alt=say(title), width="stretch")
                 st.button(
                     said(title), key=f"{page.slug}/example/{number}", wrap=True, width="stretch",
-                    on_click=_pick, args=(engine, page, state, number),
+                    on_click=_pick, args=(hub, page, state, number),
                 )  # fmt: skip
 
 
-def _pick(engine: Engine, page: Page, state: _State, number: int) -> None:
+def _pick(hub: Hub, page: Page, state: _State, number: int) -> None:
     """Fills the inputs with an example's; what it leaves out goes back to its default. Then runs."""
     pictures, example = {}, page.demo.examples[number]
-    values = {**_usual(engine, page, str(example.inputs.get("weights", ""))), **example.inputs}
+    values = {**_usual(hub, page, str(example.inputs.get("weights", ""))), **example.inputs}
     for entry in page.demo.inputs:
         if isinstance(entry, ImageInput) and entry.name in values:
             file = page.assets / str(values.pop(entry.name))
-            pictures[entry.name] = streamlit_inputs.given(engine, file.read_bytes(), example.title)
+            pictures[entry.name] = streamlit_inputs.given(hub, file.read_bytes(), example.title)
     state.values.pictures.clear()
     state.values.fill(page, {n: v for n, v in values.items() if n in state.values.settings}, pictures)
     state.run = True
@@ -257,7 +258,7 @@ def _answer(host: Host, page: Page, state: _State, base: str) -> None:
         with outputs:
             streamlit_outputs.show(page.demo, outcome, state.before)
         with similar:
-            run, open_ = partial(_pick, host.engine, page, state), partial(_open, state)
+            run, open_ = partial(_pick, host.hub, page, state), partial(_open, state)
             streamlit_similar.row(host, page, outcome, run, open_)
         with share:
             streamlit_share.panel(host, page, outcome, state.values, base)
@@ -272,8 +273,8 @@ def _open(state: _State, result: Result) -> None:
 # --- what the model is ----------------------------------------------------------------------------
 
 
-def _about(engine: Engine, page: Page) -> None:
-    facts = describe.weights_facts(engine, page)
+def _about(hub: Hub, page: Page) -> None:
+    facts = weights_facts.weights_facts(hub.weights, page)
     if facts or page.demo.links:
         with st.expander(said("About this model"), icon=":material/info:"):
             tabs = st.tabs([said(fact.title) for fact in facts]) if len(facts) >= SEVERAL else [st.container()]

@@ -11,8 +11,8 @@ from starlette._utils import get_route_path
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hub.engine.engine import Engine
 from hub.errors import BusyError, HubError, NotFoundError
+from hub.hub import Hub
 from hub.web.problems import problem
 
 GET, WEBSOCKET = ("GET", "HEAD"), "WEBSOCKET"
@@ -33,8 +33,8 @@ OF_PAGE, OF_ALL, FILES = 4, 16, 32  # largest uploads that one open page, and al
 class StreamlitDoor:
     """ASGI layer around Streamlit's app; what does not begin as a route of its own passes."""
 
-    def __init__(self, app: ASGIApp, engine: Engine):
-        self.app, self._engine = app, engine
+    def __init__(self, app: ASGIApp, hub: Hub):
+        self.app, self._engine = app, hub
         self._coming: dict[str, list[int]] = {}  # bytes of uploads on their way, by page; used in the event loop only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

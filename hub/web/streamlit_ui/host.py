@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from hub import texts
-from hub.engine.engine import Engine
 from hub.errors import HubError, InputError
+from hub.hub import Hub
 from hub.settings import ROOT
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ ICON = Path(__file__).parents[1] / "favicon.png"
 class Host:
     """The engine, threads to wait for it in, and whether the Gradio pages are there too."""
 
-    engine: Engine
+    hub: Hub
     threads: ThreadPoolExecutor
     beside_gradio: bool
 
@@ -34,11 +34,11 @@ class Host:
 _host: Host | None = None
 
 
-def use(engine: Engine, *, beside_gradio: bool = True) -> Host:
+def use(hub: Hub, *, beside_gradio: bool = True) -> Host:
     """Makes `engine` the one that all Streamlit pages of this process show."""
     global _host
-    threads = ThreadPoolExecutor(engine.settings.queue_limit + 8, thread_name_prefix="streamlit")
-    _host = Host(engine, threads, beside_gradio)
+    threads = ThreadPoolExecutor(hub.settings.queue_limit + 8, thread_name_prefix="streamlit")
+    _host = Host(hub, threads, beside_gradio)
     return _host
 
 
@@ -81,31 +81,31 @@ def alone() -> dict[str, Any]:
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)  # else a line for every file of Streamlit's pages
     if chosen.space_users:
         raise InputError("Sign-in with Hugging Face needs the Gradio pages too: python app.py. Here: HUB_AUTH.")
-    engine = Engine(replace(chosen, host=config.get_option("server.address") or "0.0.0.0"))  # Streamlit listens
-    use(engine, beside_gradio=False)
+    hub = Hub(replace(chosen, host=config.get_option("server.address") or "0.0.0.0"))  # Streamlit listens
+    use(hub, beside_gradio=False)
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
-        threading.Thread(target=engine.hardware, name="warm-up", daemon=True).start()
+        threading.Thread(target=hub.hardware, name="warm-up", daemon=True).start()
         yield None
-        engine.stop.begun.set()
-        engine.stop.over.set()
-        engine.close()
+        hub.stop.begun.set()
+        hub.stop.over.set()
+        hub.close()
 
     middleware = [
-        Middleware(headers.SafeHeaders, engine=engine),
-        Middleware(hosts.Names, engine=engine),
-        Middleware(languages.Languages, engine=engine),
-        *guard.layers(engine),
-        Middleware(sockets.Sockets, engine=engine),
-        Middleware(bounds.Bounds, engine=engine),
+        Middleware(headers.SafeHeaders, hub=hub),
+        Middleware(hosts.Names, hub=hub),
+        Middleware(languages.Languages, hub=hub),
+        *guard.layers(hub),
+        Middleware(sockets.Sockets, hub=hub),
+        Middleware(bounds.Bounds, hub=hub),
         Middleware(paths.Paths),
         Middleware(addresses.FromPage),
-        Middleware(sessions.SessionCookie, engine=engine),
-        Middleware(history_pages.Arrivals, engine=engine),
+        Middleware(sessions.SessionCookie, hub=hub),
+        Middleware(history_pages.Arrivals, hub=hub),
         Middleware(streamlit_mount.WithoutOrigin),
-        Middleware(streamlit_door.StreamlitDoor, engine=engine),
+        Middleware(streamlit_door.StreamlitDoor, hub=hub),
     ]
-    own = [*permalinks.routes(engine), *links_rest.routes(engine), *history_pages.routes(engine)]
-    routes = [*own, *rest.routes(engine)]
+    own = [*permalinks.routes(hub), *links_rest.routes(hub), *history_pages.routes(hub)]
+    routes = [*own, *rest.routes(hub)]
     return {"routes": routes, "middleware": middleware, "lifespan": lifespan, "on_script_error": failed}

@@ -10,16 +10,16 @@ from typing import Any
 import streamlit as st
 from PIL import Image
 
-from hub import describe
 from hub.decoding import budget
 from hub.decoding.decode import decode
-from hub.engine.engine import Engine
 from hub.errors import HubError
+from hub.hub import Hub
 from hub.images import encode
 from hub.pages.registry import Page
 from hub.spec import Choice, Choices, Demo, ImageInput, Input, Seed, Slider, Text
 from hub.texts import say
 from hub.web.streamlit_ui.text import plain, said
+from hub.weights import facts
 
 RADIO_UP_TO = 4  # more options become a dropdown
 TICKS_UP_TO = 14  # more options to tick become a dropdown
@@ -38,11 +38,11 @@ class Given:
     problem: str = ""
 
 
-def given(engine: Engine, data: bytes, title: str) -> Given:
+def given(hub: Hub, data: bytes, title: str) -> Given:
     """Never raises: a picture that cannot be read says so on the page, and again when it is run."""
     try:
         with budget.room():
-            image = decode(data, engine.limits)
+            image = decode(data, hub.limits)
             image.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.LANCZOS)
             return Given(data, title, encode(image, "jpeg"))
     except HubError as error:
@@ -93,7 +93,7 @@ def _as_shown(demo: Demo, name: str, value: Any) -> Any:
 # --- drawing --------------------------------------------------------------------------------------
 
 
-def picture(engine: Engine, page: Page, entry: ImageInput, values: Values) -> None:
+def picture(hub: Hub, page: Page, entry: ImageInput, values: Values) -> None:
     """Asks for one picture, and shows the one that is there."""
     source = UPLOAD
     if entry.webcam:
@@ -106,13 +106,13 @@ def picture(engine: Engine, page: Page, entry: ImageInput, values: Values) -> No
         "key": widget,
         "help": said(entry.help) or None,
         "on_change": _took,
-        "args": (engine, values, entry, widget),
+        "args": (hub, values, entry, widget),
     }
     label = said(entry.label) if entry.required else said("{name} (optional)", name=say(entry.label))
     if source == CAMERA:
         st.camera_input(label, **options)
     else:
-        most = math.ceil(engine.limits.max_bytes / 2**20)
+        most = math.ceil(hub.limits.max_bytes / 2**20)
         st.file_uploader(label, type="image", max_upload_size=most, **options)
     there = values.pictures.get(entry.name)
     if there is not None and there.preview:
@@ -128,26 +128,26 @@ def _leave_out(values: Values, entry: ImageInput) -> None:
     values.uploads += 1
 
 
-def _took(engine: Engine, values: Values, entry: ImageInput, widget: str) -> None:
+def _took(hub: Hub, values: Values, entry: ImageInput, widget: str) -> None:
     """A picture was chosen, or the one that was there removed."""
     file = st.session_state.get(widget)
     if file is None:
         values.pictures.pop(entry.name, None)
     else:
-        values.pictures[entry.name] = given(engine, file.getvalue(), file.name)
+        values.pictures[entry.name] = given(hub, file.getvalue(), file.name)
 
 
-def weights(engine: Engine, page: Page, values: Values) -> None:
+def weights(hub: Hub, page: Page, values: Values) -> None:
     """The choice of weights, where there is one. Others bring their own defaults, so before what has them."""
     if len(page.demo.weights) < 2:
         return
     titles, before = {w.name: w.title or w.name for w in page.demo.weights}, values.settings[WEIGHTS]
     values.settings[WEIGHTS] = _choice(page, values, WEIGHTS, said("Weights"), list(titles), None, titles)
     if values.settings[WEIGHTS] != before:
-        values.fill(page, describe.own_defaults(engine, page, values.settings[WEIGHTS]), {})
+        values.fill(page, facts.own_defaults(hub.weights, page, values.settings[WEIGHTS]), {})
 
 
-def setting(engine: Engine, page: Page, entry: Input, values: Values) -> None:
+def setting(hub: Hub, page: Page, entry: Input, values: Values) -> None:
     """Asks for one input that is no picture."""
     name, help = key(page, entry.name), said(getattr(entry, "help", "")) or None
     label = said(entry.label)
@@ -160,7 +160,7 @@ def setting(engine: Engine, page: Page, entry: Input, values: Values) -> None:
         value = st.slider(label, low, high, step=step, key=name, help=help)
     elif isinstance(entry, Choice | Choices):
         chosen = values.settings.get(WEIGHTS) or next((w.name for w in page.demo.weights), "")
-        known = describe.options(engine, page, chosen).get(entry.name, entry.options)
+        known = facts.options(hub.weights, page, chosen).get(entry.name, entry.options)
         if isinstance(entry, Choice):
             value = _choice(page, values, entry.name, label, list(known), help, growing=bool(entry.options_from))
         else:

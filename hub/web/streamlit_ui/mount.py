@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.settings import ROOT
 from hub.web.streamlit_ui import host as streamlit_host
 from hub.web.streamlit_ui.door import StreamlitDoor
@@ -44,11 +44,11 @@ class WithoutOrigin:
 class Mounted:
     """The Streamlit pages of one engine as an ASGI app; there may be one in a process."""
 
-    def __init__(self, engine: Engine):
-        self._engine = engine
+    def __init__(self, hub: Hub):
+        self._engine = hub
         self._app: ASGIApp | None = None
         self._running: AbstractAsyncContextManager[Any] | None = None
-        self._door = StreamlitDoor(self._serve, engine)
+        self._door = StreamlitDoor(self._serve, hub)
         self._lock = asyncio.Lock()  # one start; taken alone
 
     def add_to(self, app: FastAPI) -> None:
@@ -89,15 +89,15 @@ class Mounted:
             await self._running.__aexit__(None, None, None)
 
 
-def _build(engine: Engine) -> Any:
+def _build(hub: Hub) -> Any:
     with _own_logs():
         from streamlit import config
         from streamlit.starlette import App
 
         for key, value in _options(tomllib.loads(CONFIG.read_text(encoding="utf-8"))):
             config.set_option(key, value)
-        config.set_option("server.maxUploadSize", math.ceil(engine.settings.max_upload_mb))
-        streamlit_host.use(engine)
+        config.set_option("server.maxUploadSize", math.ceil(hub.settings.max_upload_mb))
+        streamlit_host.use(hub)
         return App(streamlit_host.SCRIPT, on_script_error=streamlit_host.failed)
 
 

@@ -29,7 +29,7 @@ def draw() -> None:
     speak(language(host))
     st.set_page_config("Demo Hub", page_icon=str(ICON), layout="wide")
     st.logo(str(ICON), size="large")
-    pages = {page.slug: _page(host, page) for page in host.engine.registry}
+    pages = {page.slug: _page(host, page) for page in host.hub.registry}
     show = partial(gallery, host, pages)
     home = st.Page(show, title=say("All demos"), icon=":material/apps:", default=True, url_path="all")
     chosen = st.navigation({"": [home], say("Demos"): list(pages.values())}, expanded=True)
@@ -53,7 +53,7 @@ def language(host: Host) -> Catalogue:
         st.session_state[ASKED], st.session_state[LANGUAGE] = address, texts.chosen(address)
     accepted = str(headers.get("accept-language") or st.context.locale or "")
     cookie = str(st.context.cookies.get(languages.COOKIE, ""))
-    return host.engine.texts[languages.of_request(st.session_state.get(LANGUAGE) or "", cookie, accepted)]
+    return host.hub.texts[languages.of_request(st.session_state.get(LANGUAGE) or "", cookie, accepted)]
 
 
 def _switch() -> None:
@@ -72,9 +72,9 @@ def _switched(widget: str) -> None:
 
 def base(host: Host, here: str) -> str:
     """Where the hub is, without a slash at the end: as the setting says, else as the browser asked for this page."""
-    if host.engine.settings.public_url:
-        return host.engine.settings.public_url.rstrip("/")
-    url = urlsplit(st.context.url or f"http://127.0.0.1:{host.engine.settings.port}{PATH}")
+    if host.hub.settings.public_url:
+        return host.hub.settings.public_url.rstrip("/")
+    url = urlsplit(st.context.url or f"http://127.0.0.1:{host.hub.settings.port}{PATH}")
     path = url.path.rstrip("/").removesuffix(f"/{here}" if here else "").rstrip("/")
     return f"{url.scheme}://{url.netloc}{path.removesuffix(PATH) if host.beside_gradio else path}"
 
@@ -84,7 +84,7 @@ def _links(host: Host, base: str, here: str) -> None:
     ways = {said("History"): "history", "REST API": "api/v1/openapi.json"}
     if host.beside_gradio:
         ways = {said("Open in Gradio"): here, said("Status"): "status"} | ways
-    if host.engine.settings.asks:
+    if host.hub.settings.asks:
         ways[said("Sign out")] = "sign-out"
     st.markdown("  \n".join(f"[{name}]({base}/{path})" for name, path in ways.items()))
 
@@ -94,9 +94,9 @@ def gallery(host: Host, pages: dict[str, StreamlitPage]) -> None:
     st.title(said("Try the models"), anchor=False)
     count = len(pages)
     st.markdown(html.invitation(count))
-    for text in describe.notices(host.engine):
+    for text in describe.notices(host.hub):
         st.warning(said(text), icon=":material/warning:")
-    entries = list(host.engine.registry)
+    entries = list(host.hub.registry)
     for first in range(0, count, COLUMNS):
         for column, page in zip(st.columns(COLUMNS), entries[first : first + COLUMNS], strict=False):
             with column, st.container(border=True, height="stretch"):
@@ -111,4 +111,4 @@ def _card(host: Host, page: Page, target: StreamlitPage) -> None:
     st.page_link(target, label=f"**{said(page.title)}**", icon=":material/arrow_forward:", icon_position="right")
     summary = page.declared.summary if page.declared else "This page could not be built. Open it to see why."
     st.markdown(said(summary))
-    streamlit_demo.badge(host.engine, page)
+    streamlit_demo.badge(host.hub, page)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import streamlit as st
@@ -14,11 +14,12 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from hub.archive.history import InWork
-from hub.engine.engine import Engine
 from hub.engine.jobs import Cancel, Followed
 from hub.errors import CancelledError, HubError
+from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.people.owners import Owner
+from hub.people.users import Caller
 from hub.results.result import Result
 from hub.spec import Progress
 from hub.texts import say
@@ -49,40 +50,41 @@ class Job:
             self.stages.append(stage)
 
 
-def session() -> str:
-    """Who looks at this page, as the engine and links know sessions; the Gradio pages' cookie, where there is one."""
+def visitor() -> Caller:
+    """Who looks at this page: by the Gradio pages' cookie, where there is one."""
     context = get_script_run_ctx()
-    return sessions.of(st.context.cookies, context.session_id if context else "")
+    session = sessions.of(st.context.cookies, context.session_id if context else "")
+    return replace(guard.caller_of_headers(st.context.headers), session=session)
 
 
 def start(host: Host, page: Page, values: Mapping[str, Any]) -> Job:
     """Hands a run to the engine."""
     job = Job(Followed(PATIENCE_S), time.monotonic())
-    whose, caller = session(), guard.caller_of_headers(st.context.headers)
+    caller = visitor()
 
     def work() -> Result:
         hear, cancel = job.hear, job.cancel
-        return host.engine.run(page.slug, values, on_event=hear, cancel=cancel, session=whose, caller=caller)
+        return host.hub.engine.run(page.slug, values, on_event=hear, cancel=cancel, caller=caller)
 
     job.future = host.threads.submit(work)
     return job
 
 
-def who(engine: Engine) -> Owner:
+def who(hub: Hub) -> Owner:
     """Who looks at this page, as stores know them."""
-    return engine.owners.of(guard.caller_of_headers(st.context.headers), session())
+    return hub.owners.of(visitor())
 
 
-def owner(engine: Engine) -> str:
+def owner(hub: Hub) -> str:
     """Whose history this page shows."""
-    return engine.history.owner(guard.caller_of_headers(st.context.headers))
+    return hub.history.owner(visitor())
 
 
-def left(engine: Engine, page: Page) -> InWork | None:
+def left(hub: Hub, page: Page) -> InWork | None:
     """The run that this browser left when it loaded the page again."""
-    end, whose = time.monotonic() + FOUND_S, owner(engine)
+    end, whose = time.monotonic() + FOUND_S, owner(hub)
     while whose and time.monotonic() < end:
-        running = [run for run in engine.history.in_work(whose, page.slug) if isinstance(run.cancel, Followed)]
+        running = [run for run in hub.history.in_work(whose, page.slug) if isinstance(run.cancel, Followed)]
         for run in running:
             if isinstance(run.cancel, Followed) and run.cancel.is_left:
                 return run
@@ -94,8 +96,8 @@ def left(engine: Engine, page: Page) -> InWork | None:
 
 def rejoin(run: InWork) -> Job:
     """Follows a run that is in work already."""
-    job = Job(run.cancel, time.monotonic() - run.seconds, run.future, run.told)
-    run.tell(job.hear)
+    job = Job(run.cancel, time.monotonic() - run.seconds, run.future, run.last_event)
+    run.listen(job.hear)
     return job
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import streamlit as st
 
-from hub.archive.links import NOTE_CHARS
-from hub.archive.sharing import private_inputs
 from hub.errors import ForbiddenError, HubError
+from hub.pages.kinds import private_inputs
 from hub.pages.registry import Page
+from hub.people.terms import NOTE_CHARS
 from hub.results.result import Result
 from hub.texts import say
 from hub.web.site.links import facts, title
@@ -34,7 +34,7 @@ class _Sharing:
 
 def panel(host: Host, page: Page, result: Result, values: Values, base: str) -> None:
     """Draws nothing where links are switched off. `base`: where the hub is, without a slash at the end."""
-    if not host.engine.sharing.wanted:
+    if not host.hub.sharing.wanted:
         return
     private, state = private_inputs(page.demo), _sharing(page)
     with st.expander(said("Share this result"), icon=":material/share:"):
@@ -52,9 +52,9 @@ def panel(host: Host, page: Page, result: Result, values: Values, base: str) -> 
         wanted, state.wanted = state.wanted, ""
         if wanted == result.id:
             try:
-                link, _ = host.engine.sharing.share(
+                link, _ = host.hub.sharing.share(
                     result.id,
-                    who=who(host.engine),
+                    who=who(host.hub),
                     note=note,
                     days=ENDS[ends],
                     leave_out=() if include else private,
@@ -84,7 +84,7 @@ def _want(state: _Sharing, id: str) -> None:
 
 
 def _others(host: Host, page: Page, base: str, without: str) -> None:
-    links, owners = host.engine.sharing.links, who(host.engine).ids
+    links, owners = host.hub.sharing.links, who(host.hub).ids
     try:
         found = links.all(owners, page.slug, LISTED) if owners else []
     except HubError as error:
@@ -102,8 +102,8 @@ def _others(host: Host, page: Page, base: str, without: str) -> None:
 def _end(host: Host, id: str) -> None:
     """Takes a link back, if this browser made it."""
     try:
-        if not host.engine.sharing.links.owns(id, owners=who(host.engine).ids):
+        if not host.hub.sharing.links.owns(id, owners=who(host.hub).ids):
             raise ForbiddenError("Only the browser that made this link can take it back.")
-        host.engine.sharing.links.revoke(id)
+        host.hub.sharing.links.revoke(id)
     except HubError as error:
         st.toast(said(error.message), icon=":material/error:")

@@ -7,9 +7,9 @@ from functools import partial
 
 import streamlit as st
 
-from hub.archive.sharing import headline
 from hub.archive.similar import Match
 from hub.pages.registry import Page
+from hub.results.headline import headline
 from hub.results.result import Result
 from hub.texts import Catalogue, current, say, speak
 from hub.web.parts import wording
@@ -25,9 +25,9 @@ TICK_S = 1.0
 
 def row(host: Host, page: Page, result: Result, run: Callable[[int], None], show: Callable[[Result], None]) -> None:
     """`run` gets the number of an example that was chosen, `show` an earlier result."""
-    if not host.engine.similar.wanted(page.declared):
+    if not host.hub.similar.wanted(page.declared):
         return
-    _, more = host.engine.similar.outstanding(result)
+    _, more = host.hub.similar.outstanding(result)
     draw = partial(_draw, current(), host, page, result, run, show, bool(more))
     # Examples are compared while the model is idle, and so may come in a moment.
     st.fragment(draw, run_every=TICK_S if more else None)()
@@ -43,16 +43,16 @@ def _draw(
     waiting: bool,
 ) -> None:
     speak(language)  # a fragment is drawn without the page around it
-    similar = host.engine.similar
+    similar = host.hub.similar
     if waiting and not similar.outstanding(result)[1]:
         st.rerun()  # all are there: a row that does not ask again
-    found = [match for match in similar.find(result, who(host.engine), SHOWN) if match.similarity > LEAST]
-    pictures = [(match, kept) for match in found if (kept := host.engine.results.get(match.id)) and kept.sight]
+    found = [match for match in similar.find(result, who(host.hub), SHOWN) if match.similarity > LEAST]
+    pictures = [(match, kept) for match in found if (kept := host.hub.results.get(match.id)) and kept.sight]
     if not pictures:
         return
     with st.container(border=True):
         st.markdown(f"**{said('Similar pictures')}**")
-        everyone = host.engine.settings.similar == "everyone"
+        everyone = host.hub.settings.similar == "everyone"
         st.caption(said(AMONG_ALL if everyone else AMONG_OWN))
         with st.container(horizontal=True):
             for match, kept in pictures:

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from hub.engine.compare import Comparison, compare, figures
 from hub.engine.differences import Pair
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.spec import Json, Labels
 from hub.web.gradio_ui import app as gradio_ui
 from hub.web.gradio_ui.compare import Compare
@@ -34,20 +34,20 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def engine(photo: Path) -> Iterator[Engine]:
-    made = two_weights.make_engine(photo.parent)
+def hub(photo: Path) -> Iterator[Hub]:
+    made = two_weights.make_hub(photo.parent)
     yield made
     made.close()
 
 
 @pytest.fixture(scope="module")
-def client(engine: Engine) -> TestClient:
-    return TestClient(app_of(engine))
+def client(hub: Hub) -> TestClient:
+    return TestClient(app_of(hub))
 
 
 @pytest.fixture(scope="module")
-def found(engine: Engine, photo: Path) -> Comparison:
-    return compare(engine, "pair", {"image": photo, "seed": 7, "best": "eel"})
+def found(hub: Hub, photo: Path) -> Comparison:
+    return compare(hub.engine, "pair", {"image": photo, "seed": 7, "best": "eel"})
 
 
 # --- REST -----------------------------------------------------------------------------------------
@@ -113,9 +113,9 @@ def test_the_openapi_document_has_it_where_there_are_two_sets(client: TestClient
 # --- the page -------------------------------------------------------------------------------------
 
 
-def test_only_a_page_with_two_sets_has_it(engine: Engine) -> None:
+def test_only_a_page_with_two_sets_has_it(hub: Hub) -> None:
     async def build() -> dict[str, Any]:  # in a loop: outside of one, Gradio makes loops that it never closes
-        return dict(gradio_ui.build(engine).get_config_file())
+        return dict(gradio_ui.build(hub).get_config_file())
 
     config = run_async(build())
     drawn = [c["props"] for c in config["components"]]
@@ -128,9 +128,9 @@ def test_only_a_page_with_two_sets_has_it(engine: Engine) -> None:
 
 
 @pytest.fixture
-def page(engine: Engine, tmp_path: Path) -> Compare:
-    pages = gradio_ui._Pages(engine)
-    return Compare(engine, pages.threads, tmp_path, engine.registry.get("pair"), lambda request: "")
+def page(hub: Hub, tmp_path: Path) -> Compare:
+    pages = gradio_ui._Pages(hub)
+    return Compare(hub, pages.threads, tmp_path, hub.registry.get("pair"))
 
 
 def updates(page: Compare, *values: Any) -> list[list[Any]]:
@@ -181,8 +181,8 @@ def test_what_is_wrong_is_told_where_it_was_asked_for(page: Compare, photo: Path
     assert all("value" not in update for update in rest), "what was there stays"
 
 
-def test_numbers_have_signs_and_what_one_side_has_alone_stands_apart(engine: Engine, found: Comparison) -> None:
-    demo, titles = engine.registry.get("pair").demo, ("First", "two")
+def test_numbers_have_signs_and_what_one_side_has_alone_stands_apart(hub: Hub, found: Comparison) -> None:
+    demo, titles = hub.registry.get("pair").demo, ("First", "two")
     fields = {f.name: f for f in demo.outputs if isinstance(f, Labels | Json)}
     shares = compare_html.numbers(demo, fields["shares"], found, titles)
     assert shares.index("+40.0") < shares.index("\N{MINUS SIGN}5.0")

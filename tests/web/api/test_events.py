@@ -11,7 +11,7 @@ import httpx
 from PIL import Image
 from starlette.testclient import TestClient
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.spec import Progress
 from hub.web.api import events
 from tests.web.doors import STOPPED
@@ -46,17 +46,17 @@ def test_what_is_wrong_is_a_problem_before_the_run_and_an_event_in_it(client: Te
     assert (name, data["status"], data["field"]) == ("error", 422, "seconds")
 
 
-def test_who_leaves_ends_the_run(serve: Callable[..., tuple[str, Engine]]) -> None:
-    url, engine = serve()
+def test_who_leaves_ends_the_run(serve: Callable[..., tuple[str, Hub]]) -> None:
+    url, hub = serve()
     STOPPED.clear()
     with httpx.stream("POST", url + SLOW, json={"seconds": 20, "prompt": "left"}, headers=ACCEPT, timeout=60) as answer:
         names = told(answer.iter_lines())
         assert next(name for name, _ in names if name == "progress")
     assert STOPPED.wait(60), "the model went on for nobody"
     end = time.monotonic() + 60
-    while engine.in_work and time.monotonic() < end:
+    while hub.engine.in_work and time.monotonic() < end:
         time.sleep(0.01)
-    assert not engine.in_work
+    assert not hub.engine.in_work
 
 
 def test_a_preview_is_a_small_jpeg_of_ones_own_picture() -> None:

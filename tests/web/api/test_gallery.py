@@ -23,9 +23,9 @@ from hub.archive import picture_index as index
 from hub.batch import grid, plan, small, workers
 from hub.batch.folder import RunFolder
 from hub.cli.main import main
-from hub.engine.engine import Engine
 from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, NotFoundError
+from hub.hub import Hub
 from hub.pages.registry import Page, Registry
 from hub.people.users import Caller
 from hub.settings import Settings
@@ -33,25 +33,25 @@ from hub.spec import Gallery
 from hub.web.api import gallery
 from hub.web.api import grid as web_grid
 from hub.web.api import history as history_rest
-from hub.web.middleware import sessions
+from hub.web.middleware import guard, sessions
 from tests.fakes import Calls, drawing_demo, plain, shade_demo
 from tests.served import command
 from tests.web.doors import app_of, become
 
 MINE, THEIRS = {sessions.COOKIE: "m" * 32}, {sessions.COOKIE: "t" * 32}
-Hub = Callable[..., tuple[Engine, TestClient]]
+ServedHub = Callable[..., tuple[Hub, TestClient]]
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
+def served(tmp_path: Path) -> Iterator[ServedHub]:
     """An engine and a client of its doors over one data folder: making another is a restart."""
-    engines: list[Engine] = []
+    engines: list[Hub] = []
 
-    def start(**settings: Any) -> tuple[Engine, TestClient]:
+    def start(**settings: Any) -> tuple[Hub, TestClient]:
         demos = {"words": drawing_demo(Calls()), "shade": shade_demo()}
         registry = Registry({slug: Page(slug, "a test", tmp_path, declared=demo) for slug, demo in demos.items()})
         chosen = Settings(device="cpu", dtype="float32", data=str(tmp_path / "data"), **settings)
-        engines.append(Engine(chosen, registry))
+        engines.append(Hub(chosen, registry))
         app = app_of(engines[-1])
         gallery.add_to(app, engines[-1])
         web_grid.add_to(app, engines[-1])
@@ -59,8 +59,8 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
         return engines[-1], TestClient(app)
 
     yield start
-    for engine in engines:
-        engine.close()
+    for hub in engines:
+        hub.close()
 
 
 def run(client: TestClient, cookies: dict[str, str], prompt: str, seed: int = 1) -> str:
@@ -78,18 +78,18 @@ def found(client: TestClient, query: str = "", cookies: dict[str, str] | None = 
     return list(answer.json()["pictures"])
 
 
-def draw(engine: Engine, run: str, styles: list[str], template: str = "") -> RunFolder:
-    engine.pictures._looked = 0.0  # as a second later
-    engine = Engine(grid.settings_for(engine.settings), engine.registry)
-    made = plan.make(engine, "words", ["red ball", "blue cube"], styles, [1, 2], run=run, template=template)
-    folder = RunFolder.create(grid.root(engine.settings), made)
-    workers.here(engine, folder, made, grid.missing(folder, made.cells()), lambda kind, value: None)
-    engine.close()
+def draw(hub: Hub, run: str, styles: list[str], template: str = "") -> RunFolder:
+    hub.pictures._looked = 0.0  # as a second later
+    hub = Hub(grid.settings_for(hub.settings), hub.registry)
+    made = plan.make(hub, "words", ["red ball", "blue cube"], styles, [1, 2], run=run, template=template)
+    folder = RunFolder.create(grid.root(hub.settings), made)
+    workers.here(hub, folder, made, grid.missing(folder, made.cells()), lambda kind, value: None)
+    hub.close()
     return folder
 
 
-def test_single_runs_are_shown_to_the_browser_that_made_them(hub: Hub) -> None:
-    engine, client = hub()
+def test_single_runs_are_shown_to_the_browser_that_made_them(served: ServedHub) -> None:
+    hub, client = served()
     mine, theirs = run(client, MINE, "my secret wish"), run(client, THEIRS, "another wish")
     (seen,) = found(client, "q=wish", MINE)
     assert (seen["prompt"], seen["run"], seen["demo"]) == ("my secret wish", "", "words")
@@ -102,36 +102,36 @@ def test_single_runs_are_shown_to_the_browser_that_made_them(hub: Hub) -> None:
     assert client.get("/api/v1/gallery/facets").json()["demo"][0]["count"] == 1
     run(client, THEIRS, "my secret wish")  # an equal run: a stored result is given to both
     assert len(found(client, "", THEIRS)) == 2
-    _, everyone = hub(similar="everyone")
+    _, everyone = served(similar="everyone")
     assert {p["prompt"] for p in found(everyone, "", {})} == {"my secret wish", "another wish"}
-    _, off = hub(similar="off")
+    _, off = served(similar="off")
     assert found(off, "", MINE) == []
-    engine.results.max_age_s = 0  # both are too old now
-    assert engine.results.get(mine) is None and engine.results.get(theirs) is None
+    hub.results.max_age_s = 0  # both are too old now
+    assert hub.results.get(mine) is None and hub.results.get(theirs) is None
     assert found(client, "", MINE) == []
 
 
-def test_what_one_deletes_goes_from_ones_own_gallery_only(hub: Hub) -> None:
-    engine, client = hub()
+def test_what_one_deletes_goes_from_ones_own_gallery_only(served: ServedHub) -> None:
+    hub, client = served()
     signed_in = Caller("ann", session=f"cookie {'a' * 32}")
     elsewhere = Caller("ann", session=f"cookie {'e' * 32}")
-    engine.run("words", {"prompt": "a wish", "seed": 1}, caller=signed_in, session=signed_in.session)
+    hub.engine.run("words", {"prompt": "a wish", "seed": 1}, caller=signed_in)
     for cookies in (MINE, THEIRS):
         run(client, cookies, "a wish")
-    hers = engine.pictures.viewer(engine.owners.of(elsewhere))
+    hers = hub.pictures.viewer(hub.owners.of(elsewhere))
     (picture,) = found(client, "", MINE)
-    assert engine.pictures.get(picture["id"], hers).prompt == "a wish"
+    assert hub.pictures.get(picture["id"], hers).prompt == "a wish"
     assert client.delete("/api/v1/history?all=true").json() == {"deleted": 1, "results_deleted": 1}
     assert found(client, "", MINE) == [] and len(found(client, "", THEIRS)) == 1
-    assert engine.history.remove(elsewhere, None) == (1, 1), "from any browser"
+    assert hub.forget(elsewhere, None) == (1, 1), "from any browser"
     with pytest.raises(NotFoundError):
-        engine.pictures.get(picture["id"], hers)
+        hub.pictures.get(picture["id"], hers)
     assert client.get(picture["thumbnail"]).status_code == 200  # theirs
 
 
-def test_grids_are_found_by_what_they_were_made_with(hub: Hub) -> None:
-    engine, client = hub()
-    draw(engine, "first", ["on black", "on white"])
+def test_grids_are_found_by_what_they_were_made_with(served: ServedHub) -> None:
+    hub, client = served()
+    draw(hub, "first", ["on black", "on white"])
     everything = found(client)
     assert len(everything) == 8
     assert {p["seed"] for p in found(client, "q=BALL&style=on+black&seed=2")} == {2}
@@ -159,21 +159,21 @@ def test_grids_are_found_by_what_they_were_made_with(hub: Hub) -> None:
         assert (answer.status_code, answer.json()["field"]) == (422, field)
 
 
-def test_pictures_of_one_cell_have_the_seeds_that_their_captions_tell(hub: Hub) -> None:
+def test_pictures_of_one_cell_have_the_seeds_that_their_captions_tell(served: ServedHub) -> None:
     def present(output: dict[str, Any], prompt: str, width: int, seed: int) -> dict[str, Any]:
         return {"pictures": [(plain(9, 9, own, width, width), f"seed {own}") for own in (seed, seed + 1)]}
 
-    engine, client = hub()
+    hub, client = served()
     demo = drawing_demo(Calls(), outputs=(Gallery("pictures", "Pictures"),), present=present)
-    engine.registry.pages["words"] = Page("words", "a test", Path(), declared=demo)
-    draw(engine, "first", [""])
+    hub.registry.pages["words"] = Page("words", "a test", Path(), declared=demo)
+    draw(hub, "first", [""])
     assert sorted(p["seed"] for p in found(client)) == [1, 1, 2, 2, 2, 2, 3, 3]
 
 
-def test_two_runs_are_laid_beside_each_other(hub: Hub) -> None:
-    engine, client = hub()
-    draw(engine, "first", ["on black", "on white"])
-    draw(engine, "second", ["on black"], template="one {subject} {style}")
+def test_two_runs_are_laid_beside_each_other(served: ServedHub) -> None:
+    hub, client = served()
+    draw(hub, "first", ["on black", "on white"])
+    draw(hub, "second", ["on black"], template="one {subject} {style}")
     body = client.get("/api/v1/gallery/pairs?a=first&b=second&per_page=3").json()
     assert (body["total"], len(body["pairs"])) == (4, 3)
     for pair in body["pairs"]:
@@ -182,9 +182,9 @@ def test_two_runs_are_laid_beside_each_other(hub: Hub) -> None:
     assert client.get("/api/v1/gallery/pairs?a=first").json()["field"] == "b"
 
 
-def test_a_download_holds_the_pictures_and_a_table_of_their_prompts(hub: Hub) -> None:
-    engine, client = hub()
-    folder = draw(engine, "first", ["", "=on black"])
+def test_a_download_holds_the_pictures_and_a_table_of_their_prompts(served: ServedHub) -> None:
+    hub, client = served()
+    folder = draw(hub, "first", ["", "=on black"])
     with zipfile.ZipFile(io.BytesIO(client.get("/api/v1/gallery/download?q=ball").content)) as made:
         assert made.testzip() is None
         rows = list(csv.DictReader(io.StringIO(made.read("prompts.csv").decode("utf-8-sig"))))
@@ -196,27 +196,27 @@ def test_a_download_holds_the_pictures_and_a_table_of_their_prompts(hub: Hub) ->
     assert json.loads(rows[0]["settings"])["width"] == 32
 
 
-def test_the_index_is_made_anew_where_it_is_lost_or_damaged(hub: Hub, tmp_path: Path) -> None:
-    engine, client = hub()
-    folder, id = draw(engine, "first", [""]), run(client, MINE, "alone")
+def test_the_index_is_made_anew_where_it_is_lost_or_damaged(served: ServedHub, tmp_path: Path) -> None:
+    hub, client = served()
+    folder, id = draw(hub, "first", [""]), run(client, MINE, "alone")
     assert len(found(client, "", MINE)) == 5
-    engine.close()
+    hub.close()
     for damaged in (None, b"no database" * 100):
         for file in (tmp_path / "data" / "gallery").glob("index.db*"):
             file.unlink()
         if damaged:
             (tmp_path / "data" / "gallery" / "index.db").write_bytes(damaged)
-        again, client = hub(similar="everyone")
+        again, client = served(similar="everyone")
         assert len(found(client)) == 5
         again.close()
     with (folder.path / "manifest.jsonl").open("a") as file:
         file.write('{"half of a li')  # another process is writing it
     (tmp_path / "data" / "results" / id[:2] / id / "record.json").unlink()
     (tmp_path / "data" / "results" / id[:2] / id).rename(tmp_path / "gone")
-    _, client = hub(similar="everyone")
+    _, client = served(similar="everyone")
     assert {p["run"] for p in found(client)} == {"first"}
     (folder.path / "manifest.jsonl").unlink()
-    _, client = hub()
+    _, client = served()
     assert found(client) == []
 
 
@@ -256,9 +256,9 @@ def test_processes_that_begin_together_keep_one_index(tmp_path: Path, monkeypatc
     again.close()
 
 
-def test_the_command_finds_and_copies_pictures(hub: Hub, tmp_path: Path) -> None:
-    engine, client = hub()
-    draw(engine, "first", [""])
+def test_the_command_finds_and_copies_pictures(served: ServedHub, tmp_path: Path) -> None:
+    hub, client = served()
+    draw(hub, "first", [""])
     run(client, MINE, "a ball of my own")
     words = ["gallery", "--query", "ball", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--json"]
     done = command(main, *words)
@@ -269,8 +269,8 @@ def test_the_command_finds_and_copies_pictures(hub: Hub, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("place", ["gallery", "grid"])
-def test_the_page_runs_no_script_but_its_own(hub: Hub, place: str) -> None:
-    _, client = hub()
+def test_the_page_runs_no_script_but_its_own(served: ServedHub, place: str) -> None:
+    _, client = served()
     answer = client.get(f"/{place}")
     assert answer.status_code == 200 and "script-src 'self';" in answer.headers["content-security-policy"]
     for name, kind in ((f"{place}.css", "text/css"), (f"{place}.js", "text/javascript")):
@@ -285,8 +285,8 @@ GRID = "/api/v1/demos/words/grid"
 WISH = {"subjects": ["red ball", "blue cube"], "styles": ["on black", ""], "seeds": [1, 2], "settings": {"width": 24}}
 
 
-def test_a_grid_is_drawn_for_who_asked_and_what_was_drawn_before_is_kept(hub: Hub) -> None:
-    engine, client = hub()
+def test_a_grid_is_drawn_for_who_asked_and_what_was_drawn_before_is_kept(served: ServedHub) -> None:
+    hub, client = served()
     become(client, MINE)
     body = client.post(GRID, json=WISH).json()
     assert (body["drawn"], body["kept"], body["failed"], len(body["cells"])) == (8, 0, 0, 8)
@@ -302,13 +302,15 @@ def test_a_grid_is_drawn_for_who_asked_and_what_was_drawn_before_is_kept(hub: Hu
     assert [p["id"] for p in found(client, "", THEIRS)] == [p["id"] for p in found(client, "run=single")] and theirs
     own = client.post(GRID, json={**WISH, "seeds": [9], "run": "own"}).json()
     assert client.get(f"/api/v1/gallery/pairs?a={own['run']}&b={body['run']}").json()["total"] == 0
-    engine.pictures._looked = 0.0
+    hub.pictures._looked = 0.0
     assert found(client, f"run={body['run']}") == []
 
 
-def test_each_visitor_has_their_own_words_for_the_same_pictures(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_visitor_has_their_own_words_for_the_same_pictures(
+    served: ServedHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(index, "RUNS_MOST", 2)
-    _, client = hub()
+    _, client = served()
 
     def post(cookies: dict[str, str], run: str, **more: Any) -> tuple[int, int]:
         become(client, cookies)
@@ -330,15 +332,15 @@ def test_each_visitor_has_their_own_words_for_the_same_pictures(hub: Hub, monkey
     assert [len(found(client, query, MINE)) for query in ("run=mine", "run=again", "")] == [8, 4, 8]
     assert facet("run", MINE) == {"again": 4, "mine": 8} and facet("style", MINE) == {"on black": 4}
     assert client.get("/api/v1/gallery/pairs?a=mine&b=again").json()["total"] == 4
-    _, everyone = hub(similar="everyone")
+    _, everyone = served(similar="everyone")
     assert len(found(everyone, "", {})) == 8
     for name in ("third", "fourth"):
         post(MINE, name, seeds=[1])
     assert facet("run", MINE) == {"fourth": 4, "third": 4, "mine": 4}  # a picture's oldest grids go
 
 
-def test_a_grid_is_told_as_it_is_drawn(hub: Hub) -> None:
-    _, client = hub()
+def test_a_grid_is_told_as_it_is_drawn(served: ServedHub) -> None:
+    _, client = served()
     answer = client.post(GRID, json=WISH, headers={"Accept": "text/event-stream"})
     blocks = [dict(line.split(": ", 1) for line in block.split("\n")) for block in answer.text.strip().split("\n\n")]
     names, told = [block["event"] for block in blocks], [json.loads(block["data"]) for block in blocks]
@@ -352,11 +354,11 @@ def test_a_grid_is_told_as_it_is_drawn(hub: Hub) -> None:
     assert (again["drawn"], again["kept"]) == (0, 8)
 
 
-def test_a_cancelled_grid_begins_no_other_picture_and_goes_on_from_there(hub: Hub) -> None:
+def test_a_cancelled_grid_begins_no_other_picture_and_goes_on_from_there(served: ServedHub) -> None:
     calls = Calls()
-    engine, _ = hub(max_batch=1)
-    engine.registry.pages["words"] = Page("words", "a test", Path(), declared=drawing_demo(calls))
-    made, cancel, seen = small.make(engine, "words", WISH), Cancel(), list[str]()
+    hub, _ = served(max_batch=1)
+    hub.registry.pages["words"] = Page("words", "a test", Path(), declared=drawing_demo(calls))
+    made, cancel, seen = small.make(hub, "words", WISH), Cancel(), list[str]()
 
     def hear(kind: str, *what: Any) -> None:
         seen.append(kind)
@@ -364,9 +366,9 @@ def test_a_cancelled_grid_begins_no_other_picture_and_goes_on_from_there(hub: Hu
             cancel.set()
 
     with pytest.raises(CancelledError):
-        small.draw(engine, made, hear, cancel, Caller())
+        small.draw(hub, made, hear, cancel, Caller())
     assert sum(calls.batches) == 3
-    done = small.draw(engine, made, hear, Cancel(), Caller())
+    done = small.draw(hub, made, hear, Cancel(), Caller())
     assert (len(done.drawn), done.computed, sum(calls.batches)) == (8, 5, 8)
 
 
@@ -381,17 +383,17 @@ def test_a_cancelled_grid_begins_no_other_picture_and_goes_on_from_there(hub: Hu
         ({**WISH, "stiles": []}, "stiles", "Did you mean 'styles'"),
     ],
 )
-def test_a_wish_that_makes_no_grid_is_refused_in_words(hub: Hub, wish: Any, field: str | None, said: str) -> None:
-    _, client = hub()
+def test_a_wish_that_makes_no_grid_is_refused_in_words(
+    served: ServedHub, wish: Any, field: str | None, said: str
+) -> None:
+    _, client = served()
     answer = client.post(GRID, json=wish)
     assert (answer.status_code, answer.json().get("field")) == (422, field) and said in answer.json()["detail"]
 
 
-def test_a_run_on_a_page_belongs_to_its_browser(hub: Hub) -> None:
-    from hub.web.gradio_ui import similar as similar_ui
+def test_a_run_on_a_page_belongs_to_its_browser(served: ServedHub) -> None:
 
     request = SimpleNamespace(cookies=MINE, session_hash="tab", request=None)
     for settings in ({}, {"similar": "off"}):
-        engine, _ = hub(**settings)
-        row = similar_ui.Row(engine, engine.registry.get("words"))
-        assert row.session(request) == f"cookie {'m' * 32}"  # type: ignore[arg-type]  # what is read of a request
+        served(**settings)
+        assert guard.on_page(request).session == f"cookie {'m' * 32}"  # what is read of a request

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.settings import Settings
 from hub.spec import Slider
 from hub.web.api import grid
@@ -23,11 +23,11 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
     usual = drawing_demo(Calls())
     several = drawing_demo(Calls(), inputs=(*usual.inputs, Slider("images", "Images", 1, 4, 1, 1)))
     settings = Settings(device="cpu", dtype="float32", data=str(tmp_path / "data"))
-    engine = Engine(settings, registry_of(words=usual, several=several))
-    app = app_of(engine)
-    grid.add_to(app, engine)
+    hub = Hub(settings, registry_of(words=usual, several=several))
+    app = app_of(hub)
+    grid.add_to(app, hub)
     yield TestClient(app)
-    engine.close()
+    hub.close()
 
 
 def test_a_cell_is_one_picture(client: TestClient) -> None:

@@ -22,8 +22,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from hub.archive import history, history_store
 from hub.cli.main import main
-from hub.engine.engine import Engine
 from hub.engine.jobs import Followed
+from hub.hub import Hub
 from hub.pages.registry import Page, Registry
 from hub.people import users
 from hub.people.tokens import TokenStore
@@ -41,20 +41,20 @@ from tests.web.doors import SHADES, SLOW, app_of, become, png
 MINE, THEIRS = {sessions.COOKIE: "m" * 32}, {sessions.COOKIE: "t" * 32}
 ME, THEM = Caller(session=f"cookie {'m' * 32}"), Caller(session=f"cookie {'t' * 32}")
 PASSWORD, ENDED = "correct horse", threading.Event()
-Hub = Callable[..., tuple[Engine, TestClient]]
+ServedHub = Callable[..., tuple[Hub, TestClient]]
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
+def served(tmp_path: Path) -> Iterator[ServedHub]:
     """An engine and a client of its doors over one data folder: making another is a restart."""
-    engines: list[Engine] = []
+    engines: list[Hub] = []
 
-    def start(**settings: Any) -> tuple[Engine, TestClient]:
+    def start(**settings: Any) -> tuple[Hub, TestClient]:
         pages = {
             slug: Page(slug, "a test", tmp_path, declared=d) for slug, d in {"shades": SHADES, "slow": SLOW}.items()
         }
         chosen = Settings(device="cpu", dtype="float32", data=str(tmp_path / "data"), **settings)
-        engines.append(Engine(chosen, Registry(pages)))
+        engines.append(Hub(chosen, Registry(pages)))
         app = app_of(engines[-1])
         permalinks.add_to(app, engines[-1])
         history_pages.add_to(app, engines[-1])
@@ -63,8 +63,8 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
         return engines[-1], TestClient(app, follow_redirects=False)
 
     yield start
-    for engine in engines:
-        engine.close()
+    for hub in engines:
+        hub.close()
 
 
 async def echo(socket: WebSocket) -> None:
@@ -94,8 +94,8 @@ def listed(client: TestClient, query: str = "", cookies: dict[str, str] | None =
     return list(answer.json()["runs"])
 
 
-def test_each_browser_finds_what_it_ran_newest_first_and_nobody_elses(hub: Hub) -> None:
-    _, client = hub()
+def test_each_browser_finds_what_it_ran_newest_first_and_nobody_elses(served: ServedHub) -> None:
+    _, client = served()
     result = run(client, MINE)
     run(client, MINE, threshold=0.25)
     assert run(client, THEIRS) == result == run(client, MINE)  # equal runs: one result, in both histories
@@ -127,8 +127,8 @@ def test_each_browser_finds_what_it_ran_newest_first_and_nobody_elses(hub: Hub) 
     assert len(listed(client, cookies=MINE)) == 2
 
 
-def test_a_result_goes_with_the_last_history_that_has_it_and_links_stay(hub: Hub, tmp_path: Path) -> None:
-    engine, client = hub()
+def test_a_result_goes_with_the_last_history_that_has_it_and_links_stay(served: ServedHub, tmp_path: Path) -> None:
+    hub, client = served()
     photo = png(colour="orange")
     shared, own = run(client, MINE), run(client, MINE, "orange", threshold=0.25)
     run(client, THEIRS)
@@ -143,21 +143,21 @@ def test_a_result_goes_with_the_last_history_that_has_it_and_links_stay(hub: Hub
     assert client.get(f"/api/v1/results/{own}").status_code == 404
     page = client.get("/history/" + link.headers["location"])
     assert page.status_code == 200 and "Shades" in page.text
-    assert engine.history.stats()["pictures"] == 1  # theirs
+    assert hub.history.stats()["pictures"] == 1  # theirs
     assert photo not in b"".join(file.read_bytes() for file in (tmp_path / "data").glob("history*"))
     assert listed(client) == [] and len(listed(client, cookies=THEIRS)) == 1
 
 
 def test_the_row_waits_until_a_run_cannot_be_replaced_by_the_next_value(
-    hub: Hub, monkeypatch: pytest.MonkeyPatch
+    served: ServedHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(history_ui, "PASSING_S", 0.2)
     monkeypatch.setattr(history_ui, "LOOK_S", 0.01)
-    engine, client = hub()
-    values = [engine.results.get(run(client, MINE, threshold=value)) for value in (0.25, 0.75)]
+    hub, client = served()
+    values = [hub.results.get(run(client, MINE, threshold=value)) for value in (0.25, 0.75)]
     first, second = (result for result in values if result is not None)
-    past = history_ui.Past(engine, engine.registry.get("shades"), cast(Any, None))
-    past.owner = lambda request: engine.history.owner(ME)  # type: ignore[method-assign]
+    past = history_ui.Past(hub, hub.registry.get("shades"), cast(Any, None))
+    past.owner = lambda request: hub.history.owner(ME)  # type: ignore[method-assign]
     tab = cast(gr.Request, SimpleNamespace(session_hash="tab"))
 
     async def drag() -> tuple[Any, int, Any]:
@@ -174,37 +174,37 @@ def test_the_row_waits_until_a_run_cannot_be_replaced_by_the_next_value(
     assert listed(client)[0]["id"] in last
 
 
-def test_it_survives_a_restart_and_is_swept_with_its_results(hub: Hub, tmp_path: Path) -> None:
-    _, client = hub()
+def test_it_survives_a_restart_and_is_swept_with_its_results(served: ServedHub, tmp_path: Path) -> None:
+    _, client = served()
     kept, gone = run(client, MINE), run(client, MINE, threshold=0.25)
     folder = tmp_path / "data" / "results" / gone[:2] / gone
     folder.rename(tmp_path / "elsewhere")
-    engine, client = hub()
+    hub, client = served()
     wait_until(lambda: len(listed(client, cookies=MINE)) == 1, "the one whose result went is forgotten")
     (entry,) = listed(client)
     assert entry["result"].endswith(kept)
     assert "In the model" in client.get(f"/history?run={entry['id']}").text
-    engine.results.remove(kept)
+    hub.results.remove(kept)
     assert listed(client) == []
     run(client, MINE)
-    _, client = hub(results_days=0)
+    _, client = served(results_days=0)
     wait_until(lambda: listed(client, cookies=MINE) == [], "what is too old is forgotten")
     assert (tmp_path / "data" / "history.sqlite3").stat().st_mode & 0o077 == 0
-    _, memory = hub(results_disk_mb=0)  # who wants nothing on the disk has a history until the hub ends
+    _, memory = served(results_disk_mb=0)  # who wants nothing on the disk has a history until the hub ends
     run(memory, MINE)
     assert len(listed(memory, cookies=MINE)) == 1
-    assert listed(hub()[1], cookies=MINE) == []
+    assert listed(served()[1], cookies=MINE) == []
 
 
-def test_it_stops_growing(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_stops_growing(served: ServedHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history_store, "MOST_OF_ONE", 3)
-    engine, client = hub()
+    hub, client = served()
     results = [run(client, MINE, colour) for colour in ("red", "green", "blue", "white")]
     assert [entry["result"][-32:] for entry in listed(client)] == results[:0:-1]
-    assert engine.history.stats() | {"picture_bytes": 0} == {
+    assert hub.history.stats() | {"picture_bytes": 0} == {
         "entries": 3, "pictures": 3, "picture_bytes": 0, "in_work": 0
     }  # fmt: skip
-    engine.history._opened().limit_bytes = len(png(colour="red")) + 10
+    hub.history._opened().limit_bytes = len(png(colour="red")) + 10
     run(client, MINE, "black")
     newest, before = listed(client)[:2]
     assert client.get(newest["inputs"]["image"]).status_code == 200
@@ -212,8 +212,8 @@ def test_it_stops_growing(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "not held any more" in client.get(f"/history?run={before['id']}").text
 
 
-def test_two_runs_beside_each_other(hub: Hub) -> None:
-    _, client = hub()
+def test_two_runs_beside_each_other(served: ServedHub) -> None:
+    _, client = served()
     run(client, MINE)
     run(client, MINE, "white", threshold=0.25)
     client.post("/api/v1/demos/slow")
@@ -230,28 +230,28 @@ def test_two_runs_beside_each_other(hub: Hub) -> None:
     assert (answer.status_code, "one page" in answer.text) == (422, True)
 
 
-def test_a_run_opens_again_with_all_that_went_in(hub: Hub, tmp_path: Path) -> None:
-    engine, client = hub()
+def test_a_run_opens_again_with_all_that_went_in(served: ServedHub, tmp_path: Path) -> None:
+    hub, client = served()
     run(client, MINE, threshold=0.25, view="back")
     (entry,) = listed(client)
-    page, query = engine.registry.get("shades"), [("history", entry["id"])]
-    found = filled.read(engine, page, query, tmp_path, engine.history.owner(ME))
+    page, query = hub.registry.get("shades"), [("history", entry["id"])]
+    found = filled.read(hub, page, query, tmp_path, hub.history.owner(ME))
     assert not found.problems
     assert Path(found.values.pop("image")).read_bytes() == png()
     assert found.values == {"threshold": 0.25, "count": 2, "view": "back", "seed": 1}
-    assert filled.read(engine, page, query, tmp_path, engine.history.owner(THEM)).problems == [history.GONE]
+    assert filled.read(hub, page, query, tmp_path, hub.history.owner(THEM)).problems == [history.GONE]
     assert entry["open"] == f"/shades?history={entry['id']}"
 
 
 # --- runs in work ---------------------------------------------------------------------------------
 
 
-def begin(engine: Engine, cancel: Followed, caller: Caller = ME) -> tuple[threading.Thread, history.InWork]:
-    asked = {"engine": engine, "seconds": 60}
+def begin(hub: Hub, cancel: Followed, caller: Caller = ME) -> tuple[threading.Thread, history.InWork]:
+    asked = {"engine": hub.engine, "seconds": 60}
     thread = threading.Thread(target=lambda: _outlasted(asked, cancel, caller), daemon=True)
     thread.start()
-    wait_until(lambda: bool((found := engine.history.in_work(engine.history.owner(caller))) and found[0].told[1]))
-    return thread, engine.history.in_work(engine.history.owner(caller))[0]
+    wait_until(lambda: bool((found := hub.history.in_work(hub.history.owner(caller))) and found[0].last_event[1]))
+    return thread, hub.history.in_work(hub.history.owner(caller))[0]
 
 
 def _outlasted(asked: dict[str, Any], cancel: Followed, caller: Caller) -> None:
@@ -259,11 +259,11 @@ def _outlasted(asked: dict[str, Any], cancel: Followed, caller: Caller) -> None:
         asked["engine"].run("slow", {"seconds": asked["seconds"]}, cancel=cancel, caller=caller)
 
 
-def test_a_run_in_work_is_told_and_can_be_stopped_from_elsewhere(hub: Hub) -> None:
-    engine, client = hub()
+def test_a_run_in_work_is_told_and_can_be_stopped_from_elsewhere(served: ServedHub) -> None:
+    hub, client = served()
     cancel = Followed()
     cancel.join()
-    thread, _ = begin(engine, cancel)
+    thread, _ = begin(hub, cancel)
     become(client, MINE)
     (entry,) = client.get("/api/v1/history").json()["running"]
     assert (entry["state"], entry["progress"]["stage"], entry["progress"]["total"]) == ("running", "running", 2)
@@ -280,11 +280,11 @@ def test_a_run_in_work_is_told_and_can_be_stopped_from_elsewhere(hub: Hub) -> No
     assert "It was stopped" in client.get(f"/history?run={entry['id']}").text
 
 
-def test_a_run_that_was_left_goes_on_only_where_its_browser_comes_back(hub: Hub) -> None:
-    engine, client = hub()
+def test_a_run_that_was_left_goes_on_only_where_its_browser_comes_back(served: ServedHub) -> None:
+    hub, client = served()
     cancel = Followed(patience_s=0.3)
     cancel.join()
-    thread, work = begin(engine, cancel)
+    thread, work = begin(hub, cancel)
     become(client, MINE)
     client.get("/history", headers={"accept": "text/html"})  # as a browser does before it leaves the old page
     cancel.leave()
@@ -301,29 +301,29 @@ def test_a_run_that_was_left_goes_on_only_where_its_browser_comes_back(hub: Hub)
         work.future.result(5)
 
 
-def test_a_value_that_a_control_only_passed_leaves_no_entry(hub: Hub) -> None:
-    engine, client = hub()
+def test_a_value_that_a_control_only_passed_leaves_no_entry(served: ServedHub) -> None:
+    hub, client = served()
     first, second = run(client, MINE), run(client, MINE, threshold=0.25)
     run(client, MINE)
-    owner = engine.history.owner(ME)
+    owner = hub.history.owner(ME)
     for result in (first, second):
-        engine.history.passed(owner, result)
+        hub.history.passed(owner, result)
     assert [entry["result"][-32:] for entry in listed(client)] == [first]  # it was run twice: somebody wanted it
-    assert engine.results.get(second) is not None
+    assert hub.results.get(second) is not None
 
 
 # --- signed in ------------------------------------------------------------------------------------
 
 
 def test_a_user_has_one_history_in_all_browsers_and_a_token_one_in_each(
-    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    served: ServedHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(users, "LOG2_N", 4)
     file, data = UsersFile(tmp_path / "users.txt"), tmp_path / "data"
     for name in ("ann", "ben"):
         file.put(name, "run", PASSWORD)
     token, view = (TokenStore(data).add(role)[1] for role in ("run", "view"))
-    _, client = hub(auth=str(file.path))
+    _, client = served(auth=str(file.path))
     client.auth = ("ann", PASSWORD)
     run(client, MINE)
     assert len(listed(client, cookies=THEIRS)) == 1
@@ -338,12 +338,12 @@ def test_a_user_has_one_history_in_all_browsers_and_a_token_one_in_each(
 
 
 def test_signing_out_ends_the_session_although_the_browser_sends_its_password(
-    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    served: ServedHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(users, "LOG2_N", 4)
     file = UsersFile(tmp_path / "users.txt")
     file.put("ann", "run", PASSWORD)
-    _, client = hub(auth=str(file.path))
+    _, client = served(auth=str(file.path))
     client.auth, client.headers["accept"] = ("ann", PASSWORD), "text/html"
     page = client.get("/history")
     assert (page.status_code, 'action="./sign-out"' in page.text) == (200, True)
@@ -379,8 +379,10 @@ def test_signing_out_ends_the_session_although_the_browser_sends_its_password(
 # --- the command ----------------------------------------------------------------------------------
 
 
-def test_the_command_tells_who_has_the_machine_how_much_is_kept_and_clears_it(hub: Hub, tmp_path: Path) -> None:
-    _, client = hub()
+def test_the_command_tells_who_has_the_machine_how_much_is_kept_and_clears_it(
+    served: ServedHub, tmp_path: Path
+) -> None:
+    _, client = served()
     run(client, MINE)
     data = ("--data", str(tmp_path / "data"))
     done = command(main, "history", *data)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from tests.web.doors import app_of, png
 
 RUN = "/api/v1/demos/shades"
@@ -64,10 +64,10 @@ def test_a_plain_form_answers_as_json_does(client: TestClient) -> None:
     assert (name.status_code, name.json()) == (415, client.post(RUN, files={"image": b"cat.png"}).json())
 
 
-def test_rest_and_the_engine_give_the_same_result(client: TestClient, engine: Engine) -> None:
+def test_rest_and_the_engine_give_the_same_result(client: TestClient, hub: Hub) -> None:
     picture = png(colour="gold")
     body = client.post(RUN, files={"image": picture}, data={"seed": "3"}).json()
-    result = engine.run("shades", {"image": picture, "seed": 3})
+    result = hub.engine.run("shades", {"image": picture, "seed": 3})
     assert body["id"] == result.id
     assert body["outputs"]["shares"] == result.values["shares"]
     assert client.get(body["outputs"]["mask"]).content == result.pictures["mask"][0].data
@@ -109,8 +109,8 @@ def test_a_result_is_told_again_by_its_id(client: TestClient) -> None:
     assert client.get(f"/api/v1/results/{body['id']}/facts").json() == body["outputs"]["facts"]
 
 
-def test_urls_begin_with_the_path_a_proxy_mounts_the_hub_at(engine: Engine) -> None:
-    client = TestClient(app_of(engine), root_path="/hub")
+def test_urls_begin_with_the_path_a_proxy_mounts_the_hub_at(hub: Hub) -> None:
+    client = TestClient(app_of(hub), root_path="/hub")
     body = client.post(RUN, files={"image": png()}, data={"seed": "1"}).json()
     assert body["outputs"]["picture"] == f"/hub/api/v1/results/{body['id']}/picture"
     assert client.get("/api/v1/openapi.json").json()["servers"] == [{"url": "/hub"}]
@@ -164,11 +164,11 @@ def test_only_declared_pictures_of_the_assets_folder_are_served(client: TestClie
         assert client.get(f"{RUN}/assets/{name}").status_code == 404
 
 
-def test_status_tells_device_models_results_and_queue(client: TestClient, engine: Engine) -> None:
+def test_status_tells_device_models_results_and_queue(client: TestClient, hub: Hub) -> None:
     client.post("/api/v1/demos/slow")
     found = client.get("/api/v1/status").json()
     assert (found["device"], found["dtype"]) == ("cpu", "float32")
-    assert found["pool"]["budget_bytes"] == engine.pool.budget_bytes
+    assert found["pool"]["budget_bytes"] == hub.pool.budget_bytes
     slow = next(model for model in found["pool"]["models"] if model["key"] == "slow")
     assert slow["state"] == "ready"
     assert slow["leases"] == 0
@@ -187,8 +187,8 @@ def test_health_readiness_and_metrics(client: TestClient) -> None:
     assert 'hub_requests_total{demo="slow"' in metrics.text
 
 
-def test_a_hub_where_no_demo_works_is_not_ready(make_engine) -> None:  # type: ignore[no-untyped-def]
-    answer = TestClient(app_of(make_engine(only=("absent", "broken")))).get("/readyz")
+def test_a_hub_where_no_demo_works_is_not_ready(make_hub) -> None:  # type: ignore[no-untyped-def]
+    answer = TestClient(app_of(make_hub(only=("absent", "broken")))).get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["reasons"] == ["No demo can answer."]
     assert "broken.py" in answer.json()["demos"]["broken"]

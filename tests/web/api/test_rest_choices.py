@@ -13,7 +13,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from hub.cli import call as cli_call
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.settings import Settings
 from hub.spec import Choice, Choices, Json, Slider, Weights
 from tests.fakes import counting_demo, picky_demo, registry_of, write_weights
@@ -29,7 +29,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     write_weights(folder, "trees", {"label_names": [{"name": "oak"}], "least": 0.7}, b"2")
     write_weights(folder, "bare", {}, b"3")
     data = str(tmp_path_factory.mktemp("data"))
-    engine = Engine(
+    hub = Hub(
         Settings(data=data, device="cpu", dtype="float32", weights_folder=str(folder)),
         registry_of(
             picky=picky_demo(),
@@ -39,8 +39,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
             unlimited=limited("bare"),
         ),
     )
-    yield TestClient(app_of(engine))
-    engine.close()
+    yield TestClient(app_of(hub))
+    hub.close()
 
 
 def labelled(weights: tuple[str, ...]) -> Any:

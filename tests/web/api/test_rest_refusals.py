@@ -13,7 +13,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from tests.web.doors import app_of, png
 
 RUN, SLOW = "/api/v1/demos/shades", "/api/v1/demos/slow"
@@ -204,12 +204,12 @@ def test_faults_of_a_demo_are_500_without_a_traceback(client: TestClient) -> Non
     assert "broken.py" in told(client.post("/api/v1/demos/broken"), 500, "declaration_error")
 
 
-def test_faults_of_the_hub_are_500_without_details(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faults_of_the_hub_are_500_without_details(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     def burst(*arguments: Any, **named: Any) -> None:
         raise ZeroDivisionError("the secret is 42")
 
-    monkeypatch.setattr(engine, "run", burst)
-    detail = told(TestClient(app_of(engine)).post(SLOW), 500, "internal_error")
+    monkeypatch.setattr(hub.engine, "run", burst)
+    detail = told(TestClient(app_of(hub)).post(SLOW), 500, "internal_error")
     assert "42" not in detail
 
 
@@ -219,16 +219,16 @@ def test_missing_weights_are_503_with_what_to_do(client: TestClient) -> None:
     assert "Did you mean 'nothing'?" in told(answer, 422, "invalid_input", "weights")
 
 
-def test_the_deadline_is_504(make_engine: Callable[..., Engine]) -> None:
-    client = TestClient(app_of(make_engine(deadline_s=0.3)))
+def test_the_deadline_is_504(make_hub: Callable[..., Hub]) -> None:
+    client = TestClient(app_of(make_hub(deadline_s=0.3)))
     told(client.post(SLOW, json={"seconds": 20}), 504, "deadline")
     assert client.post(SLOW, json={"seconds": 0}).status_code == 200
 
 
 def test_a_picture_over_the_limit_names_it_and_a_body_over_the_limit_is_refused(
-    make_engine: Callable[..., Engine],
+    make_hub: Callable[..., Hub],
 ) -> None:
-    client = TestClient(app_of(make_engine(max_upload_mb=0.5)))
+    client = TestClient(app_of(make_hub(max_upload_mb=0.5)))
     large = b"\xff\xd8\xff" + bytes(700_000)
     assert "at most 0.5 MB" in told(client.post(RUN, files={"image": large}), 413, "too_large", "image")
     text = base64.b64encode(large).decode()
@@ -238,6 +238,6 @@ def test_a_picture_over_the_limit_names_it_and_a_body_over_the_limit_is_refused(
         assert "MB that are read" in told(client.post(RUN, content=body, headers=kind), 413, "too_large")
 
 
-def test_httpx_parses_problems_of_a_served_hub(serve: Callable[..., tuple[str, Engine]]) -> None:
+def test_httpx_parses_problems_of_a_served_hub(serve: Callable[..., tuple[str, Hub]]) -> None:
     url, _ = serve()
     told(httpx.post(url + RUN, timeout=60), 422, "invalid_input", "image")

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from tests.web.doors import BEGUN, STOPPED
 
 SLOW = "/api/v1/demos/slow"
-Serve = Callable[..., tuple[str, Engine]]
+Serve = Callable[..., tuple[str, Hub]]
 
 
 def until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
@@ -27,7 +27,7 @@ def until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
 
 
 @pytest.fixture(scope="module")
-def narrow(serve: Serve) -> tuple[str, Engine]:
+def narrow(serve: Serve) -> tuple[str, Hub]:
     """A hub that takes one run at a time and small pictures."""
     return serve(queue_limit=1, max_upload_mb=1)
 
@@ -42,11 +42,11 @@ def head(length: str, *more: str) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def test_a_full_queue_is_429_at_once_with_retry_after(narrow: tuple[str, Engine]) -> None:
-    url, engine = narrow
+def test_a_full_queue_is_429_at_once_with_retry_after(narrow: tuple[str, Hub]) -> None:
+    url, hub = narrow
     with ThreadPoolExecutor(1) as threads:
         first = threads.submit(httpx.post, url + SLOW, json={"seconds": 3})
-        assert until(lambda: engine.in_work == 1)
+        assert until(lambda: hub.engine.in_work == 1)
         begin = time.monotonic()
         answer = httpx.post(url + SLOW, json={"prompt": "another"}, timeout=60)
         assert time.monotonic() - begin < 2.5, "it did not wait for the first"
@@ -57,14 +57,14 @@ def test_a_full_queue_is_429_at_once_with_retry_after(narrow: tuple[str, Engine]
     assert httpx.post(url + SLOW, json={"prompt": "another"}, timeout=60).status_code == 200
 
 
-def test_a_host_header_that_is_no_address_gets_an_answer(narrow: tuple[str, Engine]) -> None:
+def test_a_host_header_that_is_no_address_gets_an_answer(narrow: tuple[str, Hub]) -> None:
     with connect(narrow[0]) as caller:
         caller.sendall(b"GET /api/nothing HTTP/1.1\r\nHost: [\r\n\r\n")
         assert caller.recv(4096).startswith(b"HTTP/1.1 404")
 
 
-def test_a_caller_who_leaves_cancels_the_run(narrow: tuple[str, Engine]) -> None:
-    url, engine = narrow
+def test_a_caller_who_leaves_cancels_the_run(narrow: tuple[str, Hub]) -> None:
+    url, hub = narrow
     BEGUN.clear()
     STOPPED.clear()
     body = json.dumps({"seconds": 50}).encode()
@@ -72,20 +72,20 @@ def test_a_caller_who_leaves_cancels_the_run(narrow: tuple[str, Engine]) -> None
         caller.sendall(head(f"Content-Length: {len(body)}") + body)
         assert BEGUN.wait(60)
     assert STOPPED.wait(60)
-    assert until(lambda: engine.in_work == 0)
+    assert until(lambda: hub.engine.in_work == 0)
     assert httpx.post(url + SLOW, json={"prompt": "next"}, timeout=60).status_code == 200
 
 
-def test_a_caller_who_leaves_while_sending_costs_nothing(narrow: tuple[str, Engine]) -> None:
-    url, engine = narrow
+def test_a_caller_who_leaves_while_sending_costs_nothing(narrow: tuple[str, Hub]) -> None:
+    url, hub = narrow
     with connect(url) as caller:
         caller.sendall(head("Content-Length: 1000") + b'{"pro')
     time.sleep(0.1)
-    assert engine.in_work == 0
+    assert hub.engine.in_work == 0
     assert httpx.post(url + SLOW, json={"prompt": "after"}, timeout=60).status_code == 200
 
 
-def test_a_body_without_length_is_refused_when_it_has_grown_too_large(narrow: tuple[str, Engine]) -> None:
+def test_a_body_without_length_is_refused_when_it_has_grown_too_large(narrow: tuple[str, Hub]) -> None:
     url, _ = narrow
     sent = 0
 
@@ -101,7 +101,7 @@ def test_a_body_without_length_is_refused_when_it_has_grown_too_large(narrow: tu
     assert sent > 2**20  # there is no picture in this demo, so only the slack is read
 
 
-def test_a_declared_length_too_large_is_refused_before_it_is_sent(narrow: tuple[str, Engine]) -> None:
+def test_a_declared_length_too_large_is_refused_before_it_is_sent(narrow: tuple[str, Hub]) -> None:
     url, _ = narrow
     with connect(url) as caller:
         caller.sendall(head("Content-Length: 900000000", "Expect: 100-continue"))

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.pages.registry import Page, Registry
 from hub.settings import Settings
 from hub.web.middleware.sessions import COOKIE, SessionCookie, of
@@ -21,16 +21,16 @@ from tests.fakes import BLUES, REDS, colour_demo
 from tests.web.doors import app_of
 
 MINE, THEIRS = {COOKIE: "m" * 32}, {COOKIE: "t" * 32}
-Hub = Callable[..., TestClient]
+ServedHub = Callable[..., TestClient]
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Hub:
+def served(tmp_path: Path) -> ServedHub:
     def make(**settings: str) -> TestClient:
         pages = {"colours": colour_demo(), "plain": colour_demo(similar=False)}
         registry = Registry({slug: Page(slug, "a test", tmp_path, declared=demo) for slug, demo in pages.items()})
         chosen = Settings(device="cpu", dtype="float32", data=str(tmp_path / "data"), **settings)
-        return TestClient(app_of(Engine(chosen, registry)))
+        return TestClient(app_of(Hub(chosen, registry)))
 
     return make
 
@@ -54,8 +54,8 @@ def similar(client: TestClient, id: str, cookie: dict[str, str], query: str = ""
     return [entry["id"] for entry in answer.json()["similar"]]
 
 
-def test_the_nearest_comes_first_with_a_thumbnail(hub: Hub) -> None:
-    client = hub()
+def test_the_nearest_comes_first_with_a_thumbnail(served: ServedHub) -> None:
+    client = served()
     red, blue, other = (run(client, image, MINE) for image in (REDS[0], BLUES[0], REDS[1]))
     client.cookies.update(MINE)
     body = client.get(f"/api/v1/results/{red}/similar").json()
@@ -76,8 +76,8 @@ def test_the_nearest_comes_first_with_a_thumbnail(hub: Hub) -> None:
     assert similar(client, red, MINE, "?limit=1") == [other]
 
 
-def test_past_results_are_told_to_the_session_they_belong_to_alone(hub: Hub) -> None:
-    client = hub()
+def test_past_results_are_told_to_the_session_they_belong_to_alone(served: ServedHub) -> None:
+    client = served()
     theirs, nobodys, mine = (run(client, i, c) for i, c in ((REDS[1], THEIRS), (BLUES[0], {}), (REDS[0], MINE)))
     assert similar(client, mine, MINE) == []
     assert similar(client, mine, {}) == []
@@ -88,15 +88,15 @@ def test_past_results_are_told_to_the_session_they_belong_to_alone(hub: Hub) -> 
         assert similar(client, mine, {COOKIE: weak}) == []
 
 
-def test_everyone_sees_all_where_the_setting_says_so(hub: Hub) -> None:
-    client = hub(similar="everyone")
+def test_everyone_sees_all_where_the_setting_says_so(served: ServedHub) -> None:
+    client = served(similar="everyone")
     theirs, mine = run(client, REDS[1], THEIRS), run(client, REDS[0], MINE)
     assert similar(client, mine, {}) == [theirs]
 
 
 @pytest.mark.parametrize("limit", ["0", "51", "-1", "x", "1.5", "", "²", "9" * 5000])
-def test_a_bad_limit_is_refused_by_name(hub: Hub, limit: str) -> None:
-    client = hub()
+def test_a_bad_limit_is_refused_by_name(served: ServedHub, limit: str) -> None:
+    client = served()
     id = run(client, REDS[0], MINE)
     answer = client.get(f"/api/v1/results/{id}/similar", params={"limit": limit})
     assert answer.status_code == 422
@@ -104,8 +104,8 @@ def test_a_bad_limit_is_refused_by_name(hub: Hub, limit: str) -> None:
     assert answer.json()["detail"].startswith("limit must be a whole number from 1 to 50, got ")
 
 
-def test_what_is_not_there_is_problem_json(hub: Hub) -> None:
-    client = hub()
+def test_what_is_not_there_is_problem_json(served: ServedHub) -> None:
+    client = served()
     without = run(client, REDS[0], MINE, "plain")
     for path, words in {
         f"{'0' * 32}/similar": "There is no result",
@@ -122,15 +122,15 @@ def test_what_is_not_there_is_problem_json(hub: Hub) -> None:
     assert refused.status_code == 405
 
 
-def test_off_says_that_it_is_off(hub: Hub) -> None:
-    client = hub(similar="off")
+def test_off_says_that_it_is_off(served: ServedHub) -> None:
+    client = served(similar="off")
     answer = client.get(f"/api/v1/results/{run(client, REDS[0], MINE)}/similar")
     assert answer.status_code == 404
     assert "switched off on this hub (similar=off)" in answer.json()["detail"]
 
 
-def test_the_document_names_the_routes_and_their_parameters(hub: Hub) -> None:
-    paths = hub().get("/api/v1/openapi.json").json()["paths"]
+def test_the_document_names_the_routes_and_their_parameters(served: ServedHub) -> None:
+    paths = served().get("/api/v1/openapi.json").json()["paths"]
     operation = paths["/api/v1/results/{id}/similar"]["get"]
     assert {p["name"]: p["in"] for p in operation["parameters"]} == {"id": "path", "limit": "query", COOKIE: "cookie"}
     assert {"200", "404", "422"} <= operation["responses"].keys()
@@ -142,7 +142,7 @@ def test_the_document_names_the_routes_and_their_parameters(hub: Hub) -> None:
 
 def pages(tmp_path: Path, similar: str = "session", demo_similar: bool = True, scheme: str = "http") -> TestClient:
     page = Page("colours", "a test", tmp_path, declared=colour_demo(similar=demo_similar))
-    engine = Engine(Settings(device="cpu", data=str(tmp_path / "data"), similar=similar), Registry({"colours": page}))
+    hub = Hub(Settings(device="cpu", data=str(tmp_path / "data"), similar=similar), Registry({"colours": page}))
     app = Starlette(
         routes=[
             Route("/", lambda request: HTMLResponse("a page")),
@@ -150,7 +150,7 @@ def pages(tmp_path: Path, similar: str = "session", demo_similar: bool = True, s
             Route("/session", lambda request: PlainTextResponse(of(request.cookies))),
         ]
     )
-    app.add_middleware(SessionCookie, engine=engine)
+    app.add_middleware(SessionCookie, hub=hub)
     return TestClient(app, base_url=f"{scheme}://hub")
 
 

@@ -1,5 +1,5 @@
 """The served hub of the guard's tests."""
 
-from tests.web.middleware.test_guard import hub
+from tests.web.middleware.test_guard import served
 
-__all__ = ["hub"]
+__all__ = ["served"]

@@ -13,7 +13,7 @@ from gradio_client.exceptions import AuthenticationError
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.web import server
 from hub.web.gradio_door import routes as gradio_door
 from hub.web.gradio_door.routes import GradioDoor
@@ -21,7 +21,7 @@ from hub.web.middleware import client_login
 from hub.web.streamlit_ui import door as streamlit_door
 from tests.served import run_async
 from tests.web.doors import streamlit_routes
-from tests.web.middleware.test_guard import PASSWORD, Hub, addresses
+from tests.web.middleware.test_guard import PASSWORD, ServedHub, addresses
 
 # What Gradio mounts and visitors do not reach. A route that is in neither table is new: decide on it.
 CLOSED = """
@@ -47,9 +47,9 @@ def listed(text: str, prefix: str = "") -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def app(make_engine: Callable[..., Engine]) -> Any:
+def app(make_hub: Callable[..., Hub]) -> Any:
     async def build() -> Any:
-        return server.build_app(make_engine(("shades",)))
+        return server.build_app(make_hub(("shades",)))
 
     return run_async(build())
 
@@ -112,21 +112,21 @@ def test_the_table_has_no_pattern() -> None:
 # --- signing in with gradio_client, and what Streamlit holds ---------------------------------------
 
 
-def test_gradio_client_signs_in_with_a_password(hub: Hub) -> None:  # the fixture
-    client = Client(hub.url, auth=("ann", PASSWORD), verbose=False)
+def test_gradio_client_signs_in_with_a_password(served: ServedHub) -> None:  # the fixture
+    client = Client(served.url, auth=("ann", PASSWORD), verbose=False)
     assert client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     with pytest.raises(AuthenticationError):
-        Client(hub.url, auth=("ann", "wrong"), verbose=False)
+        Client(served.url, auth=("ann", "wrong"), verbose=False)
     sent = {"username": "ann", "password": PASSWORD}
-    answer = httpx.post(f"{hub.url}/login", data=sent)
+    answer = httpx.post(f"{served.url}/login", data=sent)
     assert (answer.status_code, answer.json()) == (200, {"success": True})
     assert "HttpOnly" in answer.headers["set-cookie"]
-    assert httpx.post(f"{hub.url}/login", data=sent, headers={"origin": "https://evil.example"}).status_code == 403
+    assert httpx.post(f"{served.url}/login", data=sent, headers={"origin": "https://evil.example"}).status_code == 403
     for body in (b"", b"\xff", b"x" * 9000, b"&" * 100, b"username=ann%00&password=x"):
-        answer = httpx.post(f"{hub.url}/login", content=body, headers={"content-type": client_login.FORM})
+        answer = httpx.post(f"{served.url}/login", content=body, headers={"content-type": client_login.FORM})
         assert answer.status_code in (400, 401, 413), body
     for method in ("GET", "PUT"):
-        assert httpx.request(method, f"{hub.url}/login", headers=hub.headers("run")).status_code in (404, 405)
+        assert httpx.request(method, f"{served.url}/login", headers=served.headers("run")).status_code in (404, 405)
 
 
 def test_a_hub_that_asks_for_no_password_takes_any(app: Any) -> None:
@@ -140,17 +140,17 @@ def test_a_hub_that_asks_for_no_password_takes_any(app: Any) -> None:
 
 
 def test_streamlits_pages_hold_so_many_uploads_and_no_more(
-    make_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+    make_hub: Callable[..., Hub], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = make_engine(("shades",))
-    largest, held, reached = engine.limits.max_bytes, dict[str, list[int]](), list[str]()
+    hub = make_hub(("shades",))
+    largest, held, reached = hub.limits.max_bytes, dict[str, list[int]](), list[str]()
 
     async def streamlit(scope: Any, receive: Any, send: Any) -> None:
         reached.append(scope["path"])
         await PlainTextResponse("kept")(scope, receive, send)
 
     monkeypatch.setattr(streamlit_door, "_held", lambda: held)
-    door = streamlit_door.StreamlitDoor(streamlit, engine)
+    door = streamlit_door.StreamlitDoor(streamlit, hub)
 
     async def put(page: str, size: int) -> int:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app=door), base_url="http://hub") as client:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.settings import Settings
 from hub.spec import ImageInput, Text
 from hub.web.gradio_ui.lanes import PAUSE_S, Lanes, Meter
@@ -25,18 +25,16 @@ def test_a_live_run_keeps_nothing_and_cannot_be_found(tmp_path: Path) -> None:
         calls.batches.append(len(items))
         return [0.5 for _ in items]
 
-    engine = Engine(
-        Settings(data=str(tmp_path), device="cpu", dtype="float32"), registry_of(shade=shade_demo(infer=infer))
-    )
-    first, second = (engine.run("shade", {"image": png()}, live=True) for _ in range(2))
+    hub = Hub(Settings(data=str(tmp_path), device="cpu", dtype="float32"), registry_of(shade=shade_demo(infer=infer)))
+    first, second = (hub.engine.run("shade", {"image": png()}, kind="live") for _ in range(2))
     assert first.id != second.id
-    assert engine.results.get(first.id) is None
+    assert hub.results.get(first.id) is None
     assert calls.infers == 2, "the model's output is not kept either"
-    assert engine.results.stats()["memory_results"] == engine.results.stats()["disk_results"] == 0
-    kept = engine.run("shade", {"image": png()})
+    assert hub.results.stats()["memory_results"] == hub.results.stats()["disk_results"] == 0
+    kept = hub.engine.run("shade", {"image": png()})
     assert kept.values == first.values
-    assert engine.results.get(kept.id) is not None
-    engine.close()
+    assert hub.results.get(kept.id) is not None
+    hub.close()
 
 
 def test_live_mode_is_for_pages_that_a_frame_alone_answers_at_once() -> None:

@@ -13,7 +13,7 @@ import gradio as gr
 import pytest
 from PIL import Image
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.pages.registry import Page, Registry
 from hub.results.result import Picture, Result
 from hub.settings import Settings
@@ -35,7 +35,7 @@ def captioned(output: Any, image: Any, paints: tuple[str, ...], detail: str) -> 
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
+def hub(tmp_path: Path) -> Iterator[Hub]:
     write_weights(tmp_path / "weights", "cars", {"label_names": ["saloon", "van"], "threshold": 0.3}, b"1")
     write_weights(tmp_path / "weights", "trees", {"label_names": ["oak", "van"], "threshold": 0.7}, b"2")
     labelled = shade_demo(
@@ -54,17 +54,17 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     settings = Settings(
         data=str(tmp_path / "data"), device="cpu", dtype="float32", weights_folder=str(tmp_path / "weights")
     )
-    made = Engine(settings, registry_of(picky=picky_demo(present=captioned), labelled=labelled))
+    made = Hub(settings, registry_of(picky=picky_demo(present=captioned), labelled=labelled))
     yield made
     made.close()
 
 
-def drawn_by(engine: Engine) -> list[dict[str, Any]]:
+def drawn_by(hub: Hub) -> list[dict[str, Any]]:
     """All components of all pages."""
 
     # In a running event loop: outside of one, Gradio makes loops that it never closes.
     async def build() -> list[dict[str, Any]]:
-        return list(gradio_ui.build(engine).get_config_file()["components"])
+        return list(gradio_ui.build(hub).get_config_file()["components"])
 
     return run_async(build())
 
@@ -73,8 +73,8 @@ def components(config: list[dict[str, Any]], label: str) -> list[dict[str, Any]]
     return [c for c in config if c["props"].get("label") == label]
 
 
-def test_the_page_offers_the_options_of_its_default_weights(engine: Engine) -> None:
-    drawn = drawn_by(engine)
+def test_the_page_offers_the_options_of_its_default_weights(hub: Hub) -> None:
+    drawn = drawn_by(hub)
     (best,) = components(drawn, "Best")
     (labels,) = components(drawn, "Labels")
     assert [value for _, value in best["props"]["choices"]] == ["first", "saloon", "van"]
@@ -83,8 +83,8 @@ def test_the_page_offers_the_options_of_its_default_weights(engine: Engine) -> N
     assert paints["props"]["value"] == ["red", "blue"]
 
 
-def test_other_weights_bring_their_options_and_keep_what_both_have(engine: Engine) -> None:
-    page = gradio_ui._Page(gradio_ui._Pages(engine), engine.registry.get("labelled"))
+def test_other_weights_bring_their_options_and_keep_what_both_have(hub: Hub) -> None:
+    page = gradio_ui._Page(gradio_ui._Pages(hub), hub.registry.get("labelled"))
     best, labels, _ = page.adapt("trees", "saloon", ["saloon", "van"], 0.3)
     assert (best["choices"], best["value"]) == (["first", "oak", "van"], "first")
     assert (labels["choices"], labels["value"]) == (["oak", "van"], ["van"])
@@ -92,16 +92,14 @@ def test_other_weights_bring_their_options_and_keep_what_both_have(engine: Engin
     assert best["value"] == "van"
 
 
-def test_a_number_of_the_weights_stands_on_the_page_wherever_the_weights_are_chosen(
-    engine: Engine, tmp_path: Path
-) -> None:
-    page = gradio_ui._Page(gradio_ui._Pages(engine), engine.registry.get("labelled"))
+def test_a_number_of_the_weights_stands_on_the_page_wherever_the_weights_are_chosen(hub: Hub, tmp_path: Path) -> None:
+    page = gradio_ui._Page(gradio_ui._Pages(hub), hub.registry.get("labelled"))
     assert page.adapt("trees", "first", [], 0.0)[-1]["value"] == 0.7, "the slider and what runs never differ"
     picked = [page.pick(cast(gr.EventData, SimpleNamespace(_data={"example": number}))) for number in (0, 1)]
     assert [values[3:] for values in picked] == [[0.7, "trees"], [0.3, "cars"]]
 
     def at(*query: tuple[str, str]) -> Any:
-        return filled.read(engine, page.page, query, tmp_path).values.get("least")
+        return filled.read(hub, page.page, query, tmp_path).values.get("least")
 
     assert at(("weights", "trees")) == at(("example", "1")) == 0.7
     assert at(("weights", "trees"), ("example", "2")) == 0.7, "the weights that the address names"
@@ -109,9 +107,9 @@ def test_a_number_of_the_weights_stands_on_the_page_wherever_the_weights_are_cho
     assert at(("best", "first")) is None, "what is there stays"
 
 
-def test_the_page_starts_at_a_number_of_its_weights_and_clients_that_leave_it_out_send_none(engine: Engine) -> None:
+def test_the_page_starts_at_a_number_of_its_weights_and_clients_that_leave_it_out_send_none(hub: Hub) -> None:
     async def build() -> Any:
-        made = gradio_ui.build(engine)
+        made = gradio_ui.build(hub)
         return made.get_config_file()["components"], made.get_api_info()["named_endpoints"]
 
     drawn, endpoints = run_async(build())
@@ -120,22 +118,22 @@ def test_the_page_starts_at_a_number_of_its_weights_and_clients_that_leave_it_ou
     for name in ("/labelled", "/labelled_compare"):
         (least,) = [p for p in endpoints[name]["parameters"] if p["parameter_name"] == "least"]
         assert (least["parameter_has_default"], least["parameter_default"]) == (True, None)
-    shown = snippets.all_of("labelled", engine.registry.get("labelled").demo, "http://hub.test")
+    shown = snippets.all_of("labelled", hub.registry.get("labelled").demo, "http://hub.test")
     assert not any("least" in text for _, _, text in shown)
 
 
-def test_an_image_to_compare_is_a_slider_and_a_line_is_not_shown_on_its_own(engine: Engine) -> None:
-    drawn = drawn_by(engine)
+def test_an_image_to_compare_is_a_slider_and_a_line_is_not_shown_on_its_own(hub: Hub) -> None:
+    drawn = drawn_by(hub)
     kinds = sorted(c["type"] for c in components(drawn, "Painted"))
     assert kinds == ["file", "image", "imageslider"]  # for gradio_client, live, and the page
-    assert [f.name for f in fields.on_page(engine.registry.get("picky").demo)] == ["painted", "shares", "facts"]
+    assert [f.name for f in fields.on_page(hub.registry.get("picky").demo)] == ["painted", "shares", "facts"]
 
 
-def test_an_optional_output_is_hidden_when_it_is_not_there_and_shown_when_it_is(engine: Engine, tmp_path: Path) -> None:
-    demo, data = engine.registry.get("picky").demo, png(colour="white")
+def test_an_optional_output_is_hidden_when_it_is_not_there_and_shown_when_it_is(hub: Hub, tmp_path: Path) -> None:
+    demo, data = hub.registry.get("picky").demo, png(colour="white")
 
     def shown(**given: Any) -> list[Any]:
-        return fields.shown(demo, engine.run("picky", {"image": data, **given}), tmp_path, {"image": data})
+        return fields.shown(demo, hub.engine.run("picky", {"image": data, **given}), tmp_path, {"image": data})
 
     painted, shares, facts = shown(paints=[], detail="little")
     assert (painted["visible"], facts["visible"]) == (False, False)
@@ -186,13 +184,13 @@ def test_what_browsers_show_otherwise_is_shown_as_analysed_and_stays_what_is_ana
         assert fields.seen(sent) == gr.skip()
 
 
-def test_a_picture_is_read_aloud_as_what_it_says_of_itself(engine: Engine, tmp_path: Path) -> None:
-    demo, data = engine.registry.get("picky").demo, png(colour="white")
+def test_a_picture_is_read_aloud_as_what_it_says_of_itself(hub: Hub, tmp_path: Path) -> None:
+    demo, data = hub.registry.get("picky").demo, png(colour="white")
     painted, *rest = demo.outputs
     alone = replace(demo, outputs=(replace(cast(ImageOutput, painted), compare="", help="At most 8 px"), *rest))
     assert cast(gr.Image, fields.output_component(alone.outputs[0])).alt_text == "Painted"
     for paints, said in ((["red"], "Only red"), (["red", "blue"], "Painted")):
-        result = engine.run("picky", {"image": data, "paints": paints})
+        result = hub.engine.run("picky", {"image": data, "paints": paints})
         shown = fields.shown(alone, result, tmp_path, {"image": data})[0]
         assert (shown["label"], shown["alt_text"]) == (said, said)
         assert f'alt="{said}"' in similar_ui.opened(result, alone)
@@ -211,10 +209,10 @@ def test_clients_get_any_json_as_it_is(value: Any) -> None:
     assert fields.api_component(Json("n", "N")).postprocess(value).root == value
 
 
-def test_a_live_frame_says_what_it_shows_and_the_first_that_the_model_is_there(engine: Engine, tmp_path: Path) -> None:
+def test_a_live_frame_says_what_it_shows_and_the_first_that_the_model_is_there(hub: Hub, tmp_path: Path) -> None:
     path = tmp_path / "frame.png"
     path.write_bytes(png(colour="white"))
-    live = live_ui.Live(engine, None, engine.registry.get("picky"), ["image", "paints", "detail"])
+    live = live_ui.Live(hub, None, hub.registry.get("picky"), ["image", "paints", "detail"])
     live.picture, live.drawn, live.draw_head = cast(ImageOutput, live.demo.outputs[0]), [None] * 3, lambda: "in memory"
     request = cast(gr.Request, SimpleNamespace(session_hash="tab", request=None))
 
@@ -257,10 +255,10 @@ def test_a_page_whose_weights_are_absent_still_opens(tmp_path: Path) -> None:
         weights=(Weights("nowhere"),),
     )
     settings = Settings(data=str(tmp_path), device="cpu", dtype="float32", weights_folder=str(tmp_path))
-    engine = Engine(settings, Registry({"gone": Page("gone", "a test", tmp_path, declared=demo)}))
-    (labels,) = components(drawn_by(engine), "Labels")
+    hub = Hub(settings, Registry({"gone": Page("gone", "a test", tmp_path, declared=demo)}))
+    (labels,) = components(drawn_by(hub), "Labels")
     assert labels["props"]["choices"] == []
-    engine.close()
+    hub.close()
 
 
 def test_files_of_old_results_leave_the_pages_temporary_folder(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,13 +12,13 @@ import pytest
 
 from hub.archive import examples as idle
 from hub.archive.similar import Match
-from hub.engine.engine import Engine
-from hub.execution.pool import ModelPool
+from hub.hub import Hub
 from hub.pages.registry import Page, Registry
 from hub.results.result import Result
 from hub.settings import Settings
 from hub.spec import Example
 from hub.web.gradio_ui import similar as similar_ui
+from hub.web.middleware import guard
 from tests.fakes import BLUES, REDS, colour_demo, plain
 from tests.served import run_async
 
@@ -28,27 +27,24 @@ THEIRS = SimpleNamespace(cookies={"hub_session": "t" * 32}, session_hash="other"
 
 
 @pytest.fixture
-def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.setattr(idle, "IDLE_S", 0.05)
     monkeypatch.setattr(similar_ui, "TICK_S", 0.01)
-    monkeypatch.setattr(
-        "hub.engine.engine.ModelPool", partial(ModelPool, release=lambda: None)
-    )  # see tests/conftest.py
     REDS[1].save(tmp_path / "red.png")
     demo = colour_demo(examples=(Example({"image": "red.png"}, "A <red> one"),))
     settings = Settings(device="cpu", dtype="float32", data=str(tmp_path / "data"))
-    made = Engine(settings, Registry({"colours": Page("colours", "a test", tmp_path, declared=demo)}))
+    made = Hub(settings, Registry({"colours": Page("colours", "a test", tmp_path, declared=demo)}))
     yield made
     made.close()
 
 
 @pytest.fixture
-def row(engine: Engine) -> similar_ui.Row:
-    return similar_ui.Row(engine, engine.registry.get("colours"))
+def row(hub: Hub) -> similar_ui.Row:
+    return similar_ui.Row(hub, hub.registry.get("colours"))
 
 
 def run(row: similar_ui.Row, image: Any, request: Any = MINE) -> Result:
-    result = row.engine.run("colours", {"image": image}, session=row.session(request))
+    result = row.hub.engine.run("colours", {"image": image}, caller=guard.on_page(request))
     row.answered(request, result)
     return result
 
@@ -150,6 +146,6 @@ def make_row(tmp_path: Path) -> Callable[..., similar_ui.Row]:
     def make(setting: str, **changes: Any) -> similar_ui.Row:
         page = Page("colours", "a test", tmp_path, declared=colour_demo(**changes))
         settings = Settings(device="cpu", data=str(tmp_path / "data"), similar=setting)
-        return similar_ui.Row(Engine(settings, Registry({"colours": page})), page)
+        return similar_ui.Row(Hub(settings, Registry({"colours": page})), page)
 
     return make

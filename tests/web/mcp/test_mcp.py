@@ -22,8 +22,8 @@ from fastapi import FastAPI
 from mcp import Client, MCPError, StdioServerParameters
 from PIL import Image
 
-from hub.engine.engine import Engine
 from hub.errors import InputError
+from hub.hub import Hub
 from hub.web.api import demos as rest
 from hub.web.mcp import pictures as mcp_pictures
 from hub.web.mcp import server as mcp_server
@@ -32,13 +32,13 @@ from tests.web.doors import STOPPED, png
 
 
 @pytest.fixture(scope="module")
-def hub(make_engine: Callable[..., Engine]) -> Iterator[str]:
+def served_hub(make_hub: Callable[..., Hub]) -> Iterator[str]:
     """The REST and MCP doors over the fake demos; pictures of at most 1 MB."""
-    engine = make_engine(max_upload_mb=1)
-    engine.hardware()
-    door = mcp_server.Http(engine)
+    hub = make_hub(max_upload_mb=1)
+    hub.hardware()
+    door = mcp_server.Http(hub)
     app = FastAPI(lifespan=lambda app: door.run(), docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
-    rest.add_to(app, engine)
+    rest.add_to(app, hub)
     app.router.routes[:0] = door.routes()
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
@@ -53,18 +53,18 @@ def hub(make_engine: Callable[..., Engine]) -> Iterator[str]:
     thread.join(10)
 
 
-def ask(hub: str, work: Callable[[Client], Coroutine[Any, Any, Any]], **options: Any) -> Any:
+def ask(served_hub: str, work: Callable[[Client], Coroutine[Any, Any, Any]], **options: Any) -> Any:
     """What `work` does with a connected client."""
 
     async def connected() -> Any:
-        async with Client(f"{hub}/mcp", **options) as client:
+        async with Client(f"{served_hub}/mcp", **options) as client:
             return await work(client)
 
     return run_async(connected())
 
 
-def call(hub: str, name: str, arguments: dict[str, Any], **options: Any) -> Any:
-    return ask(hub, lambda client: client.call_tool(name, arguments), **options)
+def call(served_hub: str, name: str, arguments: dict[str, Any], **options: Any) -> Any:
+    return ask(served_hub, lambda client: client.call_tool(name, arguments), **options)
 
 
 def text_of(answer: Any) -> str:
@@ -75,8 +75,8 @@ def in_base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def test_each_working_page_is_a_tool_with_the_declared_types(hub: str) -> None:
-    tools = {tool.name: tool for tool in ask(hub, lambda client: client.list_tools()).tools}
+def test_each_working_page_is_a_tool_with_the_declared_types(served_hub: str) -> None:
+    tools = {tool.name: tool for tool in ask(served_hub, lambda client: client.list_tools()).tools}
     assert set(tools) == {"shades", "slow", "faulty", "absent"}
     shades = tools["shades"]
     assert shades.title == "Shades"
@@ -97,12 +97,12 @@ def test_each_working_page_is_a_tool_with_the_declared_types(hub: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_an_answer_has_images_and_structured_content_as_rest_has(mode: str, hub: str) -> None:
+def test_an_answer_has_images_and_structured_content_as_rest_has(mode: str, served_hub: str) -> None:
     """The client checks the structured content against the tool's own schema."""
     arguments = {"threshold": 0.25, "count": 2, "seed": 7}
-    answer = call(hub, "shades", {"image": in_base64(png()), **arguments}, mode=mode)
+    answer = call(served_hub, "shades", {"image": in_base64(png()), **arguments}, mode=mode)
     assert not answer.is_error
-    rest = httpx.post(f"{hub}/api/v1/demos/shades", data=arguments, files={"image": png()}, timeout=60).json()
+    rest = httpx.post(f"{served_hub}/api/v1/demos/shades", data=arguments, files={"image": png()}, timeout=60).json()
     told = answer.structured_content
     assert told["id"] == rest["id"]
     assert rest["receipt"]["cached"]  # one run for both doors
@@ -117,20 +117,20 @@ def test_an_answer_has_images_and_structured_content_as_rest_has(mode: str, hub:
     assert "Copies: copy 1" in text_of(answer)
 
 
-def test_a_picture_may_come_in_every_way_that_is_told(hub: str) -> None:
+def test_a_picture_may_come_in_every_way_that_is_told(served_hub: str) -> None:
     """Image content, a data: URL, an example's address, and an output of an earlier result."""
     data = in_base64(png())
     content = {"type": "image", "data": data, "mimeType": "image/png"}
-    ids = [call(hub, "shades", {"image": way, "seed": 1}).structured_content["id"]
+    ids = [call(served_hub, "shades", {"image": way, "seed": 1}).structured_content["id"]
            for way in (data, f"data:image/png;base64,{data}", content)]  # fmt: skip
     assert len(set(ids)) == 1
-    example = httpx.get(f"{hub}/api/v1/demos/shades", timeout=60).json()["examples"][0]["files"]["image"]
-    for way in (example, hub + example, f"{hub}/api/v1/results/{ids[0]}/copies/1"):
-        assert not call(hub, "shades", {"image": way, "seed": 1}).is_error, way
+    example = httpx.get(f"{served_hub}/api/v1/demos/shades", timeout=60).json()["examples"][0]["files"]["image"]
+    for way in (example, served_hub + example, f"{served_hub}/api/v1/results/{ids[0]}/copies/1"):
+        assert not call(served_hub, "shades", {"image": way, "seed": 1}).is_error, way
 
 
-def test_a_large_picture_is_shown_small_and_linked_in_full(hub: str) -> None:
-    answer = call(hub, "shades", {"image": in_base64(png(3000, 200)), "seed": 1})
+def test_a_large_picture_is_shown_small_and_linked_in_full(served_hub: str) -> None:
+    answer = call(served_hub, "shades", {"image": in_base64(png(3000, 200)), "seed": 1})
     shown = {p["output"]: Image.open(io.BytesIO(base64.b64decode(block.data))).size
              for p, block in zip(answer.structured_content["pictures"],
                                  [b for b in answer.content if b.type == "image"], strict=True)}  # fmt: skip
@@ -172,9 +172,9 @@ def test_a_large_picture_is_shown_small_and_linked_in_full(hub: str) -> None:
     ],
 )
 def test_what_is_wrong_is_told_to_the_model_in_the_hubs_words(
-    name: str, arguments: dict[str, Any], words: str, hub: str
+    name: str, arguments: dict[str, Any], words: str, served_hub: str
 ) -> None:
-    answer = call(hub, name, arguments)
+    answer = call(served_hub, name, arguments)
     assert answer.is_error
     assert words in text_of(answer)
     assert "Traceback" not in text_of(answer) and len(text_of(answer)) < 400
@@ -183,10 +183,10 @@ def test_what_is_wrong_is_told_to_the_model_in_the_hubs_words(
 
 
 def test_a_path_is_read_over_stdio_alone_and_only_a_regular_file_within_the_limit(
-    make_engine: Callable[..., Engine], tmp_path: Path
+    make_hub: Callable[..., Hub], tmp_path: Path
 ) -> None:
     """The same server as over stdio, in this process."""
-    server = mcp_server.make(make_engine(max_upload_mb=1), files=True)
+    server = mcp_server.make(make_hub(max_upload_mb=1), files=True)
     (tmp_path / "a photo.png").write_bytes(png())
     (tmp_path / "large.png").write_bytes(bytes(2**20 + 1))
     (tmp_path / "text.png").write_text("no picture")
@@ -238,28 +238,28 @@ def test_addresses_are_looked_at_in_time_that_grows_with_their_length() -> None:
     assert seconds(20_000) < 100 * seconds(2_000) + 0.5
 
 
-def test_an_unknown_tool_is_told_with_near_misses(hub: str) -> None:
+def test_an_unknown_tool_is_told_with_near_misses(served_hub: str) -> None:
     async def miss(client: Client) -> str:
         with pytest.raises(MCPError) as caught:
             await client.call_tool("shade", {})
         return caught.value.message
 
-    assert ask(hub, miss) == "No demo 'shade'. Did you mean 'shades'?"
+    assert ask(served_hub, miss) == "No demo 'shade'. Did you mean 'shades'?"
 
 
-def test_steps_of_a_page_become_progress(hub: str) -> None:
+def test_steps_of_a_page_become_progress(served_hub: str) -> None:
     heard: list[tuple[float, float | None, str | None]] = []
 
     async def hear(progress: float, total: float | None, message: str | None) -> None:
         heard.append((progress, total, message))
 
-    ask(hub, lambda client: client.call_tool("slow", {"seconds": 0.1, "prompt": "x"}, progress_callback=hear))
+    ask(served_hub, lambda client: client.call_tool("slow", {"seconds": 0.1, "prompt": "x"}, progress_callback=hear))
     assert heard[-1] == (1.0, 2.0, "running")
     assert [event[0] for event in heard] == sorted({event[0] for event in heard})  # it only grows
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_a_cancelled_call_stops_the_model(mode: str, hub: str) -> None:
+def test_a_cancelled_call_stops_the_model(mode: str, served_hub: str) -> None:
     STOPPED.clear()
 
     async def leave(client: Client) -> None:
@@ -277,7 +277,7 @@ def test_a_cancelled_call_stops_the_model(mode: str, hub: str) -> None:
         running.cancel()
         await asyncio.wait([running], timeout=10)
 
-    ask(hub, leave, mode=mode)
+    ask(served_hub, leave, mode=mode)
     assert STOPPED.wait(60)
 
 
@@ -296,15 +296,15 @@ LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
         ({"content-type": "text/plain"}, 400),  # what a form of another site can send
     ],
 )
-def test_other_websites_are_refused(headers: dict[str, str], status: int, hub: str) -> None:
-    headers = {name: value.replace("HUB", hub) for name, value in headers.items()}
+def test_other_websites_are_refused(headers: dict[str, str], status: int, served_hub: str) -> None:
+    headers = {name: value.replace("HUB", served_hub) for name, value in headers.items()}
     headers = {"accept": "application/json, text/event-stream", **headers}
-    answer = httpx.post(f"{hub}/mcp", json=LIST, headers=headers, timeout=60)
+    answer = httpx.post(f"{served_hub}/mcp", json=LIST, headers=headers, timeout=60)
     assert answer.status_code == status, answer.text
 
 
-def test_a_browser_is_told_what_this_is(hub: str) -> None:
-    answer = httpx.get(f"{hub}/mcp", headers={"accept": "text/html"}, timeout=60)
+def test_a_browser_is_told_what_this_is(served_hub: str) -> None:
+    answer = httpx.get(f"{served_hub}/mcp", headers={"accept": "text/html"}, timeout=60)
     assert answer.status_code == 405
     assert "MCP client" in answer.text
 

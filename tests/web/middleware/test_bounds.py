@@ -13,8 +13,8 @@ import pytest
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from hub.engine.engine import Engine
 from hub.errors import HubError, TooLargeError
+from hub.hub import Hub
 from hub.web import server
 from hub.web.middleware import bounds
 from hub.web.middleware.bounds import DEPTH, MARKS, SLACK_BYTES, Marks
@@ -33,14 +33,14 @@ TAKE_JSON = (
 
 
 @pytest.fixture(scope="module")
-def engine(make_engine: Callable[..., Engine]) -> Engine:
-    return make_engine(only=("shades", "slow"), max_upload_mb=2, similar="off")
+def hub(make_hub: Callable[..., Hub]) -> Hub:
+    return make_hub(only=("shades", "slow"), max_upload_mb=2, similar="off")
 
 
 @pytest.fixture(scope="module")
-def app(engine: Engine) -> Iterator[TestClient]:
+def app(hub: Hub) -> Iterator[TestClient]:
     async def build() -> Any:  # outside of an event loop, Gradio makes loops that it never closes
-        return server.build_app(engine)
+        return server.build_app(hub)
 
     with TestClient(run_async(build()), base_url="http://127.0.0.1") as client:
         yield client
@@ -111,12 +111,12 @@ def test_what_is_within_the_bounds_arrives_as_it_was_sent(app: TestClient) -> No
     assert app.post("/mcp", json=hello, headers=EVENTS).status_code == 200
 
 
-def test_memory_that_runs_out_with_a_body_is_503(engine: Engine) -> None:
+def test_memory_that_runs_out_with_a_body_is_503(hub: Hub) -> None:
     async def exhausted(scope: Any, receive: Any, send: Any) -> None:
         await Request(scope, receive).body()
         raise MemoryError
 
-    client = TestClient(bounds.Bounds(exhausted, engine))
+    client = TestClient(bounds.Bounds(exhausted, hub))
     assert "no memory left" in refused(client.post("/gradio_api/queue/join", json={}), 503)
     assert "no memory left" in refused(client.post("/gradio_api/upload", files={"a": b"b"}), 503)
 

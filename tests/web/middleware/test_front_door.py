@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.settings import Settings
 from hub.web import server
 from hub.web.middleware import addresses, guard
@@ -31,21 +31,21 @@ PAGES = ("/", "/slow", "/status", "/gallery", "/grid", "/history", "/streamlit/"
 
 
 @pytest.fixture(scope="module")
-def served(make_engine: Callable[..., Engine]) -> Iterator[tuple[str, Engine]]:
+def served(make_hub: Callable[..., Hub]) -> Iterator[tuple[str, Hub]]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(streamlit_mount, "_build", lambda engine: Echo())
-        engine = make_engine(only=("shades", "slow"))
-        engine.hardware()
+        patch.setattr(streamlit_mount, "_build", lambda hub: Echo())
+        hub = make_hub(only=("shades", "slow"))
+        hub.hardware()
 
         async def build() -> FastAPI:
-            return server.build_app(engine)
+            return server.build_app(hub)
 
         with running(run_async(build())) as url:
-            yield url, engine
+            yield url, hub
 
 
 @pytest.fixture(scope="module")
-def hub(served: tuple[str, Engine]) -> Iterator[httpx.Client]:
+def asked(served: tuple[str, Hub]) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=served[0], timeout=60, headers={"accept": "text/html,*/*"}) as client:
         yield client
 
@@ -54,8 +54,8 @@ def hub(served: tuple[str, Engine]) -> Iterator[httpx.Client]:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_every_page_says_what_it_may_load_and_who_may_frame_it(path: str, hub: httpx.Client) -> None:
-    headers = hub.get(path).headers
+def test_every_page_says_what_it_may_load_and_who_may_frame_it(path: str, asked: httpx.Client) -> None:
+    headers = asked.get(path).headers
     rules = {rule.split()[0]: rule.split()[1:] for rule in headers["content-security-policy"].split(";")}
     assert rules["img-src"] == ["'self'", "data:", "blob:"]
     assert rules["object-src"] == ["'none'"] and rules["form-action"] == ["'self'"]
@@ -68,15 +68,15 @@ def test_every_page_says_what_it_may_load_and_who_may_frame_it(path: str, hub: h
     assert re.search(r"private|no-store", headers["cache-control"])
 
 
-def test_answers_of_programs_are_nobody_elses_either(hub: httpx.Client) -> None:
+def test_answers_of_programs_are_nobody_elses_either(asked: httpx.Client) -> None:
     for path in ("/api/v1/demos", "/config", "/api/v1/openapi.json", "/api/v1/nothing", "/gradio_api/info"):
-        answer = hub.get(path)
+        answer = asked.get(path)
         assert re.search("private|no-store", answer.headers["cache-control"]), path
         assert answer.headers["x-content-type-options"] == "nosniff", path
 
 
-def test_a_refusal_of_a_name_is_a_page_as_safe_as_others(hub: httpx.Client) -> None:
-    answer = hub.get("/slow", headers={"host": "evil.example"})
+def test_a_refusal_of_a_name_is_a_page_as_safe_as_others(asked: httpx.Client) -> None:
+    answer = asked.get("/slow", headers={"host": "evil.example"})
     assert answer.status_code == 403 and "form-action 'self'" in answer.headers["content-security-policy"]
 
 
@@ -99,24 +99,24 @@ def test_a_refusal_of_a_name_is_a_page_as_safe_as_others(hub: httpx.Client) -> N
         ("/javascript:alert(1)/", "../javascript:alert(1)"),
     ],
 )
-def test_a_slash_too_many_leads_back_relatively(path: str, location: str, hub: httpx.Client) -> None:
+def test_a_slash_too_many_leads_back_relatively(path: str, location: str, asked: httpx.Client) -> None:
     for method in ("GET", "HEAD"):
-        answer = hub.request(method, str(hub.base_url).rstrip("/") + path)
+        answer = asked.request(method, str(asked.base_url).rstrip("/") + path)
         assert (answer.status_code, answer.headers["location"]) == (307, location)
-        there = httpx.URL(str(hub.base_url).rstrip("/") + path).join(location)
-        assert there.netloc == hub.base_url.netloc
+        there = httpx.URL(str(asked.base_url).rstrip("/") + path).join(location)
+        assert there.netloc == asked.base_url.netloc
 
 
-def test_programs_get_lists_with_a_slash_too(hub: httpx.Client) -> None:
-    assert hub.get("/api/v1/demos/").json() == hub.get("/api/v1/demos").json()
-    assert hub.get("/api/v1/demos/slow/").json()["slug"] == "slow"
-    assert hub.get("/api/v1/history/").status_code == 200
-    assert hub.post("/api/v1/demos/slow/", data={"prompt": "x"}).status_code == 200
+def test_programs_get_lists_with_a_slash_too(asked: httpx.Client) -> None:
+    assert asked.get("/api/v1/demos/").json() == asked.get("/api/v1/demos").json()
+    assert asked.get("/api/v1/demos/slow/").json()["slug"] == "slow"
+    assert asked.get("/api/v1/history/").status_code == 200
+    assert asked.post("/api/v1/demos/slow/", data={"prompt": "x"}).status_code == 200
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/api/v1/demos", "/healthz", "/embed.js", "/favicon.ico", "/theme.css"])
-def test_head_answers_as_get_without_a_body(path: str, hub: httpx.Client) -> None:
-    got, head = hub.get(path), hub.head(path)
+def test_head_answers_as_get_without_a_body(path: str, asked: httpx.Client) -> None:
+    got, head = asked.get(path), asked.head(path)
     assert (head.status_code, head.content) == (got.status_code, b"")
     assert head.headers["content-type"] == got.headers["content-type"]
 
@@ -128,7 +128,7 @@ def test_the_way_to_a_sub_path_keeps_the_query() -> None:
 
 
 @pytest.fixture(scope="module")
-def proxied(served: tuple[str, Engine]) -> Iterator[str]:
+def proxied(served: tuple[str, Hub]) -> Iterator[str]:
     """A proxy as `proxy_set_header Host $host` makes it: on a port of its own, which it does not pass on."""
 
     async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
@@ -212,11 +212,11 @@ def test_figures_of_the_operation_are_the_administrators(path: str, role: str) -
     assert guard.needed("GET", path) == role
 
 
-def test_a_page_in_a_closed_frame_has_words(hub: httpx.Client) -> None:
-    page = hub.get("/slow").text
+def test_a_page_in_a_closed_frame_has_words(asked: httpx.Client) -> None:
+    page = asked.get("/slow").text
     assert 'window.origin === "null"' in page and "<noscript>" in page
-    assert "Another website (null)" in hub.post("/api/v1/demos/slow", headers={"origin": "null"}).json()["detail"]
-    assert hub.post("/api/v1/demos/slow", headers={"origin": "http://[::"}).status_code == 403
+    assert "Another website (null)" in asked.post("/api/v1/demos/slow", headers={"origin": "null"}).json()["detail"]
+    assert asked.post("/api/v1/demos/slow", headers={"origin": "http://[::"}).status_code == 403
 
 
 # --- cards ----------------------------------------------------------------------------------------
@@ -271,17 +271,17 @@ def test_a_hostile_card_ends(text: str) -> None:
     ],
     ids=["nested", "aliases", "long", "a licence of another type"],
 )
-def test_a_card_of_any_shape_is_read_or_told(text: str, tmp_path: Path, make_engine: Callable[..., Engine]) -> None:
-    engine = make_engine(only=("slow",))
+def test_a_card_of_any_shape_is_read_or_told(text: str, tmp_path: Path, make_hub: Callable[..., Hub]) -> None:
+    hub = make_hub(only=("slow",))
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "README.md").write_text(text)
-    _, store = open_store(Settings(weights_folder=str(tmp_path), data=str(tmp_path)), engine.registry)
+    _, store = open_store(Settings(weights_folder=str(tmp_path), data=str(tmp_path)), hub.registry)
     try:
         assert len(store.card("odd")[1]) <= CARD_BYTES
     except Exception as error:
         assert "cannot be read" in str(error), json.dumps(str(error))
 
 
-def test_an_odd_origin_and_a_slash_in_a_name_are_no_trouble(hub: httpx.Client) -> None:
-    assert hub.get("/healthz", headers={"Origin": "http://[1.1]"}).status_code < 500
-    assert hub.get("/status%2F").status_code != 307  # it would lead to itself for ever
+def test_an_odd_origin_and_a_slash_in_a_name_are_no_trouble(asked: httpx.Client) -> None:
+    assert asked.get("/healthz", headers={"Origin": "http://[1.1]"}).status_code < 500
+    assert asked.get("/status%2F").status_code != 307  # it would lead to itself for ever

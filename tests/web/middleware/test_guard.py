@@ -28,13 +28,13 @@ from websockets.sync.client import connect
 
 from hub.cli.main import main
 from hub.cli.remote_hub import RemoteHub
-from hub.engine.engine import Engine
 from hub.errors import BusyError, InputError, SignInError
+from hub.hub import Hub
 from hub.people import users
 from hub.people.limits import Allowance, LimitError
 from hub.people.signin import SignIn
 from hub.people.tokens import TokenStore
-from hub.people.users import UsersFile
+from hub.people.users import Caller, UsersFile
 from hub.web import server
 from hub.web.middleware import guard, space_signin
 from hub.web.streamlit_ui import host as streamlit_host
@@ -50,12 +50,12 @@ EVENTS = {"accept": "application/json, text/event-stream"}
 
 
 @dataclass(frozen=True)
-class Hub:
+class ServedHub:
     """A served hub that asks who comes, with a token for each role."""
 
     url: str
     app: FastAPI
-    engine: Engine
+    hub: Hub
     tokens: dict[str, str]
 
     def headers(self, role: str) -> dict[str, str]:
@@ -92,19 +92,19 @@ class _Nothing:
 
 
 @pytest.fixture(scope="module")
-def hub(make_engine: Callable[..., Engine]) -> Iterator[Hub]:
+def served(make_hub: Callable[..., Hub]) -> Iterator[ServedHub]:
     """All doors of a hub with a users file, `ann` being its administrator, and one friendly website."""
     patch = pytest.MonkeyPatch()
     patch.setattr(users, "LOG2_N", 4)
-    patch.setattr(streamlit_mount, "_build", lambda engine: Echo())
-    data = make_engine(only=("slow",)).settings.data_folder
+    patch.setattr(streamlit_mount, "_build", lambda hub: Echo())
+    data = make_hub(only=("slow",)).settings.data_folder
     UsersFile(data / "users.txt").put("ann", "admin", PASSWORD)
     tokens = {role: TokenStore(data).add(role)[1] for role in users.ROLES}
     settings = {"auth": str(data / "users.txt"), "data": str(data), "allow_origins": "https://friend.example"}
-    engine = make_engine(only=("shades", "slow"), **settings)
+    hub = make_hub(only=("shades", "slow"), **settings)
 
     async def build() -> FastAPI:  # in a running event loop: outside of one, Gradio makes loops it never closes
-        return server.build_app(engine)
+        return server.build_app(hub)
 
     app, listener = run_async(build()), socket.create_server(("127.0.0.1", 0))
     serving = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
@@ -112,15 +112,15 @@ def hub(make_engine: Callable[..., Engine]) -> Iterator[Hub]:
     thread.start()
     while not serving.started:
         time.sleep(0.01)
-    yield Hub(f"http://127.0.0.1:{listener.getsockname()[1]}", app, engine, tokens)
+    yield ServedHub(f"http://127.0.0.1:{listener.getsockname()[1]}", app, hub, tokens)
     serving.should_exit = True
     thread.join(10)
     patch.undo()
 
 
 @pytest.fixture(scope="module")
-def client(hub: Hub) -> Client:
-    return Client(hub.url, headers=hub.headers("run"), verbose=False)
+def client(served: ServedHub) -> Client:
+    return Client(served.url, headers=served.headers("run"), verbose=False)
 
 
 # --- every route ----------------------------------------------------------------------------------
@@ -156,9 +156,9 @@ def just(needs: str) -> tuple[str, ...]:
     return ROLES[max(0, ROLES.index(needs) - 1) : ROLES.index(needs) + 1]
 
 
-def test_every_route_of_the_hub_asks_for_the_role_it_should(hub: Hub) -> None:
+def test_every_route_of_the_hub_asks_for_the_role_it_should(served: ServedHub) -> None:
     """What is neither open, nor to view, nor for administrators is for `run`, also a route that is new."""
-    found = {*addresses(list(hub.app.routes)), ("GET", "/status"), ("GET", "/favicon.ico")}
+    found = {*addresses(list(served.app.routes)), ("GET", "/status"), ("GET", "/favicon.ico")}
     assert len(found) > 60, sorted(found)  # Gradio's are among them
     assert ("POST", "/gradio_api/queue/join") in found
     asked: dict[str, set[str]] = {"": set(), "view": set(), "run": set(), "admin": set()}
@@ -180,13 +180,15 @@ def test_every_route_of_the_hub_asks_for_the_role_it_should(hub: Hub) -> None:
         await send({"type": "http.response.body", "body": b""})
 
     async def try_all() -> None:
-        layer = httpx.ASGITransport(guard.Guard(inside, hub.engine))
+        layer = httpx.ASGITransport(guard.Guard(inside, served.hub))
         async with httpx.AsyncClient(transport=layer, base_url="http://127.0.0.1") as client:
             for method, path in sorted(found):
                 filled = re.sub(r"\{[^}]*\}", "0", path)
                 needs = guard.needed(method, filled) or "nobody"
                 for role in just(needs):
-                    answer = await client.request(method.replace("WEBSOCKET", "GET"), filled, headers=hub.headers(role))
+                    answer = await client.request(
+                        method.replace("WEBSOCKET", "GET"), filled, headers=served.headers(role)
+                    )
                     may = ROLES.index(role) >= ROLES.index(needs)
                     wanted = 204 if may else 401 if role == "nobody" else 403
                     assert answer.status_code == wanted, (method, filled, role, answer.text)
@@ -195,16 +197,16 @@ def test_every_route_of_the_hub_asks_for_the_role_it_should(hub: Hub) -> None:
     assert reached
 
 
-def test_a_prefix_that_a_proxy_left_in_the_path_hides_no_page(hub: Hub) -> None:
+def test_a_prefix_that_a_proxy_left_in_the_path_hides_no_page(served: ServedHub) -> None:
     """The router takes it away, and so must the guard."""
 
     async def inside(scope: Scope, receive: Receive, send: Send) -> None:
         raise AssertionError(f"{scope['path']} was reached")
 
     async def ask(path: str) -> int:
-        layer = httpx.ASGITransport(guard.Guard(inside, hub.engine), root_path="/r")
+        layer = httpx.ASGITransport(guard.Guard(inside, served.hub), root_path="/r")
         async with httpx.AsyncClient(transport=layer, base_url="http://127.0.0.1") as client:
-            return (await client.get(path, headers=hub.headers("view"))).status_code
+            return (await client.get(path, headers=served.headers("view"))).status_code
 
     for path in ("/r/config", "/r/status", "/r", "/config"):
         assert run_async(ask(path)) == 403, path
@@ -240,22 +242,22 @@ DOORS: list[tuple[str, str, str, dict[str, Any]]] = [
 
 
 @pytest.fixture(scope="module")
-def shared(hub: Hub) -> tuple[str, str]:
+def shared(served: ServedHub) -> tuple[str, str]:
     """A result and a link to it."""
-    done = hub.ask("run", "POST", "/api/v1/demos/shades", files={"image": png()})
+    done = served.ask("run", "POST", "/api/v1/demos/shades", files={"image": png()})
     assert done.status_code == 200, done.text
-    link = hub.ask("run", "POST", f"/api/v1/results/{done.json()['id']}/links", json={})
+    link = served.ask("run", "POST", f"/api/v1/results/{done.json()['id']}/links", json={})
     assert link.status_code == 201, link.text
     return done.json()["id"], link.json()["id"]
 
 
 @pytest.mark.parametrize("needs, method, path, more", DOORS, ids=[f"{m} {p}" for _, m, p, _ in DOORS])
 def test_a_door_lets_in_who_may(
-    needs: str, method: str, path: str, more: dict[str, Any], hub: Hub, shared: tuple[str, str]
+    needs: str, method: str, path: str, more: dict[str, Any], served: ServedHub, shared: tuple[str, str]
 ) -> None:
     path = path.replace("RESULT", shared[0]).replace("LINK", shared[1])
     for role in just(needs):
-        answer = hub.ask(role, method, path, **more)
+        answer = served.ask(role, method, path, **more)
         may = ROLES.index(role) >= ROLES.index(needs)
         assert answer.status_code in ((200, 201) if may else (401,) if role == "nobody" else (403,)), (
             role,
@@ -266,47 +268,52 @@ def test_a_door_lets_in_who_may(
             assert answer.json()["code"] == ("sign_in" if role == "nobody" else "forbidden")
 
 
-def test_gradio_client_comes_in_by_token(hub: Hub, client: Client) -> None:
-    picture = hub.engine.registry.get("shades").assets / "grey.png"
+def test_gradio_client_comes_in_by_token(served: ServedHub, client: Client) -> None:
+    picture = served.hub.registry.get("shades").assets / "grey.png"
     assert client.predict(handle_file(picture), api_name="/shades")[-1]["id"]
     with pytest.raises(Exception, match="credentials were not provided"):
-        Client(hub.url, verbose=False)
+        Client(served.url, verbose=False)
 
 
-def test_commands_come_in_by_token_and_by_password(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
-    with RemoteHub(hub.url, hub.tokens["run"]) as remote:
+def test_commands_come_in_by_token_and_by_password(served: ServedHub, capsys: pytest.CaptureFixture[str]) -> None:
+    with RemoteHub(served.url, served.tokens["run"]) as remote:
         assert [one["slug"] for one in remote.demos()] == ["shades", "slow"]
-    for auth, status in ((hub.tokens["admin"], 0), (f"ann:{PASSWORD}", 0), (hub.tokens["run"], 1), ("ann:wrong", 1)):
-        assert main(["status", "--url", hub.url, "--json", "--auth", auth]) == status
+    for auth, status in (
+        (served.tokens["admin"], 0),
+        (f"ann:{PASSWORD}", 0),
+        (served.tokens["run"], 1),
+        ("ann:wrong", 1),
+    ):
+        assert main(["status", "--url", served.url, "--json", "--auth", auth]) == status
     told = capsys.readouterr()
     assert '"running": true' in told.out
     assert "It takes the role admin to load models, see the status" in told.err
     assert "give --auth USER:PASSWORD or --auth TOKEN" in told.err
-    assert main(["status", "--url", hub.url, "--auth", "onlyapassword"]) == 2
+    assert main(["status", "--url", served.url, "--auth", "onlyapassword"]) == 2
     assert "must be USER:PASSWORD or an access token" in capsys.readouterr().err
 
 
-def test_a_page_event_of_the_status_page_is_refused_without_the_page(hub: Hub) -> None:
+def test_a_page_event_of_the_status_page_is_refused_without_the_page(served: ServedHub) -> None:
     """Its events are Gradio's, whose address is the one of all events."""
-    config = hub.ask("admin", "GET", "/config?page=status").json()
+    config = served.ask("admin", "GET", "/config?page=status").json()
     number = next(d["id"] for d in config["dependencies"] if d["api_name"] == "fresh")
 
     def fresh(role: str) -> str:
         body = {"data": [], "fn_index": number, "session_hash": f"tab{role}"}
-        return hub.ask(role, "POST", "/gradio_api/run/predict", json=body).text
+        return served.ask(role, "POST", "/gradio_api/run/predict", json=body).text
 
     assert "Models" in fresh("admin")
     assert "It needs the role admin; yours is run." in fresh("run")
 
 
-def test_the_websocket_of_streamlit_asks_too_and_ends_when_its_token_does(hub: Hub) -> None:
-    place = f"{hub.url.replace('http', 'ws')}/streamlit/_stcore/stream"
+def test_the_websocket_of_streamlit_asks_too_and_ends_when_its_token_does(served: ServedHub) -> None:
+    place = f"{served.url.replace('http', 'ws')}/streamlit/_stcore/stream"
     for role in ("nobody", "view"):
         with pytest.raises(InvalidStatus, match="403"):
-            connect(place, additional_headers=hub.headers(role))
+            connect(place, additional_headers=served.headers(role))
     with pytest.raises(InvalidStatus, match="403"):
-        connect(place, additional_headers=hub.headers("run"), origin="http://evil.example")
-    store = TokenStore(hub.engine.settings.data_folder)
+        connect(place, additional_headers=served.headers("run"), origin="http://evil.example")
+    store = TokenStore(served.hub.settings.data_folder)
     made, text = store.add("run")
     headers = {"authorization": f"Bearer {text}", "x-hub-caller": '{"name": "forged", "role": "admin"}'}
     with connect(place, additional_headers=headers) as socket:
@@ -322,26 +329,28 @@ def test_the_websocket_of_streamlit_asks_too_and_ends_when_its_token_does(hub: H
 # --- in a browser ---------------------------------------------------------------------------------
 
 
-def test_a_token_in_an_address_becomes_a_cookie_and_leaves_the_address(hub: Hub, shared: tuple[str, str]) -> None:
-    with httpx.Client(base_url=hub.url) as browser:
-        first = browser.get(f"/r/{shared[1]}?a=1&token={hub.tokens['view']}&b=%C3%A9")
+def test_a_token_in_an_address_becomes_a_cookie_and_leaves_the_address(
+    served: ServedHub, shared: tuple[str, str]
+) -> None:
+    with httpx.Client(base_url=served.url) as browser:
+        first = browser.get(f"/r/{shared[1]}?a=1&token={served.tokens['view']}&b=%C3%A9")
         assert (first.status_code, first.headers["location"]) == (303, f"/r/{shared[1]}?a=1&b=%C3%A9")
         assert (first.headers["referrer-policy"], first.headers["cache-control"]) == ("no-referrer", "no-store")
         cookie = first.headers["set-cookie"]
         assert re.fullmatch(r"hub_key=hub_\w+; Path=/; HttpOnly; SameSite=Lax", cookie)
         page = browser.get(first.headers["location"])
         assert page.status_code == 200
-        assert hub.tokens["view"] not in page.text
+        assert served.tokens["view"] not in page.text
         assert browser.get("/shades").status_code == 403
-        secure = hub.ask("nobody", "GET", f"/?token={hub.tokens['run']}", headers={"x-forwarded-proto": "https"})
+        secure = served.ask("nobody", "GET", f"/?token={served.tokens['run']}", headers={"x-forwarded-proto": "https"})
         assert secure.headers["set-cookie"].endswith("; Secure")
-        away = httpx.get(f"{hub.url}//evil.example/?token={hub.tokens['run']}", timeout=60)
+        away = httpx.get(f"{served.url}//evil.example/?token={served.tokens['run']}", timeout=60)
         assert away.headers["location"] == "/evil.example/"
 
 
-def test_a_token_of_one_link_opens_that_link_only(hub: Hub, shared: tuple[str, str]) -> None:
+def test_a_token_of_one_link_opens_that_link_only(served: ServedHub, shared: tuple[str, str]) -> None:
     id = shared[1]
-    _, text = TokenStore(hub.engine.settings.data_folder).add("view", link=id)
+    _, text = TokenStore(served.hub.settings.data_folder).add("view", link=id)
     for path, status in (
         (f"/r/{id}", 200),
         (f"/r/{id}/preview.jpg", 200),
@@ -351,14 +360,14 @@ def test_a_token_of_one_link_opens_that_link_only(hub: Hub, shared: tuple[str, s
         (f"/api/v1/results/{shared[0]}", 403),
         ("/api/v1/links", 403),
     ):
-        answer = httpx.get(hub.url + path, headers={"authorization": f"Bearer {text}"}, timeout=60)
+        answer = httpx.get(served.url + path, headers={"authorization": f"Bearer {text}"}, timeout=60)
         assert answer.status_code == status, (path, answer.text)
 
 
-def test_a_browser_with_a_password_stays_signed_in_until_it_is_changed(hub: Hub) -> None:
-    file = UsersFile(hub.engine.settings.data_folder / "users.txt")
+def test_a_browser_with_a_password_stays_signed_in_until_it_is_changed(served: ServedHub) -> None:
+    file = UsersFile(served.hub.settings.data_folder / "users.txt")
     file.put("eva", "run", PASSWORD)
-    with httpx.Client(base_url=hub.url, headers={"accept": "text/html"}) as browser:
+    with httpx.Client(base_url=served.url, headers={"accept": "text/html"}) as browser:
         asked = browser.get("/")
         assert (asked.status_code, asked.headers["www-authenticate"][:5]) == (401, "Basic")
         assert "asked for your user name and password" in asked.text
@@ -371,10 +380,10 @@ def test_a_browser_with_a_password_stays_signed_in_until_it_is_changed(hub: Hub)
         assert browser.get("/").status_code == 401
 
 
-def test_a_stale_link_is_told_without_asking_for_a_password(hub: Hub) -> None:
-    store = TokenStore(hub.engine.settings.data_folder)
+def test_a_stale_link_is_told_without_asking_for_a_password(served: ServedHub) -> None:
+    store = TokenStore(served.hub.settings.data_folder)
     made, text = store.add("run")
-    with httpx.Client(base_url=hub.url, headers={"accept": "text/html"}) as browser:
+    with httpx.Client(base_url=served.url, headers={"accept": "text/html"}) as browser:
         assert browser.get(f"/?token={text}").status_code == 303
         store.revoke(made.id)
         stale = browser.get("/")
@@ -389,31 +398,33 @@ def test_a_stale_link_is_told_without_asking_for_a_password(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/v1/demos/shades", "/gradio_api/upload", "/mcp", "/r/0/feedback", "/nowhere"])
-def test_a_post_from_another_website_is_refused_at_every_door(path: str, hub: Hub) -> None:
-    cookies = {"cookie": f"hub_key={hub.tokens['admin']}"}
+def test_a_post_from_another_website_is_refused_at_every_door(path: str, served: ServedHub) -> None:
+    cookies = {"cookie": f"hub_key={served.tokens['admin']}"}
     for headers in ({"origin": "https://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}):
-        answer = httpx.post(hub.url + path, headers={**cookies, **headers}, files={"image": png()}, timeout=60)
+        answer = httpx.post(served.url + path, headers={**cookies, **headers}, files={"image": png()}, timeout=60)
         assert answer.status_code == 403, answer.text
         assert "Another website" in answer.text
         assert "access-control-allow-origin" not in answer.headers
-    own = {"origin": hub.url, "sec-fetch-site": "same-origin"}
-    assert "Another website" not in httpx.post(hub.url + path, headers={**cookies, **own}, timeout=60).text
+    own = {"origin": served.url, "sec-fetch-site": "same-origin"}
+    assert "Another website" not in httpx.post(served.url + path, headers={**cookies, **own}, timeout=60).text
 
 
-def test_only_named_websites_may_read_answers(hub: Hub) -> None:
+def test_only_named_websites_may_read_answers(served: ServedHub) -> None:
     for path in ("/api/v1/demos", "/config"):
-        friend = hub.ask("run", "GET", path, headers={"origin": "https://friend.example"})
+        friend = served.ask("run", "GET", path, headers={"origin": "https://friend.example"})
         assert friend.headers["access-control-allow-origin"] == "https://friend.example"
         assert "access-control-allow-credentials" not in friend.headers
-        foe = hub.ask("run", "GET", path, headers={"origin": "https://evil.example"})
+        foe = served.ask("run", "GET", path, headers={"origin": "https://evil.example"})
         assert "access-control-allow-origin" not in foe.headers
     ask = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
-    allowed = hub.ask("nobody", "OPTIONS", "/api/v1/demos/shades", headers={**ask, "origin": "https://friend.example"})
+    allowed = served.ask(
+        "nobody", "OPTIONS", "/api/v1/demos/shades", headers={**ask, "origin": "https://friend.example"}
+    )
     assert (allowed.status_code, allowed.headers["access-control-allow-headers"]) == (200, "authorization")
     friend = {"origin": "https://friend.example"}
-    ran = hub.ask("run", "POST", "/api/v1/demos/shades", headers=friend, files={"image": png()})
+    ran = served.ask("run", "POST", "/api/v1/demos/shades", headers=friend, files={"image": png()})
     assert ran.status_code == 200
-    refused = hub.ask("nobody", "OPTIONS", "/api/v1/demos/shades", headers={**ask, "origin": "https://evil.example"})
+    refused = served.ask("nobody", "OPTIONS", "/api/v1/demos/shades", headers={**ask, "origin": "https://evil.example"})
     assert refused.status_code == 400
 
 
@@ -423,9 +434,9 @@ def test_only_named_websites_may_read_answers(hub: Hub) -> None:
 class Checked:
     """A sign-in with a clock of its own, which counts how often a password was really checked."""
 
-    def __init__(self, hub: Hub, monkeypatch: pytest.MonkeyPatch):
+    def __init__(self, served: ServedHub, monkeypatch: pytest.MonkeyPatch):
         self.clock, self.count = Clock(), 0
-        self.signin = SignIn(hub.engine.settings, self.clock)
+        self.signin = SignIn(served.hub.settings, self.clock)
         real = users.matches
 
         def counting(password: str, hash: str) -> bool:
@@ -439,8 +450,8 @@ class Checked:
         return (await self.signin.known({"authorization": header}, {}, address)).role
 
 
-def test_a_right_password_is_checked_once_however_many_ask(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    checked = Checked(hub, monkeypatch)
+def test_a_right_password_is_checked_once_however_many_ask(served: ServedHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked = Checked(served, monkeypatch)
 
     async def many() -> list[str]:
         found = await asyncio.gather(*(checked.ask("ann", PASSWORD) for _ in range(40)))
@@ -450,8 +461,8 @@ def test_a_right_password_is_checked_once_however_many_ask(hub: Hub, monkeypatch
     assert checked.count == 1
 
 
-def test_wrong_passwords_cost_more_and_more_time(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    checked = Checked(hub, monkeypatch)
+def test_wrong_passwords_cost_more_and_more_time(served: ServedHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked = Checked(served, monkeypatch)
 
     async def tries() -> None:
         waits = []
@@ -479,23 +490,23 @@ def test_wrong_passwords_cost_more_and_more_time(hub: Hub, monkeypatch: pytest.M
 
 
 def test_one_limit_counts_runs_of_all_doors_and_nothing_else(
-    hub: Hub, client: Client, monkeypatch: pytest.MonkeyPatch
+    served: ServedHub, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub.engine, "allowance", Allowance("4/hour"))
-    picture = hub.engine.registry.get("shades").assets / "grey.png"
+    monkeypatch.setattr(served.hub.engine, "allowance", Allowance("4/hour"))
+    picture = served.hub.registry.get("shades").assets / "grey.png"
     for _ in range(10):
-        assert hub.ask("run", "GET", "/api/v1/demos").status_code == 200
-    assert hub.ask("run", "POST", "/api/v1/demos/shades", files={"image": png()}).status_code == 200
+        assert served.ask("run", "GET", "/api/v1/demos").status_code == 200
+    assert served.ask("run", "POST", "/api/v1/demos/shades", files={"image": png()}).status_code == 200
     client.predict(handle_file(picture), api_name="/shades")
 
     def by_mcp() -> str:
         arguments = {"image": "/api/v1/demos/shades/assets/grey.png"}
         call = {**MCP_LIST, "method": "tools/call", "params": {"name": "shades", "arguments": arguments}}
-        return hub.ask("run", "POST", "/mcp", json=call, headers=EVENTS).text
+        return served.ask("run", "POST", "/mcp", json=call, headers=EVENTS).text
 
     assert '"isError":false' in by_mcp().replace(" ", "")
-    assert hub.ask("run", "POST", "/api/v1/demos/shades", files={"image": png()}).status_code == 200
-    refused = hub.ask("run", "POST", "/api/v1/demos/shades", files={"image": png()})
+    assert served.ask("run", "POST", "/api/v1/demos/shades", files={"image": png()}).status_code == 200
+    refused = served.ask("run", "POST", "/api/v1/demos/shades", files={"image": png()})
     words = "asked for 4 runs in the last hour, the most this hub allows"
     assert (refused.status_code, refused.json()["code"]) == (429, "limit")
     assert 3000 < int(refused.headers["retry-after"]) <= 3600
@@ -503,13 +514,13 @@ def test_one_limit_counts_runs_of_all_doors_and_nothing_else(
     assert words in by_mcp()
     with pytest.raises(Exception, match=words):
         client.predict(handle_file(picture), api_name="/shades")
-    assert words in page_event(hub, "run")
-    assert hub.ask("admin", "POST", "/api/v1/demos/shades", files={"image": png()}).status_code == 200  # another's
+    assert words in page_event(served, "run")
+    assert served.ask("admin", "POST", "/api/v1/demos/shades", files={"image": png()}).status_code == 200  # another's
 
-    host = streamlit_host.Host(hub.engine, streamlit_host.ThreadPoolExecutor(1), True)
-    me = guard.Caller("ann", "run")
+    host = streamlit_host.Host(served.hub, streamlit_host.ThreadPoolExecutor(1), True)
+    me = Caller("ann", "run")
     monkeypatch.setattr(guard, "caller_of_headers", lambda headers: me)
-    page = hub.engine.registry.get("shades")
+    page = served.hub.registry.get("shades")
     ended = [streamlit_run.start(host, page, {"image": png()}).future for _ in range(5)]
     errors = [future.exception(60) for future in ended if future]
     assert errors[:4] == [None] * 4
@@ -530,16 +541,16 @@ def test_no_door_runs_a_model_without_telling_who_asks() -> None:
     assert found >= 9
 
 
-def page_event(hub: Hub, role: str) -> str:
+def page_event(served: ServedHub, role: str) -> str:
     """What the page of a demo says after Run, over Gradio's own protocol."""
-    config = hub.ask(role, "GET", "/config?page=shades").json()
+    config = served.ask(role, "GET", "/config?page=shades").json()
     event = next(d for d in config["dependencies"] if d["api_name"] == "run")
-    image = hub.ask(role, "POST", "/gradio_api/upload", files={"files": png()}).json()[0]
+    image = served.ask(role, "POST", "/gradio_api/upload", files={"files": png()}).json()[0]
     picture = {"path": image, "meta": {"_type": "gradio.FileData"}}
     body = {"fn_index": event["id"], "session_hash": "tab", "data": [picture, 0.5, 2, "front", None]}
-    assert hub.ask(role, "POST", "/gradio_api/queue/join", json=body).status_code == 200
+    assert served.ask(role, "POST", "/gradio_api/queue/join", json=body).status_code == 200
     with httpx.stream(
-        "GET", f"{hub.url}/gradio_api/queue/data?session_hash=tab", headers=hub.headers(role), timeout=60
+        "GET", f"{served.url}/gradio_api/queue/data?session_hash=tab", headers=served.headers(role), timeout=60
     ) as lines:
         told = ""
         for line in lines.iter_lines():
@@ -549,9 +560,9 @@ def page_event(hub: Hub, role: str) -> str:
     return told
 
 
-def test_without_auth_all_may_come_but_no_other_website(make_engine: Callable[..., Engine]) -> None:
-    engine = make_engine(only=("slow",))
-    seen: list[guard.Caller] = []
+def test_without_auth_all_may_come_but_no_other_website(make_hub: Callable[..., Hub]) -> None:
+    hub = make_hub(only=("slow",))
+    seen: list[Caller] = []
 
     async def inside(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(scope[guard.CALLER])
@@ -559,28 +570,26 @@ def test_without_auth_all_may_come_but_no_other_website(make_engine: Callable[..
         await send({"type": "http.response.body", "body": b""})
 
     async def ask(path: str, **headers: str) -> int:
-        layer = httpx.ASGITransport(guard.Guard(inside, engine), client=("192.0.2.7", 1))
+        layer = httpx.ASGITransport(guard.Guard(inside, hub), client=("192.0.2.7", 1))
         async with httpx.AsyncClient(transport=layer, base_url="http://hub.local:7860") as client:
             return (await client.post(path, headers=headers)).status_code
 
     assert run_async(ask("/api/v1/models", cookie=f"hub_session={'a' * 40}")) == 204
     assert run_async(ask("/api/v1/models", origin="http://hub.local:7860")) == 204
     assert run_async(ask("/api/v1/models", origin="http://evil.example")) == 403
-    assert seen[0] == guard.Caller("", "run", f"cookie {'a' * 40}", "192.0.2.7")
+    assert seen[0] == Caller("", "run", f"cookie {'a' * 40}", "192.0.2.7")
     assert not seen[0].is_admin
 
 
-def test_a_space_signs_in_with_hugging_face(
-    make_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_space_signs_in_with_hugging_face(make_hub: Callable[..., Hub], monkeypatch: pytest.MonkeyPatch) -> None:
     """With a stand-in for Gradio's sign-in: its routes and session cookie, but no Hugging Face behind them."""
-    engine = make_engine(only=("slow",), space_users="ann:admin,ben:view")
+    hub = make_hub(only=("slow",), space_users="ann:admin,ben:view")
     app = FastAPI()
     app.add_route("/", lambda request: PlainTextResponse("the gallery"))
     app.add_route("/r/0", lambda request: PlainTextResponse("a result"))
-    app.user_middleware[:0] = guard.layers(engine)
+    app.user_middleware[:0] = guard.layers(hub)
     with pytest.raises(InputError, match="hf_oauth: true"):
-        space_signin.add_to(app, engine.settings)
+        space_signin.add_to(app, hub.settings)
 
     def stand_in(app: FastAPI) -> None:
         async def callback(request: Request) -> PlainTextResponse:
@@ -595,7 +604,7 @@ def test_a_space_signs_in_with_hugging_face(
     monkeypatch.setenv("SPACE_ID", "ann/hub")
     monkeypatch.setenv("OAUTH_CLIENT_ID", "an id")
     monkeypatch.setattr("gradio.oauth.attach_oauth", stand_in)
-    space_signin.add_to(app, engine.settings)
+    space_signin.add_to(app, hub.settings)
 
     async def visit() -> None:
         layer = httpx.ASGITransport(app)

@@ -14,8 +14,8 @@ from fastapi import FastAPI
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from hub.engine.engine import Engine
 from hub.errors import HubError
+from hub.hub import Hub
 from hub.settings import Settings
 from hub.web import server
 from hub.web.middleware import hosts
@@ -28,15 +28,15 @@ EVIL = {"host": "evil.example:7860", "origin": "http://evil.example:7860"}
 
 
 @pytest.fixture(scope="module")
-def hub(make_engine: Callable[..., Engine]) -> Iterator[str]:
+def served(make_hub: Callable[..., Hub]) -> Iterator[str]:
     """All doors of a hub on loopback that asks nobody."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(streamlit_mount, "_build", lambda engine: Echo())
-        engine = make_engine(only=("shades", "slow"))
-        engine.hardware()
+        patch.setattr(streamlit_mount, "_build", lambda hub: Echo())
+        hub = make_hub(only=("shades", "slow"))
+        hub.hardware()
 
         async def build() -> FastAPI:
-            return server.build_app(engine)
+            return server.build_app(hub)
 
         with running(run_async(build())) as url:
             yield url
@@ -54,39 +54,39 @@ DOORS = [
 
 
 @pytest.mark.parametrize(("method", "path"), DOORS, ids=lambda value: str(value))
-def test_a_name_that_was_made_to_point_here_opens_no_door(method: str, path: str, hub: str) -> None:
+def test_a_name_that_was_made_to_point_here_opens_no_door(method: str, path: str, served: str) -> None:
     forwarded = {"x-forwarded-host": "127.0.0.1", "forwarded": "host=localhost"}  # which anybody can send
     for more in ({}, forwarded, {"accept": "text/html"}, {"sec-fetch-site": "same-origin"}):
-        answer = httpx.request(method, hub + path, headers={**EVIL, **more}, timeout=60)
+        answer = httpx.request(method, served + path, headers={**EVIL, **more}, timeout=60)
         assert answer.status_code == 403, (more, answer.text)
         if method != "HEAD":
             assert "evil.example" in answer.text and "--allow-host evil.example" in answer.text
 
 
-def test_nor_a_websocket(hub: str) -> None:
-    place = hub.replace("http:", "ws:") + "/streamlit/_stcore/stream"
-    with socket.create_connection(("127.0.0.1", int(hub.rsplit(":", 1)[1]))) as line, pytest.raises(InvalidStatus):
+def test_nor_a_websocket(served: str) -> None:
+    place = served.replace("http:", "ws:") + "/streamlit/_stcore/stream"
+    with socket.create_connection(("127.0.0.1", int(served.rsplit(":", 1)[1]))) as line, pytest.raises(InvalidStatus):
         connect("ws://evil.example:7860/streamlit/_stcore/stream", sock=line, origin="http://evil.example:7860")
     with connect(place) as line:  # of this name it opens
         line.send("who?")
         assert json.loads(str(line.recv())) == ["", "run"]  # who comes to an open hub
 
 
-def test_its_own_names_open_all_doors(hub: str) -> None:
-    port = hub.rsplit(":", 1)[1]
+def test_its_own_names_open_all_doors(served: str) -> None:
+    port = served.rsplit(":", 1)[1]
     for host in (f"LOCALHOST:{port}", "localhost.", "hub.localhost:1", "[::1]:7860", "127.0.0.2", f"127.0.0.1:{port}"):
-        page = httpx.get(f"{hub}/slow", headers={"host": host, "accept": "text/html"}, timeout=60)
+        page = httpx.get(f"{served}/slow", headers={"host": host, "accept": "text/html"}, timeout=60)
         assert page.status_code == 200, host
         run = {"files": {"image": png()}, "headers": {"host": host, "origin": f"http://{host}"}}
-        assert httpx.post(f"{hub}/api/v1/demos/shades", timeout=60, **run).status_code == 200, host
+        assert httpx.post(f"{served}/api/v1/demos/shades", timeout=60, **run).status_code == 200, host
         tools = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-        found = httpx.post(f"{hub}/mcp", json=tools, headers={**EVENTS, "host": host}, timeout=60)
+        found = httpx.post(f"{served}/mcp", json=tools, headers={**EVENTS, "host": host}, timeout=60)
         assert found.status_code == 200, host
 
 
-def raw(hub: str, text: str) -> str:
+def raw(served: str, text: str) -> str:
     """The first line of the answer to a request as it is written."""
-    with socket.create_connection(("127.0.0.1", int(hub.rsplit(":", 1)[1])), timeout=30) as line:
+    with socket.create_connection(("127.0.0.1", int(served.rsplit(":", 1)[1])), timeout=30) as line:
         line.sendall(text.encode("latin-1"))
         return line.recv(1000).decode("latin-1").split("\r\n")[0]
 
@@ -112,8 +112,8 @@ def raw(hub: str, text: str) -> str:
         ("OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", "400"),
     ],
 )
-def test_what_is_no_name_is_told(text: str, status: str, hub: str) -> None:
-    assert raw(hub, text.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")).split()[1] == status
+def test_what_is_no_name_is_told(text: str, status: str, served: str) -> None:
+    assert raw(served, text.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")).split()[1] == status
 
 
 MINE = next(

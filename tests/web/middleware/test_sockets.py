@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.web.middleware import sockets
 from hub.web.middleware.sockets import IN_WINDOW, MESSAGE_BYTES, OF_ADDRESS, Sockets
 
@@ -25,16 +25,16 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def engine(make_engine: Callable[..., Engine]) -> Engine:
-    return make_engine(only=("slow",))
+def hub(make_hub: Callable[..., Hub]) -> Hub:
+    return make_hub(only=("slow",))
 
 
 def client_at(app: Any, address: str) -> TestClient:
     return TestClient(app, client=(address, 5000))
 
 
-def test_one_address_has_so_many_and_others_still_some(engine: Engine) -> None:
-    layer = Sockets(echo, engine)
+def test_one_address_has_so_many_and_others_still_some(hub: Hub) -> None:
+    layer = Sockets(echo, hub)
     layer._open["10.0.0.1"] = OF_ADDRESS
     with pytest.raises(Exception) as refused, client_at(layer, "10.0.0.1").websocket_connect("/streamlit"):
         pass
@@ -50,8 +50,8 @@ def test_one_address_has_so_many_and_others_still_some(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(("sizes", "code"), [([MESSAGE_BYTES, MESSAGE_BYTES + 1], 1009), ([1] * (IN_WINDOW + 1), 1008)])
-def test_a_message_too_large_or_too_many_end_it(engine: Engine, sizes: list[int], code: int) -> None:
-    with client_at(Sockets(echo, engine), "10.0.0.1").websocket_connect("/streamlit") as socket:
+def test_a_message_too_large_or_too_many_end_it(hub: Hub, sizes: list[int], code: int) -> None:
+    with client_at(Sockets(echo, hub), "10.0.0.1").websocket_connect("/streamlit") as socket:
         for size in sizes[:-1]:
             socket.send_bytes(bytes(size))
             assert socket.receive_text() == str(size)

@@ -12,8 +12,8 @@ import pytest
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from hub.engine.engine import Engine
 from hub.errors import UnavailableError
+from hub.hub import Hub
 from hub.settings import Settings
 from hub.web import announce as share
 from hub.web import server
@@ -27,12 +27,12 @@ PUBLIC = "https://demos.example.org/hub"
 
 
 @pytest.fixture(scope="module")
-def behind(make_engine: Callable[..., Engine]) -> Iterator[TestClient]:
+def behind(make_hub: Callable[..., Hub]) -> Iterator[TestClient]:
     """The whole hub as a proxy at `PUBLIC` asks it: by plain HTTP, with the public host."""
-    engine = make_engine(public_url=f"{PUBLIC}/", similar="off")
+    hub = make_hub(public_url=f"{PUBLIC}/", similar="off")
 
     async def build() -> Any:  # outside of an event loop, Gradio makes loops that it never closes
-        return server.build_app(engine)
+        return server.build_app(hub)
 
     yield TestClient(run_async(build()), base_url="http://demos.example.org")
 
@@ -113,8 +113,8 @@ def test_it_is_known_where_others_reach_the_hub(
     assert addresses.reachable(Settings(**settings), asked(url)) == reached
 
 
-def test_a_page_that_only_this_machine_reaches_has_no_code_and_says_how_to_change_that(engine: Engine) -> None:
-    panel = embed.panel(engine.registry.get("shades"), "http://127.0.0.1:7860", "")
+def test_a_page_that_only_this_machine_reaches_has_no_code_and_says_how_to_change_that(hub: Hub) -> None:
+    panel = embed.panel(hub.registry.get("shades"), "http://127.0.0.1:7860", "")
     assert "<svg" not in panel
     assert "Only this machine can open this address" in panel
     assert "--share" in panel
@@ -132,21 +132,21 @@ def test_the_code_in_the_terminal_can_be_read_by_a_camera() -> None:
 
 
 def test_a_public_link_is_told_loudly_and_used_in_links(
-    make_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    make_hub: Callable[..., Hub], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    engine = make_engine(share=True)
+    hub = make_hub(share=True)
     monkeypatch.setattr(share, "tunnel", lambda host, port: f"https://{port}.gradio.live")
-    share._share(engine, "127.0.0.1", 7860, "http://127.0.0.1:7860")
+    share._share(hub, "127.0.0.1", 7860, "http://127.0.0.1:7860")
     told = " ".join(capsys.readouterr().out.split())
     assert "PUBLIC LINK: https://7860.gradio.live" in told
     assert "on the internet, for anyone who has or guesses the link, without a password" in told
     assert "--auth USER:PASSWORD" in told
     here = asked("http://127.0.0.1:7860/")
-    assert addresses.link(engine.settings, here, "abc") == "https://7860.gradio.live/r/abc"
+    assert addresses.link(hub.settings, here, "abc") == "https://7860.gradio.live/r/abc"
 
 
 def test_without_internet_the_hub_goes_on_without_a_public_link(
-    make_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    make_hub: Callable[..., Hub], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def unreachable(*arguments: Any) -> str:
         raise RuntimeError("Could not get share link from Gradio API Server.")
@@ -154,8 +154,8 @@ def test_without_internet_the_hub_goes_on_without_a_public_link(
     monkeypatch.setattr("gradio.networking.setup_tunnel", unreachable)
     with pytest.raises(UnavailableError, match="No public link: Could not get share link"):
         share.tunnel("127.0.0.1", 7860)
-    engine = make_engine(share=True)
-    share._share(engine, "127.0.0.1", 7860, "http://127.0.0.1:7860")
+    hub = make_hub(share=True)
+    share._share(hub, "127.0.0.1", 7860, "http://127.0.0.1:7860")
     said = capsys.readouterr().err
     assert "--share needs internet access. The hub goes on at http://127.0.0.1:7860" in said
-    assert engine.settings.public_url == ""
+    assert hub.settings.public_url == ""

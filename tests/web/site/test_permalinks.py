@@ -20,12 +20,13 @@ from starlette.testclient import TestClient
 from hub.archive import link_limits
 from hub.archive import links as links_module
 from hub.archive.links import LinkStore
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.pages.registry import ROOT, Page, Registry
 from hub.results.result import Picture
 from hub.settings import Settings
 from hub.web.gradio_ui import deep_links
 from hub.web.middleware import sessions
+from hub.web.parts.filled import Filled, read
 from hub.web.site import links as permalinks
 from tests.fakes import colour_demo, registry_of, shade_demo
 from tests.web.doors import SHADES, app_of, become, png
@@ -34,34 +35,34 @@ MINE, THEIRS = {sessions.COOKIE: "m" * 32}, {sessions.COOKIE: "t" * 32}
 NASTY = '"><script>alert(1)</script>'
 
 
-def app_for(engine: Engine) -> FastAPI:
-    app = app_of(engine)
-    permalinks.add_to(app, engine)
-    app.add_middleware(sessions.SessionCookie, engine=engine)
+def app_for(hub: Hub) -> FastAPI:
+    app = app_of(hub)
+    permalinks.add_to(app, hub)
+    app.add_middleware(sessions.SessionCookie, hub=hub)
     return app
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., tuple[Engine, TestClient]]]:
+def make(tmp_path: Path) -> Iterator[Callable[..., tuple[Hub, TestClient]]]:
     """An engine and a client of its doors, all over one data folder: making another is a restart."""
-    engines: list[Engine] = []
+    engines: list[Hub] = []
 
-    def start(registry: Registry | None = None, root_path: str = "", **settings: Any) -> tuple[Engine, TestClient]:
+    def start(registry: Registry | None = None, root_path: str = "", **settings: Any) -> tuple[Hub, TestClient]:
         (tmp_path / "grey.png").write_bytes(png(colour="grey"))
         pages = {"shades": SHADES, "colours": colour_demo()}
         chosen = Settings(device="cpu", dtype="float32", data=str(tmp_path / "data"), **settings)
         found = {slug: Page(slug, "a test", tmp_path, declared=demo) for slug, demo in pages.items()}
-        engines.append(Engine(chosen, registry or Registry(found)))
+        engines.append(Hub(chosen, registry or Registry(found)))
         client = TestClient(app_for(engines[-1]), base_url="http://hub.example", root_path=root_path)
         return engines[-1], client
 
     yield start
-    for engine in engines:
-        engine.close()
+    for hub in engines:
+        hub.close()
 
 
 @pytest.fixture
-def client(make: Callable[..., tuple[Engine, TestClient]]) -> TestClient:
+def client(make: Callable[..., tuple[Hub, TestClient]]) -> TestClient:
     return make()[1]
 
 
@@ -109,7 +110,7 @@ def test_the_page_shows_inputs_outputs_parameters_weights_and_receipt(client: Te
 
 
 def test_a_chat_finds_title_description_and_picture_at_absolute_addresses(
-    make: Callable[..., tuple[Engine, TestClient]],
+    make: Callable[..., tuple[Hub, TestClient]],
 ) -> None:
     for options, base in (
         ({}, "http://hub.example"),
@@ -142,7 +143,7 @@ def test_a_viewer_needs_no_cookie_gets_none_and_search_engines_stay_out(client: 
         assert "<script>" not in answer.text
 
 
-def test_everything_people_or_demos_write_is_escaped(make: Callable[..., tuple[Engine, TestClient]]) -> None:
+def test_everything_people_or_demos_write_is_escaped(make: Callable[..., tuple[Hub, TestClient]]) -> None:
     demo = replace(
         shade_demo(title=NASTY, summary=NASTY, task=NASTY, note=NASTY),
         present=lambda output, image, level: {
@@ -160,7 +161,7 @@ def test_everything_people_or_demos_write_is_escaped(make: Callable[..., tuple[E
     assert "<script>" not in client.get(f"/r/{made['id']}?thanks={NASTY}").text
 
 
-def test_a_link_of_an_earlier_hub_shows_what_it_showed(make: Callable[..., tuple[Engine, TestClient]]) -> None:
+def test_a_link_of_an_earlier_hub_shows_what_it_showed(make: Callable[..., tuple[Hub, TestClient]]) -> None:
     _, before = make()
     made = share(before)
     shown = before.get(f"/r/{made['id']}").text
@@ -325,7 +326,7 @@ def test_what_rest_cannot_do_is_problem_json(client: TestClient) -> None:
     assert client.get("/api/v1/links/x").status_code == 404
 
 
-def test_after_a_restart_pictures_are_asked_for_again(make: Callable[..., tuple[Engine, TestClient]]) -> None:
+def test_after_a_restart_pictures_are_asked_for_again(make: Callable[..., tuple[Hub, TestClient]]) -> None:
     _, before = make()
     id = run(before)
     _, after = make()
@@ -336,7 +337,7 @@ def test_after_a_restart_pictures_are_asked_for_again(make: Callable[..., tuple[
     assert after.post(f"/api/v1/results/{id}/links", json={}).status_code == 201
 
 
-def test_links_can_be_switched_off(make: Callable[..., tuple[Engine, TestClient]]) -> None:
+def test_links_can_be_switched_off(make: Callable[..., tuple[Hub, TestClient]]) -> None:
     _, client = make(links_disk_mb=0.0)
     answer = client.post(f"/api/v1/results/{run(client)}/links", json={"leave_out": ["image"]})
     assert answer.status_code == 503
@@ -358,16 +359,16 @@ def test_the_document_has_the_links_as_they_answer(client: TestClient) -> None:
 # --- deep links -----------------------------------------------------------------------------------
 
 
-def opened(engine: Engine, *query: tuple[str, str], folder: Path = Path("/nowhere")) -> deep_links.Filled:
-    return deep_links.read(engine, engine.registry.get("shades"), query, folder)
+def opened(hub: Hub, *query: tuple[str, str], folder: Path = Path("/nowhere")) -> Filled:
+    return read(hub, hub.registry.get("shades"), query, folder)
 
 
 def test_an_address_fills_the_page_and_says_what_it_could_not_use(
-    make: Callable[..., tuple[Engine, TestClient]],
+    make: Callable[..., tuple[Hub, TestClient]],
 ) -> None:
-    engine, _ = make()
+    hub, _ = make()
     filled = opened(
-        engine,
+        hub,
         *(("threshold", "0.4"), ("count", "9"), ("view", "back"), ("treshold", "1"), ("image", "x"), ("seed", "7")),
         *(("seed", "8"), ("weights", "w"), ("utm_source", "chat"), ("__theme", "dark")),
     )
@@ -385,48 +386,46 @@ def test_an_address_fills_the_page_and_says_what_it_could_not_use(
 
 
 def test_an_address_names_an_example_which_its_own_values_change(
-    make: Callable[..., tuple[Engine, TestClient]],
+    make: Callable[..., tuple[Hub, TestClient]],
 ) -> None:
-    engine, _ = make()
-    page = engine.registry.get("shades")
-    filled = opened(engine, ("count", "3"), ("example", "1"))
+    hub, _ = make()
+    page = hub.registry.get("shades")
+    filled = opened(hub, ("count", "3"), ("example", "1"))
     assert filled.values == {"image": str(page.assets / "grey.png"), "threshold": 0.2, "count": 3, "view": "front"}
-    assert opened(engine, ("example", "1"), ("threshold", "0.9")).values["threshold"] == 0.9
+    assert opened(hub, ("example", "1"), ("threshold", "0.9")).values["threshold"] == 0.9
     for bad in ("0", "2", "-1", "x", "", "²"):
-        assert opened(engine, ("example", bad)).problems == [
-            f"example must be a whole number from 1 to 1, got {bad!r}."
-        ]
-    assert deep_links.told(opened(engine)) == ""
+        assert opened(hub, ("example", bad)).problems == [f"example must be a whole number from 1 to 1, got {bad!r}."]
+    assert deep_links.told(opened(hub)) == ""
 
 
 def test_trying_a_shared_result_fills_in_all_that_it_kept(
-    make: Callable[..., tuple[Engine, TestClient]], tmp_path: Path
+    make: Callable[..., tuple[Hub, TestClient]], tmp_path: Path
 ) -> None:
-    engine, client = make()
+    hub, client = make()
     id = run(client, threshold="0.35", view="back")
     made = client.post(f"/api/v1/results/{id}/links", json={}).json()
-    filled = opened(engine, ("link", made["id"]), folder=tmp_path)
+    filled = opened(hub, ("link", made["id"]), folder=tmp_path)
     values = {**filled.values, "image": Path(filled.values["image"])}
-    assert engine.run("shades", values).values == engine.results.get(id).values  # type: ignore[union-attr]
+    assert hub.engine.run("shades", values).values == hub.results.get(id).values  # type: ignore[union-attr]
     assert not filled.problems
     private = client.post(f"/api/v1/results/{id}/links", json={"leave_out": ["image"]}).json()
-    filled = opened(engine, ("link", private["id"]))
+    filled = opened(hub, ("link", private["id"]))
     assert "image" not in filled.values
     assert filled.values["threshold"] == 0.35
     assert "choose your own: Photo" in filled.told[1]
-    assert "no such link" in opened(engine, ("link", "x")).problems[0]
-    wrong = deep_links.read(engine, engine.registry.get("colours"), [("link", made["id"])], tmp_path)
+    assert "no such link" in opened(hub, ("link", "x")).problems[0]
+    wrong = read(hub, hub.registry.get("colours"), [("link", made["id"])], tmp_path)
     assert wrong.problems == ["That shared result is of another page: Shades."]
 
 
 def test_a_shared_result_whose_values_the_page_no_longer_takes_says_so(
-    make: Callable[..., tuple[Engine, TestClient]],
+    make: Callable[..., tuple[Hub, TestClient]],
 ) -> None:
     _, client = make()
     made = share(client, leave_out=["image"])
     changed = replace(SHADES, version="2", inputs=tuple(f for f in SHADES.inputs if f.name != "count"))
-    engine, _ = make(registry_of(shades=changed))
-    filled = opened(engine, ("link", made["id"]))
+    hub, _ = make(registry_of(shades=changed))
+    filled = opened(hub, ("link", made["id"]))
     assert "the answer may differ" in filled.told[-1]
     assert filled.problems == ["No input 'count'. There is: 'threshold', 'view', 'seed', 'example'."]
     assert filled.values["threshold"] == 0.5

@@ -13,8 +13,8 @@ import pytest
 from fastapi import FastAPI
 from streamlit.testing.v1 import AppTest
 
-from hub.engine.engine import Engine
 from hub.errors import CancelledError
+from hub.hub import Hub
 from hub.pages.registry import Page, Registry
 from hub.results.result import Result
 from hub.settings import Settings
@@ -33,7 +33,7 @@ PATIENCE_S = 60
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     folder = tmp_path_factory.mktemp("hub")
     (folder / "grey.png").write_bytes(png(colour="grey"))
     write_weights(folder / "weights", "cars", {"label_names": ["saloon", "van"], "least": 0.3}, b"1")
@@ -63,7 +63,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     settings = Settings(
         data=str(folder / "data"), device="cpu", dtype="float32", weights_folder=str(folder / "weights")
     )
-    made = Engine(settings, Registry(pages))
+    made = Hub(settings, Registry(pages))
     streamlit_host.use(made)
     yield made
     made.close()
@@ -83,7 +83,7 @@ def opened(slug: str, **query: str | list[str]) -> AppTest:
         from hub.web.streamlit_ui import host as streamlit_host
 
         host = streamlit_host.current()
-        streamlit_demo.show(host, host.engine.registry.get(slug), "http://hub.test")
+        streamlit_demo.show(host, host.hub.registry.get(slug), "http://hub.test")
 
     page = AppTest.from_function(script, kwargs={"slug": slug}, default_timeout=PATIENCE_S)
     for name, value in query.items():
@@ -111,19 +111,19 @@ def outcome(page: AppTest, slug: str) -> Any:
     return page.session_state[slug].outcome
 
 
-def test_the_gallery_links_every_demo_and_a_broken_one_is_no_trouble(engine: Engine) -> None:
+def test_the_gallery_links_every_demo_and_a_broken_one_is_no_trouble(hub: Hub) -> None:
     home = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=PATIENCE_S).run()
     assert not home.exception
     assert [t.value for t in home.title] == ["Try the models"]
     links = [link.proto.page for link in home.get("page_link")]
-    assert links == list(engine.registry.pages)
+    assert links == list(hub.registry.pages)
     broken = opened("broken")
     assert "broken.py cannot be imported" in words(broken.error[0])
 
 
-def test_a_result_of_another_door_is_a_hit_and_all_its_outputs_are_shown(engine: Engine) -> None:
+def test_a_result_of_another_door_is_a_hit_and_all_its_outputs_are_shown(hub: Hub) -> None:
     given = {"image": png(colour="white"), "threshold": 0.25, "count": 3, "view": "back", "seed": "7"}
-    first = engine.run("shades", given)
+    first = hub.engine.run("shades", given)
     page = upload(opened("shades"), png(colour="white"))
     page.slider[0].set_value(0.25)
     page.slider[1].set_value(3)
@@ -145,7 +145,7 @@ def test_a_result_of_another_door_is_a_hit_and_all_its_outputs_are_shown(engine:
     assert chart.alt == "light 100.0 %, dark 0.0 %"
 
 
-def test_wrong_input_is_told_in_the_words_of_every_door(engine: Engine) -> None:
+def test_wrong_input_is_told_in_the_words_of_every_door(hub: Hub) -> None:
     page = press(opened("shades"), "Run")
     assert "image is missing: give a picture" in words(page.error[0])
     page = upload(page, b"no picture at all")
@@ -157,14 +157,14 @@ def test_wrong_input_is_told_in_the_words_of_every_door(engine: Engine) -> None:
     assert "seed must be a whole number from 0" in words(press(page, "Run").error[0])
 
 
-def test_an_example_runs_in_a_click_and_takes_its_values(engine: Engine) -> None:
+def test_an_example_runs_in_a_click_and_takes_its_values(hub: Hub) -> None:
     page = press(opened("shades"), "A grey square")
     assert page.slider[0].value == 0.2
     assert outcome(page, "shades").capsule["parameters"]["threshold"] == 0.2
     assert not page.error
 
 
-def test_an_address_fills_in_what_it_can_and_says_what_it_cannot(engine: Engine) -> None:
+def test_an_address_fills_in_what_it_can_and_says_what_it_cannot(hub: Hub) -> None:
     page = opened("shades", example="1", threshold="0.75", count="9", veiw="back")
     assert page.slider[0].value == 0.75
     told = words(page.warning[0])
@@ -176,7 +176,7 @@ def test_an_address_fills_in_what_it_can_and_says_what_it_cannot(engine: Engine)
     assert outcome(page, "shades").capsule["parameters"]["threshold"] == 0.5
 
 
-def test_choices_optional_outputs_and_the_line_through_labels(engine: Engine) -> None:
+def test_choices_optional_outputs_and_the_line_through_labels(hub: Hub) -> None:
     page = upload(opened("picky"), png(colour="white"))
     page = press(page, "Run")
     assert outcome(page, "picky").capsule["parameters"]["paints"] == ["red", "blue"]
@@ -190,7 +190,7 @@ def test_choices_optional_outputs_and_the_line_through_labels(engine: Engine) ->
     assert not page.json
 
 
-def test_text_and_steps_run_and_other_weights_are_a_choice(engine: Engine) -> None:
+def test_text_and_steps_run_and_other_weights_are_a_choice(hub: Hub) -> None:
     page = opened("steps")
     page.text_area[0].set_value("hello")
     page.text_input[0].set_value("3")
@@ -201,7 +201,7 @@ def test_text_and_steps_run_and_other_weights_are_a_choice(engine: Engine) -> No
     assert outcome(press(page, "Run"), "weighted").capsule["weights"] == "trees"
 
 
-def test_a_number_of_the_weights_moves_when_others_are_chosen(engine: Engine) -> None:
+def test_a_number_of_the_weights_moves_when_others_are_chosen(hub: Hub) -> None:
     page = opened("weighted", weights="trees")
     assert page.slider[0].value == 0.7
     page.slider[0].set_value(0.1)
@@ -212,7 +212,7 @@ def test_a_number_of_the_weights_moves_when_others_are_chosen(engine: Engine) ->
     assert (capsule["weights"], capsule["parameters"]["level"]) == ("cars", page.slider[0].value) == ("cars", 0.3)
 
 
-def test_an_optional_picture_may_be_left_out_and_taken_away_again(engine: Engine) -> None:
+def test_an_optional_picture_may_be_left_out_and_taken_away_again(hub: Hub) -> None:
     page = press(opened("optional"), "Run")
     assert page.text[0].value == "hi, None"
     page = press(upload(page, png()), "Run")
@@ -221,14 +221,14 @@ def test_an_optional_picture_may_be_left_out_and_taken_away_again(engine: Engine
     assert page.text[0].value == "hi, None"
 
 
-def test_a_result_is_shared_and_taken_back(engine: Engine) -> None:
+def test_a_result_is_shared_and_taken_back(hub: Hub) -> None:
     page = press(opened("shades"), "A grey square")
     (note,) = [area for area in page.text_area if area.label == "Note"]
     note.set_value("for Monday")
     page = press(page, "Make the link")
     address = next(code.value for code in page.code if code.value.startswith("http://hub.test/r/"))
     id = address.rsplit("/", 1)[1]
-    link, document = engine.sharing.links.read(id)
+    link, document = hub.sharing.links.read(id)
     assert (link.note, document["result"]) == ("for Monday", outcome(page, "shades").id[:12])
     again = opened("shades", link=id)
     assert "as in the shared result" in words(again.info[0])
@@ -237,22 +237,22 @@ def test_a_result_is_shared_and_taken_back(engine: Engine) -> None:
     (end,) = [b for b in page.button if b.label == "Take back"]
     assert end.key == f"end/{id}"
     end.click().run()
-    assert engine.sharing.links.all(page="shades")[1].state(time.time()) == "revoked"
+    assert hub.sharing.links.all(page="shades")[1].state(time.time()) == "revoked"
 
 
-def test_a_run_that_no_page_follows_any_more_is_cancelled(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_no_page_follows_any_more_is_cancelled(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streamlit_run, "PATIENCE_S", 0.2)
     calls = Calls()
-    slow = Page("slow", "a test", engine.registry.get("steps").assets, declared=steps_demo(calls, steps=10**9))
-    engine.registry.pages["slow"] = slow
+    slow = Page("slow", "a test", hub.registry.get("steps").assets, declared=steps_demo(calls, steps=10**9))
+    hub.registry.pages["slow"] = slow
     values = Values({"prompt": "on and on", "seed": "1"})
     job = streamlit_run.start(streamlit_host.current(), slow, values.all())
     assert job.future is not None
     assert isinstance(job.future.exception(PATIENCE_S), CancelledError)
 
 
-def test_another_sites_page_cannot_open_a_session_and_nothing_is_imported_for_it(engine: Engine) -> None:
-    mounted, told = streamlit_mount.Mounted(engine), list[Any]()
+def test_another_sites_page_cannot_open_a_session_and_nothing_is_imported_for_it(hub: Hub) -> None:
+    mounted, told = streamlit_mount.Mounted(hub), list[Any]()
     app = FastAPI()
     mounted.add_to(app)
 
@@ -261,7 +261,7 @@ def test_another_sites_page_cannot_open_a_session_and_nothing_is_imported_for_it
 
     headers = [(b"host", b"127.0.0.1:7860"), (b"origin", b"http://elsewhere.example")]
     scope = {"type": "websocket", "path": "/streamlit/_stcore/stream", "headers": headers}
-    run_async(guard.Guard(app, engine)(scope, None, send))  # type: ignore[arg-type]
+    run_async(guard.Guard(app, hub)(scope, None, send))  # type: ignore[arg-type]
     assert [message["type"] for message in told] == ["websocket.close"]
     assert mounted._app is None
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from hub.engine.engine import Engine
+from hub.hub import Hub
 from hub.pages.registry import Page, Registry
 from hub.settings import Settings
 from hub.texts import CHINESE, ENGLISH
@@ -23,19 +23,19 @@ PATIENCE_S = 60
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     folder = tmp_path_factory.mktemp("hub")
     (folder / "grey.png").write_bytes(png(colour="grey"))
     (folder / f"{CHINESE}.toml").write_text('[page]\n"Shades" = "明暗"\n"front" = "正面"\n', encoding="utf-8")
     settings = Settings(data=str(folder / "data"), device="cpu", dtype="float32")
-    made = Engine(settings, Registry({"shades": Page("shades", "a test", folder, declared=SHADES)}))
+    made = Hub(settings, Registry({"shades": Page("shades", "a test", folder, declared=SHADES)}))
     made.hardware()  # torch is imported here, not while a page waits
     streamlit_host.use(made)
     yield made
     made.close()
 
 
-def test_an_address_asks_for_chinese_and_the_switch_for_english_again(engine: Engine) -> None:
+def test_an_address_asks_for_chinese_and_the_switch_for_english_again(hub: Hub) -> None:
     home = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=PATIENCE_S)
     home.query_params["lang"] = "zh-TW"
     home.run()
@@ -48,17 +48,15 @@ def test_an_address_asks_for_chinese_and_the_switch_for_english_again(engine: En
     assert home.query_params["lang"] == ENGLISH  # a reload keeps it
 
 
-def test_a_demo_is_run_in_chinese_with_the_values_of_every_door(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_demo_is_run_in_chinese_with_the_values_of_every_door(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     def script() -> None:
         from hub import texts
         from hub.web.streamlit_ui import demo as streamlit_demo
         from hub.web.streamlit_ui import host as streamlit_host
 
         host = streamlit_host.current()
-        texts.speak(host.engine.texts[texts.CHINESE])
-        streamlit_demo.show(host, host.engine.registry.get("shades"), "http://hub.test")
+        texts.speak(host.hub.texts[texts.CHINESE])
+        streamlit_demo.show(host, host.hub.registry.get("shades"), "http://hub.test")
 
     monkeypatch.setattr(sessions, "of", lambda cookies, page="": "a browser of the tests")
     page = AppTest.from_function(script, default_timeout=PATIENCE_S).run()
@@ -81,7 +79,7 @@ def test_a_demo_is_run_in_chinese_with_the_values_of_every_door(
     ],
 )
 def test_without_a_choice_the_browser_decides_as_on_every_page(
-    engine: Engine,
+    hub: Hub,
     monkeypatch: pytest.MonkeyPatch,
     headers: dict[str, str],
     cookies: dict[str, str],

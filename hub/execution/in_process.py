@@ -1,0 +1,234 @@
+"""The executor of this process: pool, batcher and the functions of the demos, in the threads that ask."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from cachetools import LRUCache
+
+from hub import errors, texts
+from hub.decoding import budget
+from hub.decoding.decode import ImageLimits
+from hub.errors import CancelledError, DeadlineError, UnavailableError
+from hub.execution.batching import Batcher, Infer, Outcome
+from hub.execution.executor import DECODED, Computed, Flag, OnEvent, Work
+from hub.execution.leases import model_key
+from hub.execution.residency import Residency
+from hub.metrics import Metrics
+from hub.pages import outputs
+from hub.pages.inputs import Opened
+from hub.pages.kinds import first_picture
+from hub.pages.registry import Page, Registry, call
+from hub.results import capsules
+from hub.results.sight import look
+from hub.settings import Settings
+from hub.texts import Sentence
+from hub.weights.store import PATIENCE_S, Folder, WeightsStore
+
+
+class InProcess:
+    """Runs models in this process.
+
+    `infer_of(key)` stands in for the demos' own `infer` where a GPU is lent for each pass, as on a ZeroGPU Space.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        weights: WeightsStore,
+        models: Residency,
+        metrics: Metrics,
+        limits: ImageLimits,
+        *,
+        outputs_bytes: int,
+        infer_of: Callable[[str], Infer] | None = None,
+    ):
+        self._settings, self._registry, self._weights, self._models = settings, registry, weights, models
+        self._metrics, self._limits, self._infer_of = metrics, limits, infer_of
+        # Guards the two below. Never held while a demo's code, a load or a wait runs.
+        self._lock = threading.Lock()
+        self._batchers: dict[str, Batcher] = {}
+        self._outputs: LRUCache[tuple[str, str], tuple[Any, int]] = LRUCache(
+            outputs_bytes, getsizeof=lambda kept: kept[1]
+        )
+
+    def compute(self, work: Work, on_event: OnEvent, cancel: Flag) -> Computed:
+        """As the protocol says."""
+        on_event("queued", None)
+        end = time.perf_counter() + work.left_s
+
+        def left_s() -> float:
+            return end - time.perf_counter()
+
+        with budget.room(left_s, cancel.is_set) as room:
+            return _Run(self, work, on_event, cancel, left_s, room).computed()
+
+    def dtype_name(self, left_s: float) -> str:
+        return self._models.hardware(left_s).dtype_name
+
+    def why_late(self, work: Work) -> Sentence | None:
+        return self._why_late(model_key(work.slug, work.weights, work.digest))
+
+    def _why_late(self, key: str) -> Sentence | None:
+        return None if self._models.holds(key) else self._models.stuck(self._settings.deadline_s / 2)
+
+    def drop_outputs(self, slugs: Collection[str]) -> None:
+        with self._lock:
+            for key in [key for key in self._outputs if key[0].split("/")[0] in slugs]:
+                del self._outputs[key]
+
+    def close(self) -> None:
+        self._models.close()
+
+    # --- what runs share --------------------------------------------------------------------------
+
+    def kept(self, key: str, digest: str) -> Any:
+        """What the same weights made of the same item before, in a tuple of one; None: it is not there any more."""
+        with self._lock:
+            found = self._outputs.get((key, digest))
+        return None if found is None else found[:1]
+
+    def keep(self, key: str, digest: str, output: Any, size: int | None) -> None:
+        """Remembers an output of so many bytes. None: how many cannot be told, so it is not kept."""
+        if digest and size is not None and size <= self._outputs.maxsize:
+            with self._lock:
+                self._outputs[key, digest] = (output, size)
+
+    def batcher(self, page: Page, folder: Folder | None, key: str) -> Batcher:
+        """The one batcher of a model."""
+        stale = []
+        with self._lock:
+            batcher = self._batchers.get(key)
+            if batcher is None:
+                # New bytes under the same name: nobody can ask for the old ones any more.
+                family = key.rsplit("@", 1)[0] + "@"
+                stale = [other for other in self._batchers if other.startswith(family)]
+                for other in stale:
+                    del self._batchers[other]
+                batcher = self._batchers[key] = self._new_batcher(page, folder, key)
+        for other in stale:
+            self._models.pool.unload(other)
+        return batcher
+
+    def _new_batcher(self, page: Page, folder: Folder | None, key: str) -> Batcher:
+        # It outlives the run that made it: it must hold nothing of that run, such as its pictures.
+        settings, demo = self._settings, page.demo
+        return Batcher(
+            page.slug,
+            self._infer_of(key) if self._infer_of else partial(call, demo.infer, folder.config if folder else None),
+            partial(self._models.lease, demo, folder, key, settings.deadline_s),
+            max_batch=min(settings.max_batch, demo.max_batch),
+            window_s=settings.batch_window_ms / 1000,
+            guard=_inference_mode,
+            relieve=partial(self._models.pool.evict_idle, key),
+            is_loaded=partial(self._models.pool.loaded, key),
+            on_batch=self._metrics.batch_size.labels(page.slug).observe,
+            too_late=partial(self.too_late, page.slug, key),
+        )
+
+    def too_late(self, slug: str, key: str) -> DeadlineError:
+        """What is told of a run whose time is over."""
+        return errors.too_late(slug, self._settings.deadline_s, self._why_late(key))
+
+
+class _Run:
+    """One run on its way through the executor."""
+
+    def __init__(
+        self,
+        executor: InProcess,
+        work: Work,
+        on_event: OnEvent,
+        cancel: Flag,
+        left_s: Callable[[], float],
+        room: budget.Room,
+    ):
+        self.executor, self.work, self.on_event, self.cancel, self.left_s = executor, work, on_event, cancel, left_s
+        self.page = executor._registry.get(work.slug)
+        store = executor._weights
+        self.folder = store.obtain(work.weights, patience_s=PATIENCE_S) if work.weights else None
+        if self.folder and self.folder.digest != work.digest:
+            raise UnavailableError("The weights {name!r} changed just now. Try again.", name=work.weights)
+        self.key = model_key(work.slug, work.weights, work.digest)
+        self.opened = Opened(work.parameters, work.pictures, executor._limits, room)
+
+    def call(self, function: Callable[..., Any], *given: Any) -> Any:
+        """Calls a demo's function with the inputs, and with `config` where it asks for it."""
+        values = self.opened.values()
+        return call(function, self.folder.config if self.folder else None, *given, **values)
+
+    def computed(self) -> Computed:
+        models, demo, work = self.executor._models, self.page.demo, self.work
+        models.refuse_if_stuck(self.key)
+        with self.executor.batcher(self.page, self.folder, self.key).coming() as submit:
+            begin = time.perf_counter()
+            self.opened.values()
+            self.on_event(DECODED, None)
+            item = self.call(demo.prepare)
+            prepare_ms = (time.perf_counter() - begin) * 1000
+            outcome = self.infer(item, submit)
+        self.check_wanted()
+        sight = None
+        if work.wants_sight:
+            sight = look(work.slug, outcome.output, self.opened.values()[first_picture(demo)], "")
+        begin = time.perf_counter()
+        presented, unread = outputs.split(demo, self.call(demo.present, outcome.output))
+        remarks = [*self.opened.remarks, *unread]
+        values_json, pictures = outputs.encode(work.slug, demo, presented)
+        pictures = capsules.stamped(demo, pictures, work.capsule_json, remarks)
+        return Computed(
+            values_json,
+            pictures,
+            prepare_ms,
+            outcome.queue_ms,
+            outcome.load_ms,
+            outcome.infer_ms,
+            present_ms=(time.perf_counter() - begin) * 1000,
+            batch_size=outcome.batch_size,
+            cold=outcome.cold,
+            device=models.used_device(self.key),
+            dtype=models.hardware().dtype_name,
+            remarks=tuple(remarks),
+            sentences=tuple(texts.sentences_in(presented)),
+            sight=sight,
+        )
+
+    def infer(self, item: Any, submit: Callable[..., Outcome]) -> Outcome:
+        """The model's output; from memory when the same item met the same weights before.
+
+        So a parameter that only `present` uses (a threshold, an opacity) never runs the model again.
+        """
+        executor, digest = self.executor, "" if self.work.live else outputs.digest(item)
+        kept = executor.kept(self.key, digest) if digest else None
+        if kept is not None:
+            executor._metrics.cache_hits.labels(self.page.slug, "output").inc()
+            return Outcome(kept[0], 0.0, 0.0, 0.0, False, 0)
+
+        def unwanted() -> bool:  # asked four times a second while the model works
+            self.opened.lend()
+            return self.cancel.is_set()
+
+        outcome = submit(item, self.left_s(), self.on_event, unwanted)
+        output, size = outputs.seal(outcome.output)
+        executor.keep(self.key, digest, output, size)
+        return replace(outcome, output=output)
+
+    def check_wanted(self) -> None:
+        """Raises CancelledError or DeadlineError where nobody waits any more: to present may take seconds."""
+        if self.cancel.is_set():
+            raise CancelledError("The run was cancelled.")
+        if self.left_s() <= 0:
+            raise self.executor.too_late(self.page.slug, self.key)
+
+
+def _inference_mode() -> AbstractContextManager[Any]:
+    import torch
+
+    return torch.inference_mode()

@@ -1,0 +1,156 @@
+"""Hub: builds everything once, closes everything, and is the one object that doors receive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from hub import memory, texts
+from hub.archive.history import History
+from hub.archive.pictures import Pictures
+from hub.archive.sharing import Sharing
+from hub.archive.similar import Similar
+from hub.decoding import budget
+from hub.decoding.decode import ImageLimits
+from hub.engine.engine import Engine
+from hub.engine.jobs import Stop
+from hub.engine.shown import Shown
+from hub.execution.in_process import InProcess
+from hub.execution.pool import ModelPool
+from hub.execution.residency import Hardware, Residency
+from hub.metrics import Metrics
+from hub.pages.registry import Registry, discover
+from hub.people.owners import Owners
+from hub.people.users import Caller
+from hub.results.disk import Disk
+from hub.results.store import ResultStore
+from hub.settings import Settings, go_offline
+from hub.spaces.zero import Zero
+from hub.weights.store import open_store
+
+OUTPUTS_SHARE = 4  # model outputs kept for other parameters take at most 1/4 of the results' memory
+GIANTS = 4  # of the largest pictures are open at once, where the settings do not say
+
+
+class Copies(Protocol):
+    """Who keeps copies of what runs got and gave, outside of the stores."""
+
+    def forget(self, caller: Caller, ids: Sequence[str] | None) -> None:
+        """These runs of a caller (None: all) are about to be deleted."""
+
+    def forget_result(self, id: str) -> None:
+        """This result is deleted."""
+
+
+class Hub:
+    """A hub in this process. Make one, in the entry point, and hand it down.
+
+    `spaces` is the package of that name on a ZeroGPU Space, and `port` the one that will be served there.
+    """
+
+    def __init__(
+        self, settings: Settings | None = None, registry: Registry | None = None, *, spaces: Any = None, port: int = 0
+    ):
+        self.settings = settings = settings or Settings()
+        if settings.offline:
+            go_offline()
+        found = registry or discover(settings.pages_folder, settings.only())
+        self.registry, self.weights = open_store(settings, found)
+        self.texts = texts.catalogues(page.assets for page in self.registry)  # by language
+        self.metrics = Metrics()
+        self.limits = ImageLimits(int(settings.max_upload_mb * 2**20), int(settings.max_megapixels * 1_000_000))
+        memory.settle()
+        budget.BUDGET.resize(int(settings.open_megapixels * 1_000_000) or GIANTS * self.limits.max_pixels)
+        kept_bytes = int(settings.results_memory_mb * 2**20)
+        self.results = ResultStore(
+            settings.data_folder,
+            memory_bytes=kept_bytes,
+            disk_bytes=int(settings.results_disk_mb * 2**20),
+            max_age_s=settings.results_days * 86_400,
+        )
+        self.disk, self.owners = Disk(settings.data_folder), Owners(self.results.secret)
+        self.models = Residency(settings, self.registry, self.weights, self.metrics)
+        if settings.device not in ("auto", "cpu"):
+            self.models.hardware()  # a device that is not here should stop the start, not the first visitor
+        self.history = History(settings, self.registry, self.results, self.owners, self.limits)
+        self.shown = Shown(self.history.ran_at)
+        self.sharing = Sharing(settings, self.registry, self.weights, self.results, self.shown, self.limits, kept_bytes)
+        self.pictures = Pictures(settings, self.registry, self.results)
+        self.similar = Similar(
+            settings, self.registry, self.results, self.shown, self.models.holds,
+            run=lambda slug, inputs, cancel: self.engine.run(slug, inputs, cancel=cancel, kind="background"),
+            in_work=lambda: self.engine.in_work,
+            memory_bytes=kept_bytes,
+        )  # fmt: skip
+        self.zero = Zero(settings, self.registry, self.weights, self.models, spaces, port) if spaces else None
+        self.executor = InProcess(
+            settings, self.registry, self.weights, self.models, self.metrics, self.limits,
+            outputs_bytes=kept_bytes // OUTPUTS_SHARE,
+            infer_of=self.zero.lent if self.zero else None,
+        )  # fmt: skip
+        self.engine: Engine = Engine(
+            settings, self.registry, self.weights, self.results, self.executor,
+            owners=self.owners, shown=self.shown, limits=self.limits, metrics=self.metrics,
+            # History comes last: who follows a run hears of its end from there, when the others know it already.
+            keepers=(self.similar, self.sharing, self.pictures, self.history),
+        )  # fmt: skip
+        self._copies: list[Copies] = []
+
+    @property
+    def stop(self) -> Stop:
+        """Whether the hub is about to end."""
+        return self.engine.stop
+
+    def hardware(self) -> Hardware:
+        """Device, dtype and pool. The first call imports torch, so that pages can be served before it is there."""
+        return self.models.hardware()
+
+    @property
+    def pool(self) -> ModelPool:
+        return self.models.pool
+
+    def opened_at(self, url: str, host: str) -> None:
+        """The hub is on the internet now: links made from now on are for those who were given this address."""
+        before = self.settings
+        names = ",".join(filter(None, (before.allow_host, host)))
+        self.settings = replace(before, public_url=before.public_url or url, allow_host=names)
+
+    # --- what crosses keepers ---------------------------------------------------------------------
+
+    def add_copies(self, copies: Copies) -> None:
+        """A door keeps copies of what runs got and gave: it is told what is deleted."""
+        self._copies.append(copies)
+
+    def forget(self, caller: Caller, ids: Sequence[str] | None) -> tuple[int, int]:
+        """Deletes runs of a caller (None: all that ended); returns how many, and how many of them had a result.
+
+        A result stays while another's history has it, but as theirs alone: the caller is not found beside it any more,
+        in no browser, and is not told whether it stayed. Links keep copies of their own, and go on.
+
+        Raises StorageError.
+        """
+        if not self.history.owner(caller):
+            return 0, 0
+        for copies in self._copies:
+            copies.forget(caller, ids)
+        gone, free = self.history.remove(caller, ids)
+        who, results = self.owners.of(caller), {run.result for run in gone}
+        for id in results:
+            self.sharing.forget(id, None if id in free else who)
+            if id in free:
+                self.results.remove(id)
+            else:
+                self.results.disown(id, who.ids)
+        self.similar.index.disown(results, who.ids)
+        self.pictures.disown(who, results)
+        self.shown.forget(who, results)
+        self.executor.drop_outputs({run.page for run in gone})
+        for copies in self._copies:
+            for id in free:
+                copies.forget_result(id)
+        return len(gone), len({run.result for run in gone if run.state == "done"})
+
+    def close(self) -> None:
+        """Drops all models. Runs in work get a HubError."""
+        self.engine.close()

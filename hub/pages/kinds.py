@@ -1,0 +1,32 @@
+"""What a declaration implies: which of its fields hold words, pictures, or what somebody brought along."""
+
+from __future__ import annotations
+
+from hub.spec import Choice, Choices, Demo, Gallery, ImageInput, ImageOutput, Seed, Text
+
+
+def first_picture(demo: Demo) -> str:
+    """Name of the first picture that goes in: of it the embedding is, and the thumbnail that is kept."""
+    return next(f.name for f in demo.inputs if isinstance(f, ImageInput))
+
+
+def prompt_input(demo: Demo | None) -> str:
+    """Name of the input that says what a picture shows; empty: the page takes no words."""
+    return next((f.name for f in demo.inputs if isinstance(f, Text)), "") if demo else ""
+
+
+def picture_outputs(demo: Demo | None) -> tuple[str, ...]:
+    """Names of the outputs that are pictures to look at."""
+    return tuple(f.name for f in demo.outputs if isinstance(f, ImageOutput | Gallery)) if demo else ()
+
+
+def from_words(demo: Demo | None) -> bool:
+    """Whether a page makes pictures from words, and so is in the gallery."""
+    return bool(prompt_input(demo) and picture_outputs(demo))
+
+
+def private_inputs(demo: Demo) -> list[str]:
+    """Inputs that hold what somebody brought along: pictures and texts, no settings."""
+    return [
+        f.name for f in demo.inputs if isinstance(f, ImageInput | Text) and not isinstance(f, Choice | Choices | Seed)
+    ]
