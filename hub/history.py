@@ -117,7 +117,7 @@ class History:
         owner = self.owner(caller)
         if not owner or job.live or job.background:
             return answer(job)
-        run = self._begun(owner, job)
+        run = self._begun(owner, self._engine.owners.of(caller).place, job)
         with self._lock:
             self._in_work.append(run)
         failure: HubError = CancelledError("The run was interrupted.")
@@ -137,12 +137,12 @@ class History:
         finally:
             self._end(run, found[0] if found else failure)
 
-    def _begun(self, owner: str, job: Job) -> InWork:
+    def _begun(self, owner: str, place: str, job: Job) -> InWork:
         entry = Entry(
             id=self._id(owner, job.id), owner=owner, result=job.id, page=job.page.slug, state="running",
             begun=time.time(), took_ms=0.0, cached=False, times=1, weights=job.capsule.weights,
             digest=job.capsule.digest, version=job.demo.version, parameters=job.inputs.parameters,
-            inputs=job.inputs.digests, pictured=bool(job.inputs.digests), headline="", message="",
+            inputs=job.inputs.digests, pictured=bool(job.inputs.digests), headline="", message="", place=place,
         )  # fmt: skip
         return InWork(entry, job.inputs.pictures, job.inputs.readable, job.cancel, job.begin, job.on_event)
 
