@@ -254,7 +254,7 @@ def test_a_killed_grid_is_resumed_by_two_workers(tmp_path: Path) -> None:
             time.sleep(0.01)
     finally:
         first.send_signal(signal.SIGKILL)
-        first.wait(20)
+        first.wait(60)
     before = {record["cell"]: record["created_at"] for record in drawn(folder).values()}
     assert 8 <= len(before) < 24
     done = command(main, "grid", "--resume", "one", "--json", *[f for f in flags if f not in ("--workers", "2")])

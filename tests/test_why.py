@@ -184,7 +184,7 @@ def hooks(model: nn.Module) -> int:
 @every_dtype
 @every_page
 def test_a_batch_of_four_is_as_four_single_runs(slug: str, dtype: str, parts: Callable[..., Parts]) -> None:
-    skip_if_emulated(dtype, slug)
+    skip_if_emulated(dtype)
     page = parts(slug, dtype)
     images, whys = [example(slug, name) for name in PAGES[slug][:4]], list(page.config["label_names"][:2])
     whys = [*whys, OFF, "whatever is strongest"]
