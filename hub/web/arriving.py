@@ -14,8 +14,10 @@ from contextlib import suppress
 from starlette.types import Message, Receive, Scope
 
 from hub.errors import BusyError, HubError
+from hub.memory import trim_soon
 
 FREE_BYTES = 64 * 1024  # of each body; about as much as the server reads of it before anybody asks
+LARGE_BYTES = 8 * 2**20  # after which memory goes back to the system
 ADDRESS_SHARE = 2  # one address has half: behind a proxy that does not tell, everybody comes from one
 WITHIN_S = 600.0  # a whole body has to come in this time: 20 MB over a line of 300 kbit/s
 DRAIN_S = 5.0  # how long the rest of a refused body is read and dropped, so that the client sees the answer
@@ -120,6 +122,8 @@ class Arriving:
                     self._count(message)
 
     def give_back(self) -> None:
+        if self._taken > LARGE_BYTES:
+            trim_soon()
         self._room.give_back(self._address, self._taken)
         self._taken = 0
 
