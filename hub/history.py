@@ -65,6 +65,7 @@ class InWork:
     begin: float  # of the performance counter
     on_event: OnEvent
     told: tuple[str, Progress | None] = ("queued", None)
+    small: bytes | None = None  # its thumbnail, once that was asked for
     future: Future[Result] = field(default_factory=Future)
 
     def hear(self, stage: str, progress: Progress | None) -> None:
@@ -293,14 +294,22 @@ class History:
 
     def thumbnail(self, entry: Entry) -> bytes:
         """WebP of at most 256 pixels a side, drawn once, of the first picture out, else in. Raises NotFoundError."""
-        ended = entry.state != "running"
-        if ended and (kept := self._opened().thumbnail(entry.id)):
+        if kept := self.kept_thumbnail(entry):
             return kept
         made = self._drawn(entry)
-        if ended:
+        if entry.state != "running":
             with suppress(HubError):
                 self._opened().set_thumbnail(entry.id, made)
+        for run in self.in_work(entry.owner):
+            if run.entry.id == entry.id and entry.state == "running":
+                run.small = made
         return made
+
+    def kept_thumbnail(self, entry: Entry) -> bytes | None:
+        """The same if it was drawn before."""
+        if entry.state != "running":
+            return self._opened().thumbnail(entry.id)
+        return next((run.small for run in self.in_work(entry.owner) if run.entry.id == entry.id), None)
 
     def _drawn(self, entry: Entry) -> bytes:
         page = self._engine.registry.pages.get(entry.page)

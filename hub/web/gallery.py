@@ -17,7 +17,7 @@ from hub.batch.index import Entry, Query, Viewer
 from hub.engine import Engine
 from hub.errors import InputError
 from hub.suggest import unknown
-from hub.web import guard, permalinks, plain
+from hub.web import drawers, guard, permalinks, plain
 from hub.web.answers import API
 from hub.web.rest import FOREVER, Methods
 
@@ -161,10 +161,14 @@ class _Door:
         return Response(data, media_type=kind, headers={"Cache-Control": FOREVER})
 
     async def thumbnail(self, request: Request) -> Response:
-        def read() -> bytes:
-            return self.pictures.thumbnail(self._entry(request))
+        def find() -> tuple[Entry, bytes | None]:
+            entry = self._entry(request)
+            return entry, self.pictures.kept_thumbnail(entry)
 
-        return Response(await to_thread.run_sync(read), media_type="image/webp", headers={"Cache-Control": FOREVER})
+        entry, small = await to_thread.run_sync(find)
+        if small is None:
+            small = await drawers.draw(guard.caller(request), self.pictures.thumbnail, entry)
+        return Response(small, media_type="image/webp", headers={"Cache-Control": FOREVER})
 
     def _entry(self, request: Request) -> Entry:
         return self.pictures.get(request.path_params["id"], self._viewer(request))

@@ -23,7 +23,7 @@ from hub.history import PER_PAGE, PER_PAGE_MOST, InWork
 from hub.history_pair import beside, labelled
 from hub.history_store import Entry
 from hub.suggest import unknown
-from hub.web import answers, events, guard
+from hub.web import answers, drawers, events, guard
 from hub.web.answers import API
 from hub.web.rest import Methods
 
@@ -109,7 +109,7 @@ class _Door:
             runs = {side: told(self.engine, run, root) for side, run in (("a", both.a), ("b", both.b))}
             return {**answers.comparison(both.found, both.page, root), "settings": settings, "runs": runs}
 
-        return _json(await to_thread.run_sync(work))
+        return _json(await drawers.draw(guard.caller(request), work))
 
     # --- deleting and stopping --------------------------------------------------------------------
 
@@ -145,10 +145,14 @@ class _Door:
     # --- pictures ---------------------------------------------------------------------------------
 
     async def thumbnail(self, request: Request) -> Response:
-        def read() -> bytes:
-            return self.history.thumbnail(self.history.get(self._owner(request), request.path_params["id"]))
+        def find() -> tuple[Entry, bytes | None]:
+            entry = self.history.get(self._owner(request), request.path_params["id"])
+            return entry, self.history.kept_thumbnail(entry)
 
-        return Response(await to_thread.run_sync(read), media_type="image/webp", headers={"Cache-Control": DAY})
+        entry, small = await to_thread.run_sync(find)
+        if small is None:
+            small = await drawers.draw(guard.caller(request), self.history.thumbnail, entry)
+        return Response(small, media_type="image/webp", headers={"Cache-Control": DAY})
 
     async def picture(self, request: Request) -> Response:
         """A picture that went in, byte by byte as it came."""

@@ -18,7 +18,7 @@ from hub.errors import ForbiddenError, InputError, TooLargeError, UnsupportedMed
 from hub.links import Feedback, Link
 from hub.owners import Owner
 from hub.suggest import unknown
-from hub.web import addresses, guard
+from hub.web import addresses, drawers, guard
 from hub.web.answers import API
 from hub.web.problems import MalformedError
 from hub.web.rest import Methods
@@ -59,7 +59,7 @@ class _Door:
             days=body.get("expires_in_days"),
             leave_out=leave_out,
         )
-        link, secret = await to_thread.run_sync(share)
+        link, secret = await drawers.draw(guard.caller(request), share)
         answer = {**self._told(link, request), "secret": secret}
         return JSONResponse(answer, 201, headers={**FRESH, "Location": str(answer["url"])})
 

@@ -20,7 +20,7 @@ from hub.results import Result
 from hub.sharing import private_inputs
 from hub.spec import ImageInput
 from hub.texts import say
-from hub.web import addresses, blocks, guard, html, sessions
+from hub.web import addresses, blocks, drawers, guard, html, sessions
 from hub.web.permalinks import facts, title
 
 TABS = 4096  # open pages whose last result is remembered
@@ -99,7 +99,7 @@ class Share:
         make = partial(
             self._make, request, id or "", note, ends, include, dict(zip(self.pictures, pictures, strict=True))
         )
-        return await to_thread.run_sync(make)
+        return await drawers.draw(guard.caller(request.request), make)
 
     def _make(
         self,
