@@ -44,6 +44,7 @@ def read(data: bytes, reading: Reading) -> Found:
         except ReadingStoppedError:
             raise
         except OSError as error:
+            reading.admit(image.size, image.mode)  # two more
             picture = _nearly_whole(data, reading, error)
     return Found(picture, profile, turn)
 

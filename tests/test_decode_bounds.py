@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
+import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hub import decode_avif
-from hub.decode import LIMITS, decode
+from hub import budget, decode_avif
+from hub.decode import LIMITS, ImageLimits, declared, decode
 from hub.errors import InputError, TooLargeError, UnsupportedMediaError
 from hub.reading import Reading
-from tests.test_decode_kinds import HEIGHT, WIDTH, levels, saved, seen
+from tests.test_decode_kinds import HEIGHT, WIDTH, Tiff, levels, saved, seen
 
 
 def box(kind: bytes, *parts: bytes) -> bytes:
@@ -206,3 +209,81 @@ def test_animations_show_their_first_frame() -> None:
         file = io.BytesIO()
         plain().save(file, kind, save_all=True, append_images=others)
         assert np.abs(seen(file.getvalue()) - (200, 100, 50)).max() <= 6, kind
+
+
+# --- room for what is unpacked beside the picture ---------------------------------------------------
+
+
+def tiled(side: int, **more: Any) -> bytes:
+    """The picture in one tile that is far larger."""
+    shown = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    shown[:] = levels()
+    return Tiff(shown, photometric=2, tile=side, **more).write()
+
+
+ROOMS = {
+    "plain PNG": (saved(plain(), "PNG"), 1),
+    "WebP": (saved(plain(), "WEBP"), 2),
+    "progressive JPEG": (saved(plain(), "JPEG", progressive=True), 1.75),
+    "AVIF": (saved(plain(), "AVIF"), 1.875),
+    "TIFF in one strip": (saved(Image.fromarray(levels()), "TIFF", compression="tiff_lzw", tiffinfo={278: 99}), 1.75),
+    "TIFF in a large tile": (tiled(1024, compression=8), 1 + 1024**2 * 3 / 8 / WIDTH / HEIGHT),
+    "TIFF in planes": (tiled(1024, compression=8, planar=True), 1 + 1024**2 * 3 / 8 / WIDTH / HEIGHT),
+    "TIFF of JPEG": (saved(plain(), "TIFF", compression="jpeg", tiffinfo={278: 99}), 1.5),
+}
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_room_is_taken_for_what_is_held_beside_a_picture(name: str) -> None:
+    data, times = ROOMS[name]
+    assert declared(data) == pytest.approx(times * WIDTH * HEIGHT, rel=0.01)
+    room = budget.Room(lambda: 1.0, lambda: False)
+    token = budget._ROOM.set(room)
+    try:
+        decode(data)
+        assert room.held == declared(data)
+    finally:
+        budget._ROOM.reset(token)
+        room.give_back()
+
+
+@pytest.mark.parametrize("side", [4112, 60_000])
+def test_tiles_that_are_absurdly_larger_than_the_picture_are_refused(side: int) -> None:
+    data = tiled(16)
+    for tag in (322, 323):
+        at = data.index(struct.pack("<HHII", tag, 4, 1, 16))
+        data = data[:at] + struct.pack("<HHII", tag, 4, 1, side) + data[at + 12 :]
+    with pytest.raises(TooLargeError, match=f"tiles of {side} x {side}; at most 16.8 megapixels a tile are read"):
+        decode(data)
+
+
+@pytest.mark.parametrize("layout", [{"compression": 8}, {"compression": 8, "predictor": 2}, {"planar": True}], ids=str)
+def test_a_large_tile_is_held_once(layout: dict[str, Any]) -> None:
+    samples = np.zeros((2500, 2500, 3), np.uint16)
+    data = Tiff(samples, photometric=2, tile=2512, **layout).write()
+    tracemalloc.start()
+    try:
+        decode(data, ImageLimits(max_bytes=10**8))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2.2 * samples.nbytes
+
+
+OVERLAY = """
+import numpy as np
+from PIL import Image
+from hub.images import overlay
+
+peak = lambda: int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) * 1024
+photo, ids = Image.new("RGB", (4000, 4000)), np.ones((4000, 4000), np.uint8)
+before = peak()
+overlay(photo, ids, [(0, 0, 0), (9, 9, 9)], 0.5)
+print((peak() - before) / ids.size)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads memory as Linux tells it")
+def test_an_overlay_takes_no_more_than_the_picture_that_it_makes() -> None:
+    done = subprocess.run([sys.executable, "-c", OVERLAY], capture_output=True, text=True, timeout=60, check=True)
+    assert float(done.stdout) < 5.5  # bytes a pixel; four are the new picture's
