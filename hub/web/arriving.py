@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 
 from starlette.types import Message, Receive, Scope
@@ -73,13 +74,15 @@ class Room:
 
 
 class Arriving:
-    """One request's body, of which no more than `most` bytes are kept, `copies` times with what is made of them."""
+    """One request's body, of which no more than `most` bytes are kept. `address` is asked once it is a large one."""
 
-    def __init__(self, receive: Receive, room: Room, address: str, most: int, copies: int):
-        self._receive, self._room, self._address, self._most, self._copies = receive, room, address, most, copies
+    def __init__(self, receive: Receive, room: Room, address: Callable[[], str], most: int):
+        self._receive, self._room, self._address_of, self._most = receive, room, address, most
+        self._address = ""
         self._size = self._taken = 0
         self._end = asyncio.get_running_loop().time() + WITHIN_S
         self._whole = self._dropped = False
+        self.copies = 1  # how often it is held at once, with what is made of it
         self.refusal: HubError | None = None
 
     async def receive(self) -> Message:
@@ -103,8 +106,9 @@ class Arriving:
             return
         self._whole = not message.get("more_body", False)
         self._size += len(message.get("body", b""))
-        wanted = self._copies * max(0, min(self._size, self._most) - FREE_BYTES) - self._taken
+        wanted = self.copies * max(0, min(self._size, self._most) - FREE_BYTES) - self._taken
         if wanted > 0 and not self._dropped:
+            self._address = self._address or self._address_of()
             self._room.take(self._address, wanted)
             self._taken += wanted
 
@@ -124,8 +128,9 @@ class Arriving:
     def give_back(self) -> None:
         if self._taken > LARGE_BYTES:
             trim_soon()
-        self._room.give_back(self._address, self._taken)
-        self._taken = 0
+        if self._taken:
+            self._room.give_back(self._address, self._taken)
+            self._taken = 0
 
 
 def drops_the_rest(scope: Scope) -> None:

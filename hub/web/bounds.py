@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -91,44 +92,29 @@ class Bounds:
         if scope["type"] != "http" or not has_body(scope):
             await self.app(scope, receive, send)
             return
-        request, path, root = Request(scope), str(scope["path"]), str(scope.get("root_path", ""))
+        path, root = str(scope["path"]), str(scope.get("root_path", ""))
         kind = self.kinds.of(path.removeprefix(root) if root and path.startswith(f"{root}/") else path)
-        address, copies = network(guard.caller(request).address), COPIES if _is_json(_media_type(request)) else 1
-        body = Arriving(receive, self.room, address, kind.most_bytes, copies)
+        body = Arriving(receive, self.room, partial(_address, scope), kind.most_bytes)
+        request = Request({**scope, ARRIVING: body}, body.receive)
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if is_json := media_type == "application/json" or media_type.endswith("+json"):
+            body.copies = COPIES
         answers = _Answers(send, body)
+        bounded = self._bounded(request, kind, media_type, is_json, body, answers)
         try:
-            refusal = await self._refusal({**scope, ARRIVING: body}, kind, body, answers)
+            refusal = await _refusal(bounded, body, answers)
             if refusal is not None and not answers.begun:
                 await problem(refusal, request)(scope, receive, send)
         finally:
             body.give_back()
 
-    async def _refusal(self, scope: Scope, kind: Kind, body: Arriving, answers: _Answers) -> HubError | None:
-        """What is to be told in the place of the door's answer; None: the door answered."""
-        try:
-            await self._bounded(scope, kind, body, answers)
-        except ClientDisconnect:
-            return None  # nobody reads an answer
-        except HubError as error:
-            body.refusal = body.refusal or error
-        except MemoryError:
-            if answers.begun:
-                raise
-            return no_memory()
-        except Exception:  # what a door makes of a body that ends early is not told
-            if body.refusal is None:
-                raise
-        if isinstance(body.refusal, BusyError):
-            body.refusal.with_traceback(None)  # which keeps what came of the body
-            await body.drain()
-        return body.refusal
-
-    async def _bounded(self, scope: Scope, kind: Kind, body: Arriving, answers: _Answers) -> None:
-        request, send = Request(scope, body.receive), answers.send
+    async def _bounded(
+        self, request: Request, kind: Kind, media_type: str, is_json: bool, body: Arriving, answers: _Answers
+    ) -> None:
+        scope, send = request.scope, answers.send
         if request.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
             raise UnsupportedMediaError("Compressed bodies are not read; send it without Content-Encoding.")
-        media_type = _media_type(request)
-        if kind.streams and not _is_json(media_type):
+        if kind.streams and not is_json:
             await self.app(scope, body.receive, send)
         elif media_type == "multipart/form-data":
             _, options = parse_options_header(request.headers["content-type"])
@@ -180,12 +166,29 @@ class _Stream:
         return {"type": "http.request", "body": b"", "more_body": False}
 
 
-def _media_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+async def _refusal(bounded: Awaitable[None], body: Arriving, answers: _Answers) -> HubError | None:
+    """What is to be told in the place of the door's answer; None: the door answered."""
+    try:
+        await bounded
+    except ClientDisconnect:
+        return None  # nobody reads an answer
+    except HubError as error:
+        body.refusal = body.refusal or error
+    except MemoryError:
+        if answers.begun:
+            raise
+        return no_memory()
+    except Exception:  # what a door makes of a body that ends early is not told
+        if body.refusal is None:
+            raise
+    if isinstance(body.refusal, BusyError):
+        body.refusal.with_traceback(None)  # which keeps what came of the body
+        await body.drain()
+    return body.refusal
 
 
-def _is_json(media_type: str) -> bool:
-    return media_type == "application/json" or media_type.endswith("+json")
+def _address(scope: Scope) -> str:
+    return network(guard.caller(Request(scope)).address)
 
 
 def has_body(scope: Scope) -> bool:
