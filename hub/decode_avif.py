@@ -32,7 +32,8 @@ def read(data: bytes, reading: Reading) -> Found:
             exif, xmp = image.info.get("exif") or b"", image.info.get("xmp") or b""
             return Found(plain(image), image.info.get("icc_profile") or _nclx(data), of_exif(exif) or of_xmp(xmp) or 1)
     except (ValueError, SyntaxError, RuntimeError) as error:
-        if b"av01" not in data or any(words in str(error).lower() for words in _NOT_READ):
+        said = str(error).lower()
+        if "truncated" not in said and (b"av01" not in data or any(words in said for words in _NOT_READ)):
             raise reading.unsupported(sentence("an AVIF file without a picture of AV1")) from error
         raise
 

@@ -24,6 +24,8 @@ LOOK_RUNS = 4_096  # between two looks at the clock
 
 def read(data: bytes, reading: Reading) -> Found:
     """Raises a HubError, CutOffError, or what Pillow raises on damaged data."""
+    if len(data) < 14 + min(_header(data), 40):
+        raise CutOffError("the header is cut off")
     if kind := _unread(data):
         raise reading.unsupported(kind)
     if _compression(data) in _RLE:

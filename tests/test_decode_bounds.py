@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import struct
 import subprocess
 import sys
@@ -10,13 +11,15 @@ import tracemalloc
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
 from hub import budget, decode_avif
 from hub.decode import LIMITS, ImageLimits, declared, decode
-from hub.errors import InputError, TooLargeError, UnsupportedMediaError
+from hub.errors import HubError, InputError, TooLargeError, UnsupportedMediaError
 from hub.reading import Reading
+from hub.settings import ROOT
 from tests.test_decode_kinds import HEIGHT, WIDTH, Tiff, levels, saved, seen
 
 
@@ -287,3 +290,82 @@ print((peak() - before) / ids.size)
 def test_an_overlay_takes_no_more_than_the_picture_that_it_makes() -> None:
     done = subprocess.run([sys.executable, "-c", OVERLAY], capture_output=True, text=True, timeout=60, check=True)
     assert float(done.stdout) < 5.5  # bytes a pixel; four are the new picture's
+
+
+# --- any bytes ------------------------------------------------------------------------------------
+
+FUZZ = """
+import random, resource, time
+from hub.decode import FORMATS, decode
+from hub.errors import HubError
+from tests.test_decode_bounds import fuzzed, sources
+
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+found, chance = sources(), random.Random(14)
+assert set(found) == set(FORMATS)
+for number in range(1200):
+    data = fuzzed(chance.choice(found[FORMATS[number % len(FORMATS)]]), chance)
+    begin = time.process_time()
+    try:
+        assert decode(data).mode == "RGB"
+    except HubError as error:
+        assert error.message.startswith("image "), error.message
+    assert time.process_time() - begin < 10, (number, len(data))
+"""
+
+
+def sources() -> dict[str, list[bytes]]:
+    """Small valid files of every format that is read."""
+    image, heic = Image.fromarray(levels()), io.BytesIO()
+    pillow_heif.from_pillow(image).save(heic)
+    few, others = image.quantize(16), {"save_all": True, "append_images": [Image.new("RGB", image.size)]}
+    runs = b"".join(bytes((WIDTH, n, 0, 0)) for n in range(HEIGHT))
+    packed: list[dict[str, Any]] = [{}, {"compression": 8, "tile": 32}, {"big": True}, {"order": ">", "planar": True}]
+    tiffs = [Tiff(levels(), photometric=2, **layout).write() for layout in packed]
+    return {
+        "JPEG": [saved(image, "JPEG"), saved(image, "JPEG", progressive=True), saved(image.convert("CMYK"), "JPEG")],
+        "PNG": [saved(image, "PNG"), saved(few, "PNG"), saved(image, "PNG", **others)],
+        "WebP": [saved(image, "WEBP"), saved(image, "WEBP", lossless=True), saved(image, "WEBP", **others)],
+        "GIF": [saved(few, "GIF"), saved(image, "GIF", **others)],
+        "BMP": [saved(image, "BMP"), saved(few, "BMP"), bmp_of(40, 8, 1, runs), bmp_of(40, 4, 2, runs)],
+        "TIFF": tiffs + [saved(image, "TIFF", compression=name) for name in ("tiff_lzw", "packbits", "jpeg", "zstd")],
+        "HEIC": [heic.getvalue()],
+        "AVIF": [saved(image, "AVIF"), saved(image.convert("RGBA"), "AVIF"), saved(image, "AVIF", **others)],
+    }
+
+
+def fuzzed(source: bytes, chance: random.Random) -> bytes:
+    """Bits turned, numbers set to what numbers of sizes must not be, pieces cut out, doubled or cut off."""
+    data, numbers = bytearray(source), (0, 1, 2, 255, 256, 0x7FFF, 0xFFFF, 0x10000, 2**31 - 1, 2**31, 2**32 - 1)
+    for _ in range(chance.choice((1, 2, 3, 8, 30))):
+        at = chance.randrange(min(len(data), 400) if chance.random() < 0.6 else len(data))
+        how, size = chance.random(), chance.choice((1, 2, 4, 8))
+        if how < 0.4:
+            data[at] ^= 1 << chance.randrange(8)
+        elif how < 0.8:
+            number = chance.choice(numbers) & ((1 << 8 * size) - 1)
+            data[at : at + size] = number.to_bytes(size, chance.choice(("big", "little")))
+        elif how < 0.9:
+            other = chance.randrange(len(data))
+            data[at : at + chance.choice((0, size))] = data[other : other + 3 * size]
+        elif how < 0.95:
+            data = data[: max(8, at)]
+        elif len(data) > 100:
+            del data[at : at + size]
+    return bytes(data)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="bounds memory as Linux does")
+def test_any_bytes_give_a_picture_or_a_hub_error() -> None:
+    done = subprocess.run([sys.executable, "-c", FUZZ], capture_output=True, text=True, timeout=100, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "HEIC", "AVIF"])
+def test_a_file_that_is_cut_off_is_never_called_one_of_another_kind(kind: str) -> None:
+    for source in sources()[kind]:
+        for size in range(32, len(source) * 3 // 4, max(1, len(source) // 16)):
+            try:
+                decode(source[:size])
+            except HubError as error:
+                assert error.message.startswith(f"image ({kind}) is cut off or damaged"), (size, error.message)
