@@ -224,6 +224,8 @@ class Engine:
         sight = None if job.live else self.similar.look(job, outcome.output, values)
         begin = time.perf_counter()
         presented, unread = outputs.split(job.demo, job.call(job.demo.present, outcome.output, **values))
+        del values
+        opened.forget()  # to encode what was made of them takes memory too
         remarks = [*opened.remarks, *unread]
         values_json, pictures = outputs.encode(job.page.slug, job.demo, presented)
         pictures = capsules.stamped(job.demo, pictures, job.capsule.to_json(), remarks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hub import budget, cards, differences, inputs, sharing
+from hub import budget, cards, differences, inputs, outputs, sharing
 from hub.budget import BUDGET
 from hub.decode import ImageLimits, decode
 from hub.engine import Engine
@@ -184,6 +185,20 @@ def test_a_run_whose_model_is_slow_lends_its_room(make_engine: Make, monkeypatch
     held.set()
     thread.join(PATIENCE_S)
     assert isinstance(outcome[0], Result)  # its `present` got the picture
+
+
+def test_a_picture_is_dropped_before_what_was_made_of_it_is_encoded(
+    make_engine: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown, gone, encoded = list[weakref.ref[Any]](), list[bool](), outputs.encode
+
+    def present(output: float, image: Any, level: float) -> dict[str, Any]:
+        shown.append(weakref.ref(image))
+        return {"shade": {"light": output, "dark": 1 - output}}
+
+    monkeypatch.setattr(outputs, "encode", lambda *given: gone.append(shown[0]() is None) or encoded(*given))
+    make_engine(shade=shade_demo(present=present, outputs=(Labels("shade", "Shade"),))).run("shade", {"image": png(1)})
+    assert gone == [True]
 
 
 def test_pixels_that_take_more_memory_count_for_more() -> None:
