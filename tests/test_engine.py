@@ -497,6 +497,7 @@ def test_nothing_of_a_run_stays_when_it_is_over(make_engine: Make, stage: str, e
         wait_until(lambda: not any(ref() for ref in [*refs, *decoded]), "the run left nothing behind")
 
 
+@pytest.mark.slow
 def test_after_2000_mixed_requests_every_structure_is_within_its_bound(make_engine: Make, tmp_path: Path) -> None:
     calls = Calls()
     weights = tuple(write_weights(tmp_path / "weights", name) for name in ("one", "two"))

@@ -14,7 +14,7 @@ from tests.e2e.own_pages import OwnPages
 from tests.e2e.visits import visitor
 from tests.served import Served
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
