@@ -12,6 +12,7 @@ from typing import Any
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -30,7 +31,7 @@ from hub.users import Caller
 from hub.web import access, answers, events, guard, health, openapi
 from hub.web.answers import API, SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.bodies import read_inputs, read_texts
-from hub.web.problems import MethodError, problem, unexpected
+from hub.web.problems import MalformedError, MethodError, problem, unexpected
 
 log = logging.getLogger(__name__)
 WAITING_THREADS = 64  # beyond the queue's limit: requests that share an equal one's run wait in threads of their own
@@ -84,6 +85,8 @@ class Methods:
             response = problem(CancelledError("The client went away."), request)  # nobody reads it
         except HubError as error:
             response = problem(error, request)
+        except MultiPartException as error:  # a form that is refused on its way: no fault of ours
+            response = problem(MalformedError("{reason}", reason=error.message), request)
         except Exception as error:  # the last net: a fault of ours must not show a traceback
             response = unexpected(error, request)
         await response(scope, receive, send)

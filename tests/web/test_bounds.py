@@ -78,13 +78,19 @@ def test_a_body_over_the_route_s_bytes_is_refused_however_its_length_is_told(app
     assert app.get("/healthz").status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/gradio_api/upload", "/gradio_api/queue/join", "/r/x/feedback", "/mcp"])
-def test_forms_of_many_parts_fields_or_headers_are_refused(app: TestClient, path: str) -> None:
+FORMS = ["/gradio_api/upload", "/gradio_api/queue/join", "/r/x/feedback", "/api/v1/links/x/feedback", "/mcp"]
+
+
+@pytest.mark.parametrize("path", FORMS)
+def test_forms_of_many_parts_fields_or_headers_are_refused(
+    app: TestClient, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
     part = b'--x\r\nContent-Disposition: form-data; name="a"; filename="b"\r\n\r\n1\r\n'
     for body in (part * 70 + b"--x--\r\n", b"--x\r\n" + b"A" * 20_000, b"--x\r\n" + b"a: b\r\n" * 50, b"no form"):
         assert "form" in refused(app.post(path, content=body, headers=MULTIPART), 400)
     assert "boundary" in refused(app.post(path, content=part, headers={"content-type": "multipart/form-data"}), 400)
     assert "fields" in refused(app.post(path, content=b"a=1&" * 70, headers=FORM), 400)
+    assert not [record for record in caplog.records if record.exc_info], "what strangers send fills no log"
 
 
 def test_a_feedback_form_of_too_many_fields_is_the_sender_s_fault(app: TestClient) -> None:
