@@ -17,7 +17,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-ann
 NOT_CUDA := awk '/^[a-z]/ { cuda = /^(cuda-|nvidia-|triton)/ } !cuda'
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test schemas check lint bench soak flow lock setup setup-dev clean
+.PHONY: help serve test test-slow schemas check lint bench soak flow lock setup setup-dev clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,10 +28,13 @@ serve: setup  ## set up if needed, then serve the hub on http://127.0.0.1:7860 (
 test: setup-dev  ## set up if needed, then run the default tests (ARGS="-k pool" to choose)
 	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
+test-slow: setup-dev  ## the tests that take long: every value of every input, live pages, each kind of file at each door
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m slow $(ARGS)
+
 schemas: setup-dev  ## ask every REST operation many odd things and hold the answers against the OpenAPI document (ARGS="--cases 200")
 	$(BIN)/python -W ignore -m tests.schemas $(ARGS)
 
-check: lint test  ## what CI runs: lint, types, tests
+check: lint test test-slow  ## what CI runs: lint, types, all tests
 
 lint: setup-dev  ## ruff, mypy and bandit
 	$(BIN)/ruff check --quiet .

@@ -15,6 +15,7 @@ from PIL import Image
 from PIL.Image import Resampling
 
 Palette = Sequence[Sequence[int]] | NDArray[np.uint8]  # one (red, green, blue) per class id
+BAND = 256  # rows that are worked on together
 HEAT = "inferno"  # dark to bright in even steps, also to colour-blind eyes and in grey print
 HEAT_SHARE = 0.62  # of the colour where a heat map is hottest; the rest is photo
 HEAT_DIM = 0.6  # of the photo's light where a heat map is cold
@@ -170,9 +171,16 @@ def overlay(
     if index.size != image.size:
         sizes = [f"{width} x {height}" for width, height in (index.size, image.size)]
         raise ValueError(f"class ids are {sizes[0]}, the picture {sizes[1]}")
-    weight = index.point([0 if i in ignore else round(255 * opacity) for i in range(256)])
-    base = image if image.mode == "RGB" else image.convert("RGB")
-    return Image.composite(_coloured(index, palette, ignore), base, weight)
+    colours, weights = (
+        _colours(index, palette, ignore),
+        [0 if i in ignore else round(255 * opacity) for i in range(256)],
+    )
+    out = image.convert("RGB")  # a copy, whatever it was
+    for top in range(0, out.height, BAND):  # what is laid over a large photo would take as much as the photo
+        part = index.crop((0, top, out.width, min(top + BAND, out.height)))
+        weight = part.point(weights)
+        out.paste(_painted(part, colours), (0, top), weight)
+    return out
 
 
 def colourise(ids: NDArray[np.uint8], palette: Palette) -> Image.Image:
@@ -180,14 +188,23 @@ def colourise(ids: NDArray[np.uint8], palette: Palette) -> Image.Image:
     return _coloured(_ids_image(ids), palette)
 
 
-def _coloured(index: Image.Image, palette: Palette, ignore: Collection[int] = ()) -> Image.Image:
+def _coloured(index: Image.Image, palette: Palette) -> Image.Image:
+    return _painted(index.copy(), _colours(index, palette))
+
+
+def _colours(index: Image.Image, palette: Palette, ignore: Collection[int] = ()) -> NDArray[np.uint8]:
+    """Raises ValueError for a palette that does not have all that is in `index`."""
     colours: NDArray[np.uint8] = np.asarray(palette, np.uint8)
     if colours.ndim != 2 or colours.shape[1] != 3 or len(colours) > 256:
         raise ValueError(f"the palette must be at most 256 (red, green, blue), got {list(colours.shape)}")
     without = [i for i, n in enumerate(index.histogram()) if n and i >= len(colours) and i not in ignore]
     if without:
         raise ValueError(f"class ids {without} have no colour: the palette ends at {len(colours) - 1}")
-    index = index.copy()
+    return colours
+
+
+def _painted(index: Image.Image, colours: NDArray[np.uint8]) -> Image.Image:
+    """`index` is given away."""
     index.putpalette(colours.tobytes())
     return index.convert("RGB")
 

@@ -74,6 +74,7 @@ class Settings:
     deadline_s: float = _setting(120.0, "a request that takes longer is answered 504")
     grace_s: float = _setting(30.0, "at SIGTERM or Ctrl-C, what is in work has so many seconds to end; 0: none")
     max_upload_mb: float = _setting(20.0, "largest upload, in MB")
+    bodies_mb: float = _setting(1024.0, "requests' bodies held in memory at once, in MB; one address has half")
     max_megapixels: float = _setting(50.0, "largest picture, in megapixels, checked before decoding")
     open_megapixels: float = _setting(0.0, "pictures open at once in the whole hub, in megapixels; 0: 4 of the largest")
     results_memory_mb: float = _setting(128.0, "results kept in memory, in MB")
@@ -127,7 +128,7 @@ PATTERNS = {
     "allow_host": (re.compile(rf"\*|{HOST}(,{HOST})*"), "*, or names such as hub.lan,demos.example.org"),
     "allow_origins": (re.compile(rf"\*|{ORIGIN}(,{ORIGIN})*"), "*, or origins such as https://a.org,https://b.org"),
 }
-POSITIVE = {"max_batch", "queue_limit", "deadline_s", "max_upload_mb", "max_megapixels"}
+POSITIVE = {"max_batch", "queue_limit", "deadline_s", "max_upload_mb", "bodies_mb", "max_megapixels"}
 
 
 def parse(name: str, text: str, default: Any, source: str) -> Any:

@@ -357,8 +357,9 @@ def plain(red: int, green: int, blue: int, width: int = 64, height: int = 48) ->
 REDS, BLUES = (plain(250, 20, 20), plain(220, 40, 30)), (plain(20, 20, 250), plain(30, 50, 220))
 
 
-def skip_if_emulated(dtype: str, slug: str) -> None:
-    """Skips bfloat16 where the processor has none: emulated, it takes a minute a page. One page stands for all."""
+def skip_if_emulated(dtype: str, slug: str = "") -> None:
+    """Skips bfloat16 where the processor has none: emulated, it takes a minute a page. One page stands for all,
+    in the contract tests."""
     import torch
 
     native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

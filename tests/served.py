@@ -103,9 +103,9 @@ def serving(data: Path, *flags: str) -> Iterator[Served]:
         finally:
             process.terminate()
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
-                pytest.fail("the hub did not stop within 20 s of SIGTERM")
+                pytest.fail("the hub did not stop within 60 s of SIGTERM")
             finally:
                 reader.join(5)

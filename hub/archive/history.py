@@ -44,12 +44,13 @@ ARRIVING_S = 30.0  # a page that a browser asked for has so long to show the run
 GONE = "There is no such run in your history. It may be too old, deleted, or another visitor's."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class InWork:
     """One run while it is in work. `future` gets what came of it, after it is in the history."""
 
     entry: Entry
     job: Job
+    small: bytes | None = None  # its thumbnail, once that was asked for
     future: Future[Result] = field(default_factory=Future)
 
     @property
@@ -122,6 +123,7 @@ class History:
             begun=time.time(), took_ms=0.0, cached=False, times=1, weights=job.capsule.weights,
             digest=job.capsule.digest, version=job.demo.version, parameters=job.inputs.parameters,
             inputs=job.inputs.digests, pictured=bool(job.inputs.digests), headline="", message="",
+            place=job.owner.place,
         )  # fmt: skip
         return InWork(entry, job)
 
@@ -271,14 +273,22 @@ class History:
 
     def thumbnail(self, entry: Entry) -> bytes:
         """WebP of at most 256 pixels a side, drawn once, of the first picture out, else in. Raises NotFoundError."""
-        ended = entry.state != "running"
-        if ended and (kept := self._opened().thumbnail(entry.id)):
+        if kept := self.kept_thumbnail(entry):
             return kept
         made = self._drawn(entry)
-        if ended:
+        if entry.state != "running":
             with suppress(HubError):
                 self._opened().set_thumbnail(entry.id, made)
+        for run in self.in_work(entry.owner):
+            if run.entry.id == entry.id and entry.state == "running":
+                run.small = made
         return made
+
+    def kept_thumbnail(self, entry: Entry) -> bytes | None:
+        """The same if it was drawn before."""
+        if entry.state != "running":
+            return self._opened().thumbnail(entry.id)
+        return next((run.small for run in self.in_work(entry.owner) if run.entry.id == entry.id), None)
 
     def _drawn(self, entry: Entry) -> bytes:
         page = self._registry.pages.get(entry.page)

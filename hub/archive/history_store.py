@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 FILE = "history.sqlite3"
 MOST, MOST_OF_ONE = 100_000, 2_000  # entries of the hub, and of one owner; the oldest go first
+PLACE_SHARE = 4  # all browsers of one address together have at most 1/4 of the hub's entries: cookies can be made up
 THUMBNAILS_MOST = 20_000  # kept drawn; others are drawn again
 CANNOT = sentence("The history of this hub cannot be used")
 TABLES = """
@@ -69,12 +70,41 @@ CREATE TRIGGER thumbnail_gone AFTER DELETE ON thumbnail BEGIN
 CREATE TRIGGER used_no_more AFTER DELETE ON used BEGIN
   DELETE FROM picture WHERE sha = old.sha AND NOT EXISTS (SELECT 1 FROM used WHERE sha = old.sha); END;
 """
-STEPS = (TABLES, COUNTED)  # what brings a file from each version to the next
+# Of version 3: from where (the address, hashed; empty for users, who are never pushed out by strangers), with totals by
+# place. Nobody knows any more from where the rows of before came: they count as one place of their own.
+PLACED = """
+ALTER TABLE run ADD COLUMN place TEXT NOT NULL DEFAULT 'before';
+ALTER TABLE picture ADD COLUMN place TEXT NOT NULL DEFAULT 'before';
+CREATE INDEX run_by_place ON run (place, begun);
+CREATE INDEX picture_by_place ON picture (place, last);
+CREATE TABLE place (name TEXT PRIMARY KEY, runs INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX place_by_runs ON place (runs);
+CREATE INDEX place_by_bytes ON place (bytes);
+INSERT INTO place SELECT 'before', count(*), (SELECT coalesce(sum(bytes), 0) FROM picture) FROM run HAVING count(*) > 0;
+CREATE TRIGGER run_placed AFTER INSERT ON run WHEN new.place <> '' BEGIN
+  INSERT INTO place VALUES (new.place, 1, 0) ON CONFLICT (name) DO UPDATE SET runs = runs + 1; END;
+CREATE TRIGGER run_moved AFTER UPDATE OF place ON run WHEN new.place <> old.place BEGIN
+  UPDATE place SET runs = runs - 1 WHERE name = old.place;
+  INSERT INTO place SELECT new.place, 1, 0 WHERE new.place <> '' ON CONFLICT (name) DO UPDATE SET runs = runs + 1; END;
+CREATE TRIGGER run_left AFTER DELETE ON run BEGIN
+  UPDATE place SET runs = runs - 1 WHERE name = old.place; END;
+CREATE TRIGGER picture_placed AFTER INSERT ON picture WHEN new.place <> '' BEGIN
+  INSERT INTO place VALUES (new.place, 0, new.bytes) ON CONFLICT (name) DO UPDATE SET bytes = bytes + new.bytes; END;
+CREATE TRIGGER picture_moved AFTER UPDATE OF place ON picture WHEN new.place <> old.place BEGIN
+  UPDATE place SET bytes = bytes - old.bytes WHERE name = old.place;
+  INSERT INTO place SELECT new.place, 0, new.bytes WHERE new.place <> ''
+    ON CONFLICT (name) DO UPDATE SET bytes = bytes + new.bytes; END;
+CREATE TRIGGER picture_left AFTER DELETE ON picture BEGIN
+  UPDATE place SET bytes = bytes - old.bytes WHERE name = old.place; END;
+CREATE TRIGGER place_empty AFTER UPDATE ON place WHEN new.runs <= 0 AND new.bytes <= 0 BEGIN
+  DELETE FROM place WHERE name = new.name; END;
+"""
+STEPS = (TABLES, COUNTED, PLACED)  # what brings a file from each version to the next
 
 State = Literal["running", "done", "failed", "stopped"]
 COLUMNS = (
     "id", "owner", "result", "page", "state", "begun", "took_ms", "cached", "times", "weights", "digest", "version",
-    "parameters", "inputs", "pictured", "headline", "message",
+    "parameters", "inputs", "pictured", "headline", "message", "place",
 )  # fmt: skip
 
 
@@ -99,6 +129,7 @@ class Entry:
     pictured: bool  # there is something to draw a thumbnail of
     headline: str
     message: str  # why it failed
+    place: str = ""  # from where it was asked last: the address, hashed; empty: by a user
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,21 +176,35 @@ class HistoryStore:
             db.execute(f"{known} ON CONFLICT (id) DO UPDATE SET {changed}", row)
             db.executemany("INSERT OR IGNORE INTO used VALUES (?, ?)", [(entry.id, sha) for sha in pictures])
             for sha, data in pictures.items():
-                if not db.execute("UPDATE picture SET last = ? WHERE sha = ?", (entry.begun, sha)).rowcount:
-                    db.execute("INSERT INTO picture VALUES (?, ?, ?, ?)", (sha, entry.begun, len(data), data))
-            self._trim(db, entry.owner)
+                # What a user used is theirs, whoever has the same picture.
+                used = "UPDATE picture SET last = ?, place = CASE place WHEN '' THEN '' ELSE ? END WHERE sha = ?"
+                if not db.execute(used, (entry.begun, entry.place, sha)).rowcount:
+                    values_of = (sha, entry.begun, len(data), data, entry.place)
+                    db.execute("INSERT INTO picture (sha, last, bytes, data, place) VALUES (?, ?, ?, ?, ?)", values_of)
+            self._trim(db, entry.owner, entry.place)
 
-    def _trim(self, db: sqlite3.Connection, owner: str) -> None:
-        """Drops what is over a bound, the oldest first; costs nothing where nothing is."""
+    def _trim(self, db: sqlite3.Connection, owner: str, place: str) -> None:
+        """Drops what is over a bound, the oldest first; costs nothing where nothing is.
+
+        Where the hub is full, it is the oldest of the place that has most, so that who makes up cookies pushes out
+        nobody's but their own; of users only if nobody else has any.
+        """
         counts = dict(db.execute("SELECT of, count FROM tally WHERE of IN ('runs', 'bytes', ?)", (f"owner {owner}",)))
         oldest = "DELETE FROM run WHERE id IN (SELECT id FROM run {} ORDER BY begun, id DESC LIMIT ?)"
         if (over := counts[f"owner {owner}"] - MOST_OF_ONE) > 0:
             db.execute(oldest.format("WHERE owner = ?"), (owner, over))
             counts["runs"] -= over
-        if (over := counts["runs"] - MOST) > 0:
-            db.execute(oldest.format(""), (over,))
+        of_place = db.execute("SELECT runs FROM place WHERE name = ?", (place,)).fetchone()
+        if of_place and (over := of_place[0] - MOST // PLACE_SHARE) > 0:
+            counts["runs"] -= db.execute(oldest.format("WHERE place = ?"), (place, over)).rowcount
+        for _ in range(counts["runs"] - MOST):
+            most = db.execute("SELECT name FROM place WHERE runs > 0 ORDER BY runs DESC LIMIT 1").fetchone()
+            db.execute(oldest.format("WHERE place = ?" if most else ""), (*(most or ()), 1))
+        oldest = "DELETE FROM picture WHERE sha = (SELECT sha FROM picture {} ORDER BY last LIMIT 1)"
         while _count(db, "bytes") > self.limit_bytes:
-            db.execute("DELETE FROM picture WHERE sha = (SELECT sha FROM picture ORDER BY last LIMIT 1)")
+            most = db.execute("SELECT name FROM place WHERE bytes > 0 ORDER BY bytes DESC LIMIT 1").fetchone()
+            if not db.execute(oldest.format("WHERE place = ?" if most else ""), most or ()).rowcount:
+                break  # the totals of a damaged file would make this endless
 
     def remove(self, owner: str, ids: Sequence[str] | None) -> tuple[list[Gone], list[str]]:
         """Forgets these entries of an owner (None: all); returns them, and the results no history has any more."""

@@ -210,10 +210,9 @@ class Pictures:
 
     def thumbnail(self, entry: Entry) -> bytes:
         """WebP of at most 256 pixels a side, made once. Raises NotFoundError."""
-        path = self._thumbnail(entry.id)
-        with suppress(OSError):
-            return path.read_bytes()
-        file = io.BytesIO()
+        if kept := self.kept_thumbnail(entry):
+            return kept
+        path, file = self._thumbnail(entry.id), io.BytesIO()
         with budget.opened(self.file(entry)[0], (THUMBNAIL_SIDE * 2, THUMBNAIL_SIDE * 2)) as image:
             small = image.convert("RGB")
             small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
@@ -226,6 +225,12 @@ class Pictures:
         except OSError as error:
             log.debug("a thumbnail is not kept: %s", error)
         return file.getvalue()
+
+    def kept_thumbnail(self, entry: Entry) -> bytes | None:
+        """The same if it was made before."""
+        with suppress(OSError):
+            return self._thumbnail(entry.id).read_bytes()
+        return None
 
     def _thumbnail(self, id: str) -> Path:
         return self._folder / "thumbnails" / id[:2] / f"{id}.webp"

@@ -169,10 +169,10 @@ def room(left_s: Callable[[], float] | None = None, unwanted: Callable[[], bool]
         own.give_back()
 
 
-def ask(size: tuple[int, int], mode: str = "RGB") -> None:
-    """Takes room for one picture, by its declared size and mode, in the room that is open. Raises as `take` does."""
+def ask(size: tuple[int, int], mode: str = "RGB", beside: int = 0) -> None:
+    """Takes room for one picture, as `weigh` says, in the room that is open. Raises as `take` does."""
     if (current := _ROOM.get()) is not None:
-        current.ask(weigh(size, mode))
+        current.ask(weigh(size, mode, beside))
 
 
 def reserve(pixels: int) -> None:
@@ -181,9 +181,10 @@ def reserve(pixels: int) -> None:
         current.reserve(pixels)
 
 
-def weigh(size: tuple[int, int], mode: str = "RGB") -> int:
-    """The pixels that a picture counts as: more than it has where its way to RGB takes more memory."""
-    return size[0] * size[1] * MODE_BYTES.get(mode, RGB_BYTES) // RGB_BYTES
+def weigh(size: tuple[int, int], mode: str = "RGB", beside: int = 0) -> int:
+    """The pixels that a picture counts as, by its declared size: more than it has where its way to RGB takes more
+    memory, or where its reader must hold so many bytes beside it."""
+    return (size[0] * size[1] * MODE_BYTES.get(mode, RGB_BYTES) + beside) // RGB_BYTES
 
 
 @contextmanager

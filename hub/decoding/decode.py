@@ -6,36 +6,24 @@ global one, decide, and decide before anything is decoded.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import re
 import struct
 import zlib
 from collections.abc import Callable
 
-from PIL import Image, ImageFile, features
-from PIL.AvifImagePlugin import AvifImageFile
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
-from PIL.WebPImagePlugin import WebPImageFile
+from PIL import Image, features
 
+from hub.decoding import avif as decode_avif
+from hub.decoding import bmp as decode_bmp
 from hub.decoding import budget, colour
 from hub.decoding import heif as decode_heif
 from hub.decoding import jpeg as decode_jpeg
+from hub.decoding import plain as decode_plain
 from hub.decoding import png as decode_png
 from hub.decoding import tiff as decode_tiff
-from hub.decoding.orientation import TURNS, of_exif, of_xmp
-from hub.decoding.reading import (
-    NEARLY,
-    Found,
-    GuardedFile,
-    ImageLimits,
-    LookedError,
-    Reading,
-    ReadingStoppedError,
-    mega,
-    plain,
-)
+from hub.decoding.orientation import TURNS
+from hub.decoding.reading import Found, ImageLimits, LookedError, Reading, ReadingStoppedError, mega
 from hub.errors import HubError, InputError, OutOfMemoryError, TooLargeError, UnsupportedMediaError
 from hub.texts import Sentence, sentence
 
@@ -46,38 +34,12 @@ LIMITS = ImageLimits()
 Reader = Callable[[bytes, Reading], Found]
 
 
-def _by(plugin: type[ImageFile.ImageFile]) -> Reader:
-    """What Pillow's own plugin reads."""
-
-    def read(data: bytes, reading: Reading) -> Found:
-        with plugin(GuardedFile(_padded(data, reading.kind), reading.check_time)) as image:
-            reading.admit(image.size, image.mode)
-            image.load()
-            exif, xmp = image.info.get("exif") or b"", image.info.get("xmp") or b""
-            profile = image.info.get("icc_profile") or (_nclx(data) if reading.kind == "AVIF" else None)
-            return Found(plain(image), profile, of_exif(exif) or of_xmp(xmp) or 1)
-
-    return read
-
-
-def _bmp(data: bytes, reading: Reading) -> Found:
-    try:
-        found = _by(BmpImageFile)(data, reading)
-    except OSError as error:
-        if "bitfields layout" in str(error):
-            raise reading.unsupported(sentence("a BMP with unusual colour masks")) from error
-        raise
-    # Programs that know of no alpha leave its byte at 0.
-    hidden = found.image.mode == "RGBA" and found.image.getchannel("A").getextrema() == (0, 0)
-    return dataclasses.replace(found, image=found.image.convert("RGB")) if hidden else found
-
-
 _READERS: dict[str, Reader] = {
-    "JPEG": decode_jpeg.read, "PNG": decode_png.read, "WebP": _by(WebPImageFile), "GIF": _by(GifImageFile),
-    "BMP": _bmp, "TIFF": decode_tiff.read, "HEIC": decode_heif.read,
+    "JPEG": decode_jpeg.read, "PNG": decode_png.read, "WebP": decode_plain.read_webp, "GIF": decode_plain.read_gif,
+    "BMP": decode_bmp.read, "TIFF": decode_tiff.read, "HEIC": decode_heif.read,
 }  # fmt: skip
 if features.check("avif"):
-    _READERS["AVIF"] = _by(AvifImageFile)
+    _READERS["AVIF"] = decode_avif.read
 FORMATS = tuple(_READERS)
 _READ = sentence("{some} and {last} pictures are read", some=", ".join(FORMATS[:-1]), last=FORMATS[-1])
 
@@ -92,7 +54,7 @@ _SIGNATURES: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
         (rb"BM.{8}", "BMP"),
         (rb"II[*+]\0|MM\0[*+]", "TIFF"),
         (rb"....ftypavi[fs]|....ftypmi?f1.{0,60}?avif", "AVIF"),
-        (rb"....ftyp(hei|hev|mif|msf1)", "HEIC"),
+        (rb"....ftyp(hei|hev|mif|msf1|avc[is]|jpeg|jpgs|vvi|j2ki)", "HEIC"),
         (rb"....ftyp|....moov|....mdat|\x1aE\xdf\xa3|RIFF....AVI |FLV|\0\0\x01[\xb3\xba]", "a video"),
         (rb"\xff\x0a|\0\0\0\x0cJXL ", "a JPEG XL picture"),
         (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 picture"),
@@ -201,22 +163,3 @@ def sniff(data: bytes) -> str:
     """What the content is, whatever its name says: one of FORMATS, or words for anything else."""
     head = data[:1024]
     return next((name for pattern, name in _SIGNATURES if pattern.match(head)), "an unknown kind of file")
-
-
-def _padded(data: bytes, kind: str) -> bytes:
-    """The file as long as it says that it is, where next to nothing is missing: the rest is read as black or so."""
-    declared = {
-        "WebP": lambda: 8 + int.from_bytes(data[4:8], "little"),
-        "BMP": lambda: int.from_bytes(data[2:6], "little"),
-    }
-    missing = declared[kind]() - len(data) if kind in declared else 0
-    return data + bytes(missing) if 0 < missing <= NEARLY * len(data) else data
-
-
-_NCLX = re.compile(rb"colrnclx(.{2})(.{2})", re.DOTALL)
-
-
-def _nclx(data: bytes) -> bytes | None:
-    """A profile for the colours that an AVIF file names by numbers."""
-    found = _NCLX.search(data[:65_536])
-    return colour.of_code_points(*(int.from_bytes(code, "big") for code in found.groups())) if found else None

@@ -17,6 +17,9 @@ _END = b"\xff\xd9"
 _LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF}
 _DIFFERENTIAL = {0xC5, 0xC6, 0xCD, 0xCE}
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE = {0xC2, 0xCA}
+_HIERARCHY = 0xDE
+COEFFICIENT_BYTES = 2  # of a sample of a progressive picture, which are held until the last scan
 _SCAN = 0xDA
 BAND = 256  # rows that are compared together
 _LAST_BLOCKS = 512  # pixels: two blocks of 16 x 16, which is little in a picture of any size
@@ -30,9 +33,9 @@ class _JpegFile(JpegImageFile):
 
 def read(data: bytes, reading: Reading) -> Found:
     """Raises a HubError, or what Pillow raises on damaged data."""
-    _check_kind(data, reading)
+    kept = _check_kind(data, reading)
     with _JpegFile(GuardedFile(data, reading.check_time)) as image:
-        reading.admit(image.size, image.mode)
+        reading.admit(image.size, image.mode, kept * image.size[0] * image.size[1])
         turn = of_exif(image.info.get("exif") or b"") or of_xmp(image.info.get("xmp") or b"") or 1
         profile = image.info.get("icc_profile")
         try:
@@ -41,29 +44,46 @@ def read(data: bytes, reading: Reading) -> Found:
         except ReadingStoppedError:
             raise
         except OSError as error:
+            reading.admit(image.size, image.mode)  # two more
             picture = _nearly_whole(data, reading, error)
     return Found(picture, profile, turn)
 
 
-def _check_kind(data: bytes, reading: Reading) -> None:
-    """By the header of the first frame."""
+def _check_kind(data: bytes, reading: Reading) -> int:
+    """By the header of the first frame. The bytes a pixel that libjpeg holds beside the picture."""
     if data[2:4] == b"\xff\xf7":
         raise reading.unsupported(sentence("a JPEG-LS picture"))
     at = 2
     while at + 9 < len(data) and data[at] == 0xFF:
         marker = data[at + 1]
+        if marker in _DIFFERENTIAL or marker == _HIERARCHY:
+            raise reading.unsupported(sentence("a hierarchical JPEG"))
+        if marker in _LOSSLESS:
+            raise reading.unsupported(sentence("a lossless JPEG"))
         if marker in _FRAMES:
-            if marker in _LOSSLESS:
-                raise reading.unsupported(sentence("a lossless JPEG"))
-            if marker in _DIFFERENTIAL:
-                raise reading.unsupported(sentence("a hierarchical JPEG"))
-            if data[at + 4] != 8:
-                raise reading.unsupported(sentence("a JPEG of {bits} bits", bits=data[at + 4]))
-            return
+            _check_frame(data[at + 4 : at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")], reading)
+            return COEFFICIENT_BYTES * data[at + 9] if marker in _PROGRESSIVE else 0
         if marker == 0xFF:  # fill
             at += 1
             continue
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return 0
+
+
+def _check_frame(frame: bytes, reading: Reading) -> None:
+    """Bits, height, width and components: each its number, its sampling and its table."""
+    if frame[:1] and frame[0] != 8:
+        raise reading.unsupported(sentence("a JPEG of {bits} bits", bits=frame[0]))
+    if len(frame) < 6:
+        return
+    if frame[1:3] == b"\0\0":
+        raise reading.unsupported(sentence("a JPEG that tells its height only at its end"))
+    if frame[5] not in (1, 3, 4):
+        raise reading.unsupported(sentence("a JPEG of {count} components", count=frame[5]))
+    samplings = [(sampling >> 4, sampling & 15) for sampling in frame[7 : 6 + 3 * frame[5] : 3]]
+    most = [max(one[side] for one in samplings) for side in (0, 1)] if samplings else []
+    if any(1 <= one[side] <= 4 and most[side] <= 4 and most[side] % one[side] for one in samplings for side in (0, 1)):
+        raise reading.unsupported(sentence("a JPEG of unusual sampling"))
 
 
 def _nearly_whole(data: bytes, reading: Reading, error: OSError) -> Image.Image:

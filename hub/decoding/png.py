@@ -78,6 +78,8 @@ def _chunks(data: bytes, reading: Reading) -> _Chunks:
         reading.check_time()
         if kind == b"IHDR" and not found.kept and len(content) == 13:
             reading.check_size(*struct.unpack_from(">II", content))
+        if kind == b"CgBI":
+            raise reading.unsupported(sentence("a PNG made for iOS alone"))
         if kind == b"IDAT":
             if len(content):
                 found.pieces += 1

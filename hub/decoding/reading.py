@@ -73,12 +73,13 @@ class Reading:
                 sentence("takes more than {seconds:g} seconds to read", seconds=self.limits.max_cpu_s)
             )
 
-    def admit(self, size: tuple[int, int], mode: str) -> None:
-        """Before anything is decoded: within the limits, and there is room for it. Raises a HubError."""
+    def admit(self, size: tuple[int, int], mode: str, beside: int = 0) -> None:
+        """Before anything is decoded: within the limits, and there is room for it, and for so many bytes that are
+        held beside it meanwhile. Raises a HubError."""
         self.check_size(*size)
         if self.looks_only:
-            raise LookedError(budget.weigh(size, mode))
-        budget.ask(size, mode)
+            raise LookedError(budget.weigh(size, mode, beside))
+        budget.ask(size, mode, beside)
 
     def check_size(self, width: int, height: int) -> None:
         """Raises TooLargeError or InputError."""

@@ -37,6 +37,7 @@ _COMPRESSIONS = {
 _FAX = (2, 3, 4)
 _JPEG, _JPEG_KINDS = 7, {(0, 1), (1, 1), (2, 3), (6, 3), (5, 4)}  # colours and samples
 _YCBCR = (5, 8)  # through libtiff, which knows of halved colours
+TILE_PIXELS = 2**24  # may be in a tile of a picture of any size; others are at most four times the picture
 _ASSOCIATED, _ALPHA = 1, (1, 2)  # of extra samples: colours were multiplied with it; any alpha
 
 
@@ -58,14 +59,15 @@ def read(data: bytes, reading: Reading) -> Found:
 
 def _check_tile(found: Layout, reading: Reading) -> None:
     """A tile is decoded whole, however little of it is in the picture."""
-    if found.tiled and found.block_width * found.block_height > reading.limits.max_pixels:
+    most = min(reading.limits.max_pixels, max(4 * found.width * found.height, TILE_PIXELS))
+    if found.tiled and found.block_width * found.block_height > most:
         raise TooLargeError(
             "{name} is stored in tiles of {tile_width} x {tile_height}; at most {size} megapixels a tile are "
             "read. Save it anew and try again.",
             name=reading.name,
             tile_width=found.block_width,
             tile_height=found.block_height,
-            size=mega(reading.limits.max_pixels, 10**6),
+            size=mega(most, 10**6),
         )
 
 
@@ -83,9 +85,8 @@ def _image(data: bytes, page: Directory, found: Layout, reading: Reading) -> Ima
     if wrong:
         raise reading.unsupported(_described(page, found))
     pixels = Pixels(data, found, reading)
-    reading.admit(
-        (found.width, found.height), {CMYK: "CMYK", CIELAB: "LAB", ICCLAB: "LAB"}.get(found.photometric, "RGB")
-    )
+    mode = {CMYK: "CMYK", CIELAB: "LAB", ICCLAB: "LAB"}.get(found.photometric, "RGB")
+    reading.admit((found.width, found.height), mode, pixels.held_bytes)
     if found.photometric in (CMYK, CIELAB, ICCLAB):
         return _printed(pixels)
     if found.photometric == PALETTE:
@@ -222,7 +223,7 @@ def _by_pillow(data: bytes, page: Directory, found: Layout, reading: Reading) ->
     changed = bytearray(data)
     changed[size : 2 * size] = page.offset.to_bytes(size, order)  # so that it reads the page that was chosen
     with TiffImageFile(GuardedFile(bytes(changed), reading.check_time)) as image:
-        reading.admit(image.size, image.mode)
+        reading.admit(image.size, image.mode, 4 * found.block_width * found.block_height)
         image.load()
         return plain(image)
 

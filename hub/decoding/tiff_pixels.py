@@ -23,11 +23,13 @@ from hub.decoding.tiff_tags import Directory
 from hub.texts import sentence
 
 Samples = NDArray[Any]
+Buffer = bytes | bytearray | NDArray[np.uint8]
 RAW, LZW, PACKBITS, LZMA, ZSTD = 1, 5, 32_773, 34_925, 50_000
 DEFLATE = (8, 32_946)
 UNPACKED = (RAW, LZW, *DEFLATE, PACKBITS, LZMA, ZSTD)  # those whose samples are read here
 CHUNK_BYTES = 4 * 2**20  # of unpacked data that are looked at together
 BLOCK_BYTES = 400 * 2**20  # of unpacked data that must be in memory at once: a tile row, or a strip of libtiff's
+MOST_PLANES = 4  # are read together: three colours and alpha
 MOST_SAMPLES = 512  # a pixel: cameras of many bands have some hundreds
 BITS_AT_ONCE = 2**19  # samples of odd sizes that are taken apart together; a multiple of 8
 KINDS: dict[int, Kind] = {1: "uint", 2: "int", 3: "float", 4: "uint"}
@@ -121,11 +123,15 @@ class Pixels:
         self._data, self.layout, self._reading = data, found, reading
         self._missing = self._taken = 0
         per_row = found.across if found.tiled else 1
-        rows = found.block_height if found.tiled or found.compression not in (RAW, *DEFLATE) else 1
-        if per_row * rows * found.row_bytes * found.widening > BLOCK_BYTES:
+        streamed = found.compression in (RAW, *DEFLATE)
+        rows = found.block_height if found.tiled or not streamed else 1
+        piece = per_row * rows * found.row_bytes
+        if piece * found.widening > BLOCK_BYTES:
             raise reading.unsupported(
                 sentence("a TIFF stored in pieces of more than {most} MB", most=BLOCK_BYTES // 2**20)
             )
+        # A piece of each plane that is shown; libtiff holds what it unpacked beside what it hands on.
+        self.held_bytes = piece * (min(found.planes, MOST_PLANES) + (not streamed))
 
     def rows(self, wanted: tuple[int, ...]) -> Iterator[Samples]:
         """Bands of rows from the top, [rows, width, samples], the wanted samples only, in the machine's own order."""
@@ -143,13 +149,13 @@ class Pixels:
         samples = found.samples // found.planes
         least = CHUNK_BYTES // found.widening
         for packed in self._tile_rows(plane) if found.tiled else _regrouped(self._strips(plane), least):
-            self._reading.check_time()
-            rows = len(packed) // found.row_bytes
-            values = _values(packed, found, rows, samples)
-            if found.tiled:
-                values = values.reshape(found.across, -1, found.block_width, samples).transpose(1, 0, 2, 3)
-                values = values.reshape(values.shape[0], -1, samples)[:, : found.width]
-            yield values
+            for part in _bands(packed, found):
+                self._reading.check_time()
+                values = _values(part, found, part.shape[0] * part.shape[1], samples)
+                if found.tiled:
+                    values = values.reshape(found.across, -1, found.block_width, samples).transpose(1, 0, 2, 3)
+                    values = values.reshape(values.shape[0], -1, samples)[:, : found.width]
+                yield values
 
     # --- unpacking --------------------------------------------------------------------------------
 
@@ -169,20 +175,26 @@ class Pixels:
                 yield self._through_libtiff(group, whole)
                 group = []
 
-    def _tile_rows(self, plane: int) -> Iterator[bytes]:
+    def _tile_rows(self, plane: int) -> Iterator[Buffer]:
+        """The tiles that lie side by side, one after the other, without rows below the picture's edge."""
         found = self.layout
         size = found.block_height * found.row_bytes
         for row in range(found.down):
             start = (plane * found.down + row) * found.across
             numbers = list(range(start, start + found.across))
+            shown = min(found.block_height, found.height - row * found.block_height) * found.row_bytes
             if found.compression == RAW or found.compression in DEFLATE:
-                tiles = b"".join(part for n in numbers for part in self._streamed(n, size, size))
+                tiles = bytearray()
+                for number in numbers:
+                    left = shown
+                    for part in self._streamed(number, size, CHUNK_BYTES):
+                        tiles += part[:left]
+                        left -= min(left, len(part))
+                yield tiles
+                del tiles
             else:
-                tiles = self._through_libtiff(numbers, found.across * found.block_height)
-            last = found.height - row * found.block_height
-            if last < found.block_height:  # rows below the picture's edge
-                tiles = b"".join(tiles[at : at + last * found.row_bytes] for at in range(0, len(tiles), size))
-            yield tiles
+                unpacked = np.frombuffer(self._through_libtiff(numbers, found.across * found.block_height), np.uint8)
+                yield unpacked.reshape(found.across, size)[:, :shown]
 
     def _packed(self, number: int, size: int) -> memoryview:
         """The bytes of one strip or tile as they are in the file. `size`: what it has unpacked."""
@@ -265,6 +277,17 @@ def _regrouped(parts: Iterable[bytes], least: int) -> Iterator[bytes]:
         yield b"".join(kept)
 
 
+def _bands(packed: Buffer, found: Layout) -> Iterator[NDArray[np.uint8]]:
+    """Some rows at a time, [blocks side by side, rows, bytes]: what is made of samples takes several times as much."""
+    blocks = found.across if found.tiled else 1
+    whole = packed if isinstance(packed, np.ndarray) else np.frombuffer(packed, np.uint8)
+    whole = whole.reshape(blocks, -1, found.row_bytes)
+    together = blocks * found.row_bytes * found.widening * min(found.planes, MOST_PLANES)
+    step = max(1, CHUNK_BYTES // together)
+    for top in range(0, whole.shape[1], step):
+        yield np.ascontiguousarray(whole[:, top : top + step])
+
+
 def _grey_tiff(parts: list[bytes], width: int, per_strip: int, height: int, compression: int) -> bytes:
     """A little-endian TIFF of 8-bit grey with these strips in it."""
     count, at = len(parts), 8 + 2 + 10 * 12 + 4
@@ -283,7 +306,7 @@ def _grey_tiff(parts: list[bytes], width: int, per_strip: int, height: int, comp
 # --- samples --------------------------------------------------------------------------------------
 
 
-def _values(packed: bytes, found: Layout, rows: int, samples: int) -> Samples:
+def _values(packed: NDArray[np.uint8], found: Layout, rows: int, samples: int) -> Samples:
     """[rows, block width, samples], predictors undone."""
     width, count = found.block_width, found.block_width * samples
     predictor = found.predictor if found.compression not in (RAW, PACKBITS) else 1
@@ -292,11 +315,11 @@ def _values(packed: bytes, found: Layout, rows: int, samples: int) -> Samples:
         return _unpacked_bits(packed, found, rows, count).reshape(rows, width, samples)
     size = found.bits // 8
     if predictor == 3:
-        planes = np.frombuffer(packed, np.uint8).reshape(rows, count * size // samples, samples)
+        planes = packed.reshape(rows, count * size // samples, samples)
         planes = np.cumsum(planes, axis=1, dtype=np.uint8).reshape(rows, size, count)
         values = np.ascontiguousarray(planes.transpose(0, 2, 1)).view(f">f{size}")
         return values.astype(f"f{size}").reshape(rows, width, samples)
-    values = np.frombuffer(packed, f"{found.order}{letter if predictor == 1 else 'u'}{size}")
+    values = packed.reshape(-1).view(f"{found.order}{letter if predictor == 1 else 'u'}{size}")
     values = values.reshape(rows, width, samples)
     if predictor == 2:
         native = f"u{size}"
@@ -304,10 +327,10 @@ def _values(packed: bytes, found: Layout, rows: int, samples: int) -> Samples:
     return values.astype(f"{letter}{size}", copy=False)
 
 
-def _unpacked_bits(packed: bytes, found: Layout, rows: int, count: int) -> NDArray[Any]:
+def _unpacked_bits(packed: NDArray[np.uint8], found: Layout, rows: int, count: int) -> NDArray[Any]:
     """Samples of 1 to 15 bits that lie close together, each row from a whole byte; some at a time, as each bit takes
     a byte on the way."""
-    data = np.frombuffer(packed, np.uint8).reshape(rows, -1)
+    data = packed.reshape(rows, -1)
     values = np.empty((rows, count), np.uint8 if found.bits < 8 else np.uint16)
     down = max(1, BITS_AT_ONCE // count)
     for top in range(0, rows, down):

@@ -180,6 +180,7 @@ class _Run:
             sight = look(work.slug, outcome.output, self.opened.values()[first_picture(demo)], "")
         begin = time.perf_counter()
         presented, unread = outputs.split(demo, self.call(demo.present, outcome.output))
+        self.opened.forget()  # to encode what was made of them takes memory too
         remarks = [*self.opened.remarks, *unread]
         values_json, pictures = outputs.encode(work.slug, demo, presented)
         pictures = capsules.stamped(demo, pictures, work.capsule_json, remarks)

@@ -72,6 +72,10 @@ class Opened:
             self._since = time.monotonic()
         return self._values
 
+    def forget(self) -> None:
+        """Drops the pictures, which nobody needs any more; the room stays, for what was made of them."""
+        self._values = None
+
     def lend(self) -> None:
         """Gives the room to others who wait for it: a queue for a slow model must not keep every other page's out."""
         if self._values is not None and time.monotonic() - self._since > LEND_S and self._room.is_wanted:

@@ -6,12 +6,13 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
+from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from hub.errors import HubError, NotFoundError
-from hub.web.problems import no_memory
+from hub.web.problems import MalformedError, no_memory
 
 log = logging.getLogger(__name__)
 TEMPLATES = Path(__file__).with_name("templates")
@@ -53,6 +54,8 @@ class PageRoute:
             return
         except HubError as error:
             response = self.problem(error, request)
+        except MultiPartException as error:  # a form that is refused on its way: no fault of ours
+            response = self.problem(MalformedError("{reason}", reason=error.message), request)
         except Exception as error:  # the last net: a fault of ours must not show a traceback
             log.error("%s %r failed", request.method, request.scope["path"], exc_info=error)
             fault = HubError("The hub failed on this page; its log has the details.")

@@ -237,6 +237,7 @@ def test_what_a_flow_carried_is_brought_here_and_read_once(
         assert (fetched, len(drawn(brought)), len(reads)) == (count, 8, 1)
 
 
+@pytest.mark.slow
 def test_a_killed_grid_is_resumed_by_two_workers(tmp_path: Path) -> None:
     """The command is killed with its workers at work: they end too, and --resume draws exactly what is missing."""
     places = ["--demos-folder", str(pages(tmp_path, 0.05)), "--data", str(tmp_path / "data")]
@@ -254,7 +255,7 @@ def test_a_killed_grid_is_resumed_by_two_workers(tmp_path: Path) -> None:
             time.sleep(0.01)
     finally:
         first.send_signal(signal.SIGKILL)
-        first.wait(20)
+        first.wait(60)
     before = {record["cell"]: record["created_at"] for record in drawn(folder).values()}
     assert 8 <= len(before) < 24
     done = command(main, "grid", "--resume", "one", "--json", *[f for f in flags if f not in ("--workers", "2")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from hub.engine.jobs import Cancel
 from hub.errors import BusyError, CancelledError, InputError
 from hub.hub import Hub
 from hub.images import encode
-from hub.pages import inputs
+from hub.pages import inputs, outputs
 from hub.results.result import Picture, Result
 from hub.settings import ROOT
 from hub.spec import ImageInput, Labels
@@ -188,6 +189,22 @@ def test_a_run_whose_model_is_slow_lends_its_room(make_hub: Make, monkeypatch: p
     held.set()
     thread.join(PATIENCE_S)
     assert isinstance(outcome[0], Result)  # its `present` got the picture
+
+
+def test_a_picture_is_dropped_before_what_was_made_of_it_is_encoded(
+    make_hub: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown, gone, encoded = list[weakref.ref[Any]](), list[bool](), outputs.encode
+
+    def present(output: float, image: Any, level: float) -> dict[str, Any]:
+        shown.append(weakref.ref(image))
+        return {"shade": {"light": output, "dark": 1 - output}}
+
+    monkeypatch.setattr(outputs, "encode", lambda *given: gone.append(shown[0]() is None) or encoded(*given))
+    make_hub(shade=shade_demo(present=present, outputs=(Labels("shade", "Shade"),))).engine.run(
+        "shade", {"image": png(1)}
+    )
+    assert gone == [True]
 
 
 def test_pixels_that_take_more_memory_count_for_more() -> None:

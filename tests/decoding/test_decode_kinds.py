@@ -565,8 +565,9 @@ def test_the_alpha_is_the_one_that_is_called_so(extra: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("version", [0, 1, 2])
 @pytest.mark.parametrize(("items", "extents", "length"), [(60, 4, 100_000), (3, 60, 0), (1, 65, 1), (4097, 1, 1)])
-def test_items_of_a_heic_that_name_the_same_bytes_are_refused(
-    version: int, items: int, extents: int, length: int
+@pytest.mark.parametrize("brand", [b"heic", b"avif", b"avis"])
+def test_items_that_name_the_same_bytes_are_refused_in_heic_and_avif(
+    version: int, items: int, extents: int, length: int, brand: bytes
 ) -> None:
     def box(kind: bytes, *parts: bytes) -> bytes:
         return struct.pack(">I", 8 + sum(map(len, parts))) + kind + b"".join(parts)
@@ -578,8 +579,9 @@ def test_items_of_a_heic_that_name_the_same_bytes_are_refused(
         for n in range(items)
     )  # fmt: skip
     iloc = box(b"iloc", bytes([version, 0, 0, 0]), b"\x44\0", struct.pack(number, items), entries)
-    data = box(b"ftyp", b"heic", bytes(4), b"mif1") + box(b"meta", bytes(4), iloc) + box(b"mdat", bytes(100_000))
-    with pytest.raises(InputError, match="points at the same bytes again and again"):
+    data = box(b"ftyp", brand, bytes(4), b"mif1") + box(b"meta", bytes(4), iloc) + box(b"mdat", bytes(100_000))
+    told = "points at the same bytes again and again|is made of more than 4096 pieces"
+    with pytest.raises(InputError, match=told):
         decode(data)
 
 

@@ -67,6 +67,7 @@ def test_a_picture_of_any_shape_goes_to_the_model_undistorted(size: tuple[int, i
     assert sum(row["percent"] for row in result.values["legend"]) == pytest.approx(100, abs=0.1)
 
 
+@pytest.mark.slow
 def test_24_megapixels_are_answered_at_their_own_size(hub: Hub, street: Image.Image) -> None:
     large = hub.engine.run(SLUG, {"image": jpeg(street, (6000, 4000)), "quality": "fast", "opacity": 0})
     small = hub.engine.run(SLUG, {"image": jpeg(street, (600, 400)), "quality": "fast", "opacity": 0})
@@ -89,6 +90,7 @@ def test_fast_and_best_runs_never_share_a_batch(hub: Hub, street: Image.Image) -
     assert items["best"]["pixels"].tobytes() == items["fast"]["pixels"].tobytes()
 
 
+@pytest.mark.slow
 def test_best_sees_a_picture_and_its_mirror_image_alike(hub: Hub, street: Image.Image) -> None:
     mirrored = street.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 

@@ -254,6 +254,7 @@ def test_pictures_of_every_shape_and_mode_work(slug: str, shape: str, hub: Hub) 
         run(hub, slug, quick_inputs(whole(slug), SHAPES[shape]()), weights)
 
 
+@pytest.mark.slow
 @every_page
 def test_the_ends_of_every_range_and_every_option_work(slug: str, hub: Hub) -> None:
     demo = whole(slug)

@@ -15,6 +15,8 @@ from PIL import Image
 from hub.cli.main import main
 from tests.served import ROOT, Served, command
 
+pytestmark = pytest.mark.slow
+
 CASES = ROOT / "tests" / "cases"
 AS_BASE = {"big_ztxt.png": 0.002, "linear_elle.jpg": 0.05, "p3_named_srgb.png": 0.02, "photo.heic": 0.02,
            "rot6_xmp.jpg": 0.02, "trunc_2bytes.jpg": 0.02}  # fmt: skip

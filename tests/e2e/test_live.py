@@ -20,6 +20,8 @@ from tests.e2e.visits import visitor
 from tests.served import Served
 from tests.web.doors import png
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Hub:

@@ -14,7 +14,7 @@ from tests.e2e.own_pages import OwnPages
 from tests.e2e.visits import visitor
 from tests.served import Served
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -164,4 +164,4 @@ def test_stopping_the_hub_does_not_wait_for_an_open_tab(page: Page, slow_hub: Se
     begin(page, slow_hub, "never ends")
     page.locator(".hub-busy progress").wait_for()
     slow_hub.process.terminate()
-    assert slow_hub.process.wait(20) in (0, -15)
+    assert slow_hub.process.wait(60) in (0, -15)

@@ -47,6 +47,7 @@ def kinds(model: torch.nn.Module) -> set[tuple[str, torch.dtype]]:
     return {(p.device.type, p.dtype) for p in model.parameters()}
 
 
+@pytest.mark.slow
 def test_models_of_both_libraries_built_in_many_threads_come_out_whole(unet_folder: Path) -> None:
     pool = ModelPool(10**9, release=lambda: None)
 

@@ -560,6 +560,7 @@ print(before, loaded, rss(), size)
 """
 
 
+@pytest.mark.slow
 def test_unloading_gives_memory_back_to_the_system() -> None:
     done = subprocess.run([sys.executable, "-c", RSS], capture_output=True, text=True, timeout=100, check=True)
     before, loaded, after, size = map(float, done.stdout.split())

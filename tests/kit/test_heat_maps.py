@@ -117,6 +117,7 @@ def without(image: Image.Image, cells: NDArray[np.float32], share: float = 0.2) 
     return Image.composite(blurred, image, Image.fromarray(hot.astype(np.uint8) * 255))
 
 
+@pytest.mark.slow
 @every_page
 def test_without_its_hottest_fifth_a_picture_loses_more_than_without_a_random_fifth(
     slug: str, parts: Callable[..., Parts]
@@ -185,7 +186,7 @@ def hooks(model: nn.Module) -> int:
 @every_dtype
 @every_page
 def test_a_batch_of_four_is_as_four_single_runs(slug: str, dtype: str, parts: Callable[..., Parts]) -> None:
-    skip_if_emulated(dtype, slug)
+    skip_if_emulated(dtype)
     page = parts(slug, dtype)
     images, whys = [example(slug, name) for name in PAGES[slug][:4]], list(page.config["label_names"][:2])
     whys = [*whys, OFF, "whatever is strongest"]

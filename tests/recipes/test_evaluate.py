@@ -53,6 +53,7 @@ def test_json_comes_last_with_the_agreed_keys(vehicles: Path) -> None:
     assert 0 <= low <= result["accuracy"] <= high <= 1
 
 
+@pytest.mark.slow
 def test_another_split_name_is_another_folder(streets: Path) -> None:
     """The page's own masks are right everywhere; each other's are not."""
     demo, _ = evaluate.find("camvid_segmentation")

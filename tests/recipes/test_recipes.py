@@ -49,6 +49,7 @@ def train(out: Path, stop_after: int | None = None) -> tuple[dict[str, Tensor], 
     return trained.state_dict(), epochs
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     whole, _ = train(tmp_path / "whole")
     with pytest.raises(Interrupted):

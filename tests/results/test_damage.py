@@ -17,7 +17,7 @@ from hub.archive import picture_index as gallery_index
 from hub.archive.history_store import HistoryStore
 from hub.archive.picture_index import ALL, Index, Query
 from hub.batch.manifest import read_cell
-from hub.database import transaction
+from hub.database import bring_up_to_date, transaction
 from hub.errors import StorageError
 from hub.hub import Hub
 from hub.people.users import Caller
@@ -320,7 +320,10 @@ def fill(db: sqlite3.Connection, before: int, count: int, picture_bytes: int = 1
                 [row[name] for name in columns],
             )
             db.execute("INSERT INTO used VALUES (?, ?)", (f"{number}", sha))
-            db.execute("INSERT INTO picture VALUES (?, ?, ?, ?)", (sha, number, picture_bytes, b"x" * picture_bytes))
+            db.execute(
+                "INSERT INTO picture (sha, last, bytes, data) VALUES (?, ?, ?, ?)",
+                (sha, number, picture_bytes, b"x" * picture_bytes),
+            )
 
 
 RUN = history_store.Entry(
@@ -349,4 +352,60 @@ def test_the_oldest_go_first_and_pictures_with_the_last_run_that_used_them(
     assert store.stats()["picture_bytes"] <= 250
     store.remove("p", None), store.remove("me", None)
     assert store.stats()["pictures"] == 0
+    store.close()
+
+
+def test_who_makes_up_cookies_pushes_out_no_more_than_what_came_from_the_same_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_store, "MOST", 20)
+    store = HistoryStore(tmp_path / "history.sqlite3", 1000)
+
+    def add(owner: str, place: str, begun: float) -> None:
+        sha = f"sha {owner} {begun}"
+        run = replace(RUN, id=f"{owner} {begun}", owner=owner, place=place, begun=begun, inputs={"image": sha})
+        store.add(run, {sha: b"x" * 50}, "")
+
+    for begun in range(12):
+        add("user", "", float(begun))
+    for begun in range(3):
+        add("visitor", "there", 20.0 + begun)
+    for begun in range(60):  # a cookie of its own each
+        add(f"made up {begun}", "here", 100.0 + begun)
+    assert [store.search(owner)[1] for owner in ("user", "visitor", "made up 59", "made up 55", "made up 54")] == [
+        12, 3, 1, 1, 0,
+    ]  # fmt: skip
+    assert all(store.picture(f"sha user {begun}.0") for begun in range(12))
+    assert all(store.picture(f"sha visitor {20.0 + begun}") for begun in range(3))
+    for begun in range(6):  # the hub is full now: who has most makes room, and a newcomer has a history
+        add(f"newcomer {begun}", f"elsewhere {begun}", 200.0 + begun)
+    assert store.stats()["entries"] == 20 and store.search("user")[1] == 12 and store.search("newcomer 5")[1] == 1
+    assert store.search("visitor")[1] >= 1
+    for owner, _, _ in store.owners():
+        store.remove(owner, None)
+    assert store._db.execute("SELECT * FROM place").fetchall() == []
+    store.close()
+
+
+def test_a_history_of_before_opens_and_a_stranger_keeps_to_a_share_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "history.sqlite3"
+    old = sqlite3.connect(path, isolation_level=None)
+    monkeypatch.setattr(history_store, "STEPS", history_store.STEPS[:2])
+    monkeypatch.setattr(history_store, "COLUMNS", history_store.COLUMNS[:-1])
+    bring_up_to_date(old, history_store.STEPS)
+    fill(old, 0, 16)
+    old.close()
+    monkeypatch.undo()
+    monkeypatch.setattr(history_store, "MOST", 16)
+    store = HistoryStore(path, 10**6)
+    assert store.stats() == {"entries": 16, "pictures": 16, "picture_bytes": 1600}
+    for number in range(40):
+        store.add(replace(RUN, id=f"new {number}", owner=f"new {number}", place="here", begun=1e9 + number), {}, "")
+    left = [store.search(f"owner {number}")[1] for number in range(16)]
+    assert left == [0] * 4 + [1] * 12 and store.stats()["pictures"] == 12
+    store.add(replace(RUN, id="15", owner="owner 15", place="", begun=2e9), {}, "")  # a user asks again: it is theirs
+    counts = dict(store._db.execute("SELECT name, runs FROM place"))
+    assert counts == {"before": 11, "here": 4}
     store.close()

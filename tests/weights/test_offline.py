@@ -68,6 +68,7 @@ def test_the_guard_itself_catches_a_library_that_wants_to_leave(guarded: Path) -
     assert "example.com" in guarded.read_text()
 
 
+@pytest.mark.slow
 def test_an_offline_hub_starts_answers_and_says_what_it_lacks_without_one_attempt_to_reach_anybody(
     hub_server: HubServer, guarded: Path, tmp_path: Path
 ) -> None:

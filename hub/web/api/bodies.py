@@ -44,19 +44,23 @@ async def read_inputs(request: Request, demo: Demo, picture_bytes: int) -> Calla
         return lambda: _form_inputs(form, demo, pictures)
     is_json = media_type == b"application/json" or media_type.endswith(b"+json")
     is_form = media_type == b"application/x-www-form-urlencoded"  # as curl -d and a form without files send it
+    given = media_type.decode("latin-1") or "no Content-Type"
+
+    def refuse(piece: bytes) -> None:
+        if piece:
+            raise UnsupportedMediaError(
+                "The body is {given}, which is not read here. {wanted}", given=given[:100], wanted=WANTED
+            )
+
     body = bytearray()
-    async for piece in pieces(request, limit * 4 // 3 if is_json else SLACK_BYTES if is_form else limit):
+    read = is_json or is_form
+    async for piece in pieces(request, limit * 4 // 3 if is_json else SLACK_BYTES, len if read else refuse):
         body += piece
     if is_json:
         return lambda: _json_inputs(body, pictures)
     if is_form:
         return lambda: _form_inputs(_plain_form(body), demo, pictures)
-    if not body:  # a demo whose inputs all have defaults needs none; others name the first that is missing
-        return dict
-    given = media_type.decode("latin-1") or "no Content-Type"
-    raise UnsupportedMediaError(
-        "The body is {given}, which is not read here. {wanted}", given=given[:100], wanted=WANTED
-    )
+    return dict  # a demo whose inputs all have defaults needs none; others name the first that is missing
 
 
 async def read_texts(request: Request, names: Sequence[str], required: Sequence[str]) -> dict[str, str]:
@@ -178,6 +182,7 @@ def _form_inputs(parts: list[_Part], demo: Demo, pictures: frozenset[str]) -> di
             raise InputError("{name} is given more than once; give it once.", name=name, field=name)
         if name in pictures:  # a browser sends an empty part without a file name when no file was chosen
             inputs[name] = None if not part.data and not part.filename else bytes(part.data)
+            part.data.clear()  # the form is held as long as the run is in work
         elif part.filename is not None and name in known:
             raise InputError(
                 "{name} is not a picture; send it as a plain form field, not as a file.", name=name, field=name
@@ -199,7 +204,10 @@ def _json_inputs(body: bytearray, pictures: frozenset[str]) -> dict[str, Any]:
     if not body.strip():
         raise MalformedError('The body is empty; send a JSON object with the inputs by name, such as {"seed": 1}.')
     try:
-        inputs = json.loads(body, object_pairs_hook=_once)
+        text = body.decode(json.detect_encoding(body), "surrogatepass")
+        body.clear()  # it is held as long as the run is in work
+        inputs = json.loads(text, object_pairs_hook=_once)
+        del text
     except RecursionError:
         raise MalformedError("The body is JSON nested too deeply.") from None
     except ValueError as error:  # JSONDecodeError, UnicodeDecodeError, or a number of thousands of digits

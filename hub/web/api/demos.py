@@ -12,6 +12,7 @@ from typing import Any
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -31,7 +32,7 @@ from hub.web.api import answers, events, health, openapi
 from hub.web.api.answers import API, SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.api.bodies import read_inputs, read_texts
 from hub.web.middleware import access, guard
-from hub.web.problems import MethodError, problem, unexpected
+from hub.web.problems import MalformedError, MethodError, problem, unexpected
 from hub.weights import facts
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,8 @@ class Methods:
             response = problem(CancelledError("The client went away."), request)  # nobody reads it
         except HubError as error:
             response = problem(error, request)
+        except MultiPartException as error:  # a form that is refused on its way: no fault of ours
+            response = problem(MalformedError("{reason}", reason=error.message), request)
         except Exception as error:  # the last net: a fault of ours must not show a traceback
             response = unexpected(error, request)
         await response(scope, receive, send)

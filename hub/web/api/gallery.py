@@ -18,6 +18,7 @@ from hub.archive.picture_index import Entry, Query, Viewer
 from hub.errors import InputError
 from hub.hub import Hub
 from hub.suggest import unknown
+from hub.web import drawers
 from hub.web import routes as plain
 from hub.web.api.answers import API
 from hub.web.api.demos import FOREVER, Methods
@@ -164,10 +165,14 @@ class _Door:
         return Response(data, media_type=kind, headers={"Cache-Control": FOREVER})
 
     async def thumbnail(self, request: Request) -> Response:
-        def read() -> bytes:
-            return self.pictures.thumbnail(self._entry(request))
+        def find() -> tuple[Entry, bytes | None]:
+            entry = self._entry(request)
+            return entry, self.pictures.kept_thumbnail(entry)
 
-        return Response(await to_thread.run_sync(read), media_type="image/webp", headers={"Cache-Control": FOREVER})
+        entry, small = await to_thread.run_sync(find)
+        if small is None:
+            small = await drawers.draw(guard.caller(request), self.pictures.thumbnail, entry)
+        return Response(small, media_type="image/webp", headers={"Cache-Control": FOREVER})
 
     def _entry(self, request: Request) -> Entry:
         return self.pictures.get(request.path_params["id"], self._viewer(request))

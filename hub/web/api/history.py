@@ -23,6 +23,7 @@ from hub.decoding.decode import sniff
 from hub.errors import InputError, NotFoundError
 from hub.hub import Hub
 from hub.suggest import unknown
+from hub.web import drawers
 from hub.web.api import answers, events
 from hub.web.api.answers import API
 from hub.web.api.demos import Methods
@@ -110,7 +111,7 @@ class _Door:
             runs = {side: told(self.hub, run, root) for side, run in (("a", both.a), ("b", both.b))}
             return {**answers.comparison(both.found, both.page, root), "settings": settings, "runs": runs}
 
-        return _json(await to_thread.run_sync(work))
+        return _json(await drawers.draw(guard.caller(request), work))
 
     # --- deleting and stopping --------------------------------------------------------------------
 
@@ -146,10 +147,14 @@ class _Door:
     # --- pictures ---------------------------------------------------------------------------------
 
     async def thumbnail(self, request: Request) -> Response:
-        def read() -> bytes:
-            return self.history.thumbnail(self.history.get(self._owner(request), request.path_params["id"]))
+        def find() -> tuple[Entry, bytes | None]:
+            entry = self.history.get(self._owner(request), request.path_params["id"])
+            return entry, self.history.kept_thumbnail(entry)
 
-        return Response(await to_thread.run_sync(read), media_type="image/webp", headers={"Cache-Control": DAY})
+        entry, small = await to_thread.run_sync(find)
+        if small is None:
+            small = await drawers.draw(guard.caller(request), self.history.thumbnail, entry)
+        return Response(small, media_type="image/webp", headers={"Cache-Control": DAY})
 
     async def picture(self, request: Request) -> Response:
         """A picture that went in, byte by byte as it came."""

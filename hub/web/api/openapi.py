@@ -19,6 +19,7 @@ PROBLEMS = {
     403: "Only its owner may do that",
     404: "No such demo, result, output or link",
     405: "The method is not allowed here",
+    408: "The request came too slowly",
     409: "What was asked for is no longer as it was",
     410: "A link that was taken back, or is past its day",
     413: "More bytes or pixels than are read",
@@ -26,12 +27,12 @@ PROBLEMS = {
     422: "An input is missing, unknown, of a wrong type or out of range; `field` names it",
     429: "The hub is busy; Retry-After says when to try again, in seconds",
     500: "The hub or the demo failed",
-    503: "The model is not available, or does not fit into memory",
+    503: "The model is not available, or there is no room in memory",
     504: "It took longer than the deadline",
 }
 RUN_PROBLEMS = (400, 404, 413, 415, 422, 429, 500, 503, 504)
 ANYWHERE = (401, 403, 429, 500, 503)  # whatever is asked: who asks, from where, how often; a hub that stops
-WITH_BODY = (400, 413, 415, 422)
+WITH_BODY = (400, 408, 413, 415, 422)
 OBJECT = {"type": "object"}
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import gradio as gr
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from gradio.context import LocalContext
 
 from hub import texts
@@ -24,6 +24,7 @@ from hub.web.gradio_door.refusals import Refusal
 from hub.web.middleware import guard, languages
 
 SAID = ("label", "info", "placeholder")  # properties that Gradio's front end looks up
+GRADIO_THREADS = 40  # as many as Gradio takes by itself, of those that everything else is served in
 REDRAW = "hub_redraw"  # of a component: draws its value anew
 
 
@@ -90,6 +91,11 @@ def _i18n(self: Any) -> gr.I18n | None:
     return gr.I18n(**words) if words else None
 
 
+def _create_limiter(self: Any) -> None:
+    """Gradio's own work, which may decode an upload to show it, in other threads than those of files and uploads."""
+    self.limiter = CapacityLimiter(GRADIO_THREADS)
+
+
 def _api_info(self: gr.Blocks, *arguments: Any, **named: Any) -> Any:
     """Gradio keeps the first answer for all, so it is English."""
     with texts.speaking(texts.PLAIN):
@@ -130,6 +136,7 @@ Pages: type[gr.Blocks] = type.__new__(
         "__module__": __name__,
         "config": property(_config, _set_config),
         "i18n_instance": property(_i18n, _ignore),
+        "create_limiter": _create_limiter,
         "get_api_info": _api_info,
         "process_api": _process_api,
     },

@@ -21,6 +21,7 @@ from hub.people.terms import NOTE_CHARS
 from hub.results.result import Result
 from hub.spec import ImageInput
 from hub.texts import say
+from hub.web import drawers
 from hub.web.gradio_ui import blocks
 from hub.web.middleware import addresses, guard
 from hub.web.parts import html
@@ -102,7 +103,7 @@ class Share:
         make = partial(
             self._make, request, id or "", note, ends, include, dict(zip(self.pictures, pictures, strict=True))
         )
-        return await to_thread.run_sync(make)
+        return await drawers.draw(guard.caller(request.request), make)
 
     def _make(
         self,

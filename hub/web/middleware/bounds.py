@@ -7,8 +7,10 @@ arrives, so the event loop is never held up by more than one piece, and nothing 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -16,10 +18,13 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hub.errors import HubError, TooLargeError, UnsupportedMediaError
+from hub.errors import BusyError, HubError, TooLargeError, UnsupportedMediaError
 from hub.hub import Hub
+from hub.people.limits import network
 from hub.spec import ImageInput
 from hub.web.api.answers import API
+from hub.web.middleware import guard
+from hub.web.middleware.arriving import ARRIVING, DRAIN_S, Arriving, Room, drops_the_rest
 from hub.web.problems import MalformedError, no_memory, problem
 
 SLACK_BYTES = 2**20  # for what is no picture, and what frames those
@@ -27,7 +32,8 @@ PAGE_BYTES = 4 * 2**20  # of what a Gradio page sends: pictures come as uploads,
 CALL_BYTES = 16 * 2**20
 MARKS, DEPTH = 5_000, 64  # of JSON; a page with twenty inputs sends about 200 marks
 PARTS, FIELDS = 64, 64
-DRAIN_S = 5.0  # how long the rest of a refused body is read and dropped, so that the client sees the answer
+COPIES = 2  # of JSON: what is read out of it stands beside it
+AGAIN_BYTES = 256 * 1024  # of each piece in which a body that is here is handed on
 Look = Callable[[bytes], object]  # gets each piece; raises HubError
 
 
@@ -79,61 +85,60 @@ class Bounds:
 
     def __init__(self, app: ASGIApp, hub: Hub):
         self.app, self.kinds = app, Kinds(hub)
+        largest = max(kind.most_bytes for kind in (self.kinds.inputs, self.kinds.upload, PAGE))
+        self.room = Room(int(hub.settings.bodies_mb * 2**20), COPIES * largest)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not has_body(scope):
             await self.app(scope, receive, send)
             return
-        answers = _Answers(send)
-        try:
-            await self._bounded(scope, receive, answers)
-        except ClientDisconnect:
-            pass  # nobody reads an answer
-        except HubError as error:
-            answers.refusal = error
-        except MemoryError:
-            if answers.begun:
-                raise
-            answers.refusal = no_memory()
-        except Exception:  # what a door makes of a body that ends early is not told
-            if answers.refusal is None:
-                raise
-        if answers.refusal is not None and not answers.begun:
-            await problem(answers.refusal, Request(scope))(scope, receive, send)
-
-    async def _bounded(self, scope: Scope, receive: Receive, answers: _Answers) -> None:
-        request = Request(scope, receive)
         path, root = str(scope["path"]), str(scope.get("root_path", ""))
         kind = self.kinds.of(path.removeprefix(root) if root and path.startswith(f"{root}/") else path)
+        body = Arriving(receive, self.room, partial(_address, scope), kind.most_bytes)
+        request = Request({**scope, ARRIVING: body}, body.receive)
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if is_json := media_type == "application/json" or media_type.endswith("+json"):
+            body.copies = COPIES
+        answers = _Answers(send, body)
+        bounded = self._bounded(request, kind, media_type, is_json, body, answers)
+        try:
+            refusal = await _refusal(bounded, body, answers)
+            if refusal is not None and not answers.begun:
+                await problem(refusal, request)(scope, receive, send)
+        finally:
+            body.give_back()
+
+    async def _bounded(
+        self, request: Request, kind: Kind, media_type: str, is_json: bool, body: Arriving, answers: _Answers
+    ) -> None:
+        scope, send = request.scope, answers.send
         if request.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
             raise UnsupportedMediaError("Compressed bodies are not read; send it without Content-Encoding.")
-        given = request.headers.get("content-type", "")
-        media_type = given.partition(";")[0].strip().lower()
-        is_json = media_type == "application/json" or media_type.endswith("+json")
         if kind.streams and not is_json:
-            await self.app(scope, receive, answers.send)
+            await self.app(scope, body.receive, send)
         elif media_type == "multipart/form-data":
-            _, options = parse_options_header(given)
+            _, options = parse_options_header(request.headers["content-type"])
             look = Parts(options.get(b"boundary", b"")).look
-            await self.app(scope, _Stream(request, kind.most_bytes, look, answers).receive, answers.send)
+            await self.app(scope, _Stream(request, kind.most_bytes, look, body).receive, send)
         else:
             look = _Fields().look if media_type == "application/x-www-form-urlencoded" else Marks().look
-            body = bytearray()
+            whole = deque([bytearray()])
             async for piece in pieces(request, kind.most_bytes, look):
-                body += piece
-            await self.app(scope, _replayed(bytes(body), receive), answers.send)
+                if len(whole[-1]) >= AGAIN_BYTES:
+                    whole.append(bytearray())
+                whole[-1] += piece
+            await self.app(scope, _replayed(whole, body.receive), send)
 
 
 class _Answers:
-    """What is sent, unless `refusal` is to be told instead of what a door makes of a body that ends early."""
+    """What is sent, unless a refusal is to be told instead of what a door makes of a body that ends early."""
 
-    def __init__(self, send: Send):
-        self._send = send
+    def __init__(self, send: Send, body: Arriving):
+        self._send, self._body = send, body
         self.begun = False
-        self.refusal: HubError | None = None
 
     async def send(self, message: Message) -> None:
-        if self.refusal is None or self.begun:
+        if self._body.refusal is None or self.begun:
             self.begun = True
             await self._send(message)
 
@@ -141,8 +146,8 @@ class _Answers:
 class _Stream:
     """A form on its way to a door, looked through piece by piece."""
 
-    def __init__(self, request: Request, limit: int, look: Look, answers: _Answers):
-        self._pieces, self._answers, self._then = pieces(request, limit, look), answers, request.receive
+    def __init__(self, request: Request, limit: int, look: Look, body: Arriving):
+        self._pieces, self._body = pieces(request, limit, look), body
         self._over = False
 
     async def receive(self) -> Message:
@@ -151,14 +156,39 @@ class _Stream:
         except ClientDisconnect:
             return {"type": "http.disconnect"}
         except HubError as error:
-            self._answers.refusal = error
+            self._body.refusal = error
             raise MultiPartException(error.message) from None  # at which the doors' readers delete what they have
         if piece is not None:
             return {"type": "http.request", "body": piece, "more_body": True}
         if self._over:
-            return await self._then()
+            return await self._body.receive()
         self._over = True
         return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _refusal(bounded: Awaitable[None], body: Arriving, answers: _Answers) -> HubError | None:
+    """What is to be told in the place of the door's answer; None: the door answered."""
+    try:
+        await bounded
+    except ClientDisconnect:
+        return None  # nobody reads an answer
+    except HubError as error:
+        body.refusal = body.refusal or error
+    except MemoryError:
+        if answers.begun:
+            raise
+        return no_memory()
+    except Exception:  # what a door makes of a body that ends early is not told
+        if body.refusal is None:
+            raise
+    if isinstance(body.refusal, BusyError):
+        body.refusal.with_traceback(None)  # which keeps what came of the body
+        await body.drain()
+    return body.refusal
+
+
+def _address(scope: Scope) -> str:
+    return network(guard.caller(Request(scope)).address)
 
 
 def has_body(scope: Scope) -> bool:
@@ -169,12 +199,13 @@ def has_body(scope: Scope) -> bool:
     return False
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """A body that is here, then what comes."""
-    whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+def _replayed(whole: deque[bytearray], receive: Receive) -> Receive:
+    """A body that is here, in pieces that are freed as they are handed on, then what comes."""
 
     async def again() -> Message:
-        return whole.pop() if whole else await receive()
+        if not whole:
+            return await receive()
+        return {"type": "http.request", "body": bytes(whole.popleft()), "more_body": bool(whole)}
 
     return again
 
@@ -190,16 +221,19 @@ async def pieces(request: Request, limit: int, look: Look = len) -> AsyncIterato
         refusal = too_large
         if request.headers.get("expect", "").lower() == "100-continue":
             raise refusal  # the client waits for leave to send
+        drops_the_rest(request.scope)
     size, end = 0, time.monotonic() + DRAIN_S
     async for piece in request.stream():
         size += len(piece)
-        if size > limit:
-            refusal = refusal or too_large
+        if size > limit and refusal is None:
+            refusal = too_large
+            drops_the_rest(request.scope)
         if refusal is None:
             try:
                 look(piece)
             except HubError as error:
                 refusal = error
+                drops_the_rest(request.scope)
         if refusal is None:
             yield piece
             end = time.monotonic() + DRAIN_S

@@ -212,6 +212,20 @@ def test_it_stops_growing(served: ServedHub, monkeypatch: pytest.MonkeyPatch) ->
     assert "not held any more" in client.get(f"/history?run={before['id']}").text
 
 
+def test_a_stranger_with_many_cookies_pushes_out_nobody_elses_history(
+    served: ServedHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_store, "MOST", 8)
+    _, client = served()
+    stranger = TestClient(client.app, client=("203.0.113.9", 50_000))
+    run(client, MINE, "red")
+    for number in range(8):
+        run(stranger, {sessions.COOKIE: f"{number}" * 32}, "green")
+    assert len(listed(client, cookies=MINE)) == 1
+    left = [len(listed(stranger, cookies={sessions.COOKIE: f"{number}" * 32})) for number in range(8)]
+    assert left == [0] * 6 + [1] * 2
+
+
 def test_two_runs_beside_each_other(served: ServedHub) -> None:
     _, client = served()
     run(client, MINE)

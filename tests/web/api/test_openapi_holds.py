@@ -13,6 +13,7 @@ import pytest
 from tests import schemas
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # libraries warn of values that no program sends
 @pytest.mark.timeout(300)
 def test_every_answer_is_as_the_document_says(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -220,7 +220,7 @@ def test_missing_weights_are_503_with_what_to_do(client: TestClient) -> None:
 
 
 def test_the_deadline_is_504(make_hub: Callable[..., Hub]) -> None:
-    client = TestClient(app_of(make_hub(deadline_s=0.3)))
+    client = TestClient(app_of(make_hub(deadline_s=1.0)))
     told(client.post(SLOW, json={"seconds": 20}), 504, "deadline")
     assert client.post(SLOW, json={"seconds": 0}).status_code == 200
 
