@@ -1,13 +1,11 @@
-"""Pictures between files and models: encoding, geometry, palette, overlay. Arrays in, a new image out."""
+"""Pictures between files and models: encoding, size, palette, overlay. Arrays in, a new image out."""
 
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,88 +53,6 @@ def _ids_image(ids: NDArray[np.uint8]) -> Image.Image:
 # --- between picture and model --------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Letterbox:
-    """Where a picture lies on its canvas: source size, then the placed rectangle, then the canvas."""
-
-    source_width: int
-    source_height: int
-    left: int
-    top: int
-    width: int
-    height: int
-    canvas_width: int
-    canvas_height: int
-
-    def to_source(self, x: float, y: float) -> tuple[float, float]:
-        """A point on the canvas as a point on the picture, pixel edges at whole numbers."""
-        return (
-            (x - self.left) * self.source_width / self.width,
-            (y - self.top) * self.source_height / self.height,
-        )
-
-
-def letterbox(
-    image: Image.Image,
-    width: int,
-    height: int,
-    fill: tuple[int, int, int] = (0, 0, 0),
-    resample: Resampling = Resampling.BILINEAR,
-) -> tuple[Image.Image, Letterbox]:
-    """The whole picture, as large as fits, centred on a canvas of exactly that size."""
-    scale = min(width / image.width, height / image.height)
-    inner = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
-    box = Letterbox(image.width, image.height, left, top, *inner, width, height)
-    placed = image.resize(inner, resample)  # a copy when the size is right already
-    if inner == (width, height):
-        return placed, box
-    canvas = Image.new("RGB", (width, height), fill)
-    canvas.paste(placed, (left, top))
-    return canvas, box
-
-
-def unletterbox(array: NDArray[Any], box: Letterbox, *, nearest: bool) -> NDArray[Any]:
-    """A canvas-sized array [H, W] or [H, W, C] cut and resized to the source picture.
-
-    `nearest` keeps values (and dtype) exactly, as class ids need; else bilinear, for uint8 and float32.
-    """
-    if array.ndim not in (2, 3) or array.shape[:2] != (box.canvas_height, box.canvas_width):
-        raise ValueError(
-            f"the array must be [{box.canvas_height}, {box.canvas_width}] or with channels last, "
-            f"got {list(array.shape)}"
-        )
-    cut = array[box.top : box.top + box.height, box.left : box.left + box.width]
-    size = box.source_width, box.source_height
-    if nearest:
-        rows = (np.arange(size[1]) * 2 + 1) * box.height // (2 * size[1])  # the pixel under each centre
-        columns = (np.arange(size[0]) * 2 + 1) * box.width // (2 * size[0])
-        return cut.take(columns, axis=1).take(rows, axis=0)
-    if cut.dtype not in (np.uint8, np.float32):
-        raise ValueError(f"only uint8 and float32 are interpolated, got {cut.dtype}; use nearest=True")
-    if cut.ndim == 2:
-        return np.array(Image.fromarray(np.ascontiguousarray(cut)).resize(size, Resampling.BILINEAR))
-    out = np.empty((size[1], size[0], cut.shape[2]), cut.dtype)
-    for channel in range(cut.shape[2]):
-        plane = Image.fromarray(np.ascontiguousarray(cut[..., channel]))
-        out[..., channel] = plane.resize(size, Resampling.BILINEAR)
-    return out
-
-
-def center_crop_resize(
-    image: Image.Image, size: int, crop_pct: float = 1.0, resample: Resampling = Resampling.BICUBIC
-) -> Image.Image:
-    """timm's evaluation transform, to the pixel: shorter side to `size / crop_pct`, then the middle."""
-    short = math.floor(size / crop_pct)
-    if image.width <= image.height:
-        width, height = short, int(short * image.height / image.width)
-    else:
-        width, height = int(short * image.width / image.height), short
-    left, top = round((width - size) / 2), round((height - size) / 2)
-    resized = image.resize((width, height), resample)
-    return resized.crop((left, top, left + size, top + size))
-
-
 def to_array(image: Image.Image) -> NDArray[np.uint8]:
     """uint8 [height, width, 3], a copy."""
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
@@ -181,11 +97,6 @@ def overlay(
         weight = part.point(weights)
         out.paste(_painted(part, colours), (0, top), weight)
     return out
-
-
-def colourise(ids: NDArray[np.uint8], palette: Palette) -> Image.Image:
-    """Class ids as flat colours, RGB."""
-    return _coloured(_ids_image(ids), palette)
 
 
 def _coloured(index: Image.Image, palette: Palette) -> Image.Image:

@@ -1,4 +1,4 @@
-"""hub.images: every file is an RGB picture or an error that helps; geometry and colours are exact."""
+"""hub.images: every file is an RGB picture or an error that helps; numbers and colours are exact."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hub.decoding import decode as decoder
 from hub.decoding.decode import ImageLimits, decode
 from hub.decoding.orientation import TURNS
 from hub.errors import HubError, InputError, TooLargeError, UnsupportedMediaError
-from hub.images import encode, encode_mask, letterbox, normalise, overlay, unletterbox
+from hub.images import encode, encode_mask, normalise, overlay
 
 PILLOW_NAMES = {"JPEG": "JPEG", "PNG": "PNG", "WebP": "WEBP", "GIF": "GIF", "BMP": "BMP", "TIFF": "TIFF"}
 PILLOW_NAMES |= {"HEIC": "HEIF"}
@@ -449,66 +449,7 @@ def test_a_mask_that_is_not_uint8_in_two_dimensions_is_refused(ids):
         encode_mask(ids)
 
 
-# --- geometry -------------------------------------------------------------------------------------
-
-ODD_SIZES = [(48, 32), (32, 48), (1000, 9), (9, 1000), (64, 64), (333, 77), (8, 8)]
-
-
-@pytest.mark.parametrize("size", ODD_SIZES)
-def test_a_letterboxed_picture_keeps_its_aspect_ratio_and_fits(size):
-    canvas, box = letterbox(picture(*size), 96, 64, fill=(9, 8, 7))
-    assert canvas.size == (96, 64)
-    assert box.width == 96 or box.height == 64
-    assert abs(box.width - size[0] * min(96 / size[0], 64 / size[1])) <= 0.5 or box.width == 1
-    outside = np.ones((64, 96), bool)
-    outside[box.top : box.top + box.height, box.left : box.left + box.width] = False
-    assert (np.asarray(canvas)[outside] == (9, 8, 7)).all()
-
-
-@pytest.mark.parametrize("size", ODD_SIZES)
-def test_unletterbox_comes_back_at_the_original_size(size):
-    original = picture(*size)
-    canvas, box = letterbox(original, 640, 640)
-    for nearest in (True, False):
-        back = unletterbox(np.asarray(canvas), box, nearest=nearest)
-        assert back.shape == (size[1], size[0], 3) and back.dtype == np.uint8
-        if min(box.width / size[0], box.height / size[1]) >= 1:
-            difference = np.abs(back.astype(np.int16) - np.asarray(original, np.int16))
-            assert difference.mean() < 4
-
-
-def test_nearest_unletterbox_keeps_class_ids_exactly():
-    ids = np.random.default_rng(0).integers(0, 12, (20, 30), np.uint8)
-    canvas, box = letterbox(Image.fromarray(ids).convert("RGB"), 120, 100, resample=Image.Resampling.NEAREST)
-    assert np.array_equal(unletterbox(np.asarray(canvas)[..., 0], box, nearest=True), ids)
-
-
-def test_smooth_unletterbox_takes_float_scores_of_any_channels():
-    _, box = letterbox(picture(), 32, 32)
-    scores = np.full((32, 32, 12), 0.25, np.float32)
-    back = unletterbox(scores, box, nearest=False)
-    assert back.shape == (32, 48, 12) and back.dtype == np.float32 and np.allclose(back, 0.25)
-
-
-def test_unletterbox_refuses_an_array_of_another_size():
-    _, box = letterbox(picture(), 32, 32)
-    with pytest.raises(ValueError, match=r"must be \[32, 32\].*got \[16, 16\]"):
-        unletterbox(np.zeros((16, 16), np.uint8), box, nearest=True)
-
-
-def test_points_go_back_to_the_picture():
-    _, box = letterbox(picture(200, 100), 50, 50)
-    assert box.to_source(box.left, box.top) == (0, 0)
-    assert box.to_source(box.left + box.width, box.top + box.height) == (200, 100)
-
-
-@pytest.mark.parametrize("size", [*ODD_SIZES[:2], (333, 77), (64, 64)])
-@pytest.mark.parametrize("crop_pct", [1.0, 0.875])
-def test_centre_crop_is_square_and_central(size, crop_pct):
-    image = Image.new("RGB", size, "red")
-    image.paste("white", (size[0] // 2 - 4, size[1] // 2 - 4, size[0] // 2 + 4, size[1] // 2 + 4))
-    cropped = images.center_crop_resize(image, 32, crop_pct)
-    assert cropped.size == (32, 32) and cropped.getpixel((16, 16))[1] > 200
+# --- to the model ---------------------------------------------------------------------------------
 
 
 def test_normalise_is_the_textbook_formula():
@@ -540,7 +481,6 @@ def test_overlay_at_opacity_zero_is_the_picture(ids):
 
 def test_overlay_at_opacity_one_is_the_palette(ids):
     assert np.array_equal(np.asarray(overlay(picture(), ids, PALETTE, 1)), np.uint8(PALETTE)[ids])
-    assert np.array_equal(np.asarray(images.colourise(ids, PALETTE)), np.uint8(PALETTE)[ids])
 
 
 def test_overlay_between_is_the_blend_within_one_level(ids):
@@ -573,9 +513,6 @@ def test_overlay_refuses_ids_of_another_size_and_opacity_out_of_range(ids):
 def test_inputs_are_never_edited(ids):
     image, before, ids_before = picture(), picture().tobytes(), ids.copy()
     overlay(image, ids, PALETTE, 0.5)
-    letterbox(image, 48, 32)[0].putpixel((0, 0), (1, 2, 3))
-    letterbox(image, 30, 30)
-    images.center_crop_resize(image, 16)
     normalise(image, (0, 0, 0), (1, 1, 1))
     encode(image, "jpeg")
     assert image.tobytes() == before and np.array_equal(ids, ids_before)
