@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from hub.errors import InputError
+from hub.files import read_text
 from hub.suggest import unknown
-from hub.text_files import read_text
 
 ROOT = Path(__file__).resolve().parent.parent
 OFFLINE_SWITCHES = (

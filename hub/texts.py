@@ -20,7 +20,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from hub.text_files import read_text
+from hub.files import read_text
 
 log = logging.getLogger(__name__)
 ENGLISH, CHINESE = "en", "zh-CN"

@@ -23,6 +23,7 @@ from typing import Any
 from hub.archive.link_limits import LINKS_MOST, OWNERLESS_DAYS, make_room, make_room_for_feedback
 from hub.database import BUSY_S, bring_up_to_date, column, is_damaged, set_aside, told, transaction, version_of
 from hub.errors import GoneError, InputError, NotFoundError, StorageError
+from hub.files import parse_json
 from hub.people.owners import MACHINE, Owner
 from hub.people.terms import (
     ALPHABET,
@@ -34,7 +35,6 @@ from hub.people.terms import (
     checked_text,
 )
 from hub.results.result import Picture
-from hub.text_files import parse_json
 from hub.texts import NOT_OURS, packed, restored, sentence, sentences_in, to_column, unpacked
 
 log = logging.getLogger(__name__)

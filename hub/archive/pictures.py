@@ -6,7 +6,6 @@ import io
 import json
 import logging
 import re
-import secrets
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -22,6 +21,7 @@ from hub.decoding import budget
 from hub.engine.jobs import Job
 from hub.engine.shown import HUB
 from hub.errors import HubError, NotFoundError, StorageError
+from hub.files import write_atomic
 from hub.pages.kinds import from_words, picture_outputs, prompt_input
 from hub.pages.registry import Registry
 from hub.people.owners import Owner, kept_by
@@ -217,11 +217,9 @@ class Pictures:
             small = image.convert("RGB")
             small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
         small.save(file, "WEBP", quality=THUMBNAIL_QUALITY, method=2)
-        fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_bytes(file.getvalue())
-            fresh.replace(path)
+            write_atomic(path, file.getvalue(), lasting=False)
         except OSError as error:
             log.debug("a thumbnail is not kept: %s", error)
         return file.getvalue()

@@ -10,7 +10,6 @@ import errno
 import json
 import logging
 import os
-import secrets
 import shutil
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -25,8 +24,8 @@ from hub.batch.manifest import FILE, LINE_BYTES, read_cell
 from hub.batch.plan import Plan
 from hub.batch.png import record_of, with_record
 from hub.errors import ConflictError, HubError, NotFoundError, UnavailableError
+from hub.files import parse_json, write_atomic
 from hub.results.result import Picture
-from hub.text_files import parse_json
 
 log = logging.getLogger(__name__)
 PLAN, PICTURES = "run.json", "pictures"
@@ -128,15 +127,7 @@ class RunFolder:
 
     def _write(self, path: Path, data: bytes) -> None:
         path.parent.mkdir(exist_ok=True)
-        fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        try:
-            with fresh.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())  # a name must never stand for bytes that a power cut took
-            fresh.replace(path)
-        finally:
-            fresh.unlink(missing_ok=True)
+        write_atomic(path, data)
 
     def _append(self, record: Record) -> None:
         line = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"

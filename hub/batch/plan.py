@@ -13,12 +13,12 @@ from string import Formatter
 from typing import Any
 
 from hub.errors import InputError
+from hub.files import parse_json
 from hub.hub import Hub
 from hub.pages import inputs
 from hub.pages.kinds import picture_outputs, prompt_input
 from hub.spec import ImageInput, Seed
 from hub.suggest import unknown
-from hub.text_files import parse_json
 
 FORMAT = 1
 MOST_CELLS = 1_000_000

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 
 from hub.errors import InputError, UnavailableError
+from hub.files import write_atomic, write_once
 from hub.results.result import Picture, Result
 
 NAME_BYTES = 255  # of a file's name, where the disk does not say
@@ -74,16 +74,7 @@ def longest_name(folder: Path) -> int:
 
 def write(path: Path, data: bytes, *, over: bool) -> None:
     """A whole file or none; `over` one that is there. Raises FileExistsError and other OSErrors."""
-    place = path.with_name(f".hub-{secrets.token_hex(8)}") if over else path
-    stream = place.open("xb")
-    try:
-        with stream:
-            stream.write(data)
-        if over:
-            place.replace(path)
-    except OSError:
-        place.unlink(missing_ok=True)
-        raise
+    (write_atomic if over else write_once)(path, data, lasting=False)
 
 
 def why_not(error: Exception) -> str:

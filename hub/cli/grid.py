@@ -25,9 +25,9 @@ from hub.cli import run as cli_run
 from hub.cli.files import why_not, write
 from hub.cli.show import console, print_json, tell
 from hub.errors import HubError, InputError
+from hub.files import read_text
 from hub.hub import Hub
 from hub.settings import Settings
-from hub.text_files import read_text
 
 GRID_HELP = "Draw every subject in every style with every seed; what a killed run has drawn is kept."
 GALLERY_HELP = "Find pictures that were made from words."

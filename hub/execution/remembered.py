@@ -10,7 +10,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from hub.files import read_bounded
+from hub.files import read_bounded, write_atomic
 
 log = logging.getLogger(__name__)
 MOST = 1000  # entries; the oldest go first
@@ -40,8 +40,6 @@ class Remembered:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self.path}.lock", timeout=PATIENCE_S):
                 known = {k: v for k, v in self.read().items() if k not in entries} | dict(entries)
-                partial = self.path.with_suffix(".partial")
-                partial.write_text(json.dumps(dict(list(known.items())[-MOST:]), indent=2), encoding="utf-8")
-                partial.replace(self.path)  # a reader never finds half a file
+                write_atomic(self.path, json.dumps(dict(list(known.items())[-MOST:]), indent=2).encode())
         except (OSError, Timeout) as error:
             log.warning("%s is not written: %s", self.path, error)

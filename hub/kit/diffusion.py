@@ -17,9 +17,9 @@ from cachetools import LRUCache
 
 from hub.errors import UnavailableError
 from hub.execution import devices
+from hub.files import parse_json, read_text
 from hub.kit import offload
 from hub.spec import Progress
-from hub.text_files import parse_json, read_text
 from hub.weights import catalogue
 
 if TYPE_CHECKING:

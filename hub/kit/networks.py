@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hub.errors import InputError, UnavailableError
-from hub.text_files import parse_json, read_text
+from hub.files import parse_json, read_text
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hub.errors import InputError, NotFoundError
+from hub.files import parse_json, read_text, write_atomic
 from hub.people.terms import ALPHABET, DAY_S, DAYS_MOST, ID_CHARS, checked_note
-from hub.people.users import TOKEN, Watched, checked_role, digest, locked, write
-from hub.text_files import parse_json, read_text
+from hub.people.users import OWN, TOKEN, Watched, checked_role, digest, locked
 
 FILE = "tokens.json"
 LINK = re.compile(rf"[A-Za-z0-9]{{{ID_CHARS}}}")
@@ -110,7 +110,8 @@ class TokenStore:
             ) from None
 
     def _write(self, tokens: Mapping[str, Token]) -> None:
-        write(self.path, json.dumps([asdict(token) for token in tokens.values()], indent=2, ensure_ascii=False))
+        text = json.dumps([asdict(token) for token in tokens.values()], indent=2, ensure_ascii=False)
+        write_atomic(self.path, text.encode(), mode=OWN)
 
 
 def _parse(text: str) -> dict[str, Token]:

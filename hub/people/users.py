@@ -7,7 +7,6 @@ import binascii
 import hashlib
 import hmac
 import logging
-import os
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +18,7 @@ from typing import Generic, TypeVar
 from filelock import FileLock, Timeout
 
 from hub.errors import HubError, InputError, NotFoundError, UnavailableError
-from hub.text_files import read_text
+from hub.files import read_text, write_atomic
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -35,6 +34,7 @@ PASSWORD_LEAST, PASSWORD_MOST = 8, 1024  # characters
 LOG2_N, R, P = 14, 8, 5  # scrypt with 16 MB, one of the choices that OWASP recommends; about 0.2 s
 MEMORY = 2**28
 PATIENCE_S = 5.0
+OWN = 0o600  # the mode of files that only their owner may read
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ class UsersFile:
             kept = [old for old in lines if old.partition(":")[0] != name or old.startswith("#")]
             if len(kept) == len(lines) and not line:
                 return False
-            write(self.path, "\n".join([*kept, *([line] if line else [])]) + "\n")
+            write_atomic(self.path, ("\n".join([*kept, *([line] if line else [])]) + "\n").encode(), mode=OWN)
             return len(kept) < len(lines)
 
 
@@ -262,11 +262,3 @@ def locked(path: Path) -> Iterator[None]:
         raise
     except (OSError, Timeout) as error:
         raise UnavailableError("{path} cannot be written: {reason}", path=path, reason=error) from None
-
-
-def write(path: Path, text: str) -> None:
-    """Puts a whole file in its place, which only its owner can read; a reader never finds half of it."""
-    partial = path.with_name(f"{path.name}.partial")
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    partial.replace(path)

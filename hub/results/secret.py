@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from hub.files import DamagedError, clear, read_bounded, write_beside
+from hub.files import DamagedError, clear, read_bounded, write_once
 
 log = logging.getLogger(__name__)
 SECRET_BYTES = 32
@@ -47,14 +47,8 @@ def _put(path: Path, made: bytes) -> bytes:
     if os.path.lexists(path):
         log.warning("%s is damaged; a new one is made, and ids of results change", path)
         clear(path)
-    fresh = write_beside(path, made, 0o600)
     try:
-        os.link(fresh, path)  # never over another, where locks do not work
+        write_once(path, made, mode=0o600)  # never over that of another process, where locks do not work
     except FileExistsError:
         return _read(path) or made
-    except OSError:  # a file system without links
-        fresh.replace(path)
-        return made
-    finally:
-        fresh.unlink(missing_ok=True)
     return made

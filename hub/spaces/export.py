@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from hub.errors import InputError, UnavailableError
+from hub.files import parse_json
 from hub.pages.registry import Page, discover
 from hub.settings import ROOT, Settings
 from hub.spaces import needs as export_needs
 from hub.spaces import texts as export_texts
 from hub.spaces.texts import HARDWARE, UIS, Options
 from hub.suggest import unknown
-from hub.text_files import parse_json
 from hub.weights import lock
 from hub.weights.sources import HUB, LOCAL
 from hub.weights.store import WeightsStore, open_store

@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 
 from hub.errors import UnavailableError
+from hub.files import read_text
 from hub.settings import ROOT
-from hub.text_files import read_text
 from hub.weights.sources import parse_hub
 
 PATH = ROOT / "weights" / "catalogue.toml"

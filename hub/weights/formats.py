@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from hub.errors import UnavailableError
-from hub.text_files import parse_json, read_text
+from hub.files import parse_json, read_text
 from hub.weights import stand_ins
 
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack"}

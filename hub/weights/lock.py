@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hub.errors import UnavailableError
-from hub.text_files import parse_json, read_text
+from hub.files import parse_json, read_text, write_atomic
 
 FILE = "lock.json"
 VERSION = 1
@@ -97,17 +95,9 @@ def write(path: Path, entries: Mapping[str, Locked]) -> None:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Writes JSON beside its place, then moves it there."""
+    """Writes readable JSON, in one step too, into a folder that is made if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_atomic(path, (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def sha256(path: Path) -> str:

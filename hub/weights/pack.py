@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from hub.errors import InputError, UnavailableError
-from hub.text_files import parse_json
+from hub.files import parse_json, replacing
 from hub.weights import formats, lock, remote
 from hub.weights.lock import LockedFile
 from hub.weights.sources import HUB, LOCAL, parse_hub
@@ -54,18 +54,13 @@ def pack(store: WeightsStore, names: Iterable[str], out: Path, wheels: Path | No
         members |= {f"wheels/{path.name}": path for path in found}
     listed = {name: LockedFile(path.stat().st_size, lock.sha256(path)) for name, path in members.items()}
     data = json.dumps({"version": VERSION, **lock.Locked("", listed).to_json()}, indent=1).encode()
-    part = out.with_name(f"{out.name}.part")
     with _disk(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with tarfile.open(part, "w") as archive:
-                _add(archive, LIST, len(data), io.BytesIO(data))
-                for name, path in members.items():
-                    with path.open("rb") as stream:
-                        _add(archive, name, listed[name].size, stream)
-            part.replace(out)
-        finally:
-            part.unlink(missing_ok=True)
+        with replacing(out) as file, tarfile.open(fileobj=file, mode="w") as archive:
+            _add(archive, LIST, len(data), io.BytesIO(data))
+            for name, path in members.items():
+                with path.open("rb") as stream:
+                    _add(archive, name, listed[name].size, stream)
     return Packed(len(members), sum(file.size for file in listed.values()))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.errors import InputError, UnavailableError
-from hub.text_files import read_text
+from hub.files import read_text
 from hub.weights import formats, lock, remote
 from hub.weights.sources import HubSource, parse_hub
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from time import monotonic
 
 from hub.errors import UnavailableError
-from hub.text_files import parse_json
+from hub.files import parse_json
 from hub.weights import formats, lock, remote
 from hub.weights.lock import Locked, LockedFile
 from hub.weights.remote import Listing, RemoteFile

@@ -108,12 +108,12 @@ def test_a_disk_that_fills_leaves_no_half_picture_and_keeps_the_one_before(
         def write(self, data: Any) -> int:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    def full(path: Path, mode: str) -> Any:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+    def full(file: int, mode: str) -> Any:
+        os.close(file)
         return Full()
 
     (tmp_path / "a-mask.png").write_bytes(b"before")
-    monkeypatch.setattr(Path, "open", full)
+    monkeypatch.setattr(os, "fdopen", full)
     for force in (False, True):
         with pytest.raises(UnavailableError, match="No space left on device"):
             Folder(tmp_path, force)._write("a" if force else "b", "-mask", picture())

@@ -97,7 +97,7 @@ def test_two_processes_keep_each_others_measurements(tmp_path: Path) -> None:
     other.add({"b": 2})
     one.add({"a": 3})
     assert list(other.read().items()) == [("b", 2), ("a", 3)]
-    assert [path.name for path in tmp_path.glob("*.partial")] == []
+    assert [path.name for path in tmp_path.glob(".hub-*")] == []
 
 
 def test_models_are_loaded_pinned_and_unloaded_by_name(make: Callable[..., Hub], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,15 @@ from hub.archive import spreadsheets
 from hub.cli import grid as cli_grid
 from hub.cli.main import main
 from hub.errors import UnavailableError
+from hub.files import LEFT_AFTER_S, read_text, replacing, write_atomic, write_once
 from hub.hub import Hub
 from hub.people.tokens import TokenStore
 from hub.people.users import hashed, opened
 from hub.settings import ROOT
-from hub.text_files import read_text
 from hub.web import server
 from hub.web.api import health
 from hub.weights import formats, stand_ins
-from tests.fakes import write_weights
+from tests.fakes import in_threads, write_weights
 from tests.web.doors import SHADES, png, variant
 
 MARKED = {"utf-8": codecs.BOM_UTF8, "utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE}
@@ -82,6 +83,48 @@ def test_a_csv_begins_as_spreadsheets_know_utf_8_and_nothing_in_it_runs() -> Non
     assert data.startswith(codecs.BOM_UTF8)
     rows = [row["text"] for row in csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))]
     assert rows == [*(f"'{text}".replace("\r", "\n") for text in texts[:9]), *texts[9:]]
+
+
+# --- written whole --------------------------------------------------------------------------------
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 255)  # a name as long as names can be
+    write_atomic(path, b"first", mode=0o600)
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"first", 0o600)
+    write_atomic(path, b"second", mode=0o600, lasting=False)
+    with pytest.raises(KeyboardInterrupt), replacing(path) as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [(path.name, b"second")]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_is_not_written_over_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+    def refuse(*paths: Any) -> None:
+        raise OSError(95, "Operation not supported")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    written = []
+
+    def write(text: bytes) -> None:
+        with suppress(FileExistsError):
+            write_once(tmp_path / "one", text)
+            written.append(text)
+
+    in_threads([lambda number=number: write(b"%d" % number) for number in range(8)])  # type: ignore[misc]
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == written
+
+
+def test_what_a_killed_process_left_is_cleared_and_what_another_writes_is_not(tmp_path: Path) -> None:
+    old, fresh, others = (tmp_path / name for name in (f".hub-{'0' * 16}", f".hub-{'1' * 16}", ".hub-notes"))
+    for path in (old, fresh, others):
+        path.write_bytes(b"half")
+    for path in (old, others):
+        os.utime(path, (time.time() - LEFT_AFTER_S - 9,) * 2)
+    write_atomic(tmp_path / "a", b"whole")
+    assert {path.name for path in tmp_path.iterdir()} == {fresh.name, others.name, "a"}
 
 
 # --- in the place of weights ----------------------------------------------------------------------
