@@ -1,4 +1,4 @@
-"""The command line: `python -m hub list | run | call | compare | status | mcp`, and those of cli_hub.py: `pull | ...`
+"""The command line, `python -m hub` or `demo-hub`: `serve | list | run | call | ...`, each in a file of its own here.
 
 Answers go to stdout, everything else to stderr. Exit status: 0 done, 2 wrong usage or input, 1 any other
 error, 130 interrupted. Of several pictures each that fails, or cannot be written, is told on stderr; the others go on,
@@ -29,6 +29,7 @@ from hub.cli import history as cli_history
 from hub.cli import links as cli_links
 from hub.cli import mcp as cli_mcp
 from hub.cli import run as cli_run
+from hub.cli import serve as cli_serve
 from hub.cli import status as cli_status
 from hub.cli import users as cli_users
 from hub.cli import weights as cli_hub
@@ -36,7 +37,7 @@ from hub.cli.show import console, exit_status, never_refuse, print_json, tell
 from hub.errors import HubError, InputError, UnavailableError
 from hub.pages import new
 from hub.pages.registry import Page, discover
-from hub.settings import ROOT, Settings, add_flags, from_flags, go_offline
+from hub.settings import ROOT, TABLE, Settings, add_flags, from_flags, go_offline
 from hub.weights.store import WeightsStore, open_store
 
 FOLDERS = ("demos_folder", "weights_folder", "weights", "hub_folder", "settings_file")
@@ -49,11 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     never_refuse()
     try:
         given = _parser().parse_args(arguments)
+        status: int
+        if given.command is cli_serve.run:  # it logs as a server does, and a Space has settings of its own
+            status = given.command(given)
+            return status
         _log(given.log_level)
         settings = from_flags(given)
         if settings.offline:
             go_offline()
-        status: int = given.command(given, settings)
+        status = given.command(given, settings)
         sys.stdout.flush()
         return status
     except HubError as error:
@@ -87,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
         made.set_defaults(command=run)
         add_flags(made.add_argument_group("settings", "also HUB_... environment variables"), [*flags, "log_level"])
         return made
+
+    command("serve", cli_serve.run, cli_serve.HELP, [name for name, _, _ in TABLE if name != "log_level"])
 
     made = command("list", _list, "List all demos.", (*FOLDERS, "data", "offline"))
     made.add_argument("--json", action="store_true", help="print one JSON document")

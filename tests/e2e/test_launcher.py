@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from gradio_client import Client
 
-import app
 from hub.cli import main as cli
+from hub.cli import serve
 from tests.served import Served, command, serving
+
+HELPS: tuple[tuple[Callable[..., int], tuple[str, ...]], ...] = (
+    (cli.main, ("serve", "--help")),
+    (serve.main, ("--help",)),
+)
 
 
 @pytest.mark.parametrize(
@@ -29,15 +35,22 @@ from tests.served import Served, command, serving
 def test_a_wrong_flag_ends_the_start_with_one_line_that_helps(
     flags: tuple[str, ...], words: str, tmp_path: Path
 ) -> None:
-    done = command(app.main, *flags, "--data", str(tmp_path))
+    done = command(serve.main, *flags, "--data", str(tmp_path))
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
 
 
+def test_the_command_serve_takes_the_same_flags_and_answers_alike() -> None:
+    done = command(cli.main, "serve", "--port", "0", "--demos", "vehicle", "--device", "cpu")
+    assert done.returncode == 2 and "Did you mean 'vehicle_classifier'?" in done.stderr
+    flags = [set(re.findall(r"--[a-z-]+", command(main, *words).stdout)) for main, words in HELPS]
+    assert flags[0] == flags[1] and "--port" in flags[0]
+
+
 def test_a_taken_port_is_told_before_anything_is_built() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        done = command(app.main, "--port", str(taken.getsockname()[1]))
+        done = command(serve.main, "--port", str(taken.getsockname()[1]))
     assert done.returncode == 2
     assert "Cannot listen on 127.0.0.1" in done.stderr
     assert "--port" in done.stderr

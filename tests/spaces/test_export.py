@@ -109,7 +109,7 @@ def test_an_exported_hub_stands_on_its_own(tmp_path: Path, folders: list[str]) -
     out = tmp_path / "space"
     export(out, "--demos", "shades", *folders)
     listing = "from hub.cli import main; main.main(['list', '--json'])"
-    code = f"import app; print(app.environment()['HUB_SETTINGS_FILE']); {listing}"
+    code = f"from hub.cli import serve; print(serve.environment()['HUB_SETTINGS_FILE']); {listing}"
     found = subprocess.run([sys.executable, "-c", code], cwd=out, capture_output=True, text=True, check=True)
     settings, _, listed = found.stdout.partition("\n")
     assert Path(settings) == out / "space.toml"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-import app
+from hub.cli import serve
 from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, InputError, OutOfMemoryError, UnavailableError
 from hub.hub import Hub
@@ -225,10 +225,10 @@ def test_weights_that_came_after_the_start_are_refused_not_loaded_in_the_child(
 
 def test_settings_of_a_zerogpu_space_and_of_any_other_place(space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUB_SIMILAR", "session")  # what is said stays
-    found = app.environment()
+    found = serve.environment()
     assert {name: found[name] for name in zero.SETTINGS} == {**zero.SETTINGS, "HUB_SIMILAR": "session"}
     monkeypatch.setenv("SPACES_ZERO_GPU", "false")
-    assert zero.claim() is None and "HUB_DTYPE" not in app.environment()
+    assert zero.claim() is None and "HUB_DTYPE" not in serve.environment()
 
 
 def test_another_version_of_spaces_is_named(space: Space, start: Callable[..., Hub]) -> None:
