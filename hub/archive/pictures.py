@@ -15,8 +15,8 @@ from typing import Any
 
 from PIL import Image
 
+from hub.archive.manifest import LINE_BYTES, Cell, read_cell
 from hub.archive.picture_index import ALL, Entry, Index, Query, Viewer
-from hub.batch.manifest import LINE_BYTES, Cell, read_cell
 from hub.decoding import budget
 from hub.engine.jobs import Job
 from hub.engine.shown import HUB

@@ -23,7 +23,7 @@ from hub.engine.jobs import Job
 from hub.engine.shown import Shown
 from hub.errors import ConflictError, HubError, InputError, NotFoundError
 from hub.images import encode
-from hub.pages.kinds import private_inputs
+from hub.pages.kinds import on_page, private_inputs
 from hub.pages.registry import Page, Registry
 from hub.people.owners import MACHINE, Owner
 from hub.people.terms import checked_days, checked_note
@@ -227,7 +227,7 @@ def snapshot(
                 shown["file"] = f"in-{field.name}.{pictures[field.name].extension}"
                 files[str(shown["file"])] = pictures[field.name]
             inputs.append(shown)
-    outputs = [entry for f in _seen(demo) if (entry := _output(f, result, files)) is not None]
+    outputs = [entry for f in on_page(demo) if (entry := _output(f, result, files)) is not None]
     says = headline(demo, result)
     remarks = () if leave_out else result.receipt.remarks  # they may tell of what is left out
     files["preview.jpg"] = card(demo.title, says or demo.summary, _face(outputs, inputs, files))
@@ -249,12 +249,6 @@ def snapshot(
         },
     }
     return Content(document, files)
-
-
-def _seen(demo: Demo) -> list[Output]:
-    """Outputs that people see by themselves: not the number that another draws as a line."""
-    lines = {f.line for f in demo.outputs if isinstance(f, Labels)}
-    return [f for f in demo.outputs if f.name not in lines]
 
 
 def _output(field: Output, result: Result, files: dict[str, Picture]) -> dict[str, Any] | None:

@@ -18,9 +18,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from hub.archive.manifest import FILE, LINE_BYTES, read_cell
 from hub.archive.pictures import MANIFEST
 from hub.batch import plan as plans
-from hub.batch.manifest import FILE, LINE_BYTES, read_cell
 from hub.batch.plan import Plan
 from hub.batch.png import record_of, with_record
 from hub.errors import ConflictError, HubError, NotFoundError, UnavailableError

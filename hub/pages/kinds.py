@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hub.spec import Choice, Choices, Demo, Gallery, ImageInput, ImageOutput, Seed, Text
+from hub.spec import Choice, Choices, Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Output, Seed, Text
 
 
 def first_picture(demo: Demo) -> str:
@@ -30,3 +30,14 @@ def private_inputs(demo: Demo) -> list[str]:
     return [
         f.name for f in demo.inputs if isinstance(f, ImageInput | Text) and not isinstance(f, Choice | Choices | Seed)
     ]
+
+
+def on_page(demo: Demo) -> list[Output]:
+    """The outputs that people see by themselves: not the number that another draws as a line."""
+    lines = {f.line for f in demo.outputs if isinstance(f, Labels)}
+    return [f for f in demo.outputs if f.name not in lines]
+
+
+def is_table(field: Output) -> bool:
+    """Whether an output is rows of a table."""
+    return isinstance(field, Json) and field.table

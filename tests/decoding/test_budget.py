@@ -26,7 +26,7 @@ from hub.pages import inputs, outputs
 from hub.results.result import Picture, Result
 from hub.settings import ROOT
 from hub.spec import ImageInput, Labels
-from hub.web.gradio_ui import stills
+from hub.web.gradio_door import stills
 from hub.web.mcp import tools as mcp_tools
 from tests.engine.test_engine import run_in_thread
 from tests.fakes import PATIENCE_S, in_threads, picture, shade_demo, wait_until

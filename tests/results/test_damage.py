@@ -15,8 +15,8 @@ import pytest
 from hub.archive import history_store
 from hub.archive import picture_index as gallery_index
 from hub.archive.history_store import HistoryStore
+from hub.archive.manifest import read_cell
 from hub.archive.picture_index import ALL, Index, Query
-from hub.batch.manifest import read_cell
 from hub.database import bring_up_to_date, transaction
 from hub.errors import StorageError
 from hub.hub import Hub

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from hub.errors import InputError, TooLargeError
 from hub.texts import sentence
+from hub.web.gradio_door import stills
 from hub.web.gradio_door.page_files import NOT_FETCHED
-from hub.web.gradio_ui import stills
 
 META = {"_type": "gradio.FileData"}  # by which Gradio knows a file
 NAMES = ("path", "url")  # of what may name one

@@ -19,6 +19,7 @@ from hub.engine.jobs import Cancel, Followed
 from hub.errors import CancelledError, HubError
 from hub.execution.executor import OnEvent
 from hub.hub import Hub
+from hub.pages import kinds
 from hub.pages.registry import Page
 from hub.results.result import Result
 from hub.spec import Choice, Choices, ImageInput, Slider
@@ -89,7 +90,7 @@ class _Page:
 
     def __init__(self, pages: _Pages, page: Page):
         self.pages, self.hub, self.page, self.demo = pages, pages.hub, page, page.demo
-        self.outputs = fields.on_page(self.demo)
+        self.outputs = kinds.on_page(self.demo)
         self.similar = similar_ui.Row(self.hub, page)
         self.runs = Runs(pages.threads)
         self.share = links_ui.Share(self.hub, page)

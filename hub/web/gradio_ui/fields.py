@@ -10,7 +10,6 @@ from abc import ABCMeta
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import gradio as gr
 from gradio.data_classes import ImageData, JsonData, ListFiles
 
 from hub.errors import HubError
+from hub.pages import kinds
 from hub.results.result import Picture, Result
 from hub.spec import (
     Choice,
@@ -34,10 +34,10 @@ from hub.spec import (
     Seed,
     Slider,
 )
-from hub.texts import say, sentence
-from hub.web.gradio_door import left_folders, payloads
+from hub.texts import sentence
+from hub.web.gradio_door import left_folders, payloads, stills
 from hub.web.gradio_door.refusals import Refusal
-from hub.web.gradio_ui import blocks, stills
+from hub.web.gradio_ui import blocks
 from hub.web.parts import html, wording
 
 RADIO_UP_TO = 4  # more options become a dropdown
@@ -158,12 +158,6 @@ def choices(field: Choices, options: Sequence[str], info: str | None) -> gr.comp
     return DropdownField(choices=list(options), value=value, label=field.label, info=info, multiselect=True)
 
 
-def on_page(demo: Demo) -> list[Output]:
-    """The outputs that people see by themselves: not the number that another draws as a line."""
-    lines = {f.line for f in demo.outputs if isinstance(f, Labels)}
-    return [f for f in demo.outputs if f.name not in lines]
-
-
 def weights_choice(demo: Demo) -> gr.components.Component | None:
     """The choice named `weights`, on a page that has more than one set."""
     if len(demo.weights) < 2:
@@ -190,7 +184,7 @@ def output_component(field: Output) -> gr.components.Component:
         return gr.Gallery(label=field.label, interactive=False, columns=3, object_fit="contain", visible=visible)
     if isinstance(field, Json) and not field.table:
         return gr.JSON(label=field.label, visible=visible)
-    return blocks.draw(partial(panel, field, None), visible=visible)
+    return blocks.draw(partial(html.panel, field, None), visible=visible)
 
 
 def api_component(field: Output) -> gr.components.Component:
@@ -202,27 +196,15 @@ def api_component(field: Output) -> gr.components.Component:
     return AnyJson(label=field.label, visible=False)
 
 
-def panel(field: Output, value: Any, line: float | None = None) -> str:
-    """Labels and tables as the hub draws them; `value` None: nothing yet; `line` is drawn through all labels."""
-    if value is None:
-        body = f'<p class="hub-pending">{say("Shown here after a run.")}</p>'
-    elif isinstance(field, Labels):
-        body = html.labels(value, field.top, line)
-    else:
-        body = html.table(value)
-    help = f'<p class="hub-help">{escape(say(field.help))}</p>' if field.help else ""
-    return f'<section class="hub-panel"><h2>{escape(say(field.label))}</h2>{help}{body}</section>'
-
-
 def shown(demo: Demo, result: Result, folder: Path, before: Mapping[str, Any]) -> list[Any]:
     """A result as values of `output_component`s, in the order of `on_page`; `before` holds the picture inputs."""
     values, answers = result.values, list[Any]()
-    for field in on_page(demo):
+    for field in kinds.on_page(demo):
         value = _one(field, result, folder)
         if field.optional and value is None:
             answers.append(gr.update(visible=False, value=None))
         elif isinstance(field, ImageOutput):  # a caption stands in the label's place; the label comes back after it
-            words = said(field, result)
+            words = wording.picture_words(field, result)
             if field.compare:  # templates/over.js says what both pictures are
                 with suppress(OSError):  # the upload may be gone by now: then nothing stands beside the answer
                     value = (stills.browsable(before[field.compare], folder / result.id), value)
@@ -230,24 +212,15 @@ def shown(demo: Demo, result: Result, folder: Path, before: Mapping[str, Any]) -
                 answers.append(gr.update(visible=True, value=pair, label=words))
             else:
                 answers.append(gr.update(visible=True, value=value, label=words, alt_text=words))
-        elif is_table(field):  # nothing to list is told by the other answers
-            answers.append(gr.update(visible=bool(value), value=panel(field, value)))
+        elif kinds.is_table(field):  # nothing to list is told by the other answers
+            answers.append(gr.update(visible=bool(value), value=html.panel(field, value)))
         else:
             if isinstance(field, Gallery) and value:
                 value = [(path, wording.answer(caption)) for path, caption in value]
             elif isinstance(field, Labels):
-                value = panel(field, value, values.get(field.line))
+                value = html.panel(field, value, values.get(field.line))
             answers.append(gr.update(visible=True, value=value) if field.optional else value)
     return answers
-
-
-def said(field: ImageOutput, result: Result) -> str:
-    """What an answer's picture says of itself, else what it is called."""
-    return wording.answer(result.pictures[field.name][0].caption) or say(field.label)
-
-
-def is_table(field: Output) -> bool:
-    return isinstance(field, Json) and field.table
 
 
 def plain(demo: Demo, result: Result, folder: Path) -> list[Any]:

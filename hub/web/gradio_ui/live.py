@@ -16,6 +16,7 @@ from gradio.data_classes import ImageData
 
 from hub.errors import HubError
 from hub.hub import Hub
+from hub.pages import kinds
 from hub.pages.registry import Page
 from hub.results.result import Picture, Result
 from hub.spec import Demo, ImageInput, ImageOutput, Json, Labels
@@ -23,7 +24,7 @@ from hub.texts import say, sentence
 from hub.web.gradio_ui import blocks, fields
 from hub.web.gradio_ui.lanes import Lanes, Meter
 from hub.web.middleware import guard
-from hub.web.parts import html
+from hub.web.parts import html, wording
 
 FRAME_EVERY_S = 0.1  # how often the browser offers a frame; what cannot be answered in time is dropped
 TABS = 4096  # open pages whose rate is remembered
@@ -167,20 +168,20 @@ class Live:
         """The picture with what it says of itself; an optional one that a frame has not is gone."""
         if field.name not in result.pictures:
             return None
-        words = fields.said(field, result)
+        words = wording.picture_words(field, result)
         return gr.update(value=result.pictures[field.name][0], label=words, alt_text=say("{name}, live", name=words))
 
     def panels(self, result: Result) -> str:
         """Labels, tables and values, one below the other."""
         values, drawn = result.values, []
-        for field in fields.on_page(self.demo):
+        for field in kinds.on_page(self.demo):
             if field.name not in values:
                 continue
             value = values[field.name]
             if isinstance(field, Labels):
-                drawn.append(fields.panel(field, value, values.get(field.line)))
-            elif fields.is_table(field):
-                drawn.append(fields.panel(field, value) if value else "")
+                drawn.append(html.panel(field, value, values.get(field.line)))
+            elif kinds.is_table(field):
+                drawn.append(html.panel(field, value) if value else "")
             elif isinstance(field, Json):
                 label = escape(say(field.label))
                 drawn.append(f'<section class="hub-panel"><h2>{label}</h2>{html.value(value)}</section>')

@@ -14,14 +14,14 @@ from cachetools import LRUCache
 
 from hub.archive.similar import Match
 from hub.hub import Hub
+from hub.pages import kinds
 from hub.pages.registry import Page
 from hub.people.owners import Owner
 from hub.results.result import Result
 from hub.spec import Demo, ImageOutput, Json, Labels
 from hub.texts import say
-from hub.web.gradio_ui import fields
 from hub.web.middleware import guard
-from hub.web.parts import wording
+from hub.web.parts import html, wording
 
 SHOWN = 6  # pictures in the row
 LEAST = 0.4  # cosine; unlike pictures are not shown: ordinary and emergency vehicles are below 0.3 of each other
@@ -93,7 +93,7 @@ class Row:
         found = self.hub.similar.find(result, who, SHOWN)
         _, more = self.hub.similar.outstanding(result)
         entries = [(match, self._title(match)) for match in found if match.similarity > LEAST]
-        return html(entries, self.hub.settings.similar == "everyone"), more
+        return tiles_html(entries, self.hub.settings.similar == "everyone"), more
 
     def _title(self, match: Match) -> str:
         if match.example is not None:
@@ -104,7 +104,7 @@ class Row:
         return say(", ").join((said, when)) if said else when[:1].upper() + when[1:]
 
 
-def html(entries: Sequence[tuple[Match, str]], everyone: bool) -> str:
+def tiles_html(entries: Sequence[tuple[Match, str]], everyone: bool) -> str:
     """(match, title) as tiles, nearest first: an example runs, a past result opens. Empty for none."""
     if not entries:
         return ""
@@ -130,15 +130,15 @@ def _tile(match: Match, title: str) -> str:
 def opened(result: Result, demo: Demo) -> str:
     """A stored result as a panel that can be closed: its picture, labels, tables and output pictures."""
     base, values, parts = f"api/v1/results/{result.id}", result.values, list[str]()
-    for field in fields.on_page(demo):
+    for field in kinds.on_page(demo):
         if isinstance(field, ImageOutput) and field.name in result.pictures:
-            words = escape(fields.said(field, result))
+            words = escape(wording.picture_words(field, result))
             parts.append(f'<figure><img src="{base}/{field.name}" alt="{words}"><figcaption>{words}')
             parts.append("</figcaption></figure>")
         elif isinstance(field, Labels) and field.name in values:
-            parts.append(fields.panel(field, values[field.name], values.get(field.line)))
+            parts.append(html.panel(field, values[field.name], values.get(field.line)))
         elif isinstance(field, Json) and field.table and field.name in values:
-            parts.append(fields.panel(field, values[field.name]))
+            parts.append(html.panel(field, values[field.name]))
     return (
         f'<details class="hub-panel hub-opened" open><summary>'
         f"{say('Earlier result, {when}', when=ago(result.created))}</summary>"

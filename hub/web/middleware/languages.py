@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hub import texts
 from hub.hub import Hub
 from hub.texts import Catalogue
-from hub.web.parts import closed_frames
+from hub.web.middleware import closed_frames
 
 PARAMETER, COOKIE = "lang", "hub_lang"
 YEAR_S = 365 * 86_400

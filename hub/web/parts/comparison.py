@@ -8,10 +8,10 @@ from typing import Any
 
 from hub.engine.compare import Comparison
 from hub.engine.differences import Pair, Row
+from hub.pages import kinds
 from hub.results.result import Result
 from hub.spec import Demo, Gallery, Json, Labels, Mask, Output
 from hub.texts import say
-from hub.web.gradio_ui import fields
 from hub.web.parts import html, wording
 
 SHOWN = 10  # rows of a table that are seen at once; the rest unfold
@@ -101,7 +101,7 @@ def _address(result: Result, pair: Pair) -> str:
 def answer(demo: Demo, found: Comparison, titles: Sequence[str]) -> str:
     """All outputs but the pictures that have a slider, then both receipts."""
     parts = []
-    for field in fields.on_page(demo):
+    for field in kinds.on_page(demo):
         part = [pair for pair in found.pictures if pair.output == field.name]
         if isinstance(field, Labels | Json):
             parts.append(_panel(field, numbers(demo, field, found, titles)))

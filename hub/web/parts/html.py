@@ -15,6 +15,7 @@ from hub.errors import HubError
 from hub.pages.kinds import from_words
 from hub.pages.registry import Page
 from hub.results.result import Receipt
+from hub.spec import Labels, Output
 from hub.texts import NAMES, current, say
 from hub.web.parts import wording
 from hub.weights.facts import WeightsFacts
@@ -325,3 +326,15 @@ def not_found(problem: HubError, home: str) -> str:
 body{{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1rem}}</style>
 <h1>{say("There is no such page")}</h1><p>{escape(say(problem.message))}</p>
 <p><a href="{escape(home)}">{say("All demos")}</a></p></html>"""
+
+
+def panel(field: Output, value: Any, line: float | None = None) -> str:
+    """Labels and tables as the hub draws them; `value` None: nothing yet; `line` is drawn through all labels."""
+    if value is None:
+        body = f'<p class="hub-pending">{say("Shown here after a run.")}</p>'
+    elif isinstance(field, Labels):
+        body = labels(value, field.top, line)
+    else:
+        body = table(value)
+    help = f'<p class="hub-help">{escape(say(field.help))}</p>' if field.help else ""
+    return f'<section class="hub-panel"><h2>{escape(say(field.label))}</h2>{help}{body}</section>'

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hub.results.result import Receipt
+from hub.results.result import Receipt, Result
+from hub.spec import ImageOutput
 from hub.texts import Sentence, current, say
 
 AGAIN = "Times are of the run that made this result; it was kept and shown again."
@@ -62,3 +63,8 @@ def facts(run: Receipt, id: str, seed: int | None) -> list[tuple[str, str]]:
         (say("Result"), id[:12]),
     ]
     return told if seed is None else [*told, (say("Seed"), str(seed))]
+
+
+def picture_words(field: ImageOutput, result: Result) -> str:
+    """What an answer's picture says of itself, else what it is called."""
+    return answer(result.pictures[field.name][0].caption) or say(field.label)

@@ -23,6 +23,7 @@ from hub.archive.history_store import Entry
 from hub.archive.sharing import clean, snapshot
 from hub.errors import GoneError, HubError, NotFoundError
 from hub.hub import Hub
+from hub.pages import kinds
 from hub.pages.kinds import private_inputs
 from hub.people.terms import NOTE_CHARS
 from hub.results.result import Picture
@@ -198,7 +199,6 @@ class _Door:
     # --- two runs ---------------------------------------------------------------------------------
 
     def _compare(self, request: Request) -> Response:
-        from hub.web.gradio_ui import fields
         from hub.web.parts import comparison as compare_html
 
         asked = request.query_params
@@ -207,7 +207,7 @@ class _Door:
         page, found = both.page, both.found
         shown = "".join(
             compare_html.beside(f, part, found, titles)
-            for f in fields.on_page(page.demo)
+            for f in kinds.on_page(page.demo)
             if isinstance(f, ImageOutput) and (part := [pair for pair in found.pictures if pair.output == f.name])
         )
         return self._drawn(

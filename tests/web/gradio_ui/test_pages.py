@@ -14,12 +14,14 @@ import pytest
 from PIL import Image
 
 from hub.hub import Hub
+from hub.pages.kinds import on_page
 from hub.pages.registry import Page, Registry
 from hub.results.result import Picture, Result
 from hub.settings import Settings
 from hub.spec import Choice, Choices, Example, ImageInput, ImageOutput, Json, Labels, Slider, Weights
+from hub.web.gradio_door import stills
 from hub.web.gradio_ui import app as gradio_ui
-from hub.web.gradio_ui import fields, stills
+from hub.web.gradio_ui import fields
 from hub.web.gradio_ui import live as live_ui
 from hub.web.gradio_ui import similar as similar_ui
 from hub.web.parts import filled, html, snippets
@@ -126,7 +128,7 @@ def test_an_image_to_compare_is_a_slider_and_a_line_is_not_shown_on_its_own(hub:
     drawn = drawn_by(hub)
     kinds = sorted(c["type"] for c in components(drawn, "Painted"))
     assert kinds == ["file", "image", "imageslider"]  # for gradio_client, live, and the page
-    assert [f.name for f in fields.on_page(hub.registry.get("picky").demo)] == ["painted", "shares", "facts"]
+    assert [f.name for f in on_page(hub.registry.get("picky").demo)] == ["painted", "shares", "facts"]
 
 
 def test_an_optional_output_is_hidden_when_it_is_not_there_and_shown_when_it_is(hub: Hub, tmp_path: Path) -> None:
@@ -244,7 +246,7 @@ def test_names_from_a_model_are_escaped_wherever_they_are_drawn() -> None:
         html.labels({bad: 0.5}, 5, 0.1),
         html.table([{"class": bad, "shown": False}]),
         html.value({bad: bad}),
-        fields.panel(Labels("l", bad, help=bad), {bad: 0.5}),
+        html.panel(Labels("l", bad, help=bad), {bad: 0.5}),
     ):
         assert "<b" not in drawn
 

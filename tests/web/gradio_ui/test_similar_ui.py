@@ -112,11 +112,11 @@ def event(data: Any) -> Any:
 
 
 def test_text_from_outside_is_escaped() -> None:
-    drawn = similar_ui.html([(Match("i" * 32, 0.87654, None, "", 0.0), '"><script>')], everyone=True)
+    drawn = similar_ui.tiles_html([(Match("i" * 32, 0.87654, None, "", 0.0), '"><script>')], everyone=True)
     assert "<script>" not in drawn
     assert "0.88" in drawn
     assert "everyone" in drawn
-    assert similar_ui.html([], everyone=False) == ""
+    assert similar_ui.tiles_html([], everyone=False) == ""
 
 
 @pytest.mark.parametrize(
