@@ -14,6 +14,7 @@ from PIL.Image import Resampling
 
 Palette = Sequence[Sequence[int]] | NDArray[np.uint8]  # one (red, green, blue) per class id
 BAND = 256  # rows that are worked on together
+LONGEST = 2048  # px: what is drawn on a large photo is made smaller, so that it can be looked at
 HEAT = "inferno"  # dark to bright in even steps, also to colour-blind eyes and in grey print
 HEAT_SHARE = 0.62  # of the colour where a heat map is hottest; the rest is photo
 HEAT_DIM = 0.6  # of the photo's light where a heat map is cold
@@ -50,7 +51,21 @@ def _ids_image(ids: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(ids))
 
 
-# --- between picture and model --------------------------------------------------------------------
+# --- size and numbers -----------------------------------------------------------------------------
+
+
+def shrink(image: Image.Image, longest: int = LONGEST) -> Image.Image:
+    """The picture with sides of at most `longest` pixels: a smaller one, or the same where it is small enough."""
+    scale = min(1.0, longest / max(image.size))
+    if scale == 1:
+        return image
+    return image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+
+
+def enlarge(image: Image.Image, least: int) -> Image.Image:
+    """A copy, enlarged by the whole factor with which its longer side has at least `least` pixels."""
+    factor = -(-least // max(image.size))
+    return image.resize((image.width * factor, image.height * factor), Resampling.LANCZOS)
 
 
 def to_array(image: Image.Image) -> NDArray[np.uint8]:

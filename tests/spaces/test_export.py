@@ -163,7 +163,7 @@ def test_requirements_fit_the_hardware_and_the_builder(tmp_path: Path, folders: 
     cpu = requirements(out)
     assert "--extra-index-url https://download.pytorch.org/whl/cpu\n" in (out / "requirements.txt").read_text()
     assert cpu["torch"] == "torch==2.14.1" and cpu["gradio"] == "gradio==6.31.0" and "timm" in cpu  # reads the weights
-    dropped = {"opencv-python-headless", "segmentation-models-pytorch", "autocrop", "torchcam", "transformers"}
+    dropped = {"opencv-python-headless", "segmentation-models-pytorch", "torchcam", "transformers"}
     assert not dropped & cpu.keys() and "streamlit" not in cpu and "spaces" not in cpu
     # The builder asks for gradio[oauth,mcp] in the same install, which takes no newer ones.
     assert "<=" in cpu["pydantic"] and "<2" in cpu["mcp"]
@@ -208,9 +208,14 @@ def test_a_docker_space_opens_at_the_streamlit_pages(tmp_path: Path, folders: li
 
 def test_packages_follow_the_imports_of_a_demo(tmp_path: Path, folders: list[str]) -> None:
     out, flags = tmp_path / "space", ["--demos", "shades", *folders]
-    write_demo(tmp_path, "shades", "import cv2; importlib.util.find_spec('autocrop'); from hub.kit import heat_maps")
+    write_demo(tmp_path, "shades", "import cv2; importlib.util.find_spec('accelerate'); from hub.kit import heat_maps")
     export(out, *flags)
-    assert {"opencv-python-headless", "autocrop", "torchcam"} <= requirements(out).keys()
+    assert {"opencv-python-headless", "accelerate", "torchcam"} <= requirements(out).keys()
+    write_demo(tmp_path, "shades", "from hub.kit.faces import detect")
+    export(out, *flags)
+    assert "opencv-python-headless" in requirements(out) and "accelerate" not in requirements(out)
+    detector = "hub/kit/yunet/face_detection_yunet_2023mar.onnx"
+    assert files(out)[detector] == (ROOT / detector).read_bytes() and "hub/kit/yunet/LICENSE" in files(out)
     write_demo(tmp_path, "shades", "import pytest")  # installed here, and not in the lock
     export(out, *flags)
     assert requirements(out)["pytest"] == f"pytest=={pytest.__version__}"
