@@ -10,7 +10,7 @@ from hub.errors import UnavailableError
 from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.texts import sentence
-from hub.weights.sources import HUB
+from hub.weights.sources import HubSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def _to_fetch(hub: Hub, name: str) -> State:
 def notices(hub: Hub) -> tuple[str, ...]:
     """What visitors should know: results that cannot be kept, a Hub that did not answer, work without network."""
     told: list[str] = [hub.results.warning] if hub.results.warning else []
-    remote = any(w.name.startswith(HUB) for p in hub.registry if p.declared for w in p.declared.weights)
-    if hub.settings.offline and remote:
+    sources = [hub.weights.source(w.name) for p in hub.registry if p.declared for w in p.declared.weights]
+    if hub.settings.offline and any(isinstance(source, HubSource) for source in sources):
         told.append("This hub is offline: it uses the models that are on this machine.")
     return (*told, *hub.weights.snapshots.notices())

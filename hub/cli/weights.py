@@ -17,7 +17,7 @@ from hub.settings import Settings
 from hub.suggest import unknown
 from hub.weights import catalogue, lock, pack, publish
 from hub.weights.lock import Locked
-from hub.weights.sources import HUB, LOCAL, parse_hub
+from hub.weights.sources import HubSource, Local, complete_name
 from hub.weights.store import WeightsStore, open_store
 
 Command = Callable[[argparse.Namespace, Settings], int]
@@ -70,7 +70,7 @@ def _open(settings: Settings) -> tuple[WeightsStore, list[str]]:
 
 def _chosen(given: Sequence[str], known: Sequence[str]) -> list[str]:
     """The names asked for; an address may lack its revision. Raises NotFoundError."""
-    wanted = [parse_hub(name).address if name.startswith(HUB) else name for name in given]
+    wanted = [complete_name(text) for text in given]
     for name in wanted:
         if name not in known:
             raise NotFoundError(unknown("weights", name, known))
@@ -86,7 +86,7 @@ def _lock(given: argparse.Namespace, settings: Settings) -> int:
     names = _chosen(given.names, known)
     table = _table("Weights", "Commit", "Files", "Size")
     for name in names:
-        if name.startswith(LOCAL):
+        if isinstance(store.source(name), Local):
             tell(HubError("{name} is a folder of this machine alone; it is not locked.", name=name))
             continue
         try:
@@ -109,21 +109,23 @@ def _lock(given: argparse.Namespace, settings: Settings) -> int:
 
 
 def _resolve(store: WeightsStore, name: str) -> Locked:
-    if name.startswith(HUB):
-        return store.snapshots.resolve(parse_hub(name))
+    source = store.source(name)
+    if isinstance(source, HubSource):
+        return store.snapshots.resolve(source)
     return lock.of_files(store.files(name))
 
 
 def _pull(given: argparse.Namespace, settings: Settings) -> int:
     store, known = _open(settings)
-    names = [name for name in _chosen(given.names, known) if name.startswith(HUB)]
-    if not names:
+    sources = {name: store.source(name) for name in _chosen(given.names, known)}
+    repositories = {name: source for name, source in sources.items() if isinstance(source, HubSource)}
+    if not repositories:
         print("Nothing to download: all weights are bundled. Weights from the Hub: --weights NAME=hf://owner/name")
         return 0
     status = 0
-    for name in names:
+    for name, source in repositories.items():
         try:
-            for text in store.snapshots.drop_wrong(parse_hub(name), store.locked().get(name)):
+            for text in store.snapshots.drop_wrong(source, store.locked().get(name)):
                 tell(HubError("{name}: {text}; it is fetched again.", name=name, text=text))
             with download_bar(name) as heard:
                 folder = store.obtain(name, heard)
@@ -156,8 +158,8 @@ def _compared(store: WeightsStore, name: str) -> tuple[list[str], str]:
     """What is wrong with the files of `name`, and a word about them."""
     try:
         locked = store.locked().get(name)
-        if name.startswith(HUB):
-            source = parse_hub(name)
+        source = store.source(name)
+        if isinstance(source, HubSource):
             here = store.snapshots.local(source, locked)
             if here is None:
                 return [], "not on this machine"

@@ -23,7 +23,7 @@ from hub.spaces import texts as export_texts
 from hub.spaces.texts import HARDWARE, UIS, Options
 from hub.suggest import unknown
 from hub.weights import lock
-from hub.weights.sources import HUB, LOCAL
+from hub.weights.sources import HubSource, Local
 from hub.weights.store import WeightsStore, open_store
 
 MANIFEST = ".space.json"
@@ -68,11 +68,13 @@ def plan(settings: Settings, options: Options) -> Plan:
     options = replace(options, demos=tuple(page.slug for page in pages))
     sources = [_source(page) for page in pages]
     weights = [w.name for page in pages for w in page.demo.weights]
+    origins = {name: store.source(name) for name in weights}
     locked = {name: entry for name, entry in store.locked().items() if name in weights}
     facts = export_texts.Facts(
         pages=tuple(pages),
-        cards={name: _card(store, name) for name in weights if not name.startswith(HUB)},
-        repositories={name: locked.get(name) for name in weights if name.startswith(HUB)},
+        cards={name: _card(store, name) for name, origin in origins.items() if not isinstance(origin, HubSource)},
+        sources=origins,
+        locked=locked,
         requirements=tuple(
             export_needs.requirements(
                 sources,
@@ -196,7 +198,7 @@ def _readers(store: WeightsStore, weights: list[str], options: Options) -> list[
         try:
             keys = {*store.find(name).config, *store.files(name)}
         except UnavailableError:
-            if not name.startswith(HUB):
+            if not isinstance(store.source(name), HubSource):
                 raise
             keys = set(export_needs.READERS) - {"model_index.json"}  # not here to look at: any classifier or U-Net
         found += [package for key, packages in export_needs.READERS.items() if key in keys for package in packages]
@@ -204,7 +206,7 @@ def _readers(store: WeightsStore, weights: list[str], options: Options) -> list[
 
 
 def _card(store: WeightsStore, name: str) -> dict[str, Any]:
-    if name.startswith(LOCAL):
+    if isinstance(store.source(name), Local):
         raise InputError(
             "{name} is a folder of this machine; a Space takes weights from the weights folder or the Hub. "
             "Publish it first: python -m hub publish",

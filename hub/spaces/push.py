@@ -10,7 +10,7 @@ from hub.errors import InputError, UnavailableError
 from hub.spaces import export
 from hub.spaces.export import MANIFEST, Plan
 from hub.weights import remote
-from hub.weights.sources import HubSource, parse_hub
+from hub.weights.sources import HubSource, parse_repository
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -21,7 +21,7 @@ BLANK = {".gitattributes", "README.md"}  # what a new Space has
 
 def parse(repo: str) -> HubSource:
     """`owner/name`. Raises InputError."""
-    source = parse_hub(repo if repo.startswith("hf://") else f"hf://{repo}")
+    source = parse_repository(repo)
     if source.revision != "main" or source.folder:
         raise InputError("--push wants owner/name, got {repo!r}: Spaces run what is on their main branch.", repo=repo)
     return source

@@ -14,7 +14,7 @@ from hub.settings import ROOT
 from hub.spaces import needs as export_needs
 from hub.spec import Demo
 from hub.weights.lock import Locked
-from hub.weights.sources import parse_hub
+from hub.weights.sources import HubSource, Source
 
 UIS = ("gradio", "docker-streamlit")
 # What to suggest to who duplicates the Space; the free CPU is what a Space gets anyway.
@@ -43,13 +43,19 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the texts tell of: cards' metadata by name of bundled weights, entries of the lock by address on the Hub."""
+    """What the texts tell of. By name of weights: metadata of the cards, where they come from, entries of the lock."""
 
     pages: tuple[Page, ...]
-    cards: Mapping[str, Mapping[str, Any]]
-    repositories: Mapping[str, Locked | None]
+    cards: Mapping[str, Mapping[str, Any]]  # of bundled weights
+    sources: Mapping[str, Source]
+    locked: Mapping[str, Locked]
     requirements: tuple[str, ...]
     weights_setting: str
+
+    @property
+    def repositories(self) -> dict[str, HubSource]:
+        """The weights that come from the Hub, by name."""
+        return {name: source for name, source in self.sources.items() if isinstance(source, HubSource)}
 
 
 def texts(options: Options, facts: Facts) -> dict[str, str]:
@@ -87,7 +93,8 @@ def _readme(options: Options, facts: Facts) -> str:
     for page in facts.pages:
         names = [w.name for w in page.demo.weights]
         licences = dict.fromkeys(_licence(facts.cards[name]) for name in names if name in facts.cards)
-        cells = (page.title, page.demo.task, ", ".join(map(_linked, names)) or "none needed", ", ".join(licences))
+        weights = ", ".join(_linked(name, facts.sources[name]) for name in names) or "none needed"
+        cells = (page.title, page.demo.task, weights, ", ".join(licences))
         table.append(f"| {' | '.join(cells)} |")
     return f"---\n{head}---\n\n{_about(options, facts)}\n" + "\n".join(table) + f"\n\n{_how(options)}"
 
@@ -111,8 +118,10 @@ def _front_matter(options: Options, facts: Facts) -> dict[str, Any]:
     if HARDWARE[options.hardware]:
         found["suggested_hardware"] = HARDWARE[options.hardware]
     if facts.repositories:
-        found["models"] = sorted({parse_hub(name).repo for name in facts.repositories})
-        found["preload_from_hub"] = [_ahead(name, entry) for name, entry in sorted(facts.repositories.items())]
+        found["models"] = sorted({source.repo for source in facts.repositories.values()})
+        found["preload_from_hub"] = [
+            _ahead(source, facts.locked.get(name)) for name, source in sorted(facts.repositories.items())
+        ]
     return found | {
         "license": ours["license"],
         "short_description": _short(alone, ours["short_description"]),
@@ -120,9 +129,8 @@ def _front_matter(options: Options, facts: Facts) -> dict[str, Any]:
     }
 
 
-def _ahead(name: str, entry: Locked | None) -> str:
+def _ahead(source: HubSource, entry: Locked | None) -> str:
     """What Spaces fetch while they build, where the hub looks first: a repository, or files of it at a commit."""
-    source = parse_hub(name)
     if entry is None:
         return source.repo
     folder = f"{source.folder}/" if source.folder else ""
@@ -140,9 +148,8 @@ def _licence(card: Mapping[str, Any]) -> str:
     return str(card.get("license_name") or card.get("license") or "not stated")
 
 
-def _linked(name: str) -> str:
-    if "://" in name:
-        source = parse_hub(name)
+def _linked(name: str, source: Source) -> str:
+    if isinstance(source, HubSource):
         return f"[{source.repo}](https://huggingface.co/{source.repo})"
     return f"[{name}](weights/{name}/README.md)"
 

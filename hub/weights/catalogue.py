@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from hub.errors import UnavailableError
 from hub.files import read_text
 from hub.settings import ROOT
-from hub.weights.sources import parse_hub
+from hub.weights.sources import HubSource, parse_repository
 
 PATH = ROOT / "weights" / "catalogue.toml"
 
@@ -21,6 +23,7 @@ class Entry:
 
     page: str
     repository: str
+    source: HubSource  # what `repository` means
     format: str
     licence: str
     size: str
@@ -46,9 +49,7 @@ def read(path: Path = PATH) -> tuple[Entry, ...]:
     """All entries, in order. Raises UnavailableError for a file that is not valid."""
     try:
         models = tomllib.loads(read_text(path))["model"]
-        entries = tuple(Entry(**{**model, "replaces": tuple(model.get("replaces", ()))}) for model in models)
-        for entry in entries:
-            parse_hub(entry.address)
+        entries = tuple(_entry(model) for model in models)
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -56,15 +57,20 @@ def read(path: Path = PATH) -> tuple[Entry, ...]:
     return entries
 
 
+def _entry(model: Mapping[str, Any]) -> Entry:
+    source, replaces = parse_repository(str(model["repository"])), tuple(model.get("replaces", ()))
+    return Entry(**{**model, "source": source, "replaces": replaces})
+
+
 def of_folder(folder: Path) -> Entry | None:
     """The entry that a folder of weights from the Hub was fetched for; hub/weights/snapshots.py names these folders."""
-    named = {entry.repository.partition("@")[0].replace("/", "--"): entry for entry in read()}
+    named = {entry.source.repo.replace("/", "--"): entry for entry in read()}
     return next((named[part] for part in folder.parts if part in named), None)
 
 
-def licence(address: str) -> str:
-    """The licence of `hf://owner/name...` as the catalogue has it; empty where it has none."""
-    return next((entry.licence for entry in read() if entry.address == address.partition("@")[0]), "")
+def licence(source: HubSource) -> str:
+    """The licence of a repository as the catalogue has it; empty where it has none."""
+    return next((entry.licence for entry in read() if entry.source.repo == source.repo), "")
 
 
 def instead_of(repo: str) -> str:
@@ -73,7 +79,7 @@ def instead_of(repo: str) -> str:
     for entry in entries:
         if repo in entry.replaces:
             return f"In its place: {entry.address}"
-    here = next((entry for entry in entries if entry.repository.partition("@")[0] == repo), None)
+    here = next((entry for entry in entries if entry.source.repo == repo), None)
     if here is None:
         return ""
     same = [entry for entry in entries if entry.page == here.page and entry.usable and entry is not here]

@@ -11,7 +11,7 @@ from hub.pages import inputs
 from hub.pages.registry import Page
 from hub.spec import Choice, Choices, Slider
 from hub.weights import catalogue
-from hub.weights.sources import HUB, LOCAL
+from hub.weights.sources import HubSource, Local, Source
 from hub.weights.store import WeightsStore
 
 WORD_CHARS, METRICS = 80, 24  # a card may be anybody's
@@ -58,7 +58,9 @@ def _facts(store: WeightsStore, name: str, title: str) -> WeightsFacts:
         data, text = store.card(name)
     except UnavailableError as error:
         data, text = {}, error.message
-    told = (data.get("license_name"), data.get("license"), catalogue.licence(name), "not stated")
+    source = store.source(name)
+    listed = catalogue.licence(source) if isinstance(source, HubSource) else ""
+    told = (data.get("license_name"), data.get("license"), listed, "not stated")
     licence = next(one for one in told if isinstance(one, str) and one)[:WORD_CHARS]
     return WeightsFacts(
         name,
@@ -68,16 +70,17 @@ def _facts(store: WeightsStore, name: str, title: str) -> WeightsFacts:
         licence,
         _metrics(data),
         text,
-        source=_source(name),
+        source=_origin(source),
         commit=folder.commit,
         locked=folder.locked,
     )
 
 
-def _source(name: str) -> str:
-    if name.startswith(HUB):
+def _origin(source: Source) -> str:
+    """Where weights are from, in words."""
+    if isinstance(source, HubSource):
         return "Hugging Face Hub"
-    return "local folder" if name.startswith(LOCAL) else "bundled"
+    return "local folder" if isinstance(source, Local) else "bundled"
 
 
 def options(store: WeightsStore, page: Page, weights: str) -> dict[str, tuple[str, ...]]:

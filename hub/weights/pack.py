@@ -23,7 +23,7 @@ from hub.errors import InputError, UnavailableError
 from hub.files import parse_json, replacing
 from hub.weights import formats, lock, remote
 from hub.weights.lock import LockedFile
-from hub.weights.sources import HUB, LOCAL, parse_hub
+from hub.weights.sources import HubSource, Local
 from hub.weights.store import WeightsStore
 
 LIST = "demo-hub-pack.json"
@@ -66,11 +66,12 @@ def pack(store: WeightsStore, names: Iterable[str], out: Path, wheels: Path | No
 
 def _members(store: WeightsStore, names: Iterable[str]) -> Iterator[tuple[str, Path]]:
     for name in names:
-        if name.startswith(LOCAL):
+        source = store.source(name)
+        if isinstance(source, Local):
             continue  # a folder of this machine's own; --weights would not find it on the other
         folder = store.find(name)  # compares it with the lock
-        if name.startswith(HUB):
-            for path in store.snapshots.files(parse_hub(name), store.locked().get(name)):
+        if isinstance(source, HubSource):
+            for path in store.snapshots.files(source, store.locked().get(name)):
                 yield f"hub/{path.relative_to(store.snapshots.root).as_posix()}", path
             continue
         card = folder.path / "README.md"

@@ -11,7 +11,7 @@ from typing import Any
 from hub.errors import InputError, UnavailableError
 from hub.files import read_text
 from hub.weights import formats, lock, remote
-from hub.weights.sources import HubSource, parse_hub
+from hub.weights.sources import HubSource, parse_repository
 
 CARD = "README.md"
 LOCAL_DIR = re.compile(r"local-dir:[\w./-]*")
@@ -36,7 +36,7 @@ class Plan:
 
 def plan(folder: Path, repo: str, *, private: bool = False) -> Plan:
     """Checks the folder and its card, and says what an upload would do. Touches no network. Raises HubError."""
-    source = parse_hub(repo if repo.startswith("hf://") else f"hf://{repo}")
+    source = parse_repository(repo)
     if source.revision != "main" or source.folder:
         raise InputError("--repo wants owner/name, got {repo!r}: uploads go to the main branch.", repo=repo)
     read = formats.files_of(folder, repr(folder.name))

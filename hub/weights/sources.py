@@ -1,7 +1,8 @@
-"""Where weights come from: addresses, and which of them a page offers.
+"""Where weights come from: addresses, the sources they mean, and which of them a page offers.
 
 An address is `bundled` (the folder `weights/<name>/`), `hf://owner/name[@revision][/folder]` (a Hub repository) or a
-path of a local folder. A demo lists its own in `Weights.sources`; `--weights NAME=ADDRESS` puts one first.
+path of a local folder. A demo lists its own in `Weights.sources`; `--weights NAME=ADDRESS` puts one first. Each is
+parsed here once, when the pages are read; from then on `WeightsStore.source` has the value.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hub.errors import InputError
+from hub.errors import HubError, InputError, UnavailableError
 from hub.pages.registry import Page, Registry
 from hub.spec import Weights
 from hub.suggest import unknown
@@ -25,6 +26,20 @@ _ADDRESS = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
+class Bundled:
+    """A folder of the weights folder, by its name."""
+
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """A folder of this machine that `--weights` or a demo names. Visitors see its name, never its path."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
 class HubSource:
     """A Hub repository at a revision (branch, tag, commit or `refs/pr/N`), or a folder in it."""
 
@@ -35,6 +50,31 @@ class HubSource:
     @property
     def address(self) -> str:
         return f"{HUB}{self.repo}@{self.revision}" + (f"/{self.folder}" if self.folder else "")
+
+
+Source = Bundled | Local | HubSource
+
+
+def parse_name(name: str) -> Source:
+    """The source of weights that are known by name alone. Raises HubError.
+
+    The name of a local folder does not say where the folder is, so only a choice that was made of it has one.
+    """
+    if name.startswith(HUB):
+        return parse_hub(name)
+    if name.startswith(LOCAL):
+        raise UnavailableError("There are no weights {name!r}; give their folder with --weights.", name=name)
+    return Bundled(name)
+
+
+def complete_name(text: str) -> str:
+    """The name of the weights that a person wrote: an address gets the revision it lacks. Raises InputError."""
+    return parse_hub(text).address if text.startswith(HUB) else text
+
+
+def parse_repository(text: str) -> HubSource:
+    """`owner/name`, with `hf://` before it or without. Raises InputError."""
+    return parse_hub(text if text.startswith(HUB) else f"{HUB}{text}")
 
 
 def parse_hub(text: str) -> HubSource:
@@ -64,55 +104,57 @@ def choices(text: str) -> dict[str, list[str]]:
     return found
 
 
-def apply(registry: Registry, chosen: Mapping[str, list[str]]) -> tuple[Registry, dict[str, Path]]:
-    """The pages with one choice of weights per source, those of `chosen` first; and local folders by their names.
+def apply(registry: Registry, chosen: Mapping[str, list[str]]) -> tuple[Registry, dict[str, Source]]:
+    """The pages with one choice of weights per source, those of `chosen` first; and the sources by name of the weights.
 
     A key of `chosen` is the name of weights or of a page. Raises InputError for a key or an address that is none.
     """
-    pages, local = dict(registry.pages), dict[str, Path]()
+    pages, sources = dict(registry.pages), dict[str, Source]()
     names = {w.name for page in registry if page.declared for w in page.declared.weights}
     for key in chosen:
         if key not in names and not (key in pages and (demo := pages[key].declared) and demo.weights):
             raise InputError("--weights: " + unknown("weights", key, sorted(names)))
     for slug, page in pages.items():
         if page.declared and page.declared.weights:
-            pages[slug] = _checked(page) or _with_sources(page, chosen, local)
-    return Registry(pages), local
+            pages[slug] = _checked(page) or _with_sources(page, chosen, sources)
+    return Registry(pages), sources
 
 
 def _checked(page: Page) -> Page | None:
     """A page that says so, for a demo that declares a source which is none; the other pages serve."""
     for weights in page.demo.weights:
-        for address in weights.sources:
+        for address in (BUNDLED, *weights.sources):
             try:
                 _choice(weights, address, {})
-            except InputError as error:
+            except HubError as error:
                 text = f"{page.source} is not valid. weights {weights.name!r}, sources: {error.message}"
                 return replace(page, declared=None, error=text)
     return None
 
 
-def _with_sources(page: Page, chosen: Mapping[str, list[str]], local: dict[str, Path]) -> Page:
+def _with_sources(page: Page, chosen: Mapping[str, list[str]], sources: dict[str, Source]) -> Page:
     first: list[Weights] = []
     rest: list[Weights] = []
     for number, weights in enumerate(page.demo.weights):
         keys = [weights.name, *([page.slug] if number == 0 and page.slug != weights.name else [])]
         for address in (a for key in keys for a in chosen.get(key, ())):
-            first.append(_choice(weights, address, local))
-        rest += [weights, *(_choice(weights, address, local) for address in weights.sources)]
+            first.append(_choice(weights, address, sources))
+        rest += [_choice(weights, address, sources) for address in (BUNDLED, *weights.sources)]
     unique = {w.name: w for w in reversed([*first, *rest])}  # the first of equals keeps its place
     ordered = dict.fromkeys(w.name for w in [*first, *rest])
     declared = replace(page.demo, weights=tuple(unique[name] for name in ordered))
     return replace(page, declared=declared)
 
 
-def _choice(weights: Weights, address: str, local: dict[str, Path]) -> Weights:
-    """One source as a choice of its own. A visitor sees the name of a local folder, not its path."""
+def _choice(weights: Weights, address: str, sources: dict[str, Source]) -> Weights:
+    """One address as a choice of its own, whose source is put into `sources`. Raises HubError."""
     if address == BUNDLED:
+        sources.setdefault(weights.name, parse_name(weights.name))
         return weights
     if address.startswith(HUB):
-        source = parse_hub(address)
-        return Weights(source.address, title=f"{source.repo} (Hub)")
+        repository = parse_hub(address)
+        sources[repository.address] = repository
+        return Weights(repository.address, title=f"{repository.repo} (Hub)")
     if not address.startswith(("/", ".", "~")):
         raise InputError(
             "{address!r} is no source of weights {name!r}. A source is {bundled}, hf://owner/name[@revision], or "
@@ -123,6 +165,6 @@ def _choice(weights: Weights, address: str, local: dict[str, Path]) -> Weights:
         )
     path = Path(address).expanduser().resolve()
     name, number = f"{LOCAL}{path.name}", 2
-    while local.setdefault(name, path) != path:
+    while sources.setdefault(name, Local(path)) != Local(path):
         name, number = f"{LOCAL}{path.name}-{number}", number + 1
     return Weights(name, title=f"{path.name} (local folder)")

@@ -20,7 +20,7 @@ from hub.weights import catalogue, formats, lock
 from hub.weights.lock import Locked
 from hub.weights.remote import GoneError
 from hub.weights.snapshots import OFFLINE, Fetching, OnBytes, Snapshots
-from hub.weights.sources import HUB, LOCAL, HubSource, apply, choices, parse_hub
+from hub.weights.sources import Bundled, HubSource, Local, Source, apply, choices, parse_name
 
 log = logging.getLogger(__name__)
 
@@ -51,15 +51,15 @@ class Folder:
 
 def open_store(settings: Settings, registry: Registry) -> tuple[Registry, WeightsStore]:
     """The pages with a choice of weights per source, and the store that finds them. Raises InputError."""
-    registry, local = apply(registry, choices(settings.weights))
+    registry, sources = apply(registry, choices(settings.weights))
     root = Path(settings.weights_folder) if settings.weights_folder else None
-    return registry, WeightsStore(root, settings.hub_cache, offline=settings.offline, local=local)
+    return registry, WeightsStore(root, settings.hub_cache, offline=settings.offline, sources=sources)
 
 
 def fetch_ahead(store: WeightsStore, registry: Registry) -> None:
     """Begins to fetch the pages' default weights that are on the Hub. Pages serve meanwhile, and tell how far it is."""
     names = [page.declared.weights[0].name for page in registry if page.declared and page.declared.weights]
-    wanted = [name for name in dict.fromkeys(names) if name.startswith(HUB)]
+    wanted = [name for name in dict.fromkeys(names) if isinstance(store.source(name), HubSource)]
 
     def fetch() -> None:
         for name in wanted:
@@ -75,7 +75,7 @@ def fetch_ahead(store: WeightsStore, registry: Registry) -> None:
 class WeightsStore:
     """Resolves names to folders; hashes each file once as long as it does not change.
 
-    A name is that of a folder in `root`, an address `hf://...`, or one of `local`. What the lock knows must match it.
+    A name is one of `sources`, that of a folder in `root`, or an address `hf://...`. What the lock knows must match it.
     """
 
     def __init__(
@@ -84,16 +84,20 @@ class WeightsStore:
         hub_folder: Path | None = None,
         *,
         offline: bool = False,
-        local: Mapping[str, Path] = EMPTY,
+        sources: Mapping[str, Source] = EMPTY,
     ):
         self.root = root or ROOT / "weights"
         self.snapshots = Snapshots(hub_folder or Path("data") / "hub", offline=offline)
-        self.local = dict(local)
+        self.sources = dict(sources)
         self._lock = threading.Lock()  # guards the dicts below; taken last
         self._reading: dict[str, threading.Lock] = {}  # by name: large files take seconds, and others go on
         self._folders: dict[str, tuple[Stamp, Folder]] = {}
         self._fetches: dict[str, Future[None]] = {}
         self._locked: tuple[tuple[int, int], dict[str, Locked]] = ((0, 0), {})
+
+    def source(self, name: str) -> Source:
+        """Where these weights come from. Raises UnavailableError, or InputError for an address that is none."""
+        return self.sources.get(name) or parse_name(name)
 
     def find(self, name: str) -> Folder:
         """The verified folder, if it is on this disk. Raises UnavailableError that says what is missing or refused."""
@@ -121,31 +125,32 @@ class WeightsStore:
 
         With `patience_s`, who has waited so long is told how far the download is; it goes on meanwhile.
         """
-        if name.startswith(HUB):
+        source = self.source(name)
+        if isinstance(source, HubSource):
             if patience_s is None or not self.is_remote(name):
-                self._get(name, heard)
+                self._get(name, source, heard)
             else:
-                self._get_in_background(name, patience_s)
+                self._get_in_background(name, source, patience_s)
         return self.find(name)
 
-    def _get(self, name: str, heard: OnBytes | None = None) -> None:
-        source = parse_hub(name)
+    def _get(self, name: str, source: HubSource, heard: OnBytes | None = None) -> None:
         try:
             self.snapshots.get(source, self.locked().get(name), heard)
         except GoneError as error:
             told = sentence("{reason} {instead}", reason=error.message, instead=catalogue.instead_of(source.repo))
             raise GoneError(told if told.values["instead"] else error.message) from None
 
-    def _get_in_background(self, name: str, patience_s: float) -> None:
+    def _get_in_background(self, name: str, source: HubSource, patience_s: float) -> None:
         with self._lock:
             fetch = self._fetches.get(name)
             if fetch is None or fetch.done():
                 fetch = self._fetches[name] = Future()
-                threading.Thread(target=self._fulfil, args=(fetch, name), name=f"fetch {name}", daemon=True).start()
+                work = (fetch, name, source)
+                threading.Thread(target=self._fulfil, args=work, name=f"fetch {name}", daemon=True).start()
         try:
             error = fetch.exception(timeout=patience_s)
         except TimeoutError:
-            known = self.fetching(name)
+            known = self.snapshots.fetching(source)
             part = ": {percent} % of {size:.0f} MB"
             how = sentence(part, percent=known.percent, size=known.total / 1e6) if known else ""
             text = "{name} is not on this machine yet. It is being downloaded{how}. Try again in a moment."
@@ -155,24 +160,27 @@ class WeightsStore:
         if error is not None:
             raise error
 
-    def _fulfil(self, fetch: Future[None], name: str) -> None:
+    def _fulfil(self, fetch: Future[None], name: str, source: HubSource) -> None:
         try:
-            self._get(name)
+            self._get(name, source)
             fetch.set_result(None)
         except Exception as error:  # whatever it is, those who wait must hear of it
             fetch.set_exception(error)
 
     def is_remote(self, name: str) -> bool:
         """Whether `obtain` would have to fetch the weights."""
-        return name.startswith(HUB) and self.snapshots.local(parse_hub(name), self.locked().get(name)) is None
+        source = self.source(name)
+        return isinstance(source, HubSource) and self.snapshots.local(source, self.locked().get(name)) is None
 
     def fetching(self, name: str) -> Fetching | None:
         """The download of these weights, while one is on its way."""
-        return self.snapshots.fetching(parse_hub(name)) if name.startswith(HUB) else None
+        source = self.source(name)
+        return self.snapshots.fetching(source) if isinstance(source, HubSource) else None
 
     def trouble(self, name: str) -> str:
         """Why weights on the Hub cannot be fetched, or could not the last time; empty: nothing is known against it."""
-        return self.snapshots.trouble(parse_hub(name)) if name.startswith(HUB) else ""
+        source = self.source(name)
+        return self.snapshots.trouble(source) if isinstance(source, HubSource) else ""
 
     def size_bytes(self, name: str) -> int:
         """Bytes on disk, without hashing. Raises UnavailableError."""
@@ -182,7 +190,8 @@ class WeightsStore:
         """The model card: its YAML data and its Markdown text. Raises UnavailableError."""
         path = self._path(name)[0] / "README.md"
         if not path.is_file():
-            where = "" if name.startswith(LOCAL) else f"; expected {path}"  # visitors see no path they did not choose
+            # Visitors see no path they did not choose.
+            where = "" if isinstance(self.source(name), Local) else f"; expected {path}"
             raise UnavailableError("Weights {name!r} have no card{where}.", name=name, where=where)
         from huggingface_hub import ModelCard  # heavy, and only the page and REST detail need it
 
@@ -220,13 +229,11 @@ class WeightsStore:
 
     def _path(self, name: str) -> tuple[Path, str]:
         """The folder, and its commit on the Hub."""
-        if name.startswith(LOCAL):
-            if name not in self.local:
-                raise UnavailableError("There are no weights {name!r}; give their folder with --weights.", name=name)
-            return self.local[name], ""
-        if not name.startswith(HUB):
-            return self.root / name, ""
-        source = parse_hub(name)
+        source = self.source(name)
+        if isinstance(source, Local):
+            return source.path, ""
+        if isinstance(source, Bundled):
+            return self.root / source.folder, ""
         snapshot = self.snapshots.local(source, self.locked().get(name))
         if snapshot is None:
             raise UnavailableError("{name} is not on this machine yet. {how}", name=name, how=self._how(source))
@@ -255,8 +262,8 @@ class WeightsStore:
     def _check(self, name: str, entry: Locked, locked: Locked | None) -> None:
         """Compares with the lock or, for a snapshot that nobody locked, with what was fetched."""
         expected, mend = locked, "Restore the files, or if the change is meant: python -m hub lock"
-        if name.startswith(HUB):
-            source = parse_hub(name)
+        source = self.source(name)
+        if isinstance(source, HubSource):
             snapshot = self.snapshots.local(source, locked)
             expected, mend = locked or (snapshot.entry if snapshot else None), "Fetch it again: python -m hub pull"
         if expected is None:

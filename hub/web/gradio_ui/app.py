@@ -41,7 +41,7 @@ from hub.web.gradio_ui.runs import Moment, Runs
 from hub.web.middleware import guard
 from hub.web.parts import html, model_cards
 from hub.weights import facts as weights_facts
-from hub.weights.sources import HUB
+from hub.weights.sources import HubSource
 
 EXAMPLE_CLICK = """element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-example]');
@@ -196,7 +196,8 @@ class _Page:
                 shown.append([draw(partial(html.weights, [fact], several=len(facts) > 1))])
                 with gr.Accordion("Its card", open=False) if len(facts) > 1 else nullcontext():
                     shown[-1].append(draw(partial(model_cards.draw, fact.card)))
-            if any(fact.name.startswith(HUB) for fact in facts):  # these may come while the hub runs
+            sources = [self.hub.weights.source(fact.name) for fact in facts]
+            if any(isinstance(source, HubSource) for source in sources):  # these may come while the hub runs
                 components = [component for pair in shown for component in pair]
                 blocks.load(
                     self.facts, outputs=components, show_progress="hidden", queue=False, api_visibility="private"
