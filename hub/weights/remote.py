@@ -228,7 +228,7 @@ def told(source: HubSource, file: str = "") -> Iterator[None]:
             revision=source.revision,
         ) from None
     except errors.RepositoryNotFoundError:
-        raise GoneError(
+        raise RepositoryGoneError(
             "There is no repository {repo} on the Hub that can be seen from here: it was removed, or it is "
             "private and you are not signed in (`hf auth login` or HF_TOKEN).",
             repo=source.repo,
@@ -236,7 +236,7 @@ def told(source: HubSource, file: str = "") -> Iterator[None]:
     except errors.RemoteEntryNotFoundError:
         raise UnavailableError("{what} is not in the repository. Check the address.", what=what) from None
     except errors.DisabledRepoError:
-        raise GoneError("The Hub has disabled {repo}; its page says why.", repo=source.repo) from None
+        raise RepositoryGoneError("The Hub has disabled {repo}; its page says why.", repo=source.repo) from None
     except errors.OfflineModeIsEnabled:
         raise UnavailableError(
             "{what} is not on this machine, and it is offline (HF_HUB_OFFLINE is set).", what=what
@@ -249,7 +249,7 @@ def told(source: HubSource, file: str = "") -> Iterator[None]:
         raise UnavailableError("{what} cannot be kept: {reason}", what=what, reason=disk_trouble(error)) from None
 
 
-class GoneError(UnavailableError):
+class RepositoryGoneError(UnavailableError):
     """The repository is no longer there, or not for this caller."""
 
 

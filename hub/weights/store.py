@@ -18,7 +18,7 @@ from hub.settings import ROOT, Settings
 from hub.texts import Sentence, sentence
 from hub.weights import catalogue, formats, lock
 from hub.weights.lock import Locked
-from hub.weights.remote import GoneError
+from hub.weights.remote import RepositoryGoneError
 from hub.weights.snapshots import OFFLINE, Fetching, OnBytes, Snapshots
 from hub.weights.sources import Bundled, HubSource, Local, Source, apply, choices, parse_name
 
@@ -136,9 +136,9 @@ class WeightsStore:
     def _get(self, name: str, source: HubSource, heard: OnBytes | None = None) -> None:
         try:
             self.snapshots.get(source, self.locked().get(name), heard)
-        except GoneError as error:
+        except RepositoryGoneError as error:
             told = sentence("{reason} {instead}", reason=error.message, instead=catalogue.instead_of(source.repo))
-            raise GoneError(told if told.values["instead"] else error.message) from None
+            raise RepositoryGoneError(told if told.values["instead"] else error.message) from None
 
     def _get_in_background(self, name: str, source: HubSource, patience_s: float) -> None:
         with self._lock:
