@@ -56,7 +56,7 @@ def push(planned: Plan, out: Path, source: HubSource, *, private: bool) -> str:
                 commit_message="Export from the Demo Hub",
             )
         except (RuntimeError, ValueError) as error:  # how the client tells that a large file did not arrive
-            cause = remote.brief(error.__cause__ or error).rstrip(".")
+            cause = remote.redacted_brief(error.__cause__ or error).rstrip(".")
             raise UnavailableError(
                 "The Space {repo} could not be uploaded: {cause}. Try again.", repo=repo, cause=cause
             ) from None

@@ -80,7 +80,7 @@ def upload(planned: Plan, message: str = "") -> str:
             ]
             done = api.create_commit(repo, operations, commit_message=message or f"Upload {repo.partition('/')[2]}")
         except (RuntimeError, ValueError) as error:  # how the client tells that a large file did not arrive
-            cause = remote.brief(error.__cause__ or error).rstrip(".")
+            cause = remote.redacted_brief(error.__cause__ or error).rstrip(".")
             raise UnavailableError(
                 "{address} could not be uploaded: {cause}. Try again.", address=planned.source.address, cause=cause
             ) from None

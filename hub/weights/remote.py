@@ -181,7 +181,7 @@ def patiently(call: Callable[[], T], attempts: int = ATTEMPTS) -> T:
             wait_s = _wait_s(error, attempt)
             if wait_s is None or attempt == attempts:
                 raise
-            log.warning("the Hub did not answer (%s); trying again in %.0f s", brief(error), wait_s)
+            log.warning("the Hub did not answer (%s); trying again in %.0f s", redacted_brief(error), wait_s)
             time.sleep(wait_s)
     raise AssertionError("unreachable")
 
@@ -260,7 +260,7 @@ class UnreachableError(UnavailableError):
 def _trouble(error: Exception) -> str:
     response = getattr(error, "response", None)
     if response is None:
-        return f"cannot be reached ({brief(error)}). Check the network, or work from copies with --offline."
+        return f"cannot be reached ({redacted_brief(error)}). Check the network, or work from copies with --offline."
     if response.status_code == 429:
         asked = response.headers.get("Retry-After")
         return f"takes no more requests for now{f'; it asks to wait {asked} s' if asked else ''}. Try again later."
@@ -281,7 +281,7 @@ def disk_trouble(error: OSError) -> str:
     return f"{redact(str(error.strerror or error))}{where}. Try again."
 
 
-def brief(error: BaseException, limit: int = 160) -> str:
+def redacted_brief(error: BaseException, limit: int = 160) -> str:
     """Kind and first line of an error, without tokens."""
     text = redact(f"{type(error).__name__}: {error}".strip().split("\n", 1)[0].rstrip(": "))
     return text if len(text) <= limit else text[: limit - 1] + "…"
