@@ -6,20 +6,15 @@ An owner is a browser session or a user, hashed. Who has no owner has no history
 from __future__ import annotations
 
 import json
-import logging
 import sqlite3
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hub.database import BUSY_S, bring_up_to_date, column, is_damaged, json_object, set_aside, told, transaction
-from hub.errors import StorageError
-from hub.texts import Sentence, sentence, to_column
-
-log = logging.getLogger(__name__)
+from hub.database import Database, Tables, json_object, read_column
+from hub.texts import sentence, to_column
 
 FILE = "history.sqlite3"
 MOST, MOST_OF_ONE = 100_000, 2_000  # entries of the hub, and of one owner; the oldest go first
@@ -99,7 +94,18 @@ CREATE TRIGGER picture_left AFTER DELETE ON picture BEGIN
 CREATE TRIGGER place_empty AFTER UPDATE ON place WHEN new.runs <= 0 AND new.bytes <= 0 BEGIN
   DELETE FROM place WHERE name = new.name; END;
 """
-STEPS = (TABLES, COUNTED, PLACED)  # what brings a file from each version to the next
+HISTORY = Tables(
+    "the history",
+    (TABLES, COUNTED, PLACED),
+    (
+        "auto_vacuum = FULL",  # the file becomes smaller, too
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        "foreign_keys = ON",
+        "secure_delete = ON",  # what was deleted is not left in the file
+    ),
+    private=True,  # what people ran is theirs and the hub's
+)
 
 State = Literal["running", "done", "failed", "stopped"]
 COLUMNS = (
@@ -149,13 +155,10 @@ class HistoryStore:
 
     def __init__(self, path: Path | None, limit_bytes: int):
         self.limit_bytes = limit_bytes
-        # Guards the connection: one statement or transaction at a time. Taken alone.
-        self._lock = threading.Lock()
-        self._db, self._path = _connected(path)
+        self.database = Database(path, HISTORY)
 
     def close(self) -> None:
-        with self._lock:
-            self._db.close()
+        self.database.close()
 
     # --- keeping and forgetting -------------------------------------------------------------------
 
@@ -218,8 +221,7 @@ class HistoryStore:
             of = "SELECT 1 FROM run WHERE result = ?"
             free = [r for r in dict.fromkeys(g.result for g in gone) if not db.execute(of, (r,)).fetchone()]
         if gone:
-            with self._lock, suppress(sqlite3.Error):  # what was deleted is not left in the file beside
-                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self.database.shrink_log()
         return gone, free
 
     def remove_results(self, ids: Sequence[str]) -> None:
@@ -299,69 +301,15 @@ class HistoryStore:
 
     # --- the file ---------------------------------------------------------------------------------
 
-    @contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._told(sentence("The run cannot be kept in the history")), transaction(self._db):
-            yield self._db
+    def _changing(self) -> AbstractContextManager[sqlite3.Connection]:
+        return self.database.change(sentence("The run cannot be kept in the history"))
 
     def _ask(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        with self._lock, self._told(CANNOT):
-            return self._db.execute(sql, values).fetchall()
-
-    @contextmanager
-    def _told(self, what: Sentence) -> Iterator[None]:
-        """With the lock. A file that turned out to be damaged is set aside, and the next call begins anew."""
-        with told(what, self._path):
-            try:
-                yield
-            except sqlite3.DatabaseError as error:
-                if is_damaged(error) and self._path is not None:
-                    self._db.close()
-                    with suppress(OSError):
-                        moved = set_aside(self._path)
-                        log.error("%s is damaged: it is now %s, and the history begins anew", self._path, moved)
-                    self._db, self._path = _connected(self._path)
-                raise
+        return self.database.ask(CANNOT, sql, values)
 
 
 def _count(db: sqlite3.Connection, of: str) -> int:
     return int(db.execute("SELECT count FROM tally WHERE of = ?", (of,)).fetchone()[0])
-
-
-def _connected(path: Path | None) -> tuple[sqlite3.Connection, Path | None]:
-    """The tables in that file, else in memory; and the file."""
-    if path is None:
-        return _open(":memory:"), None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            made = _open(str(path))
-        except sqlite3.DatabaseError as error:
-            if not is_damaged(error):
-                raise
-            log.error("%s is damaged: it is now %s, and the history begins anew", path, set_aside(path))
-            made = _open(str(path))
-        path.chmod(0o600)  # what people ran is theirs and the hub's
-        return made, path
-    except (OSError, sqlite3.Error, StorageError) as error:
-        log.warning("the history is kept in memory only: %s (%s)", error, path)
-        return _open(":memory:"), None
-
-
-def _open(path: str) -> sqlite3.Connection:
-    made = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-    try:
-        made.execute("PRAGMA auto_vacuum = FULL")  # the file becomes smaller, too
-        made.execute("PRAGMA journal_mode = WAL")
-        made.execute("PRAGMA synchronous = NORMAL")
-        made.execute("PRAGMA foreign_keys = ON")
-        made.execute("PRAGMA secure_delete = ON")  # what was deleted is not left in the file
-        made.execute("SELECT count(*) FROM sqlite_master")  # notices that it is none
-        bring_up_to_date(made, STEPS)
-    except BaseException:
-        made.close()
-        raise
-    return made
 
 
 def _entry(row: Sequence[Any]) -> Entry:
@@ -371,5 +319,5 @@ def _entry(row: Sequence[Any]) -> Entry:
     for name in ("cached", "pictured"):
         values[name] = bool(values[name])
     for name in ("headline", "message"):
-        values[name] = column(values[name])
+        values[name] = read_column(values[name])
     return Entry(**values)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.archive.link_limits import LINKS_MOST, OWNERLESS_DAYS, make_room, make_room_for_feedback
-from hub.database import BUSY_S, bring_up_to_date, column, is_damaged, set_aside, told, transaction, version_of
+from hub.database import Tables, connect, open_tables, read_column, storage_errors, transaction
 from hub.errors import GoneError, InputError, NotFoundError, StorageError
 from hub.files import parse_json
 from hub.people.owners import MACHINE, Owner
@@ -68,7 +68,12 @@ CREATE INDEX link_by_owner ON link (owner, created, ended, bytes);
 CREATE INDEX link_by_place ON link (place, created, ended, bytes);
 CREATE INDEX link_by_end ON link (ended, owned, created, id, bytes);
 """
-STEPS = (TABLES, OWNED)  # what brings a file from each version to the next
+LINKS = Tables(
+    "links",
+    (TABLES, OWNED),
+    ("foreign_keys = ON", "secure_delete = ON"),  # what was taken back is not left in the file
+    private=True,  # what people share is theirs and the hub's
+)
 # Of a document, with what they must be for the page of a link to be drawn.
 PARTS = {"page": dict, "headline": str, "inputs": list, "parameters": list, "outputs": list, "receipt": dict}
 # `ended` is when a link was taken back, or when its day was found to be past; its content is gone from then on.
@@ -276,39 +281,14 @@ class LinkStore:
     @contextmanager
     def _open(self, write: bool = False) -> Iterator[sqlite3.Connection]:
         """One transaction. A writer takes its turn at the start, so that what it counts stays true."""
-        with told(sentence("The link cannot be kept") if write else CANNOT, self.path):
-            try:
-                opened = self._connected(write)
-            except sqlite3.DatabaseError as error:
-                if not is_damaged(error):
-                    raise
-                log.error("%s is damaged: it is now %s, and links begin anew", self.path, set_aside(self.path))
-                opened = self._connected(write)
+        with storage_errors(sentence("The link cannot be kept") if write else CANNOT, self.path):
+            if write or self.path.exists():
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                opened, _ = open_tables(self.path, LINKS)
+            else:
+                opened, _ = connect(None, LINKS)  # a hub that has no link writes no file
             with closing(opened) as db, transaction(db, "BEGIN IMMEDIATE" if write else "BEGIN"):
                 yield db
-
-    def _connected(self, write: bool) -> sqlite3.Connection:
-        """A connection to a file whose tables are as they are now."""
-        if not write and not self.path.exists():
-            db = sqlite3.connect(":memory:", isolation_level=None)  # a hub that has no link writes no file
-        else:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            db = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
-        try:
-            db.execute("PRAGMA foreign_keys = ON")
-            db.execute("PRAGMA secure_delete = ON")  # what was taken back is not left in the file
-            if version_of(db) < len(STEPS):
-                bring_up_to_date(db, STEPS)
-                if self.path.exists():
-                    self.path.chmod(0o600)  # what people share is theirs and the hub's
-            elif version_of(db) > len(STEPS):
-                raise StorageError(
-                    "{path} was written by a newer hub; update this one to use its links.", path=str(self.path)
-                )
-        except BaseException:
-            db.close()
-            raise
-        return db
 
 
 def _link(db: sqlite3.Connection, row: Sequence[Any]) -> Link:
@@ -318,7 +298,7 @@ def _link(db: sqlite3.Connection, row: Sequence[Any]) -> Link:
         id,
         owner,
         page,
-        column(headline),
+        read_column(headline),
         *rest,
         *db.execute(f"{query} FROM feedback WHERE link = ?", (row[0],)).fetchone(),
     )

@@ -8,51 +8,49 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import re
 import sqlite3
-import threading
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock
+from hub.database import Database, Tables, json_object
+from hub.texts import sentence
 
-from hub.database import is_damaged, json_object, told, transaction
-from hub.files import clear
-from hub.texts import Sentence, sentence
-
-log = logging.getLogger(__name__)
-
-VERSION = 3  # of the tables; one that this program cannot read is made anew
-BUSY_S = 10.0  # how long one process waits for another
 RUNS_MOST = 20  # grids of one owner that a result is in; the oldest lose it
 COLUMNS = (
     "id", "source", "result", "place", "demo", "prompt", "subject", "style", "seed", "weights", "digest", "run",
     "created", "width", "height", "caption", "parameters", "inputs",
 )  # fmt: skip
 # A row is a picture as one owner has it, in one grid of theirs: who else has the same result sees none of their words.
-SCHEMA = f"""
+# This is version 2, which begins anew: what a file of version 1 held has no owners.
+PICTURES = """
+DROP TABLE IF EXISTS words;
+DROP TABLE IF EXISTS pictures;
+DROP TABLE IF EXISTS batches;
 CREATE TABLE pictures (row INTEGER PRIMARY KEY, id TEXT, owner TEXT, source TEXT, result TEXT, place TEXT, demo TEXT,
   prompt TEXT, subject TEXT, style TEXT, seed INTEGER, weights TEXT, digest TEXT, run TEXT, created REAL, width INTEGER,
-  height INTEGER, caption TEXT, parameters TEXT, inputs TEXT, words TEXT NOT NULL);
+  height INTEGER, caption TEXT, parameters TEXT, inputs TEXT);
 CREATE UNIQUE INDEX by_id ON pictures (id, owner, run);
 CREATE INDEX by_time ON pictures (created DESC, row DESC);
 CREATE INDEX by_run ON pictures (run, subject, style, seed);
 CREATE INDEX by_result ON pictures (result);
 CREATE TABLE batches (run TEXT PRIMARY KEY, offset INTEGER) WITHOUT ROWID;
-PRAGMA user_version = {VERSION};
 """
-# Takes the tables of version 2, which had an index of words, to those of 3.
-WORDS = f"""
-DROP TRIGGER added; DROP TRIGGER removed; DROP TABLE words;
+# Of version 3: what is searched stands in the row. Files of version 2 had an index of words.
+WORDS = """
+DROP TRIGGER IF EXISTS added;
+DROP TRIGGER IF EXISTS removed;
+DROP TABLE IF EXISTS words;
 ALTER TABLE pictures ADD COLUMN words TEXT NOT NULL DEFAULT '';
 UPDATE pictures SET words = searched(prompt, subject, style, demo, weights);
-PRAGMA user_version = {VERSION};
 """
+STEPS = ("", PICTURES, WORDS)  # what brings a file from each version to the next
+EMPTIED = 2  # a file of an older version has nothing in it when it is brought up to date
+CANNOT = sentence("The gallery of this hub cannot be used")
 SEARCHED = ("prompt", "subject", "style", "demo", "weights")
 WORDS_MOST = 20  # of one query
 MARKS = re.compile("[\u0300-\u036f]")  # accents of Latin, Greek and Cyrillic letters
@@ -172,76 +170,33 @@ class Index:
     """The tables in one file, or in memory for this process where the file cannot be written."""
 
     def __init__(self, path: Path):
-        # Guards the connection: one statement or transaction at a time, each a few milliseconds. Taken alone.
-        self._lock = threading.Lock()
-        self.fresh = False  # it was made anew: what exists has to be read again
-        self._path = path
-        self._connection = self._open(path)
+        self.database = Database(
+            path,
+            Tables(
+                "the index of pictures",
+                STEPS,
+                ("journal_mode = WAL", "synchronous = NORMAL"),
+                {"searched": searched},
+                derived=True,
+            ),
+        )
 
-    def _open(self, path: Path) -> sqlite3.Connection:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(path.with_name("opening.lock"), timeout=BUSY_S):  # processes may begin together
-                return self._open_alone(path)
-        except (OSError, sqlite3.Error) as error:
-            log.warning("the index of pictures is kept in memory only: %s", error)
-            return self._connect(":memory:")
+    @property
+    def fresh(self) -> bool:
+        """It was made anew, at first or since: what exists has to be read again, and then `caught_up` to be called."""
+        return self.database.version_before < EMPTIED
 
-    def _open_alone(self, path: Path) -> sqlite3.Connection:
-        try:
-            return self._connect(str(path))
-        except sqlite3.OperationalError:  # busy, full, read-only: not damaged, and another may be using it
-            raise
-        except sqlite3.Error as error:
-            log.warning("the index of pictures is made anew: %s", error)
-        for old in path.parent.glob(f"{path.name}*"):
-            clear(old)
-        return self._connect(str(path))
-
-    def _connect(self, path: str) -> sqlite3.Connection:
-        made = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-        made.execute("PRAGMA journal_mode = WAL")
-        made.execute("PRAGMA synchronous = NORMAL")
-        (version,) = made.execute("PRAGMA user_version").fetchone()
-        if version not in (0, 2, VERSION):
-            made.close()
-            raise sqlite3.DatabaseError(f"it has version {version}, this program reads {VERSION}")
-        if version == 0:
-            made.executescript(f"BEGIN IMMEDIATE;{SCHEMA}COMMIT;")
-            self.fresh = True
-        if version == 2:
-            made.create_function("searched", len(SEARCHED), searched, deterministic=True)
-            made.executescript(f"BEGIN IMMEDIATE;{WORDS}COMMIT;")
-        return made
+    def caught_up(self) -> None:
+        self.database.version_before = len(STEPS)
 
     def close(self) -> None:
-        with self._lock:
-            self._connection.close()
+        self.database.close()
 
-    @contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        cannot = sentence("The picture cannot be kept in the gallery")
-        with self._lock, self._told(cannot), transaction(self._connection):
-            yield self._connection
+    def _changing(self) -> AbstractContextManager[sqlite3.Connection]:
+        return self.database.change(sentence("The picture cannot be kept in the gallery"))
 
     def _ask(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._lock, self._told(sentence("The gallery of this hub cannot be used")):
-            return self._connection.execute(sql, values).fetchall()
-
-    @contextmanager
-    def _told(self, what: Sentence) -> Iterator[None]:
-        """With the lock. A file that turned out to be damaged is made anew for the next call."""
-        with told(what, self._path):
-            try:
-                yield
-            except sqlite3.DatabaseError as error:
-                if is_damaged(error):
-                    log.error("the index of pictures is damaged, and made anew: %s", error)
-                    self._connection.close()
-                    for old in self._path.parent.glob(f"{self._path.name}*"):
-                        clear(old)
-                    self._connection = self._open(self._path)
-                raise
+        return self.database.ask(CANNOT, sql, values)
 
     # --- what is in it ----------------------------------------------------------------------------
 

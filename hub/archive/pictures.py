@@ -144,7 +144,7 @@ class Pictures:
         # Another process may have made newer ones since this one listed the disk.
         gone = [id for id, made in index.results() if made < self._began and results.created(id) is None]
         self._forget(index.remove_results(gone))
-        index.fresh = False
+        index.caught_up()
 
     def _look(self) -> Index:
         """The index with what grids have drawn since the last look."""

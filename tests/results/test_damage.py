@@ -257,12 +257,12 @@ def test_words_are_found_as_they_stand_in_any_language(tmp_path: Path) -> None:
 
 def test_an_index_of_before_is_searched_like_a_new_one_and_keeps_whose_pictures_are(tmp_path: Path) -> None:
     old = sqlite3.connect(tmp_path / "index.db")
-    schema = gallery_index.SCHEMA.replace(", words TEXT NOT NULL", "").replace(f"= {gallery_index.VERSION}", "= 2")
     old.executescript(
-        schema
+        gallery_index.PICTURES
         + """CREATE VIRTUAL TABLE words USING fts5(prompt, content='pictures', content_rowid='row');
         CREATE TRIGGER added AFTER INSERT ON pictures BEGIN SELECT 1; END;
-        CREATE TRIGGER removed AFTER DELETE ON pictures BEGIN SELECT 1; END;"""
+        CREATE TRIGGER removed AFTER DELETE ON pictures BEGIN SELECT 1; END;
+        PRAGMA user_version = 2;"""
     )
     columns = ("owner", *gallery_index.COLUMNS)
     sql = f"INSERT INTO pictures ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
@@ -275,6 +275,27 @@ def test_an_index_of_before_is_searched_like_a_new_one_and_keeps_whose_pictures_
         assert found_words(index, text) == [PROMPTS[number] for number in numbers], text
     assert index.search(Query(), gallery_index.Viewer(True, ("me",)))[1] == len(PROMPTS)
     assert index.search(Query(), gallery_index.Viewer(True, ("you",)))[1] == 0
+    index.close()
+
+
+def test_an_index_of_the_first_version_is_read_anew_as_its_pictures_had_no_owners(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "index.db")
+    old.executescript(
+        """CREATE TABLE pictures (row INTEGER PRIMARY KEY, id TEXT UNIQUE, prompt TEXT);
+        CREATE INDEX by_time ON pictures (row);
+        CREATE TABLE batches (run TEXT PRIMARY KEY, offset INTEGER) WITHOUT ROWID;
+        CREATE VIRTUAL TABLE words USING fts5(prompt, content='pictures', content_rowid='row');
+        INSERT INTO pictures VALUES (1, 'a', 'a red ball');
+        PRAGMA user_version = 1;"""
+    )
+    old.close()
+    index = Index(tmp_path / "index.db")
+    assert index.fresh and index.search(Query(), ALL)[1] == 0
+    index.add([entry(1, "a red ball")], "me")
+    index.caught_up()
+    index.close()
+    index = Index(tmp_path / "index.db")
+    assert not index.fresh and index.search(Query(text="ball"), ALL)[1] == 1
     index.close()
 
 
@@ -292,17 +313,17 @@ def test_adding_a_run_takes_as_many_steps_in_a_long_history_as_in_a_short_one(tm
 def steps_to_add(store: HistoryStore, count: int) -> int:
     """Instructions of SQLite for one more run with a picture, beside `count` others of many owners."""
     before = store.stats()["entries"]
-    fill(store._db, before, count)
+    fill(store.database.connection, before, count)
     steps = [0]
 
     def step() -> int:
         steps[0] += 1
         return 0
 
-    store._db.set_progress_handler(step, 1)
+    store.database.connection.set_progress_handler(step, 1)
     new = replace(RUN, id=f"new {count}", begun=1e9 + count, inputs={"image": f"new {count}"})
     store.add(new, {f"new {count}": b"x" * 100}, "words")
-    store._db.set_progress_handler(None, 1)
+    store.database.connection.set_progress_handler(None, 1)
     return steps[0]
 
 
@@ -383,7 +404,7 @@ def test_who_makes_up_cookies_pushes_out_no_more_than_what_came_from_the_same_ad
     assert store.search("visitor")[1] >= 1
     for owner, _, _ in store.owners():
         store.remove(owner, None)
-    assert store._db.execute("SELECT * FROM place").fetchall() == []
+    assert store.database.connection.execute("SELECT * FROM place").fetchall() == []
     store.close()
 
 
@@ -392,9 +413,8 @@ def test_a_history_of_before_opens_and_a_stranger_keeps_to_a_share_of_it(
 ) -> None:
     path = tmp_path / "history.sqlite3"
     old = sqlite3.connect(path, isolation_level=None)
-    monkeypatch.setattr(history_store, "STEPS", history_store.STEPS[:2])
     monkeypatch.setattr(history_store, "COLUMNS", history_store.COLUMNS[:-1])
-    bring_up_to_date(old, history_store.STEPS)
+    bring_up_to_date(old, history_store.HISTORY.steps[:2])
     fill(old, 0, 16)
     old.close()
     monkeypatch.undo()
@@ -406,6 +426,6 @@ def test_a_history_of_before_opens_and_a_stranger_keeps_to_a_share_of_it(
     left = [store.search(f"owner {number}")[1] for number in range(16)]
     assert left == [0] * 4 + [1] * 12 and store.stats()["pictures"] == 12
     store.add(replace(RUN, id="15", owner="owner 15", place="", begun=2e9), {}, "")  # a user asks again: it is theirs
-    counts = dict(store._db.execute("SELECT name, runs FROM place"))
+    counts = dict(store.database.connection.execute("SELECT name, runs FROM place"))
     assert counts == {"before": 11, "here": 4}
     store.close()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from hub import database
 from hub.archive import links as links_module
 from hub.archive.history_store import HistoryStore
 from hub.database import reason, transaction
@@ -59,19 +60,19 @@ def test_a_link_on_a_full_disk_tells_so_and_the_next_one_is_made(
 
 def test_a_history_on_a_full_disk_tells_so_and_goes_on(tmp_path: Path) -> None:
     kept = HistoryStore(tmp_path / "history.sqlite3", 10**9)
-    pages = kept._db.execute("PRAGMA page_count").fetchone()[0]
-    kept._db.execute(f"PRAGMA max_page_count = {pages}")
+    pages = kept.database.connection.execute("PRAGMA page_count").fetchone()[0]
+    kept.database.connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StorageError, match="The run cannot be kept in the history: the disk is full"):
         kept.add(RUN, {"sha": b"x" * 100_000}, "")
     assert kept.search("me")[1] == 0
-    kept._db.execute(f"PRAGMA max_page_count = {pages * 100}")
+    kept.database.connection.execute(f"PRAGMA max_page_count = {pages * 100}")
     kept.add(RUN, {"sha": b"x" * 100_000}, "")
     assert kept.search("me")[1] == 1
     kept.close()
 
 
 def test_a_file_that_another_process_holds_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(links_module, "BUSY_S", 0.01)
+    monkeypatch.setattr(database, "BUSY_S", 0.01)
     kept = links_module.LinkStore(tmp_path, 10**6)
     content = links_module.Content({"format": 1})
     kept.add(content, page="p", headline="h")

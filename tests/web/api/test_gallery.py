@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from hub import database
 from hub.archive import picture_index as index
 from hub.batch import grid, plan, small, workers
 from hub.batch.folder import RunFolder
@@ -245,7 +246,7 @@ def test_processes_that_begin_together_keep_one_index(tmp_path: Path, monkeypatc
     assert other.execute("SELECT count(*) FROM pictures").fetchone() == (6,)
     other.execute("PRAGMA locking_mode = EXCLUSIVE")
     other.execute("BEGIN EXCLUSIVE")
-    monkeypatch.setattr(index, "BUSY_S", 0.01)
+    monkeypatch.setattr(database, "BUSY_S", 0.01)
     alone = index.Index(path)  # busy for too long: that is no damage
     alone.close()
     other.execute("COMMIT")
