@@ -18,9 +18,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from demos import palm_keypoints as page
+from hub.images import LONGEST
+from hub.kit import hands
 from hub.kit.drawing import Drawing
 
-NAMES = [f"{part}_{finger}" for part in ("tip", "base") for finger in page.FINGERS] + [f"heart_{n}" for n in "1234"]
+NAMES = [f"{part}_{finger}" for part in ("tip", "base") for finger in hands.FINGERS] + [f"heart_{n}" for n in "1234"]
 CONFIG: dict[str, Any] = {
     "_preprocessing": {"height": 144, "width": 192, "mean": [0.0] * 3, "std": [1.0] * 3},
     "_points": NAMES,
@@ -178,8 +180,8 @@ def test_the_drawing_is_on_the_points_and_a_large_photo_is_drawn_smaller() -> No
     points = dict(zip(NAMES, photo((640, 480))[1], strict=True))
     for factor in (1, 8):
         grey = Image.new("RGB", (640 * factor, 480 * factor), (128, 128, 128))
-        image = page.drawn(grey, {name: point * factor for name, point in points.items()})
-        assert image.size == (min(640 * factor, page.LONGEST), min(480 * factor, page.LONGEST * 3 // 4))
+        image = hands.draw_hand(grey, {name: point * factor for name, point in points.items()})
+        assert image.size == (min(640 * factor, LONGEST), min(480 * factor, LONGEST * 3 // 4))
         for name, point in points.items():
             x, y = (point * image.width / 640).astype(int)
-            assert "#{:02x}{:02x}{:02x}".format(*image.getpixel((int(x), int(y)))) == page.COLOURS[page.part(name)]
+            assert "#{:02x}{:02x}{:02x}".format(*image.getpixel((int(x), int(y)))) == hands.COLOURS[hands.part_of(name)]

@@ -227,17 +227,6 @@ def test_points_move_with_the_hand() -> None:
     assert gone[0, 0].isnan().all() and gone[0, 1].tolist() == [0.0, 0.0]
 
 
-def test_the_expected_position_is_where_the_heat_is() -> None:
-    from demos.palm_keypoints import expectation
-
-    heat = torch.full((1, 2, 6, 8), -30.0)
-    heat[0, 0, 0, 0] = 30.0
-    heat[0, 1, 2, 5] = heat[0, 1, 3, 5] = 30.0
-    points, spread = expectation(heat)
-    torch.testing.assert_close(points[0], torch.tensor([[-1 + 1 / 8, -1 + 1 / 6], [11 / 8 - 1, 0.0]]))
-    assert spread[0, 0].max() < 1e-3 and spread[0, 1, 1] == pytest.approx(1 / 6, abs=1e-4)
-
-
 def test_points_that_are_not_known_teach_nothing() -> None:
     from weights.palm_keypoints.recipe import loss
 

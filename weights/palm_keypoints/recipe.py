@@ -31,7 +31,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, interpolate
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from demos.palm_keypoints import expectation
+from hub.kit.views import expectation
 from weights.measures import read_rows
 from weights.training import classifier, data, export, unet
 from weights.training.fit import Batches, add_options, fit, schedule_of
