@@ -22,7 +22,7 @@ from hub.archive.manifest import FILE, LINE_BYTES, read_cell
 from hub.archive.pictures import MANIFEST
 from hub.batch import plan as plans
 from hub.batch.plan import Plan
-from hub.batch.png import record_of, with_record
+from hub.batch.stamps import record_of, with_record
 from hub.errors import ConflictError, HubError, NotFoundError, UnavailableError
 from hub.files import parse_json, write_atomic
 from hub.results.result import Picture

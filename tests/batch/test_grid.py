@@ -23,7 +23,7 @@ from PIL import Image, PngImagePlugin
 
 from hub.batch import environment, fetch, grid, plan, small, workers
 from hub.batch.folder import RunFolder
-from hub.batch.png import record_of, with_record
+from hub.batch.stamps import record_of, with_record
 from hub.cli.main import main
 from hub.errors import ConflictError, InputError, UnavailableError
 from hub.hub import Hub
