@@ -19,7 +19,11 @@ from hub.errors import InputError
 from hub.files import read_text
 from hub.suggest import unknown
 
-ROOT = Path(__file__).resolve().parent.parent
+CODE = Path(__file__).resolve().parent
+# A wheel carries here what a clone has beside `hub/` (pyproject.toml): pages, weights, app.py, the lock.
+BUNDLED = CODE / "_bundled"
+INSTALLED = BUNDLED.is_dir()
+ROOT = BUNDLED if INSTALLED else CODE.parent
 OFFLINE_SWITCHES = (
     "HF_HUB_OFFLINE",
     "TRANSFORMERS_OFFLINE",
@@ -61,8 +65,8 @@ class Settings:
     quota: str = _setting("", "the same over a longer time, such as 500/day; empty: no end")
     allow_origins: str = _setting("", "other websites whose pages may call this hub: https://a.org,...; *: any")
     data: str = _setting("data", "folder for results and measurements")
-    demos_folder: str = _setting("", "folder of demo files; empty: demos/ beside app.py")
-    weights_folder: str = _setting("", "folder of weights; empty: weights/ beside app.py")
+    demos_folder: str = _setting("", "folder of demo files; empty: demos/ beside app.py, or of an installed hub, here")
+    weights_folder: str = _setting("", "folder of weights; empty: weights/ beside app.py, or of an installed hub, here")
     weights: str = _setting("", "NAME=SOURCE,...: weights for a page: hf://owner/name@revision or the path of a folder")
     hub_folder: str = _setting("", "folder for weights from the Hugging Face Hub; empty: hub/ in the data folder")
     settings_file: str = _setting("", "TOML file with these settings; flags and the environment win; empty: none")
@@ -94,7 +98,7 @@ class Settings:
 
     @property
     def pages_folder(self) -> Path:
-        return Path(self.demos_folder).expanduser() if self.demos_folder else ROOT / "demos"
+        return Path(self.demos_folder).expanduser() if self.demos_folder else default_folder("demos")
 
     @property
     def asks(self) -> bool:
@@ -113,6 +117,11 @@ class Settings:
     def only(self) -> tuple[str, ...]:
         """The slugs of `demos`, empty for all."""
         return tuple(s.strip() for s in self.demos.split(",") if s.strip())
+
+
+def default_folder(name: str) -> Path:
+    """Where this hub's own `demos` or `weights` are: in the clone; of an installed hub, in the working directory."""
+    return (Path.cwd() if INSTALLED else ROOT) / name
 
 
 TABLE: tuple[tuple[str, Any, str], ...] = tuple((f.name, f.default, str(f.metadata["help"])) for f in fields(Settings))

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+API_VERSION = 1  # of hub.spec, hub.images and hub.kit, as pages use them; docs/pages.md says what it promises
+
 # --- inputs ---------------------------------------------------------------------------------------
 # Every input has `name` (parameter name in Python, REST, CLI and gradio_client), `label` (what people
 # read) and `help` (one line below it).

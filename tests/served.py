@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -80,12 +80,14 @@ def running(app: ASGIApp, lifespan: Literal["on", "off"] = "on") -> Iterator[str
 
 
 @contextmanager
-def serving(data: Path, *flags: str) -> Iterator[Served]:
+def serving(
+    data: Path, *flags: str, start: Sequence[str] = (sys.executable, "app.py"), folder: Path = ROOT
+) -> Iterator[Served]:
     """Starts `python app.py` on a free port, waits until it says where it is, and stops it in the end."""
-    command = [sys.executable, "app.py", "--port", "0", "--data", str(data), "--offline", *flags]
+    command = [*start, "--port", "0", "--data", str(data), "--offline", *flags]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HUB_")}
     with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         lines: list[str] = []
         assert process.stdout is not None

@@ -44,14 +44,17 @@ from hub.batch.plan import Plan
 from hub.batch.workers import Tally
 from hub.errors import HubError, InputError
 from hub.hub import Hub
-from hub.settings import Settings, from_environment
+from hub.settings import Settings, default_folder, from_environment
 
 PACKAGED = ("py", "json", "toml", "md", "txt", "model", "safetensors", "png", "jpg", "html", "css", "js")
 SIDE = 160  # pixels of a picture on a card
 CARD_MOST = 400  # pictures on a card; all are in the run's folder
 
 
-@package_sources([str(ROOT / name) for name in ("hub", "demos", "weights")], suffixes=PACKAGED)
+CARRIED = (ROOT / "hub", default_folder("demos"), default_folder("weights"))  # to machines elsewhere
+
+
+@package_sources([str(folder) for folder in CARRIED], suffixes=PACKAGED)
 class GridFlow(FlowSpec):
     """Draws every subject in every style with every seed; what is drawn already stays."""
 

@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hub import logs
+from hub.cli import bundled as cli_bundled
 from hub.cli import call as cli_call
 from hub.cli import compare as cli_compare
 from hub.cli import export as cli_export
@@ -37,7 +38,7 @@ from hub.cli.show import console, exit_status, never_refuse, print_json, tell
 from hub.errors import HubError, InputError, UnavailableError
 from hub.pages import new
 from hub.pages.registry import Page, discover
-from hub.settings import ROOT, TABLE, Settings, add_flags, from_flags, go_offline
+from hub.settings import INSTALLED, TABLE, Settings, add_flags, default_folder, from_flags, go_offline
 from hub.weights.store import WeightsStore, open_store
 
 FOLDERS = ("demos_folder", "weights_folder", "weights", "hub_folder", "settings_file")
@@ -131,6 +132,8 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("slug", help="name of the file and the page's address: lower-case letters, digits and _")
     made.add_argument("--folder", type=Path, metavar="DIR", help="where to write it (default: the demos folder)")
 
+    cli_bundled.add_arguments(command("bundled", cli_bundled.run, cli_bundled.HELP, cli_bundled.PLACES))
+
     for name, run, help, add_arguments in cli_hub.commands():
         add_arguments(command(name, run, help, cli_hub.PLACES))
     return parser
@@ -204,10 +207,11 @@ def _weights_entry(name: str, store: WeightsStore) -> dict[str, Any]:
 def _new(given: argparse.Namespace, settings: Settings) -> int:
     folder = given.folder or settings.pages_folder
     page, picture = new.create(given.slug, folder)
-    default = folder.resolve() == (ROOT / "demos").resolve()
+    default = folder.resolve() == default_folder("demos").resolve()
     flag = "" if default else f" --demos-folder {folder}"
     print(f"Wrote {page} and {picture}. It works already:")
     print(f"  python -m hub run {given.slug} --image {picture} --out .{flag}")
-    print(f"  python app.py --demos {given.slug}{flag}      # then open http://127.0.0.1:7860/{given.slug}")
+    serve = "demo-hub serve" if INSTALLED else "python app.py"
+    print(f"  {serve} --demos {given.slug}{flag}      # then open http://127.0.0.1:7860/{given.slug}")
     print(f"Next: open {page}; its comments say what each part does.")
     return 0

@@ -22,7 +22,7 @@ from typing import Any, get_args
 from hub.errors import DeclarationError, InputError, NotFoundError
 from hub.pages import inputs
 from hub.pages.declarations import field_problems
-from hub.settings import ROOT
+from hub.settings import INSTALLED, ROOT, default_folder
 from hub.spec import Demo, Example, ImageInput, Input, Output, Weights
 from hub.suggest import unknown
 
@@ -42,6 +42,10 @@ RESERVED_NAMES = frozenset(
     | {"example", "history"}  # with `link`, what an address may name beside the inputs
 )
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+NO_PAGES = (
+    "There is no folder of demos {folder} yet. Write a page: demo-hub new my_demo. Or take bundled ones: "
+    "demo-hub bundled."
+)
 NO_CONFIG: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -114,10 +118,12 @@ def discover(folder: Path | None = None, only: Sequence[str] = ()) -> Registry:
 
     Raises NotFoundError when a slug of `only`, or the folder, does not exist.
     """
-    folder = folder or ROOT / "demos"
-    if not folder.is_dir():
-        raise NotFoundError("There is no folder of demos {folder}. Check --demos-folder.", folder=folder)
+    folder = folder or default_folder("demos")
     entries = list(entry_points(group=ENTRY_POINTS))
+    own = INSTALLED and folder == default_folder("demos")
+    if not folder.is_dir() and not (own and entries):
+        text = NO_PAGES if own else "There is no folder of demos {folder}. Check --demos-folder."
+        raise NotFoundError(text, folder=folder)
     pages: dict[str, Page] = {}
     for path in sorted(folder.glob("*.py")):
         if not path.name.startswith("_") and (not only or path.stem in only):

@@ -17,7 +17,7 @@ from typing import Any
 from hub.errors import InputError, UnavailableError
 from hub.files import parse_json
 from hub.pages.registry import Page, discover
-from hub.settings import ROOT, Settings
+from hub.settings import BUNDLED, CODE, ROOT, Settings, default_folder
 from hub.spaces import needs as export_needs
 from hub.spaces import texts as export_texts
 from hub.spaces.texts import HARDWARE, UIS, Options
@@ -27,7 +27,8 @@ from hub.weights.sources import HubSource, Local
 from hub.weights.store import WeightsStore, open_store
 
 MANIFEST = ".space.json"
-NOT_OURS = {".git", ".cache", ".gradio", ".venv", "__pycache__"}  # in a Space's folder, and never part of one
+# In a Space's folder, or in that of an installed hub, and never part of a Space.
+NOT_OURS = {".git", ".cache", ".gradio", ".venv", "__pycache__", BUNDLED.name}
 RESULTS = "data/"  # what the hub writes when it runs there
 
 
@@ -87,7 +88,7 @@ def plan(settings: Settings, options: Options) -> Plan:
     )
     files: dict[str, bytes | Path] = {path: text.encode() for path, text in export_texts.texts(options, facts).items()}
     files |= {path: ROOT / path for path in export_texts.copied(options)}
-    files |= {f"hub/{path}": file for path, file in _below(ROOT / "hub") if file.suffix != ".pyc"}
+    files |= {f"hub/{path}": file for path, file in _below(CODE) if file.suffix != ".pyc"}
     credits = settings.pages_folder / "assets" / "README.md"  # whose pictures the examples are
     files |= {"demos/assets/README.md": credits} if credits.is_file() else {}
     for page, source in zip(pages, sources, strict=True):
@@ -123,7 +124,7 @@ def write(planned: Plan, out: Path) -> list[Drift]:
 
     Files of the earlier export are replaced or removed; what others put there stays.
     """
-    if any(out.resolve().is_relative_to(ROOT / part) for part in ("hub", "demos", "weights")):
+    if any(out.resolve().is_relative_to(part) for part in (CODE, default_folder("demos"), default_folder("weights"))):
         raise InputError("{out} is a part of this hub. Name a folder elsewhere.", out=out)
     again = earlier(out) is not None
     before = written((out / MANIFEST).read_text(encoding="utf-8")) if again else set()

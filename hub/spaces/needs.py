@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from hub.errors import UnavailableError
-from hub.settings import ROOT
+from hub.settings import BUNDLED, CODE, ROOT
 
 # Packages that not every demo needs. What is not named here is taken along.
 PARTS = frozenset(
@@ -49,9 +49,9 @@ def requirements(
     Raises UnavailableError: for a package that a demo imports and that is not installed here, too.
     """
     locked = _locked(root / "requirements.txt")
-    base = [root / "app.py", *(root / "hub").rglob("*.py")]
-    needed = {*map(_name, more)} | _packages(_imports(demos, root), locked)
-    needed |= _packages(_imports(base, root) - OPTIONAL, locked) - PARTS
+    base = [root / "app.py", *(path for path in CODE.rglob("*.py") if not path.is_relative_to(BUNDLED))]
+    needed = {*map(_name, more)} | _packages(_imports(demos), locked)
+    needed |= _packages(_imports(base) - OPTIONAL, locked) - PARTS
     tops = {_name(re.split(r"[=<>~!;\[ ]", line)[0]) for line in _lines(root / "requirements.in")}
     direct = (tops - PARTS) | needed
     if docker:
@@ -97,7 +97,7 @@ def version(package: str, *, root: Path = ROOT) -> str:
 # --- what is imported -----------------------------------------------------------------------------
 
 
-def _imports(files: Iterable[Path], root: Path) -> set[str]:
+def _imports(files: Iterable[Path]) -> set[str]:
     """Top-level names of all modules that these files, and the hub's modules which they import, do import."""
     found: set[str] = set()
     waiting, seen = [*files], set[Path]()
@@ -110,7 +110,7 @@ def _imports(files: Iterable[Path], root: Path) -> set[str]:
             parts = module.split(".")
             if parts[0] != "hub":
                 found.add(parts[0])
-            elif (own := root.joinpath(*parts).with_suffix(".py")).is_file():
+            elif (own := CODE.parent.joinpath(*parts).with_suffix(".py")).is_file():
                 waiting.append(own)
     return found
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from hub.errors import HubError, UnavailableError
 from hub.pages.registry import Registry
-from hub.settings import ROOT, Settings
+from hub.settings import Settings, default_folder
 from hub.texts import Sentence, sentence
 from hub.weights import catalogue, formats, lock
 from hub.weights.lock import Locked
@@ -86,7 +86,7 @@ class WeightsStore:
         offline: bool = False,
         sources: Mapping[str, Source] = EMPTY,
     ):
-        self.root = root or ROOT / "weights"
+        self.root = root or default_folder("weights")
         self.snapshots = Snapshots(hub_folder or Path("data") / "hub", offline=offline)
         self.sources = dict(sources)
         self._lock = threading.Lock()  # guards the dicts below; taken last
