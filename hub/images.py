@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.Image import Resampling
 
+Thumbnail = Literal["tile", "step", "cell", "sight", "still", "view"]
 Palette = Sequence[Sequence[int]] | NDArray[np.uint8]  # one (red, green, blue) per class id
 BAND = 256  # rows that are worked on together
 LONGEST = 2048  # px: what is drawn on a large photo is made smaller, so that it can be looked at
+SAMPLES = 3  # pixels looked at per pixel of a `sight` and side
 HEAT = "inferno"  # dark to bright in even steps, also to colour-blind eyes and in grey print
 HEAT_SHARE = 0.62  # of the colour where a heat map is hottest; the rest is photo
 HEAT_DIM = 0.6  # of the photo's light where a heat map is cold
@@ -60,6 +62,38 @@ def shrink(image: Image.Image, longest: int = LONGEST) -> Image.Image:
     if scale == 1:
         return image
     return image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+
+
+def thumbnail(image: Image.Image, side: int, kind: Thumbnail) -> bytes:
+    """A new, smaller picture as a file: at most `side` pixels long, and never enlarged.
+
+    A `tile` is WebP, for pages full of pictures. JPEG are a `step` (of a run in work, soon gone), a `cell` (of a
+    table), a `sight` (which costs the same at any size of the picture), and a `still` or a `view` in full quality, to
+    be looked at in the place of the picture. What is stored is compared byte for byte: the numbers stay as they are.
+    """
+    file = io.BytesIO()
+    if kind == "sight":
+        _sampled(image, side).save(file, "JPEG", quality=82)
+        return file.getvalue()
+    small = image.convert("RGB")
+    small.thumbnail((side, side), Resampling.LANCZOS if kind in ("tile", "view") else Resampling.BICUBIC)
+    if kind == "tile":
+        small.save(file, "WEBP", quality=80, method=2)
+    elif kind in ("still", "view"):
+        return encode(small, "jpeg")
+    else:
+        small.save(file, "JPEG", quality=80 if kind == "step" else 82)
+    return file.getvalue()
+
+
+def _sampled(image: Image.Image, side: int) -> Image.Image:
+    """Large pictures are sampled before they are made smaller."""
+    scale = min(1.0, side / max(image.size))
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    if max(image.size) <= SAMPLES * max(size):
+        return image.resize(size, Resampling.BOX)
+    sampled = image.resize((SAMPLES * size[0], SAMPLES * size[1]), Resampling.NEAREST)
+    return sampled.reduce(SAMPLES)
 
 
 def enlarge(image: Image.Image, least: int) -> Image.Image:

@@ -7,6 +7,7 @@ import random
 import struct
 import tracemalloc
 import zlib
+from typing import Any
 
 import numpy as np
 import pillow_heif
@@ -516,3 +517,19 @@ def test_inputs_are_never_edited(ids):
     normalise(image, (0, 0, 0), (1, 1, 1))
     encode(image, "jpeg")
     assert image.tobytes() == before and np.array_equal(ids, ids_before)
+
+
+# --- thumbnails -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["tile", "step", "cell", "sight", "still", "view"])
+@pytest.mark.parametrize(("size", "small"), [((900, 300), (100, 33)), ((40, 80), (40, 80)), ((3000, 1), (100, 1))])
+def test_a_thumbnail_is_a_file_of_the_whole_picture_and_never_larger(
+    kind: Any, size: tuple[int, int], small: tuple[int, int]
+) -> None:
+    image = Image.new("RGB", size, (200, 40, 90))
+    before = image.tobytes()
+    with Image.open(io.BytesIO(images.thumbnail(image, 100, kind))) as made:
+        assert made.size == small and made.format == ("WEBP" if kind == "tile" else "JPEG")
+        assert np.abs(np.asarray(made.convert("RGB")).mean((0, 1)) - (200, 40, 90)).max() < 4
+    assert (image.size, image.tobytes()) == (size, before), "the picture itself stays as it is"

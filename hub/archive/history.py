@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import io
 import logging
 import threading
 import time
@@ -14,8 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from PIL import Image
-
 from hub.archive.history_store import FILE, Entry, Gone, HistoryStore, State
 from hub.decoding import budget
 from hub.decoding.decode import ImageLimits, decode
@@ -23,6 +20,7 @@ from hub.engine.jobs import Cancel, Followed, Job
 from hub.engine.shown import iso
 from hub.errors import BusyError, CancelledError, HubError, NotFoundError
 from hub.execution.executor import OnEvent
+from hub.images import thumbnail
 from hub.pages.kinds import picture_outputs
 from hub.pages.registry import Registry
 from hub.people.owners import Owners
@@ -39,7 +37,7 @@ log = logging.getLogger(__name__)
 PICTURES_SHARE = 4  # uploaded pictures take at most 1/4 of what results may take on disk
 SWEEP_S, AT_ONCE = 3600.0, 500  # between two looks at all entries; entries dropped in one transaction
 PER_PAGE, PER_PAGE_MOST = 40, 200  # runs that one look tells
-SIDE, QUALITY = 256, 80  # of a thumbnail
+SIDE = 256  # px of a thumbnail
 ARRIVING_S = 30.0  # a page that a browser asked for has so long to show the run that was in work
 GONE = "There is no such run in your history. It may be too old, deleted, or another visitor's."
 
@@ -296,12 +294,12 @@ class History:
         for name in picture_outputs(page.declared) if page and result else ():
             if result is not None and result.pictures.get(name):
                 with budget.opened(result.pictures[name][0].data, (SIDE * 2, SIDE * 2)) as image:
-                    return _small(image)
+                    return thumbnail(image, SIDE, "tile")
         for name in entry.inputs:
             data = self.picture(entry, name)
             if data is not None:
                 with budget.room():
-                    return _small(decode(data, self._limits))
+                    return thumbnail(decode(data, self._limits), SIDE, "tile")
         raise NotFoundError("There is no picture of this run.")
 
     # --- forgetting -------------------------------------------------------------------------------
@@ -328,10 +326,3 @@ class History:
     def stats(self) -> dict[str, Any]:
         """Counts and bytes of all."""
         return {**self._opened().stats(), "in_work": len(self._in_work)}
-
-
-def _small(image: Image.Image) -> bytes:
-    file, small = io.BytesIO(), image.convert("RGB")
-    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    small.save(file, "WEBP", quality=QUALITY, method=2)
-    return file.getvalue()

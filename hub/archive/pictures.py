@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import re
@@ -13,8 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from hub.archive.manifest import LINE_BYTES, Cell, read_cell
 from hub.archive.picture_index import ALL, Entry, Index, Query, Viewer
 from hub.decoding import budget
@@ -22,6 +19,7 @@ from hub.engine.jobs import Job
 from hub.engine.shown import HUB
 from hub.errors import HubError, NotFoundError, StorageError
 from hub.files import write_atomic
+from hub.images import thumbnail
 from hub.pages.kinds import from_words, picture_outputs, prompt_input
 from hub.pages.registry import Registry
 from hub.people.owners import Owner, kept_by
@@ -34,7 +32,6 @@ log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.jsonl"  # of a grid: a line per cell (hub/batch/folder.py writes it)
 THUMBNAIL_SIDE = 256
-THUMBNAIL_QUALITY = 80
 LOOK_S = 1.0  # between two looks at the folder of grids
 OWN_SEED = re.compile(r"\bseed (\d{1,10})\b")  # in a caption: pictures of one run may have seeds of their own
 
@@ -212,17 +209,15 @@ class Pictures:
         """WebP of at most 256 pixels a side, made once. Raises NotFoundError."""
         if kept := self.kept_thumbnail(entry):
             return kept
-        path, file = self._thumbnail(entry.id), io.BytesIO()
+        path = self._thumbnail(entry.id)
         with budget.opened(self.file(entry)[0], (THUMBNAIL_SIDE * 2, THUMBNAIL_SIDE * 2)) as image:
-            small = image.convert("RGB")
-            small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
-        small.save(file, "WEBP", quality=THUMBNAIL_QUALITY, method=2)
+            small = thumbnail(image, THUMBNAIL_SIDE, "tile")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, file.getvalue(), lasting=False)
+            write_atomic(path, small, lasting=False)
         except OSError as error:
             log.debug("a thumbnail is not kept: %s", error)
-        return file.getvalue()
+        return small
 
     def kept_thumbnail(self, entry: Entry) -> bytes | None:
         """The same if it was made before."""

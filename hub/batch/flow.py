@@ -16,7 +16,6 @@ HUB_... variables, as everywhere.
 # ruff: noqa: E402 - where this program is, and where Metaflow's files go, is said before either is imported
 from __future__ import annotations
 
-import io
 import json
 import os
 import sys
@@ -44,6 +43,7 @@ from hub.batch.plan import Plan
 from hub.batch.workers import Tally
 from hub.errors import HubError, InputError
 from hub.hub import Hub
+from hub.images import thumbnail
 from hub.settings import Settings, default_folder, from_environment
 
 PACKAGED = ("py", "json", "toml", "md", "txt", "model", "safetensors", "png", "jpg", "html", "css", "js")
@@ -216,11 +216,8 @@ def _small(folder: RunFolder, record: Record | None) -> Any:
 
     if record is None:
         return Markdown("")
-    data, file = (folder.path / record["pictures"][0]["file"]).read_bytes(), io.BytesIO()
-    image = Pillow.open(io.BytesIO(data)).convert("RGB")
-    image.thumbnail((SIDE, SIDE))
-    image.save(file, "JPEG", quality=82)
-    return Image(file.getvalue())
+    with Pillow.open(folder.path / record["pictures"][0]["file"]) as image:
+        return Image(thumbnail(image, SIDE, "cell"))
 
 
 def _a_minute(pace: dict[str, Any]) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hub.errors import HubError
+from hub.images import thumbnail
 
 THUMBNAIL_SIDE = 160  # pixels, the longer side at most
-THUMBNAIL_QUALITY = 82
-SAMPLES = 3  # pixels looked at per thumbnail pixel and side
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,21 +50,7 @@ def look(slug: str, output: Any, image: Image.Image, owner: str) -> Sight | None
         return None
     unit /= length
     unit.flags.writeable = False
-    return Sight(unit, thumbnail(image), owner)
-
-
-def thumbnail(image: Image.Image) -> bytes:
-    """JPEG of at most 160 pixels a side. Large pictures are sampled first, so that it costs the same at any size."""
-    scale = min(1.0, THUMBNAIL_SIDE / max(image.size))
-    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    if max(image.size) > SAMPLES * max(size):
-        sampled = image.resize((SAMPLES * size[0], SAMPLES * size[1]), Image.Resampling.NEAREST)
-        small = sampled.reduce(SAMPLES)
-    else:
-        small = image.resize(size, Image.Resampling.BOX)
-    file = io.BytesIO()
-    small.save(file, "JPEG", quality=THUMBNAIL_QUALITY)
-    return file.getvalue()
+    return Sight(unit, thumbnail(image, THUMBNAIL_SIDE, "sight"), owner)
 
 
 def to_bytes(sight: Sight) -> bytes:

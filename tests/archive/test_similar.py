@@ -19,10 +19,11 @@ from hub.archive import examples as idle
 from hub.archive.vectors import Vectors
 from hub.errors import HubError, InputError
 from hub.hub import Hub
+from hub.images import thumbnail
 from hub.pages.registry import Page, Registry
 from hub.people.users import Caller
 from hub.results.result import Result
-from hub.results.sight import from_bytes, look, thumbnail
+from hub.results.sight import THUMBNAIL_SIDE, from_bytes, look
 from hub.settings import Settings
 from hub.spec import Example
 from tests.fakes import BLUES, REDS, FakeModel, colour_demo, in_threads, plain, wait_until, write_weights
@@ -95,7 +96,7 @@ def test_an_embedding_must_be_finite_and_zero_points_nowhere() -> None:
 @pytest.mark.parametrize("size", [(8, 8), (160, 90), (3000, 2000), (40, 2000), (4000, 8)])
 def test_a_thumbnail_is_a_small_jpeg_of_the_whole_picture(size: tuple[int, int]) -> None:
     image = Image.linear_gradient("L").resize(size).convert("RGB")
-    with Image.open(io.BytesIO(thumbnail(image))) as small:
+    with Image.open(io.BytesIO(thumbnail(image, THUMBNAIL_SIDE, "sight"))) as small:
         assert small.format == "JPEG"
         assert max(small.size) == min(160, max(size))
         assert small.height == max(1, round(size[1] * small.width / size[0])) or max(size) > 160

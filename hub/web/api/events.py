@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
@@ -18,6 +17,7 @@ from starlette.responses import Response, StreamingResponse
 
 from hub.engine.jobs import Cancel
 from hub.errors import HubError
+from hub.images import thumbnail
 from hub.spec import Progress
 from hub.web.problems import problem, unexpected
 
@@ -129,7 +129,4 @@ def data_url(picture: Image.Image | None) -> str:
     """A small JPEG in a data: URL; empty for no picture."""
     if picture is None:
         return ""
-    small, data = picture.convert("RGB"), io.BytesIO()
-    small.thumbnail((PREVIEW_PX, PREVIEW_PX))
-    small.save(data, "jpeg", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"
+    return f"data:image/jpeg;base64,{base64.b64encode(thumbnail(picture, PREVIEW_PX, 'step')).decode()}"

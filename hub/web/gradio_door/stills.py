@@ -8,7 +8,7 @@ from pathlib import Path
 from hub.decoding import budget
 from hub.decoding.decode import ImageLimits, decode, sniff
 from hub.errors import HubError
-from hub.images import encode
+from hub.images import encode, thumbnail
 
 SIDE = 2048  # px; a still is looked at only, so it need not be larger
 HEAD = 2**16  # bytes that tell what a file is
@@ -55,9 +55,7 @@ def of(picture: Path) -> Path | None:
         if not path.exists():
             data = picture.read_bytes()
             with budget.room():
-                image = decode(data, ImageLimits(max_bytes=len(data)))
-                image.thumbnail((SIDE, SIDE))
-                path.write_bytes(encode(image, "jpeg"))
+                path.write_bytes(thumbnail(decode(data, ImageLimits(max_bytes=len(data))), SIDE, "still"))
     except (OSError, HubError):
         return None
     return path

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import streamlit as st
-from PIL import Image
 
 from hub.decoding import budget
 from hub.decoding.decode import decode
 from hub.errors import HubError
 from hub.hub import Hub
-from hub.images import encode
+from hub.images import thumbnail
 from hub.pages.registry import Page
 from hub.spec import Choice, Choices, Demo, ImageInput, Input, Seed, Slider, Text
 from hub.texts import say
@@ -42,9 +41,7 @@ def given(hub: Hub, data: bytes, title: str) -> Given:
     """Never raises: a picture that cannot be read says so on the page, and again when it is run."""
     try:
         with budget.room():
-            image = decode(data, hub.limits)
-            image.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.LANCZOS)
-            return Given(data, title, encode(image, "jpeg"))
+            return Given(data, title, thumbnail(decode(data, hub.limits), PREVIEW_SIDE, "view"))
     except HubError as error:
         return Given(data, title, problem=error.message)
 
