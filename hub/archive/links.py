@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hub.archive.link_limits import LINKS_MOST, OWNERLESS_DAYS, make_room, make_room_for_feedback
 from hub.database import Tables, connect, open_tables, read_column, storage_errors, transaction
@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 
 FILE = "links.sqlite3"
 REMEMBERED_S = 365 * DAY_S  # how long an ended link is told from one that never was
+LinkState = Literal["live", "revoked", "expired"]
+Thumb = Literal["up", "down", ""]  # empty: a text alone
 CANNOT = sentence("The links of this hub cannot be used")
 
 TABLES = """
@@ -97,8 +99,8 @@ class Link:
     down: int = 0
     comments: int = 0
 
-    def state(self, now: float) -> str:
-        """`live`, `revoked` or `expired`."""
+    def state(self, now: float) -> LinkState:
+        """Whether it opens, and why not."""
         if self.expires is not None and now >= self.expires:
             return "expired"
         return "live" if self.ended is None else "revoked"
@@ -106,11 +108,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What one viewer said. `thumb`: up, down, or empty for a text alone."""
+    """What one viewer said."""
 
     link: str
     created: float
-    thumb: str
+    thumb: Thumb
     text: str
 
 
@@ -322,7 +324,7 @@ def _hash(secret: str) -> str:
 # --- what people write ----------------------------------------------------------------------------
 
 
-def checked_feedback(thumb: Any, text: Any) -> tuple[str, str]:
+def checked_feedback(thumb: Any, text: Any) -> tuple[Thumb, str]:
     """Raises InputError."""
     if thumb not in ("up", "down", "", None):
         raise InputError("thumb must be up or down, got {thumb!r}.", thumb=str(thumb)[:60], field="thumb")

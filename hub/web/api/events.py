@@ -19,6 +19,7 @@ from hub.engine.jobs import Cancel
 from hub.errors import HubError
 from hub.images import thumbnail
 from hub.spec import Progress
+from hub.web.api.shapes import Steps
 from hub.web.problems import problem, unexpected
 
 MEDIA_TYPE = "text/event-stream"
@@ -113,10 +114,12 @@ def event(name: str, data: Mapping[str, Any]) -> bytes:
     return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
 
 
-def steps(progress: Progress) -> dict[str, Any]:
+def steps(progress: Progress) -> Steps:
     """Where a run is, as JSON; `left_s` only where it is known."""
-    left = {} if progress.left_s is None else {"left_s": round(progress.left_s, 2)}
-    return {"step": progress.step, "total": progress.total, **left}
+    far: Steps = {"step": progress.step, "total": progress.total}
+    if progress.left_s is not None:
+        far["left_s"] = round(progress.left_s, 2)
+    return far
 
 
 def preview(progress: Progress | None) -> Image.Image | None:

@@ -22,6 +22,7 @@ from hub.web import drawers
 from hub.web import routes as plain
 from hub.web.api.answers import API
 from hub.web.api.demos import FOREVER, Methods
+from hub.web.api.gallery_schema import PairAnswer, PairsAnswer, PictureAnswer, PicturesAnswer
 from hub.web.middleware import guard
 from hub.web.site import links as permalinks
 
@@ -84,8 +85,8 @@ class _Door:
             return index.search(wanted, self._viewer(request), order=order, limit=size, offset=(page - 1) * size)
 
         found, total = await to_thread.run_sync(find)
-        told = [self._told(entry, request) for entry in found]
-        return _json({"total": total, "page": page, "per_page": size, "pictures": told})
+        pictures = [self._told(entry, request) for entry in found]
+        return _json(PicturesAnswer(total=total, page=page, per_page=size, pictures=pictures))
 
     async def pairs(self, request: Request) -> Response:
         """What two grids have of the same subject, style and seed."""
@@ -99,8 +100,8 @@ class _Door:
             return index.pairs(a, b, wanted, self._viewer(request), limit=size, offset=(page - 1) * size)
 
         found, total = await to_thread.run_sync(find)
-        told = [{"a": self._told(one, request), "b": self._told(other, request)} for one, other in found]
-        return _json({"total": total, "page": page, "per_page": size, "pairs": told})
+        pairs = [PairAnswer(a=self._told(one, request), b=self._told(other, request)) for one, other in found]
+        return _json(PairsAnswer(total=total, page=page, per_page=size, pairs=pairs))
 
     async def facets(self, request: Request) -> Response:
         def find() -> dict[str, list[dict[str, Any]]]:
@@ -177,7 +178,7 @@ class _Door:
     def _entry(self, request: Request) -> Entry:
         return self.pictures.get(request.path_params["id"], self._viewer(request))
 
-    def _told(self, entry: Entry, request: Request) -> dict[str, Any]:
+    def _told(self, entry: Entry, request: Request) -> PictureAnswer:
         """One picture, as REST and the page's script read it."""
         root, page = request.scope.get("root_path", ""), self.hub.registry.pages.get(entry.demo)
         here = f"{root}{API}/gallery/{entry.id}"

@@ -1,16 +1,20 @@
-"""The gallery in the OpenAPI document: its paths and its schemas."""
+"""The gallery in the OpenAPI document: its paths, and the shapes of its answers."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from hub.archive import gallery
 from hub.archive.gallery import PAGES_MOST, PER_PAGE, PER_PAGE_MOST, TEXT_CHARS
 from hub.batch.small import MOST
 from hub.pages.inputs import SEED_LIMIT
+from hub.web.api import shapes
 from hub.web.api.answers import API
+from hub.web.api.shapes import Count, Instant, Schema
 
-Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
 WORDS: Schema = {"type": "string", "pattern": "\\S"}
 FILTER: Schema = {"type": "string", "maxLength": TEXT_CHARS}
@@ -31,6 +35,55 @@ WHO = (
 )
 
 
+class PictureAnswer(TypedDict):
+    """One picture made from words."""
+
+    id: str
+    demo: str
+    prompt: str
+    subject: str
+    style: str
+    seed: Annotated[int, Field(ge=0, le=SEED_LIMIT - 1)] | None
+    weights: str
+    digest: str
+    run: str
+    created_at: Instant
+    width: Count
+    height: Count
+    caption: str
+    settings: Annotated[dict[str, Any], Field(description="All inputs that are no pictures")]
+    begins_from: Annotated[list[str], Field(description="Pictures it began from, by name of the input")]
+    title: str
+    image: str
+    thumbnail: str
+    open: Annotated[str | None, Field(description="Opens its page with all settings; null: it is not here")]
+
+
+class PairAnswer(TypedDict):
+    """What two grids have of the same subject, style and seed."""
+
+    a: PictureAnswer
+    b: PictureAnswer
+
+
+class PicturesAnswer(TypedDict):
+    """One page of the pictures that were looked for."""
+
+    total: Count
+    page: Count
+    per_page: Count
+    pictures: list[PictureAnswer]
+
+
+class PairsAnswer(TypedDict):
+    """One page of the pairs of two grids."""
+
+    total: Count
+    page: Count
+    per_page: Count
+    pairs: list[PairAnswer]
+
+
 def paths() -> dict[str, Any]:
     """The operations, by path."""
     kinds = {"seed": SEED, "since": DAY, "until": DAY}
@@ -44,16 +97,13 @@ def paths() -> dict[str, Any]:
     id = {"type": "string", "pattern": "^[0-9a-f]{24}$"}
     one = [{"name": "id", "in": "path", "required": True, "schema": id}]
     files = {"application/zip": _binary(), "text/csv": TEXT}
-    search = _get(
-        "searchGallery", "Pictures made from words", _page("pictures", _ref("Picture")), [*filters, *paging, order]
-    )
+    search = _get("searchGallery", "Pictures made from words", _ref("Pictures"), [*filters, *paging, order])
     search["get"]["description"] = WHO
-    pair = _object({"a": _ref("Picture"), "b": _ref("Picture")})
     return {
         f"{API}/gallery": search,
         f"{API}/gallery/facets": _get("listGalleryFilters", "Values of the filters, with counts", OBJECT, []),
         f"{API}/gallery/pairs": _get(
-            "compareGrids", "Pictures of the same subject, style and seed of two grids", _page("pairs", pair),
+            "compareGrids", "Pictures of the same subject, style and seed of two grids", _ref("Pairs"),
             [*runs, *filters, *paging],
         ),
         f"{API}/gallery/download": _file("download", "Pictures and prompts.csv", files, [*filters, ids, kind], 422),
@@ -70,30 +120,7 @@ def paths() -> dict[str, Any]:
 
 def schemas() -> dict[str, Schema]:
     """The components that `paths` refers to."""
-    texts = (
-        "id",
-        "demo",
-        "title",
-        "prompt",
-        "subject",
-        "style",
-        "weights",
-        "digest",
-        "run",
-        "caption",
-        "image",
-        "thumbnail",
-    )
-    more = {
-        "seed": {**SEED, "type": ["integer", "null"]},
-        "created_at": {"type": "string", "format": "date-time"},
-        "width": COUNT,
-        "height": COUNT,
-        "settings": {"type": "object", "description": "All inputs that are no pictures"},
-        "begins_from": {"type": "array", "items": TEXT, "description": "Pictures it began from, by name of the input"},
-        "open": {"type": ["string", "null"], "description": "Opens its page with all settings; null: it is not here"},
-    }
-    return {"Picture": _object({**dict.fromkeys(texts, TEXT), **more})}
+    return shapes.components(PicturesAnswer, PairsAnswer)
 
 
 def _grid() -> Schema:
@@ -123,10 +150,6 @@ def _grid() -> Schema:
         "same request again draws only what is missing. A cell that failed has `problem` in the place of `pictures`."
     )
     return operation
-
-
-def _page(name: str, entry: Schema) -> Schema:
-    return _object({"total": COUNT, "page": COUNT, "per_page": COUNT, name: {"type": "array", "items": entry}})
 
 
 def _get(id: str, summary: str, answer: Schema, parameters: list[Schema], problem: int = 422) -> dict[str, Any]:

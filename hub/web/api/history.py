@@ -27,6 +27,14 @@ from hub.web import drawers
 from hub.web.api import answers, events
 from hub.web.api.answers import API
 from hub.web.api.demos import Methods
+from hub.web.api.history_schema import (
+    DeletedAnswer,
+    PageRunsAnswer,
+    ProgressAnswer,
+    RunAnswer,
+    RunsAnswer,
+    SettingAnswer,
+)
 from hub.web.middleware import guard
 
 TEXT_CHARS, AT_ONCE = 500, 200
@@ -73,7 +81,7 @@ class _Door:
         owner, root = self._owner(request), request.scope.get("root_path", "")
         self.history.look(owner, LOOKED_S)
 
-        def find() -> dict[str, Any]:
+        def find() -> RunsAnswer:
             work = self.history.in_work(owner, slug)
             found, total = self.history.search(owner, text, slug, size, (page - 1) * size)
             running = {run.entry.id: told(self.hub, run.entry, root, run) for run in work}
@@ -88,7 +96,7 @@ class _Door:
 
         return _json(await to_thread.run_sync(find))
 
-    def _counted(self, slug: str, count: int) -> dict[str, Any]:
+    def _counted(self, slug: str, count: int) -> PageRunsAnswer:
         page = self.hub.registry.pages.get(slug)
         return {"slug": slug, "title": page.title if page else slug, "count": count}
 
@@ -128,7 +136,7 @@ class _Door:
             )
         work = partial(self.hub.forget, guard.caller(request), ids or None)
         count, results = await to_thread.run_sync(work)
-        return _json({"deleted": count, "results_deleted": results})
+        return _json(DeletedAnswer(deleted=count, results_deleted=results))
 
     async def remove_one(self, request: Request) -> Response:
         caller, id = guard.caller(request), request.path_params["id"]
@@ -138,7 +146,7 @@ class _Door:
             return self.hub.forget(caller, [id])
 
         count, results = await to_thread.run_sync(work)
-        return _json({"deleted": count, "results_deleted": results})
+        return _json(DeletedAnswer(deleted=count, results_deleted=results))
 
     async def stop(self, request: Request) -> Response:
         self.history.stop(self._owner(request), request.path_params["id"])
@@ -175,13 +183,13 @@ def uploaded(data: bytes) -> Response:
     return Response(data, media_type=kind if kind in SHOWN else "application/octet-stream", headers=headers)
 
 
-def told(hub: Hub, entry: Entry, root: str, work: InWork | None = None) -> dict[str, Any]:
+def told(hub: Hub, entry: Entry, root: str, work: InWork | None = None) -> RunAnswer:
     """A run as JSON data; `progress` while it is in work."""
     page = hub.registry.pages.get(entry.page)
     demo = page.declared if page else None
     fields = {f.name: f for f in demo.inputs} if demo else {}
     here = f"{root}{API}/history/{entry.id}"
-    settings = [
+    settings: list[SettingAnswer] = [
         {
             "name": name,
             "label": fields[name].label if name in fields else name,
@@ -190,10 +198,11 @@ def told(hub: Hub, entry: Entry, root: str, work: InWork | None = None) -> dict[
         }
         for name in labelled(demo, entry.parameters)
     ]
-    progress = None
+    progress: ProgressAnswer | None = None
     if work is not None:
         stage, now = work.last_event
-        progress = {"stage": stage, "seconds": round(work.seconds, 1), **(events.steps(now) if now else {})}
+        since: ProgressAnswer = {"stage": stage, "seconds": round(work.seconds, 1)}
+        progress = {**since, **events.steps(now)} if now else since
     done = entry.state == "done"
     return {
         "id": entry.id, "demo": entry.page, "title": page.title if page else entry.page, "state": entry.state,

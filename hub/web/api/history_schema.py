@@ -1,18 +1,22 @@
-"""The history in the OpenAPI document: its paths and its schemas."""
+"""The history in the OpenAPI document: its paths, and the shapes of its answers."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from hub.archive.gallery import PAGES_MOST, TEXT_CHARS
 from hub.archive.history import PER_PAGE, PER_PAGE_MOST
+from hub.archive.history_store import State
+from hub.web.api import shapes
 from hub.web.api.answers import API
+from hub.web.api.shapes import Count, Instant, Schema
 from hub.web.middleware.sessions import TOKEN
 
-Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
 GIVEN: Schema = {"type": "string", "minLength": 1}
-COUNT: Schema = {"type": "integer", "minimum": 0}
 OBJECT: Schema = {"type": "object"}
 WHO = (
     "The history of who asks, and never another's: of the user who signed in; else of the browser session that the "
@@ -23,6 +27,75 @@ FORGETS = (
     "is not told: results_deleted counts those that are no longer yours. "
     "Shared results (links) are copies, and stay."
 )
+
+
+class SettingAnswer(TypedDict):
+    """What a run was asked: one input by name, with the page's words for it."""
+
+    name: str
+    label: str
+    value: Any
+    unit: str
+
+
+class ProgressAnswer(TypedDict):
+    """Where a run in work is."""
+
+    stage: str
+    seconds: float
+    step: NotRequired[Count]
+    total: NotRequired[Count]
+    left_s: NotRequired[float]
+
+
+class RunAnswer(TypedDict):
+    """One run of the history."""
+
+    id: str
+    demo: str
+    title: str
+    state: State
+    created_at: Instant
+    took_ms: float
+    cached: Annotated[bool, Field(description="A stored result was the answer")]
+    times: Annotated[Count, Field(description="How often the same was run")]
+    headline: str
+    message: Annotated[str, Field(description="Why it failed")]
+    settings: list[SettingAnswer]
+    weights: str
+    digest: str
+    inputs: Annotated[dict[str, str], Field(description="URLs of pictures, by input")]
+    result: Annotated[str | None, Field(description="URL of the result; null: there is none")]
+    thumbnail: str | None
+    page: Annotated[str | None, Field(description="The run's own page")]
+    open: Annotated[str | None, Field(description="Opens the demo's page with everything filled in")]
+    progress: Annotated[ProgressAnswer | None, Field(description="While it is in work; else null")]
+
+
+class PageRunsAnswer(TypedDict):
+    """How many runs of one page there are."""
+
+    slug: str
+    title: str
+    count: Count
+
+
+class RunsAnswer(TypedDict):
+    """One page of the runs that were looked for; those in work beside them."""
+
+    total: Count
+    page: Count
+    per_page: Count
+    running: list[RunAnswer]
+    runs: list[RunAnswer]
+    demos: list[PageRunsAnswer]
+
+
+class DeletedAnswer(TypedDict):
+    """How many runs are gone, and how many of their results."""
+
+    deleted: Count
+    results_deleted: Count
 
 
 def paths() -> dict[str, Any]:
@@ -84,35 +157,7 @@ COOKIE: Schema = {
 
 def schemas() -> dict[str, Schema]:
     """The components that `paths` refers to."""
-    setting = _object({"name": TEXT, "label": TEXT, "value": {}, "unit": TEXT})
-    link: Schema = {"type": ["string", "null"]}
-    steps = {"stage": TEXT, "seconds": {"type": "number"}}
-    more = {"step": COUNT, "total": COUNT, "left_s": {"type": "number"}}
-    progress = {
-        "type": ["object", "null"],
-        "properties": {**steps, **more},
-        "required": [*steps],
-        "description": "While it is in work; else null",
-    }
-    run = _object(
-        {
-            "id": TEXT, "demo": TEXT, "title": TEXT,
-            "state": {"type": "string", "enum": ["running", "done", "failed", "stopped"]},
-            "created_at": {"type": "string", "format": "date-time"}, "took_ms": {"type": "number"},
-            "cached": {"type": "boolean", "description": "A stored result was the answer"},
-            "times": {**COUNT, "description": "How often the same was run"}, "headline": TEXT,
-            "message": {**TEXT, "description": "Why it failed"}, "settings": {"type": "array", "items": setting},
-            "weights": TEXT, "digest": TEXT,
-            "inputs": {"type": "object", "additionalProperties": TEXT, "description": "URLs of pictures, by input"},
-            "result": {**link, "description": "URL of the result; null: there is none"}, "thumbnail": link,
-            "page": {**link, "description": "The run's own page"},
-            "open": {**link, "description": "Opens the demo's page with everything filled in"}, "progress": progress,
-        }
-    )  # fmt: skip
-    runs = {"type": "array", "items": _ref("Run")}
-    demos = {"type": "array", "items": _object({"slug": TEXT, "title": TEXT, "count": COUNT})}
-    listed = {"total": COUNT, "page": COUNT, "per_page": COUNT, "running": runs, "runs": runs, "demos": demos}
-    return {"Run": run, "Runs": _object(listed), "Deleted": _object({"deleted": COUNT, "results_deleted": COUNT})}
+    return shapes.components(RunsAnswer, DeletedAnswer)
 
 
 def _operation(
@@ -145,10 +190,6 @@ def _file(id: str, summary: str, kinds: tuple[str, ...], parameters: list[Schema
 
 def _query(name: str, schema: Schema, help: str = "") -> Schema:
     return {"name": name, "in": "query", "schema": schema, **({"description": help} if help else {})}
-
-
-def _object(properties: Schema) -> Schema:
-    return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 def _ref(name: str) -> Schema:

@@ -21,6 +21,7 @@ from hub.suggest import unknown
 from hub.web import drawers
 from hub.web.api.answers import API
 from hub.web.api.demos import Methods
+from hub.web.api.links_schema import FeedbackAnswer, LinkAnswer, LinkMadeAnswer, LinkShownAnswer, SharedRun
 from hub.web.middleware import addresses, guard
 from hub.web.problems import MalformedError
 
@@ -61,8 +62,8 @@ class _Door:
             leave_out=leave_out,
         )
         link, secret = await drawers.draw(guard.caller(request), share)
-        answer = {**self._told(link, request), "secret": secret}
-        return JSONResponse(answer, 201, headers={**FRESH, "Location": str(answer["url"])})
+        answer: LinkMadeAnswer = {**self._told(link, request), "secret": secret}
+        return JSONResponse(answer, 201, headers={**FRESH, "Location": answer["url"]})
 
     async def mine(self, request: Request) -> Response:
         """Those of the browser session that asks; none without one. An administrator is told all."""
@@ -74,7 +75,7 @@ class _Door:
         id = request.path_params["id"]
         link, document = await to_thread.run_sync(self.links.read, id)
         url = addresses.link(self.hub.settings, request, id)
-        body = {**self._told(link, request), **with_urls(document, url)}
+        body: LinkShownAnswer = {**self._told(link, request), **with_urls(document, url)}
         if await self._is_owner(request, id):
             body["feedback"] = [said(entry) for entry in await to_thread.run_sync(self.links.feedback, [id])]
         return JSONResponse(body, headers=FRESH)
@@ -106,11 +107,11 @@ class _Door:
         owners, secret = self._who(request).ids, request.headers.get(SECRET_HEADER, "")
         return await to_thread.run_sync(partial(self.links.owns, id, owners=owners, secret=secret))
 
-    def _told(self, link: Link, request: Request) -> dict[str, Any]:
+    def _told(self, link: Link, request: Request) -> LinkAnswer:
         return told(link, addresses.link(self.hub.settings, request, link.id), self.links.clock())
 
 
-def told(link: Link, url: str, now: float) -> dict[str, Any]:
+def told(link: Link, url: str, now: float) -> LinkAnswer:
     """A link as JSON data, without what it shows."""
     return {
         "id": link.id,
@@ -128,12 +129,12 @@ def told(link: Link, url: str, now: float) -> dict[str, Any]:
     }
 
 
-def said(entry: Feedback) -> dict[str, Any]:
+def said(entry: Feedback) -> FeedbackAnswer:
     """One viewer's feedback as JSON data."""
     return {"link": entry.link, "created_at": iso(entry.created), "thumb": entry.thumb, "text": entry.text}
 
 
-def with_urls(document: Mapping[str, Any], url: str) -> dict[str, Any]:
+def with_urls(document: Mapping[str, Any], url: str) -> SharedRun:
     """What a link shows, with addresses in the place of file names."""
 
     def replaced(part: Any) -> Any:
@@ -141,12 +142,17 @@ def with_urls(document: Mapping[str, Any], url: str) -> dict[str, Any]:
             return {k: f"{url}/{v}" if k == "file" and v else replaced(v) for k, v in part.items()}
         return [replaced(one) for one in part] if isinstance(part, list) else part
 
-    shown = {key: replaced(document[key]) for key in ("inputs", "parameters", "weights", "receipt")}
-    shown["receipt"] = {"remarks": [], **shown["receipt"]}  # documents of old have none
-    # An output's own value is the demo's: a key "file" in it is no file of ours.
-    shown["outputs"] = [{**replaced({**o, "value": None}), **({"value": o["value"]} if "value" in o else {})}
-                        for o in document["outputs"]]  # fmt: skip
-    return shown
+    return {
+        "inputs": replaced(document["inputs"]),
+        "parameters": replaced(document["parameters"]),
+        "weights": replaced(document["weights"]),
+        "receipt": {"remarks": [], **replaced(document["receipt"])},  # documents of old have none
+        # An output's own value is the demo's: a key "file" in it is no file of ours.
+        "outputs": [
+            {**replaced({**o, "value": None}), **({"value": o["value"]} if "value" in o else {})}
+            for o in document["outputs"]
+        ],
+    }
 
 
 def iso(when: float) -> str:

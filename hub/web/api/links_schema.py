@@ -1,17 +1,20 @@
-"""Links in the OpenAPI document: their paths and their schemas."""
+"""Links in the OpenAPI document: their paths, and the shapes of their answers."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, NotRequired, get_args
 
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from hub.archive.links import LinkState, Thumb
 from hub.people.terms import ALPHABET, DAYS_MOST, FEEDBACK_CHARS, ID_CHARS, NOTE_CHARS
-from hub.web.api import schema
+from hub.web.api import schema, shapes
+from hub.web.api.shapes import Count, Instant, Schema
 
-Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
-TIME: Schema = {"type": "string", "format": "date-time"}
-COUNT: Schema = {"type": "integer", "minimum": 0}
-ID: Schema = {"type": "string", "pattern": f"^[A-Za-z0-9]{{{ID_CHARS}}}$", "description": "Cannot be guessed"}
+PATTERN = f"^[A-Za-z0-9]{{{ID_CHARS}}}$"
+ID: Schema = {"type": "string", "pattern": PATTERN, "description": "Cannot be guessed"}
 SECRET: Schema = {
     "name": "X-Link-Secret",
     "in": "header",
@@ -19,6 +22,56 @@ SECRET: Schema = {
     "description": "What making the link answered; or send the cookie hub_session that made it",
 }
 assert ALPHABET.isalnum(), "the pattern above says so"
+
+LinkId = Annotated[str, Field(pattern=PATTERN, description="Cannot be guessed")]
+Entries = list[dict[str, Any]]
+
+
+class LinkAnswer(TypedDict):
+    """A link, without what it shows."""
+
+    id: LinkId
+    url: Annotated[str, Field(description="The page to send to people", json_schema_extra={"format": "uri"})]
+    demo: str
+    state: LinkState
+    headline: Annotated[str, Field(description="The answer in a few words")]
+    note: str
+    created_at: Instant
+    expires_at: Instant | None
+    size_bytes: Count
+    thumbs_up: Count
+    thumbs_down: Count
+    comments: Count
+
+
+class LinkMadeAnswer(LinkAnswer):
+    """A link, to who made it."""
+
+    secret: Annotated[str, Field(description="Ends the link and reads its feedback; told this once")]
+
+
+class FeedbackAnswer(TypedDict):
+    """What one viewer said."""
+
+    link: LinkId
+    created_at: Instant
+    thumb: Thumb
+    text: Annotated[str, Field(max_length=FEEDBACK_CHARS)]
+
+
+class SharedRun(TypedDict):
+    """What a link shows, with addresses of files; and to its owner what people said."""
+
+    inputs: Annotated[Entries, Field(description="Pictures by `file`, an address; empty where they were left out")]
+    parameters: Entries
+    weights: dict[str, Any] | None
+    receipt: dict[str, Any]
+    outputs: Entries
+    feedback: NotRequired[Annotated[list[FeedbackAnswer], Field(description="For the link's owner")]]
+
+
+class LinkShownAnswer(LinkAnswer, SharedRun):
+    """A link and what it shows."""
 
 
 def paths() -> dict[str, Any]:
@@ -37,7 +90,7 @@ def paths() -> dict[str, Any]:
     make["post"] |= {"parameters": [result], "requestBody": _body(_wanted())}
     say = _operation("post", "sayFeedback", "Say what you think of a shared result", "Feedback", 201,
                      (400, 404, 410, 413, 415, 422, 429, 503))  # fmt: skip
-    say["post"] |= {"parameters": [link], "requestBody": _body(_feedback(given=True))}
+    say["post"] |= {"parameters": [link], "requestBody": _body(_feedback())}
     show = _operation(
         "get", "getLink", "What a link shows; its owner gets the feedback too", "LinkShown", 200, (404, 410, 503)
     )
@@ -59,36 +112,9 @@ def paths() -> dict[str, Any]:
 
 def schemas() -> dict[str, Schema]:
     """The components that `paths` refers to."""
-    link: Schema = {
-        "id": ID,
-        "url": {"type": "string", "format": "uri", "description": "The page to send to people"},
-        "demo": TEXT,
-        "state": {"type": "string", "enum": ["live", "revoked", "expired"]},
-        "headline": {**TEXT, "description": "The answer in a few words"},
-        "note": TEXT,
-        "created_at": TIME,
-        "expires_at": {"type": ["string", "null"], "format": "date-time"},
-        "size_bytes": COUNT,
-        "thumbs_up": COUNT,
-        "thumbs_down": COUNT,
-        "comments": COUNT,
-    }
-    entries: Schema = {"type": "array", "items": {"type": "object"}}
-    shown = {
-        "inputs": {**entries, "description": "Pictures by `file`, an address; empty where they were left out"},
-        "parameters": entries,
-        "outputs": entries,
-        "weights": {"type": ["object", "null"]},
-        "receipt": {"$ref": "#/components/schemas/Receipt"},
-    }
-    secret = {**TEXT, "description": "Ends the link and reads its feedback; told this once"}
-    feedback = {"type": "array", "items": _ref("Feedback"), "description": "For the link's owner"}
-    return {
-        "Link": _object(link),
-        "LinkMade": _object({**link, "secret": secret}),
-        "LinkShown": _object({**link, **shown, "feedback": feedback}, optional=("feedback",)),
-        "Feedback": _feedback(given=False),
-    }
+    found = shapes.components(LinkMadeAnswer, LinkAnswer, LinkShownAnswer, FeedbackAnswer)
+    found["LinkShown"]["properties"]["receipt"] = _ref("Receipt")  # the component that all answers share
+    return found
 
 
 def _operation(
@@ -113,20 +139,15 @@ def _wanted() -> Schema:
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
-def _feedback(*, given: bool) -> Schema:
-    thumb = {"type": "string", "enum": ["up", "down", ""]}
+def _feedback() -> Schema:
+    """A thumb, a text, or both."""
+    thumb = {"type": "string", "enum": list(get_args(Thumb))}
     properties: Schema = {"thumb": thumb, "text": {**TEXT, "maxLength": FEEDBACK_CHARS}}
-    if given:  # a thumb, a text, or both
-        either = [
-            {"required": ["thumb"], "properties": {"thumb": {"enum": ["up", "down"]}}},
-            {"required": ["text"], "properties": {"text": {"pattern": "\\S"}}},
-        ]
-        return {"type": "object", "properties": properties, "additionalProperties": False, "anyOf": either}
-    return _object({"link": ID, "created_at": TIME, **properties})
-
-
-def _object(properties: Schema, optional: tuple[str, ...] = ()) -> Schema:
-    return {"type": "object", "properties": properties, "required": [n for n in properties if n not in optional]}
+    either = [
+        {"required": ["thumb"], "properties": {"thumb": {"enum": ["up", "down"]}}},
+        {"required": ["text"], "properties": {"text": {"pattern": "\\S"}}},
+    ]
+    return {"type": "object", "properties": properties, "additionalProperties": False, "anyOf": either}
 
 
 def _ref(name: str) -> Schema:
