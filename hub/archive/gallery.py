@@ -13,7 +13,7 @@ from typing import Any, get_args
 from urllib.parse import urlencode
 
 from hub.archive import spreadsheets
-from hub.archive.picture_index import Entry, Order, Query
+from hub.archive.picture_index import PictureRecord, Query, SortOrder
 from hub.archive.pictures import Pictures
 from hub.errors import InputError, NotFoundError
 from hub.pages.inputs import SEED_LIMIT
@@ -21,7 +21,7 @@ from hub.results.result import EXTENSIONS
 
 COLUMNS = ("file", "prompt", "subject", "style", "seed", "page", "weights", "digest", "run", "created_at", "width",
            "height", "id", "settings")  # fmt: skip
-ORDER_NAMES: tuple[Order, ...] = get_args(Order)
+ORDER_NAMES: tuple[SortOrder, ...] = get_args(SortOrder)
 FILTERS = ("q", "demo", "subject", "style", "seed", "model", "run", "since", "until")
 PER_PAGE, PER_PAGE_MOST = 60, 200
 TEXT_CHARS = 500
@@ -108,7 +108,7 @@ def address(demo: str, parameters: Mapping[str, Any], weights: str) -> str:
     return f"{demo}?{urlencode(pairs)}"
 
 
-def row(entry: Entry, kind: str = "image/png") -> dict[str, str]:
+def row(entry: PictureRecord, kind: str = "image/png") -> dict[str, str]:
     """What prompts.csv tells of a picture; `file` is a name people can read, and no two alike."""
     words = re.sub(r"[^a-z0-9]+", "-", entry.prompt.lower()).strip("-")[:60].strip("-") or "picture"
     seed = "" if entry.seed is None else str(entry.seed)
@@ -126,7 +126,7 @@ def table(rows: Iterable[Mapping[str, str]]) -> bytes:
     return spreadsheets.encoded(out.getvalue())
 
 
-def files(pictures: Pictures, entries: Iterable[Entry]) -> Iterator[tuple[dict[str, str], bytes]]:
+def files(pictures: Pictures, entries: Iterable[PictureRecord]) -> Iterator[tuple[dict[str, str], bytes]]:
     """Row and file of each picture; those that went meanwhile are left out."""
     for entry in entries:
         with suppress(NotFoundError):
@@ -134,7 +134,7 @@ def files(pictures: Pictures, entries: Iterable[Entry]) -> Iterator[tuple[dict[s
             yield row(entry, kind), data
 
 
-def archive(pictures: Pictures, entries: Iterable[Entry]) -> Iterator[bytes]:
+def archive(pictures: Pictures, entries: Iterable[PictureRecord]) -> Iterator[bytes]:
     """A ZIP file in pieces: the pictures, and prompts.csv."""
     out, rows = _Pieces(), list[dict[str, str]]()
     with zipfile.ZipFile(out, "w") as made:  # stored, not deflated: pictures are compressed

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hub.archive.history_store import FILE, Entry, Gone, HistoryStore, State
+from hub.archive.history_store import FILE, Gone, HistoryEntry, HistoryStore, State
 from hub.decoding import budget
 from hub.decoding.decode import ImageLimits, decode
 from hub.engine.jobs import Cancel, Followed, Job
@@ -46,7 +46,7 @@ GONE = "There is no such run in your history. It may be too old, deleted, or ano
 class InWork:
     """One run while it is in work. `future` gets what came of it, after it is in the history."""
 
-    entry: Entry
+    entry: HistoryEntry
     job: Job
     small: bytes | None = None  # its thumbnail, once that was asked for
     future: Future[Result] = field(default_factory=Future)
@@ -116,7 +116,7 @@ class History:
             self._end(run, outcome)
 
     def _entered(self, owner: str, job: Job) -> InWork:
-        entry = Entry(
+        entry = HistoryEntry(
             id=self._id(owner, job.id), owner=owner, result=job.id, page=job.page.slug, state="running",
             begun=time.time(), took_ms=0.0, cached=False, times=1, weights=job.capsule.weights,
             digest=job.capsule.digest, version=job.demo.version, parameters=job.inputs.parameters,
@@ -158,7 +158,7 @@ class History:
             else:
                 run.future.set_exception(outcome)
 
-    def _keep(self, entry: Entry, pictures: Mapping[str, bytes]) -> None:
+    def _keep(self, entry: HistoryEntry, pictures: Mapping[str, bytes]) -> None:
         title = self._registry.get(entry.page).title
         texts = [title, entry.page, entry.weights, entry.headline, entry.message, *map(str, entry.parameters.values())]
         store = self._opened()
@@ -233,7 +233,7 @@ class History:
 
     def search(
         self, owner: str, text: str = "", page: str = "", limit: int = 60, offset: int = 0
-    ) -> tuple[list[Entry], int]:
+    ) -> tuple[list[HistoryEntry], int]:
         """Runs that ended, the newest first, and how many there are: of a page, with all words of `text`."""
         return self._opened().search(owner, text, page, limit, offset) if owner else ([], 0)
 
@@ -241,7 +241,7 @@ class History:
         """Slugs of the pages that were run, with counts."""
         return self._opened().pages(owner) if owner else []
 
-    def get(self, owner: str, id: str) -> Entry:
+    def get(self, owner: str, id: str) -> HistoryEntry:
         """A run, in work or ended. Raises NotFoundError; another's run is told as none."""
         for run in self.in_work(owner):
             if run.entry.id == id:
@@ -251,7 +251,7 @@ class History:
             raise NotFoundError(GONE)
         return found
 
-    def result(self, entry: Entry) -> Result:
+    def result(self, entry: HistoryEntry) -> Result:
         """The stored result of a run. Raises NotFoundError."""
         found = self._results.get(entry.result) if entry.state == "done" else None
         if found is None:
@@ -262,14 +262,14 @@ class History:
         # Who had it computed first is nobody's business: the time is of this run.
         return replace(found, receipt=replace(found.receipt, created_at=iso(entry.begun)))
 
-    def picture(self, entry: Entry, name: str) -> bytes | None:
+    def picture(self, entry: HistoryEntry, name: str) -> bytes | None:
         """A picture that went in, as it came; None: it is not held any more."""
         for run in self.in_work(entry.owner):
             if run.entry.id == entry.id and name in run.pictures:
                 return run.pictures[name]
         return self._opened().picture(entry.inputs[name]) if name in entry.inputs else None
 
-    def thumbnail(self, entry: Entry) -> bytes:
+    def thumbnail(self, entry: HistoryEntry) -> bytes:
         """WebP of at most 256 pixels a side, drawn once, of the first picture out, else in. Raises NotFoundError."""
         if kept := self.kept_thumbnail(entry):
             return kept
@@ -282,13 +282,13 @@ class History:
                 run.small = made
         return made
 
-    def kept_thumbnail(self, entry: Entry) -> bytes | None:
+    def kept_thumbnail(self, entry: HistoryEntry) -> bytes | None:
         """The same if it was drawn before."""
         if entry.state != "running":
             return self._opened().thumbnail(entry.id)
         return next((run.small for run in self.in_work(entry.owner) if run.entry.id == entry.id), None)
 
-    def _drawn(self, entry: Entry) -> bytes:
+    def _drawn(self, entry: HistoryEntry) -> bytes:
         page = self._registry.pages.get(entry.page)
         result = self._results.get(entry.result) if entry.state == "done" else None
         for name in picture_outputs(page.declared) if page and result else ():

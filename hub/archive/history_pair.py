@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub.archive.history import History
-from hub.archive.history_store import Entry
+from hub.archive.history_store import HistoryEntry
 from hub.engine.compare import Comparison
 from hub.engine.differences import pairs, rows
 from hub.errors import InputError
@@ -36,8 +36,8 @@ class Beside:
     """Runs A and B. `found` has both answers and their differences."""
 
     page: Page
-    a: Entry
-    b: Entry
+    a: HistoryEntry
+    b: HistoryEntry
     settings: tuple[Setting, ...]
     found: Comparison
 
@@ -59,7 +59,7 @@ def beside(history: History, registry: Registry, owner: str, a: str, b: str) -> 
     return Beside(page, left, right, _settings(demo, left, right), found)
 
 
-def _settings(demo: Demo, a: Entry, b: Entry) -> tuple[Setting, ...]:
+def _settings(demo: Demo, a: HistoryEntry, b: HistoryEntry) -> tuple[Setting, ...]:
     """What differs first."""
     fields = {f.name: f for f in demo.inputs}
     found = [

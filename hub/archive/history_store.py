@@ -115,7 +115,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class HistoryEntry:
     """One run of one owner. An equal run later takes its place, and counts as another of its `times`."""
 
     id: str
@@ -162,7 +162,7 @@ class HistoryStore:
 
     # --- keeping and forgetting -------------------------------------------------------------------
 
-    def add(self, entry: Entry, pictures: Mapping[str, bytes], words: str) -> None:
+    def add(self, entry: HistoryEntry, pictures: Mapping[str, bytes], words: str) -> None:
         """Keeps an entry in the place of an older one with its id. `pictures` by sha256, `words` to search in."""
         parameters, inputs = (json.dumps(dict(v), ensure_ascii=False) for v in (entry.parameters, entry.inputs))
         values = {name: getattr(entry, name) for name in COLUMNS} | {"parameters": parameters, "inputs": inputs}
@@ -241,7 +241,7 @@ class HistoryStore:
 
     def search(
         self, owner: str, text: str = "", page: str = "", limit: int = 60, offset: int = 0
-    ) -> tuple[list[Entry], int]:
+    ) -> tuple[list[HistoryEntry], int]:
         """Entries of an owner, the newest first, and how many there are: of a page, with all words of `text`."""
         where, values = ["owner = ?"], list[Any]([owner])
         if page:
@@ -263,7 +263,7 @@ class HistoryStore:
         sql = "SELECT page, count(*) FROM run WHERE owner = ? GROUP BY page ORDER BY count(*) DESC, page"
         return [(page, count) for page, count in self._ask(sql, [owner])]
 
-    def get(self, owner: str, id: str) -> Entry | None:
+    def get(self, owner: str, id: str) -> HistoryEntry | None:
         rows = self._ask(f"SELECT {', '.join(COLUMNS)} FROM run WHERE owner = ? AND id = ?", [owner, id])
         return _entry(rows[0]) if rows else None
 
@@ -312,7 +312,7 @@ def _count(db: sqlite3.Connection, of: str) -> int:
     return int(db.execute("SELECT count FROM tally WHERE of = ?", (of,)).fetchone()[0])
 
 
-def _entry(row: Sequence[Any]) -> Entry:
+def _entry(row: Sequence[Any]) -> HistoryEntry:
     values = dict(zip(COLUMNS, row, strict=True))
     for name in ("parameters", "inputs"):
         values[name] = json_object(values[name])
@@ -320,4 +320,4 @@ def _entry(row: Sequence[Any]) -> Entry:
         values[name] = bool(values[name])
     for name in ("headline", "message"):
         values[name] = read_column(values[name])
-    return Entry(**values)
+    return HistoryEntry(**values)

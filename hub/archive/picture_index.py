@@ -59,8 +59,8 @@ FACETS = {"demo": "demo", "model": "weights || '@' || substr(digest, 1, 12)", "r
 FACET_MOST = 200
 SINGLE = "single"  # what `run` is called for runs that are no grid's
 
-Order = Literal["new", "old", "seed"]
-ORDERS: dict[Order, str] = {
+SortOrder = Literal["new", "old", "seed"]
+ORDERS: dict[SortOrder, str] = {
     "new": "created DESC, row DESC",
     "old": "created, row",
     "seed": "subject, style, seed, created, row",
@@ -68,7 +68,7 @@ ORDERS: dict[Order, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PictureRecord:
     """One generated picture. `place`: `<result>/<output>/<number>`, or its file in the folder of grids."""
 
     source: Literal["run", "batch"]
@@ -166,7 +166,7 @@ class Query:
         return " AND ".join(parts) or "1", values
 
 
-class Index:
+class PictureIndex:
     """The tables in one file, or in memory for this process where the file cannot be written."""
 
     def __init__(self, path: Path):
@@ -200,7 +200,7 @@ class Index:
 
     # --- what is in it ----------------------------------------------------------------------------
 
-    def add(self, entries: Iterable[Entry], owner: str = "") -> None:
+    def add(self, entries: Iterable[PictureRecord], owner: str = "") -> None:
         """Keeps entries that their owner does not have yet."""
         known = "SELECT 1 FROM pictures WHERE id = ? AND owner = ?"
         with self._changing() as connection:
@@ -236,7 +236,7 @@ class Index:
         """How many bytes of each grid's manifest were read."""
         return dict(self._ask("SELECT run, offset FROM batches"))
 
-    def add_batch(self, run: str, entries: Iterable[Entry], offset: int) -> None:
+    def add_batch(self, run: str, entries: Iterable[PictureRecord], offset: int) -> None:
         """More of a grid, whose manifest was read up to `offset`."""
         with self._changing() as connection:
             _insert(connection, entries)
@@ -253,8 +253,8 @@ class Index:
     # --- what is looked for -----------------------------------------------------------------------
 
     def search(
-        self, query: Query, viewer: Viewer, *, order: Order = "new", limit: int = 60, offset: int = 0
-    ) -> tuple[list[Entry], int]:
+        self, query: Query, viewer: Viewer, *, order: SortOrder = "new", limit: int = 60, offset: int = 0
+    ) -> tuple[list[PictureRecord], int]:
         """Entries in order, at most `limit` after `offset`, and how many there are in all."""
         where, values = _both(query, viewer, each_run=bool(query.run))
         ((count,),) = self._ask(f"SELECT count(*) FROM pictures WHERE {where}", values)
@@ -281,7 +281,7 @@ class Index:
 
     def pairs(
         self, a: str, b: str, query: Query, viewer: Viewer, *, limit: int, offset: int
-    ) -> tuple[list[tuple[Entry, Entry]], int]:
+    ) -> tuple[list[tuple[PictureRecord, PictureRecord]], int]:
         """The pictures that two grids have of the same subject, style and seed, and how many such pairs there are."""
         (where, values), (allowed, more) = _both(query, viewer, each_run=True), viewer.where(each_run=True)
         columns = ", ".join(f"{side}.{name}" for side in ("a", "b") for name in COLUMNS)
@@ -298,7 +298,7 @@ class Index:
         return [(_entry(row[:size]), _entry(row[size:])) for row in rows], int(count)
 
 
-def _insert(connection: sqlite3.Connection, entries: Iterable[Entry], owner: str = "") -> None:
+def _insert(connection: sqlite3.Connection, entries: Iterable[PictureRecord], owner: str = "") -> None:
     sql = f"INSERT OR IGNORE INTO pictures (owner, words, {', '.join(COLUMNS)}) VALUES (?, ?{', ?' * len(COLUMNS)})"
     connection.executemany(sql, [(owner, searched(*(getattr(e, n) for n in SEARCHED)), *e.row()) for e in entries])
 
@@ -319,9 +319,9 @@ def _both(query: Query, viewer: Viewer, each_run: bool) -> tuple[str, list[Any]]
     return f"{asked} AND {allowed}", [*values, *more]
 
 
-def _entry(row: Sequence[Any]) -> Entry:
+def _entry(row: Sequence[Any]) -> PictureRecord:
     values = dict(zip(COLUMNS, row, strict=True))
     del values["id"]
     values["parameters"] = json_object(values["parameters"])
     values["inputs"] = tuple(filter(None, values["inputs"].split(",")))
-    return Entry(**values)
+    return PictureRecord(**values)

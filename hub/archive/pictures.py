@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.archive.manifest import LINE_BYTES, Cell, read_cell
-from hub.archive.picture_index import ALL, Entry, Index, Query, Viewer
+from hub.archive.picture_index import ALL, PictureIndex, PictureRecord, Query, Viewer
 from hub.decoding import budget
 from hub.engine.jobs import Job
 from hub.engine.shown import HUB
@@ -45,7 +45,7 @@ class Pictures:
         self._folder, self._began = settings.data_folder / "gallery", time.time()
         # Guards the opening of the index and the look at the grids; the index's own lock is taken under it.
         self._lock = threading.Lock()
-        self._index: Index | None = None
+        self._index: PictureIndex | None = None
         self._looked = 0.0
 
     @property
@@ -117,15 +117,15 @@ class Pictures:
                 self._index.close()
                 self._index = None
 
-    def _opened(self) -> Index:
+    def _opened(self) -> PictureIndex:
         with self._lock:
-            index = self._index or Index(self._folder / "index.db")
+            index = self._index or PictureIndex(self._folder / "index.db")
             if self._index is None or index.fresh:  # it is new, or was found to be damaged since
                 self._catch_up(index)
                 self._index = index
             return index
 
-    def _catch_up(self, index: Index) -> None:
+    def _catch_up(self, index: PictureIndex) -> None:
         """Reads what exists into a new index; forgets results that went while no process watched."""
         results = self._results
         if index.fresh and self.singles:
@@ -143,7 +143,7 @@ class Pictures:
         self._forget(index.remove_results(gone))
         index.caught_up()
 
-    def _look(self) -> Index:
+    def _look(self) -> PictureIndex:
         """The index with what grids have drawn since the last look."""
         index = self._opened()
         with self._lock:
@@ -163,8 +163,8 @@ class Pictures:
                 self._forget(index.remove_batch(run))
         return index
 
-    def _read_batch(self, index: Index, run: str, offset: int) -> None:
-        entries = list[Entry]()
+    def _read_batch(self, index: PictureIndex, run: str, offset: int) -> None:
+        entries = list[PictureRecord]()
         with (self.batches / run / MANIFEST).open("rb") as file:
             file.seek(offset)
             while line := file.readline(LINE_BYTES + 1):
@@ -181,18 +181,18 @@ class Pictures:
 
     # --- finding ----------------------------------------------------------------------------------
 
-    def index(self) -> Index:
+    def index(self) -> PictureIndex:
         """To search in; knows what was drawn up to a second ago."""
         return self._look()
 
-    def get(self, id: str, viewer: Viewer) -> Entry:
+    def get(self, id: str, viewer: Viewer) -> PictureRecord:
         """One picture. Raises NotFoundError for what is not there, or not for the viewer to see."""
         found, _ = self._opened().search(Query(ids=(id,)), viewer, limit=1)
         if not found:
             raise NotFoundError("There is no such picture in the gallery, or it is another visitor's.")
         return found[0]
 
-    def file(self, entry: Entry) -> tuple[bytes, str]:
+    def file(self, entry: PictureRecord) -> tuple[bytes, str]:
         """A picture's file and its media type. Raises NotFoundError when it has gone."""
         if entry.source == "batch":
             with suppress(OSError):
@@ -205,7 +205,7 @@ class Pictures:
                 return group[int(number)].data, group[int(number)].media_type
         raise NotFoundError("This picture is not kept any more.")
 
-    def thumbnail(self, entry: Entry) -> bytes:
+    def thumbnail(self, entry: PictureRecord) -> bytes:
         """WebP of at most 256 pixels a side, made once. Raises NotFoundError."""
         if kept := self.kept_thumbnail(entry):
             return kept
@@ -219,7 +219,7 @@ class Pictures:
             log.debug("a thumbnail is not kept: %s", error)
         return small
 
-    def kept_thumbnail(self, entry: Entry) -> bytes | None:
+    def kept_thumbnail(self, entry: PictureRecord) -> bytes | None:
         """The same if it was made before."""
         with suppress(OSError):
             return self._thumbnail(entry.id).read_bytes()
@@ -231,12 +231,12 @@ class Pictures:
 
 def _singles(
     id: str, capsule: Mapping[str, Any], files: Mapping[str, list[tuple[int, int, str]]], created: float, demo: Demo
-) -> Iterator[Entry]:
+) -> Iterator[PictureRecord]:
     parameters, wanted = capsule["parameters"], picture_outputs(demo)
     for output, group in files.items():
         for number, (width, height, caption) in enumerate(group if output in wanted else ()):
             own = OWN_SEED.search(caption)
-            yield Entry(
+            yield PictureRecord(
                 source="run", result=id, place=f"{id}/{output}/{number}", demo=capsule["page"],
                 prompt=str(parameters.get(prompt_input(demo), "")), subject="", style="",
                 seed=int(own[1]) if own else parameters.get("seed"), weights=capsule["weights"],
@@ -245,10 +245,10 @@ def _singles(
             )  # fmt: skip
 
 
-def _of_grid(run: str, cell: Cell) -> Iterator[Entry]:
+def _of_grid(run: str, cell: Cell) -> Iterator[PictureRecord]:
     for picture in cell.pictures:
         own = OWN_SEED.search(picture.caption)
-        yield Entry(
+        yield PictureRecord(
             source="batch", result=cell.cell, place=f"{run}/{picture.file}", demo=cell.page, prompt=cell.prompt,
             subject=cell.subject, style=cell.style, seed=int(own[1]) if own else cell.seed, weights=cell.weights,
             digest=cell.digest, run=run, created=cell.created, width=picture.width, height=picture.height,

@@ -13,7 +13,7 @@ class NoRoomError(UnavailableError):
 
 
 @dataclass(slots=True)
-class Entry:
+class PoolEntry:
     """One model's place. All fields are guarded by the pool's lock; `model` is read while leased."""
 
     key: str

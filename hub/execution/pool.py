@@ -18,7 +18,7 @@ from hub import imports
 from hub.errors import DeadlineError, HubError, OutOfMemoryError, UnavailableError
 from hub.execution.construction import CONSTRUCTION
 from hub.execution.devices import give_back, is_out_of_memory, model_bytes
-from hub.execution.leases import Entry, Lease, ModelStatus, NoRoomError
+from hub.execution.leases import Lease, ModelStatus, NoRoomError, PoolEntry
 from hub.texts import sentence
 
 log = logging.getLogger(__name__)
@@ -53,9 +53,9 @@ class ModelPool:
         self._on_measured = on_measured
         # Guards everything below, and wakes whoever waits for a load, room or the end.
         self._changed = threading.Condition()
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, PoolEntry] = {}
         self._known_bytes = dict(known_bytes or {})  # measured sizes outlive the models, so the next load can plan
-        self._first: Entry | None = None  # has waited `patience_s`: room is for this one first
+        self._first: PoolEntry | None = None  # has waited `patience_s`: room is for this one first
         self._closed = False
         self._reaper: threading.Thread | None = None
 
@@ -102,7 +102,7 @@ class ModelPool:
 
     def _enter(
         self, key: str, load: Callable[[], Any], estimate_bytes: int, timeout_s: float | None, evict: bool = True
-    ) -> tuple[Entry, bool]:
+    ) -> tuple[PoolEntry, bool]:
         end = None if timeout_s is None else time.monotonic() + timeout_s
         with self._changed:
             while True:
@@ -118,7 +118,7 @@ class ModelPool:
                 # Who loaded it may have had less time, or no wish to evict: then it is our turn to try.
                 if entry.error and not isinstance(entry.error, DeadlineError | NoRoomError):
                     raise copy.copy(entry.error)
-            entry = Entry(key, self._known_bytes.get(key, estimate_bytes), leases=1)
+            entry = PoolEntry(key, self._known_bytes.get(key, estimate_bytes), leases=1)
             self._entries[key] = entry
         try:
             self._load(entry, load, end, evict)
@@ -133,7 +133,7 @@ class ModelPool:
             raise
         return entry, True
 
-    def _fail(self, entry: Entry, error: HubError) -> HubError:
+    def _fail(self, entry: PoolEntry, error: HubError) -> HubError:
         """Forgets a load that failed and tells whoever waits for it."""
         with self._changed:
             entry.error = copy.copy(error)  # without the traceback, which would keep the failed load's frames
@@ -141,7 +141,7 @@ class ModelPool:
         self._release()
         return error
 
-    def _load(self, entry: Entry, load: Callable[[], Any], end: float | None, evict: bool) -> None:
+    def _load(self, entry: PoolEntry, load: Callable[[], Any], end: float | None, evict: bool) -> None:
         """Makes room, builds, measures. Runs without the pool's lock, so that hits pass by."""
         while True:
             self._admit(entry, end, evict)
@@ -189,7 +189,7 @@ class ModelPool:
             "{model} does not fit into the memory that is left on this device. Try again later.", model=key
         )
 
-    def _leave(self, entry: Entry, used: bool = True) -> None:
+    def _leave(self, entry: PoolEntry, used: bool = True) -> None:
         with self._changed:
             entry.leases -= 1
             entry.used = entry.used or used
@@ -204,7 +204,7 @@ class ModelPool:
 
     # --- room -------------------------------------------------------------------------------------
 
-    def _admit(self, entry: Entry, end: float | None, evict: bool) -> None:
+    def _admit(self, entry: PoolEntry, end: float | None, evict: bool) -> None:
         """Waits until `entry.bytes` are counted in, evicting what is idle. Raises DeadlineError after `end`."""
         patient_until = time.monotonic() + self.patience_s
         with self._changed:
@@ -226,7 +226,7 @@ class ModelPool:
         if evicted:
             self._release()
 
-    def _fit(self, entry: Entry, evict: bool) -> int | None:
+    def _fit(self, entry: PoolEntry, evict: bool) -> int | None:
         """Counts `entry.bytes` in, evicting idle models if that is enough; returns how many, or None for no room.
 
         The caller holds the lock. Raises OutOfMemoryError when no eviction could ever be enough.
@@ -258,7 +258,7 @@ class ModelPool:
         entry.admitted = True
         return evicted
 
-    def _hold_back(self, entry: Entry) -> None:
+    def _hold_back(self, entry: PoolEntry) -> None:
         """Marks models in use, least recently used first, until `entry` will fit when their leases end."""
         over = self._used() + entry.bytes - self.budget_bytes
         candidates = [e for e in self._entries.values() if e.ready and not e.pinned and e is not entry]
@@ -266,12 +266,12 @@ class ModelPool:
             other.leaving = over > 0
             over -= other.bytes
 
-    def _idle(self, keep: Entry | None) -> list[Entry]:
+    def _idle(self, keep: PoolEntry | None) -> list[PoolEntry]:
         """Who may leave, least recently used first; never-used fresh ones only after all others."""
         idle = [e for e in self._entries.values() if e.ready and not e.leases and not e.pinned and e is not keep]
         return sorted(idle, key=lambda e: (not e.used, e.last_used))
 
-    def _drop(self, entry: Entry) -> None:
+    def _drop(self, entry: PoolEntry) -> None:
         """Forgets an entry; the caller releases memory after letting go of the lock."""
         if self._entries.get(entry.key) is entry:
             del self._entries[entry.key]

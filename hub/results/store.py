@@ -33,7 +33,7 @@ RETRY_S = 5.0  # between two tries to use a folder that could not be used
 
 
 @dataclass(slots=True)
-class _Index:
+class _DiskIndex:
     """Bytes and time of creation of each result on disk, least recently used first."""
 
     entries: OrderedDict[str, tuple[int, float]] = field(default_factory=OrderedDict)
@@ -82,7 +82,7 @@ class ResultStore:
         # Guards _memory and _index. Files are written outside it: each result has its own folder.
         self._lock = threading.Lock()
         self._memory = _Memory(memory_bytes)
-        self._index = _Index()
+        self._index = _DiskIndex()
         self._wanted = folder / "results" if folder is not None and disk_bytes > 0 else None
         self._folder: Path | None = None
         self._tried = 0.0

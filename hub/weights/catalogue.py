@@ -18,7 +18,7 @@ PATH = ROOT / "weights" / "catalogue.toml"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CatalogueEntry:
     """One public repository for one page; the file itself says what each field means."""
 
     page: str
@@ -45,7 +45,7 @@ class Entry:
 
 
 @cache
-def read(path: Path = PATH) -> tuple[Entry, ...]:
+def read(path: Path = PATH) -> tuple[CatalogueEntry, ...]:
     """All entries, in order. Raises UnavailableError for a file that is not valid."""
     try:
         models = tomllib.loads(read_text(path))["model"]
@@ -57,12 +57,12 @@ def read(path: Path = PATH) -> tuple[Entry, ...]:
     return entries
 
 
-def _entry(model: Mapping[str, Any]) -> Entry:
+def _entry(model: Mapping[str, Any]) -> CatalogueEntry:
     source, replaces = parse_repository(str(model["repository"])), tuple(model.get("replaces", ()))
-    return Entry(**{**model, "source": source, "replaces": replaces})
+    return CatalogueEntry(**{**model, "source": source, "replaces": replaces})
 
 
-def of_folder(folder: Path) -> Entry | None:
+def of_folder(folder: Path) -> CatalogueEntry | None:
     """The entry that a folder of weights from the Hub was fetched for; hub/weights/snapshots.py names these folders."""
     named = {entry.source.repo.replace("/", "--"): entry for entry in read()}
     return next((named[part] for part in folder.parts if part in named), None)

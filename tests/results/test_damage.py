@@ -16,7 +16,7 @@ from hub.archive import history_store
 from hub.archive import picture_index as gallery_index
 from hub.archive.history_store import HistoryStore
 from hub.archive.manifest import read_cell
-from hub.archive.picture_index import ALL, Index, Query
+from hub.archive.picture_index import ALL, PictureIndex, Query
 from hub.database import bring_up_to_date, transaction
 from hub.errors import StorageError
 from hub.hub import Hub
@@ -220,7 +220,7 @@ def test_another_start_that_tidies_up_costs_no_disk(tmp_path: Path, monkeypatch:
 # --- searching ------------------------------------------------------------------------------------
 
 
-def found_words(index: Index, text: str) -> list[str]:
+def found_words(index: PictureIndex, text: str) -> list[str]:
     return [entry.prompt for entry in index.search(Query(text=text), ALL, order="old")[0]]
 
 
@@ -239,8 +239,8 @@ SEARCHES = {
 }  # fmt: skip
 
 
-def entry(number: int, prompt: str) -> gallery_index.Entry:
-    return gallery_index.Entry(
+def entry(number: int, prompt: str) -> gallery_index.PictureRecord:
+    return gallery_index.PictureRecord(
         source="run", result=f"{number:032x}", place=f"{number:032x}/images/0", demo="words", prompt=prompt, subject="",
         style="", seed=number, weights="", digest="", run="", created=float(number), width=8, height=8, caption="",
         parameters={},
@@ -248,7 +248,7 @@ def entry(number: int, prompt: str) -> gallery_index.Entry:
 
 
 def test_words_are_found_as_they_stand_in_any_language(tmp_path: Path) -> None:
-    index = Index(tmp_path / "index.db")
+    index = PictureIndex(tmp_path / "index.db")
     index.add([entry(number, prompt) for number, prompt in enumerate(PROMPTS)], "me")
     for text, numbers in SEARCHES.items():
         assert found_words(index, text) == [PROMPTS[number] for number in numbers], text
@@ -269,7 +269,7 @@ def test_an_index_of_before_is_searched_like_a_new_one_and_keeps_whose_pictures_
     old.executemany(sql, [("me", *entry(number, prompt).row()) for number, prompt in enumerate(PROMPTS)])
     old.commit()
     old.close()
-    index = Index(tmp_path / "index.db")
+    index = PictureIndex(tmp_path / "index.db")
     assert not index.fresh
     for text, numbers in SEARCHES.items():
         assert found_words(index, text) == [PROMPTS[number] for number in numbers], text
@@ -289,12 +289,12 @@ def test_an_index_of_the_first_version_is_read_anew_as_its_pictures_had_no_owner
         PRAGMA user_version = 1;"""
     )
     old.close()
-    index = Index(tmp_path / "index.db")
+    index = PictureIndex(tmp_path / "index.db")
     assert index.fresh and index.search(Query(), ALL)[1] == 0
     index.add([entry(1, "a red ball")], "me")
     index.caught_up()
     index.close()
-    index = Index(tmp_path / "index.db")
+    index = PictureIndex(tmp_path / "index.db")
     assert not index.fresh and index.search(Query(text="ball"), ALL)[1] == 1
     index.close()
 
@@ -347,7 +347,7 @@ def fill(db: sqlite3.Connection, before: int, count: int, picture_bytes: int = 1
             )
 
 
-RUN = history_store.Entry(
+RUN = history_store.HistoryEntry(
     id="", owner="me", result="r", page="words", state="done", begun=0.0, took_ms=1.0, cached=False, times=1,
     weights="", digest="", version="1", parameters={}, inputs={}, pictured=True, headline="", message="",
 )  # fmt: skip

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from hub import texts
 from hub.archive import gallery
-from hub.archive.picture_index import Entry, Query, Viewer
+from hub.archive.picture_index import PictureRecord, Query, Viewer
 from hub.errors import InputError
 from hub.hub import Hub
 from hub.suggest import unknown
@@ -80,7 +80,7 @@ class _Door:
         if order not in gallery.ORDER_NAMES:
             raise InputError(unknown("order", order[:40], list(gallery.ORDER_NAMES)), field="order")
 
-        def find() -> tuple[list[Entry], int]:
+        def find() -> tuple[list[PictureRecord], int]:
             index = self.pictures.index()
             return index.search(wanted, self._viewer(request), order=order, limit=size, offset=(page - 1) * size)
 
@@ -95,7 +95,7 @@ class _Door:
         if not a or not b:
             raise InputError("Name the two runs to compare: a=RUN&b=RUN.", field="b" if a else "a")
 
-        def find() -> tuple[list[tuple[Entry, Entry]], int]:
+        def find() -> tuple[list[tuple[PictureRecord, PictureRecord]], int]:
             index = self.pictures.index()
             return index.pairs(a, b, wanted, self._viewer(request), limit=size, offset=(page - 1) * size)
 
@@ -120,7 +120,7 @@ class _Door:
         if kind not in ("zip", "csv"):
             raise InputError("format must be zip or csv, got {kind!r}.", kind=kind[:40], field="format")
 
-        def find() -> tuple[list[Entry], int]:
+        def find() -> tuple[list[PictureRecord], int]:
             index = self.pictures.index()
             return index.search(wanted, self._viewer(request), order="old", limit=DOWNLOAD_MOST)
 
@@ -166,7 +166,7 @@ class _Door:
         return Response(data, media_type=kind, headers={"Cache-Control": FOREVER})
 
     async def thumbnail(self, request: Request) -> Response:
-        def find() -> tuple[Entry, bytes | None]:
+        def find() -> tuple[PictureRecord, bytes | None]:
             entry = self._entry(request)
             return entry, self.pictures.kept_thumbnail(entry)
 
@@ -175,10 +175,10 @@ class _Door:
             small = await drawers.draw(guard.caller(request), self.pictures.thumbnail, entry)
         return Response(small, media_type="image/webp", headers={"Cache-Control": FOREVER})
 
-    def _entry(self, request: Request) -> Entry:
+    def _entry(self, request: Request) -> PictureRecord:
         return self.pictures.get(request.path_params["id"], self._viewer(request))
 
-    def _told(self, entry: Entry, request: Request) -> PictureAnswer:
+    def _told(self, entry: PictureRecord, request: Request) -> PictureAnswer:
         """One picture, as REST and the page's script read it."""
         root, page = request.scope.get("root_path", ""), self.hub.registry.pages.get(entry.demo)
         here = f"{root}{API}/gallery/{entry.id}"

@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Route
 from hub.archive.gallery import PAGES_MOST
 from hub.archive.history import PER_PAGE, PER_PAGE_MOST, InWork
 from hub.archive.history_pair import beside, labelled
-from hub.archive.history_store import Entry
+from hub.archive.history_store import HistoryEntry
 from hub.decoding.decode import sniff
 from hub.errors import InputError, NotFoundError
 from hub.hub import Hub
@@ -155,7 +155,7 @@ class _Door:
     # --- pictures ---------------------------------------------------------------------------------
 
     async def thumbnail(self, request: Request) -> Response:
-        def find() -> tuple[Entry, bytes | None]:
+        def find() -> tuple[HistoryEntry, bytes | None]:
             entry = self.history.get(self._owner(request), request.path_params["id"])
             return entry, self.history.kept_thumbnail(entry)
 
@@ -183,7 +183,7 @@ def uploaded(data: bytes) -> Response:
     return Response(data, media_type=kind if kind in SHOWN else "application/octet-stream", headers=headers)
 
 
-def told(hub: Hub, entry: Entry, root: str, work: InWork | None = None) -> RunAnswer:
+def told(hub: Hub, entry: HistoryEntry, root: str, work: InWork | None = None) -> RunAnswer:
     """A run as JSON data; `progress` while it is in work."""
     page = hub.registry.pages.get(entry.page)
     demo = page.declared if page else None

@@ -17,7 +17,7 @@ from anyio import to_thread
 from cachetools import LRUCache
 
 from hub.archive.history import InWork
-from hub.archive.history_store import Entry
+from hub.archive.history_store import HistoryEntry
 from hub.engine.jobs import Followed
 from hub.errors import HubError
 from hub.hub import Hub
@@ -81,7 +81,7 @@ class Past:
             await to_thread.run_sync(self.hub.history.passed, self.owner(request), last[0])
         self._passing[tab] = (result.id, now)
 
-    async def find(self, request: gr.Request) -> InWork | Entry | None:
+    async def find(self, request: gr.Request) -> InWork | HistoryEntry | None:
         """What the opened page shows: the run that its address names, or one in work that no page follows."""
         owner, history = self.owner(request), self.hub.history
         if not owner:
@@ -106,13 +106,13 @@ class Past:
             await asyncio.sleep(LOOK_S)
         return None
 
-    def values(self, found: InWork | Entry, folder: Path) -> Filled:
+    def values(self, found: InWork | HistoryEntry, folder: Path) -> Filled:
         """What a run was asked; its pictures are written to `folder`."""
         filled = Filled()
         before(self.hub, self.page, found.entry if isinstance(found, InWork) else found, folder, filled)
         return filled
 
-    async def moments(self, request: gr.Request, found: InWork | Entry) -> AsyncGenerator[Moment[Result], None]:
+    async def moments(self, request: gr.Request, found: InWork | HistoryEntry) -> AsyncGenerator[Moment[Result], None]:
         """A run in work until it has ended; of one that has, its end alone, unless its result has gone meanwhile."""
         if isinstance(found, InWork):
             async with aclosing(self.runs.rejoin(request.session_hash or "", found)) as moments:
@@ -128,7 +128,7 @@ class Past:
         yield Moment((), 0.0, ended)
 
 
-def row(slug: str, entries: Sequence[Entry]) -> str:
+def row(slug: str, entries: Sequence[HistoryEntry]) -> str:
     """Earlier runs of a page as tiles that open them; empty for none."""
     if not entries:
         return ""
@@ -137,7 +137,7 @@ def row(slug: str, entries: Sequence[Entry]) -> str:
     return f'<section class="hub-past"><h2>{say("What you ran here")} {link}</h2><ol>{tiles}</ol></section>'
 
 
-def _tile(entry: Entry) -> str:
+def _tile(entry: HistoryEntry) -> str:
     said = wording.answer(entry.headline) if entry.headline else ago(entry.begun)
     picture = f'<img src="api/v1/history/{entry.id}/thumbnail?of=done" alt="" loading="lazy">' if entry.pictured else ""
     title = escape(f"{said}, {ago(entry.begun)}" if entry.headline else said)

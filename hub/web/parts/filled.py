@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hub.archive.history_store import Entry
+from hub.archive.history_store import HistoryEntry
 from hub.decoding.decode import sniff
 from hub.errors import HubError, InputError
 from hub.hub import Hub
@@ -111,7 +111,7 @@ def _before(owner: str, hub: Hub, page: Page, id: str, folder: Path, filled: Fil
     filled.told.append("Filled in as you ran it. Change what you like, then run.")
 
 
-def before(hub: Hub, page: Page, entry: Entry, folder: Path, filled: Filled) -> None:
+def before(hub: Hub, page: Page, entry: HistoryEntry, folder: Path, filled: Filled) -> None:
     """What a run was asked, and its pictures as far as they are held."""
     asked: dict[str, list[Any]] = {name: [value] for name, value in entry.parameters.items()}
     if entry.weights:

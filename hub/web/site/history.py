@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from hub.archive.history_pair import Beside, Setting, beside
-from hub.archive.history_store import Entry
+from hub.archive.history_store import HistoryEntry
 from hub.archive.sharing import clean, snapshot
 from hub.errors import GoneError, HubError, NotFoundError
 from hub.hub import Hub
@@ -138,11 +138,11 @@ class _Door:
             private=bool(private_inputs(page.declared)), ends=history_texts.ENDS,
         )  # fmt: skip
 
-    def _again(self, entry: Entry) -> str:
+    def _again(self, entry: HistoryEntry) -> str:
         page = self.hub.registry.pages.get(entry.page)
         return f"{quote(entry.page)}?history={entry.id}" if page and page.declared else ""
 
-    def _given(self, entry: Entry) -> dict[str, Picture]:
+    def _given(self, entry: HistoryEntry) -> dict[str, Picture]:
         """The pictures that went in and are still held, as they are shown."""
         found = {name: self.history.picture(entry, name) for name in entry.inputs}
         return {name: clean(data, self.hub.limits) for name, data in found.items() if data is not None}

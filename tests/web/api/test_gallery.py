@@ -221,8 +221,8 @@ def test_the_index_is_made_anew_where_it_is_lost_or_damaged(served: ServedHub, t
     assert found(client) == []
 
 
-def entry(number: int) -> index.Entry:
-    return index.Entry(
+def entry(number: int) -> index.PictureRecord:
+    return index.PictureRecord(
         "run", f"{number}", f"{number}/picture/0", "words", "red", "", "", 1, "", "", "", 0.0, 8, 8, "", {}
     )
 
@@ -236,7 +236,7 @@ def test_processes_that_begin_together_keep_one_index(tmp_path: Path, monkeypatc
 
     def begin(number: int) -> None:
         together.wait(20)
-        own = index.Index(path)
+        own = index.PictureIndex(path)
         own.add([entry(number)], "me")
         own.close()
 
@@ -247,12 +247,12 @@ def test_processes_that_begin_together_keep_one_index(tmp_path: Path, monkeypatc
     other.execute("PRAGMA locking_mode = EXCLUSIVE")
     other.execute("BEGIN EXCLUSIVE")
     monkeypatch.setattr(database, "BUSY_S", 0.01)
-    alone = index.Index(path)  # busy for too long: that is no damage
+    alone = index.PictureIndex(path)  # busy for too long: that is no damage
     alone.close()
     other.execute("COMMIT")
     assert other.execute("SELECT count(*) FROM pictures").fetchone() == (6,)
     other.close()
-    again = index.Index(path)
+    again = index.PictureIndex(path)
     assert again.search(index.Query(), index.Viewer(True, ("me",)))[1] == 6
     again.close()
 
