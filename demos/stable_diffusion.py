@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hub.images import normalise
 from hub.kit import prompts
-from hub.kit.diffusion import AS_TRAINED, SCHEDULERS, SEEDS, Order, Setting, Wish, fill
+from hub.kit.diffusion import AS_TRAINED, SCHEDULERS, SEEDS, Request, Sample, Sampling, fill
 from hub.kit.diffusion import load as load_pipeline
 from hub.spec import Choice, Demo, Example, Gallery, ImageInput, Json, Progress, Seed, Slider, Text, Weights
 from hub.texts import joined, sentence
@@ -44,30 +44,30 @@ def prepare(image: Image.Image | None = None, **settings: Any) -> dict[str, Any]
 
 def infer(model: Any, items: list[dict[str, Any]]) -> Generator[Progress, None, list[dict[str, Any]]]:
     """Each item's pictures, uint8 [n, height, width, 3], with the settings that were used."""
-    orders = [order(model, item) for item in items]
-    read = [_read(model, item, made) for item, made in zip(items, orders, strict=True)]
-    drawn = yield from fill(model, orders)
+    requests = [make_request(model, item) for item in items]
+    read = [_read(model, item, made) for item, made in zip(items, requests, strict=True)]
+    drawn = yield from fill(model, requests)
     return [
         {
             "pictures": pictures,
             "hidden": hidden,
             "checked": getattr(model.pipeline, "safety_checker", None) is not None,
-            "steps": made.setting.steps,
-            "guidance": made.wishes[0].guidance,
-            "seeds": [wish.seed for wish in made.wishes],
+            "steps": made.sampling.steps,
+            "guidance": made.samples[0].guidance,
+            "seeds": [sample.seed for sample in made.samples],
             "read": words,
         }
-        for made, words, (pictures, hidden) in zip(orders, read, drawn, strict=True)
+        for made, words, (pictures, hidden) in zip(requests, read, drawn, strict=True)
     ]
 
 
-def _read(model: Any, item: dict[str, Any], made: Order) -> dict[str, Any]:
+def _read(model: Any, item: dict[str, Any], made: Request) -> dict[str, Any]:
     """What is read of the prompts that have a say, by their names."""
-    names = ("prompt", "negative_prompt") if made.setting.guided else ("prompt",)
+    names = ("prompt", "negative_prompt") if made.sampling.guided else ("prompt",)
     return {name: prompts.read(model.pipeline.tokenizer, item[name]) for name in names}
 
 
-def order(model: Any, item: dict[str, Any]) -> Order:
+def make_request(model: Any, item: dict[str, Any]) -> Request:
     """What an item asks for, with what suits the model where it asks for nothing."""
     from PIL import Image, ImageOps
 
@@ -78,11 +78,13 @@ def order(model: Any, item: dict[str, Any]) -> Order:
     if item["start"] is not None:
         fitted = ImageOps.fit(Image.fromarray(item["start"]), (width, height), Image.Resampling.LANCZOS)
         start = normalise(fitted, (0.5,) * 3, (0.5,) * 3)
-    setting = Setting(
+    sampling = Sampling(
         item["steps"] or usual.steps, item["scheduler"], width, height, guidance > 1, float(item["strength"])
     )
     seeds = [(item["seed"] + number) % SEEDS for number in range(item["images"])]
-    return Order(setting, tuple(Wish(item["prompt"], item["negative_prompt"], seed, guidance, start) for seed in seeds))
+    return Request(
+        sampling, tuple(Sample(item["prompt"], item["negative_prompt"], seed, guidance, start) for seed in seeds)
+    )
 
 
 def present(output: dict[str, Any], scheduler: str, **_: Any) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def sides(
         pipeline=ours, unet=ours.unet, vae=ours.vae, placement=offload.Placement("whole", 0), target=None,
         embeddings={"": (said[0], None), "words": (said[1], None)}, schedulers={},
     )  # fmt: skip
-    setting = diffusion.Setting(steps, diffusion.AS_TRAINED, size["side"], size["side"], guided=True)
+    sampling = diffusion.Sampling(steps, diffusion.AS_TRAINED, size["side"], size["side"], guided=True)
 
     def by_diffusers(batch: int) -> Any:
         chances = [torch.Generator().manual_seed(number) for number in range(batch)]
@@ -72,7 +72,7 @@ def sides(
         )  # fmt: skip
 
     def by_hub(batch: int) -> Any:
-        return [*diffusion.draw(model, setting, [diffusion.Wish("words", "", n, GUIDANCE) for n in range(batch)])]
+        return [*diffusion.draw(model, sampling, [diffusion.Sample("words", "", n, GUIDANCE) for n in range(batch)])]
 
     def compiled(batch: int) -> Any:
         if not hasattr(model.unet, "_orig_mod"):

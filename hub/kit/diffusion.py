@@ -45,7 +45,7 @@ SEEDS = 2**32
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Sample:
     """One picture. `start`: RGB in [-1, 1], [3, height, width], to begin from with `strength` of noise."""
 
     prompt: str
@@ -56,7 +56,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class Sampling:
     """What pictures that go through the network together have in common."""
 
     steps: int
@@ -172,7 +172,7 @@ def usual(folder: Path, pipeline: Any) -> Usual:
 
 
 def draw(
-    model: Any, setting: Setting, wishes: Sequence[Wish], shown: Sequence[int] = (0,)
+    model: Any, sampling: Sampling, samples: Sequence[Sample], shown: Sequence[int] = (0,)
 ) -> Generator[tuple[int, NDArray[Any] | None], None, tuple[NDArray[Any], list[bool]]]:
     """Yields (step, previews or None) and returns pictures, uint8 [n, height, width, 3], with flags.
 
@@ -184,33 +184,33 @@ def draw(
     # accelerate's hooks make new parameters as they move them: under no_grad, as diffusers does, they stay usable.
     drawn = _drawn if model.placement.mode == "whole" else torch.inference_mode(False)(torch.no_grad()(_drawn))
     try:
-        return (yield from drawn(model, setting, wishes, shown))
+        return (yield from drawn(model, sampling, samples, shown))
     finally:  # also where it is left half way
         if model.placement.mode == "parts":
             model.pipeline.maybe_free_model_hooks()
 
 
 def _drawn(
-    model: Any, setting: Setting, wishes: Sequence[Wish], shown: Sequence[int]
+    model: Any, sampling: Sampling, samples: Sequence[Sample], shown: Sequence[int]
 ) -> Generator[tuple[int, NDArray[Any] | None], None, tuple[NDArray[Any], list[bool]]]:
     import torch
 
     pipeline, device, (_, dtype) = model.pipeline, _device(model), _kind(model.unet)
-    scheduler, timesteps = _schedule(model, setting, device)
-    chances = [torch.Generator().manual_seed(wish.seed % SEEDS) for wish in wishes]
-    latents = _begin(model, setting, wishes, chances, scheduler, timesteps)
-    texts = [wish.negative for wish in wishes] * setting.guided + [wish.prompt for wish in wishes]
-    said, added = _conditions(model, setting, texts)
-    weights = torch.tensor([wish.guidance for wish in wishes], device=device)[:, None, None, None]
+    scheduler, timesteps = _schedule(model, sampling, device)
+    chances = [torch.Generator().manual_seed(sample.seed % SEEDS) for sample in samples]
+    latents = _begin(model, sampling, samples, chances, scheduler, timesteps)
+    texts = [sample.negative for sample in samples] * sampling.guided + [sample.prompt for sample in samples]
+    said, added = _conditions(model, sampling, texts)
+    weights = torch.tensor([sample.guidance for sample in samples], device=device)[:, None, None, None]
     extra = pipeline.prepare_extra_step_kwargs(chances, 0.0)
     # Where parts or layers take turns on the device, a preview would move all of them once more.
     previews = PREVIEW_SHARE if model.placement.mode == "whole" else 0.0
     budget, last = 0.0, time.perf_counter()
     for number, step in enumerate(timesteps):
         given = scheduler.scale_model_input(latents, step).to(dtype)
-        given = torch.cat([given, given]) if setting.guided else given
+        given = torch.cat([given, given]) if sampling.guided else given
         found = model.unet(given, step, encoder_hidden_states=said, added_cond_kwargs=added).sample.float()
-        if setting.guided:
+        if sampling.guided:
             without, having = found.chunk(2)
             found = torch.lerp(without, having, weights)
         after = scheduler.step(found, step, latents, **extra)
@@ -221,48 +221,48 @@ def _drawn(
             preview = _preview(model, _clear(after, scheduler)[list(shown)])
             last = time.perf_counter()
             budget -= last - now
-        yield min(number + 1, _length(setting)), preview  # PNDM takes one step more than it is asked for
+        yield min(number + 1, _length(sampling)), preview  # PNDM takes one step more than it is asked for
     pictures = decode(model, latents)
     return _checked(model, pictures)
 
 
-def _schedule(model: Any, setting: Setting, device: torch.device) -> tuple[Any, Any]:
+def _schedule(model: Any, sampling: Sampling, device: torch.device) -> tuple[Any, Any]:
     """A scheduler of its own for this run, for it has a state, and the steps to take."""
     import diffusers
 
-    kind, trained = SCHEDULERS[setting.scheduler], model.pipeline.scheduler
+    kind, trained = SCHEDULERS[sampling.scheduler], model.pipeline.scheduler
     if kind not in model.schedulers:
         model.schedulers[kind] = (getattr(diffusers, kind) if kind else type(trained)).from_config(trained.config)
     scheduler = copy.deepcopy(model.schedulers[kind])  # 0.15 ms; making one takes 1 ms
-    scheduler.set_timesteps(setting.steps, device=device)
-    skipped = (setting.steps - max(1, int(setting.steps * setting.strength))) * scheduler.order
+    scheduler.set_timesteps(sampling.steps, device=device)
+    skipped = (sampling.steps - max(1, int(sampling.steps * sampling.strength))) * scheduler.order
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(skipped)
     return scheduler, scheduler.timesteps[skipped:]
 
 
 def _begin(
-    model: Any, setting: Setting, wishes: Sequence[Wish], chances: Any, scheduler: Any, timesteps: Any
+    model: Any, sampling: Sampling, samples: Sequence[Sample], chances: Any, scheduler: Any, timesteps: Any
 ) -> Tensor:
     """The latents of the first step, float32: noise, or a picture under noise."""
     import torch
 
     factor, device = model.pipeline.vae_scale_factor, _device(model)
-    shape = (model.unet.config.in_channels, setting.height // factor, setting.width // factor)
+    shape = (model.unet.config.in_channels, sampling.height // factor, sampling.width // factor)
     # On the CPU, so that a seed means the same on every device.
     noise = torch.stack([torch.randn(shape, generator=chance) for chance in chances]).to(device)
-    if wishes[0].start is None:
+    if samples[0].start is None:
         scaled: Tensor = noise * scheduler.init_noise_sigma
         return scaled
-    pixels = torch.stack([torch.from_numpy(wish.start) for wish in wishes]).to(device, _vae_dtype(model))
+    pixels = torch.stack([torch.from_numpy(sample.start) for sample in samples]).to(device, _vae_dtype(model))
     latents = model.vae.encode(pixels).latent_dist.mode().float() * model.vae.config.scaling_factor
     if model.placement.mode == "parts":
         model.pipeline.maybe_free_model_hooks()  # it comes last in the usual order, so nothing else sends it away
-    noisy: Tensor = scheduler.add_noise(latents, noise, timesteps[:1].repeat(len(wishes)))
+    noisy: Tensor = scheduler.add_noise(latents, noise, timesteps[:1].repeat(len(samples)))
     return noisy
 
 
-def _conditions(model: Any, setting: Setting, texts: Sequence[str]) -> tuple[Tensor, dict[str, Tensor] | None]:
+def _conditions(model: Any, sampling: Sampling, texts: Sequence[str]) -> tuple[Tensor, dict[str, Tensor] | None]:
     """The texts as the network takes them; each is encoded once as long as it is remembered."""
     import torch
 
@@ -277,7 +277,7 @@ def _conditions(model: Any, setting: Setting, texts: Sequence[str]) -> tuple[Ten
     if found[0][1] is None:
         return said, None
     pooled = torch.cat([whole for _, whole in found if whole is not None])
-    size = (setting.height, setting.width)
+    size = (sampling.height, sampling.width)
     times = pipeline._get_add_time_ids(
         size, (0, 0), size, dtype=said.dtype, text_encoder_projection_dim=pooled.shape[-1]
     )
@@ -346,33 +346,33 @@ def _checked(model: Any, pictures: Tensor) -> tuple[NDArray[Any], list[bool]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """One request: pictures of one setting."""
+class Request:
+    """What one visitor asks for: samples that are drawn alike."""
 
-    setting: Setting
-    wishes: tuple[Wish, ...]
+    sampling: Sampling
+    samples: tuple[Sample, ...]
 
 
-def fill(model: Any, orders: Sequence[Order]) -> Generator[Progress, None, list[tuple[NDArray[Any], list[bool]]]]:
-    """Draws all orders, those of one setting together. Yields Progress; returns a (pictures, flags) per order."""
+def fill(model: Any, requests: Sequence[Request]) -> Generator[Progress, None, list[tuple[NDArray[Any], list[bool]]]]:
+    """Draws all requests, those of one sampling together. Yields Progress; returns a (pictures, flags) per request."""
     import numpy as np
 
-    tasks: dict[Setting, list[tuple[int, Wish]]] = {}
-    for number, order in enumerate(orders):
-        tasks.setdefault(order.setting, []).extend((number, wish) for wish in order.wishes)
+    tasks: dict[Sampling, list[tuple[int, Sample]]] = {}
+    for number, request in enumerate(requests):
+        tasks.setdefault(request.sampling, []).extend((number, sample) for sample in request.samples)
     parts = [
-        (setting, todo[start : start + TOGETHER])
-        for setting, todo in tasks.items()
+        (sampling, todo[start : start + TOGETHER])
+        for sampling, todo in tasks.items()
         for start in range(0, len(todo), TOGETHER)
     ]
     # In network passes, as a picture of SDXL in 50 steps is another thing than one of a turbo in 2.
-    total = sum(_length(setting) for setting, _ in parts)
-    found: list[list[tuple[NDArray[Any], bool]]] = [[] for _ in orders]
+    total = sum(_length(sampling) for sampling, _ in parts)
+    found: list[list[tuple[NDArray[Any], bool]]] = [[] for _ in requests]
     done, begin, shown = 0, time.perf_counter(), None
-    for setting, todo in parts:
+    for sampling, todo in parts:
         numbers = [number for number, _ in todo]
         first = {number: numbers.index(number) for number in numbers}
-        steps = draw(model, setting, [wish for _, wish in todo], [*first.values()])
+        steps = draw(model, sampling, [sample for _, sample in todo], [*first.values()])
         while True:
             try:
                 step, previews = next(steps)
@@ -382,18 +382,18 @@ def fill(model: Any, orders: Sequence[Order]) -> Generator[Progress, None, list[
                 break
             passed = time.perf_counter() - begin
             left_s = passed / (done + step) * (total - done - step)
-            shown = shown if previews is None else _previews(len(orders), first, previews)
+            shown = shown if previews is None else _previews(len(requests), first, previews)
             yield Progress(done + step, total, shown, left_s)
-        done += _length(setting)
+        done += _length(sampling)
     return [(np.stack([p for p, _ in pairs]), [flag for _, flag in pairs]) for pairs in found]
 
 
-def _length(setting: Setting) -> int:
-    return max(1, int(setting.steps * setting.strength))
+def _length(sampling: Sampling) -> int:
+    return max(1, int(sampling.steps * sampling.strength))
 
 
 def _previews(count: int, first: Mapping[int, int], pictures: NDArray[Any]) -> tuple[Any, ...]:
-    """For each order the preview of its first picture that is being drawn, or None."""
+    """For each request the preview of its first picture that is being drawn, or None."""
     from PIL import Image
 
     made = {number: Image.fromarray(picture) for number, picture in zip(first, pictures, strict=True)}

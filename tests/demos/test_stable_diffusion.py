@@ -245,10 +245,10 @@ def test_what_the_safety_checker_refuses_is_black_and_said_and_the_others_stay(h
 # --- pipelines of other sizes ---------------------------------------------------------------------
 
 
-def drawn(model: Any, *wishes: diffusion.Wish, **changes: Any) -> tuple[np.ndarray, int]:
+def drawn(model: Any, *samples: diffusion.Sample, **changes: Any) -> tuple[np.ndarray, int]:
     """Pictures, and how many steps they took."""
     usual = {"steps": 3, "scheduler": diffusion.AS_TRAINED, "width": 32, "height": 32, "guided": False}
-    steps, count = diffusion.draw(model, diffusion.Setting(**{**usual, **changes}), wishes), 0
+    steps, count = diffusion.draw(model, diffusion.Sampling(**{**usual, **changes}), samples), 0
     with torch.inference_mode():
         while True:
             try:
@@ -261,7 +261,7 @@ def test_a_pipeline_with_two_text_encoders_draws_from_words_and_from_pictures(tm
     tiny_pipelines.large(tmp_path)
     model = diffusion.load(tmp_path).eval().requires_grad_(False)
     assert (model.usual, model.unet.config.addition_embed_type) == (diffusion.Usual(2, 0.0, 32), "text_time")
-    red, blue = (diffusion.Wish(f"a {colour} circle", "", 1, 1.0) for colour in ("red", "blue"))
+    red, blue = (diffusion.Sample(f"a {colour} circle", "", 1, 1.0) for colour in ("red", "blue"))
     together, _ = drawn(model, red, blue)
     assert np.abs(together[0].astype(int) - drawn(model, red)[0][0]).max() <= 1
     assert len(model.embeddings) == 2  # each prompt is encoded once
