@@ -7,6 +7,6 @@ if __name__ == "__main__":  # Streamlit runs this file for each visitor, at each
 else:  # `streamlit run` finds the app here
     from streamlit.starlette import App
 
-    from hub.web.streamlit_ui import host as streamlit_host
+    from hub.web import server
 
-    app = App(__file__, **streamlit_host.alone())
+    app = App(__file__, **server.streamlit_options())

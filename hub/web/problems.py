@@ -14,6 +14,7 @@ from hub.errors import BusyError, HubError, OutOfMemoryError, StoppingError
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
+EVENTS = "text/event-stream"  # in which a problem is told as the last event
 TYPE = "urn:demo-hub:problem:"  # + code
 
 

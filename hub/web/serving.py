@@ -15,14 +15,10 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
-from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.hub import Hub
 from hub.web import connections
-from hub.web.api import events
 from hub.web.connections import Http, Patience, Rarely
-from hub.web.problems import problem
 
 log = logging.getLogger(__name__)
 SETTLE_S = 0.5  # nothing is in work for so long: answers are on their way, and no comparison is between its two runs
@@ -107,36 +103,3 @@ class Server(uvicorn.Server):
             self._no_descriptors.warn("no connection can be accepted: %s; raise it with ulimit -n", error.strerror)
         else:
             loop.default_exception_handler(context)
-
-
-class Ending:
-    """The outermost layer: a request that the end of the hub cuts off is told so, by a problem or a last event."""
-
-    def __init__(self, app: ASGIApp, hub: Hub):
-        self.app, self.stop = app, hub.stop
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        begun, streams, over = False, False, False
-
-        async def watched(message: Message) -> None:
-            nonlocal begun, streams, over
-            if message["type"] == "http.response.start":
-                kind = dict(message.get("headers", ())).get(b"content-type", b"")
-                begun, streams = True, kind.startswith(events.MEDIA_TYPE.encode())
-            over = message["type"] == "http.response.body" and not message.get("more_body", False)
-            await send(message)
-
-        try:
-            await self.app(scope, receive, watched)
-        except asyncio.CancelledError:
-            if not self.stop.over.is_set():
-                raise
-            answer = problem(self.stop.ended(), Request(scope))
-            if not begun:
-                await answer(scope, receive, send)
-            elif streams and not over:
-                last = b"event: error\ndata: " + bytes(answer.body) + b"\n\n"
-                await send({"type": "http.response.body", "body": last, "more_body": False})

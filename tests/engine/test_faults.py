@@ -268,7 +268,7 @@ def test_readiness_over_http_tells_what_hangs(make_hub: Make) -> None:
     hub = make_hub(doubler=counting_demo(Calls()), settings={"deadline_s": 0.05})
     hub.hardware()
     app = FastAPI()
-    rest.add_to(app, hub)
+    app.router.routes[:0] = rest.routes(hub)
     with CONSTRUCTION.turn("another", None), TestClient(app) as client:
         wait_until(lambda: client.get("/readyz").status_code == 503)
         assert "The model of another" in client.get("/api/v1/status").json()["warnings"][-1]

@@ -6,6 +6,7 @@ import io
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from hub.spec import (
     Text,
 )
 from hub.web.api import demos as rest
+from hub.web.api import openapi
 
 BEGUN = threading.Event()  # set when the slow demo's infer has begun
 STOPPED = threading.Event()  # set when it was stopped early
@@ -126,7 +128,8 @@ def become(client: TestClient, cookies: dict[str, str] | None) -> None:
 
 def app_of(hub: Hub) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
-    rest.add_to(app, hub)
+    app.router.routes[:0] = rest.routes(hub)
+    app.openapi = partial(openapi.of_hub, hub)  # type: ignore[method-assign]
     return app
 
 

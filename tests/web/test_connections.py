@@ -20,6 +20,7 @@ import pytest
 from hub.hub import Hub
 from hub.web import connections, serving
 from hub.web.connections import Patience, Seats
+from hub.web.middleware import ending
 from tests.fakes import PATIENCE_S, wait_until
 from tests.served import run_async
 from tests.web.doors import app_of
@@ -58,7 +59,7 @@ def serve(make_hub: Callable[..., Hub]) -> Iterator[Serve]:
             hub = make_hub(only=("slow",), **settings)
             hub.hardware()
             listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            app = serving.Ending(app_of(hub), hub)
+            app = ending.Ending(app_of(hub), hub)
             config = serving.configured(app, most=MOST, patience=patience, lifespan="off")
             server = serving.Server(config, hub)
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
@@ -217,7 +218,7 @@ def test_a_request_that_hears_nothing_of_the_end_is_answered_by_the_outermost_la
         await asyncio.sleep(PATIENCE_S)
 
     async def cut_off(path: str) -> list[Any]:
-        layer, sent = serving.Ending(stuck, hub), list[Any]()
+        layer, sent = ending.Ending(stuck, hub), list[Any]()
         layer.stop = Stopped()  # type: ignore[assignment]
 
         async def send(message: Any) -> None:

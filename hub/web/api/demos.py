@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
@@ -33,19 +32,12 @@ from hub.web.api.answers import API, SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.api.bodies import read_inputs, read_texts
 from hub.web.middleware import access, guard
 from hub.web.problems import MalformedError, MethodError, problem, unexpected
-from hub.weights import facts
 
 log = logging.getLogger(__name__)
 WAITING_THREADS = 64  # beyond the queue's limit: requests that share an equal one's run wait in threads of their own
 FOREVER = "private, max-age=31536000, immutable"  # an id names one answer, so it never changes
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-
-
-def add_to(app: FastAPI, hub: Hub) -> None:
-    """Puts the routes before all others of `app` and makes the typed document its OpenAPI document."""
-    app.router.routes[:0] = routes(hub)
-    app.openapi = partial(openapi.document, hub.registry, partial(facts.all_options, hub.weights))  # type: ignore[method-assign]
 
 
 def routes(hub: Hub) -> list[BaseRoute]:
@@ -258,9 +250,8 @@ class _Door:
         return FileResponse(page.assets / name, headers={"Cache-Control": "public, max-age=3600"})
 
     async def openapi(self, request: Request) -> Response:
-        options = partial(facts.all_options, self.hub.weights)
         place = self.hub.settings.public_url.rstrip("/") or request.scope.get("root_path", "")
-        return JSONResponse(await to_thread.run_sync(openapi.document, self.hub.registry, options, place))
+        return JSONResponse(await to_thread.run_sync(openapi.of_hub, self.hub, place))
 
     # --- operations -------------------------------------------------------------------------------
 

@@ -20,9 +20,8 @@ from hub.errors import HubError
 from hub.images import thumbnail
 from hub.spec import Progress
 from hub.web.api.shapes import Steps
-from hub.web.problems import problem, unexpected
+from hub.web.problems import EVENTS, problem, unexpected
 
-MEDIA_TYPE = "text/event-stream"
 PREVIEW_PX = 256
 BEAT_S = 10.0  # a comment as often as this keeps proxies from closing a quiet connection
 Work = Callable[[Callable[..., None], Cancel], Awaitable[bytes]]  # gets who listens, and the flag that ends it
@@ -31,14 +30,14 @@ Told = Callable[..., bytes]  # what is heard, as an event
 
 def wanted(request: Request) -> bool:
     """Whether the client asks for events rather than for one answer."""
-    return MEDIA_TYPE in request.headers.get("accept", "").lower()
+    return EVENTS in request.headers.get("accept", "").lower()
 
 
 def stream(request: Request, work: Work, told: Told | None = None) -> StreamingResponse:
     """The events `stage`, `progress` (or what `told` makes of what is heard), and at the end `result` or `error`."""
     # Buffering proxies would hold the steps back until the end.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_events(request, work, told or _Steps()), media_type=MEDIA_TYPE, headers=headers)
+    return StreamingResponse(_events(request, work, told or _Steps()), media_type=EVENTS, headers=headers)
 
 
 async def alone(request: Request, work: Work) -> bytes:

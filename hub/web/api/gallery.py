@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from anyio import to_thread
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
@@ -30,11 +29,6 @@ DOWNLOAD_MOST = 2_000  # pictures in one ZIP file
 DIGITS = 7  # of a page's number
 PAGING = ("page", "per_page", "order")
 POLICY = plain.POLICY + "; connect-src 'self'"
-
-
-def add_to(app: FastAPI, hub: Hub) -> None:
-    """Puts the page, and the gallery's part of REST, before all other routes of `app`."""
-    app.router.routes[:0] = routes(hub)
 
 
 def routes(hub: Hub) -> list[BaseRoute]:

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -38,11 +37,6 @@ from hub.web.site import links as permalinks
 
 AT_ONCE = 4  # grids; one more is answered 429
 KINDS = {Slider: "number", Choice: "choice", Text: "text"}  # of settings that the page offers
-
-
-def add_to(app: FastAPI, hub: Hub) -> None:
-    """Puts the page, and the grids' part of REST, before all other routes of `app`."""
-    app.router.routes[:0] = routes(hub)
 
 
 def routes(hub: Hub) -> list[BaseRoute]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from hub.execution.residency import ACTIONS
+from hub.hub import Hub
 from hub.pages.registry import Page, Registry
 from hub.spec import ImageInput
 from hub.web.api import gallery_schema, history_schema, links_schema, schema
 from hub.web.api.answers import SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.problems import MEDIA_TYPE
+from hub.weights import facts
 
 PROBLEMS = {
     400: "The request is malformed",
@@ -34,6 +37,11 @@ RUN_PROBLEMS = (400, 404, 413, 415, 422, 429, 500, 503, 504)
 ANYWHERE = (401, 403, 429, 500, 503)  # whatever is asked: who asks, from where, how often; a hub that stops
 WITH_BODY = (400, 408, 413, 415, 422)
 OBJECT = {"type": "object"}
+
+
+def of_hub(hub: Hub, place: str = "") -> dict[str, Any]:
+    """The document of a hub, with what its weights bring; `place` is where a proxy has it."""
+    return document(hub.registry, partial(facts.all_options, hub.weights), place)
 
 
 def document(registry: Registry, options: Callable[[Page], schema.Options], place: str = "") -> dict[str, Any]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from hub.hub import Hub
 from hub.pages.registry import Page
@@ -31,7 +30,7 @@ COPY = """element.addEventListener('click', async (event) => {
 });"""
 
 
-def add_to(app: FastAPI, hub: Hub) -> None:
+def routes(hub: Hub) -> list[BaseRoute]:
     """The component's script, and the list of pages for search engines."""
 
     async def script(request: Request) -> Response:
@@ -41,7 +40,7 @@ def add_to(app: FastAPI, hub: Hub) -> None:
     async def sitemap(request: Request) -> Response:
         return Response(site_map(hub, addresses.base(hub.settings, request)), media_type="application/xml")
 
-    app.router.routes[:0] = [Route("/embed.js", script), Route("/sitemap.xml", sitemap)]
+    return [Route("/embed.js", script), Route("/sitemap.xml", sitemap)]
 
 
 def site_map(hub: Hub, base: str) -> str:

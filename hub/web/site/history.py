@@ -11,12 +11,10 @@ from typing import Any
 from urllib.parse import quote
 
 from anyio import to_thread
-from fastapi import FastAPI
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
 
 from hub.archive.history_pair import Beside, Setting, beside
 from hub.archive.history_store import HistoryEntry
@@ -43,14 +41,8 @@ GONE = "Its result is not kept any more."
 GIVEN = "in-"  # how the names of pictures begin that went in, and are drawn anew for each look
 
 
-def add_to(app: FastAPI, hub: Hub) -> None:
-    """Puts the pages, and the history's part of REST, before all other routes of `app`."""
-    app.router.routes[:0] = routes(hub)
-    app.add_middleware(Arrivals, hub=hub)
-
-
 def routes(hub: Hub) -> list[BaseRoute]:
-    """To be put before those of `rest.routes`, which answer everything under /api."""
+    """The pages' routes."""
     door = _Door(hub)
     table: dict[str, dict[str, Endpoint]] = {
         "/history": {"GET": door.page},
@@ -59,22 +51,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
         "/history/{id}/{file}": {"GET": door.file},
         "/history/{name}": {"GET": door.static},
     }
-    pages = [Route(path, PageRoute(methods, _problem), name=f"history:{path}") for path, methods in table.items()]
-    return [*pages, *history_rest.routes(hub)]
-
-
-class Arrivals:
-    """Hears of each page that a browser asks for: runs of a page that it just left wait for who may look for them."""
-
-    def __init__(self, app: Any, hub: Hub):
-        self.app, self.hub = app, hub
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "GET":
-            request = Request(scope)
-            if "text/html" in request.headers.get("accept", ""):
-                self.hub.history.look(self.hub.history.owner(guard.caller(request)))
-        await self.app(scope, receive, send)
+    return [Route(path, PageRoute(methods, _problem), name=f"history:{path}") for path, methods in table.items()]
 
 
 class _Door:

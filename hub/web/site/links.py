@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from anyio import to_thread
-from fastapi import FastAPI
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 from starlette.requests import Request
@@ -22,7 +21,6 @@ from hub.errors import ForbiddenError, HubError, NotFoundError, TooLargeError
 from hub.hub import Hub
 from hub.people.terms import FEEDBACK_CHARS
 from hub.texts import current, say, unpacked
-from hub.web.api import links as links_rest
 from hub.web.middleware import addresses, guard
 from hub.web.parts import html, wording
 from hub.web.problems import MalformedError
@@ -31,11 +29,6 @@ from hub.web.routes import HEADERS, TEMPLATES, Endpoint, PageRoute
 STYLE = Path(__file__).parents[1] / "style.css"
 FORM_BYTES, FORM_FIELDS = 16 * 1024, 20
 TITLES = {404: "Nothing is shared here", 410: "This link has ended", 403: "That is not yours to change"}
-
-
-def add_to(app: FastAPI, hub: Hub) -> None:
-    """Puts the pages, and the links' part of REST, before all other routes of `app`."""
-    app.router.routes[:0] = [*routes(hub), *links_rest.routes(hub)]
 
 
 def routes(hub: Hub) -> list[BaseRoute]:

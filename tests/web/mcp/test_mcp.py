@@ -38,7 +38,7 @@ def served_hub(make_hub: Callable[..., Hub]) -> Iterator[str]:
     hub.hardware()
     door = mcp_server.Http(hub)
     app = FastAPI(lifespan=lambda app: door.run(), docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
-    rest.add_to(app, hub)
+    app.router.routes[:0] = rest.routes(hub)
     app.router.routes[:0] = door.routes()
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))

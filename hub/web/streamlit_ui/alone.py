@@ -1,0 +1,37 @@
+"""Streamlit's pages without Gradio's, as `streamlit run streamlit_app.py` serves them."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from starlette.middleware import Middleware
+
+from hub import logs, settings
+from hub.errors import InputError
+from hub.hub import Hub
+from hub.web.streamlit_ui import host
+from hub.web.streamlit_ui.door import StreamlitDoor
+from hub.web.streamlit_ui.host import failed
+from hub.web.streamlit_ui.mount import WithoutOrigin
+
+__all__ = ["failed", "layers", "make_hub"]
+
+
+def make_hub() -> Hub:
+    """The hub that the environment describes, which the pages of this process then show. Raises HubError."""
+    from streamlit import config
+
+    chosen = settings.from_environment()
+    logs.begin(chosen.log_level)
+    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)  # else a line for every file of Streamlit's pages
+    if chosen.space_users:
+        raise InputError("Sign-in with Hugging Face needs the Gradio pages too: python app.py. Here: HUB_AUTH.")
+    hub = Hub(replace(chosen, host=config.get_option("server.address") or "0.0.0.0"))  # Streamlit listens
+    host.use(hub, beside_gradio=False)
+    return hub
+
+
+def layers(hub: Hub) -> list[Middleware]:
+    """What Streamlit's pages need around them, outermost first."""
+    return [Middleware(WithoutOrigin), Middleware(StreamlitDoor, hub=hub)]
