@@ -58,11 +58,18 @@ def problem(error: HubError, request: Request) -> ProblemResponse:
 
 def unexpected(error: Exception, request: Request) -> ProblemResponse:
     """A fault of the hub itself: logged with its traceback, told without."""
+    return problem(fault_of(error, request), request)
+
+
+def fault_of(error: Exception, request: Request, on_page: bool = False) -> HubError:
+    """What is told of a fault of the hub itself, which is logged with its traceback."""
     if isinstance(error, MemoryError):
         log.error("%s %r had no memory", request.method, request.scope["path"])
-        return problem(no_memory(), request)
+        return no_memory()
     log.error("%s %r failed", request.method, request.scope["path"], exc_info=error)
-    return problem(HubError("The hub failed on this request; its log has the details."), request)
+    if on_page:
+        return HubError("The hub failed on this page; its log has the details.")
+    return HubError("The hub failed on this request; its log has the details.")
 
 
 def no_memory() -> OutOfMemoryError:

@@ -1,20 +1,26 @@
-"""What the pages drawn without Gradio share: a route whose faults are pages too, their headers, their files."""
+"""What all routes share: a table of methods per path, answers in JSON, whole numbers, headers, files of pages."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable, Mapping
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from hub.errors import HubError, NotFoundError
-from hub.web.problems import MalformedError, no_memory
+from hub.errors import CancelledError, HubError, InputError, NotFoundError
+from hub.suggest import unknown
+from hub.web.problems import MalformedError, MethodError, fault_of, problem
 
-log = logging.getLogger(__name__)
+API = "/api/v1"
+FRESH = {"Cache-Control": "no-store"}
+FOREVER = "private, max-age=31536000, immutable"  # an id names one answer, so it never changes
+DIGITS = 7  # of a whole number in an address
 TEMPLATES = Path(__file__).with_name("templates")
 # Inline styles are the widths of bars and the colours of swatches; there is no inline script.
 POLICY = (
@@ -28,39 +34,102 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "private, no-store",
 }
+ASKING = {**HEADERS, "Content-Security-Policy": f"{POLICY}; connect-src 'self'"}  # of pages whose script asks REST
 PARTS = "parts.js"  # of the pages with a list
 TYPES = {".css": "text/css", ".js": "text/javascript"}
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Problem = Callable[[HubError, Request], Response]
+Table = Mapping[str, Mapping[str, Endpoint]]  # path -> method -> endpoint
 
 
-class PageRoute:
-    """One path: turns whatever its endpoints, by method, raise into a page, by `problem`."""
+def routes_of(table: Table, name: str, page: Problem | None = None) -> list[BaseRoute]:
+    """A route per path. `page` draws what goes wrong as a page; without, it is problem JSON."""
+    return [Route(path, Methods(endpoints, page), name=f"{name}:{path}") for path, endpoints in table.items()]
 
-    def __init__(self, methods: Mapping[str, Endpoint], problem: Problem):
-        self.methods, self.problem = methods, problem
+
+class Methods:
+    """One path: picks the endpoint by method, and turns whatever it raises into a problem."""
+
+    def __init__(self, endpoints: Mapping[str, Endpoint], page: Problem | None = None):
+        self.endpoints, self._page = endpoints, page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
+        request, draw = Request(scope, receive), self._page or problem
         try:
-            endpoint = self.methods.get("GET" if request.method == "HEAD" else request.method)
-            if endpoint is None:
-                headers = {**HEADERS, "Allow": ", ".join(self.methods)}
-                response = Response("Not allowed here.", 405, headers=headers)
-            else:
-                response = await endpoint(request)
+            response = await self._endpoint(request)(request)
         except ClientDisconnect:
-            return
+            response = draw(CancelledError("The client went away."), request)  # nobody reads it
+        except MethodError as error:
+            response = not_allowed(error) if self._page else problem(error, request)
         except HubError as error:
-            response = self.problem(error, request)
+            response = draw(error, request)
         except MultiPartException as error:  # a form that is refused on its way: no fault of ours
-            response = self.problem(MalformedError("{reason}", reason=error.message), request)
+            response = draw(MalformedError("{reason}", reason=error.message), request)
         except Exception as error:  # the last net: a fault of ours must not show a traceback
-            log.error("%s %r failed", request.method, request.scope["path"], exc_info=error)
-            fault = HubError("The hub failed on this page; its log has the details.")
-            response = self.problem(no_memory() if isinstance(error, MemoryError) else fault, request)
+            response = draw(fault_of(error, request, on_page=self._page is not None), request)
         await response(scope, receive, send)
+
+    def _endpoint(self, request: Request) -> Endpoint:
+        if not self.endpoints:
+            raise NotFoundError(
+                "There is nothing at {path}. {api}/openapi.json lists what there is.",
+                path=request.scope["path"][:200],
+                api=API,
+            )
+        method = "GET" if request.method == "HEAD" else request.method
+        if method not in self.endpoints:
+            allowed = [*self.endpoints, *(["HEAD"] if "GET" in self.endpoints else [])]
+            raise MethodError(
+                "{path} takes {methods}, not {given}.",
+                path=request.scope["path"],
+                methods=" and ".join(self.endpoints),
+                given=request.method[:20],
+                allowed=allowed,
+            )
+        return self.endpoints[method]
+
+
+def not_allowed(error: MethodError) -> Response:
+    """A page's answer to a method that it does not take: no browser asks like this."""
+    return Response("Not allowed here.", error.status, headers={**HEADERS, "Allow": error.allowed})
+
+
+# --- what is asked --------------------------------------------------------------------------------
+
+
+def whole_number(text: str, name: str, most: int) -> int:
+    """A whole number from 1 in an address. Raises InputError."""
+    if not (text.isascii() and text.isdigit() and len(text) <= DIGITS and 1 <= int(text) <= most):
+        raise InputError(
+            "{name} must be a whole number from 1 to {most}, got {text!r}.",
+            name=name,
+            most=most,
+            text=text[:40],
+            field=name,
+        )
+    return int(text)
+
+
+def check_names(given: Mapping[str, str], known: Sequence[str]) -> None:
+    """Raises InputError for the first parameter of an address that is not among these."""
+    for name in given:
+        if name not in known:
+            raise InputError(unknown("parameter", name[:40], [*known]), field=name)
+
+
+# --- what is answered -----------------------------------------------------------------------------
+
+
+def dump_json(body: Any) -> bytes:
+    """JSON as this hub sends it; half a character, which a text may have, is sent as a question mark."""
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def json_answer(body: Any, status: int = 200, headers: Mapping[str, str] = FRESH) -> Response:
+    """An answer from JSON data, or from bytes of `dump_json`, which a thread may have made."""
+    content = body if isinstance(body, bytes) else dump_json(body)
+    return Response(content, status, media_type="application/json", headers=headers)
 
 
 def file(name: str, page: str) -> Response:

@@ -41,6 +41,8 @@ from hub.web.middleware import (
     space_signin,
 )
 from hub.web.site import embed
+from hub.web.site import gallery as gallery_pages
+from hub.web.site import grid as grid_pages
 from hub.web.site import history as history_pages
 from hub.web.site import links as permalinks
 
@@ -55,9 +57,11 @@ def routes(hub: Hub, mcp: mcp_mount.Door) -> list[BaseRoute]:
     return [
         *embed.routes(hub),
         *mcp.routes(),
+        *grid_pages.routes(hub),
         *grid.routes(hub),
         *history_pages.routes(hub),
         *history_rest.routes(hub),
+        *gallery_pages.routes(hub),
         *gallery.routes(hub),
         *permalinks.routes(hub),
         *links_rest.routes(hub),

@@ -32,8 +32,9 @@ from hub.spec import (
     Slider,
     Text,
 )
-from hub.web.api import demos as rest
+from hub.web import server
 from hub.web.api import openapi
+from hub.web.mcp.mount import Closed
 
 BEGUN = threading.Event()  # set when the slow demo's infer has begun
 STOPPED = threading.Event()  # set when it was stopped early
@@ -127,8 +128,9 @@ def become(client: TestClient, cookies: dict[str, str] | None) -> None:
 
 
 def app_of(hub: Hub) -> FastAPI:
+    """All routes of the hub but MCP and the pages of Gradio and Streamlit; no layers."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
-    app.router.routes[:0] = rest.routes(hub)
+    app.router.routes[:0] = server.routes(hub, Closed())
     app.openapi = partial(openapi.of_hub, hub)  # type: ignore[method-assign]
     return app
 

@@ -18,8 +18,7 @@ from hub.people.owners import Owners
 from hub.people.users import Caller
 from hub.settings import Settings
 from hub.spec import Text
-from hub.web.site import history as history_pages
-from hub.web.site import links as permalinks
+from hub.web.middleware import arrivals
 from tests.fakes import colour_demo
 from tests.web.doors import app_of, png
 
@@ -36,8 +35,7 @@ def served(tmp_path: Path) -> Iterator[ServedHub]:
         pages = {"colours": Page("colours", "a test", tmp_path, declared=colour_demo())}
         engines.append(Hub(Settings(**chosen), Registry(pages)))
         app = app_of(engines[-1])
-        permalinks.add_to(app, engines[-1])
-        history_pages.add_to(app, engines[-1])
+        app.add_middleware(arrivals.Arrivals, hub=engines[-1])
         return engines[-1], TestClient(app)
 
     yield start

@@ -16,9 +16,9 @@ from hub.pages.registry import Page
 from hub.results.result import Result
 from hub.spec import Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask
 from hub.web.api import schema
+from hub.web.routes import API
 from hub.weights import facts
 
-API = "/api/v1"
 SIMILAR_LIMIT, SIMILAR_MOST = 8, 50  # similar pictures that are told when nobody says how many, and at most
 KINDS = {ImageOutput: "image", Mask: "mask", Labels: "labels", Json: "json", Gallery: "gallery"}
 

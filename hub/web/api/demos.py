@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.formparsers import MultiPartException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute
 
 from hub.engine.compare import compare
 from hub.engine.jobs import Cancel
-from hub.errors import BusyError, CancelledError, ForbiddenError, HubError, InputError, NotFoundError
+from hub.errors import BusyError, ForbiddenError, NotFoundError
 from hub.execution.executor import OnEvent
 from hub.hub import Hub
 from hub.pages.registry import Page
@@ -28,21 +25,18 @@ from hub.people.users import Caller
 from hub.results.result import Picture, Result
 from hub.texts import sentence
 from hub.web.api import answers, events, health, openapi
-from hub.web.api.answers import API, SIMILAR_LIMIT, SIMILAR_MOST
+from hub.web.api.answers import SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.api.bodies import read_inputs, read_texts
 from hub.web.middleware import access, guard
-from hub.web.problems import MalformedError, MethodError, problem, unexpected
+from hub.web.routes import API, FOREVER, Endpoint, dump_json, json_answer, routes_of, whole_number
 
 log = logging.getLogger(__name__)
 WAITING_THREADS = 64  # beyond the queue's limit: requests that share an equal one's run wait in threads of their own
-FOREVER = "private, max-age=31536000, immutable"  # an id names one answer, so it never changes
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def routes(hub: Hub) -> list[BaseRoute]:
     """The routes; they answer every path under /api, so that unknown ones get problem JSON."""
-    door = _Door(hub)
+    door = DemoRoutes(hub)
     table: dict[str, dict[str, Endpoint]] = {
         f"{API}/openapi.json": {"GET": door.openapi},
         f"{API}/demos": {"GET": door.demos},
@@ -62,50 +56,10 @@ def routes(hub: Hub) -> list[BaseRoute]:
         "/api": {},
         "/api/{path:path}": {},
     }
-    return [Route(path, Methods(endpoints), name=f"rest:{path}") for path, endpoints in table.items()]
+    return routes_of(table, "rest")
 
 
-class Methods:
-    """One path: picks the endpoint by method and turns whatever it raises into problem JSON."""
-
-    def __init__(self, endpoints: Mapping[str, Endpoint]):
-        self.endpoints = endpoints
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        try:
-            response = await self._endpoint(request)(request)
-        except ClientDisconnect:
-            response = problem(CancelledError("The client went away."), request)  # nobody reads it
-        except HubError as error:
-            response = problem(error, request)
-        except MultiPartException as error:  # a form that is refused on its way: no fault of ours
-            response = problem(MalformedError("{reason}", reason=error.message), request)
-        except Exception as error:  # the last net: a fault of ours must not show a traceback
-            response = unexpected(error, request)
-        await response(scope, receive, send)
-
-    def _endpoint(self, request: Request) -> Endpoint:
-        if not self.endpoints:
-            raise NotFoundError(
-                "There is nothing at {path}. {api}/openapi.json lists what there is.",
-                path=request.scope["path"][:200],
-                api=API,
-            )
-        method = "GET" if request.method == "HEAD" else request.method
-        if method not in self.endpoints:
-            allowed = [*self.endpoints, *(["HEAD"] if "GET" in self.endpoints else [])]
-            raise MethodError(
-                "{path} takes {methods}, not {given}.",
-                path=request.scope["path"],
-                methods=" and ".join(self.endpoints),
-                given=request.method[:20],
-                allowed=allowed,
-            )
-        return self.endpoints[method]
-
-
-class _Door:
+class DemoRoutes:
     """The endpoints over one engine."""
 
     def __init__(self, hub: Hub):
@@ -151,7 +105,7 @@ class _Door:
                 partial(run, page, inputs, cancel, who, root_path), limiter=self.threads, abandon_on_cancel=True
             )
 
-        return _json_text(await events.alone(request, work))
+        return json_answer(await events.alone(request, work))
 
     def _run(
         self,
@@ -163,7 +117,7 @@ class _Door:
         hear: OnEvent = lambda stage, progress: None,
     ) -> bytes:
         result = self.hub.engine.run(page.slug, inputs(), cancel=cancel, on_event=hear, caller=who)
-        return _dump(answers.answer(result, page, root_path))
+        return dump_json(answers.answer(result, page, root_path))
 
     def _compare(
         self, page: Page, inputs: Callable[[], dict[str, Any]], cancel: Cancel, who: Caller, root_path: str
@@ -171,7 +125,7 @@ class _Door:
         given = inputs()
         a, b = (given.pop(name, None) or "" for name in ("weights_a", "weights_b"))
         found = compare(self.hub.engine, page.slug, given, a, b, cancel=cancel, caller=who)
-        return _dump(answers.comparison(found, page, root_path))
+        return dump_json(answers.comparison(found, page, root_path))
 
     # --- results ----------------------------------------------------------------------------------
 
@@ -179,14 +133,14 @@ class _Door:
         result = await self._stored(request)
         page = self.hub.registry.pages.get(result.capsule["page"])
         result = await to_thread.run_sync(self.hub.shown.look, self._who(request), result)
-        return _json_text(_dump(answers.answer(result, page, request.scope.get("root_path", ""))))
+        return json_answer(answers.answer(result, page, request.scope.get("root_path", "")))
 
     async def output(self, request: Request) -> Response:
         result = await self._stored(request)
         name, number = request.path_params["output"], request.path_params.get("number", 0)
         values = result.values
         if name in values and not number:
-            return JSONResponse(values[name], headers={"Cache-Control": FOREVER})
+            return json_answer(values[name], headers={"Cache-Control": FOREVER})
         pictures = result.pictures.get(name, ())
         if number >= len(pictures):
             there = ", ".join([*result.pictures, *values])
@@ -196,7 +150,8 @@ class _Door:
 
     async def similar(self, request: Request) -> Response:
         """Who knows a result's id may ask; whose past results are shown depends on the setting and the cookie."""
-        result, limit = await self._stored(request), _limit(request)
+        result = await self._stored(request)
+        limit = whole_number(request.query_params.get("limit", str(SIMILAR_LIMIT)), "limit", SIMILAR_MOST)
         page = self.hub.registry.pages.get(result.capsule["page"])
         if page is None or not self.hub.similar.wanted(page.declared):
             off = self.hub.settings.similar == "off"
@@ -206,7 +161,7 @@ class _Door:
         matches = await to_thread.run_sync(find)
         missing, _ = await to_thread.run_sync(self.hub.similar.outstanding, result)
         body = answers.similar(result, matches, not missing, request.scope.get("root_path", ""))
-        return _json_text(_dump(body))
+        return json_answer(body)
 
     async def thumbnail(self, request: Request) -> Response:
         result = await self._stored(request)
@@ -233,14 +188,13 @@ class _Door:
     async def demos(self, request: Request) -> Response:
         root_path = request.scope.get("root_path", "")
         pages = [*self.hub.registry]
-        return JSONResponse(
-            await to_thread.run_sync(lambda: [answers.summary(self.hub, page, root_path) for page in pages])
-        )
+        summaries = await to_thread.run_sync(lambda: [answers.summary(self.hub, page, root_path) for page in pages])
+        return json_answer(summaries, headers={})
 
     async def demo(self, request: Request) -> Response:
         page = self.hub.registry.get(request.path_params["slug"])
         root_path = request.scope.get("root_path", "")
-        return JSONResponse(await to_thread.run_sync(answers.detail, self.hub, page, root_path))
+        return json_answer(await to_thread.run_sync(answers.detail, self.hub, page, root_path), headers={})
 
     async def asset(self, request: Request) -> Response:
         """A picture of an example, or the cover. Nothing else that lies in the folder is served."""
@@ -251,16 +205,16 @@ class _Door:
 
     async def openapi(self, request: Request) -> Response:
         place = self.hub.settings.public_url.rstrip("/") or request.scope.get("root_path", "")
-        return JSONResponse(await to_thread.run_sync(openapi.of_hub, self.hub, place))
+        return json_answer(await to_thread.run_sync(openapi.of_hub, self.hub, place), headers={})
 
     # --- operations -------------------------------------------------------------------------------
 
     async def status(self, request: Request) -> Response:
-        return JSONResponse(await to_thread.run_sync(partial(health.status, self.hub)))
+        return json_answer(await to_thread.run_sync(partial(health.status, self.hub)), headers={})
 
     async def models(self, request: Request) -> Response:
         found = await to_thread.run_sync(self.hub.models.residents)
-        return JSONResponse([asdict(one) for one in found], headers={"Cache-Control": "no-store"})
+        return json_answer([asdict(one) for one in found])
 
     async def change_model(self, request: Request) -> Response:
         """Loads, pins, unpins or unloads one page's model; an abandoned request leaves a load to end."""
@@ -270,38 +224,19 @@ class _Door:
             raise ForbiddenError("This request may not change what is in memory. {why}", why=sentence(why))
         wish = await read_texts(request, ("demo", "weights", "action"), ("demo", "action"))
         work = partial(self.hub.models.change, wish["demo"], wish.get("weights", ""), wish["action"])
-        return JSONResponse(asdict(await to_thread.run_sync(work, limiter=self.threads, abandon_on_cancel=True)))
+        return json_answer(
+            asdict(await to_thread.run_sync(work, limiter=self.threads, abandon_on_cancel=True)), headers={}
+        )
 
     async def healthz(self, request: Request) -> Response:
-        return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+        return json_answer({"status": "ok"})
 
     async def readyz(self, request: Request) -> Response:
         ready, body = await to_thread.run_sync(partial(health.readiness, self.hub))
-        return JSONResponse(body, 200 if ready else 503, headers={"Cache-Control": "no-store"})
+        return json_answer(body, 200 if ready else 503)
 
     async def metrics(self, request: Request) -> Response:
         return Response(self.hub.metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-
-def _limit(request: Request) -> int:
-    """How many similar pictures are asked for. Raises InputError."""
-    text = request.query_params.get("limit", str(SIMILAR_LIMIT))
-    if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= SIMILAR_MOST):
-        raise InputError(
-            "limit must be a whole number from 1 to {similar_most}, got {text!r}.",
-            similar_most=SIMILAR_MOST,
-            text=text[:40],
-            field="limit",
-        )
-    return int(text)
-
-
-def _dump(body: Any) -> bytes:
-    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
-
-
-def _json_text(body: bytes) -> Response:
-    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 def _picture(request: Request, picture: Picture, tag: str) -> Response:

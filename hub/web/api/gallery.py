@@ -1,42 +1,33 @@
-"""The gallery's doors: the page `/gallery`, drawn by its own small script, and `/api/v1/gallery`."""
+"""The gallery over REST: `/api/v1/gallery`."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from anyio import to_thread
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response, StreamingResponse
-from starlette.routing import BaseRoute, Route
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute
 
-from hub import texts
 from hub.archive import gallery
 from hub.archive.picture_index import PictureRecord, Query, Viewer
 from hub.errors import InputError
 from hub.hub import Hub
 from hub.suggest import unknown
 from hub.web import drawers
-from hub.web import routes as plain
-from hub.web.api.answers import API
-from hub.web.api.demos import FOREVER, Methods
 from hub.web.api.gallery_schema import PairAnswer, PairsAnswer, PictureAnswer, PicturesAnswer
 from hub.web.middleware import guard
-from hub.web.site import links as permalinks
+from hub.web.routes import API, FOREVER, check_names, json_answer, routes_of, whole_number
 
 DOWNLOAD_MOST = 2_000  # pictures in one ZIP file
-DIGITS = 7  # of a page's number
 PAGING = ("page", "per_page", "order")
-POLICY = plain.POLICY + "; connect-src 'self'"
 
 
 def routes(hub: Hub) -> list[BaseRoute]:
     """To be put before those of `rest.routes`, which answer everything under /api."""
-    door = _Door(hub)
+    door = GalleryRoutes(hub)
     table = {
-        "/gallery": door.page,
-        "/gallery/{name}": door.static,
         f"{API}/gallery": door.search,
         f"{API}/gallery/facets": door.facets,
         f"{API}/gallery/pairs": door.pairs,
@@ -45,26 +36,14 @@ def routes(hub: Hub) -> list[BaseRoute]:
         f"{API}/gallery/{{id}}/image": door.image,
         f"{API}/gallery/{{id}}/thumbnail": door.thumbnail,
     }
-    return [Route(path, Methods({"GET": endpoint}), name=f"gallery:{path}") for path, endpoint in table.items()]
+    return routes_of({path: {"GET": endpoint} for path, endpoint in table.items()}, "gallery")
 
 
-class _Door:
+class GalleryRoutes:
     """The endpoints over one engine."""
 
     def __init__(self, hub: Hub):
         self.hub, self.pictures = hub, hub.pictures
-
-    # --- the page ---------------------------------------------------------------------------------
-
-    async def page(self, request: Request) -> Response:
-        template = permalinks.templates().get_template("gallery.html")
-        text = template.render(home="./", here="r/", signed_in=guard.caller(request).name,
-                               singles=self.hub.settings.similar, most=DOWNLOAD_MOST,
-                               words=texts.section(texts.current().language, "gallery"))  # fmt: skip
-        return HTMLResponse(text, headers={**plain.HEADERS, "Content-Security-Policy": POLICY})
-
-    async def static(self, request: Request) -> Response:
-        return plain.file(request.path_params["name"], "gallery")
 
     # --- searching --------------------------------------------------------------------------------
 
@@ -80,7 +59,7 @@ class _Door:
 
         found, total = await to_thread.run_sync(find)
         pictures = [self._told(entry, request) for entry in found]
-        return _json(PicturesAnswer(total=total, page=page, per_page=size, pictures=pictures))
+        return json_answer(PicturesAnswer(total=total, page=page, per_page=size, pictures=pictures))
 
     async def pairs(self, request: Request) -> Response:
         """What two grids have of the same subject, style and seed."""
@@ -95,7 +74,7 @@ class _Door:
 
         found, total = await to_thread.run_sync(find)
         pairs = [PairAnswer(a=self._told(one, request), b=self._told(other, request)) for one, other in found]
-        return _json(PairsAnswer(total=total, page=page, per_page=size, pairs=pairs))
+        return json_answer(PairsAnswer(total=total, page=page, per_page=size, pairs=pairs))
 
     async def facets(self, request: Request) -> Response:
         def find() -> dict[str, list[dict[str, Any]]]:
@@ -105,7 +84,7 @@ class _Door:
         for entries in found.values():
             for entry in entries:
                 entry["latest"] = gallery.when(entry["latest"])
-        return _json(found)
+        return json_answer(found)
 
     async def download(self, request: Request) -> Response:
         """A ZIP file of pictures with prompts.csv, of `ids` or of all that a search finds; or the CSV alone."""
@@ -136,11 +115,9 @@ class _Door:
         """What is looked for, which page of it, and how many on a page. Raises InputError."""
         given: Mapping[str, str] = request.query_params
         known = [*gallery.FILTERS, *PAGING, *more]
-        for name in given:
-            if name not in known:
-                raise InputError(unknown("parameter", name[:40], known), field=name)
-        page = _number(given.get("page", "1"), "page", gallery.PAGES_MOST)
-        size = _number(given.get("per_page", str(gallery.PER_PAGE)), "per_page", gallery.PER_PAGE_MOST)
+        check_names(given, known)
+        page = whole_number(given.get("page", "1"), "page", gallery.PAGES_MOST)
+        size = whole_number(given.get("per_page", str(gallery.PER_PAGE)), "per_page", gallery.PER_PAGE_MOST)
         ids = tuple(filter(None, given.get("ids", "").split(",")))[:DOWNLOAD_MOST]
         return gallery.query(given, ids), page, size
 
@@ -150,7 +127,7 @@ class _Door:
     # --- one picture ------------------------------------------------------------------------------
 
     async def one(self, request: Request) -> Response:
-        return _json(self._told(await to_thread.run_sync(self._entry, request), request))
+        return json_answer(self._told(await to_thread.run_sync(self._entry, request), request))
 
     async def image(self, request: Request) -> Response:
         def read() -> tuple[bytes, str]:
@@ -186,20 +163,3 @@ class _Door:
             if page and page.declared
             else None,
         }  # fmt: skip
-
-
-def _number(text: str, name: str, most: int) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= DIGITS and 1 <= int(text) <= most):
-        raise InputError(
-            "{name} must be a whole number from 1 to {most}, got {text!r}.",
-            name=name,
-            most=most,
-            text=text[:40],
-            field=name,
-        )
-    return int(text)
-
-
-def _json(body: Any) -> Response:
-    text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
-    return Response(text, media_type="application/json", headers={"Cache-Control": "no-store"})

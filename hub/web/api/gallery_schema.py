@@ -12,8 +12,8 @@ from hub.archive.gallery import PAGES_MOST, PER_PAGE, PER_PAGE_MOST, TEXT_CHARS
 from hub.batch.small import MOST
 from hub.pages.inputs import SEED_LIMIT
 from hub.web.api import shapes
-from hub.web.api.answers import API
 from hub.web.api.shapes import Count, Instant, Schema
+from hub.web.routes import API
 
 TEXT: Schema = {"type": "string"}
 WORDS: Schema = {"type": "string", "pattern": "\\S"}

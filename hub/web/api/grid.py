@@ -1,20 +1,17 @@
-"""The doors of small grids: the page `/grid`, drawn by its own script, and `POST /api/v1/demos/<slug>/grid`."""
+"""Small grids over REST: `POST /api/v1/demos/<slug>/grid`."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.responses import Response
+from starlette.routing import BaseRoute
 
-from hub import texts
 from hub.archive import gallery
 from hub.batch import small
 from hub.batch.plan import Cell, Plan
@@ -22,57 +19,28 @@ from hub.batch.small import Done, Drawn
 from hub.engine.jobs import Cancel
 from hub.errors import BusyError
 from hub.hub import Hub
-from hub.pages.kinds import picture_outputs, prompt_input
+from hub.pages.kinds import picture_outputs
 from hub.pages.registry import Page
 from hub.people.users import Caller
-from hub.spec import Choice, Demo, Progress, Slider, Text
-from hub.web import routes as plain
+from hub.spec import Progress
 from hub.web.api import events
-from hub.web.api.answers import API
 from hub.web.api.bodies import read_object
-from hub.web.api.demos import Methods
-from hub.web.api.gallery import POLICY
 from hub.web.middleware import guard
-from hub.web.site import links as permalinks
+from hub.web.routes import API, dump_json, json_answer, routes_of
 
 AT_ONCE = 4  # grids; one more is answered 429
-KINDS = {Slider: "number", Choice: "choice", Text: "text"}  # of settings that the page offers
 
 
 def routes(hub: Hub) -> list[BaseRoute]:
     """To be put before those of `rest.routes`, which answer everything under /api."""
-    door = _Door(hub)
-    table = {
-        "/grid": {"GET": door.page},
-        "/grid/{name}": {"GET": door.static},
-        f"{API}/demos/{{slug}}/grid": {"POST": door.draw},
-    }
-    return [Route(path, Methods(endpoints), name=f"grid:{path}") for path, endpoints in table.items()]
+    return routes_of({f"{API}/demos/{{slug}}/grid": {"POST": GridRoutes(hub).draw}}, "grid")
 
 
-class _Door:
+class GridRoutes:
     """The endpoints over one engine."""
 
     def __init__(self, hub: Hub):
         self.hub, self.threads = hub, CapacityLimiter(AT_ONCE)
-
-    # --- the page ---------------------------------------------------------------------------------
-
-    async def page(self, request: Request) -> Response:
-        pages = [page for page in self.hub.registry if small.fits(page)]
-        asked = request.query_params.get("page", "")
-        chosen = next((page for page in pages if page.slug == asked), pages[0] if pages else None)
-        given = {name: request.query_params.get(name, "") for name in ("subjects", "styles", "seeds", "template")}
-        text = permalinks.templates().get_template("grid.html").render(
-            home="./", here="r/", words=texts.section(texts.current().language, "grid"), pages=pages, chosen=chosen,
-            most=small.MOST, given=given,
-            singles=self.hub.settings.similar, fields=_fields(chosen.demo, request.query_params) if chosen else [],
-            hints=[example.inputs.get(prompt_input(chosen.demo)) for example in chosen.demo.examples] if chosen else [],
-        )  # fmt: skip
-        return HTMLResponse(text, headers={**plain.HEADERS, "Content-Security-Policy": POLICY})
-
-    async def static(self, request: Request) -> Response:
-        return plain.file(request.path_params["name"], "grid")
 
     # --- drawing ----------------------------------------------------------------------------------
 
@@ -96,12 +64,12 @@ class _Door:
 
         if events.wanted(request):
             return events.stream(request, work, told)
-        return Response(await events.alone(request, work), media_type="application/json")
+        return json_answer(await events.alone(request, work), headers={})
 
     def _draw(self, made: Plan, hear: small.Hear, cancel: Cancel, who: Caller, told: _Told) -> bytes:
         begin = time.monotonic()
         done = small.draw(self.hub, made, hear, cancel, who)
-        return _dump(told.document(done, time.monotonic() - begin))
+        return dump_json(told.document(done, time.monotonic() - begin))
 
 
 class _Told:
@@ -161,29 +129,3 @@ class _Told:
 
 def _step(cell: Cell, stage: str, progress: Progress | None) -> dict[str, Any]:
     return {"cell": cell.name, "stage": stage, **(events.steps(progress) if progress else {})}
-
-
-def _fields(demo: Demo, given: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The page's other settings, as the form draws them; `given` holds values, as `set.NAME`."""
-    found, words = [], prompt_input(demo)
-    for entry in demo.inputs:
-        kind = next((kind for type_, kind in KINDS.items() if isinstance(entry, type_)), "")
-        of_weights = getattr(entry, "options_from", "") or getattr(entry, "default_from", "")
-        if not kind or entry.name in (words, small.SEVERAL) or of_weights:
-            continue
-        usual: Any = getattr(entry, "default", None) or ""
-        found.append({
-            "name": entry.name, "label": entry.label, "help": entry.help, "kind": kind, "usual": usual,
-            "value": given.get(f"set.{entry.name}", usual), "entry": entry,
-            "options": [(option, option) for option in (entry.options if isinstance(entry, Choice) else ())],
-        })  # fmt: skip
-    if len(demo.weights) > 1:
-        options = [(weights.name, weights.title or weights.name) for weights in demo.weights]
-        first = demo.weights[0].name
-        found.append({"name": "weights", "label": "Weights", "help": "", "kind": "choice", "usual": first,
-                      "value": given.get("set.weights", first), "entry": None, "options": options})  # fmt: skip
-    return found
-
-
-def _dump(body: Any) -> bytes:
-    return json.dumps(body, allow_nan=False, separators=(",", ":")).encode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from urllib.parse import quote
 from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from hub.archive.gallery import PAGES_MOST
 from hub.archive.history import PER_PAGE, PER_PAGE_MOST, InWork
@@ -22,11 +21,8 @@ from hub.archive.history_store import HistoryEntry
 from hub.decoding.decode import sniff
 from hub.errors import InputError, NotFoundError
 from hub.hub import Hub
-from hub.suggest import unknown
 from hub.web import drawers
 from hub.web.api import answers, events
-from hub.web.api.answers import API
-from hub.web.api.demos import Methods
 from hub.web.api.history_schema import (
     DeletedAnswer,
     PageRunsAnswer,
@@ -36,18 +32,18 @@ from hub.web.api.history_schema import (
     SettingAnswer,
 )
 from hub.web.middleware import guard
+from hub.web.routes import API, FRESH, check_names, json_answer, routes_of, whole_number
 
 TEXT_CHARS, AT_ONCE = 500, 200
 FILTERS, PAGING = ("q", "demo"), ("page", "per_page")
 LOOKED_S = 15.0  # who looks at the history holds what is in work for so long
 SHOWN = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/tiff"})
 DAY = "private, max-age=86400"
-FRESH = {"Cache-Control": "no-store"}
 
 
 def routes(hub: Hub) -> list[BaseRoute]:
     """To be put before those of `rest.routes`, which answer everything under /api."""
-    door = _Door(hub)
+    door = HistoryRoutes(hub)
     table = {
         f"{API}/history": {"GET": door.search, "DELETE": door.remove},
         f"{API}/history/compare": {"GET": door.compare},
@@ -56,10 +52,10 @@ def routes(hub: Hub) -> list[BaseRoute]:
         f"{API}/history/{{id}}/thumbnail": {"GET": door.thumbnail},
         f"{API}/history/{{id}}/inputs/{{name}}": {"GET": door.picture},
     }
-    return [Route(path, Methods(endpoints), name=f"history:{path}") for path, endpoints in table.items()]
+    return routes_of(table, "history")
 
 
-class _Door:
+class HistoryRoutes:
     """The endpoints over one engine. Whose history it is, nobody can say: it is always that of who asks."""
 
     def __init__(self, hub: Hub):
@@ -70,14 +66,14 @@ class _Door:
 
     async def search(self, request: Request) -> Response:
         given: Mapping[str, str] = request.query_params
-        _known(given, [*FILTERS, *PAGING])
+        check_names(given, [*FILTERS, *PAGING])
         text, slug = given.get("q", ""), given.get("demo", "")
         if len(text) > TEXT_CHARS:
             raise InputError(
                 "q has more than the {text_chars} characters that are read.", text_chars=TEXT_CHARS, field="q"
             )
-        page = number(given.get("page", "1"), "page", PAGES_MOST)
-        size = number(given.get("per_page", str(PER_PAGE)), "per_page", PER_PAGE_MOST)
+        page = whole_number(given.get("page", "1"), "page", PAGES_MOST)
+        size = whole_number(given.get("per_page", str(PER_PAGE)), "per_page", PER_PAGE_MOST)
         owner, root = self._owner(request), request.scope.get("root_path", "")
         self.history.look(owner, LOOKED_S)
 
@@ -94,7 +90,7 @@ class _Door:
                 "demos": [self._counted(*entry) for entry in self.history.pages(owner)],
             }
 
-        return _json(await to_thread.run_sync(find))
+        return json_answer(await to_thread.run_sync(find))
 
     def _counted(self, slug: str, count: int) -> PageRunsAnswer:
         page = self.hub.registry.pages.get(slug)
@@ -105,12 +101,12 @@ class _Door:
         work = next((run for run in self.history.in_work(owner) if run.entry.id == id), None)
         entry = work.entry if work else await to_thread.run_sync(self.history.get, owner, id)
         self.history.look(owner, LOOKED_S)
-        return _json(told(self.hub, entry, root, work))
+        return json_answer(told(self.hub, entry, root, work))
 
     async def compare(self, request: Request) -> Response:
         """Two runs of one page: what was asked, both answers, and what differs in them."""
         given = request.query_params
-        _known(given, ["a", "b"])
+        check_names(given, ["a", "b"])
         owner, root = self._owner(request), request.scope.get("root_path", "")
 
         def work() -> dict[str, Any]:
@@ -119,14 +115,14 @@ class _Door:
             runs = {side: told(self.hub, run, root) for side, run in (("a", both.a), ("b", both.b))}
             return {**answers.comparison(both.found, both.page, root), "settings": settings, "runs": runs}
 
-        return _json(await drawers.draw(guard.caller(request), work))
+        return json_answer(await drawers.draw(guard.caller(request), work))
 
     # --- deleting and stopping --------------------------------------------------------------------
 
     async def remove(self, request: Request) -> Response:
         """Some, by `ids` with commas between, or with `all=true` all: nothing is deleted by leaving something out."""
         given = request.query_params
-        _known(given, ["ids", "all"])
+        check_names(given, ["ids", "all"])
         ids = list(filter(None, given.get("ids", "").split(",")))
         if bool(ids) == (given.get("all") == "true"):
             raise InputError("Say which runs to delete: ids=ID,ID or all=true.", field="ids")
@@ -136,7 +132,7 @@ class _Door:
             )
         work = partial(self.hub.forget, guard.caller(request), ids or None)
         count, results = await to_thread.run_sync(work)
-        return _json(DeletedAnswer(deleted=count, results_deleted=results))
+        return json_answer(DeletedAnswer(deleted=count, results_deleted=results))
 
     async def remove_one(self, request: Request) -> Response:
         caller, id = guard.caller(request), request.path_params["id"]
@@ -146,7 +142,7 @@ class _Door:
             return self.hub.forget(caller, [id])
 
         count, results = await to_thread.run_sync(work)
-        return _json(DeletedAnswer(deleted=count, results_deleted=results))
+        return json_answer(DeletedAnswer(deleted=count, results_deleted=results))
 
     async def stop(self, request: Request) -> Response:
         self.history.stop(self._owner(request), request.path_params["id"])
@@ -217,27 +213,3 @@ def told(hub: Hub, entry: HistoryEntry, root: str, work: InWork | None = None) -
         "open": f"{root}/{entry.page}?history={entry.id}" if demo else None,
         "progress": progress,
     }  # fmt: skip
-
-
-def number(text: str, name: str, most: int) -> int:
-    """A whole number from 1. Raises InputError."""
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most):
-        raise InputError(
-            "{name} must be a whole number from 1 to {most}, got {text!r}.",
-            name=name,
-            most=most,
-            text=text[:40],
-            field=name,
-        )
-    return int(text)
-
-
-def _known(given: Mapping[str, str], names: list[str]) -> None:
-    for name in given:
-        if name not in names:
-            raise InputError(unknown("parameter", name[:40], names), field=name)
-
-
-def _json(body: Any) -> Response:
-    text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
-    return Response(text, media_type="application/json", headers=FRESH)

@@ -11,9 +11,9 @@ from hub.archive.gallery import PAGES_MOST, TEXT_CHARS
 from hub.archive.history import PER_PAGE, PER_PAGE_MOST
 from hub.archive.history_store import State
 from hub.web.api import shapes
-from hub.web.api.answers import API
 from hub.web.api.shapes import Count, Instant, Schema
 from hub.web.middleware.sessions import TOKEN
+from hub.web.routes import API
 
 TEXT: Schema = {"type": "string"}
 GIVEN: Schema = {"type": "string", "minLength": 1}

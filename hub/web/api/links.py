@@ -10,8 +10,8 @@ from typing import Any
 
 from anyio import to_thread
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from hub.archive.links import Feedback, Link
 from hub.errors import ForbiddenError, InputError, TooLargeError, UnsupportedMediaError
@@ -19,30 +19,28 @@ from hub.hub import Hub
 from hub.people.owners import Owner
 from hub.suggest import unknown
 from hub.web import drawers
-from hub.web.api.answers import API
-from hub.web.api.demos import Methods
 from hub.web.api.links_schema import FeedbackAnswer, LinkAnswer, LinkMadeAnswer, LinkShownAnswer, SharedRun
 from hub.web.middleware import addresses, guard
 from hub.web.problems import MalformedError
+from hub.web.routes import API, FRESH, json_answer, routes_of
 
 SECRET_HEADER = "x-link-secret"  # not Authorization: a hub with a password needs that for itself
 BODY_BYTES = 64 * 1024
-FRESH = {"Cache-Control": "no-store"}
 
 
 def routes(hub: Hub) -> list[BaseRoute]:
     """To be put before those of `rest.routes`, which answer everything under /api."""
-    door = _Door(hub)
+    door = LinkRoutes(hub)
     table = {
         f"{API}/results/{{id}}/links": {"POST": door.make},
         f"{API}/links": {"GET": door.mine},
         f"{API}/links/{{id}}": {"GET": door.show, "DELETE": door.revoke},
         f"{API}/links/{{id}}/feedback": {"POST": door.say},
     }
-    return [Route(path, Methods(endpoints), name=f"links:{path}") for path, endpoints in table.items()]
+    return routes_of(table, "links")
 
 
-class _Door:
+class LinkRoutes:
     """The endpoints over one engine."""
 
     def __init__(self, hub: Hub):
@@ -63,13 +61,13 @@ class _Door:
         )
         link, secret = await drawers.draw(guard.caller(request), share)
         answer: LinkMadeAnswer = {**self._told(link, request), "secret": secret}
-        return JSONResponse(answer, 201, headers={**FRESH, "Location": answer["url"]})
+        return json_answer(answer, 201, {**FRESH, "Location": answer["url"]})
 
     async def mine(self, request: Request) -> Response:
         """Those of the browser session that asks; none without one. An administrator is told all."""
         owners = None if guard.caller(request).is_admin else self._who(request).ids
         found = await to_thread.run_sync(self.links.all, owners) if owners != () else []
-        return JSONResponse([self._told(link, request) for link in found], headers=FRESH)
+        return json_answer([self._told(link, request) for link in found])
 
     async def show(self, request: Request) -> Response:
         id = request.path_params["id"]
@@ -78,7 +76,7 @@ class _Door:
         body: LinkShownAnswer = {**self._told(link, request), **with_urls(document, url)}
         if await self._is_owner(request, id):
             body["feedback"] = [said(entry) for entry in await to_thread.run_sync(self.links.feedback, [id])]
-        return JSONResponse(body, headers=FRESH)
+        return json_answer(body)
 
     async def revoke(self, request: Request) -> Response:
         id = request.path_params["id"]
@@ -95,7 +93,7 @@ class _Door:
         call = partial(
             self.links.say, request.path_params["id"], body.get("thumb"), body.get("text"), self._who(request)
         )
-        return JSONResponse(said(await to_thread.run_sync(call)), 201, headers=FRESH)
+        return json_answer(said(await to_thread.run_sync(call)), 201)
 
     def _who(self, request: Request) -> Owner:
         return self.hub.owners.of(guard.caller(request))

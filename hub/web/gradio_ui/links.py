@@ -25,7 +25,7 @@ from hub.web import drawers
 from hub.web.gradio_ui import blocks
 from hub.web.middleware import addresses, guard
 from hub.web.parts import html
-from hub.web.site.links import facts, title
+from hub.web.parts.wording import link_facts, link_title
 
 TABS = 4096  # open pages whose last result is remembered
 LISTED = 20  # own links on the page
@@ -171,7 +171,8 @@ class Share:
 
 
 def _row(link: Link) -> str:
+    title, facts = escape(link_title(link)), link_facts(link)
     return (
-        f'<li><a href="r/{link.id}" target="_blank" rel="noopener">{escape(title(link))}</a><span>{facts(link)}</span>'
+        f'<li><a href="r/{link.id}" target="_blank" rel="noopener">{title}</a><span>{facts}</span>'
         f'<button type="button" data-end="{link.id}">{say("Take back")}</button></li>'
     )

@@ -31,18 +31,20 @@ def door(hub: Hub) -> Door:
         from hub.web.mcp import server as mcp_server
     except ImportError as error:
         log.warning("there is no MCP at %s: %s", PATH, error)
-        return _Closed()
+        return Closed()
     return mcp_server.Http(hub)
 
 
-class _Closed:
+class Closed:
+    """Says in the place of the MCP server why there is none."""
+
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
         yield
 
     def routes(self) -> list[BaseRoute]:
-        return [Route(PATH, _told, methods=["GET", "POST", "DELETE"])]
+        return [Route(PATH, explain_absence, methods=["GET", "POST", "DELETE"])]
 
 
-async def _told(request: Request) -> Response:
+async def explain_absence(request: Request) -> Response:
     return PlainTextResponse("The MCP endpoint of this hub needs mcp 2 or newer: pip install --upgrade mcp\n", 503)

@@ -18,7 +18,7 @@ from hub.errors import InputError, TooLargeError
 from hub.hub import Hub
 from hub.texts import Sentence, sentence
 from hub.web.api import answers, bodies
-from hub.web.api.answers import API
+from hub.web.routes import API
 
 PATH_CHARS = 4096  # longer is no path
 ADDRESS_CHARS = 2000

@@ -20,8 +20,8 @@ from hub.pages.registry import Page
 from hub.results.result import Picture, Result
 from hub.spec import Demo, ImageInput, Json, Labels, Mask
 from hub.web.api import schema
-from hub.web.api.answers import API
 from hub.web.mcp import pictures as mcp_pictures
+from hub.web.routes import API
 from hub.weights import facts
 
 LONGEST = 1568  # pixels; models that look at pictures scale larger ones down themselves

@@ -22,10 +22,10 @@ from hub.errors import BusyError, HubError, TooLargeError, UnsupportedMediaError
 from hub.hub import Hub
 from hub.people.limits import network
 from hub.spec import ImageInput
-from hub.web.api.answers import API
 from hub.web.middleware import guard
 from hub.web.middleware.arriving import ARRIVING, DRAIN_S, Arriving, Room, drops_the_rest
 from hub.web.problems import MalformedError, no_memory, problem
+from hub.web.routes import API
 
 SLACK_BYTES = 2**20  # for what is no picture, and what frames those
 PAGE_BYTES = 4 * 2**20  # of what a Gradio page sends: pictures come as uploads, but a camera's frame comes in base64

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
+from hub.archive.links import Link
 from hub.results.result import Receipt, Result
 from hub.spec import ImageOutput
 from hub.texts import Sentence, current, say
@@ -68,3 +72,35 @@ def facts(run: Receipt, id: str, seed: int | None) -> list[tuple[str, str]]:
 def picture_words(field: ImageOutput, result: Result) -> str:
     """What an answer's picture says of itself, else what it is called."""
     return answer(result.pictures[field.name][0].caption) or say(field.label)
+
+
+def day(when: float | str) -> str:
+    """`21 Nov 2026`, or as the visitor's language has it, in UTC."""
+    return moment(when).strftime(say("%-d %b %Y"))
+
+
+def moment(when: float | str) -> datetime:
+    """A time of a record or of a document."""
+    return datetime.fromisoformat(when) if isinstance(when, str) else datetime.fromtimestamp(when, UTC)
+
+
+def setting(value: Any) -> str:
+    """A parameter as people read it."""
+    if isinstance(value, list | tuple):
+        return say(", ").join(say(str(one)) for one in value) or say("none")
+    if isinstance(value, bool):
+        return say("yes" if value else "no")
+    return f"{value:g}" if isinstance(value, float) else say(str(value))
+
+
+def link_title(link: Link) -> str:
+    """What a list of links calls one."""
+    return link.note.splitlines()[0][:80] if link.note else answer(link.headline) or say("Result")
+
+
+def link_facts(link: Link) -> str:
+    """When it was made, when it ends, what was said about it."""
+    up, down = say("{count} up", count=link.up), say("{count} down", count=link.down)
+    said = [up] * bool(link.up) + [down] * bool(link.down)
+    until = [say("until {day}", day=day(link.expires))] if link.expires else []
+    return " · ".join([say("made {day}", day=day(link.created)), *until, *said])

@@ -14,7 +14,7 @@ from anyio import to_thread
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from hub.archive.history_pair import Beside, Setting, beside
 from hub.archive.history_store import HistoryEntry
@@ -28,13 +28,13 @@ from hub.results.result import Picture
 from hub.spec import ImageInput, ImageOutput
 from hub.texts import say
 from hub.web import drawers
-from hub.web import routes as plain
 from hub.web.api import history as history_rest
-from hub.web.api.gallery import POLICY
 from hub.web.middleware import guard
-from hub.web.routes import Endpoint, PageRoute
+from hub.web.parts import comparison as compare_html
+from hub.web.routes import ASKING, HEADERS, Endpoint, file, routes_of
 from hub.web.site import history_texts
 from hub.web.site import links as permalinks
+from hub.web.site.templates import templates
 
 log = logging.getLogger(__name__)
 GONE = "Its result is not kept any more."
@@ -43,7 +43,7 @@ GIVEN = "in-"  # how the names of pictures begin that went in, and are drawn ane
 
 def routes(hub: Hub) -> list[BaseRoute]:
     """The pages' routes."""
-    door = _Door(hub)
+    door = HistoryPages(hub)
     table: dict[str, dict[str, Endpoint]] = {
         "/history": {"GET": door.page},
         "/history/{id}/share": {"POST": door.share},
@@ -51,10 +51,10 @@ def routes(hub: Hub) -> list[BaseRoute]:
         "/history/{id}/{file}": {"GET": door.file},
         "/history/{name}": {"GET": door.static},
     }
-    return [Route(path, PageRoute(methods, _problem), name=f"history:{path}") for path, methods in table.items()]
+    return routes_of(table, "history", page=_problem)
 
 
-class _Door:
+class HistoryPages:
     """The pages over one engine."""
 
     def __init__(self, hub: Hub):
@@ -72,7 +72,7 @@ class _Door:
         return await to_thread.run_sync(self._list, request)
 
     async def static(self, request: Request) -> Response:
-        return plain.file(request.path_params["name"], "history")
+        return file(request.path_params["name"], "history")
 
     # --- the list ---------------------------------------------------------------------------------
 
@@ -88,10 +88,10 @@ class _Door:
         )  # fmt: skip
 
     def _drawn(self, request: Request, template: str, **parts: Any) -> Response:
-        text = permalinks.templates().get_template(template).render(
+        text = templates().get_template(template).render(
             home="./", here="r/", say=say, quote=quote, signed_in=guard.caller(request).name, **parts
         )  # fmt: skip
-        return HTMLResponse(text, headers={**plain.HEADERS, "Content-Security-Policy": POLICY})
+        return HTMLResponse(text, headers=ASKING)
 
     # --- one run ----------------------------------------------------------------------------------
 
@@ -99,7 +99,7 @@ class _Door:
         entry = self.history.get(self._owner(request), request.query_params["run"])
         page = self.hub.registry.pages.get(entry.page)
         if entry.state == "running" and page:
-            return RedirectResponse(f"{entry.page}?history={entry.id}", 303, headers=plain.HEADERS)
+            return RedirectResponse(f"{entry.page}?history={entry.id}", 303, headers=HEADERS)
         if entry.state != "done" or page is None or page.declared is None:
             why = say(entry.message) or (say("It was stopped.") if entry.state == "stopped" else say(GONE))
             title = page.title if page else entry.page
@@ -130,7 +130,7 @@ class _Door:
             picture = await drawers.draw(guard.caller(request), self._file, request)
         else:
             picture = await to_thread.run_sync(self._file, request)
-        headers = {**plain.HEADERS, "Cache-Control": history_rest.DAY}
+        headers = {**HEADERS, "Cache-Control": history_rest.DAY}
         return Response(picture.data, media_type=picture.media_type, headers=headers)
 
     def _file(self, request: Request) -> Picture:
@@ -149,7 +149,7 @@ class _Door:
         """Makes a link to the result, and goes there."""
         form = await permalinks.read_form(request)
         link = await drawers.draw(guard.caller(request), self._share, request, form)
-        return RedirectResponse(f"../../r/{link}", 303, headers=plain.HEADERS)
+        return RedirectResponse(f"../../r/{link}", 303, headers=HEADERS)
 
     def _share(self, request: Request, form: Mapping[str, str]) -> str:
         entry = self.history.get(self._owner(request), request.path_params["id"])
@@ -171,13 +171,11 @@ class _Door:
         await permalinks.read_form(request)
         work = partial(self.hub.forget, guard.caller(request), [request.path_params["id"]])
         await to_thread.run_sync(work)
-        return RedirectResponse("../../history", 303, headers=plain.HEADERS)
+        return RedirectResponse("../../history", 303, headers=HEADERS)
 
     # --- two runs ---------------------------------------------------------------------------------
 
     def _compare(self, request: Request) -> Response:
-        from hub.web.parts import comparison as compare_html
-
         asked = request.query_params
         both = beside(self.history, self.hub.registry, self._owner(request), asked.get("a", ""), asked.get("b", ""))
         titles = _titles(both)
@@ -215,6 +213,6 @@ def _titles(both: Beside) -> list[str]:
 def _problem(error: HubError, request: Request) -> HTMLResponse:
     up = max(0, request.scope["path"].strip("/").count("/")) * "../"
     title = say("Not in your history") if isinstance(error, NotFoundError | GoneError) else say(error.title)
-    template = permalinks.templates().get_template("problem.html")
+    template = templates().get_template("problem.html")
     text = template.render(title=title, message=say(error.message), home=up or "./", here=f"{up}r/", say=say)
-    return HTMLResponse(text, error.status, headers=plain.HEADERS)
+    return HTMLResponse(text, error.status, headers=HEADERS)

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 from anyio import to_thread
-from jinja2 import Environment, FileSystemLoader
-from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from hub.archive.links import Link
 from hub.errors import ForbiddenError, HubError, NotFoundError, TooLargeError
 from hub.hub import Hub
 from hub.people.terms import FEEDBACK_CHARS
-from hub.texts import current, say, unpacked
+from hub.texts import say
 from hub.web.middleware import addresses, guard
-from hub.web.parts import html, wording
 from hub.web.problems import MalformedError
-from hub.web.routes import HEADERS, TEMPLATES, Endpoint, PageRoute
+from hub.web.routes import HEADERS, TEMPLATES, Endpoint, routes_of
+from hub.web.site.templates import templates
 
 STYLE = Path(__file__).parents[1] / "style.css"
 FORM_BYTES, FORM_FIELDS = 16 * 1024, 20
@@ -33,7 +30,7 @@ TITLES = {404: "Nothing is shared here", 410: "This link has ended", 403: "That 
 
 def routes(hub: Hub) -> list[BaseRoute]:
     """The routes; they answer every path under /r with a page, unknown ones too."""
-    door = _Door(hub)
+    door = LinkPages(hub)
     table: dict[str, dict[str, Endpoint]] = {
         "/r/page.css": {"GET": door.style},
         "/r/page.js": {"GET": door.script},
@@ -44,10 +41,10 @@ def routes(hub: Hub) -> list[BaseRoute]:
         "/r": {"GET": door.nothing},
         "/r/{path:path}": {"GET": door.nothing},
     }
-    return [Route(path, PageRoute(methods, _problem), name=f"link:{path}") for path, methods in table.items()]
+    return routes_of(table, "link", page=_problem)
 
 
-class _Door:
+class LinkPages:
     """The pages over one engine."""
 
     def __init__(self, hub: Hub):
@@ -155,56 +152,3 @@ def draw(link: Link, document: Mapping[str, Any], **more: Any) -> str:
     template = templates().get_template("permalink.html")
     parts = {**document, "feedback_chars": FEEDBACK_CHARS, "home": "../", "here": ""}
     return template.render(**{**parts, "link": link, "id": link.id, "note": link.note, **more})
-
-
-@cache
-def templates() -> Environment:
-    """The pages that are drawn without Gradio."""
-    made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    made.globals.update(say=say, language=lambda: current().language, languages=lambda: Markup(html.languages()))
-    made.globals.update(sign_out=lambda home: Markup(html.sign_out(home=home)))
-    made.filters.update(
-        say=say,
-        day=day,
-        time=lambda when: _time(when).strftime(say("%-d %b %Y, %H:%M UTC")),
-        ms=wording.duration,
-        setting=setting,
-        answer=wording.answer,
-        remark=lambda data: say(unpacked(data)),
-        # These three escape what they are given.
-        labels=lambda entry: Markup(html.labels(entry["value"], entry["top"], entry.get("line"))),
-        table=lambda rows: Markup(html.table(rows)),
-        json=lambda value: Markup(html.value(value)),
-    )
-    return made
-
-
-def day(when: float | str) -> str:
-    """`21 Nov 2026`, or as the visitor's language has it, in UTC."""
-    return _time(when).strftime(say("%-d %b %Y"))
-
-
-def _time(when: float | str) -> datetime:
-    return datetime.fromisoformat(when) if isinstance(when, str) else datetime.fromtimestamp(when, UTC)
-
-
-def setting(value: Any) -> str:
-    """A parameter as people read it."""
-    if isinstance(value, list | tuple):
-        return say(", ").join(say(str(one)) for one in value) or say("none")
-    if isinstance(value, bool):
-        return say("yes" if value else "no")
-    return f"{value:g}" if isinstance(value, float) else say(str(value))
-
-
-def title(link: Link) -> str:
-    """What a list of links calls one."""
-    return link.note.splitlines()[0][:80] if link.note else wording.answer(link.headline) or say("Result")
-
-
-def facts(link: Link) -> str:
-    """When it was made, when it ends, what was said about it."""
-    up, down = say("{count} up", count=link.up), say("{count} down", count=link.down)
-    said = [up] * bool(link.up) + [down] * bool(link.down)
-    until = [say("until {day}", day=day(link.expires))] if link.expires else []
-    return " · ".join([say("made {day}", day=day(link.created)), *until, *said])

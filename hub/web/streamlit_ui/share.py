@@ -13,7 +13,7 @@ from hub.pages.registry import Page
 from hub.people.terms import NOTE_CHARS
 from hub.results.result import Result
 from hub.texts import say
-from hub.web.site.links import facts, title
+from hub.web.parts.wording import link_facts, link_title
 from hub.web.streamlit_ui.host import Host
 from hub.web.streamlit_ui.inputs import Values
 from hub.web.streamlit_ui.run import who
@@ -95,7 +95,9 @@ def _others(host: Host, page: Page, base: str, without: str) -> None:
         st.caption(said("Your other links"))
     for link in live:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"[{plain(title(link))}]({base}/r/{link.id})  \n{plain(facts(link))}", width="stretch")
+            st.markdown(
+                f"[{plain(link_title(link))}]({base}/r/{link.id})  \n{plain(link_facts(link))}", width="stretch"
+            )
             st.button(said("Take back"), key=f"end/{link.id}", on_click=_end, args=(host, link.id), type="tertiary")
 
 

@@ -31,9 +31,6 @@ from hub.pages.registry import Page, Registry
 from hub.people.users import Caller
 from hub.settings import Settings
 from hub.spec import Gallery
-from hub.web.api import gallery
-from hub.web.api import grid as web_grid
-from hub.web.api import history as history_rest
 from hub.web.middleware import guard, sessions
 from tests.fakes import Calls, drawing_demo, plain, shade_demo
 from tests.served import command
@@ -54,9 +51,6 @@ def served(tmp_path: Path) -> Iterator[ServedHub]:
         chosen = Settings(device="cpu", dtype="float32", data=str(tmp_path / "data"), **settings)
         engines.append(Hub(chosen, registry))
         app = app_of(engines[-1])
-        gallery.add_to(app, engines[-1])
-        web_grid.add_to(app, engines[-1])
-        app.router.routes[:0] = history_rest.routes(engines[-1])
         return engines[-1], TestClient(app)
 
     yield start

@@ -13,7 +13,6 @@ from starlette.testclient import TestClient
 from hub.hub import Hub
 from hub.settings import Settings
 from hub.spec import Slider
-from hub.web.api import grid
 from tests.fakes import Calls, drawing_demo, registry_of
 from tests.web.doors import app_of
 
@@ -25,7 +24,6 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
     settings = Settings(device="cpu", dtype="float32", data=str(tmp_path / "data"))
     hub = Hub(settings, registry_of(words=usual, several=several))
     app = app_of(hub)
-    grid.add_to(app, hub)
     yield TestClient(app)
     hub.close()
 

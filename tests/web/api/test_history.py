@@ -30,10 +30,8 @@ from hub.people.tokens import TokenStore
 from hub.people.users import Caller, UsersFile
 from hub.settings import Settings
 from hub.web.gradio_ui import history as history_ui
-from hub.web.middleware import guard, sessions
+from hub.web.middleware import arrivals, guard, sessions
 from hub.web.parts import filled
-from hub.web.site import history as history_pages
-from hub.web.site import links as permalinks
 from tests.fakes import wait_until
 from tests.served import command, run_async
 from tests.web.doors import SHADES, SLOW, app_of, become, png
@@ -56,8 +54,7 @@ def served(tmp_path: Path) -> Iterator[ServedHub]:
         chosen = Settings(device="cpu", dtype="float32", data=str(tmp_path / "data"), **settings)
         engines.append(Hub(chosen, Registry(pages)))
         app = app_of(engines[-1])
-        permalinks.add_to(app, engines[-1])
-        history_pages.add_to(app, engines[-1])
+        app.add_middleware(arrivals.Arrivals, hub=engines[-1])
         app.router.routes[:0] = [WebSocketRoute("/echo", echo)]
         app.user_middleware[:0] = guard.layers(engines[-1])
         return engines[-1], TestClient(app, follow_redirects=False)

@@ -37,7 +37,6 @@ NASTY = '"><script>alert(1)</script>'
 
 def app_for(hub: Hub) -> FastAPI:
     app = app_of(hub)
-    permalinks.add_to(app, hub)
     app.add_middleware(sessions.SessionCookie, hub=hub)
     return app
 
@@ -217,7 +216,7 @@ def test_a_document_of_format_1_is_drawn(tmp_path: Path) -> None:
 def test_pages_of_links_need_neither_torch_nor_gradio() -> None:
     """So that they answer while the hub is still importing both."""
     script = (
-        "import sys\nfrom hub.web.site import links\nlinks.templates().get_template('permalink.html')\n"
+        "import sys\nfrom hub.web.site.templates import templates\ntemplates().get_template('permalink.html')\n"
         "print(*{name.split('.')[0] for name in sys.modules})"
     )
     done = subprocess.run(

@@ -1,0 +1,71 @@
+"""The page `/grid`: a form for a small grid, drawn by its own script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute
+
+from hub import texts
+from hub.batch import small
+from hub.hub import Hub
+from hub.pages.kinds import prompt_input
+from hub.spec import Choice, Demo, Slider, Text
+from hub.web.routes import ASKING, file, routes_of
+from hub.web.site.templates import templates
+
+KINDS = {Slider: "number", Choice: "choice", Text: "text"}  # of settings that the page offers
+
+
+def routes(hub: Hub) -> list[BaseRoute]:
+    """The page, its style and its script."""
+    pages = GridPages(hub)
+    return routes_of({"/grid": {"GET": pages.page}, "/grid/{name}": {"GET": pages.static}}, "grid")
+
+
+class GridPages:
+    """The page and its files."""
+
+    def __init__(self, hub: Hub):
+        self.hub = hub
+
+    async def page(self, request: Request) -> Response:
+        pages = [page for page in self.hub.registry if small.fits(page)]
+        asked = request.query_params.get("page", "")
+        chosen = next((page for page in pages if page.slug == asked), pages[0] if pages else None)
+        given = {name: request.query_params.get(name, "") for name in ("subjects", "styles", "seeds", "template")}
+        text = templates().get_template("grid.html").render(
+            home="./", here="r/", words=texts.section(texts.current().language, "grid"), pages=pages, chosen=chosen,
+            most=small.MOST, given=given,
+            singles=self.hub.settings.similar, fields=_fields(chosen.demo, request.query_params) if chosen else [],
+            hints=[example.inputs.get(prompt_input(chosen.demo)) for example in chosen.demo.examples] if chosen else [],
+        )  # fmt: skip
+        return HTMLResponse(text, headers=ASKING)
+
+    async def static(self, request: Request) -> Response:
+        return file(request.path_params["name"], "grid")
+
+
+def _fields(demo: Demo, given: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The page's other settings, as the form draws them; `given` holds values, as `set.NAME`."""
+    found, words = [], prompt_input(demo)
+    for entry in demo.inputs:
+        kind = next((kind for type_, kind in KINDS.items() if isinstance(entry, type_)), "")
+        of_weights = getattr(entry, "options_from", "") or getattr(entry, "default_from", "")
+        if not kind or entry.name in (words, small.SEVERAL) or of_weights:
+            continue
+        usual: Any = getattr(entry, "default", None) or ""
+        found.append({
+            "name": entry.name, "label": entry.label, "help": entry.help, "kind": kind, "usual": usual,
+            "value": given.get(f"set.{entry.name}", usual), "entry": entry,
+            "options": [(option, option) for option in (entry.options if isinstance(entry, Choice) else ())],
+        })  # fmt: skip
+    if len(demo.weights) > 1:
+        options = [(weights.name, weights.title or weights.name) for weights in demo.weights]
+        first = demo.weights[0].name
+        found.append({"name": "weights", "label": "Weights", "help": "", "kind": "choice", "usual": first,
+                      "value": given.get("set.weights", first), "entry": None, "options": options})  # fmt: skip
+    return found
