@@ -72,14 +72,16 @@ async def read_texts(request: Request, names: Sequence[str], required: Sequence[
     return given
 
 
-async def read_object(request: Request, names: Sequence[str], required: Sequence[str]) -> dict[str, Any]:
-    """A small JSON object with some of these names. Raises HubError."""
+async def read_object(request: Request, names: Sequence[str], required: Sequence[str] = ()) -> dict[str, Any]:
+    """A small JSON object with some of these names; an empty body is one where none is required. Raises HubError."""
     media_type, _ = parse_options_header(request.headers.get("content-type", ""))
     if media_type != b"application/json":  # which another website's form cannot send
         raise UnsupportedMediaError("Send application/json with {listed}.", listed=", ".join(names))
     body = bytearray()
     async for piece in pieces(request, SLACK_BYTES):
         body += piece
+    if not body and not required:
+        return {}
     given = _json_inputs(body, frozenset())
     for name in given:
         if name not in names:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -14,18 +13,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from hub.archive.links import Feedback, Link
-from hub.errors import ForbiddenError, InputError, TooLargeError, UnsupportedMediaError
+from hub.errors import ForbiddenError, InputError
 from hub.hub import Hub
 from hub.people.owners import Owner
-from hub.suggest import unknown
 from hub.web import drawers
+from hub.web.api.bodies import read_object
 from hub.web.api.links_schema import FeedbackAnswer, LinkAnswer, LinkMadeAnswer, LinkShownAnswer, SharedRun
 from hub.web.middleware import addresses, guard
-from hub.web.problems import MalformedError
 from hub.web.routes import API, FRESH, json_answer, routes_of
 
 SECRET_HEADER = "x-link-secret"  # not Authorization: a hub with a password needs that for itself
-BODY_BYTES = 64 * 1024
 
 
 def routes(hub: Hub) -> list[BaseRoute]:
@@ -47,7 +44,7 @@ class LinkRoutes:
         self.hub, self.links = hub, hub.sharing.links
 
     async def make(self, request: Request) -> Response:
-        body = await read_json(request, ("note", "expires_in_days", "leave_out"))
+        body = await read_object(request, ("note", "expires_in_days", "leave_out"))
         leave_out = body.get("leave_out") or []
         if not isinstance(leave_out, list) or not all(isinstance(name, str) for name in leave_out):
             raise InputError("leave_out must be a list of names of inputs.", field="leave_out")
@@ -89,7 +86,7 @@ class LinkRoutes:
         return Response(status_code=204, headers=FRESH)
 
     async def say(self, request: Request) -> Response:
-        body = await read_json(request, ("thumb", "text"))
+        body = await read_object(request, ("thumb", "text"))
         call = partial(
             self.links.say, request.path_params["id"], body.get("thumb"), body.get("text"), self._who(request)
         )
@@ -155,30 +152,3 @@ def with_urls(document: Mapping[str, Any], url: str) -> SharedRun:
 
 def iso(when: float) -> str:
     return datetime.fromtimestamp(when, UTC).isoformat(timespec="seconds")
-
-
-async def read_json(request: Request, names: tuple[str, ...]) -> dict[str, Any]:
-    """A small JSON object with these names, or nothing. Raises HubError."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_BYTES:
-            raise TooLargeError("The request has more than the {most} KB that are read.", most=BODY_BYTES // 1024)
-    # A browser sends this type to another site only where that allows it: so no other site can send this.
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise UnsupportedMediaError(
-            "Send application/json, with {listed} or {{}}; got {given}.",
-            listed=", ".join(names),
-            given=kind[:60] or "none",
-        )
-    try:
-        found = json.loads(body or b"{}")
-    except (ValueError, RecursionError) as error:
-        raise MalformedError("The body is not valid JSON: {reason}.", reason=str(error)[:100]) from None
-    if not isinstance(found, dict):
-        raise InputError("The body must be a JSON object, got a {kind}.", kind=type(found).__name__)
-    for name in found:
-        if name not in names:
-            raise InputError(unknown("field", name, list(names)), field=name)
-    return found
