@@ -121,9 +121,12 @@ def check_names(given: Mapping[str, str], known: Sequence[str]) -> None:
 # --- what is answered -----------------------------------------------------------------------------
 
 
-def dump_json(body: Any) -> bytes:
-    """JSON as this hub sends it; half a character, which a text may have, is sent as a question mark."""
-    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
+def dump_json(body: Any, *, is_event: bool = False) -> bytes:
+    """JSON as this hub sends it; half a character, which a text may have, is sent as a question mark.
+
+    `is_event`: in ASCII, since some readers of events take more characters than they should for the end of a line.
+    """
+    return json.dumps(body, ensure_ascii=is_event, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def json_answer(body: Any, status: int = 200, headers: Mapping[str, str] = FRESH) -> Response:

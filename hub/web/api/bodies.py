@@ -8,18 +8,19 @@ import json
 import re
 import string
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from hub.errors import InputError, UnsupportedMediaError
 from hub.spec import Choices, Demo, ImageInput
 from hub.suggest import unknown
-from hub.web.middleware.bounds import PARTS, SLACK_BYTES, pieces
+from hub.web.middleware.bounds import PARTS, SLACK_BYTES, Parts, pieces
 from hub.web.problems import MalformedError
 
 DATA_URL = re.compile(r"data:[^,;]*(?:;[^,;]*)*;base64,", re.IGNORECASE)
@@ -74,12 +75,12 @@ async def read_texts(request: Request, names: Sequence[str], required: Sequence[
 
 async def read_object(request: Request, names: Sequence[str], required: Sequence[str] = ()) -> dict[str, Any]:
     """A small JSON object with some of these names; an empty body is one where none is required. Raises HubError."""
-    media_type, _ = parse_options_header(request.headers.get("content-type", ""))
-    if media_type != b"application/json":  # which another website's form cannot send
-        raise UnsupportedMediaError("Send application/json with {listed}.", listed=", ".join(names))
     body = bytearray()
     async for piece in pieces(request, SLACK_BYTES):
         body += piece
+    media_type, _ = parse_options_header(request.headers.get("content-type", ""))
+    if media_type != b"application/json":  # which another website's form cannot send
+        raise UnsupportedMediaError("Send application/json with {listed}.", listed=", ".join(names))
     if not body and not required:
         return {}
     given = _json_inputs(body, frozenset())
@@ -99,69 +100,42 @@ async def read_object(request: Request, names: Sequence[str], required: Sequence
 class _Part:
     """One part of a form. `filename` is None for a plain field."""
 
-    name: str = ""
-    filename: str | None = None
-    disposition: bytes = b""
-    data: bytearray = field(default_factory=bytearray)
+    name: str
+    filename: str | None
+    data: bytes
 
 
-class _Form:
-    """Collects parts from the parser's callbacks."""
+class _InMemory(MultiPartParser):
+    """Keeps files in memory: their bytes are bounded and counted while they arrive, and no disk is."""
 
-    def __init__(self) -> None:
-        self.parts: list[_Part] = []
-        self.complete = False
-        self._name = self._value = b""
-
-    def callbacks(self) -> dict[str, Callable[..., None]]:
-        names = ("part_begin", "part_data", "header_field", "header_value", "header_end", "headers_finished", "end")
-        return {f"on_{name}": getattr(self, name) for name in names}
-
-    def part_begin(self) -> None:
-        if len(self.parts) == PARTS:
-            raise MalformedError("The form has more than {max_parts} parts.", max_parts=PARTS)
-        self.parts.append(_Part())
-
-    def part_data(self, data: bytes, start: int, end: int) -> None:
-        self.parts[-1].data += memoryview(data)[start:end]
-
-    def header_field(self, data: bytes, start: int, end: int) -> None:
-        self._name += data[start:end]
-
-    def header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def header_end(self) -> None:
-        if self._name.lower() == b"content-disposition":
-            self.parts[-1].disposition = self._value
-        self._name = self._value = b""
-
-    def headers_finished(self) -> None:
-        part = self.parts[-1]
-        _, options = parse_options_header(part.disposition)
-        if b"name" not in options:
-            raise MalformedError("A part of the form has no name; each needs one, which is the input's.")
-        part.name = options[b"name"].decode("utf-8", "replace")
-        if b"filename" in options:
-            part.filename = options[b"filename"].decode("utf-8", "replace")
-
-    def end(self) -> None:
-        self.complete = True
+    spool_max_size = 0  # what SpooledTemporaryFile takes for: never to the disk
 
 
 async def _read_form(request: Request, boundary: bytes, limit: int) -> list[_Part]:
-    if not boundary:
-        raise MalformedError("Content-Type is multipart/form-data without a boundary; let your client set it.")
-    form = _Form()
+    parts = Parts(boundary)
+    # As latin-1 every byte is a character: a picture may come as a plain field, and text that is no UTF-8 is refused
+    # with its input's name.
+    quoted = boundary.decode("latin-1").replace("\\", "\\\\").replace('"', '\\"')
+    headers = Headers({"Content-Type": f'multipart/form-data; charset=latin-1; boundary="{quoted}"'})
+    stream = pieces(request, limit, parts.look)
     try:
-        parser = MultipartParser(boundary, form.callbacks())  # type: ignore[arg-type]  # a TypedDict of the same
-        async for piece in pieces(request, limit):
-            parser.write(piece)
-    except FormParserError as error:
-        raise MalformedError("The body is not valid multipart/form-data: {reason}.", reason=error) from None
-    if not form.complete:
+        parser = _InMemory(headers, stream, max_files=PARTS, max_fields=PARTS, max_part_size=limit)
+        form = await parser.parse()
+    except MultiPartException:  # of what it refuses, `parts` and the limit leave this alone
+        raise MalformedError("A part of the form has no name; each needs one, which is the input's.") from None
+    if not parts.complete:
         raise MalformedError("The form ends before its closing boundary; was the upload cut off?")
-    return form.parts
+    return [_part(name, value) for name, value in form.multi_items()]
+
+
+def _part(name: str, value: UploadFile | str) -> _Part:
+    filename, data = None, b""
+    if isinstance(value, str):
+        data = value.encode("latin-1")
+    else:
+        filename, data = value.filename or "", value.file.read()
+        value.file.close()
+    return _Part(name.encode("latin-1").decode("utf-8", "replace"), filename, data)
 
 
 def _plain_form(body: bytearray) -> list[_Part]:
@@ -171,7 +145,7 @@ def _plain_form(body: bytearray) -> list[_Part]:
         raise MalformedError("The form is not valid UTF-8 text.") from None
     except ValueError:
         raise MalformedError("The form has more than {max_parts} parts.", max_parts=PARTS) from None
-    return [_Part(name, data=bytearray(value.encode())) for name, value in pairs]
+    return [_Part(name, None, value.encode()) for name, value in pairs]
 
 
 def _form_inputs(parts: list[_Part], demo: Demo, pictures: frozenset[str]) -> dict[str, Any]:
@@ -183,8 +157,8 @@ def _form_inputs(parts: list[_Part], demo: Demo, pictures: frozenset[str]) -> di
         if name in inputs and name not in several:
             raise InputError("{name} is given more than once; give it once.", name=name, field=name)
         if name in pictures:  # a browser sends an empty part without a file name when no file was chosen
-            inputs[name] = None if not part.data and not part.filename else bytes(part.data)
-            part.data.clear()  # the form is held as long as the run is in work
+            inputs[name] = None if not part.data and not part.filename else part.data
+            part.data = b""  # the form is held as long as the run is in work
         elif part.filename is not None and name in known:
             raise InputError(
                 "{name} is not a picture; send it as a plain form field, not as a file.", name=name, field=name

@@ -69,7 +69,7 @@ class GridRoutes:
     def _draw(self, made: Plan, hear: small.Hear, cancel: Cancel, who: Caller, told: _Told) -> bytes:
         begin = time.monotonic()
         done = small.draw(self.hub, made, hear, cancel, who)
-        return dump_json(told.document(done, time.monotonic() - begin))
+        return dump_json(told.document(done, time.monotonic() - begin), is_event=True)
 
 
 class _Told:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -210,7 +210,7 @@ def _replayed(whole: deque[bytearray], receive: Receive) -> Receive:
     return again
 
 
-async def pieces(request: Request, limit: int, look: Look = len) -> AsyncIterator[bytes]:
+async def pieces(request: Request, limit: int, look: Look = len) -> AsyncGenerator[bytes, None]:
     """The body as it arrives. Raises TooLargeError at once when Content-Length is too large, else when it is."""
     refusal: HubError | None = None
     too_large = TooLargeError(
@@ -309,9 +309,9 @@ class Parts:
         """Raises MalformedError."""
         if not boundary:
             raise MalformedError("Content-Type is multipart/form-data without a boundary; let your client set it.")
-        self._count = 0
+        self._count, self.complete = 0, False
         try:
-            self._parser = MultipartParser(boundary, {"on_part_begin": self._begin})
+            self._parser = MultipartParser(boundary, {"on_part_begin": self._begin, "on_end": self._end})
         except FormParserError as error:
             raise _not_a_form(error) from None
 
@@ -326,6 +326,9 @@ class Parts:
         self._count += 1
         if self._count > PARTS:
             raise MalformedError("The form has more than {max_parts} parts.", max_parts=PARTS)
+
+    def _end(self) -> None:
+        self.complete = True
 
 
 def _not_a_form(error: FormParserError) -> MalformedError:
