@@ -49,7 +49,7 @@ from hub.web.site import links as permalinks
 log = logging.getLogger(__name__)
 
 
-def routes(hub: Hub, mcp: mcp_mount.Door) -> list[BaseRoute]:
+def routes(hub: Hub, mcp: mcp_mount.McpRoutes) -> list[BaseRoute]:
     """What every entry point serves, in the order in which addresses are looked up.
 
     Those of `rest` come last, since they answer whatever else is asked for under /api.
@@ -94,7 +94,7 @@ def layers(hub: Hub, pages: Sequence[Middleware], sign_in: Sequence[Middleware] 
 
 
 @asynccontextmanager
-async def life(hub: Hub, mcp: mcp_mount.Door) -> AsyncIterator[None]:
+async def life(hub: Hub, mcp: mcp_mount.McpRoutes) -> AsyncIterator[None]:
     """From the start of the server to its end, with which the hub is closed."""
     # Pages are served while torch is still being imported and models preloaded.
     threading.Thread(target=warm_up, args=(hub,), name="warm-up", daemon=True).start()
@@ -110,7 +110,7 @@ def build_app(hub: Hub) -> FastAPI:
     from hub.web.gradio_ui import mount as gradio_mount
     from hub.web.streamlit_ui import mount as streamlit_mount
 
-    mcp, streamlit, pages = mcp_mount.door(hub), streamlit_mount.Mounted(hub), gradio_mount.build(hub)
+    mcp, streamlit, pages = mcp_mount.make(hub), streamlit_mount.Mounted(hub), gradio_mount.build(hub)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -140,7 +140,7 @@ def streamlit_options() -> dict[str, Any]:
     from hub.web.streamlit_ui import alone
 
     hub = alone.make_hub()
-    mcp = mcp_mount.door(hub)
+    mcp = mcp_mount.make(hub)
     return {
         "routes": routes(hub, mcp),
         "middleware": layers(hub, alone.layers(hub)),

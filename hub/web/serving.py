@@ -65,7 +65,7 @@ class Server(uvicorn.Server):
         log.info("%s: no new work; %d runs have %g s to end", why, self.hub.engine.in_work, self.hub.settings.grace_s)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        asyncio.get_running_loop().set_exception_handler(self._told)
+        asyncio.get_running_loop().set_exception_handler(self._log_fault)
         await super().startup(sockets)
 
     async def on_tick(self, counter: int) -> bool:
@@ -96,7 +96,7 @@ class Server(uvicorn.Server):
         asked = (c.asked() for c in self.server_state.connections if isinstance(c, Http))
         return self.hub.engine.in_work > 0 or any(path and not ENDLESS.search(path) for path in asked)
 
-    def _told(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    def _log_fault(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """asyncio tells a lack of descriptors by a traceback for each connection, again and again."""
         error = context.get("exception")
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):

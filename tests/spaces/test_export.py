@@ -185,7 +185,7 @@ def test_with_the_sdk_of_that_builder_the_hub_serves_without_mcp(
 ) -> None:
     monkeypatch.setitem(sys.modules, "hub.web.mcp.server", None)  # as if its imports from mcp 2 failed
     monkeypatch.delattr("hub.web.mcp.server", raising=False)
-    app = Starlette(routes=mcp_mount.door(make_hub()).routes())
+    app = Starlette(routes=mcp_mount.make(make_hub()).routes())
     answer = TestClient(app).post("/mcp", json={})
     assert answer.status_code == 503 and "needs mcp 2" in answer.text
 

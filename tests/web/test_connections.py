@@ -165,7 +165,7 @@ def test_descriptors_that_run_out_are_one_line(served: ServedHub, caplog: pytest
     loop = asyncio.new_event_loop()
     with caplog.at_level(logging.WARNING):
         for _ in range(100):
-            served.server._told(loop, {"exception": OSError(24, "Too many open files")})
+            served.server._log_fault(loop, {"exception": OSError(24, "Too many open files")})
     loop.close()
     assert [record.getMessage()[:36] for record in caplog.records] == ["no connection can be accepted: Too m"]
     assert connections.raise_descriptors() >= 100

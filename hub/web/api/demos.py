@@ -36,23 +36,23 @@ WAITING_THREADS = 64  # beyond the queue's limit: requests that share an equal o
 
 def routes(hub: Hub) -> list[BaseRoute]:
     """The routes; they answer every path under /api, so that unknown ones get problem JSON."""
-    door = DemoRoutes(hub)
+    endpoints = DemoRoutes(hub)
     table: dict[str, dict[str, Endpoint]] = {
-        f"{API}/openapi.json": {"GET": door.openapi},
-        f"{API}/demos": {"GET": door.demos},
-        f"{API}/demos/{{slug}}": {"GET": door.demo, "POST": door.run},
-        f"{API}/demos/{{slug}}/compare": {"POST": door.compare},
-        f"{API}/demos/{{slug}}/assets/{{name}}": {"GET": door.asset},
-        f"{API}/results/{{id}}": {"GET": door.result},
-        f"{API}/results/{{id}}/similar": {"GET": door.similar},
-        f"{API}/results/{{id}}/thumbnail": {"GET": door.thumbnail},
-        f"{API}/results/{{id}}/{{output}}": {"GET": door.output},
-        f"{API}/results/{{id}}/{{output}}/{{number:int}}": {"GET": door.output},
-        f"{API}/status": {"GET": door.status},
-        f"{API}/models": {"GET": door.models, "POST": door.change_model},
-        "/healthz": {"GET": door.healthz},
-        "/readyz": {"GET": door.readyz},
-        "/metrics": {"GET": door.metrics},
+        f"{API}/openapi.json": {"GET": endpoints.openapi},
+        f"{API}/demos": {"GET": endpoints.demos},
+        f"{API}/demos/{{slug}}": {"GET": endpoints.demo, "POST": endpoints.run},
+        f"{API}/demos/{{slug}}/compare": {"POST": endpoints.compare},
+        f"{API}/demos/{{slug}}/assets/{{name}}": {"GET": endpoints.asset},
+        f"{API}/results/{{id}}": {"GET": endpoints.result},
+        f"{API}/results/{{id}}/similar": {"GET": endpoints.similar},
+        f"{API}/results/{{id}}/thumbnail": {"GET": endpoints.thumbnail},
+        f"{API}/results/{{id}}/{{output}}": {"GET": endpoints.output},
+        f"{API}/results/{{id}}/{{output}}/{{number:int}}": {"GET": endpoints.output},
+        f"{API}/status": {"GET": endpoints.status},
+        f"{API}/models": {"GET": endpoints.models, "POST": endpoints.change_model},
+        "/healthz": {"GET": endpoints.healthz},
+        "/readyz": {"GET": endpoints.readyz},
+        "/metrics": {"GET": endpoints.metrics},
         "/api": {},
         "/api/{path:path}": {},
     }

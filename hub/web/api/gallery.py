@@ -26,15 +26,15 @@ PAGING = ("page", "per_page", "order")
 
 def routes(hub: Hub) -> list[BaseRoute]:
     """To be put before those of `rest.routes`, which answer everything under /api."""
-    door = GalleryRoutes(hub)
+    endpoints = GalleryRoutes(hub)
     table = {
-        f"{API}/gallery": door.search,
-        f"{API}/gallery/facets": door.facets,
-        f"{API}/gallery/pairs": door.pairs,
-        f"{API}/gallery/download": door.download,
-        f"{API}/gallery/{{id}}": door.one,
-        f"{API}/gallery/{{id}}/image": door.image,
-        f"{API}/gallery/{{id}}/thumbnail": door.thumbnail,
+        f"{API}/gallery": endpoints.search,
+        f"{API}/gallery/facets": endpoints.facets,
+        f"{API}/gallery/pairs": endpoints.pairs,
+        f"{API}/gallery/download": endpoints.download,
+        f"{API}/gallery/{{id}}": endpoints.one,
+        f"{API}/gallery/{{id}}/image": endpoints.image,
+        f"{API}/gallery/{{id}}/thumbnail": endpoints.thumbnail,
     }
     return routes_of({path: {"GET": endpoint} for path, endpoint in table.items()}, "gallery")
 
@@ -58,7 +58,7 @@ class GalleryRoutes:
             return index.search(wanted, self._viewer(request), order=order, limit=size, offset=(page - 1) * size)
 
         found, total = await to_thread.run_sync(find)
-        pictures = [self._told(entry, request) for entry in found]
+        pictures = [self._picture(entry, request) for entry in found]
         return json_answer(PicturesAnswer(total=total, page=page, per_page=size, pictures=pictures))
 
     async def pairs(self, request: Request) -> Response:
@@ -73,7 +73,7 @@ class GalleryRoutes:
             return index.pairs(a, b, wanted, self._viewer(request), limit=size, offset=(page - 1) * size)
 
         found, total = await to_thread.run_sync(find)
-        pairs = [PairAnswer(a=self._told(one, request), b=self._told(other, request)) for one, other in found]
+        pairs = [PairAnswer(a=self._picture(one, request), b=self._picture(other, request)) for one, other in found]
         return json_answer(PairsAnswer(total=total, page=page, per_page=size, pairs=pairs))
 
     async def facets(self, request: Request) -> Response:
@@ -127,7 +127,7 @@ class GalleryRoutes:
     # --- one picture ------------------------------------------------------------------------------
 
     async def one(self, request: Request) -> Response:
-        return json_answer(self._told(await to_thread.run_sync(self._entry, request), request))
+        return json_answer(self._picture(await to_thread.run_sync(self._entry, request), request))
 
     async def image(self, request: Request) -> Response:
         def read() -> tuple[bytes, str]:
@@ -149,7 +149,7 @@ class GalleryRoutes:
     def _entry(self, request: Request) -> PictureRecord:
         return self.pictures.get(request.path_params["id"], self._viewer(request))
 
-    def _told(self, entry: PictureRecord, request: Request) -> PictureAnswer:
+    def _picture(self, entry: PictureRecord, request: Request) -> PictureAnswer:
         """One picture, as REST and the page's script read it."""
         root, page = request.scope.get("root_path", ""), self.hub.registry.pages.get(entry.demo)
         here = f"{root}{API}/gallery/{entry.id}"

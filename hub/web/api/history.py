@@ -43,14 +43,14 @@ DAY = "private, max-age=86400"
 
 def routes(hub: Hub) -> list[BaseRoute]:
     """To be put before those of `rest.routes`, which answer everything under /api."""
-    door = HistoryRoutes(hub)
+    endpoints = HistoryRoutes(hub)
     table = {
-        f"{API}/history": {"GET": door.search, "DELETE": door.remove},
-        f"{API}/history/compare": {"GET": door.compare},
-        f"{API}/history/{{id}}": {"GET": door.one, "DELETE": door.remove_one},
-        f"{API}/history/{{id}}/stop": {"POST": door.stop},
-        f"{API}/history/{{id}}/thumbnail": {"GET": door.thumbnail},
-        f"{API}/history/{{id}}/inputs/{{name}}": {"GET": door.picture},
+        f"{API}/history": {"GET": endpoints.search, "DELETE": endpoints.remove},
+        f"{API}/history/compare": {"GET": endpoints.compare},
+        f"{API}/history/{{id}}": {"GET": endpoints.one, "DELETE": endpoints.remove_one},
+        f"{API}/history/{{id}}/stop": {"POST": endpoints.stop},
+        f"{API}/history/{{id}}/thumbnail": {"GET": endpoints.thumbnail},
+        f"{API}/history/{{id}}/inputs/{{name}}": {"GET": endpoints.picture},
     }
     return routes_of(table, "history")
 
@@ -80,13 +80,13 @@ class HistoryRoutes:
         def find() -> RunsAnswer:
             work = self.history.in_work(owner, slug)
             found, total = self.history.search(owner, text, slug, size, (page - 1) * size)
-            running = {run.entry.id: told(self.hub, run.entry, root, run) for run in work}
+            running = {run.entry.id: run_to_json(self.hub, run.entry, root, run) for run in work}
             return {
                 "total": total,
                 "page": page,
                 "per_page": size,
                 "running": list(running.values()),
-                "runs": [told(self.hub, entry, root) for entry in found if entry.id not in running],
+                "runs": [run_to_json(self.hub, entry, root) for entry in found if entry.id not in running],
                 "demos": [self._counted(*entry) for entry in self.history.pages(owner)],
             }
 
@@ -101,7 +101,7 @@ class HistoryRoutes:
         work = next((run for run in self.history.in_work(owner) if run.entry.id == id), None)
         entry = work.entry if work else await to_thread.run_sync(self.history.get, owner, id)
         self.history.look(owner, LOOKED_S)
-        return json_answer(told(self.hub, entry, root, work))
+        return json_answer(run_to_json(self.hub, entry, root, work))
 
     async def compare(self, request: Request) -> Response:
         """Two runs of one page: what was asked, both answers, and what differs in them."""
@@ -112,7 +112,7 @@ class HistoryRoutes:
         def work() -> dict[str, Any]:
             both = beside(self.history, self.hub.registry, owner, given.get("a", ""), given.get("b", ""))
             settings = [{**asdict(setting), "differs": setting.differs} for setting in both.settings]
-            runs = {side: told(self.hub, run, root) for side, run in (("a", both.a), ("b", both.b))}
+            runs = {side: run_to_json(self.hub, run, root) for side, run in (("a", both.a), ("b", both.b))}
             return {**answers.comparison(both.found, both.page, root), "settings": settings, "runs": runs}
 
         return json_answer(await drawers.draw(guard.caller(request), work))
@@ -179,7 +179,7 @@ def uploaded(data: bytes) -> Response:
     return Response(data, media_type=kind if kind in SHOWN else "application/octet-stream", headers=headers)
 
 
-def told(hub: Hub, entry: HistoryEntry, root: str, work: InWork | None = None) -> RunAnswer:
+def run_to_json(hub: Hub, entry: HistoryEntry, root: str, work: InWork | None = None) -> RunAnswer:
     """A run as JSON data; `progress` while it is in work."""
     page = hub.registry.pages.get(entry.page)
     demo = page.declared if page else None

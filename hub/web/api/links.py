@@ -27,12 +27,12 @@ SECRET_HEADER = "x-link-secret"  # not Authorization: a hub with a password need
 
 def routes(hub: Hub) -> list[BaseRoute]:
     """To be put before those of `rest.routes`, which answer everything under /api."""
-    door = LinkRoutes(hub)
+    endpoints = LinkRoutes(hub)
     table = {
-        f"{API}/results/{{id}}/links": {"POST": door.make},
-        f"{API}/links": {"GET": door.mine},
-        f"{API}/links/{{id}}": {"GET": door.show, "DELETE": door.revoke},
-        f"{API}/links/{{id}}/feedback": {"POST": door.say},
+        f"{API}/results/{{id}}/links": {"POST": endpoints.make},
+        f"{API}/links": {"GET": endpoints.mine},
+        f"{API}/links/{{id}}": {"GET": endpoints.show, "DELETE": endpoints.revoke},
+        f"{API}/links/{{id}}/feedback": {"POST": endpoints.say},
     }
     return routes_of(table, "links")
 
@@ -57,22 +57,24 @@ class LinkRoutes:
             leave_out=leave_out,
         )
         link, secret = await drawers.draw(guard.caller(request), share)
-        answer: LinkMadeAnswer = {**self._told(link, request), "secret": secret}
+        answer: LinkMadeAnswer = {**self._link(link, request), "secret": secret}
         return json_answer(answer, 201, {**FRESH, "Location": answer["url"]})
 
     async def mine(self, request: Request) -> Response:
         """Those of the browser session that asks; none without one. An administrator is told all."""
         owners = None if guard.caller(request).is_admin else self._who(request).ids
         found = await to_thread.run_sync(self.links.all, owners) if owners != () else []
-        return json_answer([self._told(link, request) for link in found])
+        return json_answer([self._link(link, request) for link in found])
 
     async def show(self, request: Request) -> Response:
         id = request.path_params["id"]
         link, document = await to_thread.run_sync(self.links.read, id)
         url = addresses.link(self.hub.settings, request, id)
-        body: LinkShownAnswer = {**self._told(link, request), **with_urls(document, url)}
+        body: LinkShownAnswer = {**self._link(link, request), **with_urls(document, url)}
         if await self._is_owner(request, id):
-            body["feedback"] = [said(entry) for entry in await to_thread.run_sync(self.links.feedback, [id])]
+            body["feedback"] = [
+                feedback_to_json(entry) for entry in await to_thread.run_sync(self.links.feedback, [id])
+            ]
         return json_answer(body)
 
     async def revoke(self, request: Request) -> Response:
@@ -90,7 +92,7 @@ class LinkRoutes:
         call = partial(
             self.links.say, request.path_params["id"], body.get("thumb"), body.get("text"), self._who(request)
         )
-        return json_answer(said(await to_thread.run_sync(call)), 201)
+        return json_answer(feedback_to_json(await to_thread.run_sync(call)), 201)
 
     def _who(self, request: Request) -> Owner:
         return self.hub.owners.of(guard.caller(request))
@@ -102,11 +104,11 @@ class LinkRoutes:
         owners, secret = self._who(request).ids, request.headers.get(SECRET_HEADER, "")
         return await to_thread.run_sync(partial(self.links.owns, id, owners=owners, secret=secret))
 
-    def _told(self, link: Link, request: Request) -> LinkAnswer:
-        return told(link, addresses.link(self.hub.settings, request, link.id), self.links.clock())
+    def _link(self, link: Link, request: Request) -> LinkAnswer:
+        return link_to_json(link, addresses.link(self.hub.settings, request, link.id), self.links.clock())
 
 
-def told(link: Link, url: str, now: float) -> LinkAnswer:
+def link_to_json(link: Link, url: str, now: float) -> LinkAnswer:
     """A link as JSON data, without what it shows."""
     return {
         "id": link.id,
@@ -124,7 +126,7 @@ def told(link: Link, url: str, now: float) -> LinkAnswer:
     }
 
 
-def said(entry: Feedback) -> FeedbackAnswer:
+def feedback_to_json(entry: Feedback) -> FeedbackAnswer:
     """One viewer's feedback as JSON data."""
     return {"link": entry.link, "created_at": iso(entry.created), "thumb": entry.thumb, "text": entry.text}
 

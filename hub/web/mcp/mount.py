@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 PATH = "/mcp"
 
 
-class Door(Protocol):
+class McpRoutes(Protocol):
     """What the server needs of it: a context to serve in, and its routes."""
 
     def run(self) -> AbstractAsyncContextManager[None]: ...
@@ -25,7 +25,7 @@ class Door(Protocol):
     def routes(self) -> list[BaseRoute]: ...
 
 
-def door(hub: Hub) -> Door:
+def make(hub: Hub) -> McpRoutes:
     """The MCP server over HTTP."""
     try:
         from hub.web.mcp import server as mcp_server

@@ -55,19 +55,19 @@ NO_BROWSER = "This is the MCP endpoint of a Demo Hub. Give its address to an MCP
 
 def make(hub: Hub, files: bool = False) -> Server[Any]:
     """The MCP server over one engine. `files`: a client on this machine may name pictures by their paths."""
-    door = _Door(hub, files)
+    calls = ToolCalls(hub, files)
     return Server(
         "demo-hub",
         version=hub_version(),
         title="Demo Hub",
         instructions=INSTRUCTIONS,
-        on_list_tools=door.list_tools,
-        on_call_tool=door.call_tool,
+        on_list_tools=calls.list_tools,
+        on_call_tool=calls.call_tool,
         get_tool_input_schema=lambda name: None,  # no argument travels as a header
     )
 
 
-class _Door:
+class ToolCalls:
     """The handlers over one engine."""
 
     def __init__(self, hub: Hub, files: bool):

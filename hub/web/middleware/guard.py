@@ -91,7 +91,7 @@ class Guard:
         """Raises InputError for a users file that cannot be read."""
         self.app, self.hub = app, hub
         self.signin = SignIn(hub.settings)
-        self.door = sign_out.Door(self.signin, self._cookie, _drawn, CHALLENGE)
+        self._sign_out = sign_out.SignOut(self.signin, self._cookie, _drawn, CHALLENGE)
 
     @property
     def settings(self) -> Settings:
@@ -116,7 +116,7 @@ class Guard:
                 if moved := self._came_with_token(scope, method):
                     await moved(scope, receive, send)
                     return
-                if signing := await self.door.answer(scope, method, path, cookies):
+                if signing := await self._sign_out.answer(scope, method, path, cookies):
                     await signing(scope, receive, send)
                     return
                 known = await self.signin.known(headers, cookies, who.address, space_signin.user(scope))

@@ -55,7 +55,7 @@ class Languages:
         if not (alone and catalogue.language == texts.ENGLISH) and "text/html" in headers.get("accept", ""):
             scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
         with texts.speaking(catalogue):
-            await self.app(scope, receive, _told(send, catalogue, keep, scope))
+            await self.app(scope, receive, _mark_pages(send, catalogue, keep, scope))
 
 
 def of_scope(scope: Mapping[str, object]) -> Catalogue | None:
@@ -64,11 +64,11 @@ def of_scope(scope: Mapping[str, object]) -> Catalogue | None:
     return found if isinstance(found, Catalogue) else None
 
 
-def _told(send: Send, catalogue: Catalogue, keep: str, scope: Scope) -> Send:
+def _mark_pages(send: Send, catalogue: Catalogue, keep: str, scope: Scope) -> Send:
     """Tells caches and the browser the language of a page, and keeps the one that was asked for."""
     start: Message | None = None
 
-    async def told(message: Message) -> None:
+    async def send_marked(message: Message) -> None:
         nonlocal start
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
@@ -92,7 +92,7 @@ def _told(send: Send, catalogue: Catalogue, keep: str, scope: Scope) -> Send:
             message = {**message, "body": body}
         await send(message)
 
-    return told
+    return send_marked
 
 
 def marked(body: bytes, language: str) -> bytes:

@@ -29,7 +29,7 @@ Cookie = Callable[[Scope, str, int | None], str]  # the sign-in's cookie with a 
 Draw = Callable[[str, list[str]], str]  # a page that needs no other file, from its title and lines of HTML
 
 
-class Door:
+class SignOut:
     """Both addresses, over one hub's sign-in."""
 
     def __init__(self, signin: SignIn, cookie: Cookie, draw: Draw, challenge: str):
@@ -41,7 +41,9 @@ class Door:
         if path == OUT and method == "POST":
             return self._end(scope, mark, root)
         if path == OUT and method in ("GET", "HEAD"):
-            return HTMLResponse(self._told(root) if mark in (GONE, ASKED) else self._asks(root), headers=FRESH)
+            return HTMLResponse(
+                self._draw_end(root) if mark in (GONE, ASKED) else self._draw_question(root), headers=FRESH
+            )
         if path == IN and method in ("GET", "HEAD"):
             return await self._again(scope, mark, root)
         if mark in (GONE, ASKED) and not Headers(scope=scope).get("authorization", "").lower().startswith("bearer "):
@@ -76,18 +78,18 @@ class Door:
                 value, seconds = (self.signin.ticket(known), int(TICKET_S)) if known.by_password else ("", 0)
                 answer.headers.append("Set-Cookie", self._cookie(scope, value, seconds))
                 return answer
-        asked = HTMLResponse(self._told(root, text), status, headers=FRESH)
+        asked = HTMLResponse(self._draw_end(root, text), status, headers=FRESH)
         if status == 401:
             asked.headers["WWW-Authenticate"] = self._challenge
         asked.headers.append("Set-Cookie", self._cookie(scope, ASKED, None))
         return asked
 
-    def _told(self, root: str, text: str = "") -> str:
+    def _draw_end(self, root: str, text: str = "") -> str:
         link = f'<p><a href="{escape(root)}{IN}">{escape(say("Sign in again"))}</a></p>'
         hint = say("If somebody gave you a link with access, open the whole link again, or ask them for a new one.")
         return self._draw(say("You are signed out"), [f"<p>{escape(say(text or hint))}</p>", link])
 
-    def _asks(self, root: str) -> str:
+    def _draw_question(self, root: str) -> str:
         button = f"<button>{escape(say('Sign out'))}</button>"
         form = f'<form method="post" action="{escape(root)}{OUT}">{button}</form>'
         return self._draw(say("Sign out"), [f"<p>{escape(say(SURE))}</p>", form])

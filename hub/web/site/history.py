@@ -43,13 +43,13 @@ GIVEN = "in-"  # how the names of pictures begin that went in, and are drawn ane
 
 def routes(hub: Hub) -> list[BaseRoute]:
     """The pages' routes."""
-    door = HistoryPages(hub)
+    endpoints = HistoryPages(hub)
     table: dict[str, dict[str, Endpoint]] = {
-        "/history": {"GET": door.page},
-        "/history/{id}/share": {"POST": door.share},
-        "/history/{id}/delete": {"POST": door.delete},
-        "/history/{id}/{file}": {"GET": door.file},
-        "/history/{name}": {"GET": door.static},
+        "/history": {"GET": endpoints.page},
+        "/history/{id}/share": {"POST": endpoints.share},
+        "/history/{id}/delete": {"POST": endpoints.delete},
+        "/history/{id}/{file}": {"GET": endpoints.file},
+        "/history/{name}": {"GET": endpoints.static},
     }
     return routes_of(table, "history", page=_problem)
 

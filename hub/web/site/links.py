@@ -30,16 +30,16 @@ TITLES = {404: "Nothing is shared here", 410: "This link has ended", 403: "That 
 
 def routes(hub: Hub) -> list[BaseRoute]:
     """The routes; they answer every path under /r with a page, unknown ones too."""
-    door = LinkPages(hub)
+    endpoints = LinkPages(hub)
     table: dict[str, dict[str, Endpoint]] = {
-        "/r/page.css": {"GET": door.style},
-        "/r/page.js": {"GET": door.script},
-        "/r/{id}": {"GET": door.page},
-        "/r/{id}/feedback": {"POST": door.feedback},
-        "/r/{id}/revoke": {"POST": door.revoke},
-        "/r/{id}/{name}": {"GET": door.file},
-        "/r": {"GET": door.nothing},
-        "/r/{path:path}": {"GET": door.nothing},
+        "/r/page.css": {"GET": endpoints.style},
+        "/r/page.js": {"GET": endpoints.script},
+        "/r/{id}": {"GET": endpoints.page},
+        "/r/{id}/feedback": {"POST": endpoints.feedback},
+        "/r/{id}/revoke": {"POST": endpoints.revoke},
+        "/r/{id}/{name}": {"GET": endpoints.file},
+        "/r": {"GET": endpoints.nothing},
+        "/r/{path:path}": {"GET": endpoints.nothing},
     }
     return routes_of(table, "link", page=_problem)
 
