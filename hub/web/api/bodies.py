@@ -83,7 +83,9 @@ async def read_object(request: Request, names: Sequence[str], required: Sequence
         raise UnsupportedMediaError("Send application/json with {listed}.", listed=", ".join(names))
     if not body and not required:
         return {}
-    given = _json_inputs(body, frozenset())
+    given = _parse_json(body)
+    if not isinstance(given, dict):
+        raise InputError("The body must be a JSON object, got a {kind}.", kind=type(given).__name__)
     for name in given:
         if name not in names:
             raise InputError(unknown("field", str(name), names), field=str(name))
@@ -177,22 +179,26 @@ def _form_inputs(parts: list[_Part], demo: Demo, pictures: frozenset[str]) -> di
 
 
 def _json_inputs(body: bytearray, pictures: frozenset[str]) -> dict[str, Any]:
-    if not body.strip():
-        raise MalformedError('The body is empty; send a JSON object with the inputs by name, such as {"seed": 1}.')
-    try:
-        text = body.decode(json.detect_encoding(body), "surrogatepass")
-        body.clear()  # it is held as long as the run is in work
-        inputs = json.loads(text, object_pairs_hook=_once)
-        del text
-    except RecursionError:
-        raise MalformedError("The body is JSON nested too deeply.") from None
-    except ValueError as error:  # JSONDecodeError, UnicodeDecodeError, or a number of thousands of digits
-        raise MalformedError("The body is not valid JSON: {reason}.", reason=error) from None
+    inputs = _parse_json(body)
     if not isinstance(inputs, dict):
         raise MalformedError(
             "The body must be a JSON object with the inputs by name, got {kind}.", kind=type(inputs).__name__
         )
     return {name: picture(name, value) if name in pictures else value for name, value in inputs.items()}
+
+
+def _parse_json(body: bytearray) -> Any:
+    """What a body says, which is emptied. Raises MalformedError, InputError."""
+    if not body.strip():
+        raise MalformedError('The body is empty; send a JSON object with the inputs by name, such as {"seed": 1}.')
+    try:
+        text = body.decode(json.detect_encoding(body), "surrogatepass")
+        body.clear()  # it is held as long as the run is in work
+        return json.loads(text, object_pairs_hook=_once)
+    except RecursionError:
+        raise MalformedError("The body is JSON nested too deeply.") from None
+    except ValueError as error:  # JSONDecodeError, UnicodeDecodeError, or a number of thousands of digits
+        raise MalformedError("The body is not valid JSON: {reason}.", reason=error) from None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
