@@ -129,6 +129,7 @@ def test_a_new_page_and_an_installed_one_answer_in_an_empty_folder(installed: In
     )
     assert missing.returncode == 2 and "demo-hub new my_demo" in missing.stderr and "bundled" in missing.stderr
 
+    assert installed("--help").startswith("usage: demo-hub ")
     assert "demo-hub serve --demos my_demo " in installed("new", "my_demo")
     assert (installed.folder / "demos" / "my_demo.py").is_file()
 

@@ -13,7 +13,7 @@ from hub.errors import InputError
 from hub.pages.registry import Page, discover
 from hub.settings import ROOT, Settings
 from hub.weights import lock
-from hub.weights.store import WeightsStore, open_store
+from hub.weights.store import WeightsStore
 
 HELP = "Copy pages that come with the hub, with their weights, to where this hub has its own."
 PLACES = ("demos_folder", "weights_folder", "settings_file")
@@ -29,10 +29,10 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
     theirs, ours = settings.pages_folder, ROOT / "demos"
     if theirs.resolve() == ours.resolve():
         raise InputError("The bundled pages are this hub's own already, in {folder}.", folder=theirs)
-    registry = discover(ours, given.slugs)
-    pages = [page for page in registry if Path(page.source).parent == ours]  # not those of installed packages
+    # Installed packages bring pages too, which need no copy.
+    pages = [page for page in discover(ours, given.slugs) if Path(page.source).parent == ours]
     bundled = WeightsStore(ROOT / "weights")
-    _, store = open_store(settings, registry)
+    store = WeightsStore(Path(settings.weights_folder) if settings.weights_folder else None)
     names = sorted({weights.name for page in pages for weights in page.demo.weights})
     files = {} if (theirs / CREDITS).exists() else {theirs / CREDITS: ours / CREDITS}
     files |= {theirs / path: ours / path for page in pages for path in _files_of_page(page, ours)}

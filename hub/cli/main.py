@@ -85,7 +85,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m hub", description="Run, list and make demos from the command line.")
+    program = "demo-hub" if Path(sys.argv[0]).stem == "demo-hub" else "python -m hub"
+    parser = _Parser(prog=program, description="Run, list and make demos from the command line.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def command(name: str, run: Any, help: str, flags: Sequence[str]) -> argparse.ArgumentParser:
