@@ -21,7 +21,7 @@ class CellPicture(BaseModel):
     caption: str
 
 
-class Cell(BaseModel):
+class DrawnCell(BaseModel):
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
     cell: str
@@ -41,12 +41,12 @@ class Cell(BaseModel):
         return datetime.fromisoformat(self.created_at).timestamp()
 
 
-def read_cell(line: bytes) -> Cell | None:
+def read_cell(line: bytes) -> DrawnCell | None:
     """None for a line that is damaged."""
     if len(line) > LINE_BYTES:
         return None
     try:
-        found = Cell.model_validate_json(line)
+        found = DrawnCell.model_validate_json(line)
         return found if found.created else None
     except (ValidationError, ValueError, OverflowError):
         return None

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hub.archive.manifest import LINE_BYTES, Cell, read_cell
+from hub.archive.manifest import LINE_BYTES, DrawnCell, read_cell
 from hub.archive.picture_index import ALL, PictureIndex, PictureRecord, Query, Viewer
 from hub.decoding import budget
 from hub.engine.jobs import Job
@@ -245,7 +245,7 @@ def _singles(
             )  # fmt: skip
 
 
-def _of_grid(run: str, cell: Cell) -> Iterator[PictureRecord]:
+def _of_grid(run: str, cell: DrawnCell) -> Iterator[PictureRecord]:
     for picture in cell.pictures:
         own = OWN_SEED.search(picture.caption)
         yield PictureRecord(

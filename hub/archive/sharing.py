@@ -46,7 +46,7 @@ RUNNERS_MOST = 64  # who ran the same is remembered for so many; the first are f
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _Uploads:
     """Pictures that went into a run, and who brought them: nobody else may show them to others."""
 
     pictures: Mapping[str, bytes]
@@ -71,7 +71,7 @@ class Sharing:
         self.links = LinkStore(settings.data_folder, int(settings.links_disk_mb * 2**20))
         # Guards _recent; taken alone.
         self._lock = threading.Lock()
-        self._recent: LRUCache[str, _Held] = LRUCache(
+        self._recent: LRUCache[str, _Uploads] = LRUCache(
             memory_bytes // INPUTS_SHARE, getsizeof=lambda held: _size(held.pictures)
         )
 
@@ -94,7 +94,7 @@ class Sharing:
         with self._lock:
             before = self._recent.get(id)
             others = [one for one in before.runners if one.id != job.owner.id] if before else []
-            self._recent[id] = _Held(pictures, (*others, job.owner)[-RUNNERS_MOST:])
+            self._recent[id] = _Uploads(pictures, (*others, job.owner)[-RUNNERS_MOST:])
 
     def gone(self, id: str) -> None:
         """A link has copies of its own, and so goes on without the result."""

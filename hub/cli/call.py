@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hub.cli import run as cli_run
-from hub.cli.files import Folder
+from hub.cli.files import OutFolder
 from hub.cli.show import console, document, show
 from hub.engine.jobs import Cancel
 from hub.errors import InputError
@@ -53,7 +53,7 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
         wanted.slug = given.slug
         demo = declared(detail)
         inputs = cli_run.plan(demo, wanted.image, [*wanted.set, *_values(wanted, detail)])
-        folder = Folder(wanted.out, wanted.force) if wanted.out else None
+        folder = OutFolder(wanted.out, wanted.force) if wanted.out else None
 
         def ask(one: cli_run.Run, hear: OnEvent, cancel: Cancel) -> Answer:
             hear(f"asking {hub.url}", None)

@@ -11,11 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from hub.cli import run as cli_run
-from hub.cli.files import Folder
+from hub.cli.files import OutFolder
 from hub.cli.run import Run
 from hub.cli.show import document, receipt_line
 from hub.engine.compare import Comparison, chosen, compare, figures
-from hub.engine.differences import Pair, Row
+from hub.engine.differences import NumberPair, Pair
 from hub.engine.jobs import Cancel
 from hub.execution.executor import OnEvent
 from hub.hub import Hub
@@ -40,7 +40,7 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
         page = hub.registry.get(given.slug)
         runs = cli_run.plan(page.demo, given.image, given.set)
         cli_run.fetch(hub, chosen(page, given.a, given.b))
-        folder = Folder(given.out, given.force) if given.out else None
+        folder = OutFolder(given.out, given.force) if given.out else None
 
         def ask(inputs: Run, hear: OnEvent, cancel: Cancel) -> Comparison:
             def heard(side: str, stage: str, progress: Progress | None) -> None:
@@ -97,7 +97,7 @@ def _told(pair: Pair) -> str:
     return f"{pair.differ:.2%} of the pixels differ{by}"
 
 
-def _table(rows: list[Row], labels: bool) -> Table:
+def _table(rows: list[NumberPair], labels: bool) -> Table:
     """Labels and columns of percent in percent, and their difference in percentage points."""
     table = Table(box=None, pad_edge=True, header_style="bold")
     table.add_column("")

@@ -13,7 +13,7 @@ from hub.errors import InputError
 from hub.settings import Settings
 from hub.spaces import export
 from hub.spaces import push as export_push
-from hub.spaces.export import Drift, Plan
+from hub.spaces.export import Drift, SpacePlan
 from hub.spaces.texts import HARDWARE, UIS, Options
 
 HELP = "Write a Hugging Face Space of chosen demos, or tell what changed since."
@@ -63,7 +63,7 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _check(planned: Plan, out: Path) -> int:
+def _check(planned: SpacePlan, out: Path) -> int:
     drifts = export.check(planned, out)
     for drift in drifts:
         print(f"{drift.how:8}{drift.path}")

@@ -12,7 +12,7 @@ from hub.results.result import Picture, Result
 NAME_BYTES = 255  # of a file's name, where the disk does not say
 
 
-class Folder:
+class OutFolder:
     """Where output pictures go. Never overwrites what was there (unless forced) or what this command wrote."""
 
     def __init__(self, path: Path, force: bool):

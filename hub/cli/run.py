@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from hub.cli.files import Folder
+from hub.cli.files import OutFolder
 from hub.cli.show import console, document, download_bar, exit_status, print_json, show, tell
 from hub.engine.jobs import Cancel
 from hub.errors import HubError, InputError
@@ -67,7 +67,7 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
         runs = plan(page.demo, given.image, given.set)
         known = [w.name for w in page.demo.weights]
         fetch(hub, {str(inputs.get("weights") or known[0]) for inputs in runs if known} & {*known})
-        folder = Folder(given.out, given.force) if given.out else None
+        folder = OutFolder(given.out, given.force) if given.out else None
 
         def ask(inputs: Run, hear: OnEvent, cancel: Cancel) -> Result:
             return hub.engine.run(given.slug, inputs, on_event=hear, cancel=cancel)

@@ -72,7 +72,7 @@ class Budget:
         with self._changed:
             return len(self._small.waiting) + len(self._large.waiting)
 
-    def take(self, room: Room, pixels: int) -> None:
+    def take(self, room: PixelRoom, pixels: int) -> None:
         """Room for so many pixels more. Raises BusyError when none came free in time, CancelledError."""
         with self._changed:
             lane = room.lane or (self._small if pixels * SMALL_SHARE <= self._small.limit else self._large)
@@ -81,7 +81,7 @@ class Budget:
             room.lane, room.held = lane, room.held + pixels
             lane.used += pixels
 
-    def _wait(self, room: Room, lane: _Lane, pixels: int) -> None:
+    def _wait(self, room: PixelRoom, lane: _Lane, pixels: int) -> None:
         ticket, begin = object(), time.monotonic()
         lane.waiting.append(ticket)
         try:
@@ -102,7 +102,7 @@ class Budget:
             lane.waiting.remove(ticket)
             self._changed.notify_all()  # the next in turn may fit
 
-    def give_back(self, room: Room) -> None:
+    def give_back(self, room: PixelRoom) -> None:
         """Frees all that a room holds."""
         with self._changed:
             if room.lane is None:
@@ -114,18 +114,18 @@ class Budget:
         if large:
             trim_soon()
 
-    def is_wanted(self, room: Room) -> bool:
+    def is_wanted(self, room: PixelRoom) -> bool:
         """Whether others wait for what a room holds."""
         with self._changed:
             return room.lane is not None and bool(room.lane.waiting)
 
 
 BUDGET = Budget(200_000_000)  # of the process: memory is the process's too. An engine sets what its settings say.
-_ROOM: ContextVar[Room | None] = ContextVar("room", default=None)
+_ROOM: ContextVar[PixelRoom | None] = ContextVar("room", default=None)
 
 
 @dataclass(slots=True, eq=False)
-class Room:
+class PixelRoom:
     """What one caller has of the budget. `left_s`: how long it can wait; `unwanted`: whether it still wants to."""
 
     left_s: Callable[[], float]
@@ -153,14 +153,16 @@ class Room:
 
 
 @contextmanager
-def room(left_s: Callable[[], float] | None = None, unwanted: Callable[[], bool] = lambda: False) -> Iterator[Room]:
+def room(
+    left_s: Callable[[], float] | None = None, unwanted: Callable[[], bool] = lambda: False
+) -> Iterator[PixelRoom]:
     """What is decoded in this block counts as open until it ends. A room within a room is the same room."""
     outer = _ROOM.get()
     if outer is not None:
         yield outer
         return
     end = time.monotonic() + PATIENCE_S
-    own = Room(left_s or (lambda: end - time.monotonic()), unwanted)
+    own = PixelRoom(left_s or (lambda: end - time.monotonic()), unwanted)
     token = _ROOM.set(own)
     try:
         yield own

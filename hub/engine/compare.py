@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, TypeGuard
 
-from hub.engine.differences import Pair, Row, pairs, rows
+from hub.engine.differences import NumberPair, Pair, pairs, rows
 from hub.engine.engine import Engine
 from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, HubError, InputError
@@ -30,7 +30,7 @@ class Comparison:
 
     a: Result
     b: Result
-    rows: tuple[Row, ...]
+    rows: tuple[NumberPair, ...]
     pictures: tuple[Pair, ...]
     notes: tuple[str, ...]
 

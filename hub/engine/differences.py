@@ -20,7 +20,7 @@ JPEG_LEVELS = 8  # of 255: JPEG changes the neighbours of a changed pixel by a l
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class NumberPair:
     """One number of both answers; `difference` is b - a. None: that answer has no such number."""
 
     output: str
@@ -47,13 +47,13 @@ class Pair:
     note: str = ""
 
 
-def rows(demo: Demo, a: Result, b: Result) -> tuple[Row, ...]:
+def rows(demo: Demo, a: Result, b: Result) -> tuple[NumberPair, ...]:
     """Every number of both answers, output by output.
 
     Labels, and tables with one column of numbers: the largest difference first, then what only A has, then what only
     B has, large first. Others keep the order of the answers. Of plain JSON, numbers and dicts of numbers; no lists.
     """
-    left, right, found = a.values, b.values, list[Row]()
+    left, right, found = a.values, b.values, list[NumberPair]()
     for field in demo.outputs:
         if not isinstance(field, Labels | Json):
             continue
@@ -65,13 +65,13 @@ def rows(demo: Demo, a: Result, b: Result) -> tuple[Row, ...]:
     return tuple(found)
 
 
-def _row(output: str, key: tuple[str, str], a: float | None, b: float | None) -> Row:
+def _row(output: str, key: tuple[str, str], a: float | None, b: float | None) -> NumberPair:
     # Ten digits: 0.7 - 0.6 is 0.1.
     difference = None if a is None or b is None else float(f"{b - a:.10g}")
-    return Row(output, *key, a, b, difference)
+    return NumberPair(output, *key, a, b, difference)
 
 
-def _rank(row: Row) -> tuple[int, float]:
+def _rank(row: NumberPair) -> tuple[int, float]:
     if row.difference is not None:
         return 0, -abs(row.difference)
     return (1, -row.a) if row.a is not None else (2, -(row.b or 0))

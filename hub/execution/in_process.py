@@ -29,7 +29,7 @@ from hub.results import capsules
 from hub.results.sight import look
 from hub.settings import Settings
 from hub.texts import Sentence
-from hub.weights.store import PATIENCE_S, Folder, WeightsStore
+from hub.weights.store import PATIENCE_S, WeightsFolder, WeightsStore
 
 
 class InProcess:
@@ -101,7 +101,7 @@ class InProcess:
             with self._lock:
                 self._outputs[key, digest] = (output, size)
 
-    def batcher(self, page: Page, folder: Folder | None, key: str) -> Batcher:
+    def batcher(self, page: Page, folder: WeightsFolder | None, key: str) -> Batcher:
         """The one batcher of a model."""
         stale = []
         with self._lock:
@@ -117,7 +117,7 @@ class InProcess:
             self._models.pool.unload(other)
         return batcher
 
-    def _new_batcher(self, page: Page, folder: Folder | None, key: str) -> Batcher:
+    def _new_batcher(self, page: Page, folder: WeightsFolder | None, key: str) -> Batcher:
         # It outlives the run that made it: it must hold nothing of that run, such as its pictures.
         settings, demo = self._settings, page.demo
         return Batcher(
@@ -148,7 +148,7 @@ class _Run:
         on_event: OnEvent,
         cancel: Flag,
         left_s: Callable[[], float],
-        room: budget.Room,
+        room: budget.PixelRoom,
     ):
         self.executor, self.work, self.on_event, self.cancel, self.left_s = executor, work, on_event, cancel, left_s
         self.page = executor._registry.get(work.slug)

@@ -24,7 +24,7 @@ from hub.settings import Settings
 from hub.spec import Demo
 from hub.suggest import unknown
 from hub.texts import Sentence, sentence
-from hub.weights.store import PATIENCE_S, Folder, WeightsStore
+from hub.weights.store import PATIENCE_S, WeightsFolder, WeightsStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -148,12 +148,14 @@ class Residency:
     def pool(self) -> ModelPool:
         return self.hardware().pool
 
-    def lease(self, demo: Demo, folder: Folder | None, key: str, timeout_s: float) -> AbstractContextManager[Lease]:
+    def lease(
+        self, demo: Demo, folder: WeightsFolder | None, key: str, timeout_s: float
+    ) -> AbstractContextManager[Lease]:
         """The model of a run. Outlives the run that made it: it holds nothing of that run."""
         load = partial(self._load, demo, folder, key)
         return self.pool.lease(key, load, estimate_bytes=self._estimate(folder), timeout_s=timeout_s)
 
-    def _estimate(self, folder: Folder | None) -> int:
+    def _estimate(self, folder: WeightsFolder | None) -> int:
         """Bytes before a model was measured: what its files take, no more than fits of what can do with less."""
         if folder is None:
             return 0
@@ -167,7 +169,7 @@ class Residency:
         except HubError:
             return False
 
-    def _load(self, demo: Demo, folder: Folder | None, key: str) -> Any:
+    def _load(self, demo: Demo, folder: WeightsFolder | None, key: str) -> Any:
         hardware = self.hardware()
         try:
             model = demo.load(folder.path if folder else None, hardware.device)

@@ -117,17 +117,17 @@ def _halves(classifier: nn.Module) -> nn.Module:
             super().__init__()
             self.classifier = classifier
 
-        def forward_features(self, pixels: Tensor) -> _Answers:
-            return _Answers(self.classifier(pixel_values=pixels, output_hidden_states=True))
+        def forward_features(self, pixels: Tensor) -> _Classified:
+            return _Classified(self.classifier(pixel_values=pixels, output_hidden_states=True))
 
-        def forward_head(self, answers: _Answers, pre_logits: bool = False) -> Tensor:
+        def forward_head(self, answers: _Classified, pre_logits: bool = False) -> Tensor:
             last = answers.last
             return answers.logits if not pre_logits else last.mean((2, 3)) if last.ndim == 4 else last.mean(1)
 
     return Halves()
 
 
-class _Answers:
+class _Classified:
     """What a transformers classifier answered; there is no map of places to cut out of it."""
 
     def __init__(self, answer: Any):

@@ -57,7 +57,7 @@ class Opened:
     """A run's inputs with its pictures decoded, in the run's room of the budget."""
 
     def __init__(
-        self, parameters: Mapping[str, Any], pictures: Mapping[str, bytes], limits: ImageLimits, room: budget.Room
+        self, parameters: Mapping[str, Any], pictures: Mapping[str, bytes], limits: ImageLimits, room: budget.PixelRoom
     ):
         self._parameters, self._pictures, self._limits, self._room = parameters, pictures, limits, room
         self._values: dict[str, Any] | None = None

@@ -31,11 +31,11 @@ FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,200}$")
 Side = Annotated[int, Field(ge=0, le=SIDE_MOST)]
 
 
-class _Part(BaseModel):
+class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
 
-class StoredPicture(_Part):
+class StoredPicture(_Strict):
     file: FileName
     sha256: Digest
     media_type: Literal["image/png", "image/jpeg"]
@@ -44,13 +44,13 @@ class StoredPicture(_Part):
     caption: str
 
 
-class StoredSight(_Part):
+class StoredSight(_Strict):
     file: FileName
     sha256: Digest
     owner: str
 
 
-class StoredCapsule(_Part):
+class StoredCapsule(_Strict):
     page: str
     version: str
     weights: str
@@ -60,7 +60,7 @@ class StoredCapsule(_Part):
     inputs: dict[str, str]
 
 
-class Record(_Part):
+class Record(_Strict):
     """What record.json holds. Those of older hubs have no `asked_by` and no `sum`, and some lack more."""
 
     capsule: str

@@ -33,7 +33,7 @@ RESULTS = "data/"  # what the hub writes when it runs there
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SpacePlan:
     """What a Space consists of: its files by path (POSIX, relative) with their content."""
 
     options: Options
@@ -52,7 +52,7 @@ class Drift:
     path: str
 
 
-def plan(settings: Settings, options: Options) -> Plan:
+def plan(settings: Settings, options: Options) -> SpacePlan:
     """What the Space would hold. Touches no network, writes nothing. Raises HubError."""
     if options.hardware not in HARDWARE:
         raise InputError(unknown("hardware", options.hardware, list(HARDWARE)))
@@ -100,7 +100,7 @@ def plan(settings: Settings, options: Options) -> Plan:
         entries = {name: entry.to_json() for name, entry in sorted(locked.items())}
         files[f"weights/{lock.FILE}"] = _json({"version": lock.VERSION, "sources": entries})
     files[MANIFEST] = manifest(options, files)
-    return Plan(options, dict(sorted(files.items())))
+    return SpacePlan(options, dict(sorted(files.items())))
 
 
 def earlier(out: Path) -> Options | None:
@@ -119,7 +119,7 @@ def earlier(out: Path) -> Options | None:
         ) from None
 
 
-def write(planned: Plan, out: Path) -> list[Drift]:
+def write(planned: SpacePlan, out: Path) -> list[Drift]:
     """Makes `out` what was planned, and tells what it changed in an earlier export. Raises InputError.
 
     Files of the earlier export are replaced or removed; what others put there stays.
@@ -158,7 +158,7 @@ def written(manifest: str) -> set[str]:
         return set()
 
 
-def check(planned: Plan, out: Path) -> list[Drift]:
+def check(planned: SpacePlan, out: Path) -> list[Drift]:
     """What differs between the folder and what would be written now, by path."""
     there = {path: file for path, file in _below(out) if not path.startswith(RESULTS)} if out.is_dir() else {}
     found = [Drift("extra", path) for path in there if path not in planned.files]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hub.errors import InputError, UnavailableError
 from hub.spaces import export
-from hub.spaces.export import MANIFEST, Plan
+from hub.spaces.export import MANIFEST, SpacePlan
 from hub.weights import remote
 from hub.weights.sources import HubSource, parse_repository
 
@@ -27,7 +27,7 @@ def parse(repo: str) -> HubSource:
     return source
 
 
-def push(planned: Plan, out: Path, source: HubSource, *, private: bool) -> str:
+def push(planned: SpacePlan, out: Path, source: HubSource, *, private: bool) -> str:
     """Uploads `out`, which holds what was planned; removes what an earlier export left there. Returns the commit.
 
     Raises InputError for a Space that is none of ours, UnavailableError.
@@ -89,7 +89,7 @@ def _is_same(file: RepoFile, content: bytes | Path) -> bool:
     return bool(file.blob_id == hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest())
 
 
-def _compare(api: HfApi, planned: Plan, repo: str, commit: str) -> None:
+def _compare(api: HfApi, planned: SpacePlan, repo: str, commit: str) -> None:
     """The Hub's own word for each file against what was meant to go there."""
     from huggingface_hub.hf_api import RepoFile
 

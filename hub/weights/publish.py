@@ -20,7 +20,7 @@ _LIBRARIES = {"architecture": "timm", "_model_class": "segmentation-models-pytor
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PublishPlan:
     """What an upload would do: the repository, its files by path with their content, figures of the card."""
 
     source: HubSource
@@ -34,7 +34,7 @@ class Plan:
         return len(content) if isinstance(content, bytes) else content.stat().st_size
 
 
-def plan(folder: Path, repo: str, *, private: bool = False) -> Plan:
+def plan(folder: Path, repo: str, *, private: bool = False) -> PublishPlan:
     """Checks the folder and its card, and says what an upload would do. Touches no network. Raises HubError."""
     source = parse_repository(repo)
     if source.revision != "main" or source.folder:
@@ -56,10 +56,10 @@ def plan(folder: Path, repo: str, *, private: bool = False) -> Plan:
     card = LOCAL_DIR.sub(lambda found: _on_the_hub(found[0], folder.name, source), card)
     recipes = [f for f in sorted(folder.glob("*.py")) if f.name != "__init__.py"]
     files: dict[str, bytes | Path] = {CARD: card.encode(), **read, **{f.name: f for f in recipes}}
-    return Plan(source, private, files, _licence(data), _metrics(folder, data))
+    return PublishPlan(source, private, files, _licence(data), _metrics(folder, data))
 
 
-def upload(planned: Plan, message: str = "") -> str:
+def upload(planned: PublishPlan, message: str = "") -> str:
     """Makes the repository if it is not there, uploads in one commit, and compares what arrived. Returns its commit.
 
     Raises UnavailableError.
@@ -95,7 +95,7 @@ def _token() -> bool:
     return bool(get_token())
 
 
-def _compare(planned: Plan, commit: str) -> None:
+def _compare(planned: PublishPlan, commit: str) -> None:
     """The Hub's own word for each file against what was meant to go there."""
     there = {file.path: file for file in remote.listing(planned.source, commit).files}
     for name, content in planned.files.items():

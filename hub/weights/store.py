@@ -32,7 +32,7 @@ Stamp = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
+class WeightsFolder:
     """Weights found on disk. `digest` is over the names and bytes of the files a model reads, `files`."""
 
     name: str
@@ -91,7 +91,7 @@ class WeightsStore:
         self.sources = dict(sources)
         self._lock = threading.Lock()  # guards the dicts below; taken last
         self._reading: dict[str, threading.Lock] = {}  # by name: large files take seconds, and others go on
-        self._folders: dict[str, tuple[Stamp, Folder]] = {}
+        self._folders: dict[str, tuple[Stamp, WeightsFolder]] = {}
         self._fetches: dict[str, Future[None]] = {}
         self._locked: tuple[tuple[int, int], dict[str, Locked]] = ((0, 0), {})
 
@@ -99,7 +99,7 @@ class WeightsStore:
         """Where these weights come from. Raises UnavailableError, or InputError for an address that is none."""
         return self.sources.get(name) or parse_name(name)
 
-    def find(self, name: str) -> Folder:
+    def find(self, name: str) -> WeightsFolder:
         """The verified folder, if it is on this disk. Raises UnavailableError that says what is missing or refused."""
         path, commit = self._path(name)
         files = formats.files_of(path, repr(name))
@@ -120,7 +120,7 @@ class WeightsStore:
                 self._folders[name] = (stamp, folder)
             return folder
 
-    def obtain(self, name: str, heard: OnBytes | None = None, *, patience_s: float | None = None) -> Folder:
+    def obtain(self, name: str, heard: OnBytes | None = None, *, patience_s: float | None = None) -> WeightsFolder:
         """As `find`, but weights on the Hub are fetched first. Raises UnavailableError.
 
         With `patience_s`, who has waited so long is told how far the download is; it goes on meanwhile.
@@ -248,7 +248,9 @@ class WeightsStore:
             return sentence(OFFLINE)
         return sentence("It is downloaded on first use, or now: python -m hub pull")
 
-    def _read(self, name: str, path: Path, files: Mapping[str, Path], commit: str, locked: Locked | None) -> Folder:
+    def _read(
+        self, name: str, path: Path, files: Mapping[str, Path], commit: str, locked: Locked | None
+    ) -> WeightsFolder:
         entry = lock.of_files(files, commit)
         self._check(name, entry, locked)
         digest = hashlib.sha256()
@@ -257,7 +259,7 @@ class WeightsStore:
         config = formats.freeze(formats.config_of(path, repr(name)))
         size = entry.size_bytes
         paths = tuple(files.values())
-        return Folder(name, path, paths, size, digest.hexdigest(), config, commit, locked is not None)
+        return WeightsFolder(name, path, paths, size, digest.hexdigest(), config, commit, locked is not None)
 
     def _check(self, name: str, entry: Locked, locked: Locked | None) -> None:
         """Compares with the lock or, for a snapshot that nobody locked, with what was fetched."""

@@ -20,7 +20,7 @@ from hub.archive.pictures import MANIFEST
 from hub.batch.folder import RunFolder
 from hub.cli import files as cli_files
 from hub.cli import grid as cli_grid
-from hub.cli.files import Folder, fitting
+from hub.cli.files import OutFolder, fitting
 from hub.cli.main import main
 from hub.errors import HubError, UnavailableError
 from hub.hub import Hub
@@ -94,7 +94,7 @@ def picture() -> Picture:
 
 
 def test_names_that_shortening_made_the_same_are_kept_apart(tmp_path: Path) -> None:
-    folder = Folder(tmp_path, force=True)
+    folder = OutFolder(tmp_path, force=True)
     paths = [folder._write("n" * 300 + end, "-mask", picture()) for end in ("1", "2", "3")]
     assert len({*paths}) == 3 and [path.name[-11:] for path in paths] == [
         "nn-mask.png", "-mask-2.png", "-mask-3.png"]  # fmt: skip
@@ -116,7 +116,7 @@ def test_a_disk_that_fills_leaves_no_half_picture_and_keeps_the_one_before(
     monkeypatch.setattr(os, "fdopen", full)
     for force in (False, True):
         with pytest.raises(UnavailableError, match="No space left on device"):
-            Folder(tmp_path, force)._write("a" if force else "b", "-mask", picture())
+            OutFolder(tmp_path, force)._write("a" if force else "b", "-mask", picture())
     monkeypatch.undo()
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a-mask.png", b"before")]
 
@@ -158,14 +158,14 @@ def test_the_gallery_copies_what_it_can_and_tells_the_rest(
 
 def test_the_system_says_how_long_a_name_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "pathconf", lambda folder, name: 143)  # as encrypted folders do
-    assert len(Folder(tmp_path, False)._write("n" * 300, "-mask", picture()).name) == 143
+    assert len(OutFolder(tmp_path, False)._write("n" * 300, "-mask", picture()).name) == 143
     shutil.rmtree(tmp_path)
     with pytest.raises(UnavailableError, match="No such file"):
-        Folder.save(_gone(tmp_path), _result(), "a")
+        OutFolder.save(_gone(tmp_path), _result(), "a")
 
 
-def _gone(path: Path) -> Folder:
-    folder = Folder(path, False)
+def _gone(path: Path) -> OutFolder:
+    folder = OutFolder(path, False)
     shutil.rmtree(path)
     return folder
 

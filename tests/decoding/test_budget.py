@@ -51,7 +51,7 @@ def nothing_left() -> Iterator[None]:
 @pytest.fixture
 def full() -> Iterator[None]:
     """Somebody else holds all room there is."""
-    rooms = [budget.Room(lambda: PATIENCE_S, lambda: False) for _ in range(2)]
+    rooms = [budget.PixelRoom(lambda: PATIENCE_S, lambda: False) for _ in range(2)]
     for room, pixels in zip(rooms, (1, BUDGET.pixels), strict=True):  # of the small ones, and of the others
         BUDGET.take(room, pixels)
     rooms[0].ask(BUDGET.pixels)

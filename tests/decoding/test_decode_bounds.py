@@ -241,7 +241,7 @@ ROOMS = {
 def test_room_is_taken_for_what_is_held_beside_a_picture(name: str) -> None:
     data, times = ROOMS[name]
     assert declared(data) == pytest.approx(times * WIDTH * HEIGHT, rel=0.01)
-    room = budget.Room(lambda: 1.0, lambda: False)
+    room = budget.PixelRoom(lambda: 1.0, lambda: False)
     token = budget._ROOM.set(room)
     try:
         decode(data)

@@ -21,7 +21,7 @@ SPACE, KEPT = HubSource("ada/shades"), "spaces/ada/shades"
 
 
 @pytest.fixture
-def planned(tmp_path: Path) -> export.Plan:
+def planned(tmp_path: Path) -> export.SpacePlan:
     """A small one: what a plan holds is test_export.py's."""
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(bytes(2000))
@@ -30,7 +30,9 @@ def planned(tmp_path: Path) -> export.Plan:
         "hub/new.py": b"new = 1\n",
         "weights/tiny/model.safetensors": weights,
     }
-    return export.Plan(Options(("shades",)), {**files, export.MANIFEST: export.manifest(Options(("shades",)), files)})
+    return export.SpacePlan(
+        Options(("shades",)), {**files, export.MANIFEST: export.manifest(Options(("shades",)), files)}
+    )
 
 
 @pytest.fixture
@@ -38,18 +40,18 @@ def signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", TOKEN)
 
 
-def push(planned: export.Plan, out: Path, **options: bool) -> str:
+def push(planned: export.SpacePlan, out: Path, **options: bool) -> str:
     export.write(planned, out)
     return export_push.push(planned, out, SPACE, **{"private": False, **options})
 
 
 def test_a_space_is_made_filled_and_brought_up_to_date(
-    hub_server: HubServer, tmp_path: Path, planned: export.Plan, signed_in: None
+    hub_server: HubServer, tmp_path: Path, planned: export.SpacePlan, signed_in: None
 ) -> None:
     out = tmp_path / "space"
     older = {**planned.files, "hub/old.py": b"old = 1\n"}
     older[export.MANIFEST] = export.manifest(planned.options, older)
-    commit = push(export.Plan(planned.options, older), out, private=True)
+    commit = push(export.SpacePlan(planned.options, older), out, private=True)
     made = hub_server.repos[KEPT]
     assert made.refs["main"] == commit and made.private and made.sdk == "gradio"
     there = made.commits[commit]
@@ -76,7 +78,7 @@ def test_the_command_exports_and_pushes_in_one_go(hub_server: HubServer, tmp_pat
 
 
 def test_a_space_of_something_else_is_left_alone(
-    hub_server: HubServer, tmp_path: Path, planned: export.Plan, signed_in: None
+    hub_server: HubServer, tmp_path: Path, planned: export.SpacePlan, signed_in: None
 ) -> None:
     before = hub_server.add(KEPT, {"README.md": b"# Mine\n", "app.py": b"print('mine')\n"})
     with pytest.raises(InputError, match=r"The Space ada/shades holds something else \(1 files.*Nothing was sent"):
@@ -85,7 +87,7 @@ def test_a_space_of_something_else_is_left_alone(
 
 
 def test_without_a_token_nothing_is_asked_and_the_way_to_one_is_told(
-    hub_server: HubServer, tmp_path: Path, planned: export.Plan
+    hub_server: HubServer, tmp_path: Path, planned: export.SpacePlan
 ) -> None:
     with pytest.raises(UnavailableError, match="hf auth login"):
         push(planned, tmp_path / "space")
@@ -93,7 +95,7 @@ def test_without_a_token_nothing_is_asked_and_the_way_to_one_is_told(
 
 
 def test_a_file_that_arrives_as_another_is_told(
-    hub_server: HubServer, tmp_path: Path, planned: export.Plan, signed_in: None
+    hub_server: HubServer, tmp_path: Path, planned: export.SpacePlan, signed_in: None
 ) -> None:
     out = tmp_path / "space"
     export.write(planned, out)

@@ -13,7 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from hub.decoding import budget
-from hub.decoding.budget import BUDGET, Room
+from hub.decoding.budget import BUDGET, PixelRoom
 from hub.hub import Hub
 from hub.people.users import Caller
 from hub.web import drawers, server
@@ -40,7 +40,7 @@ def app(make_hub: Callable[..., Hub]) -> Iterator[TestClient]:
 @contextmanager
 def full() -> Iterator[None]:
     """All room for decoding is taken meanwhile, that for small pictures, too."""
-    small, large = (Room(lambda: PATIENCE_S, lambda: False) for _ in range(2))
+    small, large = (PixelRoom(lambda: PATIENCE_S, lambda: False) for _ in range(2))
     small.reserve(1), large.reserve(BUDGET.pixels)
     small.reserve(BUDGET.pixels)
     try:

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from hub.engine.compare import Comparison
-from hub.engine.differences import Pair, Row
+from hub.engine.differences import NumberPair, Pair
 from hub.pages import kinds
 from hub.results.result import Result
 from hub.spec import Demo, Gallery, Json, Labels, Mask, Output
@@ -181,7 +181,7 @@ def _values(field: Labels | Json, ours: Any, theirs: Any, titles: Sequence[str])
     return _pair([f"<h3>{side(m, t)}</h3>{part}" for m, t, part in zip("AB", titles, drawn, strict=True)])
 
 
-def _alone(field: Labels | Json, rows: Sequence[Row], result: Result) -> str:
+def _alone(field: Labels | Json, rows: Sequence[NumberPair], result: Result) -> str:
     if not rows:
         return f'<p class="hub-pending">{say("Nothing that the other has not.")}</p>'
     values = [(row.a if row.b is None else row.b) or 0.0 for row in rows]
@@ -196,7 +196,7 @@ def _alone(field: Labels | Json, rows: Sequence[Row], result: Result) -> str:
     return f'<table class="hub-table hub-diff"><tbody>{body}</tbody></table>'
 
 
-def _table(field: Labels | Json, rows: Sequence[Row], colours: Mapping[str, str]) -> str:
+def _table(field: Labels | Json, rows: Sequence[NumberPair], colours: Mapping[str, str]) -> str:
     """Name, A, B and B - A, with a bar to the left or right; the rows that are equal unfold."""
     largest = max((abs(row.difference or 0) for row in rows), default=0) or 1
     drawn = [(_line(field, row, largest, colours), bool(row.difference)) for row in rows]
@@ -220,7 +220,7 @@ def _grid(lines: Sequence[str]) -> str:
     return f'<table class="hub-table hub-diff"><thead>{head}</thead><tbody>{"".join(lines)}</tbody></table>'
 
 
-def _line(field: Labels | Json, row: Row, largest: float, colours: Mapping[str, str]) -> str:
+def _line(field: Labels | Json, row: NumberPair, largest: float, colours: Mapping[str, str]) -> str:
     difference = row.difference or 0.0
     size = f"{50 * abs(difference) / largest:.1f}%"
     place = f"left:50%;width:{size}" if difference > 0 else f"right:50%;width:{size}"
@@ -236,12 +236,12 @@ def _line(field: Labels | Json, row: Row, largest: float, colours: Mapping[str, 
     )
 
 
-def _name(row: Row) -> str:
+def _name(row: NumberPair) -> str:
     name = say(row.name)
     return name if row.column in ("", "percent") else f"{name} · {wording.heading(row.column)}"
 
 
-def _in_percent(field: Labels | Json, row: Row) -> bool:
+def _in_percent(field: Labels | Json, row: NumberPair) -> bool:
     return isinstance(field, Labels) or row.column.endswith("percent")
 
 
@@ -249,7 +249,7 @@ def _scale(field: Labels | Json) -> int:
     return 100 if isinstance(field, Labels) else 1  # shares in [0, 1] are told in percent
 
 
-def _number(field: Labels | Json, row: Row, value: float) -> str:
+def _number(field: Labels | Json, row: NumberPair, value: float) -> str:
     return wording.in_percent(_scale(field) * value) if _in_percent(field, row) else f"{value:.6g}"
 
 

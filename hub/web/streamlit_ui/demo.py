@@ -31,7 +31,7 @@ from hub.web.streamlit_ui import share as streamlit_share
 from hub.web.streamlit_ui import similar as streamlit_similar
 from hub.web.streamlit_ui.host import Host
 from hub.web.streamlit_ui.inputs import Given, Values
-from hub.web.streamlit_ui.run import Job
+from hub.web.streamlit_ui.run import WatchedRun
 from hub.web.streamlit_ui.text import plain, said
 from hub.weights import facts as weights_facts
 from hub.weights.facts import WeightsFacts
@@ -49,7 +49,7 @@ class _State:
     query: tuple[tuple[str, str], ...] = ()  # of the address that was filled in last
     filled: filled.Filled = field(default_factory=filled.Filled)
     run: bool = False  # wanted, and not begun yet
-    job: Job | None = None
+    job: WatchedRun | None = None
     outcome: Result | HubError | None = None
     before: dict[str, Given] = field(default_factory=dict)  # the pictures that `outcome` was made from
     earlier: bool = False  # `outcome` is an earlier result that was opened, not of these inputs

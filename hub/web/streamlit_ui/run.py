@@ -35,7 +35,7 @@ STAGES = {"queued": "Queued", "loading": "Loading the model", "running": "Runnin
 
 
 @dataclass(slots=True)
-class Job:
+class WatchedRun:
     """One run in work; `told` is what the engine said last."""
 
     cancel: Cancel
@@ -57,9 +57,9 @@ def visitor() -> Caller:
     return replace(guard.caller_of_headers(st.context.headers), session=session)
 
 
-def start(host: Host, page: Page, values: Mapping[str, Any]) -> Job:
+def start(host: Host, page: Page, values: Mapping[str, Any]) -> WatchedRun:
     """Hands a run to the engine."""
-    job = Job(Followed(PATIENCE_S), time.monotonic())
+    job = WatchedRun(Followed(PATIENCE_S), time.monotonic())
     caller = visitor()
 
     def work() -> Result:
@@ -94,14 +94,14 @@ def left(hub: Hub, page: Page) -> InWork | None:
     return None
 
 
-def rejoin(run: InWork) -> Job:
+def rejoin(run: InWork) -> WatchedRun:
     """Follows a run that is in work already."""
-    job = Job(run.cancel, time.monotonic() - run.seconds, run.future, run.last_event)
+    job = WatchedRun(run.cancel, time.monotonic() - run.seconds, run.future, run.last_event)
     run.listen(job.hear)
     return job
 
 
-def follow(job: Job, place: DeltaGenerator) -> Result | HubError:
+def follow(job: WatchedRun, place: DeltaGenerator) -> Result | HubError:
     """Shows stages, steps and previews in `place`, an `st.empty`, until the run has ended; returns its outcome.
 
     A click meanwhile ends this call, by an exception of Streamlit's own; the next one goes on from there.
@@ -119,7 +119,7 @@ def follow(job: Job, place: DeltaGenerator) -> Result | HubError:
     raise error
 
 
-def _show(job: Job, future: Future[Result]) -> None:
+def _show(job: WatchedRun, future: Future[Result]) -> None:
     box = st.status(said(STAGES["queued"]))  # nothing in it: each new label would fold it up
     bar, preview = st.empty(), st.empty()
     st.button(said("Stop"), icon=":material/stop_circle:", on_click=job.cancel.set, key="stop")
