@@ -204,7 +204,7 @@ def entries() -> Iterator[tuple[str, str, str]]:
 
 
 def code() -> list[Path]:
-    files = [*ROOT.glob("hub/**/*.py"), *ROOT.glob("demos/*.py"), *ROOT.glob("hub/web/templates/*.*")]
+    files = [*ROOT.glob("hub/**/*.py"), *ROOT.glob("demos/*.py"), *ROOT.glob("hub/web/templates/**/*.*")]
     return [path for path in files if path.suffix in (".py", ".html", ".js")]
 
 

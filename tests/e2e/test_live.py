@@ -60,7 +60,7 @@ class Hub:
                 shown = (message.get("output") or {}).get("data") or [""]
                 panels = shown[-1] if isinstance(shown[-1], str) else ""
                 if "hub-value-json" in panels:
-                    told.append(json.loads(panels.split('hub-value-json">')[1].split("<")[0].replace("&quot;", '"')))
+                    told.append(json.loads(panels.split('hub-value-json">')[1].split("<")[0].replace("&#34;", '"')))
                     if told[-1]["level"] == until:
                         return told
         pytest.fail(f"the stream ended without the answer to frame {until}: {told}")

@@ -24,6 +24,7 @@ from hub.web.gradio_ui.runs import Runs
 from hub.web.middleware import guard
 from hub.web.parts import comparison as compare_html
 from hub.web.parts import html
+from hub.web.parts.pieces import piece
 from hub.weights import facts
 
 # In the browser alone: an answer that is shown is not one to the inputs that stand above it any more.
@@ -152,4 +153,4 @@ class Compare:
 
 
 def _about() -> str:
-    return f'<p class="hub-help">{say("The inputs above, answered by A and then by B.")}</p>'
+    return piece("page", "help", say("The inputs above, answered by A and then by B."))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ from anyio import to_thread
 from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.spec import Choice, Choices, Demo, ImageInput, Seed
-from hub.texts import say
 from hub.web.gradio_ui.blocks import named
 from hub.web.middleware import guard
 from hub.web.parts.filled import WEIGHTS, Filled, is_ours, read
+from hub.web.parts.pieces import piece
 from hub.weights import facts
 
 
@@ -35,7 +34,7 @@ def connect(
             return [gr.skip()] * (1 + len(inputs))
         owner = hub.history.owner(guard.caller(request.request))
         filled = await to_thread.run_sync(read, hub, page, query, folder, owner)
-        text = told(filled)
+        text = filled_notice(filled)
         return [gr.update(value=text, visible=bool(text)), *updates(hub, page, names, filled)]
 
     filling = blocks.load(
@@ -68,13 +67,6 @@ def _shown(demo: Demo, entry: Any, value: Any) -> Any:
     return str(value) if isinstance(entry, Seed) and value is not None else value
 
 
-def told(filled: Filled, of: str = "this address") -> str:
-    """The notice; empty when there is nothing to say."""
-    lines = "".join(f"<p>{escape(say(text))}</p>" for text in filled.told)
-    if filled.problems:
-        wrong = "".join(f"<li>{escape(say(text))}</li>" for text in filled.problems)
-        return (
-            '<div class="hub-status hub-error hub-filled" role="alert"><strong>'
-            f"{say('Not all of {source} could be used', source=say(of))}</strong><ul>{wrong}</ul>{lines}</div>"
-        )
-    return f'<div class="hub-status hub-idle hub-filled" role="status">{lines}</div>' if lines else ""
+def filled_notice(filled: Filled, of: str = "this address") -> str:
+    """What was not as asked; empty when there is nothing to say."""
+    return piece("page", "filled", of, filled.told, filled.problems)

@@ -7,14 +7,13 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from html import escape
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import gradio as gr
 from anyio import to_thread
 from cachetools import LRUCache
+from markupsafe import Markup
 
 from hub.archive.history import InWork
 from hub.archive.history_store import HistoryEntry
@@ -23,12 +22,12 @@ from hub.errors import HubError
 from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.results.result import Result
-from hub.texts import say
 from hub.web.gradio_ui.runs import Moment, Runs
 from hub.web.gradio_ui.similar import ago
 from hub.web.middleware import guard
 from hub.web.parts import wording
 from hub.web.parts.filled import HISTORY, Filled, before
+from hub.web.parts.pieces import piece
 
 SHOWN = 8  # runs in the row
 TABS = 4096  # open pages whose last run is remembered
@@ -128,17 +127,14 @@ class Past:
         yield Moment((), 0.0, ended)
 
 
-def row(slug: str, entries: Sequence[HistoryEntry]) -> str:
+def row(slug: str, entries: Sequence[HistoryEntry]) -> Markup:
     """Earlier runs of a page as tiles that open them; empty for none."""
-    if not entries:
-        return ""
-    tiles = "".join(f"<li>{_tile(entry)}</li>" for entry in entries)
-    link = f'<a href="history?demo={quote(slug)}">{say("All")}</a>'
-    return f'<section class="hub-past"><h2>{say("What you ran here")} {link}</h2><ol>{tiles}</ol></section>'
+    return piece("page", "past", slug, [_tile(entry) for entry in entries])
 
 
-def _tile(entry: HistoryEntry) -> str:
-    said = wording.answer(entry.headline) if entry.headline else ago(entry.begun)
-    picture = f'<img src="api/v1/history/{entry.id}/thumbnail?of=done" alt="" loading="lazy">' if entry.pictured else ""
-    title = escape(f"{said}, {ago(entry.begun)}" if entry.headline else said)
-    return f'<a href="{quote(entry.page)}?history={entry.id}" title="{title}">{picture}<span>{escape(said)}</span></a>'
+def _tile(entry: HistoryEntry) -> tuple[HistoryEntry, str, str]:
+    """An entry with its words, and what is told where the pointer rests."""
+    if not entry.headline:
+        return entry, ago(entry.begun), ago(entry.begun)
+    words = wording.answer(entry.headline)
+    return entry, words, f"{words}, {ago(entry.begun)}"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from anyio import to_thread
 from cachetools import LRUCache
+from markupsafe import Markup
 
 from hub.archive.links import Link
 from hub.errors import ForbiddenError, HubError, NotFoundError
@@ -20,11 +20,11 @@ from hub.people.owners import Owner
 from hub.people.terms import NOTE_CHARS
 from hub.results.result import Result
 from hub.spec import ImageInput
-from hub.texts import say
 from hub.web import drawers
 from hub.web.gradio_ui import blocks
 from hub.web.middleware import addresses, guard
 from hub.web.parts import html
+from hub.web.parts.pieces import piece
 from hub.web.parts.wording import link_facts, link_title
 
 TABS = 4096  # open pages whose last result is remembered
@@ -64,7 +64,7 @@ class Share:
             return
         button = gr.Button("Share this result", size="sm", visible=False, elem_classes="hub-share-button")
         with gr.Column(visible=False, elem_classes="hub-panel hub-share") as panel:
-            blocks.draw(lambda: f"<h2>{say('Share this result')}</h2>")
+            blocks.draw(partial(piece, "page", "heading", "Share this result"))
             note = gr.Textbox(label="Note", info="Shown above the result; may stay empty", max_lines=3, lines=2,
                               max_length=NOTE_CHARS)  # fmt: skip
             with gr.Row():
@@ -149,30 +149,17 @@ class Share:
 
     # --- drawing ----------------------------------------------------------------------------------
 
-    def _made(self, request: gr.Request, link: Link) -> str:
+    def _made(self, request: gr.Request, link: Link) -> Markup:
         url = addresses.link(self.hub.settings, request.request, link.id)
-        path = "" if self.hub.settings.public_url else f' data-path="r/{link.id}"'
-        return (
-            f'<div class="hub-link"><input readonly aria-label="{say("Link")}" value="{escape(url)}"{path}>'
-            f'<button type="button" data-copy data-done="{say("Copied")}">{say("Copy")}</button>'
-            f'<a href="r/{link.id}" target="_blank" rel="noopener">{say("Open")}</a></div>'
-        )
+        return piece("page", "link", link.id, url, bool(self.hub.settings.public_url))
 
-    def _listed(self, request: gr.Request, without: str = "") -> str:
+    def _listed(self, request: gr.Request, without: str = "") -> Markup:
         """Live links of this browser to results of this page."""
         links, owners = self.hub.sharing.links, self._who(request).ids
         try:
-            found = links.all(owners, self.page.slug, LISTED) if owners else []
+            own = links.all(owners, self.page.slug, LISTED) if owners else []
         except HubError as error:
             return html.error(error)
         now = links.clock()
-        rows = "".join(_row(link) for link in found if link.state(now) == "live" and link.id != without)
-        return f'<div class="hub-links"><h3>{say("Your other links")}</h3><ul>{rows}</ul></div>' if rows else ""
-
-
-def _row(link: Link) -> str:
-    title, facts = escape(link_title(link)), link_facts(link)
-    return (
-        f'<li><a href="r/{link.id}" target="_blank" rel="noopener">{title}</a><span>{facts}</span>'
-        f'<button type="button" data-end="{link.id}">{say("Take back")}</button></li>'
-    )
+        live = [link for link in own if link.state(now) == "live" and link.id != without]
+        return piece("page", "links", [(link.id, link_title(link), link_facts(link)) for link in live])

@@ -7,12 +7,12 @@ import base64
 import inspect
 from collections.abc import Callable
 from functools import partial
-from html import escape
 from typing import Any
 
 import gradio as gr
 from cachetools import LRUCache
 from gradio.data_classes import ImageData
+from markupsafe import Markup
 
 from hub.errors import HubError
 from hub.hub import Hub
@@ -25,6 +25,7 @@ from hub.web.gradio_ui import blocks, fields
 from hub.web.gradio_ui.lanes import Lanes, Meter
 from hub.web.middleware import guard
 from hub.web.parts import html, wording
+from hub.web.parts.pieces import piece
 
 FRAME_EVERY_S = 0.1  # how often the browser offers a frame; what cannot be answered in time is dropped
 TABS = 4096  # open pages whose rate is remembered
@@ -171,9 +172,9 @@ class Live:
         words = wording.picture_words(field, result)
         return gr.update(value=result.pictures[field.name][0], label=words, alt_text=say("{name}, live", name=words))
 
-    def panels(self, result: Result) -> str:
+    def panels(self, result: Result) -> Markup:
         """Labels, tables and values, one below the other."""
-        values, drawn = result.values, []
+        values, drawn = result.values, list[Markup]()
         for field in kinds.on_page(self.demo):
             if field.name not in values:
                 continue
@@ -181,11 +182,10 @@ class Live:
             if isinstance(field, Labels):
                 drawn.append(html.panel(field, value, values.get(field.line)))
             elif kinds.is_table(field):
-                drawn.append(html.panel(field, value) if value else "")
+                drawn += [html.panel(field, value)] if value else []
             elif isinstance(field, Json):
-                label = escape(say(field.label))
-                drawn.append(f'<section class="hub-panel"><h2>{label}</h2>{html.value(value)}</section>')
-        return f'<div class="hub-live-panels">{"".join(drawn)}</div>'
+                drawn.append(piece("comparison", "panel", field.label, html.json_text(value)))
+        return piece("run", "live_panels", drawn)
 
 
 def _live(field: ImageInput | ImageOutput) -> str:

@@ -19,10 +19,11 @@ from hub.pages.registry import Page
 from hub.results import capsules
 from hub.results.result import Result
 from hub.spec import Gallery, Seed
-from hub.texts import say, sentence
+from hub.texts import sentence
 from hub.web.gradio_ui import deep_links, fields
 from hub.web.gradio_ui.blocks import draw
 from hub.web.parts.filled import WEIGHTS, Filled, own
+from hub.web.parts.pieces import marked, piece
 
 LABEL = "Settings from a picture"
 TABS = 4096  # open pages whose last result is remembered
@@ -53,7 +54,7 @@ class Restore:
         if from_words(self.page.demo):
             place = f"grid?page={quote(self.page.slug)}"
             text = 'Several subjects, styles and seeds at once: <a href="{place}">draw a grid</a>.'
-            draw(lambda: f'<p class="hub-help">{say(text, place=place)}</p>')
+            draw(lambda: piece("page", "help", marked(text, place=place)))
 
     def beside(self) -> None:
         """Draws what can be done with the result that is shown."""
@@ -87,7 +88,7 @@ class Restore:
         if not path:
             return [gr.skip()] * (2 + len(self.names))
         filled = await to_thread.run_sync(settings, self.hub, self.page, path)
-        text = deep_links.told(filled, "this picture")
+        text = deep_links.filled_notice(filled, "this picture")
         shown = gr.update(visible=bool(filled.values))
         return [gr.update(value=text, visible=bool(text)), shown, *self._updates(filled)]
 

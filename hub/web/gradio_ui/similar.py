@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from html import escape
 from typing import Any
 
 import gradio as gr
 from anyio import to_thread
 from cachetools import LRUCache
+from markupsafe import Markup
 
 from hub.archive.similar import Match
 from hub.hub import Hub
@@ -22,6 +22,7 @@ from hub.spec import Demo, ImageOutput, Json, Labels
 from hub.texts import say
 from hub.web.middleware import guard
 from hub.web.parts import html, wording
+from hub.web.parts.pieces import piece
 
 SHOWN = 6  # pictures in the row
 LEAST = 0.4  # cosine; unlike pictures are not shown: ordinary and emergency vehicles are below 0.3 of each other
@@ -81,8 +82,7 @@ class Row:
         id = event._data.get("result") if isinstance(event._data, dict) else None
         result = self.hub.results.get(id) if isinstance(id, str) else None
         if result is None or result.capsule["page"] != self.page.slug:
-            text = say("This result is no longer kept. Run its picture again.")
-            return f'<p class="hub-note" role="alert">{text}</p>'
+            return piece("page", "not_kept")
         return opened(result, self.page.demo)
 
     def _draw(self, id: str | None, who: Owner) -> tuple[str, bool]:
@@ -104,47 +104,22 @@ class Row:
         return say(", ").join((said, when)) if said else when[:1].upper() + when[1:]
 
 
-def tiles_html(entries: Sequence[tuple[Match, str]], everyone: bool) -> str:
+def tiles_html(entries: Sequence[tuple[Match, str]], everyone: bool) -> Markup:
     """(match, title) as tiles, nearest first: an example runs, a past result opens. Empty for none."""
-    if not entries:
-        return ""
-    tiles = "".join(f"<li>{_tile(match, title)}</li>" for match, title in entries)
-    return (
-        f'<section class="hub-panel hub-similar"><h2>{say("Similar pictures")}</h2><p class="hub-help">'
-        f"{say(wording.AMONG_ALL if everyone else wording.AMONG_OWN)}</p><ol>{tiles}</ol></section>"
-    )
+    return piece("page", "similar", entries, wording.AMONG_ALL if everyone else wording.AMONG_OWN)
 
 
-def _tile(match: Match, title: str) -> str:
-    inside = (
-        f'<img src="api/v1/results/{match.id}/thumbnail" alt="{escape(title)}" loading="lazy">'
-        f'<b title="{say("Cosine similarity")}">{match.similarity:.2f}</b><span>{escape(title)}</span>'
-    )
-    if match.example is not None:
-        what, text = f'data-example="{match.example}"', say("Run this example")
-    else:
-        what, text = f'data-result="{match.id}"', say("Open this result")
-    return f'<button type="button" {what} title="{text}">{inside}</button>'
-
-
-def opened(result: Result, demo: Demo) -> str:
+def opened(result: Result, demo: Demo) -> Markup:
     """A stored result as a panel that can be closed: its picture, labels, tables and output pictures."""
-    base, values, parts = f"api/v1/results/{result.id}", result.values, list[str]()
+    base, values, parts = f"api/v1/results/{result.id}", result.values, list[Markup]()
     for field in kinds.on_page(demo):
         if isinstance(field, ImageOutput) and field.name in result.pictures:
-            words = escape(wording.picture_words(field, result))
-            parts.append(f'<figure><img src="{base}/{field.name}" alt="{words}"><figcaption>{words}')
-            parts.append("</figcaption></figure>")
+            parts.append(piece("page", "figure", f"{base}/{field.name}", wording.picture_words(field, result)))
         elif isinstance(field, Labels) and field.name in values:
             parts.append(html.panel(field, values[field.name], values.get(field.line)))
         elif isinstance(field, Json) and field.table and field.name in values:
             parts.append(html.panel(field, values[field.name]))
-    return (
-        f'<details class="hub-panel hub-opened" open><summary>'
-        f"{say('Earlier result, {when}', when=ago(result.created))}</summary>"
-        f'<div><img src="{base}/thumbnail" alt="{say("Its picture, small")}">{"".join(parts)}'
-        f'<a href="{base}" target="_blank" rel="noopener">{say("All of it as JSON")}</a></div></details>'
-    )
+    return piece("page", "opened", base, ago(result.created), parts)
 
 
 def verdict(result: Result, demo: Demo) -> str:

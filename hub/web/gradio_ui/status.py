@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from html import escape
 from typing import Any
 
 import gradio as gr
 import psutil
 from anyio import to_thread
+from markupsafe import Markup
 from rich.filesize import decimal
 
 from hub.errors import ForbiddenError, HubError
@@ -21,6 +21,7 @@ from hub.web.gradio_ui import blocks as blocks_ui
 from hub.web.gradio_ui.similar import ago
 from hub.web.middleware import access, guard
 from hub.web.parts import html
+from hub.web.parts.pieces import piece
 
 EVERY_S = 2.0  # how often an open page looks
 CLICK = """element.addEventListener('click', (event) => {
@@ -40,7 +41,7 @@ def build(blocks: gr.Blocks, hub: Hub) -> None:
     """Draws the page here, and keeps it up to date while somebody looks."""
     view = _View(hub)
     options: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
-    blocks_ui.draw(_head)
+    blocks_ui.draw(partial(piece, "status", "head"))
     said = gr.HTML("", apply_default_css=False)
     shown = gr.State("")
     board = gr.HTML("", apply_default_css=False, js_on_load=CLICK)
@@ -90,7 +91,7 @@ class _View:
         name = f"{say(now.title)} ({now.weights})" if now.weights else say(now.title)
         seconds = f"{time.perf_counter() - begin:.1f}"
         took = say(" It took {seconds} s.", seconds=seconds) if action == "load" else ""
-        return f'<div class="hub-status hub-done" role="status">{escape(say(DONE[action], name=name))}{took}</div>'
+        return piece("status", "changed", say(DONE[action], name=name), took)
 
     def _draw(self, refused: str) -> str:
         hardware = self.hub.hardware()
@@ -100,55 +101,34 @@ class _View:
         used, budget = hardware.pool.used_bytes(), hardware.pool.budget_bytes
         results = self.hub.results.stats()
         limit = self.hub.settings.queue_limit
-        tiles = {
-            say("Device"): f"{hardware.device} <span>{hardware.dtype_name}</span>",
-            say("Models"): f"{decimal(used)} <span>{say('of at most {most}', most=decimal(budget))}</span>",
-            say("Whole process"): f"{decimal(round(psutil.Process().memory_info().rss, -7))}",
-            say("In work"): f"{self.hub.engine.in_work} <span>{say('of at most {most}', most=limit)}</span>",
-            say("Results"): f"{results['memory_results']} "
-            f"<span>{say('{size} in memory', size=decimal(results['memory_bytes']))}</span>",
-        }
-        facts = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in tiles.items())
-        note = f'<p class="hub-help">{escape(say(refused))}</p>' if refused else ""
-        wrong = "".join(f'<p class="hub-note">{escape(say(text))}</p>' for text in health.warnings(self.hub))
-        return (
-            f'{wrong}<dl class="hub-tiles hub-board">{facts}</dl>{_bar(here, budget)}'
-            f"{_table('In memory', here, 'Nothing is loaded yet.', not refused)}"
-            f"{_table('Not in memory', away, 'Everything is loaded.', not refused)}{note}"
+        tiles = [
+            (say("Device"), hardware.device, hardware.dtype_name),
+            (say("Models"), decimal(used), say("of at most {most}", most=decimal(budget))),
+            (say("Whole process"), decimal(round(psutil.Process().memory_info().rss, -7)), ""),
+            (say("In work"), self.hub.engine.in_work, say("of at most {most}", most=limit)),
+            (
+                say("Results"),
+                results["memory_results"],
+                say("{size} in memory", size=decimal(results["memory_bytes"])),
+            ),
+        ]
+        pieces = [(f"{100 * one.bytes / budget:.3f}", f"{say(one.title)}: {decimal(one.bytes)}") for one in here]
+        taken = sum(one.bytes for one in here)
+        text = say("Models take {used} of {budget}", used=decimal(taken), budget=decimal(budget))
+        tables = (
+            _table("In memory", HERE, here, "Nothing is loaded yet.", not refused),
+            _table("Not in memory", AWAY, away, "Everything is loaded.", not refused),
         )
+        return piece("status", "board", health.warnings(self.hub), tiles, pieces, text, *tables, refused)
 
 
-def _head() -> str:
-    lead = say("Which models are in memory, and which would make room for the next one.")
-    return f'<header class="hub-title"><h1>{say("Status")}</h1><p class="hub-lead">{lead}</p></header>'
+def _table(title: str, headings: tuple[str, ...], entries: list[Resident], empty: str, may: bool) -> Markup:
+    rows = [(one, _cells(one), _actions(one)) for one in entries]
+    return piece("status", "table", title, headings, rows, empty, may)
 
 
-def _bar(here: list[Resident], budget: int) -> str:
-    """The budget as a bar, with a piece for each model."""
-    pieces = "".join(
-        f'<span style="width:{100 * one.bytes / budget:.3f}%" '
-        f'title="{escape(say(one.title))}: {decimal(one.bytes)}"></span>'
-        for one in here
-    )
-    used = sum(one.bytes for one in here)
-    text = say("Models take {used} of {budget}", used=decimal(used), budget=decimal(budget))
-    return f'<div class="hub-budget" role="img" aria-label="{text}">{pieces}</div>'
-
-
-def _table(title: str, entries: list[Resident], empty: str, may: bool) -> str:
-    if not entries:
-        return f'<section class="hub-panel"><h2>{say(title)}</h2><p class="hub-pending">{say(empty)}</p></section>'
-    headings = HERE if title == "In memory" else AWAY
-    heads = "".join(f'<th scope="col">{say(name)}</th>' for name in ("Model", *headings))
-    rows = "".join(_row(one, headings, may) for one in entries)
-    return (
-        f'<section class="hub-panel hub-models"><h2>{say(title)}</h2><table class="hub-table">'
-        f'<thead><tr>{heads}<th scope="col"><span class="hub-unseen">{say("Actions")}</span></th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></section>"
-    )
-
-
-def _row(one: Resident, headings: tuple[str, ...], may: bool) -> str:
+def _cells(one: Resident) -> dict[str, str]:
+    """What the table tells of one model, by heading."""
     ready = one.state == "ready"
     since = ago(time.time() - one.loaded_for_s) if ready else ""
     users = say("nobody") if ready else ""
@@ -160,20 +140,8 @@ def _row(one: Resident, headings: tuple[str, ...], may: bool) -> str:
     size = decimal(one.bytes) if one.measured else size
     state = {"loading": "being loaded", "missing": one.reason, "absent": "loads on first use"}.get(one.state, "")
     state = say(state)
-    cells = {"Size": size, "Loaded": since or state, "State": state, "In use by": users, "Leaves": say(turn)}
-    named = "".join(f'<td data-name="{say(name)}">{escape(cells[name])}</td>' for name in headings)
-    weights = f"<span>{escape(one.weights)}</span>" if one.weights else ""
-    return (
-        f'<tr><th scope="row"><a href="{escape(one.demo)}">{escape(say(one.title))}</a>{weights}</th>{named}'
-        f"<td>{_buttons(one) if may else ''}</td></tr>"
-    )
+    return {"Size": size, "Loaded": since or state, "State": state, "In use by": users, "Leaves": say(turn)}
 
 
-def _buttons(one: Resident) -> str:
-    actions = {"ready": ("unpin" if one.pinned else "pin", "unload"), "absent": ("load", "pin")}.get(one.state, ())
-    where = f'data-demo="{escape(one.demo)}" data-weights="{escape(one.weights)}"'
-    return "".join(
-        f'<button type="button" data-action="{action}" {where} '
-        f'aria-label="{say(action.title())} {escape(say(one.title))}">{say(action.title())}</button>'
-        for action in actions
-    )
+def _actions(one: Resident) -> tuple[str, ...]:
+    return {"ready": ("unpin" if one.pinned else "pin", "unload"), "absent": ("load", "pin")}.get(one.state, ())

@@ -29,6 +29,6 @@ def templates() -> Environment:
         # These three escape what they are given.
         labels=lambda entry: Markup(html.labels(entry["value"], entry["top"], entry.get("line"))),
         table=lambda rows: Markup(html.table(rows)),
-        json=lambda value: Markup(html.value(value)),
+        json=lambda value: Markup(html.json_text(value)),
     )
     return made

@@ -146,7 +146,7 @@ def test_a_run_ends_with_the_pictures_the_numbers_and_both_receipts(
     *_, last = updates(page, "one", "two", "one", photo, "eel", [], "7", 0.5)
     stop, head, above, slider, _, photos, heat, hidden, answer = last
     assert stop["visible"] is False
-    assert "so B ran with &#x27;off&#x27;" in head
+    assert "so B ran with &#39;off&#39;" in head
     assert "First &lt;b&gt;set&lt;/b&gt;" in head
     assert "25.0 % of the pixels differ." in above
     assert "painted by one, left" in above
@@ -200,9 +200,9 @@ def test_numbers_have_signs_and_what_one_side_has_alone_stands_apart(hub: Hub, f
     assert "60.0 %" in rows
     facts = compare_html.numbers(demo, fields["facts"], found, titles)
     assert "2 that are the same" in facts
-    assert "&quot;off&quot;" in facts, "what is not a number is shown as it is"
+    assert "&#34;off&#34;" in facts, "what is not a number is shown as it is"
     words = compare_html.numbers(demo, fields["words"], found, titles)
-    assert "&quot;one&quot;" in words and "&quot;two&quot;" in words
+    assert "&#34;one&#34;" in words and "&#34;two&#34;" in words
     same = replace(found, b=found.a, rows=())
     assert "The same from both." in compare_html.numbers(demo, fields["words"], same, titles)
 

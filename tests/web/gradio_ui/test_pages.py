@@ -245,7 +245,7 @@ def test_names_from_a_model_are_escaped_wherever_they_are_drawn() -> None:
     for drawn in (
         html.labels({bad: 0.5}, 5, 0.1),
         html.table([{"class": bad, "shown": False}]),
-        html.value({bad: bad}),
+        html.json_text({bad: bad}),
         html.panel(Labels("l", bad, help=bad), {bad: 0.5}),
     ):
         assert "<b" not in drawn

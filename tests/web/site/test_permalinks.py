@@ -379,7 +379,7 @@ def test_an_address_fills_the_page_and_says_what_it_could_not_use(
         "image is a picture, which an address cannot hold: choose it, or name an example.",
         "seed is given 2 times; give it once.",
     ]
-    text = deep_links.told(replace(filled, problems=[NASTY]))
+    text = deep_links.filled_notice(replace(filled, problems=[NASTY]))
     assert "&lt;script&gt;" in text
     assert "<script>" not in text
 
@@ -394,7 +394,7 @@ def test_an_address_names_an_example_which_its_own_values_change(
     assert opened(hub, ("example", "1"), ("threshold", "0.9")).values["threshold"] == 0.9
     for bad in ("0", "2", "-1", "x", "", "²"):
         assert opened(hub, ("example", bad)).problems == [f"example must be a whole number from 1 to 1, got {bad!r}."]
-    assert deep_links.told(opened(hub)) == ""
+    assert deep_links.filled_notice(opened(hub)) == ""
 
 
 def test_trying_a_shared_result_fills_in_all_that_it_kept(

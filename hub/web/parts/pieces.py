@@ -1,0 +1,46 @@
+"""Pieces of HTML from templates, in which whatever comes from outside is escaped: the one way in which HTML is made."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from hub.texts import current, say
+from hub.web.parts import wording
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+
+
+def piece(file: str, name: str, /, *given: Any, **named: Any) -> Markup:
+    """The macro `name` of `templates/pieces/<file>.html`, drawn for the visitor who looks now."""
+    return Markup(getattr(_module(file), name)(*given, **named))
+
+
+@cache
+def _module(file: str) -> Any:
+    return environment().get_template(f"pieces/{file}.html").module
+
+
+@cache
+def environment() -> Environment:
+    """For pages and pieces alike."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    made.globals.update(say=say, marked=marked, language=lambda: current().language, wording=wording, quote=quote)
+    made.filters.update(say=say, quote=quote)
+    return made
+
+
+def marked(text: str, /, **values: Any) -> Markup:
+    """A text of ours that has tags of its own, in the visitor's language. Its values are escaped."""
+    return Markup(say(text, **{name: escape(value) for name, value in values.items()}))
