@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hub.images import normalise, overlay
 from hub.kit.networks import segmenter
+from hub.kit.segmentation import best_class, look_at_views, size_of_area
 from hub.spec import Choice, Choices, Demo, Example, ImageInput, ImageOutput, Json, Mask, Slider, Weights
 
 if TYPE_CHECKING:
@@ -15,12 +16,11 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
     from PIL import Image
-    from torch import Tensor, nn
+    from torch import nn
 
 BEST, FAST = "best", "fast"
 # Test-time augmentation: the probabilities of these views are averaged. Each is (scale, mirrored).
 VIEWS = {BEST: ((1.0, 0.0), (1.0, 1.0), (1.25, 0.0), (1.25, 1.0)), FAST: ((1.0, 0.0),)}
-STRIP = 32  # rows of the photo that are worked on at a time
 
 
 def load(folder: Path, device: torch.device) -> nn.Module:
@@ -38,7 +38,7 @@ def prepare(
     from PIL import Image
 
     settings = config["_preprocessing"]
-    size = inner_size(image, settings)
+    size = size_of_area(image.size, settings["width"] * settings["height"])
     if image.size != size:
         image = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
     pixels = normalise(image, settings["mean"], settings["std"])
@@ -46,7 +46,7 @@ def prepare(
 
 
 def infer(model: Any, items: list[dict[str, NDArray[Any]]], config: Mapping[str, Any]) -> list[dict[str, NDArray[Any]]]:
-    """`logits` [classes, height, width]: logarithms of the views' mean probabilities, at the item's own size.
+    """`logits` [classes, height, width]: logarithms of the views' summed probabilities, at the item's own size.
 
     `embedding` [features]: the deepest features of the first view, which every quality has, averaged over it.
     """
@@ -55,33 +55,11 @@ def infer(model: Any, items: list[dict[str, NDArray[Any]]], config: Mapping[str,
 
     batch = torch.from_numpy(np.stack([item["pixels"] for item in items])).to(next(model.parameters()))
     views: list[tuple[float, float]] = items[0]["views"].tolist()
-    multiple = config["_preprocessing"]["multiple"]
-    seen = [look(model, batch, scale, bool(mirrored), multiple) for scale, mirrored in views]
-    logits = seen[0][0] if len(seen) == 1 else torch.stack([scores for scores, _ in seen]).logsumexp(0)
-    embeddings = seen[0][1].cpu().numpy()
+    logits, features = look_at_views(model, batch, views, config["_preprocessing"]["multiple"])
+    embeddings = features.cpu().numpy()
     return [
         {"logits": one, "embedding": embedding} for one, embedding in zip(logits.cpu().numpy(), embeddings, strict=True)
     ]
-
-
-def look(model: Any, batch: Tensor, scale: float, mirrored: bool, multiple: int) -> tuple[Tensor, Tensor]:
-    """One view of a batch [n, 3, height, width]: log probabilities [n, classes, height, width] and features [n, f].
-
-    Sides are padded to what the network divides by, with the photo's own edge, and cut again.
-    """
-    import torch
-    from torch.nn.functional import interpolate, log_softmax, pad
-
-    size = batch.shape[2:]
-    height, width = (round(side * scale) for side in size)
-    view = batch if scale == 1 else interpolate(batch, (height, width), mode="bilinear", align_corners=False)
-    view = view.flip(3) if mirrored else view
-    view = pad(view, (0, -width % multiple, 0, -height % multiple), mode="replicate")
-    features = model.encoder(view.contiguous(memory_format=torch.channels_last))
-    logits = model.segmentation_head(model.decoder(features)).float()[:, :, :height, :width]
-    logits = logits.flip(3) if mirrored else logits
-    logits = logits if scale == 1 else interpolate(logits, size, mode="bilinear", align_corners=False)
-    return log_softmax(logits, 1), features[-1].float().mean((2, 3))
 
 
 def present(
@@ -113,39 +91,6 @@ def present(
         "mask": mask,
         "legend": sorted(legend, key=lambda row: -row["percent"]),
     }
-
-
-def inner_size(image: Image.Image, settings: Mapping[str, Any]) -> tuple[int, int]:
-    """Width and height with the photo's shape, whatever it is, and the area of a training frame."""
-    scale = (settings["width"] * settings["height"] / (image.width * image.height)) ** 0.5
-    return max(1, round(image.width * scale)), max(1, round(image.height * scale))
-
-
-def best_class(logits: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """The strongest class at the photo's own size, uint8 [height, width].
-
-    Scores are enlarged, not class ids, so that edges stay smooth; a few rows at a time, so that a large photo
-    needs little memory and the rows stay in the processor's cache.
-    """
-    import numpy as np
-    from PIL import Image
-
-    if logits.shape[:0:-1] == size:
-        ids: NDArray[Any] = logits.argmax(0).astype(np.uint8)
-        return ids
-    width, height = size
-    planes = [Image.fromarray(plane) for plane in logits]
-    mask = np.zeros((height, width), np.uint8)
-    for top in range(0, height, STRIP):
-        rows = mask[top : top + STRIP]
-        share = logits.shape[1] / height
-        box = (0, top * share, logits.shape[2], (top + len(rows)) * share)
-        best = np.full(rows.shape, -np.inf, np.float32)
-        for number, plane in enumerate(planes):
-            enlarged = np.asarray(plane.resize(rows.shape[::-1], Image.Resampling.BILINEAR, box))
-            np.copyto(rows, number, where=enlarged > best)
-            np.maximum(best, enlarged, out=best)
-    return mask
 
 
 DEMO = Demo(

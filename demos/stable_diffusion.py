@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hub.images import normalise
-from hub.kit import prompts
-from hub.kit.diffusion import AS_TRAINED, SCHEDULERS, SEEDS, Request, Sample, Sampling, fill
-from hub.kit.diffusion import load as load_pipeline
+from hub.images import enlarge
+from hub.kit import pipelines, prompts
+from hub.kit.diffusion import AS_TRAINED, SCHEDULERS, SEEDS, Sample, Sampling, start_from
+from hub.kit.requests import Request, fill
+from hub.kit.sentences import joined, sentence
 from hub.spec import Choice, Demo, Example, Gallery, ImageInput, Json, Progress, Seed, Slider, Text, Weights
-from hub.texts import joined, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -27,7 +27,7 @@ SMALL = 256  # narrower pictures are shown enlarged
 
 
 def load(folder: Path, device: torch.device) -> nn.Module:
-    model: nn.Module = load_pipeline(folder)
+    model: nn.Module = pipelines.load(folder)
     return model
 
 
@@ -45,7 +45,8 @@ def prepare(image: Image.Image | None = None, **settings: Any) -> dict[str, Any]
 def infer(model: Any, items: list[dict[str, Any]]) -> Generator[Progress, None, list[dict[str, Any]]]:
     """Each item's pictures, uint8 [n, height, width, 3], with the settings that were used."""
     requests = [make_request(model, item) for item in items]
-    read = [_read(model, item, made) for item, made in zip(items, requests, strict=True)]
+    tokenizer, pairs = model.pipeline.tokenizer, zip(items, requests, strict=True)
+    read = [prompts.read_used(tokenizer, item, guided=made.sampling.guided) for item, made in pairs]
     drawn = yield from fill(model, requests)
     return [
         {
@@ -61,41 +62,29 @@ def infer(model: Any, items: list[dict[str, Any]]) -> Generator[Progress, None, 
     ]
 
 
-def _read(model: Any, item: dict[str, Any], made: Request) -> dict[str, Any]:
-    """What is read of the prompts that have a say, by their names."""
-    names = ("prompt", "negative_prompt") if made.sampling.guided else ("prompt",)
-    return {name: prompts.read(model.pipeline.tokenizer, item[name]) for name in names}
-
-
 def make_request(model: Any, item: dict[str, Any]) -> Request:
     """What an item asks for, with what suits the model where it asks for nothing."""
-    from PIL import Image, ImageOps
-
-    usual, multiple = model.usual, model.pipeline.vae_scale_factor * 8
-    width, height = (round(usual.side * share / multiple) * multiple for share in SHAPES[item["size"]])
-    guidance = item["guidance"] or usual.guidance
-    start = None
-    if item["start"] is not None:
-        fitted = ImageOps.fit(Image.fromarray(item["start"]), (width, height), Image.Resampling.LANCZOS)
-        start = normalise(fitted, (0.5,) * 3, (0.5,) * 3)
-    sampling = Sampling(
-        item["steps"] or usual.steps, item["scheduler"], width, height, guidance > 1, float(item["strength"])
-    )
+    width, height = model.sides(*SHAPES[item["size"]])
+    guidance = item["guidance"] or model.usual.guidance
+    start = None if item["start"] is None else start_from(item["start"], width, height)
+    steps = item["steps"] or model.usual.steps
+    sampling = Sampling(steps, item["scheduler"], width, height, guidance > 1, float(item["strength"]))
     seeds = [(item["seed"] + number) % SEEDS for number in range(item["images"])]
-    return Request(
-        sampling, tuple(Sample(item["prompt"], item["negative_prompt"], seed, guidance, start) for seed in seeds)
-    )
+    words = item["prompt"], item["negative_prompt"]
+    return Request(sampling, tuple(Sample(*words, seed, guidance, start) for seed in seeds))
 
 
 def present(output: dict[str, Any], scheduler: str, **_: Any) -> dict[str, Any]:
     """The pictures, small ones enlarged, each with the seed by which it comes again, alone or among others."""
-    unread = {k: v for name, found in output["read"].items() for k, v in prompts.columns(name, found).items()}
-    rows, shown = list[dict[str, Any]](), []
+    from PIL import Image
+
+    unread = {k: v for name, words in output["read"].items() for k, v in prompts.columns(name, words).items()}
+    rows, pictures = list[dict[str, Any]](), []
     for picture, hidden, own in zip(output["pictures"], output["hidden"], output["seeds"], strict=True):
         height, width = picture.shape[:2]
-        words = [sentence("seed {number}", number=own), *["hidden by the model's safety checker"] * hidden]
+        caption = [sentence("seed {number}", number=own), *["hidden by the model's safety checker"] * hidden]
         checked = "hidden" if hidden else "passed" if output["checked"] else "none in this model"
-        shown.append((enlarged(picture), joined(words)))
+        pictures.append((enlarge(Image.fromarray(picture), SMALL), joined(caption)))
         rows.append(
             {
                 "picture": len(rows) + 1,
@@ -108,17 +97,8 @@ def present(output: dict[str, Any], scheduler: str, **_: Any) -> dict[str, Any]:
                 **unread,
             }
         )
-    remarks = [said for name, found in output["read"].items() for said in prompts.remarks(LABELS[name], found)]
-    return {"pictures": shown, "settings": rows, "remarks": remarks}
-
-
-def enlarged(picture: Any) -> Image.Image:
-    """Pictures of a few pixels at a size people can see, by a whole factor."""
-    from PIL import Image
-
-    found = Image.fromarray(picture)
-    factor = -(-SMALL // max(found.size))
-    return found.resize((found.width * factor, found.height * factor), Image.Resampling.LANCZOS)
+    remarks = [one for name, words in output["read"].items() for one in prompts.remarks(LABELS[name], words)]
+    return {"pictures": pictures, "settings": rows, "remarks": remarks}
 
 
 NOTE = (

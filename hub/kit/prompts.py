@@ -1,7 +1,4 @@
-"""What a pipeline's tokenizer reads of a prompt: words it does not know, and what it cuts off.
-
-Demos may import this module beside hub.spec, hub.images and hub.diffusion.
-"""
+"""What a pipeline's tokenizer reads of a prompt: words it does not know, and what it cuts off."""
 
 from __future__ import annotations
 
@@ -42,6 +39,11 @@ def read(tokenizer: Any, text: str) -> dict[str, Any]:
         "cut_tokens": max(0, len(numbers) - read),
         "most": most,
     }
+
+
+def read_used(tokenizer: Any, texts: Mapping[str, Any], *, guided: bool) -> dict[str, dict[str, Any]]:
+    """What `read` answers of the prompts among `texts`, by name; without guidance the negative one has no say."""
+    return {name: read(tokenizer, texts[name]) for name in (COLUMNS if guided else ("prompt",))}
 
 
 def columns(name: str, found: Mapping[str, Any]) -> dict[str, int]:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from hub.execution.batching import signature
 from hub.hub import Hub
+from hub.kit.segmentation import size_of_area
 from hub.pages.registry import discover
 from hub.results.result import Result
 from hub.settings import Settings
@@ -58,7 +59,7 @@ def config(hub: Hub) -> Any:
 )
 def test_a_picture_of_any_shape_goes_to_the_model_undistorted(size: tuple[int, int], name: str, hub: Hub) -> None:
     settings = config(hub)["_preprocessing"]
-    width, height = MODULE.inner_size(Image.new("RGB", size), settings)
+    width, height = size_of_area(size, settings["width"] * settings["height"])
     stretch = (width / size[0]) / (height / size[1])
     assert abs(stretch - 1) <= 0.5 / min(width, height) + 0.01, name  # to half a pixel of the shorter side
     assert 0.8 <= width * height / (settings["width"] * settings["height"]) <= 1.25
@@ -74,14 +75,6 @@ def test_24_megapixels_are_answered_at_their_own_size(hub: Hub, street: Image.Im
     assert picture_of(large, "overlay").size == (6000, 4000)
     agree = mask_of(large)[5::10, 5::10] == mask_of(small)
     assert agree.mean() > 0.97, "the same picture, larger"
-
-
-def test_scores_enlarged_in_strips_are_as_enlarged_at_once() -> None:
-    logits = np.random.default_rng(1).normal(size=(5, 37, 51)).astype(np.float32)
-    size = (203, 3 * MODULE.STRIP + 7)
-    whole = [np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BILINEAR)) for plane in logits]
-    same = MODULE.best_class(logits, size) == np.stack(whole).argmax(0)
-    assert same.mean() > 0.9999  # two scores may be equal but for rounding
 
 
 def test_fast_and_best_runs_never_share_a_batch(hub: Hub, street: Image.Image) -> None:

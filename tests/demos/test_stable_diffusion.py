@@ -26,7 +26,7 @@ from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, DeadlineError, InputError, UnavailableError
 from hub.execution import devices
 from hub.hub import Hub
-from hub.kit import diffusion, offload
+from hub.kit import diffusion, offload, pipelines
 from hub.results import capsules
 from hub.results.result import Result
 from hub.settings import ROOT, Settings
@@ -259,8 +259,8 @@ def drawn(model: Any, *samples: diffusion.Sample, **changes: Any) -> tuple[np.nd
 
 def test_a_pipeline_with_two_text_encoders_draws_from_words_and_from_pictures(tmp_path: Path) -> None:
     tiny_pipelines.large(tmp_path)
-    model = diffusion.load(tmp_path).eval().requires_grad_(False)
-    assert (model.usual, model.unet.config.addition_embed_type) == (diffusion.Usual(2, 0.0, 32), "text_time")
+    model = pipelines.load(tmp_path).eval().requires_grad_(False)
+    assert (model.usual, model.unet.config.addition_embed_type) == (pipelines.Usual(2, 0.0, 32), "text_time")
     red, blue = (diffusion.Sample(f"a {colour} circle", "", 1, 1.0) for colour in ("red", "blue"))
     together, _ = drawn(model, red, blue)
     assert np.abs(together[0].astype(int) - drawn(model, red)[0][0]).max() <= 1
@@ -279,17 +279,17 @@ def test_a_pipeline_with_two_text_encoders_draws_from_words_and_from_pictures(tm
 def test_turbo_models_and_others_have_their_own_usual_settings(tmp_path: Path) -> None:
     def usual(
         repository: str, kind: str = "PNDMScheduler", spacing: str = "leading", side: int = 64
-    ) -> diffusion.Usual:
+    ) -> pipelines.Usual:
         scheduler = SimpleNamespace(config={"_class_name": kind, "timestep_spacing": spacing})
         unet = SimpleNamespace(config=SimpleNamespace(sample_size=side))
         pipeline = SimpleNamespace(scheduler=scheduler, unet=unet, vae_scale_factor=8)
-        return diffusion.usual(tmp_path / repository.replace("/", "--") / "000", pipeline)
+        return pipelines.usual(tmp_path / repository.replace("/", "--") / "000", pipeline)
 
-    assert usual("stabilityai/sdxl-turbo", side=128) == usual("stabilityai/sd-turbo") == diffusion.Usual(2, 0.0, 512)
-    assert usual("stable-diffusion-v1-5/stable-diffusion-v1-5") == diffusion.Usual(28, 7.5, 512)
+    assert usual("stabilityai/sdxl-turbo", side=128) == usual("stabilityai/sd-turbo") == pipelines.Usual(2, 0.0, 512)
+    assert usual("stable-diffusion-v1-5/stable-diffusion-v1-5") == pipelines.Usual(28, 7.5, 512)
     turbo = ("EulerAncestralDiscreteScheduler", "trailing", 128)
-    assert usual("somebody/turbo", *turbo) == diffusion.Usual(2, 0.0, 512)
-    assert usual("somebody/xl", side=128) == diffusion.Usual(28, 7.5, 1024)
+    assert usual("somebody/turbo", *turbo) == pipelines.Usual(2, 0.0, 512)
+    assert usual("somebody/xl", side=128) == pipelines.Usual(28, 7.5, 1024)
 
 
 # --- pipelines larger than the device's budget ----------------------------------------------------
