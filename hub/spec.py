@@ -249,7 +249,7 @@ class Demo:
         With `similar=True` each output is a dict which holds "embedding": a float32 array [features].
     present(output, **inputs) -> dict
         Pure, CPU: one output -> one entry per declared output. Beside them it may return "remarks": sentences
-        (`hub.texts.sentence`) on what was not used of the inputs, which every door tells.
+        (`hub.kit.sentences.sentence`) on what was not used of the inputs, which every door tells.
 
     `prepare`, `infer` and `present` may also name a parameter `config`: they get the weights'
     `config.json` (size, mean, std, class names), a read-only mapping.

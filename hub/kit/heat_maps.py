@@ -1,8 +1,8 @@
 """What classification pages share: a timm model's logits, its embedding and, only when asked, where it looked.
 
-Demos may import this module beside hub.spec and hub.images. The maps are Grad-CAM by torchcam, taken at the
-model's last map of places: what timm's `forward_features` returns. The network up to there runs as always;
-only its head runs a second time with gradients, on a module of our own, so that a model never wears a hook.
+The maps are Grad-CAM by torchcam, taken at the model's last map of places: what timm's `forward_features` returns. The
+network up to there runs as always; only its head runs a second time with gradients, on a module of our own, so that a
+model never wears a hook.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Networks as their repositories have them: image classifiers of timm or transformers, segmentation networks of smp.
 
-Demos may import this module beside hub.spec, hub.images and hub.why. Weights are read from safetensors alone;
-code that a repository brings is never run.
+Weights are read from safetensors alone; code that a repository brings is never run.
 """
 
 from __future__ import annotations

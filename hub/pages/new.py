@@ -24,8 +24,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-# Demos import only hub.spec and hub.images here. Heavy packages (torch, timm) go inside the functions that
-# need them, so that the hub can list a hundred demos without loading any.
+# hub/kit/__init__.py says what of the hub may be imported here. Heavy packages (torch, timm) go inside the functions
+# that need them, so that the hub can list a hundred demos without loading any.
 from hub.spec import Demo, Example, ImageInput, ImageOutput, Json, Slider
 
 if TYPE_CHECKING:
