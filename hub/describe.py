@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from rich.filesize import decimal
 
@@ -12,12 +13,14 @@ from hub.pages.registry import Page
 from hub.texts import sentence
 from hub.weights.sources import HubSource
 
+StateCode = Literal["ready", "on_demand", "unavailable", "broken"]
+
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Whether a page answers now. `code`: ready, on_demand, unavailable or broken; `text` is for people."""
+    """Whether a page answers now; `text` is for people."""
 
-    code: str
+    code: StateCode
     text: str
     reason: str = ""
 

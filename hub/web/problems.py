@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NotRequired
 from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from typing_extensions import TypedDict
 
 from hub.errors import BusyError, HubError, OutOfMemoryError, StoppingError
 
@@ -32,13 +33,25 @@ class MethodError(HubError):
         self.allowed = ", ".join(allowed)
 
 
+class ProblemAnswer(TypedDict):
+    """What went wrong, for people in `detail` and for programs in `code` (RFC 9457)"""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    field: NotRequired[str]  # the input at fault
+
+
 class ProblemResponse(JSONResponse):
     media_type = MEDIA_TYPE
 
 
 def problem(error: HubError, request: Request) -> ProblemResponse:
     """The response that tells `error`."""
-    body: dict[str, Any] = {
+    body: ProblemAnswer = {
         "type": TYPE + error.code,
         "title": error.title,
         "status": error.status,

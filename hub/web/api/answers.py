@@ -16,6 +16,7 @@ from hub.pages.registry import Page
 from hub.results.result import Result
 from hub.spec import Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask
 from hub.web.api import schema
+from hub.web.api.shapes import DemoAnswer, SimilarAnswer, SimilarPictureAnswer
 from hub.web.routes import API
 from hub.weights import facts
 
@@ -53,10 +54,10 @@ def comparison(found: Comparison, page: Page, root_path: str = "") -> dict[str, 
     return {"demo": page.slug, **both, **figures(found)}
 
 
-def similar(result: Result, matches: Sequence[Match], complete: bool, root_path: str = "") -> dict[str, Any]:
+def similar(result: Result, matches: Sequence[Match], complete: bool, root_path: str = "") -> SimilarAnswer:
     """What is similar to a result, nearest first."""
     base = f"{root_path}{API}/results"
-    entries = [
+    entries: list[SimilarPictureAnswer] = [
         {
             "kind": "result" if match.example is None else "example",
             "id": match.id,
@@ -71,9 +72,9 @@ def similar(result: Result, matches: Sequence[Match], complete: bool, root_path:
     return {"id": result.id, "demo": result.capsule["page"], "similar": entries, "complete": complete}
 
 
-def summary(hub: Hub, page: Page, root_path: str) -> dict[str, Any]:
+def summary(hub: Hub, page: Page, root_path: str) -> DemoAnswer:
     """A page in few words."""
-    url = f"{root_path}{API}/demos/{page.slug}"
+    url, state = f"{root_path}{API}/demos/{page.slug}", describe.state(hub, page)
     return {
         "slug": page.slug,
         "title": page.title,
@@ -81,11 +82,11 @@ def summary(hub: Hub, page: Page, root_path: str) -> dict[str, Any]:
         "task": page.declared.task if page.declared else "",
         "url": url,
         "cover": f"{url}/assets/{quote(page.cover.name)}" if page.cover else None,
-        "state": asdict(describe.state(hub, page)),
+        "state": {"code": state.code, "text": state.text, "reason": state.reason},
     }
 
 
-def detail(hub: Hub, page: Page, root_path: str) -> dict[str, Any]:
+def detail(hub: Hub, page: Page, root_path: str) -> DemoAnswer:
     """A page with its schema, examples and weights; a broken one only says so."""
     head = summary(hub, page, root_path)
     demo = page.declared

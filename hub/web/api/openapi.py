@@ -97,12 +97,10 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], plac
                 "password": {"type": "http", "scheme": "basic"},
             },
             "schemas": {
-                "Demo": _demo(),
+                **schema.fixed(),
                 "Result": _result(),
-                "Similar": schema.similar(),
                 "Receipt": schema.receipt(),
                 "Model": schema.model(),
-                "Problem": schema.problem(),
                 **links_schema.schemas(),
                 **gallery_schema.schemas(),
                 **history_schema.schemas(),
@@ -241,34 +239,6 @@ def _compare(page: Page, options: schema.Options) -> dict[str, Any]:
         **operation,
         "operationId": f"compare_{page.slug}",
         "summary": f"Compare two sets of weights of {page.title}",
-    }
-
-
-def _demo() -> dict[str, Any]:
-    text = {"type": "string"}
-    state = {
-        "type": "object",
-        "properties": {
-            "code": {"type": "string", "enum": ["ready", "on_demand", "unavailable", "broken"]},
-            "text": text,
-            "reason": text,
-        },
-        "required": ["code", "text", "reason"],
-    }
-    properties = {
-        "slug": text,
-        "title": text,
-        "summary": text,
-        "task": text,
-        "url": text,
-        "cover": {"type": ["string", "null"]},
-    }
-    properties["state"] = state
-    more = {"note": text, "inputs": OBJECT, "outputs": {"type": "array"}, "examples": {"type": "array"}}
-    return {
-        "type": "object",
-        "properties": {**properties, **more, "weights": {"type": "array"}, "links": OBJECT},
-        "required": list(properties),
     }
 
 

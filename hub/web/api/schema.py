@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import TypeAdapter
 
@@ -27,8 +27,10 @@ from hub.spec import (
     Seed,
     Slider,
 )
+from hub.web.api import shapes
+from hub.web.api.shapes import DemoAnswer, Schema, SimilarAnswer
+from hub.web.problems import ProblemAnswer
 
-Schema = dict[str, Any]
 Body = Literal["json", "form"]
 PICTURES = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
 Options = Mapping[str, tuple[str, ...]]  # by input: options that the weights bring
@@ -37,11 +39,7 @@ CAPTIONS: Schema = {
     "additionalProperties": {"type": "string"},
     "description": "What a page shows in the place of a picture's label, by output",
 }
-ID: Schema = {
-    "type": "string",
-    "pattern": "^[0-9a-f]{32}$",
-    "description": "Names the result; the same run, the same id",
-}
+ID: Schema = shapes.schema_of(shapes.ResultId)
 
 
 def inputs(demo: Demo, body: Body, options: Options | None = None) -> Schema:
@@ -152,32 +150,9 @@ def comparison(page: Page) -> Schema:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def similar() -> Schema:
-    """What is similar to a result."""
-    text: Schema = {"type": "string"}
-    url: Schema = {**text, "format": "uri-reference"}
-    cosine = {"type": "number", "minimum": -1, "maximum": 1, "description": "Cosine of the two embeddings"}
-    entry = {
-        "kind": {**text, "enum": ["example", "result"]},
-        "id": ID,
-        "url": url,
-        "title": {**text, "description": "Of an example; empty for a past result"},
-        "similarity": cosine,
-        "thumbnail": {**url, "description": "JPEG of at most 160 pixels a side"},
-        "created_at": {
-            "type": ["string", "null"],
-            "format": "date-time",
-            "description": "When who asks had it first; null: they never ran it",
-        },
-    }
-    complete = "Whether all examples were compared. If not, they follow once the model is in memory and idle"
-    properties: Schema = {
-        "id": ID,
-        "demo": text,
-        "similar": {"type": "array", "items": {"type": "object", "properties": entry, "required": list(entry)}},
-        "complete": {"type": "boolean", "description": complete},
-    }
-    return {"type": "object", "properties": properties, "required": list(properties)}
+def fixed() -> dict[str, Schema]:
+    """The components of answers that are the same for all pages, from the classes that the doors make them with."""
+    return shapes.components(DemoAnswer, SimilarAnswer, ProblemAnswer)
 
 
 def receipt() -> Schema:
@@ -198,15 +173,3 @@ def model() -> Schema:
     schema: Schema = TypeAdapter(Resident).json_schema()
     schema["description"] = "A page's model, in memory or not. Sizes in bytes, times in seconds but load_ms."
     return schema
-
-
-def problem() -> Schema:
-    """RFC 9457, with a code to switch on and the input at fault."""
-    text = {"type": "string"}
-    properties = dict.fromkeys(("type", "title", "detail", "instance", "code", "field"), text)
-    return {
-        "type": "object",
-        "description": "What went wrong, for people in `detail` and for programs in `code` (RFC 9457)",
-        "properties": {**properties, "status": {"type": "integer"}},
-        "required": ["type", "title", "status", "detail", "instance", "code"],
-    }
