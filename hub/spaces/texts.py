@@ -25,7 +25,6 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 SHORT = 60  # characters the Hub takes in short_description
 LARGE = ("safetensors", "png", "jpg", "jpeg", "webp", "ico")  # kept in LFS: the Hub refuses such files in plain git
 ALWAYS = ("app.py", "LICENSE", "streamlit_app.py", ".streamlit/config.toml")
-DOCKER = ("Dockerfile", ".dockerignore")
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,10 +44,6 @@ class WeightsFolder:
     commit: str = ""  # of weights from the Hub
     locked: bool = False  # whether the files were compared with the lock
 
-    @property
-    def short_digest(self) -> str:
-        return self.digest[:12]
-
 
 def open_store(settings: Settings, registry: Registry) -> tuple[Registry, WeightsStore]:
     """The pages with a choice of weights per source, and the store that finds them. Raises InputError."""

@@ -15,7 +15,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from hub.archive.history import InWork
 from hub.engine.jobs import Cancel, Followed
-from hub.errors import CancelledError, HubError
+from hub.errors import HubError
 from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.people.owners import Owner
@@ -24,6 +24,7 @@ from hub.results.result import Result
 from hub.spec import Progress
 from hub.texts import say
 from hub.web.middleware import guard, sessions
+from hub.web.parts import html
 from hub.web.streamlit_ui.host import Host
 from hub.web.streamlit_ui.text import said
 
@@ -31,7 +32,7 @@ AT_ONCE_S = 0.15  # a stored result is there before anything would be drawn for 
 TICK_S, FOLLOWS_S = 0.1, 1.0
 FOUND_S = 4.0  # so long a new session waits for the one that its browser just left to be gone
 PATIENCE_S = 10.0  # a run that no page follows for so long is not wanted any more
-STAGES = {"queued": "Queued", "loading": "Loading the model", "running": "Running"}
+STAGES = dict(html.STAGES)  # what a run in work is doing
 
 
 @dataclass(slots=True)
@@ -146,7 +147,3 @@ def _is_connected() -> bool:
     """Whether the browser is still there; Streamlit keeps a session a while after it went."""
     context = get_script_run_ctx()
     return context is None or not runtime.exists() or runtime.get_instance().is_active_session(context.session_id)
-
-
-def is_stop(outcome: Result | HubError) -> bool:
-    return isinstance(outcome, CancelledError)
