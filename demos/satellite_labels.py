@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hub.images import normalise
-from hub.kit.heat_maps import OFF, classify, drawn
+from hub.kit.heat_maps import OFF, classify, draw_heat_map
 from hub.kit.networks import image_classifier, model_input
 from hub.spec import Choice, Demo, Example, ImageInput, ImageOutput, Json, Labels, Slider, Weights
 
@@ -51,7 +51,7 @@ def present(
         "tags": [{"label": n, "percent": round(100 * probabilities[n], 1)} for n in picked],
         "threshold_used": threshold,
         "probabilities": probabilities,
-        "why": drawn(image, output, why, probabilities),
+        "why": draw_heat_map(image, output, why, probabilities),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hub.images import normalise
-from hub.kit.heat_maps import OFF, classify, drawn
+from hub.kit.heat_maps import OFF, classify, draw_heat_map
 from hub.kit.networks import image_classifier, model_input
 from hub.spec import Choice, Demo, Example, ImageInput, ImageOutput, Labels, Weights
 
@@ -49,7 +49,7 @@ def present(
     shares = np.exp(output["logits"] - output["logits"].max())
     shares /= shares.sum()
     probabilities = dict(zip(config["label_names"], map(float, shares), strict=True))
-    return {"probabilities": probabilities, "why": drawn(image, output, why, probabilities)}
+    return {"probabilities": probabilities, "why": draw_heat_map(image, output, why, probabilities)}
 
 
 DEMO = Demo(

@@ -192,8 +192,8 @@ class Batcher:
             self._on_batch(len(batch))
         # Whatever came up belongs to those who wait for it; even SystemExit must not end the thread they wait for.
         except BaseException as error:
-            told = error if isinstance(error, HubError) else self._explained(error)
-            results, infer_ms, cold, load_ms = [told.with_traceback(None)] * len(batch), 0.0, False, 0.0
+            explained = error if isinstance(error, HubError) else self._explained(error)
+            results, infer_ms, cold, load_ms = [explained.with_traceback(None)] * len(batch), 0.0, False, 0.0
         for ticket, result in zip(batch, results, strict=True):
             if isinstance(result, Exception):
                 ticket.error = result

@@ -27,7 +27,7 @@ class Turn:
     def seconds(self) -> float:
         return time.monotonic() - self.since
 
-    def told(self) -> Sentence:
+    def explain(self) -> Sentence:
         """Why other models cannot be loaded, and the way out.
 
         The turn is not taken from a load that hangs: it may have patched torch for everybody, and may go on any time.
@@ -63,7 +63,7 @@ class Construction:
         """Waits until nobody else builds. Raises DeadlineError at `end`, of the monotonic clock, saying who does."""
         if not self.acquire(-1 if end is None else max(0.0, end - time.monotonic())):
             now = self.now
-            raise DeadlineError(now.told() if now else "Another model was being loaded. Try again in a moment.")
+            raise DeadlineError(now.explain() if now else "Another model was being loaded. Try again in a moment.")
         try:
             self.now = Turn(key, time.monotonic())
             yield

@@ -170,9 +170,9 @@ def model_bytes(model: Any) -> int:
     """
     import torch
 
-    told = getattr(model, "device_bytes", None)
-    if isinstance(told, int):
-        return told
+    reported = getattr(model, "device_bytes", None)
+    if isinstance(reported, int):
+        return reported
     seen: set[int] = set()
     entered: dict[int, Any] = {}  # by id, and kept so that the id stays theirs
     total, waiting = 0, [model]

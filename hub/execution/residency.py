@@ -197,7 +197,7 @@ class Residency:
         now = CONSTRUCTION.now
         if now is None or now.seconds <= (self.settings.deadline_s if after_s is None else after_s):
             return None
-        return now.told()
+        return now.explain()
 
     def refuse_if_stuck(self, key: str) -> None:
         """Raises UnavailableError: who waited for it would keep a place that runs of loaded models need."""

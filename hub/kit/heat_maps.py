@@ -65,7 +65,7 @@ def classify(
     return answers
 
 
-def drawn(
+def draw_heat_map(
     image: Image.Image, answer: Mapping[str, NDArray[np.float32]], why: str, shares: Mapping[str, float]
 ) -> tuple[Image.Image, str] | None:
     """The "cam" of one answer over its picture, with a caption; None when there is none.
@@ -77,10 +77,10 @@ def drawn(
     cam, names = answer["cam"], list(shares)
     name = why if why in shares else names[int(answer["logits"].argmax())]
     peak = float(cam.max())
-    told = (
+    words = (
         "What speaks for {label} ({share:.0%})" if peak >= FAINT else "Next to nothing speaks for {label} ({share:.0%})"
     )
-    caption = sentence(told, label=sentence(name), share=shares[name])
+    caption = sentence(words, label=sentence(name), share=shares[name])
     return heat_map(image, cam / np.float32(max(peak, FULL_HEAT))), caption
 
 

@@ -35,7 +35,7 @@ def push(planned: SpacePlan, out: Path, source: HubSource, *, private: bool) -> 
     from huggingface_hub import HfApi, get_token
 
     api, repo = HfApi(library_name="demo-hub"), source.repo
-    with remote.told(source):
+    with remote.client_errors(source):
         if not get_token():
             raise UnavailableError(
                 "Uploading needs a token that may write: sign in with `hf auth login`, or set HF_TOKEN."

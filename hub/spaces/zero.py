@@ -158,8 +158,8 @@ class Zero:
         """Passes on what a child tells, and returns its outputs. Raises what it failed with."""
         last: Ended | Failed | None = None
         try:
-            with closing(self._call(key, items)) as told:
-                for message in told:
+            with closing(self._call(key, items)) as messages:
+                for message in messages:
                     if isinstance(message, Progress):
                         yield message
                     else:

@@ -60,8 +60,8 @@ def _facts(store: WeightsStore, name: str, title: str) -> WeightsFacts:
         data, text = {}, error.message
     source = store.source(name)
     listed = catalogue.licence(source) if isinstance(source, HubSource) else ""
-    told = (data.get("license_name"), data.get("license"), listed, "not stated")
-    licence = next(one for one in told if isinstance(one, str) and one)[:WORD_CHARS]
+    stated = (data.get("license_name"), data.get("license"), listed, "not stated")
+    licence = next(one for one in stated if isinstance(one, str) and one)[:WORD_CHARS]
     return WeightsFacts(
         name,
         title,

@@ -112,15 +112,15 @@ def of_files(files: Mapping[str, Path], commit: str = "") -> Locked:
 
 def differences(found: Locked, expected: Locked) -> list[str]:
     """What does not match, one sentence a file; empty when all does."""
-    told = []
+    sentences = []
     for path in sorted({*found.files, *expected.files}):
         here, there = found.files.get(path), expected.files.get(path)
         if here is None:
-            told.append(f"{path} is missing")
+            sentences.append(f"{path} is missing")
         elif there is None:
-            told.append(f"{path} is not in the lock")
+            sentences.append(f"{path} is not in the lock")
         elif here.size != there.size:
-            told.append(f"{path} has {here.size} bytes, the lock says {there.size}")
+            sentences.append(f"{path} has {here.size} bytes, the lock says {there.size}")
         elif here.sha256 != there.sha256:
-            told.append(f"{path} has sha256 {here.sha256[:12]}, the lock says {there.sha256[:12]}")
-    return told
+            sentences.append(f"{path} has sha256 {here.sha256[:12]}, the lock says {there.sha256[:12]}")
+    return sentences

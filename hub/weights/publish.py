@@ -67,7 +67,7 @@ def upload(planned: PublishPlan, message: str = "") -> str:
     from huggingface_hub import CommitOperationAdd, HfApi
 
     api, repo = HfApi(library_name="demo-hub"), planned.source.repo
-    with remote.told(planned.source):
+    with remote.client_errors(planned.source):
         if not api.token and not _token():
             raise UnavailableError(
                 "Uploading needs a token that may write: sign in with `hf auth login`, or set HF_TOKEN."
@@ -167,7 +167,7 @@ def _licence(data: Mapping[str, Any]) -> str:
 
 def _metrics(folder: Path, data: Mapping[str, Any]) -> tuple[str, ...]:
     """The figures of the card's model-index, in words. Raises InputError for one without a value or data set."""
-    told = []
+    measured = []
     for model in data.get("model-index") or ():
         for result in model.get("results") or ():
             dataset = (result.get("dataset") or {}).get("name")
@@ -179,5 +179,5 @@ def _metrics(folder: Path, data: Mapping[str, Any]) -> tuple[str, ...]:
                         path=folder / CARD,
                         metric=metric,
                     )
-                told.append(f"{name} {value:g} on {dataset}")
-    return tuple(told)
+                measured.append(f"{name} {value:g} on {dataset}")
+    return tuple(measured)

@@ -56,7 +56,7 @@ def listing(source: HubSource, commit: str = "", *, hasty: bool = False) -> List
     """
     from huggingface_hub import HfApi
 
-    with told(source):
+    with client_errors(source):
         info = patiently(
             lambda: HfApi().model_info(
                 source.repo, revision=commit or source.revision, files_metadata=True, timeout=3 if hasty else TIMEOUT_S
@@ -77,7 +77,7 @@ def download(source: HubSource, commit: str, file: RemoteFile, to: Path, heard: 
     """
     part = to.with_name(f"{to.name}.part")
     url = f"{_endpoint()}/{source.repo}/resolve/{quote(commit, safe='')}/{quote(file.path)}"
-    with told(source, file.path):
+    with client_errors(source, file.path):
         to.parent.mkdir(parents=True, exist_ok=True)
         patiently(lambda: _fetch(url, part, file.size, heard))
         found = lock.sha256(part)
@@ -100,7 +100,7 @@ def from_cache(source: HubSource, commit: str, file: RemoteFile, to: Path) -> st
     """Copies a file that other programs fetched into the cache they share; its sha256, or empty: it is not there."""
     from huggingface_hub import try_to_load_from_cache
 
-    with told(source, file.path):
+    with client_errors(source, file.path):
         cached = try_to_load_from_cache(source.repo, file.path, revision=commit)
         if not isinstance(cached, str):
             return ""
@@ -205,7 +205,7 @@ def _wait_s(error: Exception, attempt: int) -> float | None:
 
 
 @contextmanager
-def told(source: HubSource, file: str = "") -> Iterator[None]:
+def client_errors(source: HubSource, file: str = "") -> Iterator[None]:
     """Turns what the client raises into an UnavailableError that says what to do."""
     from httpx2 import HTTPError
     from huggingface_hub import errors

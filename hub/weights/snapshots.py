@@ -202,7 +202,7 @@ class Snapshots:
         if here is None or self.offline:
             return []
         paths = {name: here.folder / name for name in here.entry.files}
-        with remote.told(source):
+        with remote.client_errors(source):
             wrong = lock.differences(lock.of_files(paths), locked or here.entry)
             for name, path in paths.items():
                 if any(text.startswith(f"{name} ") for text in wrong):
@@ -245,7 +245,7 @@ class Snapshots:
                 digest = self._one(source, commit, file, folder / file.path, tell)
                 tell(file.path, file.size)
                 entries[name] = LockedFile(file.size, digest)
-            with remote.told(source):
+            with remote.client_errors(source):
                 lock.write_json(self._manifest(source, commit), Locked(commit, entries).to_json())
         finally:
             with self._lock:
@@ -287,7 +287,7 @@ class Snapshots:
         if not isinstance(known, dict):
             known = {}
         if known.get(source.revision) != commit:
-            with remote.told(source):
+            with remote.client_errors(source):
                 lock.write_json(refs, {**known, source.revision: commit})
 
 
@@ -326,7 +326,7 @@ def _alone(source: HubSource, path: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     alone = FileLock(path, timeout=LOCK_TIMEOUT_S)
-    with remote.told(source):
+    with remote.client_errors(source):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             alone.acquire()

@@ -45,8 +45,8 @@ def _look(path: Path, changed_ns: int, size: int, inode: int) -> Sentence | None
 def _tensors(header: bytes, size: int) -> Sentence | None:
     """Whether the file ends where its header says."""
     try:
-        tensors = {name: told for name, told in json.loads(header).items() if name != "__metadata__"}
-        needed = 8 + len(header) + max((int(told["data_offsets"][1]) for told in tensors.values()), default=0)
+        tensors = {name: entry for name, entry in json.loads(header).items() if name != "__metadata__"}
+        needed = 8 + len(header) + max((int(entry["data_offsets"][1]) for entry in tensors.values()), default=0)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         return sentence("is no safetensors file. Download it again, or convert it with safetensors")
     if needed > size:

@@ -133,8 +133,8 @@ class WeightsStore:
         try:
             self.snapshots.get(source, self.locked().get(name), heard)
         except RepositoryGoneError as error:
-            told = sentence("{reason} {instead}", reason=error.message, instead=catalogue.instead_of(source.repo))
-            raise RepositoryGoneError(told if told.values["instead"] else error.message) from None
+            words = sentence("{reason} {instead}", reason=error.message, instead=catalogue.instead_of(source.repo))
+            raise RepositoryGoneError(words if words.values["instead"] else error.message) from None
 
     def _get_in_background(self, name: str, source: HubSource, patience_s: float) -> None:
         with self._lock:
