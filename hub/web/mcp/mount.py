@@ -32,7 +32,7 @@ def make(hub: Hub) -> McpRoutes:
     except ImportError as error:
         log.warning("there is no MCP at %s: %s", PATH, error)
         return Closed()
-    return mcp_server.Http(hub)
+    return mcp_server.HttpDoor(hub)
 
 
 class Closed:

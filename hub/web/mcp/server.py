@@ -138,7 +138,7 @@ async def _tell(
 # --- HTTP -----------------------------------------------------------------------------------------
 
 
-class Http:
+class HttpDoor:
     """`/mcp` over streamable HTTP: each request stands alone, so a restart of the hub loses nobody's session."""
 
     def __init__(self, hub: Hub):

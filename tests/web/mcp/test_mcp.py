@@ -36,7 +36,7 @@ def served_hub(make_hub: Callable[..., Hub]) -> Iterator[str]:
     """The REST and MCP doors over the fake demos; pictures of at most 1 MB."""
     hub = make_hub(max_upload_mb=1)
     hub.hardware()
-    door = mcp_server.Http(hub)
+    door = mcp_server.HttpDoor(hub)
     app = FastAPI(lifespan=lambda app: door.run(), docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
     app.router.routes[:0] = rest.routes(hub)
     app.router.routes[:0] = door.routes()
