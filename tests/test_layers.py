@@ -14,7 +14,7 @@ from hub.settings import ROOT
 WINGS = """
 (ground) decoding results people pages weights execution kit engine archive spaces hub describe batch web cli __main__
 """.split()
-WEB = "(web) middleware api parts site gradio_door gradio_ui streamlit_ui mcp serving server announce".split()
+WEB = "(web) parts middleware api site gradio_door gradio_ui streamlit_ui mcp serving server announce".split()
 DEMOS_MAY = ("hub.spec", "hub.images", "hub.kit")
 
 

@@ -40,7 +40,7 @@ def connect(
     filling = blocks.load(
         opened, outputs=[notice, *inputs], show_progress="hidden", queue=False, api_visibility="private"
     )
-    return filling.then(None, js="() => hubFilled()", api_visibility="private")  # theme.HEAD
+    return filling.then(None, js="() => hubFilled()", api_visibility="private")  # templates/gradio/page.js
 
 
 def updates(hub: Hub, page: Page, names: Sequence[str], filled: Filled) -> list[Any]:

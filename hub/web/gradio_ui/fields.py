@@ -205,7 +205,7 @@ def shown(demo: Demo, result: Result, folder: Path, before: Mapping[str, Any]) -
             answers.append(gr.update(visible=False, value=None))
         elif isinstance(field, ImageOutput):  # a caption stands in the label's place; the label comes back after it
             words = wording.picture_words(field, result)
-            if field.compare:  # templates/over.js says what both pictures are
+            if field.compare:  # templates/gradio/over.js says what both pictures are
                 with suppress(OSError):  # the upload may be gone by now: then nothing stands beside the answer
                     value = (stills.browsable(before[field.compare], folder / result.id), value)
                 pair = value if isinstance(value, tuple) else (value, value)

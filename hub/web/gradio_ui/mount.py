@@ -62,7 +62,7 @@ def mount(app: FastAPI, hub: Hub, pages: Any) -> FastAPI:
             favicon_path=str(ICON),
             theme=theme.make(),
             css_paths=[theme.STYLE],
-            head=theme.HEAD,
+            head=theme.head(),
             root_path=addresses.prefix(hub.settings) or None,
         )
     last = mounted.router.routes[-1]

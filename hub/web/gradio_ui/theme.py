@@ -6,77 +6,15 @@ from pathlib import Path
 
 import gradio as gr
 
-STYLE = Path(__file__).parents[1] / "style.css"
-OVER = Path(__file__).parents[1] / "templates" / "over.js"
+from hub.web.parts.pieces import piece, script
 
-# Runs once per page: names the tab after the demo; shows the result on a phone, where it is below the examples;
-# on the home page, search filters the cards as people type; the links to other languages keep the address's values.
-# An address with values fills the page in a moment after it is shown: a run asked for before waits for that.
-# In another site's frame: tells its height (embed.js).
-# That has its own bar and margins; Gradio would make the rules for it look inside its container only.
-HEAD = """<meta name="color-scheme" content="light dark"><style>
-.hub-framed .hub-bar { display: none !important; }
-.hub-framed .gradio-container .main.fillable.app { max-width: none !important; padding: 0 !important; }
-.hub-framed .gradio-container main.contain { padding: 4px 16px 20px !important; }
-</style><script>
-document.addEventListener("input", (event) => {
-  const field = event.target.closest(".hub-search input");
-  if (!field) return;
-  const words = field.value.toLowerCase().split(/\\s+/).filter(Boolean);
-  let shown = 0;
-  document.querySelectorAll(".hub-card").forEach((card) => {
-    const match = words.every((word) => card.dataset.words.includes(word));
-    card.hidden = !match;
-    shown += match;
-  });
-  document.querySelector(".hub-none").hidden = shown > 0;
-});
-document.addEventListener("click", (event) => {
-  if (window.innerWidth > 700 || !event.target.closest(".hub-run, [data-example]")) return;
-  setTimeout(() => document.querySelector(".hub-status")?.scrollIntoView({behavior: "smooth", block: "start"}), 200);
-});
-document.addEventListener("click", (event) => {
-  const link = event.target.closest(".hub-language");
-  if (!link) return;
-  event.preventDefault();
-  const here = new URL(location.href);  // with the values that its address has
-  here.searchParams.set("lang", link.lang);
-  location.assign(here);
-});
-let early = null;
-if (location.search) document.documentElement.classList.add("hub-filling");
-function hubFilled() {
-  document.documentElement.classList.remove("hub-filling");
-  if (early) setTimeout((button) => button.click(), 100, early);
-  early = null;
-}
-setTimeout(hubFilled, 30000);
-for (const kind of ["click", "keydown"]) document.addEventListener(kind, (event) => {
-  if (!document.documentElement.classList.contains("hub-filling")) return;
-  const field = event.key === "Enter" && event.target.closest("input, textarea");
-  const asked = kind === "click" ? event.target.closest(".hub-run") : field;
-  if (!asked) return;
-  event.preventDefault();
-  event.stopImmediatePropagation();
-  early = document.querySelector(".hub-run");
-}, true);
-new MutationObserver((_, observer) => {
-  const heading = document.querySelector(".hub-title h1");
-  if (!heading) return;
-  document.title = heading.textContent + " · Demo Hub";
-  observer.disconnect();
-}).observe(document.documentElement, {childList: true, subtree: true});
-if (window.top !== window.self) {
-  document.documentElement.classList.add("hub-framed");
-  let told = 0;
-  setInterval(() => {
-    const main = document.querySelector(".gradio-container main");
-    const height = main ? Math.ceil(main.getBoundingClientRect().bottom + window.scrollY) : 0;
-    if (height && height !== told) window.parent.postMessage({demoHubHeight: told = height}, "*");
-  }, 300);
-}
-</script>"""
-HEAD += f"<script>{OVER.read_text(encoding='utf-8')}</script>"
+STYLE = Path(__file__).parents[1] / "style.css"
+SCRIPTS = ("gradio/page.js", "gradio/over.js")
+
+
+def head() -> str:
+    """What stands in the head of every page: scripts, and the style that a page has in another site's frame."""
+    return piece("heads", "gradio", [script(name) for name in SCRIPTS])
 
 
 def make() -> gr.themes.Base:

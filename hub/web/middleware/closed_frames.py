@@ -6,9 +6,12 @@ the page would stay blank.
 
 from __future__ import annotations
 
-import json
+from functools import cache
+
+from markupsafe import Markup
 
 from hub import texts
+from hub.web.parts.pieces import piece
 
 TEXT = (
     "This page cannot work in this frame: the website that shows it has closed the frame off. Open the page in a tab "
@@ -16,18 +19,9 @@ TEXT = (
 )
 
 
-def _head() -> str:
-    told = {language: catalogue.say(TEXT) for language, catalogue in texts.own().items()}
-    # The only way out of a script's element is this one, and the texts are ours.
-    words = json.dumps(told, ensure_ascii=True).replace("<", "\\u003c")
-    style = "font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:10vh auto;padding:0 1rem"
-    return (
-        f'<noscript><p style="{style}">{TEXT}</p></noscript><script>'
-        'if (window.origin === "null") document.addEventListener("DOMContentLoaded", () => {'
-        f"const told = {words}, words = document.createElement('p');"
-        "words.textContent = told[document.documentElement.lang] || told.en;"
-        f"words.style = '{style}'; document.body.replaceChildren(words); }});</script>"
+@cache
+def head() -> Markup:
+    """What such a page needs in its head, with the words in all languages: the page itself may have none."""
+    return piece(
+        "heads", "closed_frame", {language: catalogue.say(TEXT) for language, catalogue in texts.own().items()}
     )
-
-
-HEAD = _head()

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from html import escape
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -22,9 +21,10 @@ from hub.hub import Hub
 from hub.people.signin import ASK, COOKIE, TICKET_S, UNKNOWN_TOKEN, Known, SignIn
 from hub.people.users import MAY, TOKEN, Caller
 from hub.settings import Settings
-from hub.texts import current, say
+from hub.texts import say
 from hub.web.middleware import access, client_login, sessions, sign_out, space_signin
 from hub.web.middleware.headers import SCRIPT
+from hub.web.parts.pieces import piece
 from hub.web.problems import problem
 
 CALLER = "hub.caller"  # in the scope, of who asks
@@ -91,7 +91,7 @@ class Guard:
         """Raises InputError for a users file that cannot be read."""
         self.app, self.hub = app, hub
         self.signin = SignIn(hub.settings)
-        self._sign_out = sign_out.SignOut(self.signin, self._cookie, _drawn, CHALLENGE)
+        self._sign_out = sign_out.SignOut(self.signin, self._cookie, CHALLENGE)
 
     @property
     def settings(self) -> Settings:
@@ -251,44 +251,16 @@ async def refuse(error: HubError, space: bool, scope: Scope, receive: Receive, s
 
 
 def _page(error: HubError, space: bool, scope: Scope) -> str:
+    """Why somebody may not come in, and what to do."""
     message: str = error.message
-    hint = ""
+    root, hint = scope.get("root_path", ""), ""
     if isinstance(error, SignInError):
-        hint = "If somebody gave you a link with access, open the whole link again, or ask them for a new one."
+        hint = sign_out.HINT
         if error.message == sign_out.SIGNED_OUT:
-            place = f"{scope.get('root_path', '')}{sign_out.IN}"
-            return _drawn(say(error.message), [f'<p><a href="{escape(place)}">{escape(say("Sign in again"))}</a></p>'])
+            return piece("door", "signed_out", error.message, "", f"{root}{sign_out.IN}")
         if error.message == ASK:
             message = "" if space else "Reload this page to be asked for your user name and password."
     elif isinstance(error, RoleError):
         hint = "Ask whoever gave you access for more, or sign in as somebody else."
-    lines = [f"<p>{escape(say(line))}</p>" for line in (message, hint) if line]
-    if space:
-        target = urlencode({"_target_url": _path(scope)})
-        place = escape(f"{scope.get('root_path', '')}{space_signin.PLACE}?{target}")
-        # A tab of its own: Hugging Face does not sign in inside of the frame that a Space is in.
-        text = say("Sign in with Hugging Face")
-        lines.insert(0, f'<p><a href="{place}" target="_blank" rel="noopener">{text}</a></p>')
-    return _drawn(say(error.title), lines)
-
-
-def _drawn(title: str, lines: list[str]) -> str:
-    """A page from its title and lines of HTML."""
-    return PAGE.format(language=current().language, title=escape(title), lines="\n".join(lines))
-
-
-# Needs no other file: whoever sees it may have none.
-PAGE = """<!doctype html>
-<html lang="{language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title><meta name="robots" content="noindex"><meta name="color-scheme" content="light dark">
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 34rem; margin: 18vh auto 0; padding: 0 1.25rem }}
-h1 {{ font-size: 1.5rem; line-height: 1.25; margin: 0 0 .5rem }}
-p {{ margin: 0 0 1rem }}
-p:not(:has(a)) {{ opacity: .8 }}
-a, button {{ display: inline-block; padding: .6rem 1rem; border: 0; border-radius: .5rem;
-  background: #0f766e; color: #fff; font: inherit; text-decoration: none; cursor: pointer }}
-</style></head><body><main><h1>{title}</h1>
-{lines}
-</main></body></html>
-"""
+    place = f"{root}{space_signin.PLACE}?{urlencode({'_target_url': _path(scope)})}" if space else ""
+    return piece("door", "refused", say(error.title), [line for line in (message, hint) if line], place)

@@ -13,19 +13,14 @@ from hub import texts
 from hub.hub import Hub
 from hub.texts import Catalogue
 from hub.web.middleware import closed_frames
+from hub.web.parts.pieces import piece
 
 PARAMETER, COOKIE = "lang", "hub_lang"
 YEAR_S = 365 * 86_400
 SCOPE = "hub.texts"  # in the scope: the catalogue of who asks
 ENGLISH_PAGE = b'lang="en"'
-# Gradio asks the browser for its language, which knows nothing of `?lang`; so it is told before Gradio begins.
-TELL_GRADIO = (
-    b"<head><script>Object.defineProperty(navigator, 'language', "
-    b"{get: () => document.documentElement.lang, configurable: true})</script>"
-)
-
-STREAMLIT = b"<title>Streamlit</title>"
-CLOSED = closed_frames.HEAD.encode()
+GRADIO, STREAMLIT = b"window.gradio_config", b"<title>Streamlit</title>"  # what tells their pages from others
+HEAD = b"<head>"
 
 
 def of_request(asked: str, cookie: str, accept: str) -> str:
@@ -102,6 +97,10 @@ def marked(body: bytes, language: str) -> bytes:
         place = body.find(ENGLISH_PAGE, begin, body.find(b">", begin)) if begin >= 0 else -1
         if place >= 0:
             body = body[:place] + b'lang="' + language.encode() + b'"' + body[place + len(ENGLISH_PAGE) :]
-    if b"window.gradio_config" in body:
-        return body.replace(b"<head>", TELL_GRADIO + CLOSED, 1)
-    return body.replace(b"<head>", b"<head>" + CLOSED, 1) if STREAMLIT in body else body
+    if GRADIO in body:
+        more = piece("heads", "tell_language") + closed_frames.head()
+    elif STREAMLIT in body:
+        more = closed_frames.head()
+    else:
+        return body
+    return body.replace(HEAD, HEAD + more.encode(), 1)

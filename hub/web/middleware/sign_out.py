@@ -8,7 +8,6 @@ the browser has been told that the one it sent by itself is not wanted.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from html import escape
 
 from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -16,24 +15,24 @@ from starlette.types import Scope
 
 from hub.errors import HubError, SignInError
 from hub.people.signin import COOKIE, TICKET_S, SignIn
-from hub.texts import say
 from hub.web.middleware import sessions, space_signin
+from hub.web.parts.pieces import piece
 
 OUT, IN = "/sign-out", "/sign-in"
 GONE, ASKED = "signed-out", "asked-again"  # the marks
 SIGNED_OUT = "You have signed out of this hub."
 SURE = "Sign out of this hub in this browser? What you ran stays in your history."
+HINT = "If somebody gave you a link with access, open the whole link again, or ask them for a new one."
 FRESH = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
 Cookie = Callable[[Scope, str, int | None], str]  # the sign-in's cookie with a value, for so many seconds
-Draw = Callable[[str, list[str]], str]  # a page that needs no other file, from its title and lines of HTML
 
 
 class SignOut:
     """Both addresses, over one hub's sign-in."""
 
-    def __init__(self, signin: SignIn, cookie: Cookie, draw: Draw, challenge: str):
-        self.signin, self._cookie, self._draw, self._challenge = signin, cookie, draw, challenge
+    def __init__(self, signin: SignIn, cookie: Cookie, challenge: str):
+        self.signin, self._cookie, self._challenge = signin, cookie, challenge
 
     async def answer(self, scope: Scope, method: str, path: str, cookies: Mapping[str, str]) -> Response | None:
         """What these addresses answer; None for all others. Raises SignInError for who signed out and is elsewhere."""
@@ -41,9 +40,7 @@ class SignOut:
         if path == OUT and method == "POST":
             return self._end(scope, mark, root)
         if path == OUT and method in ("GET", "HEAD"):
-            return HTMLResponse(
-                self._draw_end(root) if mark in (GONE, ASKED) else self._draw_question(root), headers=FRESH
-            )
+            return HTMLResponse(draw_end(root) if mark in (GONE, ASKED) else draw_question(root), headers=FRESH)
         if path == IN and method in ("GET", "HEAD"):
             return await self._again(scope, mark, root)
         if mark in (GONE, ASKED) and not Headers(scope=scope).get("authorization", "").lower().startswith("bearer "):
@@ -78,18 +75,18 @@ class SignOut:
                 value, seconds = (self.signin.ticket(known), int(TICKET_S)) if known.by_password else ("", 0)
                 answer.headers.append("Set-Cookie", self._cookie(scope, value, seconds))
                 return answer
-        asked = HTMLResponse(self._draw_end(root, text), status, headers=FRESH)
+        asked = HTMLResponse(draw_end(root, text), status, headers=FRESH)
         if status == 401:
             asked.headers["WWW-Authenticate"] = self._challenge
         asked.headers.append("Set-Cookie", self._cookie(scope, ASKED, None))
         return asked
 
-    def _draw_end(self, root: str, text: str = "") -> str:
-        link = f'<p><a href="{escape(root)}{IN}">{escape(say("Sign in again"))}</a></p>'
-        hint = say("If somebody gave you a link with access, open the whole link again, or ask them for a new one.")
-        return self._draw(say("You are signed out"), [f"<p>{escape(say(text or hint))}</p>", link])
 
-    def _draw_question(self, root: str) -> str:
-        button = f"<button>{escape(say('Sign out'))}</button>"
-        form = f'<form method="post" action="{escape(root)}{OUT}">{button}</form>'
-        return self._draw(say("Sign out"), [f"<p>{escape(say(SURE))}</p>", form])
+def draw_end(root: str, text: str = "") -> str:
+    """The page of who signed out; `text`: what went wrong on the way back."""
+    return piece("door", "signed_out", "You are signed out", text or HINT, f"{root}{IN}")
+
+
+def draw_question(root: str) -> str:
+    """The page that asks once more, since a link from elsewhere must not sign anybody out."""
+    return piece("door", "sign_out", SURE, f"{root}{OUT}")

@@ -8,29 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache, lru_cache
-from html import escape
 from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from markupsafe import Markup
 
 from hub.texts import say
+from hub.web.parts.pieces import piece
 
 MOST_CHARS = 48 * 1024  # hostile Markdown of that length takes a second or two, once
 SCHEMES = ("https://", "http://", "mailto:")
 NO_CARD = "There is no card."
 
 
-def draw(card: str) -> str:
+def draw(card: str) -> Markup:
     """For Gradio and Streamlit alike."""
     cut = say("The rest of this card is left out.") if len(card) > MOST_CHARS else ""
-    text = _drawn(card[:MOST_CHARS]) if card.strip() else escape(say(NO_CARD))
-    return f'<div class="hub-model-card">{text}<p>{escape(cut)}</p></div>'
+    return piece("values", "card", _drawn(card[:MOST_CHARS]) if card.strip() else say(NO_CARD), cut)
 
 
 @lru_cache(64)
-def _drawn(text: str) -> str:
-    return str(_markdown().render(text))
+def _drawn(text: str) -> Markup:
+    return Markup(_markdown().render(text))  # with "html" switched off, the library escapes all that is not Markdown
 
 
 @cache
@@ -43,8 +43,8 @@ def _markdown() -> MarkdownIt:
 
 
 def _picture(self: Any, tokens: Sequence[Token], number: int, options: Any, env: Any) -> str:
-    """What the author says is in it."""
-    return escape(tokens[number].content)
+    """What the author says is in it, escaped by the library as any other text is."""
+    return str(self.text(tokens, number, options, env))
 
 
 def _link(self: Any, tokens: Sequence[Token], number: int, options: Any, env: Any) -> str:

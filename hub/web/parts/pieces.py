@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from hub.texts import current, say
 from hub.web.parts import wording
+from hub.web.routes import TEMPLATES
 
-TEMPLATES = Path(__file__).parents[1] / "templates"
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def piece(file: str, name: str, /, *given: Any, **named: Any) -> Markup:
@@ -28,10 +28,14 @@ def _module(file: str) -> Any:
 
 @cache
 def environment() -> Environment:
-    """For pages and pieces alike."""
+    """For pages and pieces alike. A template is read and compiled once."""
+    # Here, since the guard, which can draw a page, stands also before programs that never show one.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
+        auto_reload=False,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
@@ -39,6 +43,11 @@ def environment() -> Environment:
     made.globals.update(say=say, marked=marked, language=lambda: current().language, wording=wording, quote=quote)
     made.filters.update(say=say, quote=quote)
     return made
+
+
+def script(name: str) -> Markup:
+    """A file of ours among the templates, as it is."""
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
 
 
 def marked(text: str, /, **values: Any) -> Markup:

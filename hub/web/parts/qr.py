@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 
 import segno
+from markupsafe import Markup
 
 
-def svg(text: str) -> str:
+def svg(text: str) -> Markup:
     """An SVG element, dark on white with the quiet zone that cameras want; it fills what it stands in."""
     code = segno.make(text, error="m", micro=False)
     out = io.BytesIO()
@@ -15,7 +16,7 @@ def svg(text: str) -> str:
         out, kind="svg", border=3, dark="#0b1120", light="#fff", xmldecl=False, svgns=True, omitsize=True,
         svgclass="hub-qr", lineclass=None, nl=False,
     )  # fmt: skip
-    return out.getvalue().decode()
+    return Markup(out.getvalue().decode())  # segno's own: lines only, no words of the text
 
 
 def terminal(text: str) -> str:
