@@ -103,4 +103,5 @@ def marked(body: bytes, language: str) -> bytes:
         more = closed_frames.head()
     else:
         return body
-    return body.replace(HEAD, HEAD + more.encode(), 1)
+    before, head, after = body.partition(HEAD)
+    return before + head + more.encode() + after if head else body
