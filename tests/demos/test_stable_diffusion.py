@@ -188,7 +188,7 @@ def test_a_downloaded_picture_brings_its_settings_back_and_runs_to_the_same_byte
     file = tmp_path / "second.png"
     file.write_bytes(first.pictures["pictures"][1].data)
     filled = restore_ui.settings(hub, hub.registry.get(SLUG), file)
-    assert filled.problems == [] and "picture 2" in filled.told[0] and len(filled.told) == 1
+    assert filled.problems == [] and "picture 2" in filled.notes[0] and len(filled.notes) == 1
     again = hub.engine.run(SLUG, filled.values, kind="live")  # not the stored result: computed anew
     assert again.receipt.batch_size == 1 and again.capsule_json == first.capsule_json
     assert [p.data for p in again.pictures["pictures"]] == [p.data for p in first.pictures["pictures"]]
@@ -214,13 +214,13 @@ def test_vary_seed_runs_the_shown_result_with_another_seed(hub: Hub) -> None:
     names = [field.name for field in page.demo.inputs]
     restore, tab = restore_ui.Restore(hub, page, names), SimpleNamespace(session_hash="tab")
     first = run(hub, prompt="two blue stars", steps=4, seed=99, guidance=3.0)
-    restore.answered(tab, first)  # type: ignore[arg-type]  # what is read of a request
-    updates = dict(zip(names, run_async(restore.varied(tab)), strict=True))  # type: ignore[arg-type]
+    restore.remember_result(tab, first)  # type: ignore[arg-type]  # what is read of a request
+    updates = dict(zip(names, run_async(restore.vary_seed(tab)), strict=True))  # type: ignore[arg-type]
     fields = {name: update["value"] for name, update in updates.items() if "value" in update}
     assert fields.pop("seed") is None and fields["prompt"] == "two blue stars" and fields["steps"] == 4
     again = hub.engine.run(SLUG, fields)
     assert again.seed != 99 and {**again.capsule["parameters"], "seed": 99} == first.capsule["parameters"]
-    assert run_async(restore.kept(tab)) == "99"  # type: ignore[arg-type]
+    assert run_async(restore.keep_seed(tab)) == "99"  # type: ignore[arg-type]
 
 
 def test_what_the_safety_checker_refuses_is_black_and_said_and_the_others_stay(hub: Hub) -> None:

@@ -31,7 +31,7 @@ from hub.web.parts import snippets
 
 log = logging.getLogger(__name__)
 # As the page's fields, it hands its value through to the engine's own check.
-NumberField = fields.changed(gr.Number, "Unchecked", preprocess=lambda self, payload: payload)
+NumberField = fields.subclass_component(gr.Number, "Unchecked", preprocess=lambda self, payload: payload)
 
 
 def add(hub: Hub, threads: Executor, folder: Path, page: Page, names: Sequence[str], inputs: Sequence[Any]) -> None:
@@ -40,7 +40,7 @@ def add(hub: Hub, threads: Executor, folder: Path, page: Page, names: Sequence[s
 
     async def predict(*values: Any) -> list[Any]:
         *values, progress = values  # type: ignore[assignment]  # Gradio puts it where the signature has it: last
-        given = {n: v for n, v in zip(names, values, strict=True) if v is not None}
+        inputs_by_name = {n: v for n, v in zip(names, values, strict=True) if v is not None}
         cancel, context = Cancel(), copy_context()
 
         def hear(stage: str, now: Progress | None) -> None:
@@ -48,7 +48,7 @@ def add(hub: Hub, threads: Executor, folder: Path, page: Page, names: Sequence[s
             step = (now.step, now.total) if now else None
             context.copy().run(progress, step, desc=stage, unit="steps")
 
-        run = partial(hub.engine.run, page.slug, given, on_event=hear, cancel=cancel, caller=_caller())
+        run = partial(hub.engine.run, page.slug, inputs_by_name, on_event=hear, cancel=cancel, caller=_caller())
         try:
             result = await asyncio.get_running_loop().run_in_executor(threads, run)
         except HubError as problem:
@@ -56,14 +56,14 @@ def add(hub: Hub, threads: Executor, folder: Path, page: Page, names: Sequence[s
         finally:
             cancel.set()  # a client that cancels its job ends this coroutine, and so the run
         # In a thread: it writes files.
-        plain = await asyncio.get_running_loop().run_in_executor(threads, fields.plain, demo, result, folder)
+        plain = await asyncio.get_running_loop().run_in_executor(threads, fields.fill_api_outputs, demo, result, folder)
         return [*plain, _receipt(result)]
 
     outputs = [fields.api_component(f) for f in demo.outputs]
     answers = ", ".join(f.name for f in demo.outputs)
     gr.Button(visible=False).click(
-        _named(predict, names, {f.name for f in demo.inputs if f.required}, progress=True),
-        inputs=_asking(demo.inputs, inputs),
+        _with_signature(predict, names, {f.name for f in demo.inputs if f.required}, progress=True),
+        inputs=_client_inputs(demo.inputs, inputs),
         outputs=[*outputs, gr.JSON(label="receipt", visible=False)],
         api_name=page.slug,
         api_description=f"{demo.summary} Answers {answers} and a receipt.",
@@ -83,21 +83,25 @@ def add_compare(
     names = [f.name for f in demo.inputs]
 
     async def predict(*values: Any) -> list[Any]:
-        given = {n: v for n, v in zip(names, values, strict=False) if v is not None}
+        inputs_by_name = {n: v for n, v in zip(names, values, strict=False) if v is not None}
         a, b = (value or "" for value in values[len(names) :])
-        run = partial(compare, hub.engine, page.slug, given, a, b, caller=_caller())
+        run = partial(compare, hub.engine, page.slug, inputs_by_name, a, b, caller=_caller())
         try:
-            found = await asyncio.get_running_loop().run_in_executor(threads, run)
+            comparison = await asyncio.get_running_loop().run_in_executor(threads, run)
         except HubError as problem:
             raise Refusal(problem) from None
-        told = {"a": _receipt(found.a), "b": _receipt(found.b), **figures(found)}
-        return [answer for result in (found.a, found.b) for answer in fields.plain(demo, result, folder)] + [told]
+        difference = {"a": _receipt(comparison.a), "b": _receipt(comparison.b), **figures(comparison)}
+        return [
+            answer
+            for result in (comparison.a, comparison.b)
+            for answer in fields.fill_api_outputs(demo, result, folder)
+        ] + [difference]
 
     outputs = [fields.api_component(f) for _ in sides for f in demo.outputs]
     answers = ", ".join(f.name for f in demo.outputs)
     gr.Button(visible=False).click(
-        _named(predict, [*names, "weights_a", "weights_b"], {f.name for f in demo.inputs if f.required}),
-        inputs=[*_asking(demo.inputs, inputs[: len(names)]), *sides],
+        _with_signature(predict, [*names, "weights_a", "weights_b"], {f.name for f in demo.inputs if f.required}),
+        inputs=[*_client_inputs(demo.inputs, inputs[: len(names)]), *sides],
         outputs=[*outputs, gr.JSON(label="comparison", visible=False)],
         api_name=name,
         api_description=f"Two sets of weights on the same inputs: {answers} of A, the same of B, and what differs.",
@@ -106,7 +110,7 @@ def add_compare(
     )
 
 
-def _asking(declared: Sequence[Input], inputs: Sequence[Any]) -> list[Any]:
+def _client_inputs(declared: Sequence[Input], inputs: Sequence[Any]) -> list[Any]:
     """The page's components, which are in declared order; but an empty one where each set of weights has its default.
 
     A client sends the value of a component that it leaves out: that would be the first weights' default to all.
@@ -125,7 +129,7 @@ def _receipt(result: Result) -> dict[str, Any]:
     return {"id": result.id, "seed": result.seed, **snippets.receipt_json(result)}
 
 
-def _named(
+def _with_signature(
     function: Callable[..., Any], names: Sequence[str], required: set[str], progress: bool = False
 ) -> Callable[..., Any]:
     """`function(*values)` with a signature of the declared names, which gradio_client shows and takes.

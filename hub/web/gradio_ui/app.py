@@ -36,7 +36,7 @@ from hub.web.gradio_ui import live as live_ui
 from hub.web.gradio_ui import restore as restore_ui
 from hub.web.gradio_ui import similar as similar_ui
 from hub.web.gradio_ui import status as status_ui
-from hub.web.gradio_ui.blocks import Pages, draw, named
+from hub.web.gradio_ui.blocks import Pages, draw, translate_options
 from hub.web.gradio_ui.runs import Moment, Runs
 from hub.web.middleware import guard
 from hub.web.parts import html, model_cards
@@ -118,14 +118,14 @@ class _Page:
                     with gr.Row():
                         run = gr.Button("Run", variant="primary", scale=3, elem_classes="hub-run")
                         stop = gr.Button("Stop", variant="stop", scale=1, visible=False)
-                    chosen = self.examples()
+                    example_tiles = self.examples()
                 self.restore.build(notice, inputs)
                 self.past.build()
             with gr.Column(scale=7, min_width=320):
                 with gr.Column(elem_classes="hub-answers") as answers:
                     status = draw(partial(html.hint, bool(demo.examples)))
                     outputs = [fields.output_component(f) for f in self.outputs]
-                    self.restore.beside()
+                    self.restore.build_buttons()
                     receipt = draw()
                     self.share.build(receipt, inputs)
                     self.similar.build(receipt, EXAMPLE_CLICK)
@@ -134,7 +134,7 @@ class _Page:
         compare = self.compare.build(inputs)
         self.about(blocks)
         code_ui.build(blocks, self.hub, self.page)
-        self.connect(inputs, [status, stop, receipt, head, *outputs], run, stop, chosen)
+        self.connect(inputs, [status, stop, receipt, head, *outputs], run, stop, example_tiles)
         fixed = [
             c for c, f in zip(inputs, demo.inputs, strict=False) if isinstance(f, ImageInput) or f.name in demo.live
         ]
@@ -144,7 +144,7 @@ class _Page:
         self.past.connect(blocks, receipt)
         # After what the address fills in: a run in work says what it was asked, whatever the address says.
         opened.then(
-            self.returned, outputs=[*inputs, status, stop, receipt, head, *outputs], show_progress="hidden",
+            self.show_open_run, outputs=[*inputs, status, stop, receipt, head, *outputs], show_progress="hidden",
             concurrency_limit=None, api_visibility="private",
         )  # fmt: skip
         gradio_api.add(self.hub, self.pages.threads, self.pages.folder, self.page, self.names, inputs)
@@ -157,14 +157,14 @@ class _Page:
         """Draws what asks for the inputs, then for the weights where there is a choice; returned in declared order."""
         options = self.options(self.demo.weights[0].name if self.demo.weights else "")
         own = weights_facts.own_defaults(self.hub.weights, self.page)
-        drawn = dict[str, Any]()
+        components = dict[str, Any]()
 
         def draw_these(names: Container[str]) -> None:
             for field in self.demo.inputs:
                 if field.name in names:
                     if isinstance(field, Slider) and field.name in own:
                         field = replace(field, default=own[field.name])
-                    drawn[field.name] = fields.input_component(field, options.get(field.name))
+                    components[field.name] = fields.input_component(field, options.get(field.name))
                     if isinstance(field, ImageInput) and self.live.wanted:
                         self.live.camera(field)
 
@@ -173,7 +173,7 @@ class _Page:
         if self.demo.more:
             with gr.Accordion("More settings", open=False):
                 draw_these(self.demo.more)
-        return [drawn[f.name] for f in self.demo.inputs] + ([weights] if weights else [])
+        return [components[f.name] for f in self.demo.inputs] + ([weights] if weights else [])
 
     def options(self, weights: str) -> dict[str, tuple[str, ...]]:
         return weights_facts.options(self.hub.weights, self.page, weights)
@@ -191,14 +191,14 @@ class _Page:
         if not facts and not self.demo.links:
             return
         with gr.Accordion("About this model", open=False):
-            shown = []
+            drawings = []
             for fact in facts:
-                shown.append([draw(partial(html.weights, [fact], several=len(facts) > 1))])
+                drawings.append([draw(partial(html.weights, [fact], several=len(facts) > 1))])
                 with gr.Accordion("Its card", open=False) if len(facts) > 1 else nullcontext():
-                    shown[-1].append(draw(partial(model_cards.draw, fact.card)))
+                    drawings[-1].append(draw(partial(model_cards.draw, fact.card)))
             sources = [self.hub.weights.source(fact.name) for fact in facts]
             if any(isinstance(source, HubSource) for source in sources):  # these may come while the hub runs
-                components = [component for pair in shown for component in pair]
+                components = [component for pair in drawings for component in pair]
                 blocks.load(
                     self.facts, outputs=components, show_progress="hidden", queue=False, api_visibility="private"
                 )
@@ -213,7 +213,7 @@ class _Page:
 
     # --- events -----------------------------------------------------------------------------------
 
-    def connect(self, inputs: list[Any], outputs: list[Any], run: Any, stop: Any, chosen: Any) -> None:
+    def connect(self, inputs: list[Any], outputs: list[Any], run: Any, stop: Any, example_tiles: Any) -> None:
         """Run, stop, examples; and, where an answer takes a moment only, every change of a parameter."""
         options: dict[str, Any] = {
             "inputs": inputs,
@@ -231,7 +231,7 @@ class _Page:
         gr.on(triggers, self.run, trigger_mode="multiple", **options)
         for picture in pictures:
             picture.upload(
-                fields.seen, inputs=picture, outputs=picture, show_progress="hidden", api_visibility="private"
+                fields.show_still, inputs=picture, outputs=picture, show_progress="hidden", api_visibility="private"
             )
         if quick and pictures:
             declared = [*self.demo.inputs, *([None] if "weights" in self.names else [])]
@@ -251,7 +251,7 @@ class _Page:
             )  # fmt: skip
             if quick and pictures:
                 adapted.success(self.run_again, **options)
-        for tiles in filter(None, (chosen, self.similar.tiles)):
+        for tiles in filter(None, (example_tiles, self.similar.tiles)):
             picked = tiles.click(
                 self.pick, outputs=inputs, show_progress="hidden", queue=False, api_visibility="private"
             )
@@ -271,12 +271,12 @@ class _Page:
             if isinstance(field, Slider):
                 updates.append(gr.update(value=own.get(field.name, field.default)))
                 continue
-            known = options.get(field.name, field.options)
+            options_now = options.get(field.name, field.options)
             if isinstance(field, Choices):
-                value = [one for one in value or () if one in known]
+                value = [one for one in value or () if one in options_now]
             else:
-                value = value if value in known else field.default
-            updates.append(gr.update(choices=named(known), value=value))
+                value = value if value in options_now else field.default
+            updates.append(gr.update(choices=translate_options(options_now), value=value))
         return updates[0] if len(updates) == 1 else updates
 
     def _picture(self) -> str:
@@ -287,21 +287,21 @@ class _Page:
         number = event._data.get("example") if isinstance(event._data, dict) else None
         if not isinstance(number, int) or not 0 <= number < len(self.demo.examples):
             raise gr.Error(say("There is no such example; reload the page."), print_exception=False)
-        given = self.demo.examples[number].inputs
+        example = self.demo.examples[number].inputs
         values: list[Any] = []
-        weights = str(given.get("weights", self.demo.weights[0].name if self.demo.weights else ""))
+        weights = str(example.get("weights", self.demo.weights[0].name if self.demo.weights else ""))
         options, usual = self.options(weights), weights_facts.defaults(self.hub.weights, self.page, weights)
         for field in self.demo.inputs:
-            value = given.get(field.name, usual.get(field.name))
+            value = example.get(field.name, usual.get(field.name))
             if isinstance(field, ImageInput) and value:
                 value = str(self.page.assets / value)
             elif isinstance(field, Choices):
                 value = list(value)
             if field.name in options:
-                value = gr.update(choices=named(options[field.name]), value=value)
+                value = gr.update(choices=translate_options(options[field.name]), value=value)
             values.append(value)
         if "weights" in self.names:
-            values.append(given.get("weights", self.demo.weights[0].name))
+            values.append(example.get("weights", self.demo.weights[0].name))
         return values[0] if len(values) == 1 else values
 
     async def run_again(self, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
@@ -315,54 +315,54 @@ class _Page:
 
     async def run(self, request: gr.Request, *values: Any, adjusting: bool = False) -> AsyncIterator[list[Any]]:
         """One run with its stages as they happen; leaving the page or Stop cancels it."""
-        given = {n: v for n, v in zip(self.names, values, strict=True) if v is not None}
+        inputs = {n: v for n, v in zip(self.names, values, strict=True) if v is not None}
         who = guard.on_page(request)
 
         def work(hear: OnEvent, cancel: Cancel) -> Result:
             slug = self.page.slug
-            return self.hub.engine.run(slug, given, on_event=hear, cancel=cancel, caller=who)
+            return self.hub.engine.run(slug, inputs, on_event=hear, cancel=cancel, caller=who)
 
         # It goes on for a moment without the page, which may be loaded again.
         async with aclosing(self.runs.follow(request.session_hash or "", work, Followed())) as moments:
             async for now in moments:
-                yield await self.shown(request, now, given, adjusting)
+                yield await self.draw_moment(request, now, inputs, adjusting)
 
-    async def shown(
-        self, request: gr.Request, now: Moment[Result], given: Mapping[str, Any], adjusting: bool = False
+    async def draw_moment(
+        self, request: gr.Request, now: Moment[Result], inputs: Mapping[str, Any], adjusting: bool = False
     ) -> list[Any]:
         """One moment of a run on the page: its stage, or what came of it."""
         unchanged, task = [gr.skip()] * len(self.outputs), now.ended
         if task is None:
-            stage, progress = now.told or ("queued", None)
+            stage, progress = now.last_event or ("queued", None)
             step, total, left_s = (progress.step, progress.total, progress.left_s) if progress else (0, 0, None)
             so_far = events.data_url(events.preview(progress))
             line = html.status(stage, now.seconds, step, total, left_s, so_far)
             return [line, gr.update(visible=True), gr.skip(), gr.skip(), *unchanged]
         if task.exception() is None:
-            self.similar.answered(request, task.result())
-            self.share.answered(request, task.result())
-            self.restore.answered(request, task.result())
-            await self.past.answered(request, task.result(), adjusting)
-            drawn = partial(fields.shown, self.demo, task.result(), self.pages.folder, given)
+            self.similar.remember_result(request, task.result())
+            self.share.remember_result(request, task.result())
+            self.restore.remember_result(request, task.result())
+            await self.past.remember_result(request, task.result(), adjusting)
+            fill = partial(fields.fill_outputs, self.demo, task.result(), self.pages.folder, inputs)
             work_of = copy_context().run  # the thread draws for the same visitor
-            unchanged = await asyncio.get_running_loop().run_in_executor(self.pages.threads, work_of, drawn)
-        return [*self.finish(task), *unchanged]
+            unchanged = await asyncio.get_running_loop().run_in_executor(self.pages.threads, work_of, fill)
+        return [*self.draw_outcome(task), *unchanged]
 
-    async def returned(self, request: gr.Request) -> AsyncIterator[list[Any]]:
+    async def show_open_run(self, request: gr.Request) -> AsyncIterator[list[Any]]:
         """The page was opened: shows the run that its address names, or one that was in work when it was left."""
-        found = await self.past.find(request)
+        run = await self.past.find(request)
         nothing, idle = [gr.skip()] * len(self.names), [gr.skip()] * (4 + len(self.outputs))
-        if found is None:
+        if run is None:
             yield [*nothing, *idle]
             return
-        values = await asyncio.to_thread(self.past.values, found, self.pages.folder)
+        values = await asyncio.to_thread(self.past.values, run, self.pages.folder)
         inputs = deep_links.updates(self.hub, self.page, self.names, values)
         yield [*inputs, *idle]
-        async with aclosing(self.past.moments(request, found)) as moments:
+        async with aclosing(self.past.moments(request, run)) as moments:
             async for now in moments:
-                yield [*nothing, *await self.shown(request, now, values.values)]
+                yield [*nothing, *await self.draw_moment(request, now, values.values)]
 
-    def finish(self, task: asyncio.Future[Result]) -> list[Any]:
+    def draw_outcome(self, task: asyncio.Future[Result]) -> list[Any]:
         """Status line, stop button, receipt and head at the end of a run."""
         hidden = gr.update(visible=False)
         problem = task.exception()

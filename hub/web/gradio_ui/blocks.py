@@ -2,7 +2,7 @@
 
 What a component says (label, help, placeholder, a button's words) is translated in the browser by `gr.I18n`, which gets
 no more than the visitor's language needs. What the hub draws itself, and names of options, is in that language when the
-page is served. gradio_client reads English. Answers to events: see `_asking`.
+page is served. gradio_client reads English. Answers to events: see `_language_of_event`.
 """
 
 from __future__ import annotations
@@ -23,52 +23,52 @@ from hub.web.gradio_door.page_files import PageFiles
 from hub.web.gradio_door.refusals import Refusal
 from hub.web.middleware import guard, languages
 
-SAID = ("label", "info", "placeholder")  # properties that Gradio's front end looks up
+TRANSLATED = ("label", "info", "placeholder")  # properties that Gradio's front end looks up
 GRADIO_THREADS = 40  # as many as Gradio takes by itself, of those that everything else is served in
 REDRAW = "hub_redraw"  # of a component: draws its value anew
 
 
 def draw(value: str | Callable[[], str] = "", **options: Any) -> gr.HTML:
     """HTML in the hub's own style only. A function draws it for each language."""
-    made = gr.HTML(value() if callable(value) else value, apply_default_css=False, **options)
+    component = gr.HTML(value() if callable(value) else value, apply_default_css=False, **options)
     if callable(value):
-        setattr(made, REDRAW, value)
-    return made
+        setattr(component, REDRAW, value)
+    return component
 
 
-def named(options: Sequence[str]) -> list[str | tuple[str, str]]:
+def translate_options(options: Sequence[str]) -> list[str | tuple[str, str]]:
     """Options for an update of a choice: as (name, value) where the name is translated, since values are not."""
     return [option if (name := texts.say(option)) == option else (name, option) for option in options]
 
 
 def _config(self: gr.Blocks) -> Any:
     """What the page is made of, for whoever is drawn for. Gradio reads it for each page and at /config."""
-    return _in_language(self, texts.current())
+    return _translate_config(self, texts.current())
 
 
 def _set_config(self: Any, config: Any) -> None:
     self.hub_config, self.hub_configs = config, {}
 
 
-def _in_language(blocks: Any, catalogue: Catalogue) -> Any:
+def _translate_config(blocks: Any, catalogue: Catalogue) -> Any:
     if catalogue.language == texts.ENGLISH:
         return blocks.hub_config
-    known = blocks.hub_configs.get(catalogue.language)
-    if known is None:  # two threads may both make it: the same
+    config = blocks.hub_configs.get(catalogue.language)
+    if config is None:  # two threads may both make it: the same
         words = dict[str, str]()
         i18n = gr.I18n(**{catalogue.language: words})
         with texts.speaking(catalogue):
-            components = [_redrawn(blocks, entry, i18n, words) for entry in blocks.hub_config["components"]]
-        known = {**blocks.hub_config, "components": components, "i18n_translations": i18n.translations_dict}
-        blocks.hub_configs[catalogue.language] = known
-    return known
+            components = [_translate_component(blocks, entry, i18n, words) for entry in blocks.hub_config["components"]]
+        config = {**blocks.hub_config, "components": components, "i18n_translations": i18n.translations_dict}
+        blocks.hub_configs[catalogue.language] = config
+    return config
 
 
-def _redrawn(blocks: Any, entry: dict[str, Any], i18n: gr.I18n, words: dict[str, str]) -> dict[str, Any]:
+def _translate_component(blocks: Any, entry: dict[str, Any], i18n: gr.I18n, words: dict[str, str]) -> dict[str, Any]:
     """A component in the language that is spoken. What it says is added to `words`, for Gradio's front end."""
     block, props = blocks.blocks.get(entry["id"]), entry["props"]
     changed: dict[str, Any] = {}
-    for name in (*SAID, *(["value"] if entry["type"] == "button" else [])):
+    for name in (*TRANSLATED, *(["value"] if entry["type"] == "button" else [])):
         if isinstance(text := props.get(name), str) and (translation := texts.say(text)) != text:
             # Under a key of its own: Gradio looks up every value, too, which may be the same word.
             key = f"hub.{text}"
@@ -87,7 +87,7 @@ def _ignore(self: Any, value: Any) -> None:
 
 
 def _i18n(self: Any) -> gr.I18n | None:
-    words = _in_language(self, texts.current()).get("i18n_translations") if hasattr(self, "hub_config") else None
+    words = _translate_config(self, texts.current()).get("i18n_translations") if hasattr(self, "hub_config") else None
     return gr.I18n(**words) if words else None
 
 
@@ -122,8 +122,8 @@ async def _process_api(self: Any, block_fn: Any, inputs: list[Any], *arguments: 
         raise refusal from None
     try:
         return await gr.Blocks.process_api(self, block_fn, inputs, *arguments, **named)
-    except gr.Error as told:
-        refusals.note(request, told)
+    except gr.Error as error:
+        refusals.note(request, error)
         raise
 
 
@@ -143,11 +143,11 @@ Pages: type[gr.Blocks] = type.__new__(
 )
 
 
-def _asking() -> Catalogue | None:
+def _language_of_event() -> Catalogue | None:
     """The language of whose event Gradio answers: events run in tasks of Gradio's own, not in their request's."""
     request = LocalContext.request.get(None)
     inner = getattr(request, "request", None)
     return languages.of_scope(inner.scope) if inner is not None else None
 
 
-texts.ask_gradio[:] = [_asking]
+texts.ask_gradio[:] = [_language_of_event]

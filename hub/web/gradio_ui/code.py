@@ -15,13 +15,13 @@ from hub.web.site import embed
 
 def build(blocks: gr.Blocks, hub: Hub, page: Page) -> None:
     """Draws both, and fills them when the page is opened: only then is it known by what address."""
-    shown: list[Any] = []
+    components: list[Any] = []
     with gr.Accordion("Use it from code", open=False), gr.Tabs():
         for title, language, _ in snippets.all_of(page.slug, page.demo, ""):
             with gr.Tab(title):
-                shown.append(gr.Code(language=language, interactive=False, show_label=False, wrap_lines=True))
+                components.append(gr.Code(language=language, interactive=False, show_label=False, wrap_lines=True))
     with gr.Accordion("Link to it, embed it", open=False):
-        shown.append(gr.HTML(apply_default_css=False, js_on_load=embed.COPY))
+        components.append(gr.HTML(apply_default_css=False, js_on_load=embed.COPY))
 
     def fill(request: gr.Request) -> list[str]:
         base = addresses.base(hub.settings, request.request)
@@ -29,4 +29,4 @@ def build(blocks: gr.Blocks, hub: Hub, page: Page) -> None:
         texts = [text for _, _, text in snippets.all_of(page.slug, page.demo, base)]
         return [*texts, embed.panel(page, base, reached)]
 
-    blocks.load(fill, outputs=shown, show_progress="hidden", queue=False, api_visibility="private")
+    blocks.load(fill, outputs=components, show_progress="hidden", queue=False, api_visibility="private")

@@ -61,22 +61,22 @@ class Compare:
             with gr.Row():
                 run = gr.Button("Run A and B", variant="primary", scale=3)
                 stop = gr.Button("Stop", variant="stop", scale=1, visible=False)
-            shown = [blocks.draw(_about)]
+            drawings = [blocks.draw(_draw_help)]
             for field in self.pictures:
-                shown.append(blocks.draw())
-                shown.append(
+                drawings.append(blocks.draw())
+                drawings.append(
                     gr.ImageSlider(
                         label=field.label, interactive=False, type="filepath", buttons=["fullscreen"], visible=False,
                         max_height=600,
                     )
                 )  # fmt: skip
-            shown.append(blocks.draw())
+            drawings.append(blocks.draw())
         options: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        given = [component for component, _ in zip(inputs, self.names, strict=False)]
-        asked = [*self.sides, inputs[-1], *given]
-        run.click(self.run, inputs=asked, outputs=[stop, *shown], concurrency_limit=None, **options)
+        page_inputs = [component for component, _ in zip(inputs, self.names, strict=False)]
+        both_inputs = [*self.sides, inputs[-1], *page_inputs]
+        run.click(self.run, inputs=both_inputs, outputs=[stop, *drawings], concurrency_limit=None, **options)
         stop.click(self.stop, queue=False, **options)
-        gr.on([c.change for c in [*self.sides, *given]], None, js=CHANGED, **options)
+        gr.on([c.change for c in [*self.sides, *page_inputs]], None, js=CHANGED, **options)
         return accordion
 
     # --- events -----------------------------------------------------------------------------------
@@ -88,13 +88,17 @@ class Compare:
 
         `weights` are those that the page's own runs use.
         """
-        given = self._given(weights or "", values)
+        inputs = self._inputs_of_both(weights or "", values)
         unchanged = [gr.skip()] * (2 * len(self.pictures) + 1)
-        work = partial(self._work, given, a or "", b or "", guard.on_page(request))
+        work = partial(self._work, inputs, a or "", b or "", guard.on_page(request))
         async with aclosing(self.runs.follow(request.session_hash or "", work)) as moments:
             async for now in moments:
                 if now.ended is None:
-                    yield [gr.update(visible=True), self._busy(a or "", b or "", now.told, now.seconds), *unchanged]
+                    yield [
+                        gr.update(visible=True),
+                        self._draw_progress(a or "", b or "", now.last_event, now.seconds),
+                        *unchanged,
+                    ]
                     continue
                 problem, hidden = now.ended.exception(), gr.update(visible=False)
                 if problem is None:
@@ -106,11 +110,11 @@ class Compare:
                 else:
                     raise problem
 
-    def _given(self, weights: str, values: Sequence[Any]) -> dict[str, Any]:
+    def _inputs_of_both(self, weights: str, values: Sequence[Any]) -> dict[str, Any]:
         """What is asked of both; left out is what stands where these weights start, for that is each set's own."""
-        given = {n: v for n, v in zip(self.names, values, strict=True) if v is not None}
+        inputs = {n: v for n, v in zip(self.names, values, strict=True) if v is not None}
         own = facts.own_defaults(self.hub.weights, self.page, weights)
-        return {n: v for n, v in given.items() if n not in own or v != own[n]}
+        return {n: v for n, v in inputs.items() if n not in own or v != own[n]}
 
     async def stop(self, request: gr.Request) -> None:
         """Cancels this browser session's comparisons on this page."""
@@ -118,7 +122,7 @@ class Compare:
 
     def _work(
         self,
-        given: Mapping[str, Any],
+        inputs: Mapping[str, Any],
         a: str,
         b: str,
         who: Caller,
@@ -126,31 +130,31 @@ class Compare:
         cancel: Cancel,
     ) -> list[Any]:
         options: dict[str, Any] = {"cancel": cancel, "caller": who, "on_event": hear}
-        return self.drawn(compare(self.hub.engine, self.page.slug, given, a, b, **options))
+        return self.draw_comparison(compare(self.hub.engine, self.page.slug, inputs, a, b, **options))
 
-    def _busy(self, a: str, b: str, told: tuple[Any, ...], seconds: float) -> str:
-        side, stage, progress = told or ("a", "queued", None)
+    def _draw_progress(self, a: str, b: str, event: tuple[Any, ...], seconds: float) -> str:
+        side, stage, progress = event or ("a", "queued", None)
         step, total = (progress.step, progress.total) if progress else (0, 0)
         title = self.titles.get(a if side == "a" else b, "")
         return compare_html.busy(side.upper(), title, html.status(stage, seconds, step, total))
 
-    def drawn(self, found: Comparison) -> list[Any]:
+    def draw_comparison(self, comparison: Comparison) -> list[Any]:
         """A comparison as values of what `build` draws for it."""
-        titles = [self.titles.get(result.receipt.weights, "") for result in (found.a, found.b)]
-        shown: list[Any] = [compare_html.head(found, titles)]
+        titles = [self.titles.get(result.receipt.weights, "") for result in (comparison.a, comparison.b)]
+        updates: list[Any] = [compare_html.head(comparison, titles)]
         for field in self.pictures:
-            pair = next((pair for pair in found.pictures if pair.output == field.name), None)
+            pair = next((pair for pair in comparison.pictures if pair.output == field.name), None)
             if pair is None or pair.differ is None:  # nothing to lay over each other
-                told = compare_html.beside(field, [pair] if pair else [], found, titles)
-                shown += [told, gr.update(visible=False, value=None)]
+                beside = compare_html.beside(field, [pair] if pair else [], comparison, titles)
+                updates += [beside, gr.update(visible=False, value=None)]
                 continue
             files = [
-                fields.file(result.id, field.name, 0, result.pictures[field.name][0], self.folder)
-                for result in (found.a, found.b)
+                fields.write_picture(result.id, field.name, 0, result.pictures[field.name][0], self.folder)
+                for result in (comparison.a, comparison.b)
             ]
-            shown += [compare_html.above(pair), gr.update(visible=True, value=tuple(files))]
-        return [*shown, compare_html.answer(self.page.demo, found, titles)]
+            updates += [compare_html.above(pair), gr.update(visible=True, value=tuple(files))]
+        return [*updates, compare_html.answer(self.page.demo, comparison, titles)]
 
 
-def _about() -> str:
+def _draw_help() -> str:
     return piece("page", "help", say("The inputs above, answered by A and then by B."))

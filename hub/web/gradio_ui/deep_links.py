@@ -12,7 +12,7 @@ from anyio import to_thread
 from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.spec import Choice, Choices, Demo, ImageInput, Seed
-from hub.web.gradio_ui.blocks import named
+from hub.web.gradio_ui.blocks import translate_options
 from hub.web.middleware import guard
 from hub.web.parts.filled import WEIGHTS, Filled, is_ours, read
 from hub.web.parts.pieces import piece
@@ -23,22 +23,22 @@ def connect(
     blocks: gr.Blocks, hub: Hub, page: Page, notice: gr.HTML, names: Sequence[str], inputs: Sequence[Any],
     folder: Path,
 ) -> Any:  # fmt: skip
-    """Fills `inputs`, which are called `names`, when the page is opened; `notice` tells what was done with them.
+    """Fills `inputs`, which are called `names`, when the page is fill_in; `notice` tells what was done with them.
 
     Returns the event.
     """
 
-    async def opened(request: gr.Request) -> list[Any]:
+    async def fill_in(request: gr.Request) -> list[Any]:
         query = [*request.query_params.multi_items()]
         if not any(is_ours(page, name) for name, _ in query):
             return [gr.skip()] * (1 + len(inputs))
         owner = hub.history.owner(guard.caller(request.request))
         filled = await to_thread.run_sync(read, hub, page, query, folder, owner)
-        text = filled_notice(filled)
+        text = draw_notice(filled)
         return [gr.update(value=text, visible=bool(text)), *updates(hub, page, names, filled)]
 
     filling = blocks.load(
-        opened, outputs=[notice, *inputs], show_progress="hidden", queue=False, api_visibility="private"
+        fill_in, outputs=[notice, *inputs], show_progress="hidden", queue=False, api_visibility="private"
     )
     return filling.then(None, js="() => hubFilled()", api_visibility="private")  # templates/gradio/page.js
 
@@ -48,25 +48,25 @@ def updates(hub: Hub, page: Page, names: Sequence[str], filled: Filled) -> list[
     demo, answers = page.demo, list[Any]()
     weights = filled.values.get(WEIGHTS)
     options = facts.options(hub.weights, page, weights) if weights else {}
-    known = {f.name: f for f in demo.inputs}
+    fields = {f.name: f for f in demo.inputs}
     for name in names:
-        value = _shown(demo, known.get(name), filled.values[name]) if name in filled.values else None
-        if name in options and isinstance(known[name], Choice | Choices):
+        value = _component_value(demo, fields.get(name), filled.values[name]) if name in filled.values else None
+        if name in options and isinstance(fields[name], Choice | Choices):
             more = {"value": value} if name in filled.values else {}
-            answers.append(gr.update(choices=named(options[name]), **more))
-        elif isinstance(known.get(name), ImageInput) and name in filled.values:
+            answers.append(gr.update(choices=translate_options(options[name]), **more))
+        elif isinstance(fields.get(name), ImageInput) and name in filled.values:
             answers.append(value)  # as it is: what is in an update Gradio draws on the event loop
         else:
             answers.append(gr.update(value=value) if name in filled.values else gr.skip())
     return answers
 
 
-def _shown(demo: Demo, entry: Any, value: Any) -> Any:
+def _component_value(demo: Demo, entry: Any, value: Any) -> Any:
     if isinstance(entry, Choices):
         return list(value)
     return str(value) if isinstance(entry, Seed) and value is not None else value
 
 
-def filled_notice(filled: Filled, of: str = "this address") -> str:
+def draw_notice(filled: Filled, of: str = "this address") -> str:
     """What was not as asked; empty when there is nothing to say."""
-    return piece("page", "filled", of, filled.told, filled.problems)
+    return piece("page", "filled", of, filled.notes, filled.problems)

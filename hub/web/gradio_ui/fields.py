@@ -44,7 +44,7 @@ RADIO_UP_TO = 4  # more options become a dropdown
 TICKS_UP_TO = 14  # more options to tick become a dropdown
 
 
-def changed(base: type[Any], kind: str, **methods: Callable[..., Any]) -> type[Any]:
+def subclass_component(base: type[Any], kind: str, **methods: Callable[..., Any]) -> type[Any]:
     """The component `base` with other methods.
 
     Made past Gradio's own metaclass, which would write a .pyi file beside this module at every start.
@@ -53,8 +53,8 @@ def changed(base: type[Any], kind: str, **methods: Callable[..., Any]) -> type[A
     return ABCMeta.__new__(type(base), f"{kind}{base.__name__}", (base,), attributes)
 
 
-def _unchecked(base: type[Any], preprocess: Callable[[Any, Any], Any]) -> type[Any]:
-    return changed(base, "Unchecked", preprocess=preprocess)
+def _without_checks(base: type[Any], preprocess: Callable[[Any, Any], Any]) -> type[Any]:
+    return subclass_component(base, "Unchecked", preprocess=preprocess)
 
 
 def _as_is(self: Any, payload: Any) -> Any:
@@ -78,14 +78,14 @@ def _as_one_file(self: Any, payload: Any) -> Path | None:
     return Path((payload[0] if isinstance(payload, ListFiles) else payload).path) if payload else None
 
 
-def _as_seen(self: Any, value: Any) -> ImageData | None:
+def _as_browsable(self: Any, value: Any) -> ImageData | None:
     """A picture to show; where browsers would show something else than is analysed, a still that stands for it."""
-    shown: ImageData | None = gr.Image.postprocess(self, value)
-    if shown is None or not shown.path:
-        return shown
-    kept = self.move_resource_to_block_cache(shown.path)
-    still = stills.of(Path(kept))
-    return shown if still is None else ImageData(path=str(still), orig_name=kept)
+    image: ImageData | None = gr.Image.postprocess(self, value)
+    if image is None or not image.path:
+        return image
+    path = self.move_resource_to_block_cache(image.path)
+    still = stills.of(Path(path))
+    return image if still is None else ImageData(path=str(still), orig_name=path)
 
 
 def _any_json(self: Any, value: Any) -> JsonData | None:
@@ -93,16 +93,16 @@ def _any_json(self: Any, value: Any) -> JsonData | None:
     return None if value is None else JsonData(root=value)
 
 
-Upload = changed(gr.Image, "Unchecked", preprocess=_as_file, postprocess=_as_seen)
-FileField = _unchecked(gr.File, _as_one_file)
-AnyJson = changed(gr.JSON, "Any", postprocess=_any_json)
-SliderField = _unchecked(gr.Slider, _as_is)
-RadioField, DropdownField = _unchecked(gr.Radio, _as_is), _unchecked(gr.Dropdown, _as_is)
-TicksField = _unchecked(gr.CheckboxGroup, _as_is)
-TextField = _unchecked(gr.Textbox, _as_is)
+Upload = subclass_component(gr.Image, "Unchecked", preprocess=_as_file, postprocess=_as_browsable)
+FileField = _without_checks(gr.File, _as_one_file)
+AnyJson = subclass_component(gr.JSON, "Any", postprocess=_any_json)
+SliderField = _without_checks(gr.Slider, _as_is)
+RadioField, DropdownField = _without_checks(gr.Radio, _as_is), _without_checks(gr.Dropdown, _as_is)
+TicksField = _without_checks(gr.CheckboxGroup, _as_is)
+TextField = _without_checks(gr.Textbox, _as_is)
 
 
-def seen(picture: Path | bytes | None) -> Any:
+def show_still(picture: Path | bytes | None) -> Any:
     """An uploaded picture again, where its still is to be shown; no change where the browser shows it well."""
     return str(picture) if isinstance(picture, Path) and stills.wanted(picture) else gr.skip()
 
@@ -196,11 +196,11 @@ def api_component(field: Output) -> gr.components.Component:
     return AnyJson(label=field.label, visible=False)
 
 
-def shown(demo: Demo, result: Result, folder: Path, before: Mapping[str, Any]) -> list[Any]:
+def fill_outputs(demo: Demo, result: Result, folder: Path, before: Mapping[str, Any]) -> list[Any]:
     """A result as values of `output_component`s, in the order of `on_page`; `before` holds the picture inputs."""
     values, answers = result.values, list[Any]()
     for field in kinds.on_page(demo):
-        value = _one(field, result, folder)
+        value = _value_of(field, result, folder)
         if field.optional and value is None:
             answers.append(gr.update(visible=False, value=None))
         elif isinstance(field, ImageOutput):  # a caption stands in the label's place; the label comes back after it
@@ -223,20 +223,20 @@ def shown(demo: Demo, result: Result, folder: Path, before: Mapping[str, Any]) -
     return answers
 
 
-def plain(demo: Demo, result: Result, folder: Path) -> list[Any]:
+def fill_api_outputs(demo: Demo, result: Result, folder: Path) -> list[Any]:
     """A result as values of `api_component`s, in declared order; None for an optional output that is not there."""
-    return [_one(field, result, folder) for field in demo.outputs]
+    return [_value_of(field, result, folder) for field in demo.outputs]
 
 
-def _one(field: Output, result: Result, folder: Path) -> Any:
+def _value_of(field: Output, result: Result, folder: Path) -> Any:
     if field.name not in result.pictures:
         return result.values.get(field.name)
     pictures = result.pictures[field.name]
-    files = [(file(result.id, field.name, n, p, folder), p.caption) for n, p in enumerate(pictures)]
+    files = [(write_picture(result.id, field.name, n, p, folder), p.caption) for n, p in enumerate(pictures)]
     return files if isinstance(field, Gallery) else files[0][0]
 
 
-def file(id: str, name: str, number: int, picture: Picture, folder: Path) -> str:
+def write_picture(id: str, name: str, number: int, picture: Picture, folder: Path) -> str:
     """Writes an encoded picture where Gradio may serve it from, as it is: Gradio would encode it again."""
     suffix = f"-{number}" if number else ""
     path = folder / id / f"{name}{suffix}.{picture.extension}"

@@ -29,7 +29,7 @@ from hub.web.parts import wording
 from hub.web.parts.filled import HISTORY, Filled, before
 from hub.web.parts.pieces import piece
 
-SHOWN = 8  # runs in the row
+TILES = 8  # runs in the row
 TABS = 4096  # open pages whose last run is remembered
 PASSING_S = 3.0  # a control that is moved again within so long only passed the value before
 FOUND_S, LOOK_S = 10.0, 0.2  # the old page may be told to be gone a while after the new one is there
@@ -46,11 +46,11 @@ class Past:
         """Draws the row."""
         self.row = gr.HTML("", apply_default_css=False)
 
-    def connect(self, blocks: gr.Blocks, answered: gr.HTML) -> None:
-        """Fills the row when the page is opened, and after each new value of `answered`, which every run sets."""
+    def connect(self, blocks: gr.Blocks, receipt: gr.HTML) -> None:
+        """Fills the row when the page is opened, and after each new value of `receipt`, which every run sets."""
         options: dict[str, Any] = {"outputs": self.row, "show_progress": "hidden", "api_visibility": "private"}
         blocks.load(self.fill, queue=False, **options)
-        answered.change(self.fill, queue=False, **options)
+        receipt.change(self.fill, queue=False, **options)
 
     def owner(self, request: gr.Request) -> str:
         return self.hub.history.owner(guard.caller(request.request))
@@ -65,12 +65,12 @@ class Past:
                 return gr.skip()  # the newer run's answer fills the row
         owner = self.owner(request)
         try:
-            found, _ = await to_thread.run_sync(self.hub.history.search, owner, "", self.page.slug, 2 * SHOWN)
+            entries, _ = await to_thread.run_sync(self.hub.history.search, owner, "", self.page.slug, 2 * TILES)
         except HubError:
             return ""  # the history's own page tells it
-        return row(self.page.slug, [entry for entry in found if entry.state == "done"][:SHOWN])
+        return draw_row(self.page.slug, [entry for entry in entries if entry.state == "done"][:TILES])
 
-    async def answered(self, request: gr.Request, result: Result, adjusting: bool) -> None:
+    async def remember_result(self, request: gr.Request, result: Result, adjusting: bool) -> None:
         """A run ended. `adjusting`: a control was moved for it, and may be on its way to another value."""
         tab, now = request.session_hash or "", time.monotonic()
         last = self._passing.pop(tab, None)
@@ -105,21 +105,21 @@ class Past:
             await asyncio.sleep(LOOK_S)
         return None
 
-    def values(self, found: InWork | HistoryEntry, folder: Path) -> Filled:
+    def values(self, run: InWork | HistoryEntry, folder: Path) -> Filled:
         """What a run was asked; its pictures are written to `folder`."""
         filled = Filled()
-        before(self.hub, self.page, found.entry if isinstance(found, InWork) else found, folder, filled)
+        before(self.hub, self.page, run.entry if isinstance(run, InWork) else run, folder, filled)
         return filled
 
-    async def moments(self, request: gr.Request, found: InWork | HistoryEntry) -> AsyncGenerator[Moment[Result], None]:
+    async def moments(self, request: gr.Request, run: InWork | HistoryEntry) -> AsyncGenerator[Moment[Result], None]:
         """A run in work until it has ended; of one that has, its end alone, unless its result has gone meanwhile."""
-        if isinstance(found, InWork):
-            async with aclosing(self.runs.rejoin(request.session_hash or "", found)) as moments:
+        if isinstance(run, InWork):
+            async with aclosing(self.runs.rejoin(request.session_hash or "", run)) as moments:
                 async for now in moments:
                     yield now
             return
         try:
-            result = await to_thread.run_sync(self.hub.history.result, found)
+            result = await to_thread.run_sync(self.hub.history.result, run)
         except HubError:
             return
         ended = asyncio.get_running_loop().create_future()
@@ -127,7 +127,7 @@ class Past:
         yield Moment((), 0.0, ended)
 
 
-def row(slug: str, entries: Sequence[HistoryEntry]) -> Markup:
+def draw_row(slug: str, entries: Sequence[HistoryEntry]) -> Markup:
     """Earlier runs of a page as tiles that open them; empty for none."""
     return piece("page", "past", slug, [_tile(entry) for entry in entries])
 

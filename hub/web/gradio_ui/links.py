@@ -58,8 +58,8 @@ class Share:
         self.pictures = [f.name for f in page.demo.inputs if isinstance(f, ImageInput)]
         self._last: LRUCache[str, str] = LRUCache(TABS)  # result id by open page; touched in the event loop only
 
-    def build(self, answered: gr.HTML, inputs: list[Any]) -> None:
-        """Draws the button, hidden until there is a result: each new value of `answered` is one."""
+    def build(self, receipt: gr.HTML, inputs: list[Any]) -> None:
+        """Draws the button, hidden until there is a result: each new value of `receipt` is one."""
         if not self.wanted:
             return
         button = gr.Button("Share this result", size="sm", visible=False, elem_classes="hub-share-button")
@@ -75,27 +75,27 @@ class Share:
                     info="Output pictures that were drawn over it show it anyway",
                 )  # fmt: skip
             make = gr.Button("Make the link", variant="primary")
-            made = gr.HTML("", apply_default_css=False, js_on_load=CLICKS)
+            link_box = gr.HTML("", apply_default_css=False, js_on_load=CLICKS)
         options: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
-        answered.change(self.ready, outputs=[button, panel, made], **options)
-        button.click(self.open, outputs=[panel, made], **options)
+        receipt.change(self.offer, outputs=[button, panel, link_box], **options)
+        button.click(self.open, outputs=[panel, link_box], **options)
         pictures = [c for c, f in zip(inputs, self.page.demo.inputs, strict=False) if f.name in self.pictures]
-        make.click(self.make, inputs=[note, ends, include, *pictures], outputs=made, **options)
-        made.select(self.end, outputs=made, **options)
+        make.click(self.make, inputs=[note, ends, include, *pictures], outputs=link_box, **options)
+        link_box.select(self.end, outputs=link_box, **options)
 
-    def answered(self, request: gr.Request, result: Result) -> None:
+    def remember_result(self, request: gr.Request, result: Result) -> None:
         """Remembers which result an open page shows."""
         if request.session_hash:
             self._last[request.session_hash] = result.id
 
     # --- events -----------------------------------------------------------------------------------
 
-    def ready(self) -> list[Any]:
+    def offer(self) -> list[Any]:
         """There is a result, so it can be shared; a link on the page is of the one before."""
         return [gr.update(visible=True), gr.update(visible=False), ""]
 
     async def open(self, request: gr.Request) -> list[Any]:
-        return [gr.update(visible=True), await to_thread.run_sync(self._listed, request)]
+        return [gr.update(visible=True), await to_thread.run_sync(self._draw_links, request)]
 
     async def make(self, request: gr.Request, note: str, ends: int, include: bool, *pictures: Any) -> str:
         """Makes the link, and shows it with all others of this browser and page."""
@@ -114,7 +114,7 @@ class Share:
         include: bool,
         pictures: dict[str, Path | bytes | None],
     ) -> str:
-        given = {n: p.read_bytes() if isinstance(p, Path) else p for n, p in pictures.items() if p is not None}
+        picture_bytes = {n: p.read_bytes() if isinstance(p, Path) else p for n, p in pictures.items() if p is not None}
         try:
             if not id:
                 raise NotFoundError("There is no result on this page yet. Run it, then share.")
@@ -124,11 +124,11 @@ class Share:
                 note=note,
                 days=ends or None,
                 leave_out=() if include else self.private,
-                given=given,
+                given=picture_bytes,
             )
         except HubError as error:
             return html.error(error)
-        return self._made(request, link) + self._listed(request, without=link.id)
+        return self._draw_link(request, link) + self._draw_links(request, without=link.id)
 
     async def end(self, request: gr.Request, event: gr.EventData) -> str:
         """Takes a link back, if this browser made it."""
@@ -141,19 +141,19 @@ class Share:
                 raise ForbiddenError("Only the browser that made this link can take it back.")
             self.hub.sharing.links.revoke(id)
         except HubError as error:
-            return html.error(error) + self._listed(request)
-        return self._listed(request)
+            return html.error(error) + self._draw_links(request)
+        return self._draw_links(request)
 
     def _who(self, request: gr.Request) -> Owner:
         return self.hub.owners.of(guard.on_page(request))
 
     # --- drawing ----------------------------------------------------------------------------------
 
-    def _made(self, request: gr.Request, link: Link) -> Markup:
+    def _draw_link(self, request: gr.Request, link: Link) -> Markup:
         url = addresses.link(self.hub.settings, request.request, link.id)
         return piece("page", "link", link.id, url, bool(self.hub.settings.public_url))
 
-    def _listed(self, request: gr.Request, without: str = "") -> Markup:
+    def _draw_links(self, request: gr.Request, without: str = "") -> Markup:
         """Live links of this browser to results of this page."""
         links, owners = self.hub.sharing.links, self._who(request).ids
         try:

@@ -48,7 +48,7 @@ START = """(on) => {
 }"""
 
 
-def offered(demo: Demo) -> bool:
+def can_be_live(demo: Demo) -> bool:
     """Whether a frame alone is enough for an answer, and that answer comes in one step."""
     pictures = [f for f in demo.inputs if isinstance(f, ImageInput)]
     alone = len(pictures) == 1 and pictures[0].webcam and not any(f.required for f in demo.inputs if f not in pictures)
@@ -62,7 +62,7 @@ def _as_data_url(self: Any, picture: Picture | None) -> ImageData | None:
     return ImageData(url=f"data:{picture.media_type};base64,{base64.b64encode(picture.data).decode()}")
 
 
-View = fields.changed(gr.Image, "View", postprocess=_as_data_url)
+View = fields.subclass_component(gr.Image, "View", postprocess=_as_data_url)
 
 
 class Live:
@@ -71,10 +71,10 @@ class Live:
     def __init__(self, hub: Hub, threads: Any, page: Page, names: list[str]):
         self.hub, self.threads, self.page, self.names = hub, threads, page, names
         self.demo = page.demo
-        self.wanted = offered(self.demo)
+        self.wanted = can_be_live(self.demo)
         self.lanes = Lanes()
         self._on: LRUCache[str, Meter] = LRUCache(TABS)  # open pages in live mode; touched in the event loop only
-        self.drawn: list[Any] = []
+        self.components: list[Any] = []
 
     def is_on(self, request: gr.Request) -> bool:
         return (request.session_hash or "") in self._on
@@ -84,7 +84,7 @@ class Live:
     def camera(self, field: ImageInput) -> None:
         """Draws the switch and the camera, which is hidden until it is switched on."""
         self.feed = fields.Upload(
-            label=_live(field), streaming=True, sources=["webcam"], type="filepath", image_mode=None,
+            label=_live_label(field), streaming=True, sources=["webcam"], type="filepath", image_mode=None,
             height=300, visible=False, webcam_options=gr.WebcamOptions(mirror=False, constraints=CAMERA),
             elem_classes="hub-camera",
         )  # fmt: skip
@@ -99,13 +99,13 @@ class Live:
             self.status = blocks.draw(html.live_waiting)
             pictures = [f for f in self.demo.outputs if isinstance(f, ImageOutput)]
             self.picture = pictures[0] if pictures else None
-            self.drawn = [self.status]
+            self.components = [self.status]
             if self.picture is not None:
-                self.drawn.append(
+                self.components.append(
                     View(label=self.picture.label, interactive=False, buttons=["fullscreen"], type="filepath",
-                         alt_text=_live(self.picture), elem_classes="hub-picture")
+                         alt_text=_live_label(self.picture), elem_classes="hub-picture")
                 )  # fmt: skip
-            self.drawn.append(gr.HTML("", apply_default_css=False))
+            self.components.append(gr.HTML("", apply_default_css=False))
 
     def connect(self, inputs: list[Any], still: list[Any], head: Any, draw_head: Callable[[], str]) -> None:
         """`inputs` as the page's, `still`: what live mode takes the place of, the picture's input first.
@@ -127,7 +127,7 @@ class Live:
         self.feed.stream(
             self.frame,
             inputs=[self.feed if isinstance(c, fields.Upload) else c for c in inputs],
-            outputs=[head, *self.drawn],
+            outputs=[head, *self.components],
             stream_every=FRAME_EVERY_S,
             time_limit=None,
             concurrency_limit=None,
@@ -148,9 +148,9 @@ class Live:
 
     async def frame(self, request: gr.Request, *values: Any) -> list[Any]:
         """Answers one frame, unless a newer one comes before its turn."""
-        given = {n: v for n, v in zip(self.names, values, strict=True) if v is not None} | dict(self.demo.live)
-        tab, unchanged = request.session_hash or "", [gr.skip()] * (1 + len(self.drawn))
-        run = partial(self.hub.engine.run, self.page.slug, given, kind="live", caller=guard.caller(request.request))
+        inputs = {n: v for n, v in zip(self.names, values, strict=True) if v is not None} | dict(self.demo.live)
+        tab, unchanged = request.session_hash or "", [gr.skip()] * (1 + len(self.components))
+        run = partial(self.hub.engine.run, self.page.slug, inputs, kind="live", caller=guard.caller(request.request))
         loop = asyncio.get_running_loop()
         try:
             result = await self.lanes.run(tab, lambda: loop.run_in_executor(self.threads, run))
@@ -162,31 +162,31 @@ class Live:
         began = rate is None  # the model is in memory now
         answer: list[Any] = [self.draw_head() if began else gr.skip(), html.live(rate, result.receipt)]
         if self.picture is not None:
-            answer.append(self.view_of(self.picture, result))
-        return [*answer, self.panels(result)]
+            answer.append(self.draw_view(self.picture, result))
+        return [*answer, self.draw_panels(result)]
 
-    def view_of(self, field: ImageOutput, result: Result) -> Any:
+    def draw_view(self, field: ImageOutput, result: Result) -> Any:
         """The picture with what it says of itself; an optional one that a frame has not is gone."""
         if field.name not in result.pictures:
             return None
         words = wording.picture_words(field, result)
         return gr.update(value=result.pictures[field.name][0], label=words, alt_text=say("{name}, live", name=words))
 
-    def panels(self, result: Result) -> Markup:
+    def draw_panels(self, result: Result) -> Markup:
         """Labels, tables and values, one below the other."""
-        values, drawn = result.values, list[Markup]()
+        values, panels = result.values, list[Markup]()
         for field in kinds.on_page(self.demo):
             if field.name not in values:
                 continue
             value = values[field.name]
             if isinstance(field, Labels):
-                drawn.append(html.panel(field, value, values.get(field.line)))
+                panels.append(html.panel(field, value, values.get(field.line)))
             elif kinds.is_table(field):
-                drawn += [html.panel(field, value)] if value else []
+                panels += [html.panel(field, value)] if value else []
             elif isinstance(field, Json):
-                drawn.append(piece("comparison", "panel", field.label, html.json_text(value)))
-        return piece("run", "live_panels", drawn)
+                panels.append(piece("comparison", "panel", field.label, html.json_text(value)))
+        return piece("run", "live_panels", panels)
 
 
-def _live(field: ImageInput | ImageOutput) -> str:
+def _live_label(field: ImageInput | ImageOutput) -> str:
     return sentence("{name}, live", name=sentence(field.label))

@@ -50,13 +50,13 @@ class Restore:
             with gr.Row(visible=False) as row:
                 self._again = gr.Button("Run again", size="sm", min_width=120)
                 self._vary = gr.Button("Vary seed", size="sm", min_width=120)
-        file.upload(self.dropped, inputs=[file], outputs=[notice, row, *inputs], **_QUIET)
+        file.upload(self.fill_from_picture, inputs=[file], outputs=[notice, row, *inputs], **_QUIET)
         if from_words(self.page.demo):
             place = f"grid?page={quote(self.page.slug)}"
             text = 'Several subjects, styles and seeds at once: <a href="{place}">draw a grid</a>.'
             draw(lambda: piece("page", "help", marked(text, place=place)))
 
-    def beside(self) -> None:
+    def build_buttons(self) -> None:
         """Draws what can be done with the result that is shown."""
         if not self.wanted:
             return
@@ -65,42 +65,42 @@ class Restore:
             self._keep = gr.Button("Keep this seed", size="sm", min_width=120)
 
     def connect(
-        self, inputs: Sequence[Any], answered: gr.HTML, run: Callable[..., Any], options: Mapping[str, Any]
+        self, inputs: Sequence[Any], receipt: gr.HTML, run: Callable[..., Any], options: Mapping[str, Any]
     ) -> None:
-        """`run` with `options` is a run of the page; each new value of `answered` is a result."""
+        """`run` with `options` is a run of the page; each new value of `receipt` is a result."""
         if not self.wanted:
             return
         seed = inputs[self.names.index(self.seed)]
-        answered.change(lambda: gr.update(visible=True), outputs=self._row, **_QUIET)
+        receipt.change(lambda: gr.update(visible=True), outputs=self._row, **_QUIET)
         self._again.click(run, **options)
         self._vary.click(lambda: "", outputs=seed, **_QUIET).success(run, **options)
-        self._other.click(self.varied, outputs=list(inputs), **_QUIET).success(run, **options)
-        self._keep.click(self.kept, outputs=seed, **_QUIET)
+        self._other.click(self.vary_seed, outputs=list(inputs), **_QUIET).success(run, **options)
+        self._keep.click(self.keep_seed, outputs=seed, **_QUIET)
 
     # --- events -----------------------------------------------------------------------------------
 
-    def answered(self, request: gr.Request, result: Result) -> None:
+    def remember_result(self, request: gr.Request, result: Result) -> None:
         """Remembers what the result that an open page shows was made with."""
         if self.wanted and request.session_hash:
             self._last[request.session_hash] = result.capsule_json
 
-    async def dropped(self, path: Path | None) -> list[Any]:
+    async def fill_from_picture(self, path: Path | None) -> list[Any]:
         if not path:
             return [gr.skip()] * (2 + len(self.names))
         filled = await to_thread.run_sync(settings, self.hub, self.page, path)
-        text = deep_links.filled_notice(filled, "this picture")
-        shown = gr.update(visible=bool(filled.values))
-        return [gr.update(value=text, visible=bool(text)), shown, *self._updates(filled)]
+        text = deep_links.draw_notice(filled, "this picture")
+        buttons = gr.update(visible=bool(filled.values))
+        return [gr.update(value=text, visible=bool(text)), buttons, *self._updates(filled)]
 
-    async def varied(self, request: gr.Request) -> list[Any]:
+    async def vary_seed(self, request: gr.Request) -> list[Any]:
         """The settings of the result that is shown, whatever the fields say by now, without its seed."""
         last, filled = self._last.get(request.session_hash or ""), Filled()
         if last is not None:
             _fill(self.hub, self.page, json.loads(last), filled)
-        filled.values[self.seed] = None  # a new one is drawn, and told with the pictures
+        filled.values[self.seed] = None  # a new one is drawn, and text with the pictures
         return self._updates(filled)
 
-    async def kept(self, request: gr.Request) -> Any:
+    async def keep_seed(self, request: gr.Request) -> Any:
         last = self._last.get(request.session_hash or "")
         return gr.skip() if last is None else str(json.loads(last)["parameters"][self.seed])
 
@@ -119,8 +119,8 @@ def settings(hub: Hub, page: Page, path: Path) -> Filled:
     filled = Filled()
     try:
         if path.stat().st_size > hub.limits.max_bytes:
-            told = "The file is larger than the {size:g} MB that are read."
-            filled.problems.append(sentence(told, size=hub.limits.max_bytes / 2**20))
+            text = "The file is larger than the {size:g} MB that are read."
+            filled.problems.append(sentence(text, size=hub.limits.max_bytes / 2**20))
             return filled
         capsule, number = capsules.read(path.read_bytes())
     except HubError as error:
@@ -131,20 +131,20 @@ def settings(hub: Hub, page: Page, path: Path) -> Filled:
         return filled
     _fill(hub, page, capsule, filled)
     nth = sentence(" It was picture {number} of that run.", number=number + 1) if number else ""
-    told = "Filled in as this picture was made.{nth} Run it again, or vary the seed for other pictures."
-    filled.told.append(sentence(told, nth=nth))
+    text = "Filled in as this picture was made.{nth} Run it again, or vary the seed for other pictures."
+    filled.notes.append(sentence(text, nth=nth))
     if capsule.get("inputs"):
-        filled.told.append("It began from a picture, which is not in the file: choose that again.")
+        filled.notes.append("It began from a picture, which is not in the file: choose that again.")
     _warn(hub, page, capsule, filled)
     return filled
 
 
 def _fill(hub: Hub, page: Page, capsule: Mapping[str, Any], filled: Filled) -> None:
-    asked = {str(name): [value] for name, value in capsule["parameters"].items()}
+    parameters = {str(name): [value] for name, value in capsule["parameters"].items()}
     names = [w.name for w in page.demo.weights]
     if len(names) > 1 and capsule.get("weights"):
-        asked[WEIGHTS] = [capsule["weights"]]
-    own(hub, page, asked, filled)
+        parameters[WEIGHTS] = [capsule["weights"]]
+    own(hub, page, parameters, filled)
 
 
 def _warn(hub: Hub, page: Page, capsule: dict[str, Any], filled: Filled) -> None:
@@ -156,4 +156,4 @@ def _warn(hub: Hub, page: Page, capsule: dict[str, Any], filled: Filled) -> None
     except HubError:
         same = False
     if not same or capsule.get("dtype") != hub.hardware().dtype_name:
-        filled.told.append("The page, its weights or their precision differ from then, so the picture may differ.")
+        filled.notes.append("The page, its weights or their precision differ from then, so the picture may differ.")

@@ -22,9 +22,9 @@ Work = Callable[[Callable[..., None], Cancel], T]  # gets who listens, and the f
 
 @dataclass(frozen=True, slots=True)
 class Moment(Generic[T]):
-    """Where the work is: what it told last (nothing yet: empty), seconds so far, and at the end its outcome."""
+    """Where the work is: its last event (none yet: empty), seconds so far, and at the end its outcome."""
 
-    told: tuple[Any, ...]
+    last_event: tuple[Any, ...]
     seconds: float
     ended: asyncio.Future[T] | None = None
 
@@ -43,7 +43,7 @@ class Runs:
 
         Use it in `contextlib.aclosing`: who stops following cancels the work, a `Followed` one after a while.
         """
-        begin, told, cancel = time.perf_counter(), (), cancel or Cancel()
+        begin, last_event, cancel = time.perf_counter(), (), cancel or Cancel()
         loop, events = asyncio.get_running_loop(), asyncio.Queue[tuple[Any, ...]]()
 
         def hear(*event: Any) -> None:
@@ -51,30 +51,30 @@ class Runs:
 
         task = asyncio.ensure_future(loop.run_in_executor(self._threads, copy_context().run, work, hear, cancel))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # work nobody waits for any more
-        with self._followed(session, cancel):
+        with self._keep_as_running(session, cancel):
             while not task.done():
-                heard = asyncio.ensure_future(events.get())
-                either: set[asyncio.Future[Any]] = {task, heard}
+                next_event = asyncio.ensure_future(events.get())
+                either: set[asyncio.Future[Any]] = {task, next_event}
                 await asyncio.wait(either, timeout=TICK_S, return_when=asyncio.FIRST_COMPLETED)
-                if heard.done():
-                    told = heard.result()
-                heard.cancel()
+                if next_event.done():
+                    last_event = next_event.result()
+                next_event.cancel()
                 if not task.done():
-                    yield Moment(told, time.perf_counter() - begin)
-            yield Moment(told, time.perf_counter() - begin, task)
+                    yield Moment(last_event, time.perf_counter() - begin)
+            yield Moment(last_event, time.perf_counter() - begin, task)
 
     async def rejoin(self, session: str, run: InWork) -> AsyncGenerator[Moment[Result], None]:
         """The same of a run that is in work already, whoever began it."""
         task = asyncio.wrap_future(run.future)
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        with self._followed(session, run.cancel, mine=isinstance(run.cancel, Followed)):
+        with self._keep_as_running(session, run.cancel, mine=isinstance(run.cancel, Followed)):
             while not task.done():
                 yield Moment(run.last_event, run.seconds)
                 await asyncio.wait({task}, timeout=TICK_S)
             yield Moment(run.last_event, run.seconds, task)
 
     @contextmanager
-    def _followed(self, session: str, cancel: Cancel, mine: bool = True) -> Iterator[None]:
+    def _keep_as_running(self, session: str, cancel: Cancel, mine: bool = True) -> Iterator[None]:
         """`mine`: it ends when nobody follows; else who asked for it waits somewhere else."""
         if isinstance(cancel, Followed):
             cancel.join()

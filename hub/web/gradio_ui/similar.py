@@ -24,7 +24,7 @@ from hub.web.middleware import guard
 from hub.web.parts import html, wording
 from hub.web.parts.pieces import piece
 
-SHOWN = 6  # pictures in the row
+TILES = 6  # pictures in the row
 LEAST = 0.4  # cosine; unlike pictures are not shown: ordinary and emergency vehicles are below 0.3 of each other
 PATIENCE_S, TICK_S = 15.0, 0.5  # the examples may need a moment after the first answer
 TABS = 4096  # open pages whose last result is remembered
@@ -45,17 +45,17 @@ class Row:
         self.tiles: gr.HTML | None = None
         self._last: LRUCache[str, str] = LRUCache(TABS)  # result id by open page; touched in the event loop only
 
-    def build(self, answered: gr.HTML, js_on_load: str) -> None:
-        """Draws the empty row here; it follows each new value of `answered`, which every finished run sets."""
+    def build(self, receipt: gr.HTML, js_on_load: str) -> None:
+        """Draws the empty row here; it follows each new value of `receipt`, which every finished run sets."""
         if not self.wanted:
             return
         self.tiles = gr.HTML("", apply_default_css=False, js_on_load=js_on_load + RESULT_SELECT)
-        opened = gr.HTML("", apply_default_css=False)
+        result_box = gr.HTML("", apply_default_css=False)
         options: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
-        answered.change(self.fill, outputs=[self.tiles, opened], trigger_mode="multiple", **options)
-        self.tiles.select(self.open, outputs=opened, **options)
+        receipt.change(self.fill, outputs=[self.tiles, result_box], trigger_mode="multiple", **options)
+        self.tiles.select(self.open, outputs=result_box, **options)
 
-    def answered(self, request: gr.Request, result: Result) -> None:
+    def remember_result(self, request: gr.Request, result: Result) -> None:
         """Remembers which result an open page shows."""
         if self.wanted and request.session_hash:
             self._last[request.session_hash] = result.id
@@ -63,16 +63,16 @@ class Row:
     async def fill(self, request: gr.Request) -> AsyncIterator[list[Any]]:
         """What is similar now; and again while examples are still being compared, until the page shows another."""
         who = self.hub.owners.of(guard.on_page(request))
-        tab, shown = request.session_hash or "", None
+        tab, last_row = request.session_hash or "", None
         id, end = self._last.get(tab), time.monotonic() + PATIENCE_S
         while True:
-            drawn, more = await to_thread.run_sync(self._draw, id, who)
+            row, more = await to_thread.run_sync(self._draw, id, who)
             if self._last.get(tab) != id:  # a newer answer has a row of its own
                 yield [gr.skip(), gr.skip()]
                 return
-            if drawn != shown:
-                yield [drawn, "" if shown is None else gr.skip()]
-                shown = drawn
+            if row != last_row:
+                yield [row, "" if last_row is None else gr.skip()]
+                last_row = row
             if not more or time.monotonic() > end:
                 return
             await asyncio.sleep(TICK_S)
@@ -83,33 +83,33 @@ class Row:
         result = self.hub.results.get(id) if isinstance(id, str) else None
         if result is None or result.capsule["page"] != self.page.slug:
             return piece("page", "not_kept")
-        return opened(result, self.page.demo)
+        return draw_result(result, self.page.demo)
 
     def _draw(self, id: str | None, who: Owner) -> tuple[str, bool]:
         """The row's HTML, and whether more is to come in a moment."""
         result = self.hub.results.get(id) if id else None
         if result is None:
             return "", False
-        found = self.hub.similar.find(result, who, SHOWN)
+        matches = self.hub.similar.find(result, who, TILES)
         _, more = self.hub.similar.outstanding(result)
-        entries = [(match, self._title(match)) for match in found if match.similarity > LEAST]
-        return tiles_html(entries, self.hub.settings.similar == "everyone"), more
+        entries = [(match, self._title(match)) for match in matches if match.similarity > LEAST]
+        return draw_tiles(entries, self.hub.settings.similar == "everyone"), more
 
     def _title(self, match: Match) -> str:
         if match.example is not None:
             return say(match.title)
         result = self.hub.results.get(match.id)
-        said = verdict(result, self.page.demo) if result else ""
+        answer = verdict(result, self.page.demo) if result else ""
         when = ago(match.created) if match.created is not None else say("earlier")
-        return say(", ").join((said, when)) if said else when[:1].upper() + when[1:]
+        return say(", ").join((answer, when)) if answer else when[:1].upper() + when[1:]
 
 
-def tiles_html(entries: Sequence[tuple[Match, str]], everyone: bool) -> Markup:
+def draw_tiles(entries: Sequence[tuple[Match, str]], everyone: bool) -> Markup:
     """(match, title) as tiles, nearest first: an example runs, a past result opens. Empty for none."""
     return piece("page", "similar", entries, wording.AMONG_ALL if everyone else wording.AMONG_OWN)
 
 
-def opened(result: Result, demo: Demo) -> Markup:
+def draw_result(result: Result, demo: Demo) -> Markup:
     """A stored result as a panel that can be closed: its picture, labels, tables and output pictures."""
     base, values, parts = f"api/v1/results/{result.id}", result.values, list[Markup]()
     for field in kinds.on_page(demo):

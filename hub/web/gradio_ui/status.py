@@ -42,13 +42,13 @@ def build(blocks: gr.Blocks, hub: Hub) -> None:
     view = _View(hub)
     options: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
     blocks_ui.draw(partial(piece, "status", "head"))
-    said = gr.HTML("", apply_default_css=False)
-    shown = gr.State("")
+    outcome = gr.HTML("", apply_default_css=False)
+    last_board = gr.State("")
     board = gr.HTML("", apply_default_css=False, js_on_load=CLICK)
-    blocks.load(view.fresh, outputs=[board, shown], **options)
-    gr.Timer(EVERY_S).tick(view.again, inputs=shown, outputs=[board, shown], **options)
-    changed = board.click(view.change, outputs=said, concurrency_limit=None, **(options | {"queue": True}))
-    changed.then(view.fresh, outputs=[board, shown], **options)
+    blocks.load(view.draw_board, outputs=[board, last_board], **options)
+    gr.Timer(EVERY_S).tick(view.redraw_board, inputs=last_board, outputs=[board, last_board], **options)
+    changed = board.click(view.change, outputs=outcome, concurrency_limit=None, **(options | {"queue": True}))
+    changed.then(view.draw_board, outputs=[board, last_board], **options)
 
 
 class _View:
@@ -61,16 +61,16 @@ class _View:
         who = guard.caller(request.request)
         return access.refusal(self.hub.settings, who.address, request.headers, who.role)
 
-    async def fresh(self, request: gr.Request) -> list[Any]:
-        drawn = await self._drawn(request)
-        return [drawn, drawn]
+    async def draw_board(self, request: gr.Request) -> list[Any]:
+        board = await self._board(request)
+        return [board, board]
 
-    async def again(self, request: gr.Request, shown: str) -> list[Any]:
+    async def redraw_board(self, request: gr.Request, last_board: str) -> list[Any]:
         """Only what changed is sent, so that a focused button keeps its focus."""
-        drawn = await self._drawn(request)
-        return [gr.skip(), gr.skip()] if drawn == shown else [drawn, drawn]
+        board = await self._board(request)
+        return [gr.skip(), gr.skip()] if board == last_board else [board, board]
 
-    async def _drawn(self, request: gr.Request) -> str:
+    async def _board(self, request: gr.Request) -> str:
         refused = self.refusal(request)
         # The page itself is closed to them.
         if self.hub.settings.asks and not guard.caller(request.request).is_admin:
@@ -79,8 +79,8 @@ class _View:
 
     async def change(self, event: gr.EventData, request: gr.Request) -> str:
         """One button: what came of it, in a sentence."""
-        asked = event._data if isinstance(event._data, dict) else {}
-        demo, weights, action = (str(asked.get(name, ""))[:200] for name in ("demo", "weights", "action"))
+        action_data = event._data if isinstance(event._data, dict) else {}
+        demo, weights, action = (str(action_data.get(name, ""))[:200] for name in ("demo", "weights", "action"))
         try:
             if why := self.refusal(request):
                 raise ForbiddenError("You may not change what is in memory. {why}", why=sentence(why))
@@ -113,16 +113,16 @@ class _View:
             ),
         ]
         pieces = [(f"{100 * one.bytes / budget:.3f}", f"{say(one.title)}: {decimal(one.bytes)}") for one in here]
-        taken = sum(one.bytes for one in here)
-        text = say("Models take {used} of {budget}", used=decimal(taken), budget=decimal(budget))
+        used_by_models = sum(one.bytes for one in here)
+        text = say("Models take {used} of {budget}", used=decimal(used_by_models), budget=decimal(budget))
         tables = (
-            _table("In memory", HERE, here, "Nothing is loaded yet.", not refused),
-            _table("Not in memory", AWAY, away, "Everything is loaded.", not refused),
+            _draw_table("In memory", HERE, here, "Nothing is loaded yet.", not refused),
+            _draw_table("Not in memory", AWAY, away, "Everything is loaded.", not refused),
         )
         return piece("status", "board", health.warnings(self.hub), tiles, pieces, text, *tables, refused)
 
 
-def _table(title: str, headings: tuple[str, ...], entries: list[Resident], empty: str, may: bool) -> Markup:
+def _draw_table(title: str, headings: tuple[str, ...], entries: list[Resident], empty: str, may: bool) -> Markup:
     rows = [(one, _cells(one), _actions(one)) for one in entries]
     return piece("status", "table", title, headings, rows, empty, may)
 

@@ -32,7 +32,7 @@ class Filled:
     """What an address asks a page to show."""
 
     values: dict[str, Any] = field(default_factory=dict)  # by input name; a picture is a file
-    told: list[str] = field(default_factory=list)  # what was filled in
+    notes: list[str] = field(default_factory=list)  # what was filled in
     problems: list[str] = field(default_factory=list)  # what was not: what was given, what is allowed
 
 
@@ -75,7 +75,7 @@ def _example(hub: Hub, page: Page, text: str, folder: Path, filled: Filled) -> N
     for entry in page.demo.inputs:
         if isinstance(entry, ImageInput) and entry.name in example.inputs:
             filled.values[entry.name] = str(page.assets / str(example.inputs[entry.name]))
-    filled.told.append(sentence("Filled in: {title}.", title=sentence(example.title)))
+    filled.notes.append(sentence("Filled in: {title}.", title=sentence(example.title)))
 
 
 def _shared(hub: Hub, page: Page, id: str, folder: Path, filled: Filled) -> None:
@@ -96,11 +96,11 @@ def _shared(hub: Hub, page: Page, id: str, folder: Path, filled: Filled) -> None
             filled.values[entry["name"]] = _written(picture, entry["name"], id, folder)
         else:
             missing.append(entry["label"])
-    filled.told.append("Filled in as in the shared result. Change what you like, then run.")
+    filled.notes.append("Filled in as in the shared result. Change what you like, then run.")
     if missing:
-        filled.told.append(sentence("Left out there, so choose your own: {names}.", names=joined(missing)))
+        filled.notes.append(sentence("Left out there, so choose your own: {names}.", names=joined(missing)))
     if again["version"] != page.demo.version:
-        filled.told.append("This page has changed since that result was made, so the answer may differ.")
+        filled.notes.append("This page has changed since that result was made, so the answer may differ.")
 
 
 def _before(owner: str, hub: Hub, page: Page, id: str, folder: Path, filled: Filled) -> None:
@@ -108,7 +108,7 @@ def _before(owner: str, hub: Hub, page: Page, id: str, folder: Path, filled: Fil
     if entry.page != page.slug:
         raise InputError("That run is of another page: {page}.", page=entry.page)
     before(hub, page, entry, folder, filled)
-    filled.told.append("Filled in as you ran it. Change what you like, then run.")
+    filled.notes.append("Filled in as you ran it. Change what you like, then run.")
 
 
 def before(hub: Hub, page: Page, entry: HistoryEntry, folder: Path, filled: Filled) -> None:
@@ -121,7 +121,7 @@ def before(hub: Hub, page: Page, entry: HistoryEntry, folder: Path, filled: Fill
         field = next((f for f in page.demo.inputs if isinstance(f, ImageInput) and f.name == name), None)
         data = hub.history.picture(entry, name) if field else None
         if field is not None and data is None:
-            filled.told.append(sentence("Not held any more, so choose it again: {name}.", name=sentence(field.label)))
+            filled.notes.append(sentence("Not held any more, so choose it again: {name}.", name=sentence(field.label)))
         elif data is not None:
             kind = sniff(data).lower()
             path = folder / f"history-{entry.id}" / f"{name}.{'jpg' if kind == 'jpeg' else kind}"
@@ -130,11 +130,11 @@ def before(hub: Hub, page: Page, entry: HistoryEntry, folder: Path, filled: Fill
                 path.write_bytes(data)
             filled.values[name] = str(path)
     if entry.version != page.demo.version:
-        filled.told.append("This page has changed since then, so the answer may differ.")
+        filled.notes.append("This page has changed since then, so the answer may differ.")
 
 
 def own(hub: Hub, page: Page, given: Mapping[str, Sequence[Any]], filled: Filled) -> None:
-    """Checks named values as a run does; the good ones are taken, each bad one is told."""
+    """Checks named values as a run does; keeps the good ones, and adds a problem for each bad one."""
     demo = page.demo
     known = {f.name: f for f in demo.inputs}
     names = [w.name for w in demo.weights]
@@ -152,11 +152,11 @@ def own(hub: Hub, page: Page, given: Mapping[str, Sequence[Any]], filled: Filled
             allowed = [n for n, f in known.items() if not isinstance(f, ImageInput)]
             filled.problems.append(unknown("input", name, [*allowed, *([WEIGHTS] if names else []), EXAMPLE]))
         elif isinstance(entry, ImageInput):
-            told = "{name} is a picture, which an address cannot hold: choose it, or name an example."
-            filled.problems.append(sentence(told, name=name))
+            problem = "{name} is a picture, which an address cannot hold: choose it, or name an example."
+            filled.problems.append(sentence(problem, name=name))
         elif len(values) > 1 and not isinstance(entry, Choices):
-            told = "{name} is given {count} times; give it once."
-            filled.problems.append(sentence(told, name=name, count=len(values)))
+            problem = "{name} is given {count} times; give it once."
+            filled.problems.append(sentence(problem, name=name, count=len(values)))
         else:
             value = list(values) if len(values) > 1 else values[0]
             try:

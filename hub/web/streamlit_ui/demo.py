@@ -148,7 +148,7 @@ def _told(found: filled.Filled) -> None:
         wrong = "\n".join(f"- {said(text)}" for text in found.problems)
         head = said("Not all of {source} could be used", source=say("this address"))
         st.warning(f"**{head}**\n\n{wrong}", icon=":material/link_off:")
-    for text in found.told:
+    for text in found.notes:
         st.info(said(text), icon=":material/link:")
 
 

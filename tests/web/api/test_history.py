@@ -158,11 +158,11 @@ def test_the_row_waits_until_a_run_cannot_be_replaced_by_the_next_value(
     tab = cast(gr.Request, SimpleNamespace(session_hash="tab"))
 
     async def drag() -> tuple[Any, int, Any]:
-        await past.answered(tab, first, adjusting=True)
+        await past.remember_result(tab, first, adjusting=True)
         early = asyncio.ensure_future(past.fill(tab))
         await asyncio.sleep(0.05)
         there = len(listed(client))
-        await past.answered(tab, second, adjusting=True)
+        await past.remember_result(tab, second, adjusting=True)
         return await early, there, await past.fill(tab)
 
     early, there, last = run_async(drag())

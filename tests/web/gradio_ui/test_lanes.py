@@ -12,7 +12,7 @@ from hub.hub import Hub
 from hub.settings import Settings
 from hub.spec import ImageInput, Text
 from hub.web.gradio_ui.lanes import PAUSE_S, Lanes, Meter
-from hub.web.gradio_ui.live import offered
+from hub.web.gradio_ui.live import can_be_live
 from tests.fakes import Calls, Clock, picky_demo, registry_of, shade_demo, steps_demo
 from tests.served import run_async
 from tests.web.doors import png
@@ -39,12 +39,12 @@ def test_a_live_run_keeps_nothing_and_cannot_be_found(tmp_path: Path) -> None:
 
 def test_live_mode_is_for_pages_that_a_frame_alone_answers_at_once() -> None:
     camera = ImageInput("image", "Photo", webcam=True)
-    assert offered(picky_demo())
-    assert offered(shade_demo(inputs=(camera,)))
-    assert not offered(shade_demo())
-    assert not offered(shade_demo(inputs=(camera, ImageInput("other", "Other"))))
-    assert not offered(shade_demo(inputs=(camera, Text("prompt", "Prompt"))))
-    assert not offered(steps_demo(Calls(), inputs=(camera,)))
+    assert can_be_live(picky_demo())
+    assert can_be_live(shade_demo(inputs=(camera,)))
+    assert not can_be_live(shade_demo())
+    assert not can_be_live(shade_demo(inputs=(camera, ImageInput("other", "Other"))))
+    assert not can_be_live(shade_demo(inputs=(camera, Text("prompt", "Prompt"))))
+    assert not can_be_live(steps_demo(Calls(), inputs=(camera,)))
 
 
 def test_a_frame_that_waits_gives_way_to_a_newer_one() -> None:

@@ -135,7 +135,7 @@ def test_an_optional_output_is_hidden_when_it_is_not_there_and_shown_when_it_is(
     demo, data = hub.registry.get("picky").demo, png(colour="white")
 
     def shown(**given: Any) -> list[Any]:
-        return fields.shown(demo, hub.engine.run("picky", {"image": data, **given}), tmp_path, {"image": data})
+        return fields.fill_outputs(demo, hub.engine.run("picky", {"image": data, **given}), tmp_path, {"image": data})
 
     painted, shares, facts = shown(paints=[], detail="little")
     assert (painted["visible"], facts["visible"]) == (False, False)
@@ -175,7 +175,7 @@ def test_what_browsers_show_otherwise_is_shown_as_analysed_and_stays_what_is_ana
     assert field.preprocess(shown) == sent
     assert (Path(shown.path) != sent) == still
     if still:
-        assert fields.seen(sent) == str(sent)
+        assert fields.show_still(sent) == str(sent)
         with Image.open(shown.path) as image:
             assert (image.format, image.size) == ("JPEG", first.size)
             red, _, blue = cast(tuple[int, ...], image.convert("RGB").getpixel((1, 1)))
@@ -183,7 +183,7 @@ def test_what_browsers_show_otherwise_is_shown_as_analysed_and_stays_what_is_ana
         shown.orig_name = __file__  # a browser may send anything
         assert field.preprocess(shown) == Path(shown.path)
     elif frames:
-        assert fields.seen(sent) == gr.skip()
+        assert fields.show_still(sent) == gr.skip()
 
 
 def test_a_picture_is_read_aloud_as_what_it_says_of_itself(hub: Hub, tmp_path: Path) -> None:
@@ -193,16 +193,16 @@ def test_a_picture_is_read_aloud_as_what_it_says_of_itself(hub: Hub, tmp_path: P
     assert cast(gr.Image, fields.output_component(alone.outputs[0])).alt_text == "Painted"
     for paints, said in ((["red"], "Only red"), (["red", "blue"], "Painted")):
         result = hub.engine.run("picky", {"image": data, "paints": paints})
-        shown = fields.shown(alone, result, tmp_path, {"image": data})[0]
+        shown = fields.fill_outputs(alone, result, tmp_path, {"image": data})[0]
         assert (shown["label"], shown["alt_text"]) == (said, said)
-        assert f'alt="{said}"' in similar_ui.opened(result, alone)
+        assert f'alt="{said}"' in similar_ui.draw_result(result, alone)
 
 
 def test_tables_with_nothing_in_them_are_hidden_until_there_is_something(tmp_path: Path) -> None:
     demo = shade_demo(outputs=(Json("rows", "Rows", table=True),))
     for rows in ([], [{"a": 1}]):
         result = cast(Result, SimpleNamespace(values={"rows": rows}, pictures={}))
-        (shown,) = fields.shown(demo, result, tmp_path, {})
+        (shown,) = fields.fill_outputs(demo, result, tmp_path, {})
         assert shown["visible"] == bool(rows)
 
 
@@ -215,7 +215,11 @@ def test_a_live_frame_says_what_it_shows_and_the_first_that_the_model_is_there(h
     path = tmp_path / "frame.png"
     path.write_bytes(png(colour="white"))
     live = live_ui.Live(hub, None, hub.registry.get("picky"), ["image", "paints", "detail"])
-    live.picture, live.drawn, live.draw_head = cast(ImageOutput, live.demo.outputs[0]), [None] * 3, lambda: "in memory"
+    live.picture, live.components, live.draw_head = (
+        cast(ImageOutput, live.demo.outputs[0]),
+        [None] * 3,
+        lambda: "in memory",
+    )
     request = cast(gr.Request, SimpleNamespace(session_hash="tab", request=None))
 
     async def frames() -> list[list[Any]]:
@@ -265,9 +269,9 @@ def test_a_page_whose_weights_are_absent_still_opens(tmp_path: Path) -> None:
 
 def test_files_of_old_results_leave_the_pages_temporary_folder(tmp_path: Path) -> None:
     made = Picture(b"bytes", "image/png", 1, 1)
-    old, kept = (Path(fields.file(name, "overlay", 0, made, tmp_path)) for name in ("old", "kept"))
+    old, kept = (Path(fields.write_picture(name, "overlay", 0, made, tmp_path)) for name in ("old", "kept"))
     os.utime(old.parent, (0, 0))
     os.utime(kept.parent, (0, 0))
-    fields.file("kept", "overlay", 0, made, tmp_path)  # shown again
-    fields.file("new", "overlay", 0, made, tmp_path)
+    fields.write_picture("kept", "overlay", 0, made, tmp_path)  # shown again
+    fields.write_picture("new", "overlay", 0, made, tmp_path)
     assert not old.exists() and kept.exists()

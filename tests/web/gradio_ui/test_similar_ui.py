@@ -45,7 +45,7 @@ def row(hub: Hub) -> similar_ui.Row:
 
 def run(row: similar_ui.Row, image: Any, request: Any = MINE) -> Result:
     result = row.hub.engine.run("colours", {"image": image}, caller=guard.on_page(request))
-    row.answered(request, result)
+    row.remember_result(request, result)
     return result
 
 
@@ -112,11 +112,11 @@ def event(data: Any) -> Any:
 
 
 def test_text_from_outside_is_escaped() -> None:
-    drawn = similar_ui.tiles_html([(Match("i" * 32, 0.87654, None, "", 0.0), '"><script>')], everyone=True)
+    drawn = similar_ui.draw_tiles([(Match("i" * 32, 0.87654, None, "", 0.0), '"><script>')], everyone=True)
     assert "<script>" not in drawn
     assert "0.88" in drawn
     assert "everyone" in drawn
-    assert similar_ui.tiles_html([], everyone=False) == ""
+    assert similar_ui.draw_tiles([], everyone=False) == ""
 
 
 @pytest.mark.parametrize(

@@ -379,7 +379,7 @@ def test_an_address_fills_the_page_and_says_what_it_could_not_use(
         "image is a picture, which an address cannot hold: choose it, or name an example.",
         "seed is given 2 times; give it once.",
     ]
-    text = deep_links.filled_notice(replace(filled, problems=[NASTY]))
+    text = deep_links.draw_notice(replace(filled, problems=[NASTY]))
     assert "&lt;script&gt;" in text
     assert "<script>" not in text
 
@@ -394,7 +394,7 @@ def test_an_address_names_an_example_which_its_own_values_change(
     assert opened(hub, ("example", "1"), ("threshold", "0.9")).values["threshold"] == 0.9
     for bad in ("0", "2", "-1", "x", "", "²"):
         assert opened(hub, ("example", bad)).problems == [f"example must be a whole number from 1 to 1, got {bad!r}."]
-    assert deep_links.filled_notice(opened(hub)) == ""
+    assert deep_links.draw_notice(opened(hub)) == ""
 
 
 def test_trying_a_shared_result_fills_in_all_that_it_kept(
@@ -411,7 +411,7 @@ def test_trying_a_shared_result_fills_in_all_that_it_kept(
     filled = opened(hub, ("link", private["id"]))
     assert "image" not in filled.values
     assert filled.values["threshold"] == 0.35
-    assert "choose your own: Photo" in filled.told[1]
+    assert "choose your own: Photo" in filled.notes[1]
     assert "no such link" in opened(hub, ("link", "x")).problems[0]
     wrong = read(hub, hub.registry.get("colours"), [("link", made["id"])], tmp_path)
     assert wrong.problems == ["That shared result is of another page: Shades."]
@@ -425,6 +425,6 @@ def test_a_shared_result_whose_values_the_page_no_longer_takes_says_so(
     changed = replace(SHADES, version="2", inputs=tuple(f for f in SHADES.inputs if f.name != "count"))
     hub, _ = make(registry_of(shades=changed))
     filled = opened(hub, ("link", made["id"]))
-    assert "the answer may differ" in filled.told[-1]
+    assert "the answer may differ" in filled.notes[-1]
     assert filled.problems == ["No input 'count'. There is: 'threshold', 'view', 'seed', 'example'."]
     assert filled.values["threshold"] == 0.5
