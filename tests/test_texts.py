@@ -26,7 +26,7 @@ FILES = [
     *(file for page in discover() if (file := page.assets / f"{CHINESE}.toml").is_file()),
 ]
 IN_SCRIPT = re.compile(r"""\bsay\(\s*(?:[^"',()]*\?\s*)?"((?:[^"\\]|\\.)+)"(?:\s*:\s*"((?:[^"\\]|\\.)+)")?""")
-SPOKEN = {"say", "said"}
+SPOKEN = {"say", "say_plainly"}
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,7 @@ def test_pixels_that_take_more_memory_count_for_more() -> None:
     [
         lambda tmp: decode(png(1)),
         lambda tmp: sharing.clean(png(1), ImageLimits()),
-        lambda tmp: stills.browsable(png(1), tmp),
+        lambda tmp: stills.write_browsable(png(1), tmp),
         lambda tmp: mcp_tools._image(Picture(png(1, 3000, 60), "image/png", 3000, 60), exact=False),
         lambda tmp: cards._cover(png(1)),
         lambda tmp: differences._share(*(Picture(png(n), "image/png", WIDTH, HEIGHT) for n in (1, 2)), 0),

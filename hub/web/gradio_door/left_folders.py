@@ -13,18 +13,18 @@ PREFIX, LOCK = "demo-hub-", ".in-use"
 SHOWN_BYTES = 512 * 2**20  # of pictures that pages show, at most
 
 
-def made(parent: str) -> Path:
+def make_folder(parent: str) -> Path:
     """A new folder in `parent`, which is this process's as long as it lives."""
     try:
         import fcntl
     except ImportError:  # not on Windows: there, what is left stays
         return Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent)).resolve()
-    for left in Path(parent).glob(f"{PREFIX}*/{LOCK}"):
-        with suppress(OSError), left.open("rb") as file:
-            if left.parent.is_symlink() or os.fstat(file.fileno()).st_uid != os.getuid():
+    for lock_file in Path(parent).glob(f"{PREFIX}*/{LOCK}"):
+        with suppress(OSError), lock_file.open("rb") as file:
+            if lock_file.parent.is_symlink() or os.fstat(file.fileno()).st_uid != os.getuid():
                 continue
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its process lives
-            shutil.rmtree(left.parent, ignore_errors=True)
+            shutil.rmtree(lock_file.parent, ignore_errors=True)
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent)).resolve()
         lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)  # open, and so locked, until the process ends
@@ -36,14 +36,14 @@ def made(parent: str) -> Path:
 
 def remove_old(folder: Path, age_s: float = 3600.0, most_bytes: int = SHOWN_BYTES) -> None:
     """Removes what pages showed long ago, and the oldest of it where all of it is too much."""
-    found = list[tuple[float, int, Path]]()
+    folders = list[tuple[float, int, Path]]()
     for entry in folder.iterdir():
         with suppress(FileNotFoundError):  # another thread was first
             size = sum(one.stat().st_size for one in entry.rglob("*"))
-            found.append((entry.stat().st_mtime, size, entry))
-    left, oldest = sum(size for _, size, _ in found), time.time() - age_s
-    for at, size, entry in sorted(found):
-        if at >= oldest and left <= most_bytes:
+            folders.append((entry.stat().st_mtime, size, entry))
+    total, oldest = sum(size for _, size, _ in folders), time.time() - age_s
+    for at, size, entry in sorted(folders):
+        if at >= oldest and total <= most_bytes:
             break
         shutil.rmtree(entry, ignore_errors=True)
-        left -= size
+        total -= size

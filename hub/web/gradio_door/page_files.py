@@ -37,7 +37,7 @@ from anyio import to_thread
 from hub.errors import BusyError, HubError, InputError, NotFoundError, TooLargeError, UnavailableError
 from hub.people.limits import network
 from hub.people.users import Caller
-from hub.web.gradio_door.left_folders import made, remove_old
+from hub.web.gradio_door.left_folders import make_folder, remove_old
 
 if TYPE_CHECKING:
     from hub.hub import Hub
@@ -58,7 +58,7 @@ NOT_FETCHED = "A picture must be uploaded: this hub fetches nothing from an addr
 @cache
 def own_folder() -> Path:
     """This process's folder; also where Gradio puts what it copies, so that all of it goes in the end."""
-    folder = made(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
+    folder = make_folder(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
     return folder
@@ -83,7 +83,7 @@ class PageFiles:
     def __init__(self, hub: Hub, clock: Callable[[], float] = time.monotonic):
         self._engine, self._clock = hub, clock
         self.folder = own_folder()
-        self.shown = Path(tempfile.mkdtemp(prefix="shown-", dir=self.folder))
+        self.results = Path(tempfile.mkdtemp(prefix="shown-", dir=self.folder))
         # Guards _uploads; taken alone, and never while a file is written.
         self._lock = threading.Lock()
         self._uploads: dict[str, Upload] = {}  # by the name of its folder
@@ -98,7 +98,7 @@ class PageFiles:
     def begin(self, caller: Caller) -> str:
         """A place for an upload that is about to come. Raises BusyError."""
         key = f"upload-{secrets.token_hex(16)}"
-        upload = Upload(whose(caller), network(caller.address), at=self._clock())
+        upload = Upload(owner_of(caller), network(caller.address), at=self._clock())
         with self._lock:
             self._uploads[key] = upload
         try:
@@ -116,41 +116,41 @@ class PageFiles:
             if upload is None:
                 raise NotFoundError(NOT_YOURS)
             upload.size, upload.at = upload.size + size, self._clock()
-            for wanted, most, heap in (
+            for counts, most, heap in (
                 (lambda one: one.owner == upload.owner, OF_CALLER, None),
                 (lambda one: one.address == upload.address, OF_ADDRESS, lambda one: one.owner),
                 (lambda one: True, OF_ALL, lambda one: one.address),
             ):
-                gone = self._made_room(wanted, most, heap, upload)
-                if gone is None:
+                names = self._make_room(counts, most, heap, upload)
+                if names is None:
                     raise BusyError(TOO_MUCH if most == OF_CALLER else TOO_MUCH_OF_ALL, retry_after_s=60)
-                for name in gone:
+                for name in names:
                     self._remove(name)
 
-    def _made_room(
-        self, wanted: Callable[[Upload], bool], times: int, heap: Callable[[Upload], str] | None, new: Upload
+    def _make_room(
+        self, counts: Callable[[Upload], bool], times: int, heap: Callable[[Upload], str] | None, new: Upload
     ) -> list[str] | None:
         """Names of uploads that go for `new`; None: that is not enough. Needs the lock.
 
         Used ones go first, the oldest before the others; then the oldest of whoever has most by `heap`, so that nobody
         keeps the others from uploading by leaving many.
         """
-        those = {name: one for name, one in self._uploads.items() if wanted(one)}
+        those = {name: one for name, one in self._uploads.items() if counts(one)}
         over, count = sum(one.size for one in those.values()) - times * self.largest, len(those) - times * FILES
-        gone = []
+        names = []
         for name, one in sorted(those.items(), key=lambda item: item[1].at):
             if over <= 0 and count <= 0:
                 break
             if one.used:
-                gone.append(name)
+                names.append(name)
                 over, count = over - one.size, count - 1
-        left = {name: one for name, one in those.items() if name not in gone and one is not new}
-        while (over > 0 or count > 0) and heap is not None and left:
-            most = Counter(map(heap, left.values())).most_common(1)[0][0]
-            name = min((n for n, one in left.items() if heap(one) == most), key=lambda n: left[n].at)
-            over, count = over - left.pop(name).size, count - 1
-            gone.append(name)
-        return gone if over <= 0 and count <= 0 else None
+        others = {name: one for name, one in those.items() if name not in names and one is not new}
+        while (over > 0 or count > 0) and heap is not None and others:
+            most = Counter(map(heap, others.values())).most_common(1)[0][0]
+            name = min((n for n, one in others.items() if heap(one) == most), key=lambda n: others[n].at)
+            over, count = over - others.pop(name).size, count - 1
+            names.append(name)
+        return names if over <= 0 and count <= 0 else None
 
     def keep(self, key: str, name: str, data: bytes) -> str:
         """Writes an upload that has come; returns the path that its sender may name."""
@@ -208,7 +208,7 @@ class PageFiles:
             return True
         if len(rest) == 1 and UPLOAD.fullmatch(place):
             return self._is_own(caller, place, use)
-        if place != self.shown.name or len(rest) < 2:
+        if place != self.results.name or len(rest) < 2:
             return False
         kind, _, id = rest[0].rpartition("-")
         try:
@@ -226,7 +226,7 @@ class PageFiles:
         self.sweep()
         with self._lock:
             upload = self._uploads.get(key)
-            if upload is None or upload.path is None or upload.owner not in (whose(caller), _at(caller)):
+            if upload is None or upload.path is None or upload.owner not in (owner_of(caller), _address_owner(caller)):
                 return False
             if use:  # who only looks at it does not keep it
                 upload.at, upload.used = self._clock(), True
@@ -251,7 +251,7 @@ class PageFiles:
         while True:
             await asyncio.sleep(SWEEP_S)
             await to_thread.run_sync(self.sweep)
-            await to_thread.run_sync(remove_old, self.shown)
+            await to_thread.run_sync(remove_old, self.results)
 
     def forget(self, caller: Caller, ids: Sequence[str] | None) -> None:
         """Runs of a caller's history are about to be deleted (None: all): what of their inputs is here goes, too."""
@@ -263,10 +263,10 @@ class PageFiles:
                 digests.update(history.get(owner, id).inputs.values())
         with self._lock:
             for key, one in list(self._uploads.items()):
-                same = one.digest in digests and one.owner == _at(caller)
-                if same or (one.owner == whose(caller) and (ids is None or one.digest in digests)):
+                same = one.digest in digests and one.owner == _address_owner(caller)
+                if same or (one.owner == owner_of(caller) and (ids is None or one.digest in digests)):
                     self._remove(key)
-        for folder in self.shown.glob("history-*"):
+        for folder in self.results.glob("history-*"):
             with suppress(HubError):  # of another's run
                 id = folder.name.removeprefix("history-")
                 if history.get(owner, id) and (ids is None or id in ids):
@@ -275,14 +275,14 @@ class PageFiles:
     def forget_result(self, id: str) -> None:
         """A result is deleted: what pages showed of it goes, too."""
         if RESULT.fullmatch(id):
-            shutil.rmtree(self.shown / id, ignore_errors=True)
+            shutil.rmtree(self.results / id, ignore_errors=True)
 
     def close(self) -> None:
         """The hub ends."""
         with self._lock:
             for key in list(self._uploads):
                 self._remove(key)
-        shutil.rmtree(self.shown, ignore_errors=True)
+        shutil.rmtree(self.results, ignore_errors=True)
 
     def _remove(self, key: str) -> None:
         """Needs the lock."""
@@ -290,21 +290,21 @@ class PageFiles:
             shutil.rmtree(self.folder / key, ignore_errors=True)
 
 
-def whose(caller: Caller) -> str:
+def owner_of(caller: Caller) -> str:
     """Who uploads: a user; a token, which may be many people's, and what else is known; a browser; an address."""
     if caller.name and not caller.name.startswith("token "):
         return f"user {caller.name}"
-    who = caller.session or _at(caller)
+    who = caller.session or _address_owner(caller)
     return f"{caller.name} {who}" if caller.name else who
 
 
-def _at(caller: Caller) -> str:
+def _address_owner(caller: Caller) -> str:
     """Where neither a user nor a browser is told: the address."""
     return f"{caller.name} address {network(caller.address)}".lstrip()
 
 
 def file_name(name: str) -> str:
     """A name for a file that keeps what an upload was called as far as that is safe."""
-    kept = "".join(one for one in name.replace("\\", "/").rpartition("/")[2] if one.isalnum() or one in "._- ")
-    kept = kept.strip(". ").encode("utf-8", "ignore")[-100:].decode("utf-8", "ignore")
-    return kept or "upload"
+    safe = "".join(one for one in name.replace("\\", "/").rpartition("/")[2] if one.isalnum() or one in "._- ")
+    safe = safe.strip(". ").encode("utf-8", "ignore")[-100:].decode("utf-8", "ignore")
+    return safe or "upload"

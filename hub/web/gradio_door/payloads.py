@@ -27,7 +27,7 @@ DATA_URL, HEAD = "data:", 100  # and the characters before the picture
 Find = Callable[[str], Path]  # a path from outside -> the file; raises a HubError
 
 
-def admitted(value: Any, find: Find, most: int, depth: int = 0) -> Any:
+def admit_value(value: Any, find: Find, most: int, depth: int = 0) -> Any:
     """The value with nothing in it that names a file, but what `find` found. Raises a HubError.
 
     `most`: bytes of a picture that comes in the value itself.
@@ -35,15 +35,15 @@ def admitted(value: Any, find: Find, most: int, depth: int = 0) -> Any:
     if depth > DEEPEST and isinstance(value, list | dict):
         raise InputError("The values are nested more than {most} deep.", most=DEEPEST)
     if isinstance(value, list):
-        return [admitted(one, find, most, depth + 1) for one in value]
+        return [admit_value(one, find, most, depth + 1) for one in value]
     if not isinstance(value, Mapping):
         return value
     if not any(name in value for name in NAMES):
-        return {name: admitted(one, find, most, depth + 1) for name, one in value.items()}
-    return _file(value, find, most)
+        return {name: admit_value(one, find, most, depth + 1) for name, one in value.items()}
+    return _admit_file(value, find, most)
 
 
-def _file(value: Mapping[str, Any], find: Find, most: int) -> dict[str, Any] | None:
+def _admit_file(value: Mapping[str, Any], find: Find, most: int) -> dict[str, Any] | None:
     path, url = value.get("path"), value.get("url")
     if isinstance(url, str) and url.startswith(DATA_URL):  # a frame of a camera; it brings its picture along
         if len(url) * 3 // 4 > most + HEAD:
@@ -56,9 +56,9 @@ def _file(value: Mapping[str, Any], find: Find, most: int) -> dict[str, Any] | N
         raise InputError(NOT_FETCHED if isinstance(url, str) and url else "A picture's path must be text.")
     if "://" in path or path.startswith(DATA_URL):
         raise InputError(NOT_FETCHED)
-    found = find(path)
-    original = stills.stands_for(found)
-    return {"path": str(found), "orig_name": None if original == found else str(original), "meta": META}
+    file = find(path)
+    original = stills.picture_of(file)
+    return {"path": str(file), "orig_name": None if original == file else str(original), "meta": META}
 
 
 def check(components: Sequence[Any], values: Sequence[Any]) -> None:

@@ -59,7 +59,7 @@ ROUTES: tuple[tuple[Collection[str], str], ...] = (
     (POST, f"{API}/stream/*/close"),
 )
 PICTURES = {"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"}  # which a browser may open by itself
-DONE = b'data: {"msg":"done"}\n\n'  # to a page that asks how far its upload is
+UPLOAD_DONE = b'data: {"msg":"done"}\n\n'  # to a page that asks how far its upload is
 BEATS, BEATS_OF_ADDRESS = 1024, 256  # heartbeats: each holds a connection as long as its page is open
 FIELDS = 4  # of an upload's form that are no files
 
@@ -73,7 +73,7 @@ class GradioDoor:
         self._pages = frozenset(pages)
         self._beats = Counter[str]()  # open pages by address; used in the event loop only
         if isinstance(app, FastAPI):
-            app.add_exception_handler(RequestValidationError, _not_taken)
+            app.add_exception_handler(RequestValidationError, _explain_refusal)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -85,7 +85,7 @@ class GradioDoor:
             answer = await self._own(method, path, Request(scope, receive))
             if answer is None and not self.has(method, path):
                 raise NotFoundError("There is nothing at this address.")
-            if answer is None and method in GET and not self._is_asked(path, scope):
+            if answer is None and method in GET and not self._is_awaited(path, scope):
                 raise NotFoundError("No answer is on its way here: it came already, or nothing was asked.")
         except HubError as error:
             answer = problem(error, Request(scope))
@@ -113,20 +113,20 @@ class GradioDoor:
         finally:
             self._beats -= Counter({address: 1})
 
-    def _is_asked(self, path: str, scope: Scope) -> bool:
+    def _is_awaited(self, path: str, scope: Scope) -> bool:
         """Whether there is something to stream. Gradio notices once its answer has begun, and fails then."""
         parts = path.removeprefix(f"/{API}/").split("/")
         if parts[0] == "call":
-            asked = parts[-1]
+            event = parts[-1]
         elif parts == ["queue", "data"]:
-            asked = Request(scope).query_params.get("session_hash", "")
+            event = Request(scope).query_params.get("session_hash", "")
         else:
             return True
         if not isinstance(self.app, App):
             return True
         queue = self.app.get_blocks()._queue  # a call that named a session is known by its event
-        known = asked in queue.pending_messages_per_session or asked in queue.event_ids_to_events
-        return known or any(asked in events for events in queue.pending_event_ids_session.values())
+        is_pending = event in queue.pending_messages_per_session or event in queue.event_ids_to_events
+        return is_pending or any(event in events for events in queue.pending_event_ids_session.values())
 
     def has(self, method: str, path: str) -> bool:
         """Whether the table has a route."""
@@ -147,7 +147,7 @@ class GradioDoor:
         if method in GET and path.startswith(FILE):
             return await to_thread.run_sync(self._file, who, path.removeprefix(FILE))
         if method in GET and path == f"/{API}/upload_progress":
-            return Response(DONE, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+            return Response(UPLOAD_DONE, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
         if method in POST and path == f"/{API}/upload":
             try:
                 return JSONResponse(await self._upload(request, who))
@@ -169,10 +169,10 @@ class GradioDoor:
             "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "sandbox; default-src 'none'",
         }
-        shown = kind in PICTURES
+        opens_inline = kind in PICTURES
         return FileResponse(
-            path, headers=headers, media_type=kind if shown else "application/octet-stream", filename=path.name,
-            content_disposition_type="inline" if shown else "attachment",
+            path, headers=headers, media_type=kind if opens_inline else "application/octet-stream", filename=path.name,
+            content_disposition_type="inline" if opens_inline else "attachment",
         )  # fmt: skip
 
     # --- uploads ----------------------------------------------------------------------------------
@@ -180,15 +180,15 @@ class GradioDoor:
     async def _upload(self, request: Request, who: Caller) -> list[str]:
         """Takes the files of a form; returns the paths that their sender may name. Raises a HubError."""
         most = OF_CALLER * self.files.largest
-        told = request.headers.get("content-length", "")
-        if told.isascii() and told.isdigit() and int(told[:20]) > most:
+        length = request.headers.get("content-length", "")
+        if length.isascii() and length.isdigit() and int(length[:20]) > most:
             allowed = f"{most / 2**20:g}"
             raise TooLargeError("One upload may have {most} MB; send one picture at a time.", most=allowed)
         if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
             raise InputError("Send the picture as a form (multipart/form-data) with a file named files.")
-        counted = self.files.begin(who)
+        key = self.files.begin(who)
         try:
-            stream = self._counted(request, counted)
+            stream = self._count_stream(request, key)
             parser = MultiPartParser(request.headers, stream, max_files=FILES, max_fields=FIELDS)
             form = await parser.parse()
         except MultiPartException as error:
@@ -200,33 +200,33 @@ class GradioDoor:
             reason = error.strerror or type(error).__name__
             raise UnavailableError("The upload cannot be kept: {reason}.", reason=reason) from None
         finally:
-            self.files.drop(counted)
+            self.files.drop(key)
         try:
-            sent = [one for one in form.getlist("files") if not isinstance(one, str)]
-            return [await to_thread.run_sync(self._keep, who, one) for one in sent]
+            files = [one for one in form.getlist("files") if not isinstance(one, str)]
+            return [await to_thread.run_sync(self._keep, who, one) for one in files]
         finally:
             await form.close()
 
-    async def _counted(self, request: Request, key: str) -> AsyncGenerator[bytes, None]:
+    async def _count_stream(self, request: Request, key: str) -> AsyncGenerator[bytes, None]:
         async for chunk in request.stream():
             self.files.count(key, len(chunk))
             yield chunk
 
-    def _keep(self, who: Caller, sent: Any) -> str:
-        data = sent.file.read(self.files.largest + 1)
+    def _keep(self, who: Caller, upload: Any) -> str:
+        data = upload.file.read(self.files.largest + 1)
         key = self.files.begin(who)
         try:
             self.files.count(key, len(data))
-            return self.files.keep(key, sent.filename or "", data)
+            return self.files.keep(key, upload.filename or "", data)
         except BaseException:
             self.files.drop(key)
             raise
 
 
-async def _not_taken(request: Request, error: Exception) -> Response:
+async def _explain_refusal(request: Request, error: Exception) -> Response:
     """In words, and without the body that was sent: FastAPI repeats it, and fails where it is no text."""
     assert isinstance(error, RequestValidationError)
-    found = error.errors()[0]
-    where = ".".join(str(part)[:40] for part in found["loc"][:4])
+    fault = error.errors()[0]
+    where = ".".join(str(part)[:40] for part in fault["loc"][:4])
     text = "This address does not take what was sent ({where}): {why}."
-    return problem(InputError(text, where=where, why=str(found["msg"])[:200].rstrip(".")), request)
+    return problem(InputError(text, where=where, why=str(fault["msg"])[:200].rstrip(".")), request)

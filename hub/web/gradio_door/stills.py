@@ -16,7 +16,7 @@ STILL = ".still.jpg"  # added to a picture's name
 GIF_FRAME = b"\x21\xf9\x04"  # before each picture of an animation, but perhaps the first; or one that is see-through
 
 
-def browsable(picture: Path | bytes, folder: Path) -> str:
+def write_browsable(picture: Path | bytes, folder: Path) -> str:
     """A file of an input picture that every browser shows as the engine saw it: upright, sRGB, on white."""
     data = picture.read_bytes() if isinstance(picture, Path) else picture
     if isinstance(picture, Path) and sniff(data) == "JPEG":
@@ -29,7 +29,7 @@ def browsable(picture: Path | bytes, folder: Path) -> str:
     return str(path)
 
 
-def wanted(picture: Path) -> bool:
+def needs_still(picture: Path) -> bool:
     """Whether a browser would show something else than is analysed: nothing of a TIFF, all of an animation."""
     with picture.open("rb") as file:
         head = file.read(HEAD)
@@ -43,14 +43,14 @@ def wanted(picture: Path) -> bool:
     return kind in ("TIFF", "HEIC") or (kind in moves and moves[kind]())
 
 
-def of(picture: Path) -> Path | None:
+def make_still(picture: Path) -> Path | None:
     """A still of a picture that needs one, at most `SIDE` px long, beside it; None for any other.
 
     None, too, of what cannot be read: its run tells why.
     """
     path = picture.with_name(picture.name + STILL)
     try:
-        if not wanted(picture):
+        if not needs_still(picture):
             return None
         if not path.exists():
             data = picture.read_bytes()
@@ -61,13 +61,13 @@ def of(picture: Path) -> Path | None:
     return path
 
 
-def stands_for(shown: Path) -> Path:
+def picture_of(file: Path) -> Path:
     """The picture of which a file is the still; itself, where it is none. Nothing is read but what lies beside it."""
-    original = shown.with_name(shown.name.removesuffix(STILL))
-    return original if original != shown and original.is_file() else shown
+    original = file.with_name(file.name.removesuffix(STILL))
+    return original if original != file and original.is_file() else file
 
 
-def original(shown: Path, name: str | None) -> Path:
+def find_original(file: Path, name: str | None) -> Path:
     """What a page's picture stands for: `name`, if `shown` is its still, or itself."""
-    found = stands_for(shown)
-    return found if name == str(found) else shown
+    picture = picture_of(file)
+    return picture if name == str(picture) else file

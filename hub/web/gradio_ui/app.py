@@ -78,7 +78,7 @@ class _Pages:
         self.hub = hub
         self.threads = ThreadPoolExecutor(hub.settings.queue_limit + 8, thread_name_prefix="page")
         self.files = PageFiles(hub)
-        self.folder = self.files.shown
+        self.folder = self.files.results
 
     def gallery(self) -> str:
         pages = [(page, describe.state(self.hub, page)) for page in self.hub.registry]

@@ -110,7 +110,7 @@ async def _process_api(self: Any, block_fn: Any, inputs: list[Any], *arguments: 
     try:
         if named.get("iterator") is None:  # else it goes on with what it got at first
             find = partial(files.find, who, use=True)
-            inputs = [await to_thread.run_sync(payloads.admitted, one, find, files.largest) for one in inputs]
+            inputs = [await to_thread.run_sync(payloads.admit_value, one, find, files.largest) for one in inputs]
             payloads.check(block_fn.inputs, inputs)
     except HubError as error:
         of_page = block_fn.api_visibility == "private"  # an endpoint of gradio_client stays English

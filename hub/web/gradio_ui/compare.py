@@ -136,24 +136,24 @@ class Compare:
         side, stage, progress = event or ("a", "queued", None)
         step, total = (progress.step, progress.total) if progress else (0, 0)
         title = self.titles.get(a if side == "a" else b, "")
-        return compare_html.busy(side.upper(), title, html.status(stage, seconds, step, total))
+        return compare_html.draw_busy(side.upper(), title, html.status(stage, seconds, step, total))
 
     def draw_comparison(self, comparison: Comparison) -> list[Any]:
         """A comparison as values of what `build` draws for it."""
         titles = [self.titles.get(result.receipt.weights, "") for result in (comparison.a, comparison.b)]
-        updates: list[Any] = [compare_html.head(comparison, titles)]
+        updates: list[Any] = [compare_html.draw_head(comparison, titles)]
         for field in self.pictures:
             pair = next((pair for pair in comparison.pictures if pair.output == field.name), None)
             if pair is None or pair.differ is None:  # nothing to lay over each other
-                beside = compare_html.beside(field, [pair] if pair else [], comparison, titles)
+                beside = compare_html.draw_beside(field, [pair] if pair else [], comparison, titles)
                 updates += [beside, gr.update(visible=False, value=None)]
                 continue
             files = [
                 fields.write_picture(result.id, field.name, 0, result.pictures[field.name][0], self.folder)
                 for result in (comparison.a, comparison.b)
             ]
-            updates += [compare_html.above(pair), gr.update(visible=True, value=tuple(files))]
-        return [*updates, compare_html.answer(self.page.demo, comparison, titles)]
+            updates += [compare_html.draw_above(pair), gr.update(visible=True, value=tuple(files))]
+        return [*updates, compare_html.draw_answer(self.page.demo, comparison, titles)]
 
 
 def _draw_help() -> str:

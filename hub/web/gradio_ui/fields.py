@@ -70,7 +70,7 @@ def _as_file(self: Any, payload: Any) -> Path | bytes | None:
             return payloads.from_data_url(payload.url)
         except HubError as error:
             raise Refusal(error) from None
-    return stills.original(Path(payload.path), payload.orig_name) if payload.path else None
+    return stills.find_original(Path(payload.path), payload.orig_name) if payload.path else None
 
 
 def _as_one_file(self: Any, payload: Any) -> Path | None:
@@ -84,7 +84,7 @@ def _as_browsable(self: Any, value: Any) -> ImageData | None:
     if image is None or not image.path:
         return image
     path = self.move_resource_to_block_cache(image.path)
-    still = stills.of(Path(path))
+    still = stills.make_still(Path(path))
     return image if still is None else ImageData(path=str(still), orig_name=path)
 
 
@@ -104,7 +104,7 @@ TextField = _without_checks(gr.Textbox, _as_is)
 
 def show_still(picture: Path | bytes | None) -> Any:
     """An uploaded picture again, where its still is to be shown; no change where the browser shows it well."""
-    return str(picture) if isinstance(picture, Path) and stills.wanted(picture) else gr.skip()
+    return str(picture) if isinstance(picture, Path) and stills.needs_still(picture) else gr.skip()
 
 
 def input_component(field: Input, options: Sequence[str] | None = None) -> gr.components.Component:
@@ -207,7 +207,7 @@ def fill_outputs(demo: Demo, result: Result, folder: Path, before: Mapping[str, 
             words = wording.picture_words(field, result)
             if field.compare:  # templates/gradio/over.js says what both pictures are
                 with suppress(OSError):  # the upload may be gone by now: then nothing stands beside the answer
-                    value = (stills.browsable(before[field.compare], folder / result.id), value)
+                    value = (stills.write_browsable(before[field.compare], folder / result.id), value)
                 pair = value if isinstance(value, tuple) else (value, value)
                 answers.append(gr.update(visible=True, value=pair, label=words))
             else:

@@ -26,7 +26,7 @@ from hub.web.gradio_ui.runs import Moment, Runs
 from hub.web.gradio_ui.similar import ago
 from hub.web.middleware import guard
 from hub.web.parts import wording
-from hub.web.parts.filled import HISTORY, Filled, before
+from hub.web.parts.filled import HISTORY, Filled, fill_run
 from hub.web.parts.pieces import piece
 
 TILES = 8  # runs in the row
@@ -108,7 +108,7 @@ class Past:
     def values(self, run: InWork | HistoryEntry, folder: Path) -> Filled:
         """What a run was asked; its pictures are written to `folder`."""
         filled = Filled()
-        before(self.hub, self.page, run.entry if isinstance(run, InWork) else run, folder, filled)
+        fill_run(self.hub, self.page, run.entry if isinstance(run, InWork) else run, folder, filled)
         return filled
 
     async def moments(self, request: gr.Request, run: InWork | HistoryEntry) -> AsyncGenerator[Moment[Result], None]:

@@ -22,7 +22,7 @@ from hub.spec import Gallery, Seed
 from hub.texts import sentence
 from hub.web.gradio_ui import deep_links, fields
 from hub.web.gradio_ui.blocks import draw
-from hub.web.parts.filled import WEIGHTS, Filled, own
+from hub.web.parts.filled import WEIGHTS, Filled, fill_values
 from hub.web.parts.pieces import marked, piece
 
 LABEL = "Settings from a picture"
@@ -144,7 +144,7 @@ def _fill(hub: Hub, page: Page, capsule: Mapping[str, Any], filled: Filled) -> N
     names = [w.name for w in page.demo.weights]
     if len(names) > 1 and capsule.get("weights"):
         parameters[WEIGHTS] = [capsule["weights"]]
-    own(hub, page, parameters, filled)
+    fill_values(hub, page, parameters, filled)
 
 
 def _warn(hub: Hub, page: Page, capsule: dict[str, Any], filled: Filled) -> None:

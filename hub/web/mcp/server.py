@@ -92,18 +92,18 @@ class ToolCalls:
             return mcp_tools.failure(DeclarationError(page.error))
         if self.threads.available_tokens < 1:
             return mcp_tools.failure(BusyError("Too many requests wait for an answer. Try again in a moment."))
-        heard: asyncio.Queue[tuple[str, Progress | None] | None] = asyncio.Queue()
+        events: asyncio.Queue[tuple[str, Progress | None] | None] = asyncio.Queue()
         loop, cancel = asyncio.get_running_loop(), Cancel()
 
         def hear(stage: str, progress: Progress | None) -> None:
-            loop.call_soon_threadsafe(heard.put_nowait, (stage, progress))
+            loop.call_soon_threadsafe(events.put_nowait, (stage, progress))
 
         work = partial(self._run, page, params.arguments or {}, hear, cancel, context.request)
         try:
             async with anyio.create_task_group() as group:
-                group.start_soon(_tell, context, heard)
+                group.start_soon(_report_progress, context, events)
                 answer = await to_thread.run_sync(work, limiter=self.threads, abandon_on_cancel=True)
-                heard.put_nowait(None)
+                events.put_nowait(None)
         finally:
             cancel.set()
         return answer
@@ -122,12 +122,12 @@ class ToolCalls:
             return mcp_tools.failure(HubError("The hub failed on this call; its log has the details."))
 
 
-async def _tell(
-    context: ServerRequestContext[Any, Any], heard: asyncio.Queue[tuple[str, Progress | None] | None]
+async def _report_progress(
+    context: ServerRequestContext[Any, Any], events: asyncio.Queue[tuple[str, Progress | None] | None]
 ) -> None:
     """Progress notifications, where the client asked for them; ends at None."""
     last = -1.0
-    while (event := await heard.get()) is not None:
+    while (event := await events.get()) is not None:
         stage, progress = event
         now, total = (float(progress.step), float(progress.total)) if progress else (STAGES.get(stage, 0.0), None)
         if now > last:

@@ -43,16 +43,17 @@ PICTURE: dict[str, Any] = {
 def tool(hub: Hub, page: Page, files: bool) -> Tool:
     """The tool of a working page. `files`: pictures may be named by their path on this machine."""
     demo = page.demo
-    taken = schema.inputs(demo, "json", facts.all_options(hub.weights, page))
+    input_schema = schema.inputs(demo, "json", facts.all_options(hub.weights, page))
     for field in demo.inputs:
         if isinstance(field, ImageInput):
             title, words = field.label, f"{field.help.rstrip('.')}. " if field.help else ""
-            taken["properties"][field.name] = {"title": title, "description": words + _ways(demo, files), **PICTURE}
+            properties = {"title": title, "description": words + _ways(demo, files), **PICTURE}
+            input_schema["properties"][field.name] = properties
     return Tool(
         name=page.slug,
         title=demo.title,
         description=_description(page),
-        input_schema=taken,
+        input_schema=input_schema,
         output_schema=_output_schema(page),
         # The same inputs give the same stored result, and nothing but results is written.
         annotations=ToolAnnotations(read_only_hint=True, destructive_hint=False, open_world_hint=False),
@@ -67,7 +68,7 @@ def _ways(demo: Demo, files: bool) -> str:
 
 def _description(page: Page) -> str:
     demo = page.demo
-    told = [demo.summary, demo.note, "Answers " + ", ".join(f"{f.name} ({f.label})" for f in demo.outputs) + "."]
+    lines = [demo.summary, demo.note, "Answers " + ", ".join(f"{f.name} ({f.label})" for f in demo.outputs) + "."]
     names = {f.name for f in demo.inputs if isinstance(f, ImageInput)}
     examples = [
         f"{example.title}: {API}/demos/{page.slug}/assets/{quote(str(value))}"
@@ -75,8 +76,8 @@ def _description(page: Page) -> str:
         for name, value in example.inputs.items()
         if name in names
     ]
-    told += ["Examples: " + "; ".join(examples) + "."] if examples else []
-    return "\n".join(filter(None, told))
+    lines += ["Examples: " + "; ".join(examples) + "."] if examples else []
+    return "\n".join(filter(None, lines))
 
 
 def _output_schema(page: Page) -> dict[str, Any]:
@@ -110,7 +111,7 @@ def inputs(hub: Hub, page: Page, arguments: Mapping[str, Any], files: bool) -> d
     """A call's arguments as the engine takes them. Raises InputError, also for what the engine never sees."""
     pictures = {f.name for f in page.demo.inputs if isinstance(f, ImageInput)}
     return {
-        name: mcp_pictures.of_argument(hub, name, value, files) if name in pictures else value
+        name: mcp_pictures.read_argument(hub, name, value, files) if name in pictures else value
         for name, value in arguments.items()
     }
 
@@ -122,26 +123,26 @@ def answer(result: Result, page: Page, base: str) -> CallToolResult:
     """A result as structured content, and as text and images for a model. `base`: where the hub is; empty: nowhere."""
     demo, values = page.demo, result.values
     fields = {f.name: f for f in demo.outputs}
-    told: list[dict[str, Any]] = []
-    seen: list[ContentBlock] = []
+    picture_entries: list[dict[str, Any]] = []
+    contents: list[ContentBlock] = []
     for name in (name for name in fields if name in result.pictures):
         for number, picture in enumerate(result.pictures[name]):
             path = f"{API}/results/{result.id}/{name}" + (f"/{number}" if number else "")
             entry = {"output": name, "width": picture.width, "height": picture.height, "caption": picture.caption}
-            told.append({**entry, **({"url": base + path} if base else {})})
+            picture_entries.append({**entry, **({"url": base + path} if base else {})})
             label = f"{fields[name].label}: {picture.caption}" if picture.caption else fields[name].label
-            seen += [TextContent(text=label), _image(picture, exact=isinstance(fields[name], Mask))]
+            contents += [TextContent(text=label), _image(picture, exact=isinstance(fields[name], Mask))]
     structured = {
         "id": result.id,
         "demo": page.slug,
         "outputs": {name: values[name] for name in fields if name in values},
-        "pictures": told,
+        "pictures": picture_entries,
         **({} if result.seed is None else {"seed": result.seed}),
         "receipt": asdict(result.receipt),
     }
     # The same as text, for clients that know no structured content.
     text = TextContent(text=json.dumps(structured, ensure_ascii=False, separators=(",", ":")))
-    return CallToolResult(content=[text, *seen], structured_content=structured)
+    return CallToolResult(content=[text, *contents], structured_content=structured)
 
 
 def _image(picture: Picture, exact: bool) -> ImageContent:

@@ -18,7 +18,7 @@ from hub.texts import say
 from hub.web.parts import html, wording
 from hub.web.parts.pieces import piece
 
-SHOWN = 10  # rows of a table that are seen at once; the rest unfold
+ROWS_AT_ONCE = 10  # rows of a table that are seen at once; the rest unfold
 MINUS = "\N{MINUS SIGN}"
 draw = partial(piece, "comparison")
 
@@ -36,31 +36,31 @@ class _Line:
     differs: bool
 
 
-def busy(mark: str, title: str, line: Markup) -> Markup:
+def draw_busy(mark: str, title: str, line: Markup) -> Markup:
     """Which of the two runs, above its own status line."""
     return draw("busy", mark, title, line)
 
 
-def head(found: Comparison, titles: Sequence[str]) -> Markup:
+def draw_head(comparison: Comparison, titles: Sequence[str]) -> Markup:
     """That it is done; who is A and who is B; what one of them could not be asked."""
-    kept = sum(result.receipt.cached for result in (found.a, found.b))
-    how = ("both ran now", "one of them kept from an earlier run", "both kept from earlier runs")[kept]
-    return draw("head", how, titles, found.notes)
+    cached_count = sum(result.receipt.cached for result in (comparison.a, comparison.b))
+    how = ("both ran now", "one of them kept from an earlier run", "both kept from earlier runs")[cached_count]
+    return draw("head", how, titles, comparison.notes)
 
 
 # --- pictures -------------------------------------------------------------------------------------
 
 
-def above(pair: Pair) -> Markup:
+def draw_above(pair: Pair) -> Markup:
     """What stands above a slider: which side is which, and how many pixels differ."""
     a, b = (
         f"{wording.answer(picture.caption)}, {say(where)}" if picture and picture.caption else where
         for picture, where in zip((pair.a, pair.b), ("left", "right"), strict=True)
     )
-    return draw("above", a, b, measured(pair))
+    return draw("above", a, b, say_difference(pair))
 
 
-def measured(pair: Pair, what: str = "pixels") -> str:
+def say_difference(pair: Pair, what: str = "pixels") -> str:
     """How many pixels differ, in words, or why that is not known."""
     if pair.differ is None:
         return say(pair.note)
@@ -73,12 +73,15 @@ def measured(pair: Pair, what: str = "pixels") -> str:
     return say("{share} of the {what} differ.", share=share, what=say(what))
 
 
-def beside(field: Output, pairs: Sequence[Pair], found: Comparison, titles: Sequence[str]) -> Markup:
+def draw_beside(field: Output, pairs: Sequence[Pair], comparison: Comparison, titles: Sequence[str]) -> Markup:
     """The pictures of one output, those of A beside those of B."""
     if not pairs:
         return html.NOTHING
-    drawn = [(measured(pair), _figure(found.a, pair, pair.a), _figure(found.b, pair, pair.b)) for pair in pairs]
-    return draw("panel", field.label, draw("figures", drawn, titles))
+    figures = [
+        (say_difference(pair), _figure(comparison.a, pair, pair.a), _figure(comparison.b, pair, pair.b))
+        for pair in pairs
+    ]
+    return draw("panel", field.label, draw("figures", figures, titles))
 
 
 def _figure(result: Result, pair: Pair, picture: Picture | None) -> tuple[Picture | None, str, str, str]:
@@ -93,47 +96,47 @@ def _address(result: Result, pair: Pair) -> str:
 # --- numbers --------------------------------------------------------------------------------------
 
 
-def answer(demo: Demo, found: Comparison, titles: Sequence[str]) -> Markup:
+def draw_answer(demo: Demo, comparison: Comparison, titles: Sequence[str]) -> Markup:
     """All outputs but the pictures that have a slider, then both receipts."""
     parts = []
     for field in kinds.on_page(demo):
-        pairs = [pair for pair in found.pictures if pair.output == field.name]
+        pairs = [pair for pair in comparison.pictures if pair.output == field.name]
         if isinstance(field, Labels | Json):
-            parts.append(draw("panel", field.label, numbers(demo, field, found, titles)))
+            parts.append(draw("panel", field.label, numbers(demo, field, comparison, titles)))
         elif isinstance(field, Mask) and pairs:
-            parts.append(draw("panel", field.label, _mask(pairs[0], found, titles)))
+            parts.append(draw("panel", field.label, _mask(pairs[0], comparison, titles)))
         elif isinstance(field, Gallery):
-            parts.append(beside(field, pairs, found, titles))
-    return draw("answer", parts, receipts(found, titles))
+            parts.append(draw_beside(field, pairs, comparison, titles))
+    return draw("answer", parts, receipts(comparison, titles))
 
 
-def _mask(pair: Pair, found: Comparison, titles: Sequence[str]) -> Markup:
-    files = [("A", titles[0], _address(found.a, pair)), ("B", titles[1], _address(found.b, pair))]
-    return draw("mask", measured(pair, "class ids"), files)
+def _mask(pair: Pair, comparison: Comparison, titles: Sequence[str]) -> Markup:
+    files = [("A", titles[0], _address(comparison.a, pair)), ("B", titles[1], _address(comparison.b, pair))]
+    return draw("mask", say_difference(pair, "class ids"), files)
 
 
-def numbers(demo: Demo, field: Labels | Json, found: Comparison, titles: Sequence[str]) -> Markup:
+def numbers(demo: Demo, field: Labels | Json, comparison: Comparison, titles: Sequence[str]) -> Markup:
     """One output of both: what both have as a table, what only one has beside each other."""
-    ours, theirs = found.a.values.get(field.name), found.b.values.get(field.name)
-    rows = [row for row in found.rows if row.output == field.name and row.difference is not None]
+    ours, theirs = comparison.a.values.get(field.name), comparison.b.values.get(field.name)
+    rows = [row for row in comparison.rows if row.output == field.name and row.difference is not None]
     colours = _colours(field, theirs) | _colours(field, ours)
-    drawn = [_table(field, rows, colours)] if rows else []
-    alone = [[r for r in found.rows if r.output == field.name and getattr(r, other) is None] for other in "ba"]
+    pieces = [_table(field, rows, colours)] if rows else []
+    alone = [[r for r in comparison.rows if r.output == field.name and getattr(r, other) is None] for other in "ba"]
     if any(alone):
-        lists = (_alone(field, part, result) for part, result in zip(alone, (found.a, found.b), strict=True))
-        drawn.append(draw("pair", [(mark, "only", part) for mark, part in zip("AB", lists, strict=True)]))
+        lists = (_alone(field, part, result) for part, result in zip(alone, (comparison.a, comparison.b), strict=True))
+        pieces.append(draw("pair", [(mark, "only", part) for mark, part in zip("AB", lists, strict=True)]))
     if isinstance(field, Labels) and field.line and ours and theirs:
-        drawn.insert(0, _lines(demo, field, found))
-    if not drawn or not (isinstance(field, Labels) or field.table or (_numeric(ours) and _numeric(theirs))):
-        drawn.append(_values(field, ours, theirs, titles))
-    return Markup("").join(drawn)
+        pieces.insert(0, _lines(demo, field, comparison))
+    if not pieces or not (isinstance(field, Labels) or field.table or (_numeric(ours) and _numeric(theirs))):
+        pieces.append(_values(field, ours, theirs, titles))
+    return Markup("").join(pieces)
 
 
-def _lines(demo: Demo, field: Labels, found: Comparison) -> Markup:
+def _lines(demo: Demo, field: Labels, comparison: Comparison) -> Markup:
     """The number that is drawn as a line through each side's labels, and how many of all its labels reach it."""
     label = next((f.label for f in demo.outputs if f.name == field.line), field.line)
     sides = []
-    for mark, result in zip("AB", (found.a, found.b), strict=True):
+    for mark, result in zip("AB", (comparison.a, comparison.b), strict=True):
         line, values = result.values[field.line], result.values[field.name]
         sides.append((mark, wording.above_line(sum(v >= line for v in values.values()), len(values), line)))
     return draw("lines", label, sides)
@@ -158,8 +161,8 @@ def _values(field: Labels | Json, ours: Any, theirs: Any, titles: Sequence[str])
     table = isinstance(field, Json) and field.table
     if ours == theirs:
         return draw("same", html.table(ours or []) if table else html.json_text(ours))
-    drawn = [html.table(value or []) if table else html.json_text(value) for value in (ours, theirs)]
-    return draw("pair", [*zip("AB", titles, drawn, strict=True)])
+    sides = [html.table(value or []) if table else html.json_text(value) for value in (ours, theirs)]
+    return draw("pair", [*zip("AB", titles, sides, strict=True)])
 
 
 def _alone(field: Labels | Json, rows: Sequence[NumberPair], result: Result) -> Markup:
@@ -176,7 +179,7 @@ def _table(field: Labels | Json, rows: Sequence[NumberPair], colours: Mapping[st
     largest = max((abs(row.difference or 0) for row in rows), default=0) or 1
     lines = [_line(field, row, largest, colours) for row in rows]
     first = [line for line in lines if line.differs]
-    first = first if len(first) < SHOWN + 3 else first[:SHOWN]
+    first = first if len(first) < ROWS_AT_ONCE + 3 else first[:ROWS_AT_ONCE]
     rest = [line for line in lines if line not in first]
     if not first:
         text = "The number is the same." if len(rows) == 1 else "All {count} numbers are the same."
@@ -196,7 +199,7 @@ def _line(field: Labels | Json, row: NumberPair, largest: float, colours: Mappin
         name=_name(row),
         a=a,
         b=b,
-        difference=signed(difference, _in_percent(field, row), _scale(field)),
+        difference=sign_number(difference, _in_percent(field, row), _scale(field)),
         place=f"left:50%;width:{size}" if difference > 0 else f"right:50%;width:{size}",
         colour=colours.get(row.name, ""),
         differs=bool(row.difference),
@@ -220,7 +223,7 @@ def _number(field: Labels | Json, row: NumberPair, value: float) -> str:
     return wording.in_percent(_scale(field) * value) if _in_percent(field, row) else f"{value:.6g}"
 
 
-def signed(difference: float, percent: bool = False, scale: int = 1) -> str:
+def sign_number(difference: float, percent: bool = False, scale: int = 1) -> str:
     """`+3.2`, `\N{MINUS SIGN}0.031` or `0`: what is not equal does not look equal."""
     if not difference:
         return "0"
@@ -232,10 +235,10 @@ def signed(difference: float, percent: bool = False, scale: int = 1) -> str:
 # --- receipts -------------------------------------------------------------------------------------
 
 
-def receipts(found: Comparison, titles: Sequence[str]) -> Markup:
+def receipts(comparison: Comparison, titles: Sequence[str]) -> Markup:
     """Both, beside each other, with the weights' names and digests and the results' addresses."""
     columns = [
         (mark, title, result, html.remarks(result.receipt), html.receipt(result.receipt, result.id, result.seed, True))
-        for mark, title, result in zip("AB", titles, (found.a, found.b), strict=True)
+        for mark, title, result in zip("AB", titles, (comparison.a, comparison.b), strict=True)
     ]
     return draw("receipts", columns)

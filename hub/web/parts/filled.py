@@ -41,19 +41,19 @@ def read(hub: Hub, page: Page, query: Iterable[tuple[str, str]], folder: Path, o
 
     Pictures of results and runs are written to `folder`. Never raises a HubError: that becomes a problem to tell.
     """
-    given: dict[str, list[str]] = {}
+    values_by_name: dict[str, list[str]] = {}
     for name, value in [*query][:MOST]:
         if is_ours(page, name):
-            given.setdefault(name, []).append(value)
+            values_by_name.setdefault(name, []).append(value)
     filled = Filled()
-    steps = ((_example, EXAMPLE), (_shared, LINK), (partial(_before, owner), HISTORY))
+    steps = ((_fill_example, EXAMPLE), (_fill_shared, LINK), (partial(_fill_own_run, owner), HISTORY))
     for step, name in steps:
-        if name in given:
+        if name in values_by_name:
             try:
-                step(hub, page, given.pop(name)[-1], folder, filled)
+                step(hub, page, values_by_name.pop(name)[-1], folder, filled)
             except HubError as error:
                 filled.problems.append(error.message)
-    own(hub, page, given, filled)
+    fill_values(hub, page, values_by_name, filled)
     return filled
 
 
@@ -62,7 +62,7 @@ def is_ours(page: Page, name: str) -> bool:
     return declared or (name not in NOT_OURS and not name.startswith(NOT_OURS_BEGIN))
 
 
-def _example(hub: Hub, page: Page, text: str, folder: Path, filled: Filled) -> None:
+def _fill_example(hub: Hub, page: Page, text: str, folder: Path, filled: Filled) -> None:
     count = len(page.demo.examples)
     if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= count):
         what = "a whole number from 1 to {count}" if count else "left out: this page has none"
@@ -78,22 +78,22 @@ def _example(hub: Hub, page: Page, text: str, folder: Path, filled: Filled) -> N
     filled.notes.append(sentence("Filled in: {title}.", title=sentence(example.title)))
 
 
-def _shared(hub: Hub, page: Page, id: str, folder: Path, filled: Filled) -> None:
+def _fill_shared(hub: Hub, page: Page, id: str, folder: Path, filled: Filled) -> None:
     link, document = hub.sharing.links.read(id)
     if link.page != page.slug:
         raise InputError("That shared result is of another page: {title}.", title=sentence(document["page"]["title"]))
     again = document["again"]
-    asked: dict[str, Any] = {**again["parameters"]}
+    parameters: dict[str, Any] = {**again["parameters"]}
     if again["weights"]:
-        asked[WEIGHTS] = again["weights"]
-    own(hub, page, {name: [value] for name, value in asked.items()}, filled)
+        parameters[WEIGHTS] = again["weights"]
+    fill_values(hub, page, {name: [value] for name, value in parameters.items()}, filled)
     missing = []
     for entry in document["inputs"]:
         if not any(isinstance(f, ImageInput) and f.name == entry["name"] for f in page.demo.inputs):
             continue
         if entry["file"]:
             picture = hub.sharing.links.file(id, entry["file"])
-            filled.values[entry["name"]] = _written(picture, entry["name"], id, folder)
+            filled.values[entry["name"]] = _write_picture(picture, entry["name"], id, folder)
         else:
             missing.append(entry["label"])
     filled.notes.append("Filled in as in the shared result. Change what you like, then run.")
@@ -103,20 +103,20 @@ def _shared(hub: Hub, page: Page, id: str, folder: Path, filled: Filled) -> None
         filled.notes.append("This page has changed since that result was made, so the answer may differ.")
 
 
-def _before(owner: str, hub: Hub, page: Page, id: str, folder: Path, filled: Filled) -> None:
+def _fill_own_run(owner: str, hub: Hub, page: Page, id: str, folder: Path, filled: Filled) -> None:
     entry = hub.history.get(owner, id)
     if entry.page != page.slug:
         raise InputError("That run is of another page: {page}.", page=entry.page)
-    before(hub, page, entry, folder, filled)
+    fill_run(hub, page, entry, folder, filled)
     filled.notes.append("Filled in as you ran it. Change what you like, then run.")
 
 
-def before(hub: Hub, page: Page, entry: HistoryEntry, folder: Path, filled: Filled) -> None:
+def fill_run(hub: Hub, page: Page, entry: HistoryEntry, folder: Path, filled: Filled) -> None:
     """What a run was asked, and its pictures as far as they are held."""
-    asked: dict[str, list[Any]] = {name: [value] for name, value in entry.parameters.items()}
+    parameters: dict[str, list[Any]] = {name: [value] for name, value in entry.parameters.items()}
     if entry.weights:
-        asked[WEIGHTS] = [entry.weights]
-    own(hub, page, asked, filled)
+        parameters[WEIGHTS] = [entry.weights]
+    fill_values(hub, page, parameters, filled)
     for name in entry.inputs:
         field = next((f for f in page.demo.inputs if isinstance(f, ImageInput) and f.name == name), None)
         data = hub.history.picture(entry, name) if field else None
@@ -133,23 +133,23 @@ def before(hub: Hub, page: Page, entry: HistoryEntry, folder: Path, filled: Fill
         filled.notes.append("This page has changed since then, so the answer may differ.")
 
 
-def own(hub: Hub, page: Page, given: Mapping[str, Sequence[Any]], filled: Filled) -> None:
+def fill_values(hub: Hub, page: Page, values_by_name: Mapping[str, Sequence[Any]], filled: Filled) -> None:
     """Checks named values as a run does; keeps the good ones, and adds a problem for each bad one."""
     demo = page.demo
-    known = {f.name: f for f in demo.inputs}
+    fields = {f.name: f for f in demo.inputs}
     names = [w.name for w in demo.weights]
-    weights = given.get(WEIGHTS, [None])[-1]
+    weights = values_by_name.get(WEIGHTS, [None])[-1]
     if weights is not None and weights not in names:
         filled.problems.append(unknown("weights", str(weights), names))
     elif weights is not None:
         filled.values |= {WEIGHTS: weights, **facts.own_defaults(hub.weights, page, str(weights))}
-    chosen = filled.values.get(WEIGHTS) or (names[0] if names else None)
-    for name, values in given.items():
-        entry = known.get(name)
+    weights_name = filled.values.get(WEIGHTS) or (names[0] if names else None)
+    for name, values in values_by_name.items():
+        entry = fields.get(name)
         if name == WEIGHTS:
             continue
         if entry is None:
-            allowed = [n for n, f in known.items() if not isinstance(f, ImageInput)]
+            allowed = [n for n, f in fields.items() if not isinstance(f, ImageInput)]
             filled.problems.append(unknown("input", name, [*allowed, *([WEIGHTS] if names else []), EXAMPLE]))
         elif isinstance(entry, ImageInput):
             problem = "{name} is a picture, which an address cannot hold: choose it, or name an example."
@@ -161,13 +161,13 @@ def own(hub: Hub, page: Page, given: Mapping[str, Sequence[Any]], filled: Filled
             value = list(values) if len(values) > 1 else values[0]
             try:
                 filled.values |= inputs.parameters(
-                    demo, {name: value}, chosen, lambda weights: hub.weights.find(weights).config
+                    demo, {name: value}, weights_name, lambda weights: hub.weights.find(weights).config
                 )
             except HubError as error:
                 filled.problems.append(error.message)
 
 
-def _written(picture: Picture, name: str, id: str, folder: Path) -> str:
+def _write_picture(picture: Picture, name: str, id: str, folder: Path) -> str:
     path = folder / f"link-{id}" / f"{name}.{picture.extension}"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -59,13 +59,13 @@ def asset_url(slug: str, name: str) -> str:
 def gallery(entries: Sequence[tuple[Page, State]], warnings: Sequence[str]) -> Markup:
     """The home page: a card per demo, and a search field once there are more than a dozen."""
     cards = [
-        (page, state, asset_url(page.slug, page.cover.name) if page.cover else "", _searched(page))
+        (page, state, asset_url(page.slug, page.cover.name) if page.cover else "", _search_text(page))
         for page, state in entries
     ]
     return piece("frame", "home", cards, warnings, len(entries) >= SEARCH_FROM, invitation(len(entries)))
 
 
-def _searched(page: Page) -> str:
+def _search_text(page: Page) -> str:
     """What the search field looks at."""
     demo = page.declared
     texts = [page.title, say(page.title), *([say(demo.summary), demo.task] if demo else []), page.slug]
@@ -161,14 +161,14 @@ def labels(values: Mapping[str, float], top: int, line: float | None = None, cou
 
     Labels at or above the line stand out; without one the first does. `counted`: tells how many do, above the bars.
     """
-    shown = [
+    bars = [
         (name, share, number == 0 if line is None else share >= line)
         for number, (name, share) in enumerate([*values.items()][:top])
     ]
     above = None
     if line is not None and counted:
         above = wording.above_line(sum(share >= line for share in values.values()), len(values), line)
-    return piece("values", "labels", shown, line, len(shown) >= COMPACT_FROM, above)
+    return piece("values", "labels", bars, line, len(bars) >= COMPACT_FROM, above)
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> Markup:
@@ -204,4 +204,5 @@ def weights(sets: Iterable[WeightsFacts], several: bool = False) -> Markup:
 
 def examples(slug: str, entries: Sequence[tuple[str, str, bool]]) -> Markup:
     """Buttons that run an example in one click; entries as `Page.tiles` has them. A result is seen whole."""
-    return piece("values", "examples", [(name and asset_url(slug, name), text, given) for name, text, given in entries])
+    tiles = [(name and asset_url(slug, name), text, is_input) for name, text, is_input in entries]
+    return piece("values", "examples", tiles)

@@ -76,7 +76,7 @@ def mcp(slug: str, demo: Demo, base: str) -> str:
 def _words(demo: Demo, at: str) -> list[tuple[str, str]]:
     """Inputs with a value to show, as a shell takes them; `at` is what stands before a file's name."""
     return [
-        (f.name, f"{at}{PHOTO}" if isinstance(f, ImageInput) else _quoted(_value(demo, f)))
+        (f.name, f"{at}{PHOTO}" if isinstance(f, ImageInput) else _quote(_value(demo, f)))
         for f in demo.inputs
         if f.required or _value(demo, f) not in (None, [])
     ]
@@ -89,12 +89,12 @@ def _value(demo: Demo, field: Any) -> Any:
     if isinstance(field, Slider) and field.default_from:
         return None  # left out, it is as suits the weights
     if isinstance(field, Seed) or (isinstance(field, Text) and field.default is None):
-        shown = demo.examples[0].inputs.get(field.name) if demo.examples else None
-        return "A text" if shown is None and isinstance(field, Text) else shown
+        value = demo.examples[0].inputs.get(field.name) if demo.examples else None
+        return "A text" if value is None and isinstance(field, Text) else value
     return getattr(field, "default", None)
 
 
-def _quoted(value: Any) -> str:
+def _quote(value: Any) -> str:
     value = ",".join(value) if isinstance(value, list) else value
     return shlex.quote(str(value)) or "''"
 

@@ -59,14 +59,14 @@ def how(receipt: Receipt) -> str:
 def facts(run: Receipt, id: str, seed: int | None) -> list[tuple[str, str]]:
     """What a result was made with: (name, value), not escaped."""
     batch = say("batch of {count}", count=run.batch_size) if run.batch_size else say("model not run again")
-    told = [
+    entries = [
         (say("Model"), say("cold" if run.cold else "warm")),
         (say("Batch"), batch),
         (say("Device"), f"{run.device}, {run.dtype}"),
         (say("Weights"), f"{run.weights} {run.digest[:12]}" if run.weights else say("none")),
         (say("Result"), id[:12]),
     ]
-    return told if seed is None else [*told, (say("Seed"), str(seed))]
+    return entries if seed is None else [*entries, (say("Seed"), str(seed))]
 
 
 def picture_words(field: ImageOutput, result: Result) -> str:
@@ -101,6 +101,6 @@ def link_title(link: Link) -> str:
 def link_facts(link: Link) -> str:
     """When it was made, when it ends, what was said about it."""
     up, down = say("{count} up", count=link.up), say("{count} down", count=link.down)
-    said = [up] * bool(link.up) + [down] * bool(link.down)
+    thumbs = [up] * bool(link.up) + [down] * bool(link.down)
     until = [say("until {day}", day=day(link.expires))] if link.expires else []
-    return " · ".join([say("made {day}", day=day(link.created)), *until, *said])
+    return " · ".join([say("made {day}", day=day(link.created)), *until, *thumbs])

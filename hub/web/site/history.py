@@ -181,7 +181,7 @@ class HistoryPages:
         titles = _titles(both)
         page, found = both.page, both.found
         shown = Markup("").join(
-            compare_html.beside(f, part, found, titles)
+            compare_html.draw_beside(f, part, found, titles)
             for f in kinds.on_page(page.demo)
             if isinstance(f, ImageOutput) and (part := [pair for pair in found.pictures if pair.output == f.name])
         )
@@ -189,7 +189,7 @@ class HistoryPages:
             request, "history_compare.html", page_title=page.title, both=both, titles=titles,
             settings=[{**asdict(s), "differs": s.differs} for s in both.settings], pictures=self._went_in(both),
             again=[self._again(both.a), self._again(both.b)], swapped=f"history?a={both.b.id}&b={both.a.id}",
-            answer=shown + compare_html.answer(page.demo, found, titles),
+            answer=shown + compare_html.draw_answer(page.demo, found, titles),
         )  # fmt: skip
 
     def _went_in(self, both: Beside) -> list[Setting]:

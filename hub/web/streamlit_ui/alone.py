@@ -22,12 +22,12 @@ def make_hub() -> Hub:
     """The hub that the environment describes, which the pages of this process then show. Raises HubError."""
     from streamlit import config
 
-    chosen = settings.from_environment()
-    logs.begin(chosen.log_level)
+    settings_of_hub = settings.from_environment()
+    logs.begin(settings_of_hub.log_level)
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)  # else a line for every file of Streamlit's pages
-    if chosen.space_users:
+    if settings_of_hub.space_users:
         raise InputError("Sign-in with Hugging Face needs the Gradio pages too: python app.py. Here: HUB_AUTH.")
-    hub = Hub(replace(chosen, host=config.get_option("server.address") or "0.0.0.0"))  # Streamlit listens
+    hub = Hub(replace(settings_of_hub, host=config.get_option("server.address") or "0.0.0.0"))  # Streamlit listens
     host.use(hub, beside_gradio=False)
     return hub
 

@@ -32,7 +32,7 @@ from hub.web.streamlit_ui import similar as streamlit_similar
 from hub.web.streamlit_ui.host import Host
 from hub.web.streamlit_ui.inputs import Given, Values
 from hub.web.streamlit_ui.run import WatchedRun
-from hub.web.streamlit_ui.text import plain, said
+from hub.web.streamlit_ui.text import escape_markdown, say_plainly
 from hub.weights import facts as weights_facts
 from hub.weights.facts import WeightsFacts
 
@@ -58,25 +58,27 @@ class _State:
 def show(host: Host, page: Page, base: str) -> None:
     """The whole page. `base`: where the hub is, without a slash at the end."""
     if page.declared is None:
-        st.title(said(page.title))
-        st.error(f"**{said('This demo is not working')}**  \n{plain(page.error)}", icon=":material/error:")
-        st.caption(said("The other demos are not affected. Mend the file and start the hub again."))
+        st.title(say_plainly(page.title))
+        st.error(
+            f"**{say_plainly('This demo is not working')}**  \n{escape_markdown(page.error)}", icon=":material/error:"
+        )
+        st.caption(say_plainly("The other demos are not affected. Mend the file and start the hub again."))
         return
     new, state = page.slug not in st.session_state, _state(host.hub, page)
-    _arrive(host.hub, page, state)
+    _fill_from_address(host.hub, page, state)
     if new:
-        _return(host.hub, page, state)
-    place = _head(page)
+        _rejoin_left_run(host.hub, page, state)
+    place = _draw_head(page)
     with place:
-        badge(host.hub, page)
+        draw_badge(host.hub, page)
     left, right = st.columns([5, 7], gap="large")
     with left:
-        _told(state.filled)
-        _ask(host.hub, page, state)
-        _examples(host.hub, page, state)
+        _show_notes(state.filled)
+        _draw_inputs(host.hub, page, state)
+        _draw_examples(host.hub, page, state)
     with st.container():  # before the answer, which may take its time
-        _about(host.hub, page)
-        _code(page, base)
+        _draw_about(host.hub, page)
+        _draw_code(page, base)
     with right:
         running = st.empty()
         if state.run:
@@ -84,25 +86,25 @@ def show(host: Host, page: Page, base: str) -> None:
         if state.job is not None:
             state.outcome = streamlit_run.follow(state.job, running)
             state.job = None
-        _answer(host, page, state, base)
+        _draw_answer(host, page, state, base)
     with place:  # again: a run may have loaded the model
-        badge(host.hub, page)
+        draw_badge(host.hub, page)
 
 
 def _state(hub: Hub, page: Page) -> _State:
-    found = st.session_state.get(page.slug)
-    if not isinstance(found, _State):
-        found = st.session_state[page.slug] = _State(Values())
-        found.values.fill(page, _usual(hub, page), {})
-    return found
+    state = st.session_state.get(page.slug)
+    if not isinstance(state, _State):
+        state = st.session_state[page.slug] = _State(Values())
+        state.values.fill(page, _default_values(hub, page), {})
+    return state
 
 
-def _usual(hub: Hub, page: Page, weights: str = "") -> dict[str, Any]:
+def _default_values(hub: Hub, page: Page, weights: str = "") -> dict[str, Any]:
     """All settings as they are when nobody has set them, with these weights; empty: the first."""
     return streamlit_inputs.defaults(page.demo) | weights_facts.own_defaults(hub.weights, page, weights)
 
 
-def _arrive(hub: Hub, page: Page, state: _State) -> None:
+def _fill_from_address(hub: Hub, page: Page, state: _State) -> None:
     """Fills in what the address says, once for each address."""
     query = tuple((name, value) for name in st.query_params for value in st.query_params.get_all(name))
     if query == state.query:
@@ -116,63 +118,63 @@ def _arrive(hub: Hub, page: Page, state: _State) -> None:
         with suppress(HubError):  # what is wrong was told where the inputs are filled in
             result = hub.history.result(hub.history.get(owner, id))
             if result.capsule["page"] == page.slug:
-                _open(state, result)
+                _open_result(state, result)
                 state.before, state.earlier = dict(state.values.pictures), False
 
 
-def _fill(hub: Hub, page: Page, state: _State, found: Mapping[str, Any]) -> None:
+def _fill(hub: Hub, page: Page, state: _State, given_values: Mapping[str, Any]) -> None:
     """Puts values into the inputs; pictures are files."""
-    values = dict(found)
+    values = dict(given_values)
     pictures = {
-        f.name: streamlit_inputs.given(hub, (path := Path(values.pop(f.name))).read_bytes(), path.name)
+        f.name: streamlit_inputs.preview_picture(hub, (path := Path(values.pop(f.name))).read_bytes(), path.name)
         for f in page.demo.inputs
         if isinstance(f, ImageInput) and f.name in values
     }
     state.values.fill(page, {n: v for n, v in values.items() if n in state.values.settings}, pictures)
 
 
-def _return(hub: Hub, page: Page, state: _State) -> None:
+def _rejoin_left_run(hub: Hub, page: Page, state: _State) -> None:
     """The page was loaded again: a run that it left in work goes on here."""
-    run = streamlit_run.left(hub, page)
+    run = streamlit_run.find_left_run(hub, page)
     if run is None:
         return
-    asked = filled.Filled()
+    inputs = filled.Filled()
     with tempfile.TemporaryDirectory() as folder:
-        filled.before(hub, page, run.entry, Path(folder), asked)
-        _fill(hub, page, state, asked.values)
+        filled.fill_run(hub, page, run.entry, Path(folder), inputs)
+        _fill(hub, page, state, inputs.values)
     state.before, state.job = dict(state.values.pictures), streamlit_run.rejoin(run)
 
 
-def _told(found: filled.Filled) -> None:
-    if found.problems:
-        wrong = "\n".join(f"- {said(text)}" for text in found.problems)
-        head = said("Not all of {source} could be used", source=say("this address"))
+def _show_notes(filled_in: filled.Filled) -> None:
+    if filled_in.problems:
+        wrong = "\n".join(f"- {say_plainly(text)}" for text in filled_in.problems)
+        head = say_plainly("Not all of {source} could be used", source=say("this address"))
         st.warning(f"**{head}**\n\n{wrong}", icon=":material/link_off:")
-    for text in found.notes:
-        st.info(said(text), icon=":material/link:")
+    for text in filled_in.notes:
+        st.info(say_plainly(text), icon=":material/link:")
 
 
-def _head(page: Page) -> Any:
+def _draw_head(page: Page) -> Any:
     """The page's top; returns the place for its badge."""
-    st.caption(said(page.demo.task))
-    st.title(said(page.demo.title), anchor=False)
-    st.markdown(said(page.demo.summary))
+    st.caption(say_plainly(page.demo.task))
+    st.title(say_plainly(page.demo.title), anchor=False)
+    st.markdown(say_plainly(page.demo.summary))
     place = st.empty()
     if page.demo.note:
-        st.info(said(page.demo.note), icon=":material/info:")
+        st.info(say_plainly(page.demo.note), icon=":material/info:")
     return place
 
 
-def badge(hub: Hub, page: Page) -> None:
+def draw_badge(hub: Hub, page: Page) -> None:
     """Whether the page answers now."""
     state = describe.state(hub, page)
-    st.badge(said(state.text), color=COLOURS[state.code], help=said(state.reason) or None)
+    st.badge(say_plainly(state.text), color=COLOURS[state.code], help=say_plainly(state.reason) or None)
 
 
 # --- inputs ---------------------------------------------------------------------------------------
 
 
-def _ask(hub: Hub, page: Page, state: _State) -> None:
+def _draw_inputs(hub: Hub, page: Page, state: _State) -> None:
     """Draws the inputs. Pictures and weights are outside of the form: they show at once."""
     values = state.values
     for entry in page.demo.inputs:
@@ -184,38 +186,45 @@ def _ask(hub: Hub, page: Page, state: _State) -> None:
             if not isinstance(entry, ImageInput):
                 streamlit_inputs.setting(hub, page, entry, values)
         st.form_submit_button(
-            said("Run"), type="primary", width="stretch", icon=":material/play_arrow:", on_click=_want, args=(state,)
+            say_plainly("Run"),
+            type="primary",
+            width="stretch",
+            icon=":material/play_arrow:",
+            on_click=_want_run,
+            args=(state,),
         )
 
 
-def _want(state: _State) -> None:
+def _want_run(state: _State) -> None:
     """In a callback, since a click elsewhere would end the script before it has come to the answer."""
     state.run = True
 
 
-def _examples(hub: Hub, page: Page, state: _State) -> None:
+def _draw_examples(hub: Hub, page: Page, state: _State) -> None:
     if not page.demo.examples:
         return
-    st.markdown(f"**{said('Examples')}**")
+    st.markdown(f"**{say_plainly('Examples')}**")
     with st.container(horizontal=True):
-        for number, (name, title, given) in enumerate(page.tiles()):
+        for number, (name, title, is_input) in enumerate(page.tiles()):
             with st.container(width=EXAMPLE_PX if name else "content"):
                 if name:
-                    st.image(small(page.assets / name, EXAMPLE if given else RESULT), alt=say(title), width="stretch")
+                    st.image(
+                        small(page.assets / name, EXAMPLE if is_input else RESULT), alt=say(title), width="stretch"
+                    )
                 st.button(
-                    said(title), key=f"{page.slug}/example/{number}", wrap=True, width="stretch",
-                    on_click=_pick, args=(hub, page, state, number),
+                    say_plainly(title), key=f"{page.slug}/example/{number}", wrap=True, width="stretch",
+                    on_click=_run_example, args=(hub, page, state, number),
                 )  # fmt: skip
 
 
-def _pick(hub: Hub, page: Page, state: _State, number: int) -> None:
+def _run_example(hub: Hub, page: Page, state: _State, number: int) -> None:
     """Fills the inputs with an example's; what it leaves out goes back to its default. Then runs."""
     pictures, example = {}, page.demo.examples[number]
-    values = {**_usual(hub, page, str(example.inputs.get("weights", ""))), **example.inputs}
+    values = {**_default_values(hub, page, str(example.inputs.get("weights", ""))), **example.inputs}
     for entry in page.demo.inputs:
         if isinstance(entry, ImageInput) and entry.name in values:
             file = page.assets / str(values.pop(entry.name))
-            pictures[entry.name] = streamlit_inputs.given(hub, file.read_bytes(), example.title)
+            pictures[entry.name] = streamlit_inputs.preview_picture(hub, file.read_bytes(), example.title)
     state.values.pictures.clear()
     state.values.fill(page, {n: v for n, v in values.items() if n in state.values.settings}, pictures)
     state.run = True
@@ -239,32 +248,32 @@ def _begin(host: Host, page: Page, state: _State) -> None:
     state.job = streamlit_run.start(host, page, state.values.all())
 
 
-def _answer(host: Host, page: Page, state: _State, base: str) -> None:
+def _draw_answer(host: Host, page: Page, state: _State, base: str) -> None:
     outcome = state.outcome
     if outcome is None:
         text = "Choose an example, or give your own input." if page.demo.examples else "Give your input, then run."
-        st.info(said(text), icon=":material/arrow_back:")
+        st.info(say_plainly(text), icon=":material/arrow_back:")
     elif isinstance(outcome, CancelledError):
-        st.info(said("Stopped."), icon=":material/stop_circle:")
+        st.info(say_plainly("Stopped."), icon=":material/stop_circle:")
     elif isinstance(outcome, HubError):
-        st.error(f"**{said(outcome.title)}**  \n{said(outcome.message)}", icon=":material/error:")
+        st.error(f"**{say_plainly(outcome.title)}**  \n{say_plainly(outcome.message)}", icon=":material/error:")
     else:
         # A place for each part: what is open or typed is lost where a part moves because another came or went.
-        told, receipt, outputs, similar, share = (st.container() for _ in range(5))
+        notice, receipt, outputs, similar, share = (st.container() for _ in range(5))
         if state.earlier:
-            told.info(said("An earlier result, not of what is on the left."), icon=":material/history:")
+            notice.info(say_plainly("An earlier result, not of what is on the left."), icon=":material/history:")
         with receipt:
             streamlit_outputs.receipt(outcome.receipt, outcome.id, outcome.seed)
         with outputs:
             streamlit_outputs.show(page.demo, outcome, state.before)
         with similar:
-            run, open_ = partial(_pick, host.hub, page, state), partial(_open, state)
-            streamlit_similar.row(host, page, outcome, run, open_)
+            run, open_ = partial(_run_example, host.hub, page, state), partial(_open_result, state)
+            streamlit_similar.draw_row(host, page, outcome, run, open_)
         with share:
-            streamlit_share.panel(host, page, outcome, state.values, base)
+            streamlit_share.draw_panel(host, page, outcome, state.values, base)
 
 
-def _open(state: _State, result: Result) -> None:
+def _open_result(state: _State, result: Result) -> None:
     """Shows an earlier result in the answer's place."""
     state.outcome = replace(result, receipt=replace(result.receipt, cached=True))
     state.before, state.earlier = {}, True
@@ -273,33 +282,40 @@ def _open(state: _State, result: Result) -> None:
 # --- what the model is ----------------------------------------------------------------------------
 
 
-def _about(hub: Hub, page: Page) -> None:
+def _draw_about(hub: Hub, page: Page) -> None:
     facts = weights_facts.weights_facts(hub.weights, page)
     if facts or page.demo.links:
-        with st.expander(said("About this model"), icon=":material/info:"):
-            tabs = st.tabs([said(fact.title) for fact in facts]) if len(facts) >= SEVERAL else [st.container()]
+        with st.expander(say_plainly("About this model"), icon=":material/info:"):
+            tabs = st.tabs([say_plainly(fact.title) for fact in facts]) if len(facts) >= SEVERAL else [st.container()]
             for tab, fact in zip(tabs, facts, strict=False):
                 with tab:
-                    _facts(fact)
+                    _draw_facts(fact)
             for title, address in page.demo.links.items():
-                st.markdown(f"- [{said(title)}]({address})")
+                st.markdown(f"- [{say_plainly(title)}]({address})")
 
 
-def _code(page: Page, base: str) -> None:
-    with st.expander(said("Use it from code"), icon=":material/code:"):
+def _draw_code(page: Page, base: str) -> None:
+    with st.expander(say_plainly("Use it from code"), icon=":material/code:"):
         ways = snippets.all_of(page.slug, page.demo, base)
         for tab, (_, language, text) in zip(st.tabs([say(title) for title, _, _ in ways]), ways, strict=True):
             tab.code(text, language=language, wrap_lines=True)
 
 
-def _facts(fact: WeightsFacts) -> None:
+def _draw_facts(fact: WeightsFacts) -> None:
     if fact.reason:
-        st.warning(said(fact.reason), icon=":material/warning:")
+        st.warning(say_plainly(fact.reason), icon=":material/warning:")
         return
     with st.container(horizontal=True):
         for metric in fact.metrics:
-            st.metric(plain(metric.name), f"{metric.value:.3g}", help=plain(metric.dataset) or None, width=170)
+            st.metric(
+                escape_markdown(metric.name),
+                f"{metric.value:.3g}",
+                help=escape_markdown(metric.dataset) or None,
+                width=170,
+            )
     locked = say(", as locked") if fact.locked else ""
     size, licence = decimal(fact.size_bytes), say("licence: {name}", name=say(fact.licence))
-    st.caption(plain(f"{fact.name} · {say(fact.source)} · {size} · sha256 {fact.digest[:12]}{locked} · {licence}"))
+    st.caption(
+        escape_markdown(f"{fact.name} · {say(fact.source)} · {size} · sha256 {fact.digest[:12]}{locked} · {licence}")
+    )
     st.html(model_cards.draw(fact.card))

@@ -58,11 +58,11 @@ class StreamlitDoor:
 
     async def _upload(self, page: str, scope: Scope, receive: Receive, send: Send) -> None:
         largest = self._engine.limits.max_bytes
-        told = Request(scope).headers.get("content-length", "")
-        size = min(int(told), largest) if told.isascii() and told.isdigit() and len(told) < 20 else largest
-        held = _held()
-        for those, most in (([page], OF_PAGE), ([*held.keys() | self._coming.keys()], OF_ALL)):
-            sizes = [one for key in those for one in (*held.get(key, ()), *self._coming.get(key, ()))]
+        length = Request(scope).headers.get("content-length", "")
+        size = min(int(length), largest) if length.isascii() and length.isdigit() and len(length) < 20 else largest
+        uploads_held = _uploads_held()
+        for those, most in (([page], OF_PAGE), ([*uploads_held.keys() | self._coming.keys()], OF_ALL)):
+            sizes = [one for key in those for one in (*uploads_held.get(key, ()), *self._coming.get(key, ()))]
             if sum(sizes) + size > most * largest or (most == OF_PAGE and len(sizes) >= FILES):
                 text = "The pages hold as many uploads as they may. Remove a picture from yours, or wait a moment."
                 raise BusyError(text, retry_after_s=60)
@@ -81,17 +81,19 @@ def has(method: str, parts: list[str]) -> bool:
     if parts[0] not in OWN:
         return True
     for methods, route in ROUTES:
-        wanted = route.split("/")
-        if wanted[-1] == "**":
-            fits = parts[: len(wanted) - 1] == wanted[:-1] and len(parts) >= len(wanted)
+        route_parts = route.split("/")
+        if route_parts[-1] == "**":
+            fits = parts[: len(route_parts) - 1] == route_parts[:-1] and len(parts) >= len(route_parts)
         else:
-            fits = len(parts) == len(wanted) and all(a in ("*", b) and b for a, b in zip(wanted, parts, strict=True))
+            fits = len(parts) == len(route_parts) and all(
+                a in ("*", b) and b for a, b in zip(route_parts, parts, strict=True)
+            )
         if fits and method in methods:
             return True
     return False
 
 
-def _held() -> dict[str, list[int]]:
+def _uploads_held() -> dict[str, list[int]]:
     """Bytes of the uploads that Streamlit holds, by open page."""
     from streamlit.runtime import Runtime
     from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager

@@ -17,7 +17,7 @@ from hub.images import thumbnail
 from hub.pages.registry import Page
 from hub.spec import Choice, Choices, Demo, ImageInput, Input, Seed, Slider, Text
 from hub.texts import say
-from hub.web.streamlit_ui.text import plain, said
+from hub.web.streamlit_ui.text import escape_markdown, say_plainly
 from hub.weights import facts
 
 RADIO_UP_TO = 4  # more options become a dropdown
@@ -37,7 +37,7 @@ class Given:
     problem: str = ""
 
 
-def given(hub: Hub, data: bytes, title: str) -> Given:
+def preview_picture(hub: Hub, data: bytes, title: str) -> Given:
     """Never raises: a picture that cannot be read says so on the page, and again when it is run."""
     try:
         with budget.room():
@@ -57,7 +57,7 @@ class Values:
     def fill(self, page: Page, values: Mapping[str, Any], pictures: Mapping[str, Given]) -> None:
         """Puts these in. To be called before the widgets are drawn, or in a callback."""
         for name, value in values.items():
-            self.settings[name] = st.session_state[key(page, name)] = _as_shown(page.demo, name, value)
+            self.settings[name] = st.session_state[key(page, name)] = _widget_value(page.demo, name, value)
         self.pictures |= pictures
         self.uploads += bool(pictures)
 
@@ -72,11 +72,11 @@ def key(page: Page, name: str) -> str:
 
 def defaults(demo: Demo) -> dict[str, Any]:
     """Of everything but pictures, as declared."""
-    found = {f.name: getattr(f, "default", None) for f in demo.inputs if not isinstance(f, ImageInput)}
-    return {**found, **({WEIGHTS: demo.weights[0].name} if len(demo.weights) > 1 else {})}
+    values = {f.name: getattr(f, "default", None) for f in demo.inputs if not isinstance(f, ImageInput)}
+    return {**values, **({WEIGHTS: demo.weights[0].name} if len(demo.weights) > 1 else {})}
 
 
-def _as_shown(demo: Demo, name: str, value: Any) -> Any:
+def _widget_value(demo: Demo, name: str, value: Any) -> Any:
     entry = next((f for f in demo.inputs if f.name == name), None)
     if isinstance(entry, Choices):
         return list(value or ())
@@ -95,17 +95,17 @@ def picture(hub: Hub, page: Page, entry: ImageInput, values: Values) -> None:
     source = UPLOAD
     if entry.webcam:
         source = st.segmented_control(
-            said("Where from"), [UPLOAD, CAMERA], default=UPLOAD, format_func=say, required=True,
+            say_plainly("Where from"), [UPLOAD, CAMERA], default=UPLOAD, format_func=say, required=True,
             label_visibility="collapsed", key=f"{key(page, entry.name)}/source",
         )  # fmt: skip
     widget = f"{key(page, entry.name)}/{source}/{values.uploads}"
     options: dict[str, Any] = {
         "key": widget,
-        "help": said(entry.help) or None,
-        "on_change": _took,
+        "help": say_plainly(entry.help) or None,
+        "on_change": _take_picture,
         "args": (hub, values, entry, widget),
     }
-    label = said(entry.label) if entry.required else said("{name} (optional)", name=say(entry.label))
+    label = say_plainly(entry.label) if entry.required else say_plainly("{name} (optional)", name=say(entry.label))
     if source == CAMERA:
         st.camera_input(label, **options)
     else:
@@ -113,11 +113,13 @@ def picture(hub: Hub, page: Page, entry: ImageInput, values: Values) -> None:
         st.file_uploader(label, type="image", max_upload_size=most, **options)
     there = values.pictures.get(entry.name)
     if there is not None and there.preview:
-        st.image(there.preview, caption=said(there.title), alt=say(there.title))
+        st.image(there.preview, caption=say_plainly(there.title), alt=say(there.title))
     elif there is not None:
-        st.error(said(there.problem), icon=":material/error:")
+        st.error(say_plainly(there.problem), icon=":material/error:")
     if there is not None and not entry.required:
-        st.button(said("Without it"), key=f"{key(page, entry.name)}/out", on_click=_leave_out, args=(values, entry))
+        st.button(
+            say_plainly("Without it"), key=f"{key(page, entry.name)}/out", on_click=_leave_out, args=(values, entry)
+        )
 
 
 def _leave_out(values: Values, entry: ImageInput) -> None:
@@ -125,13 +127,13 @@ def _leave_out(values: Values, entry: ImageInput) -> None:
     values.uploads += 1
 
 
-def _took(hub: Hub, values: Values, entry: ImageInput, widget: str) -> None:
+def _take_picture(hub: Hub, values: Values, entry: ImageInput, widget: str) -> None:
     """A picture was chosen, or the one that was there removed."""
     file = st.session_state.get(widget)
     if file is None:
         values.pictures.pop(entry.name, None)
     else:
-        values.pictures[entry.name] = given(hub, file.getvalue(), file.name)
+        values.pictures[entry.name] = preview_picture(hub, file.getvalue(), file.name)
 
 
 def weights(hub: Hub, page: Page, values: Values) -> None:
@@ -139,29 +141,29 @@ def weights(hub: Hub, page: Page, values: Values) -> None:
     if len(page.demo.weights) < 2:
         return
     titles, before = {w.name: w.title or w.name for w in page.demo.weights}, values.settings[WEIGHTS]
-    values.settings[WEIGHTS] = _choice(page, values, WEIGHTS, said("Weights"), list(titles), None, titles)
+    values.settings[WEIGHTS] = _choice(page, values, WEIGHTS, say_plainly("Weights"), list(titles), None, titles)
     if values.settings[WEIGHTS] != before:
         values.fill(page, facts.own_defaults(hub.weights, page, values.settings[WEIGHTS]), {})
 
 
 def setting(hub: Hub, page: Page, entry: Input, values: Values) -> None:
     """Asks for one input that is no picture."""
-    name, help = key(page, entry.name), said(getattr(entry, "help", "")) or None
-    label = said(entry.label)
+    name, help = key(page, entry.name), say_plainly(getattr(entry, "help", "")) or None
+    label = say_plainly(entry.label)
     st.session_state.setdefault(name, values.settings[entry.name])
     value: Any = None
     if isinstance(entry, Slider):
         number = int if entry.integer else float
         low, high, step = number(entry.minimum), number(entry.maximum), number(entry.step)
-        label = said(f"{entry.label} ({entry.unit})") if entry.unit else label
+        label = say_plainly(f"{entry.label} ({entry.unit})") if entry.unit else label
         value = st.slider(label, low, high, step=step, key=name, help=help)
     elif isinstance(entry, Choice | Choices):
-        chosen = values.settings.get(WEIGHTS) or next((w.name for w in page.demo.weights), "")
-        known = facts.options(hub.weights, page, chosen).get(entry.name, entry.options)
+        weights_name = values.settings.get(WEIGHTS) or next((w.name for w in page.demo.weights), "")
+        options = facts.options(hub.weights, page, weights_name).get(entry.name, entry.options)
         if isinstance(entry, Choice):
-            value = _choice(page, values, entry.name, label, list(known), help, growing=bool(entry.options_from))
+            value = _choice(page, values, entry.name, label, list(options), help, growing=bool(entry.options_from))
         else:
-            value = _choices(name, label, list(known), help)
+            value = _choices(name, label, list(options), help)
     elif isinstance(entry, Seed):
         value = st.text_input(label, key=name, help=help, placeholder=say("random"))
     elif isinstance(entry, Text) and entry.lines > 1:
@@ -185,14 +187,16 @@ def _choice(
     widget = key(page, name)
     if st.session_state.setdefault(widget, values.settings[name]) not in options:  # other weights have others
         st.session_state[widget] = defaults(page.demo)[name]
-    told = {one: say((titles or {}).get(one, one)) for one in options}
+    labels = {one: say((titles or {}).get(one, one)) for one in options}
     if len(options) <= RADIO_UP_TO and not growing:
-        return str(st.radio(label, options, key=widget, help=help, format_func=lambda one: plain(told[one])))
-    return str(st.selectbox(label, options, key=widget, help=help, format_func=lambda one: told[one]))
+        return str(
+            st.radio(label, options, key=widget, help=help, format_func=lambda one: escape_markdown(labels[one]))
+        )
+    return str(st.selectbox(label, options, key=widget, help=help, format_func=lambda one: labels[one]))
 
 
 def _choices(widget: str, label: str, options: Sequence[str], help: str | None) -> list[str]:
     st.session_state[widget] = [one for one in st.session_state[widget] if one in options]
     if len(options) <= TICKS_UP_TO:
-        return list(st.pills(label, options, selection_mode="multi", key=widget, help=help, format_func=said))
+        return list(st.pills(label, options, selection_mode="multi", key=widget, help=help, format_func=say_plainly))
     return list(st.multiselect(label, options, key=widget, help=help, format_func=say))

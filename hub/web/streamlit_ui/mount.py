@@ -65,13 +65,13 @@ class Mounted:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Streamlit itself, which is not started for what the door refuses."""
         try:
-            app = await self._started()
+            app = await self._start()
         except ImportError as error:
             text = f"The Streamlit pages need the package {error.name}: pip install streamlit"
             app = PlainTextResponse(text, 503)
         await app(scope, receive, send)
 
-    async def _started(self) -> ASGIApp:
+    async def _start(self) -> ASGIApp:
         async with self._lock:
             if self._app is None:
                 app = await to_thread.run_sync(_build, self._engine)

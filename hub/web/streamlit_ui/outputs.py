@@ -20,7 +20,7 @@ from hub.texts import say
 from hub.web.parts import wording
 from hub.web.parts.wording import answer
 from hub.web.streamlit_ui.inputs import Given
-from hub.web.streamlit_ui.text import plain, said
+from hub.web.streamlit_ui.text import escape_markdown, say_plainly
 
 BAR_PX = 30  # height of one label's bar, with the gap
 COMPACT_FROM = 7  # as many labels or more are drawn closer
@@ -28,9 +28,9 @@ NAME_PX = 190  # room for a label's name
 WIDTH = 122  # of a chart in percent: the numbers stand beside the bars
 INK = {"light": ("#1e293b", "#0f766e"), "dark": ("#e9eef5", "#2dd4bf")}  # words and strong bars, by theme
 PALE, LINE = "#94a3b8", "#f59e0b"
-SHOWN_PX = 1460  # as wide as Streamlit shows any picture
-_SHOWN_LOCK = threading.Lock()  # guards _SHOWN; taken alone
-_SHOWN: LRUCache[str, bytes] = LRUCache(32 * 2**20, getsizeof=len)
+WIDEST_PX = 1460  # as wide as Streamlit shows any picture
+_SMALLER_LOCK = threading.Lock()  # guards _SHOWN; taken alone
+_SMALLER: LRUCache[str, bytes] = LRUCache(32 * 2**20, getsizeof=len)
 STAGES = ("queue", "load", "prepare", "infer", "present")
 
 
@@ -42,21 +42,23 @@ def show(demo: Demo, result: Result, before: Mapping[str, Given]) -> None:
         if field.name in lines or (field.name not in values and field.name not in result.pictures):
             continue  # the number that another output draws as a line; an optional output that is not there
         with st.container(border=True):
-            st.markdown(f"**{said(field.label)}**")
+            st.markdown(f"**{say_plainly(field.label)}**")
             compared = isinstance(field, ImageOutput) and field.compare  # its help is about Gradio's slider
             if field.help and not compared:
-                st.caption(said(field.help))
-            _one(demo, field, result, values, before)
+                st.caption(say_plainly(field.help))
+            _show_output(demo, field, result, values, before)
     slug = result.capsule["page"]
     document = {"id": result.id, "demo": slug, "outputs": values, "receipt": asdict(result.receipt)}
     text = json.dumps(document, indent=2, ensure_ascii=False)
     st.download_button(
-        said("Result as JSON"), text, f"{slug}-{result.id[:12]}.json", "application/json", on_click="ignore",
+        say_plainly("Result as JSON"), text, f"{slug}-{result.id[:12]}.json", "application/json", on_click="ignore",
         icon=":material/data_object:", key=f"{result.id}/json",
     )  # fmt: skip
 
 
-def _one(demo: Demo, field: Output, result: Result, values: Mapping[str, Any], before: Mapping[str, Given]) -> None:
+def _show_output(
+    demo: Demo, field: Output, result: Result, values: Mapping[str, Any], before: Mapping[str, Given]
+) -> None:
     if isinstance(field, Labels):
         labels(values[field.name], field.top, values.get(field.line))
     elif isinstance(field, Json) and field.table:
@@ -66,7 +68,7 @@ def _one(demo: Demo, field: Output, result: Result, values: Mapping[str, Any], b
     elif isinstance(field, Mask):
         picture = result.pictures[field.name][0]
         size = {"width": picture.width, "height": picture.height}
-        st.caption(said("PNG, {width} × {height} px, one byte a pixel", **size))
+        st.caption(say_plainly("PNG, {width} × {height} px, one byte a pixel", **size))
         download(result, field.name, 0, picture)
     elif isinstance(field, Gallery):
         gallery(result, field.name)
@@ -81,10 +83,10 @@ def image(demo: Demo, field: ImageOutput, result: Result, before: Mapping[str, G
     place: Any = st.container()
     if first is not None and first.preview:
         label = next(f.label for f in demo.inputs if isinstance(f, ImageInput) and f.name == field.compare)
-        place, beside = st.tabs([said(field.label), said(label)])
+        place, beside = st.tabs([say_plainly(field.label), say_plainly(label)])
         beside.image(first.preview, width="stretch", alt=first.title)
     with place:
-        _image(result, field.name, 0, say(field.label))
+        _show_picture(result, field.name, 0, say(field.label))
     download(result, field.name, 0, picture)
 
 
@@ -93,46 +95,46 @@ def gallery(result: Result, name: str) -> None:
     with st.container(horizontal=True):
         for number, picture in enumerate(result.pictures[name]):
             with st.container(width=220):
-                _image(result, name, number)
+                _show_picture(result, name, number)
                 download(result, name, number, picture)
 
 
-def _image(result: Result, name: str, number: int, alt: str = "") -> None:
+def _show_picture(result: Result, name: str, number: int, alt: str = "") -> None:
     """A picture with its caption; `alt` describes one that has none."""
     caption = answer(result.pictures[name][number].caption)
     try:
-        shown = _shown(result, name, number)
+        data = _shrink_picture(result, name, number)
     except BusyError as error:
-        st.warning(said(error.message), icon=":material/hourglass:")  # the download below has it
+        st.warning(say_plainly(error.message), icon=":material/hourglass:")  # the download below has it
         return
-    st.image(shown, caption=plain(caption) or None, width="stretch", alt=caption or alt)
+    st.image(data, caption=escape_markdown(caption) or None, width="stretch", alt=caption or alt)
 
 
-def _shown(result: Result, name: str, number: int) -> bytes:
+def _shrink_picture(result: Result, name: str, number: int) -> bytes:
     """A result's picture as wide as a page shows it, made once. Raises BusyError.
 
     Streamlit decodes and shrinks by itself what is wider, at each click and outside the budget.
     """
     picture, key = result.pictures[name][number], f"{result.id}/{name}/{number}"
-    if picture.width <= SHOWN_PX:
+    if picture.width <= WIDEST_PX:
         return picture.data
-    with _SHOWN_LOCK:
-        kept = _SHOWN.get(key)
-    if kept is None:
+    with _SMALLER_LOCK:
+        data = _SMALLER.get(key)
+    if data is None:
         with budget.opened(picture.data) as image:
-            small = image.resize((SHOWN_PX, max(1, round(image.height * SHOWN_PX / image.width))), reducing_gap=2.0)
-            kept = encode(small, "jpeg" if picture.media_type == "image/jpeg" else "png")
-        with _SHOWN_LOCK:
-            _SHOWN[key] = kept
-    return kept
+            small = image.resize((WIDEST_PX, max(1, round(image.height * WIDEST_PX / image.width))), reducing_gap=2.0)
+            data = encode(small, "jpeg" if picture.media_type == "image/jpeg" else "png")
+        with _SMALLER_LOCK:
+            _SMALLER[key] = data
+    return data
 
 
 def download(result: Result, name: str, number: int, picture: Picture) -> None:
     """The file as the hub keeps it, byte for byte."""
     suffix = f"-{number}" if number else ""
     st.download_button(
-        said("Download"), picture.data, f"{name}{suffix}.{picture.extension}", picture.media_type, on_click="ignore",
-        icon=":material/download:", key=f"{result.id}/{name}/{number}",
+        say_plainly("Download"), picture.data, f"{name}{suffix}.{picture.extension}", picture.media_type,
+        on_click="ignore", icon=":material/download:", key=f"{result.id}/{name}/{number}",
     )  # fmt: skip
 
 
@@ -149,7 +151,7 @@ def value(data: Any) -> None:
 def table(rows: Sequence[Mapping[str, Any]]) -> None:
     """Flat dicts; `colour` becomes a swatch, a column ending in `percent` a bar; rows not `shown` are pale."""
     if not rows:
-        st.caption(said("Nothing to list."))
+        st.caption(say_plainly("Nothing to list."))
         return
     import pandas as pd  # type: ignore[import-untyped]  # it has no types of its own
 
@@ -162,7 +164,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> None:
             )
     style = frame.style.format(dict.fromkeys(frame.select_dtypes("float"), "{:g}"))
     if "colour" in frame:
-        columns["colour"] = st.column_config.TextColumn("", width=24, help=said("Colour in the picture"))
+        columns["colour"] = st.column_config.TextColumn("", width=24, help=say_plainly("Colour in the picture"))
         style = style.map(lambda colour: f"background-color: {colour}; color: {colour}", subset=["colour"])
     if "shown" in frame:
         style = style.apply(
@@ -175,7 +177,7 @@ def labels(values: Mapping[str, float], top: int, line: float | None) -> None:
     """Probabilities as bars, the highest first; `line`, in [0, 1], is drawn through all bars."""
     import altair as alt
 
-    shown = list(values.items())[:top]
+    top_labels = list(values.items())[:top]
     rows = [
         {
             "label": say(name),
@@ -183,12 +185,12 @@ def labels(values: Mapping[str, float], top: int, line: float | None) -> None:
             "text": wording.percent(share),
             "strong": number == 0 if line is None else share >= line,
         }
-        for number, (name, share) in enumerate(shown)
+        for number, (name, share) in enumerate(top_labels)
     ]
     if line is not None:
         above = sum(share >= line for share in values.values())
-        st.caption(plain(wording.above_line(above, len(values), line)))
-    step = BAR_PX if len(shown) < COMPACT_FROM else 0.75 * BAR_PX
+        st.caption(escape_markdown(wording.above_line(above, len(values), line)))
+    step = BAR_PX if len(top_labels) < COMPACT_FROM else 0.75 * BAR_PX
     words, strong = INK["dark" if st.context.theme.type == "dark" else "light"]
     across = alt.X("percent:Q", scale=alt.Scale(domain=[0, WIDTH]), axis=None)
     down = alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=NAME_PX, ticks=False, domain=False))
@@ -201,21 +203,24 @@ def labels(values: Mapping[str, float], top: int, line: float | None) -> None:
     if line is not None:
         mark = alt.Chart(alt.InlineData([{"at": 100 * line}]))
         layers.append(mark.mark_rule(strokeDash=[4, 3], color=LINE, strokeWidth=2).encode(x="at:Q"))
-    told = say(", ").join(f"{say(name)} {wording.percent(share)}" for name, share in shown)
-    st.altair_chart(alt.layer(*layers).properties(height=alt.Step(step)), width="stretch", alt=told)
+    description = say(", ").join(f"{say(name)} {wording.percent(share)}" for name, share in top_labels)
+    st.altair_chart(alt.layer(*layers).properties(height=alt.Step(step)), width="stretch", alt=description)
 
 
 def receipt(paid: Receipt, id: str, seed: int | None) -> None:
     """What the result cost, stage by stage, and what it was made with."""
-    done = say("**Done** in {time}", time=wording.duration(paid.total_ms))
-    st.success(f"{done} · {wording.how(paid)}", icon=":material/check_circle:")
+    headline = say("**Done** in {time}", time=wording.duration(paid.total_ms))
+    st.success(f"{headline} · {wording.how(paid)}", icon=":material/check_circle:")
     for remark in paid.remarks:
-        st.warning(plain(say(remark)), icon=":material/info:")
-    with st.expander(said("Receipt"), icon=":material/receipt_long:"):
+        st.warning(escape_markdown(say(remark)), icon=":material/info:")
+    with st.expander(say_plainly("Receipt"), icon=":material/receipt_long:"):
         with st.container(horizontal=True):
             for stage in STAGES:
-                st.metric(said(stage.capitalize()), wording.duration(getattr(paid, f"{stage}_ms")), width=110)
-        facts = [f"{plain(name)}{say(': ')}**{plain(text)}**" for name, text in wording.facts(paid, id, seed)]
+                st.metric(say_plainly(stage.capitalize()), wording.duration(getattr(paid, f"{stage}_ms")), width=110)
+        facts = [
+            f"{escape_markdown(name)}{say(': ')}**{escape_markdown(text)}**"
+            for name, text in wording.facts(paid, id, seed)
+        ]
         st.markdown("  \n".join(facts))
         if paid.cached:
-            st.caption(said(wording.AGAIN))
+            st.caption(say_plainly(wording.AGAIN))

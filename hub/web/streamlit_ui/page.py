@@ -16,7 +16,7 @@ from hub.web.parts import html
 from hub.web.streamlit_ui import demo as streamlit_demo
 from hub.web.streamlit_ui.host import ICON, Host, current
 from hub.web.streamlit_ui.mount import PATH
-from hub.web.streamlit_ui.text import said
+from hub.web.streamlit_ui.text import say_plainly
 
 COVER = (640, 400)  # pixels
 COLUMNS = 3
@@ -32,11 +32,11 @@ def draw() -> None:
     pages = {page.slug: _page(host, page) for page in host.hub.registry}
     show = partial(gallery, host, pages)
     home = st.Page(show, title=say("All demos"), icon=":material/apps:", default=True, url_path="all")
-    chosen = st.navigation({"": [home], say("Demos"): list(pages.values())}, expanded=True)
+    page = st.navigation({"": [home], say("Demos"): list(pages.values())}, expanded=True)
     with st.sidebar:
-        _switch()
-        _links(host, base(host, chosen.url_path), chosen.url_path)
-    chosen.run()
+        _draw_languages()
+        _draw_links(host, base(host, page.url_path), page.url_path)
+    page.run()
 
 
 def _page(host: Host, page: Page) -> StreamlitPage:
@@ -56,18 +56,18 @@ def language(host: Host) -> Catalogue:
     return host.hub.texts[languages.of_request(st.session_state.get(LANGUAGE) or "", cookie, accepted)]
 
 
-def _switch() -> None:
+def _draw_languages() -> None:
     """A choice of languages, each by its own name. The address has it too, so that a reload keeps it."""
     now = texts.current().language
     st.segmented_control(
         say("Language"), list(texts.NAMES), default=now, key=f"{LANGUAGE}/{now}", format_func=texts.NAMES.__getitem__,
-        required=True, label_visibility="collapsed", on_change=_switched, args=(f"{LANGUAGE}/{now}",),
+        required=True, label_visibility="collapsed", on_change=_use_language, args=(f"{LANGUAGE}/{now}",),
     )  # fmt: skip
 
 
-def _switched(widget: str) -> None:
-    chosen = st.session_state[widget]
-    st.session_state[LANGUAGE] = st.session_state[ASKED] = st.query_params[languages.PARAMETER] = chosen
+def _use_language(widget: str) -> None:
+    language_tag = st.session_state[widget]
+    st.session_state[LANGUAGE] = st.session_state[ASKED] = st.query_params[languages.PARAMETER] = language_tag
 
 
 def base(host: Host, here: str) -> str:
@@ -79,36 +79,36 @@ def base(host: Host, here: str) -> str:
     return f"{url.scheme}://{url.netloc}{path.removesuffix(PATH) if host.beside_gradio else path}"
 
 
-def _links(host: Host, base: str, here: str) -> None:
+def _draw_links(host: Host, base: str, here: str) -> None:
     """Ways to the other doors."""
-    ways = {said("History"): "history", "REST API": "api/v1/openapi.json"}
+    ways = {say_plainly("History"): "history", "REST API": "api/v1/openapi.json"}
     if host.beside_gradio:
-        ways = {said("Open in Gradio"): here, said("Status"): "status"} | ways
+        ways = {say_plainly("Open in Gradio"): here, say_plainly("Status"): "status"} | ways
     if host.hub.settings.asks:
-        ways[said("Sign out")] = "sign-out"
+        ways[say_plainly("Sign out")] = "sign-out"
     st.markdown("  \n".join(f"[{name}]({base}/{path})" for name, path in ways.items()))
 
 
 def gallery(host: Host, pages: dict[str, StreamlitPage]) -> None:
     """The home page: a card per demo."""
-    st.title(said("Try the models"), anchor=False)
+    st.title(say_plainly("Try the models"), anchor=False)
     count = len(pages)
     st.markdown(html.invitation(count))
     for text in describe.notices(host.hub):
-        st.warning(said(text), icon=":material/warning:")
+        st.warning(say_plainly(text), icon=":material/warning:")
     entries = list(host.hub.registry)
     for first in range(0, count, COLUMNS):
         for column, page in zip(st.columns(COLUMNS), entries[first : first + COLUMNS], strict=False):
             with column, st.container(border=True, height="stretch"):
-                _card(host, page, pages[page.slug])
+                _draw_card(host, page, pages[page.slug])
 
 
-def _card(host: Host, page: Page, target: StreamlitPage) -> None:
+def _draw_card(host: Host, page: Page, target: StreamlitPage) -> None:
     if page.cover is not None:
         st.image(streamlit_demo.small(page.cover, COVER), alt="", width="stretch")
     if page.declared is not None:
-        st.caption(said(page.declared.task))
-    st.page_link(target, label=f"**{said(page.title)}**", icon=":material/arrow_forward:", icon_position="right")
+        st.caption(say_plainly(page.declared.task))
+    st.page_link(target, label=f"**{say_plainly(page.title)}**", icon=":material/arrow_forward:", icon_position="right")
     summary = page.declared.summary if page.declared else "This page could not be built. Open it to see why."
-    st.markdown(said(summary))
-    streamlit_demo.badge(host.hub, page)
+    st.markdown(say_plainly(summary))
+    streamlit_demo.draw_badge(host.hub, page)

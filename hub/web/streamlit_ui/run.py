@@ -26,7 +26,7 @@ from hub.texts import say
 from hub.web.middleware import guard, sessions
 from hub.web.parts import html
 from hub.web.streamlit_ui.host import Host
-from hub.web.streamlit_ui.text import said
+from hub.web.streamlit_ui.text import say_plainly
 
 AT_ONCE_S = 0.15  # a stored result is there before anything would be drawn for it
 TICK_S, FOLLOWS_S = 0.1, 1.0
@@ -37,16 +37,16 @@ STAGES = dict(html.STAGES)  # what a run in work is doing
 
 @dataclass(slots=True)
 class WatchedRun:
-    """One run in work; `told` is what the engine said last."""
+    """One run in work; `last_event` is what the engine announced last."""
 
     cancel: Cancel
     begin: float
     future: Future[Result] | None = None
-    told: tuple[str, Progress | None] = ("queued", None)
+    last_event: tuple[str, Progress | None] = ("queued", None)
     stages: list[str] = field(default_factory=list)  # those it was in, in order
 
     def hear(self, stage: str, progress: Progress | None) -> None:
-        self.told = (stage, progress)
+        self.last_event = (stage, progress)
         if stage not in self.stages:
             self.stages.append(stage)
 
@@ -81,7 +81,7 @@ def owner(hub: Hub) -> str:
     return hub.history.owner(visitor())
 
 
-def left(hub: Hub, page: Page) -> InWork | None:
+def find_left_run(hub: Hub, page: Page) -> InWork | None:
     """The run that this browser left when it loaded the page again."""
     end, whose = time.monotonic() + FOUND_S, owner(hub)
     while whose and time.monotonic() < end:
@@ -110,7 +110,7 @@ def follow(job: WatchedRun, place: DeltaGenerator) -> Result | HubError:
     assert job.future is not None
     if not wait([job.future], AT_ONCE_S).done:
         with place.container():
-            _show(job, job.future)
+            _show_progress(job, job.future)
         place.empty()
     error = job.future.exception()
     if error is None:
@@ -120,27 +120,29 @@ def follow(job: WatchedRun, place: DeltaGenerator) -> Result | HubError:
     raise error
 
 
-def _show(job: WatchedRun, future: Future[Result]) -> None:
-    box = st.status(said(STAGES["queued"]))  # nothing in it: each new label would fold it up
+def _show_progress(job: WatchedRun, future: Future[Result]) -> None:
+    box = st.status(say_plainly(STAGES["queued"]))  # nothing in it: each new label would fold it up
     bar, preview = st.empty(), st.empty()
-    st.button(said("Stop"), icon=":material/stop_circle:", on_click=job.cancel.set, key="stop")
-    drawn: Progress | None = None
+    st.button(say_plainly("Stop"), icon=":material/stop_circle:", on_click=job.cancel.set, key="stop")
+    last_drawn: Progress | None = None
     while not wait([future], TICK_S).done:
         if _is_connected() and isinstance(job.cancel, Followed):
             job.cancel.follow(FOLLOWS_S)
-        stage, progress = job.told
+        stage, progress = job.last_event
         label = "Stopping" if job.cancel.is_set() else STAGES[stage]
         so_far = say("{number} s", number=f"{time.monotonic() - job.begin:.1f}")
-        box.update(label=f"{said(label)} · {so_far}")
-        if progress is not None and progress is not drawn:
-            drawn = progress
+        box.update(label=f"{say_plainly(label)} · {so_far}")
+        if progress is not None and progress is not last_drawn:
+            last_drawn = progress
             if progress.total:
                 left_s = progress.left_s
-                left = "" if left_s is None else say(" · about {seconds} s left", seconds=f"{left_s:.0f}")
+                time_left = "" if left_s is None else say(" · about {seconds} s left", seconds=f"{left_s:.0f}")
                 share = min(1.0, progress.step / progress.total)
-                bar.progress(share, text=say("Step {step} of {total}", step=progress.step, total=progress.total) + left)
+                bar.progress(
+                    share, text=say("Step {step} of {total}", step=progress.step, total=progress.total) + time_left
+                )
             if progress.preview and progress.preview[0] is not None:
-                preview.image(progress.preview[0], caption=said("So far"), width=256)
+                preview.image(progress.preview[0], caption=say_plainly("So far"), width=256)
 
 
 def _is_connected() -> bool:

@@ -17,7 +17,7 @@ from hub.web.parts.wording import link_facts, link_title
 from hub.web.streamlit_ui.host import Host
 from hub.web.streamlit_ui.inputs import Values
 from hub.web.streamlit_ui.run import who
-from hub.web.streamlit_ui.text import plain, said
+from hub.web.streamlit_ui.text import escape_markdown, say_plainly
 
 ENDS = {"never": None, "in a day": 1, "in a week": 7, "in 30 days": 30, "in a year": 365}
 LISTED = 20  # own links on the page
@@ -27,30 +27,30 @@ LISTED = 20  # own links on the page
 class _Sharing:
     """Of one page in one browser session, by ids of results: the one to be shared, and the one shared last."""
 
-    wanted: str = ""
+    wanted_id: str = ""
     of: str = ""
-    made: str = ""  # its link
+    link_id: str = ""  # of the one shared last
 
 
-def panel(host: Host, page: Page, result: Result, values: Values, base: str) -> None:
+def draw_panel(host: Host, page: Page, result: Result, values: Values, base: str) -> None:
     """Draws nothing where links are switched off. `base`: where the hub is, without a slash at the end."""
     if not host.hub.sharing.wanted:
         return
     private, state = private_inputs(page.demo), _sharing(page)
-    with st.expander(said("Share this result"), icon=":material/share:"):
+    with st.expander(say_plainly("Share this result"), icon=":material/share:"):
         with st.form(f"{page.slug}/share", border=False):
-            help = said("Shown above the result; may stay empty")
-            note = st.text_area(said("Note"), help=help, max_chars=NOTE_CHARS, height=80)
-            ends = st.selectbox(said("The link ends"), list(ENDS), format_func=say)
+            help = say_plainly("Shown above the result; may stay empty")
+            note = st.text_area(say_plainly("Note"), help=help, max_chars=NOTE_CHARS, height=80)
+            ends = st.selectbox(say_plainly("The link ends"), list(ENDS), format_func=say)
             include = True
             if private:
                 words = "Include what I put in" if len(private) != 1 else "Include my picture"
-                help = said("Output pictures that were drawn over it show it anyway")
-                include = st.checkbox(said(words), True, help=help)
-            options: dict[str, Any] = {"on_click": _want, "args": (state, result.id)}
-            st.form_submit_button(said("Make the link"), icon=":material/add_link:", **options)
-        wanted, state.wanted = state.wanted, ""
-        if wanted == result.id:
+                help = say_plainly("Output pictures that were drawn over it show it anyway")
+                include = st.checkbox(say_plainly(words), True, help=help)
+            options: dict[str, Any] = {"on_click": _want_link, "args": (state, result.id)}
+            st.form_submit_button(say_plainly("Make the link"), icon=":material/add_link:", **options)
+        wanted_id, state.wanted_id = state.wanted_id, ""
+        if wanted_id == result.id:
             try:
                 link, _ = host.hub.sharing.share(
                     result.id,
@@ -60,52 +60,59 @@ def panel(host: Host, page: Page, result: Result, values: Values, base: str) -> 
                     leave_out=() if include else private,
                     given={name: picture.data for name, picture in values.pictures.items()},
                 )
-                state.of, state.made = result.id, link.id
+                state.of, state.link_id = result.id, link.id
             except HubError as error:
-                st.error(f"**{said(error.title)}**  \n{said(error.message)}", icon=":material/error:")
-        made = state.made if state.of == result.id else ""
-        if made:
-            address = f"{base}/r/{made}"
+                st.error(f"**{say_plainly(error.title)}**  \n{say_plainly(error.message)}", icon=":material/error:")
+        link_id = state.link_id if state.of == result.id else ""
+        if link_id:
+            address = f"{base}/r/{link_id}"
             st.code(address, language=None, wrap_lines=True)
-            st.link_button(said("Open"), address, icon=":material/open_in_new:")
-        _others(host, page, base, without=made)
+            st.link_button(say_plainly("Open"), address, icon=":material/open_in_new:")
+        _draw_other_links(host, page, base, without=link_id)
 
 
 def _sharing(page: Page) -> _Sharing:
-    found = st.session_state.get(f"{page.slug}/sharing")
-    if not isinstance(found, _Sharing):
-        found = st.session_state[f"{page.slug}/sharing"] = _Sharing()
-    return found
+    sharing = st.session_state.get(f"{page.slug}/sharing")
+    if not isinstance(sharing, _Sharing):
+        sharing = st.session_state[f"{page.slug}/sharing"] = _Sharing()
+    return sharing
 
 
-def _want(state: _Sharing, id: str) -> None:
+def _want_link(state: _Sharing, id: str) -> None:
     """In a callback: the page may be drawn anew at any moment, which would end the script before it comes here."""
-    state.wanted = id
+    state.wanted_id = id
 
 
-def _others(host: Host, page: Page, base: str, without: str) -> None:
+def _draw_other_links(host: Host, page: Page, base: str, without: str) -> None:
     links, owners = host.hub.sharing.links, who(host.hub).ids
     try:
-        found = links.all(owners, page.slug, LISTED) if owners else []
+        own = links.all(owners, page.slug, LISTED) if owners else []
     except HubError as error:
-        st.error(said(error.message))
+        st.error(say_plainly(error.message))
         return
-    live = [link for link in found if link.state(links.clock()) == "live" and link.id != without]
+    live = [link for link in own if link.state(links.clock()) == "live" and link.id != without]
     if live:
-        st.caption(said("Your other links"))
+        st.caption(say_plainly("Your other links"))
     for link in live:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(
-                f"[{plain(link_title(link))}]({base}/r/{link.id})  \n{plain(link_facts(link))}", width="stretch"
+                f"[{escape_markdown(link_title(link))}]({base}/r/{link.id})  \n{escape_markdown(link_facts(link))}",
+                width="stretch",
             )
-            st.button(said("Take back"), key=f"end/{link.id}", on_click=_end, args=(host, link.id), type="tertiary")
+            st.button(
+                say_plainly("Take back"),
+                key=f"end/{link.id}",
+                on_click=_end_link,
+                args=(host, link.id),
+                type="tertiary",
+            )
 
 
-def _end(host: Host, id: str) -> None:
+def _end_link(host: Host, id: str) -> None:
     """Takes a link back, if this browser made it."""
     try:
         if not host.hub.sharing.links.owns(id, owners=who(host.hub).ids):
             raise ForbiddenError("Only the browser that made this link can take it back.")
         host.hub.sharing.links.revoke(id)
     except HubError as error:
-        st.toast(said(error.message), icon=":material/error:")
+        st.toast(say_plainly(error.message), icon=":material/error:")

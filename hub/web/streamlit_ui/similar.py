@@ -16,14 +16,16 @@ from hub.web.parts import wording
 from hub.web.parts.wording import AMONG_ALL, AMONG_OWN
 from hub.web.streamlit_ui.host import Host
 from hub.web.streamlit_ui.run import who
-from hub.web.streamlit_ui.text import plain, said
+from hub.web.streamlit_ui.text import escape_markdown, say_plainly
 
-SHOWN, LEAST = 6, 0.4  # pictures in the row; cosine below which a picture is unlike
+TILES, LEAST = 6, 0.4  # pictures in the row; cosine below which a picture is unlike
 TILE_PX = 110
 TICK_S = 1.0
 
 
-def row(host: Host, page: Page, result: Result, run: Callable[[int], None], show: Callable[[Result], None]) -> None:
+def draw_row(
+    host: Host, page: Page, result: Result, run: Callable[[int], None], show: Callable[[Result], None]
+) -> None:
     """`run` gets the number of an example that was chosen, `show` an earlier result."""
     if not host.hub.similar.wanted(page.declared):
         return
@@ -46,26 +48,46 @@ def _draw(
     similar = host.hub.similar
     if waiting and not similar.outstanding(result)[1]:
         st.rerun()  # all are there: a row that does not ask again
-    found = [match for match in similar.find(result, who(host.hub), SHOWN) if match.similarity > LEAST]
-    pictures = [(match, kept) for match in found if (kept := host.hub.results.get(match.id)) and kept.sight]
+    matches = [match for match in similar.find(result, who(host.hub), TILES) if match.similarity > LEAST]
+    pictures = [
+        (match, result_of_match)
+        for match in matches
+        if (result_of_match := host.hub.results.get(match.id)) and result_of_match.sight
+    ]
     if not pictures:
         return
     with st.container(border=True):
-        st.markdown(f"**{said('Similar pictures')}**")
+        st.markdown(f"**{say_plainly('Similar pictures')}**")
         everyone = host.hub.settings.similar == "everyone"
-        st.caption(said(AMONG_ALL if everyone else AMONG_OWN))
+        st.caption(say_plainly(AMONG_ALL if everyone else AMONG_OWN))
         with st.container(horizontal=True):
-            for match, kept in pictures:
+            for match, result_of_match in pictures:
                 with st.container(width=TILE_PX):
-                    _tile(page, match, kept, run, show)
+                    _draw_tile(page, match, result_of_match, run, show)
 
 
-def _tile(page: Page, match: Match, kept: Result, run: Callable[[int], None], show: Callable[[Result], None]) -> None:
-    assert kept.sight is not None
-    title = say(match.title) or wording.answer(headline(page.demo, kept)) or say("Earlier result")
-    st.image(kept.sight.thumbnail, alt=title, caption=f"{match.similarity:.2f}", width="stretch")
+def _draw_tile(
+    page: Page, match: Match, similar_result: Result, run: Callable[[int], None], show: Callable[[Result], None]
+) -> None:
+    assert similar_result.sight is not None
+    title = say(match.title) or wording.answer(headline(page.demo, similar_result)) or say("Earlier result")
+    st.image(similar_result.sight.thumbnail, alt=title, caption=f"{match.similarity:.2f}", width="stretch")
     key = f"{page.slug}/similar/{match.id}"
     if match.example is not None:
-        st.button(said("Run"), key=key, help=plain(title), on_click=run, args=(match.example,), width="stretch")
+        st.button(
+            say_plainly("Run"),
+            key=key,
+            help=escape_markdown(title),
+            on_click=run,
+            args=(match.example,),
+            width="stretch",
+        )
     else:
-        st.button(said("Open"), key=key, help=plain(title), on_click=show, args=(kept,), width="stretch")
+        st.button(
+            say_plainly("Open"),
+            key=key,
+            help=escape_markdown(title),
+            on_click=show,
+            args=(similar_result,),
+            width="stretch",
+        )

@@ -6,14 +6,14 @@ import re
 
 from hub.texts import say
 
-MEANT = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:])")
+MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:])")
 
 
-def plain(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Text that looks as it is written: no link, picture, formula, colour or icon comes of it."""
-    return MEANT.sub(r"\\\1", text)
+    return MARKUP.sub(r"\\\1", text)
 
 
-def said(text: str, /, **values: object) -> str:
+def say_plainly(text: str, /, **values: object) -> str:
     """`text` in the visitor's language, which looks as it is written."""
-    return plain(say(text, **values))
+    return escape_markdown(say(text, **values))

@@ -218,12 +218,12 @@ def test_numbers_have_signs_and_what_one_side_has_alone_stands_apart(hub: Hub, f
     ],
 )
 def test_no_difference_that_is_there_looks_like_none(given: tuple[Any, ...], text: str) -> None:
-    assert compare_html.signed(*given) == text
+    assert compare_html.sign_number(*given) == text
 
 
 def test_a_share_of_pixels_is_told_in_words() -> None:
     def told(differ: float, levels: int = 0) -> str:
-        return compare_html.measured(Pair("p", 0, None, None, differ, levels))
+        return compare_html.say_difference(Pair("p", 0, None, None, differ, levels))
 
     assert told(0.0) == "No pixels differ."
     assert told(0.0001) == "Less than 0.1 % of the pixels differ."

@@ -216,7 +216,7 @@ def test_a_still_stands_for_its_picture_and_goes_with_it(files: PageFiles, tmp_p
     shown = fields.input_component(ImageInput("image", "Photo")).postprocess(sent)
     assert shown.path != sent
     find = partial(files.find, me)
-    assert payloads.admitted({"path": shown.path, "orig_name": HERE}, find, 100)["orig_name"] == sent
+    assert payloads.admit_value({"path": shown.path, "orig_name": HERE}, find, 100)["orig_name"] == sent
     with pytest.raises(InputError, match="uploaded"):
         files.find(Caller(session="cookie other"), shown.path)
     files.forget(me, None)
@@ -230,7 +230,7 @@ def test_the_pictures_of_a_run_that_is_opened_again_are_its_owners(served: httpx
     history = files._engine.history
     (entry,), _ = history.search(history.owner(me))
     again = filled.Filled()
-    filled.before(files._engine, files._engine.registry.get("shades"), entry, files.shown, again)
+    filled.fill_run(files._engine, files._engine.registry.get("shades"), entry, files.results, again)
     path = again.values["image"]
     assert served.get(f"/gradio_api/file={path}", headers=who).content == png(colour="green")
     assert '"light"' in run(served, {"path": path}, who)
@@ -323,8 +323,8 @@ def test_what_a_killed_hub_left_goes_with_the_next_start(tmp_path: Path) -> None
     (tmp_path / "demo-hub-dead").mkdir()
     (tmp_path / "demo-hub-dead" / ".in-use").touch()
     (tmp_path / "demo-hub-other").mkdir()
-    first = left_folders.made(str(tmp_path))
-    second = left_folders.made(str(tmp_path))
+    first = left_folders.make_folder(str(tmp_path))
+    second = left_folders.make_folder(str(tmp_path))
     assert first.exists() and second.exists()
     assert not (tmp_path / "demo-hub-dead").exists() and (tmp_path / "demo-hub-other").exists()
 

@@ -151,7 +151,7 @@ def test_an_optional_output_is_hidden_when_it_is_not_there_and_shown_when_it_is(
 def test_a_jpeg_is_compared_as_it_was_sent(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     picture().save(path)
-    assert stills.browsable(path, tmp_path / "made") == str(path)
+    assert stills.write_browsable(path, tmp_path / "made") == str(path)
     assert not (tmp_path / "made").exists()
 
 

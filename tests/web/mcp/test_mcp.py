@@ -232,7 +232,7 @@ def test_addresses_are_looked_at_in_time_that_grows_with_their_length() -> None:
         for text in texts:
             for _ in range(20):
                 with contextlib.suppress(InputError):
-                    mcp_pictures.of_argument(None, "image", text, False)  # type: ignore[arg-type]  # asks no engine
+                    mcp_pictures.read_argument(None, "image", text, False)  # type: ignore[arg-type]  # asks no engine
         return time.perf_counter() - begin
 
     assert seconds(20_000) < 100 * seconds(2_000) + 0.5

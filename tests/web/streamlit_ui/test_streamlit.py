@@ -24,7 +24,7 @@ from hub.web.streamlit_ui import host as streamlit_host
 from hub.web.streamlit_ui import mount as streamlit_mount
 from hub.web.streamlit_ui import run as streamlit_run
 from hub.web.streamlit_ui.inputs import Values
-from hub.web.streamlit_ui.text import plain
+from hub.web.streamlit_ui.text import escape_markdown
 from tests.fakes import Calls, picky_demo, shade_demo, steps_demo, write_weights
 from tests.served import ROOT, run_async
 from tests.web.doors import SHADES, png
@@ -197,7 +197,7 @@ def test_text_and_steps_run_and_other_weights_are_a_choice(hub: Hub) -> None:
     page = press(page, "Run")
     assert page.text[0].value == "hello 3"
     page = upload(opened("weighted", weights="trees"), png())
-    assert page.title[0].value == plain("Weighted *light*")
+    assert page.title[0].value == escape_markdown("Weighted *light*")
     assert outcome(press(page, "Run"), "weighted").capsule["weights"] == "trees"
 
 
