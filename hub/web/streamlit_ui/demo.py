@@ -258,19 +258,20 @@ def _draw_answer(host: Host, page: Page, state: _State, base: str) -> None:
     elif isinstance(outcome, HubError):
         st.error(f"**{say_plainly(outcome.title)}**  \n{say_plainly(outcome.message)}", icon=":material/error:")
     else:
-        # A place for each part: what is open or typed is lost where a part moves because another came or went.
-        notice, receipt, outputs, similar, share = (st.container() for _ in range(5))
+        # A place for each part: what is open or typed is lost where a part moves because another came or went. The
+        # similar pictures are last: they may come a minute after the answer, and would push a button away from a click.
+        notice, receipt, outputs, share, similar = (st.container() for _ in range(5))
         if state.earlier:
             notice.info(say_plainly("An earlier result, not of what is on the left."), icon=":material/history:")
         with receipt:
             streamlit_outputs.receipt(outcome.receipt, outcome.id, outcome.seed)
         with outputs:
             streamlit_outputs.show(page.demo, outcome, state.before)
+        with share:
+            streamlit_share.draw_panel(host, page, outcome, state.values, base)
         with similar:
             run, open_ = partial(_run_example, host.hub, page, state), partial(_open_result, state)
             streamlit_similar.draw_row(host, page, outcome, run, open_)
-        with share:
-            streamlit_share.draw_panel(host, page, outcome, state.values, base)
 
 
 def _open_result(state: _State, result: Result) -> None:
