@@ -18,7 +18,7 @@ from hub.pages.registry import discover
 from hub.spec import Choice, Choices, Demo
 from hub.suggest import unknown_option
 from hub.texts import CHINESE, ENGLISH, PLACEHOLDER, Sentence, joined, negotiated, sentence
-from hub.web.middleware.languages import marked, of_request
+from hub.web.middleware.languages import choose_language, mark_page
 from tests.served import ROOT
 
 FILES = [
@@ -51,10 +51,10 @@ def test_the_browser_gets_the_language_it_likes_best_of_those_there_are(accept: 
 
 
 def test_an_address_beats_the_cookie_which_beats_the_browser_and_what_is_unknown_counts_for_nothing() -> None:
-    assert of_request("zh", "en", "en") == CHINESE
-    assert of_request("", "zh-CN", "en") == CHINESE
-    assert of_request("en", "zh-CN", "zh") == ENGLISH
-    assert of_request("xx", "<script>", "zh-HK") == CHINESE
+    assert choose_language("zh", "en", "en") == CHINESE
+    assert choose_language("", "zh-CN", "en") == CHINESE
+    assert choose_language("en", "zh-CN", "zh") == ENGLISH
+    assert choose_language("xx", "<script>", "zh-HK") == CHINESE
 
 
 def test_a_template_is_translated_and_so_are_the_words_of_ours_among_its_values() -> None:
@@ -268,7 +268,7 @@ def _texts_of(value: object) -> Iterator[str]:
 
 def test_a_page_that_others_made_is_marked_with_its_language_and_tells_gradio() -> None:
     page = b'<!doctype html>\n<html\n\tlang="en"\n>\n\t<head><script>window.gradio_config = {};</script>'
-    assert b'lang="zh-CN"' in marked(page, CHINESE)
-    assert marked(page, CHINESE).index(b"navigator") < marked(page, CHINESE).index(b"gradio_config")
-    assert b'lang="en"' in marked(page, ENGLISH)
-    assert marked(b'<html lang="en"><body>', ENGLISH) == b'<html lang="en"><body>'
+    assert b'lang="zh-CN"' in mark_page(page, CHINESE)
+    assert mark_page(page, CHINESE).index(b"navigator") < mark_page(page, CHINESE).index(b"gradio_config")
+    assert b'lang="en"' in mark_page(page, ENGLISH)
+    assert mark_page(b'<html lang="en"><body>', ENGLISH) == b'<html lang="en"><body>'

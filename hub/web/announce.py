@@ -49,10 +49,10 @@ def _share(hub: Hub, place: str, port: int, local: str) -> None:
 
 def exposes(url: str, settings: Settings) -> list[str]:
     """What a public link opens to whoever has it."""
-    asked = "who can also sign in" if settings.asks else "without a password"
+    password = "who can also sign in" if settings.asks else "without a password"
     return [
         f"PUBLIC LINK: {url}",
-        f"  This hub is now on the internet, for anyone who has or guesses the link, {asked}:",
+        f"  This hub is now on the internet, for anyone who has or guesses the link, {password}:",
         "  all its pages, REST, MCP and gradio_client, which run models on this machine; and shared results, for those",
         "  who have their links. Uploads pass through Gradio's servers. It ends when the hub stops, or after a week.",
         *(f"  {line}" for line in advice(settings)),
@@ -61,17 +61,17 @@ def exposes(url: str, settings: Settings) -> list[str]:
 
 def advice(settings: Settings) -> list[str]:
     """What a hub that others can reach had better be started with, and was not."""
-    told = []
+    lines = []
     if not settings.asks:
-        told += [
+        lines += [
             "EVERYONE who can reach this hub can use all of it. --auth USER:PASSWORD asks for a password; for several",
             "people with roles, and for links that end: python -m hub users, python -m hub tokens.",
         ]
     elif settings.auth and not settings.public_url.startswith("https:"):
-        told.append("Passwords travel unencrypted over http. Put https in front of the hub: --public-url https://...")
+        lines.append("Passwords travel unencrypted over http. Put https in front of the hub: --public-url https://...")
     if not settings.rate_limit and not settings.quota:
-        told.append("Each may run as much as they like: --rate-limit 60/minute and --quota 500/day set an end to it.")
-    return told
+        lines.append("Each may run as much as they like: --rate-limit 60/minute and --quota 500/day set an end to it.")
+    return lines
 
 
 def tunnel(host: str, port: int) -> str:

@@ -49,11 +49,11 @@ def raise_descriptors() -> int:
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
+    limit = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < limit:
         try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-            soft = wanted
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+            soft = limit
         except (OSError, ValueError):  # macOS has a lower one that it does not tell
             log.info("the limit of open files stays %d", soft)
     most = MOST if soft == resource.RLIM_INFINITY else min(MOST, soft * 5 // 8)
@@ -148,7 +148,7 @@ class _Queue:
 
 
 class Http(H11Protocol):
-    """One HTTP connection with a seat and patience; `made` binds both."""
+    """One HTTP connection with a seat and patience; `make_protocols` binds both."""
 
     seats: Seats
     patience: Patience
@@ -158,7 +158,7 @@ class Http(H11Protocol):
         self.timeout_keep_alive = self.patience.idle_s  # type: ignore[assignment]  # whole seconds there, for no reason
         self._timer: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
-        self._received = self._seen = 0
+        self._received = self._received_before = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         self.transport = transport
@@ -188,7 +188,7 @@ class Http(H11Protocol):
         super().handle_events()
         if self.cycle is not before:
             self.seats.asks(self.transport)
-            self._seen = self._received
+            self._received_before = self._received
             self._wait(self.patience.pace_s, self._look_at_pace if self.cycle.more_body else None)
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
@@ -218,7 +218,7 @@ class Http(H11Protocol):
             self.cycle.message_event.set()
         self.transport.close()
 
-    def asked(self) -> str:
+    def requested_path(self) -> str:
         """The path of the request that is being answered; empty: none."""
         active = self.cycle is not None and not self.cycle.response_complete
         return str(self.scope["path"]) if active else ""
@@ -239,14 +239,14 @@ class Http(H11Protocol):
         if self.cycle is None or not self.cycle.more_body:
             return
         # Paused: it is the hub that does not read.
-        if self._received - self._seen < self.patience.pace_bytes and not self.flow.read_paused:
+        if self._received - self._received_before < self.patience.pace_bytes and not self.flow.read_paused:
             self._too_slow("The request's body")
             return
-        self._seen = self._received
+        self._received_before = self._received
         self._wait(self.patience.pace_s, self._look_at_pace)
 
     def _too_slow(self, what: str) -> None:
-        answered = bool(self.asked()) and self.cycle.response_started
+        answered = bool(self.requested_path()) and self.cycle.response_started
         if not answered and not self.transport.is_closing():
             detail = f"{what} came too slowly. Try again over a better line."
             self.transport.write(_plain_answer(408, "The request came too slowly", "timeout", detail))
@@ -263,7 +263,7 @@ class Socket(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
 
-def made(most: int, patience: Patience) -> tuple[type[Http], type[Socket]]:
+def make_protocols(most: int, patience: Patience) -> tuple[type[Http], type[Socket]]:
     """Both protocols over the seats of one server."""
     seats = Seats(most)
     return type("Http", (Http,), {"seats": seats, "patience": patience}), type("Socket", (Socket,), {"seats": seats})

@@ -111,11 +111,11 @@ def whole_number(text: str, name: str, most: int) -> int:
     return int(text)
 
 
-def check_names(given: Mapping[str, str], known: Sequence[str]) -> None:
+def check_names(parameters: Mapping[str, str], names: Sequence[str]) -> None:
     """Raises InputError for the first parameter of an address that is not among these."""
-    for name in given:
-        if name not in known:
-            raise InputError(unknown("parameter", name[:40], [*known]), field=name)
+    for name in parameters:
+        if name not in names:
+            raise InputError(unknown("parameter", name[:40], [*names]), field=name)
 
 
 # --- what is answered -----------------------------------------------------------------------------

@@ -30,13 +30,13 @@ ENDLESS = re.compile(r"/gradio_api/(heartbeat/.*|queue/data|startup-events)")
 
 def serve(app: Any, hub: Hub, listener: socket.socket, **options: Any) -> None:
     """Serves until a signal has come and what was in work has ended."""
-    Server(configured(app, **options), hub).run(sockets=[listener])
+    Server(configure_server(app, **options), hub).run(sockets=[listener])
 
 
-def configured(app: Any, *, most: int = 0, patience: Patience | None = None, **options: Any) -> uvicorn.Config:
+def configure_server(app: Any, *, most: int = 0, patience: Patience | None = None, **options: Any) -> uvicorn.Config:
     """uvicorn's settings. `most` connections; 0: as many as descriptors allow."""
     patience = patience or Patience()
-    http, websocket = connections.made(most or connections.raise_descriptors(), patience)
+    http, websocket = connections.make_protocols(most or connections.raise_descriptors(), patience)
     return uvicorn.Config(
         app, http=http, ws=websocket, ws_max_size=2**20, backlog=connections.BACKLOG, log_config=None,
         log_level="warning", access_log=False,
@@ -71,7 +71,7 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if self.hub.stop.begun.is_set():
             now = time.monotonic()
-            self._at_rest_since = float("inf") if self._works() else min(self._at_rest_since, now)
+            self._at_rest_since = float("inf") if self._is_working() else min(self._at_rest_since, now)
             if now > self._grace_ends:
                 self.hub.stop.over.set()
             self.should_exit |= now - self._at_rest_since > SETTLE_S or now > self._grace_ends + ENDING_S
@@ -85,16 +85,16 @@ class Server(uvicorn.Server):
         if threading.current_thread() is threading.main_thread():  # else the process is not this server's
             last.start()
         for connection in [*self.server_state.connections]:
-            if isinstance(connection, Http) and ENDLESS.search(connection.asked()):
+            if isinstance(connection, Http) and ENDLESS.search(connection.requested_path()):
                 connection.hang_up()
         await super().shutdown(sockets)
         if self.server_state.tasks:  # they were cancelled, and `Ending` answers for them
             await asyncio.wait(self.server_state.tasks, timeout=1)
 
-    def _works(self) -> bool:
+    def _is_working(self) -> bool:
         """Whether anything is being answered that ends by itself."""
-        asked = (c.asked() for c in self.server_state.connections if isinstance(c, Http))
-        return self.hub.engine.in_work > 0 or any(path and not ENDLESS.search(path) for path in asked)
+        paths = (c.requested_path() for c in self.server_state.connections if isinstance(c, Http))
+        return self.hub.engine.in_work > 0 or any(path and not ENDLESS.search(path) for path in paths)
 
     def _log_fault(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """asyncio tells a lack of descriptors by a traceback for each connection, again and again."""

@@ -60,7 +60,7 @@ def serve(make_hub: Callable[..., Hub]) -> Iterator[Serve]:
             hub.hardware()
             listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
             app = ending.Ending(app_of(hub), hub)
-            config = serving.configured(app, most=MOST, patience=patience, lifespan="off")
+            config = serving.configure_server(app, most=MOST, patience=patience, lifespan="off")
             server = serving.Server(config, hub)
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
             port = listener.getsockname()[1]

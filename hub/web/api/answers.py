@@ -24,23 +24,23 @@ SIMILAR_LIMIT, SIMILAR_MOST = 8, 50  # similar pictures that are told when nobod
 KINDS = {ImageOutput: "image", Mask: "mask", Labels: "labels", Json: "json", Gallery: "gallery"}
 
 
-def answer(result: Result, page: Page | None, root_path: str = "") -> dict[str, Any]:
+def result_to_json(result: Result, page: Page | None, root_path: str = "") -> dict[str, Any]:
     """A result as JSON data; pictures are URLs. `page` None: its demo is no longer here."""
     values = result.values
     demo = page.declared if page else None
     galleries = {f.name for f in demo.outputs if isinstance(f, Gallery)} if demo else set()
     names = [f.name for f in demo.outputs] if demo else [*result.pictures, *values]
     base = f"{root_path}{API}/results/{result.id}"
-    shown: dict[str, Any] = {}
+    outputs: dict[str, Any] = {}
     for name in names:
         if name in values:
-            shown[name] = values[name]
+            outputs[name] = values[name]
         elif name in result.pictures:
             group = result.pictures[name]
             entries = [{"url": f"{base}/{name}/{n}", "caption": p.caption} for n, p in enumerate(group)]
-            shown[name] = entries if name in galleries or len(group) != 1 else f"{base}/{name}"
-    body = {"id": result.id, "demo": result.capsule["page"], "outputs": shown}
-    single = [name for name in shown if len(result.pictures.get(name, ())) == 1 and name not in galleries]
+            outputs[name] = entries if name in galleries or len(group) != 1 else f"{base}/{name}"
+    body = {"id": result.id, "demo": result.capsule["page"], "outputs": outputs}
+    single = [name for name in outputs if len(result.pictures.get(name, ())) == 1 and name not in galleries]
     if captions := {name: text for name in single if (text := result.pictures[name][0].caption)}:
         body["captions"] = captions
     if result.seed is not None:
@@ -48,13 +48,13 @@ def answer(result: Result, page: Page | None, root_path: str = "") -> dict[str, 
     return {**body, "receipt": asdict(result.receipt)}
 
 
-def comparison(found: Comparison, page: Page, root_path: str = "") -> dict[str, Any]:
-    """Both answers as `answer` tells them, and what differs."""
-    both = {side: answer(result, page, root_path) for side, result in (("a", found.a), ("b", found.b))}
-    return {"demo": page.slug, **both, **figures(found)}
+def comparison_to_json(compared: Comparison, page: Page, root_path: str = "") -> dict[str, Any]:
+    """Both answers as `result_to_json` has them, and what differs."""
+    both = {side: result_to_json(result, page, root_path) for side, result in (("a", compared.a), ("b", compared.b))}
+    return {"demo": page.slug, **both, **figures(compared)}
 
 
-def similar(result: Result, matches: Sequence[Match], complete: bool, root_path: str = "") -> SimilarAnswer:
+def similar_to_json(result: Result, matches: Sequence[Match], complete: bool, root_path: str = "") -> SimilarAnswer:
     """What is similar to a result, nearest first."""
     base = f"{root_path}{API}/results"
     entries: list[SimilarPictureAnswer] = [

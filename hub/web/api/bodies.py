@@ -45,12 +45,12 @@ async def read_inputs(request: Request, demo: Demo, picture_bytes: int) -> Calla
         return lambda: _form_inputs(form, demo, pictures)
     is_json = media_type == b"application/json" or media_type.endswith(b"+json")
     is_form = media_type == b"application/x-www-form-urlencoded"  # as curl -d and a form without files send it
-    given = media_type.decode("latin-1") or "no Content-Type"
+    sent_type = media_type.decode("latin-1") or "no Content-Type"
 
     def refuse(piece: bytes) -> None:
         if piece:
             raise UnsupportedMediaError(
-                "The body is {given}, which is not read here. {wanted}", given=given[:100], wanted=WANTED
+                "The body is {given}, which is not read here. {wanted}", given=sent_type[:100], wanted=WANTED
             )
 
     body = bytearray()
@@ -60,17 +60,17 @@ async def read_inputs(request: Request, demo: Demo, picture_bytes: int) -> Calla
     if is_json:
         return lambda: _json_inputs(body, pictures)
     if is_form:
-        return lambda: _form_inputs(_plain_form(body), demo, pictures)
+        return lambda: _form_inputs(_parse_fields(body), demo, pictures)
     return dict  # a demo whose inputs all have defaults needs none; others name the first that is missing
 
 
 async def read_texts(request: Request, names: Sequence[str], required: Sequence[str]) -> dict[str, str]:
     """A small JSON object of texts by name. Raises HubError."""
-    given = await read_object(request, names, required)
-    for name, value in given.items():
+    texts = await read_object(request, names, required)
+    for name, value in texts.items():
         if not isinstance(value, str):
             raise InputError("{name} must be text, got {given}.", name=name, given=type(value).__name__, field=name)
-    return given
+    return texts
 
 
 async def read_object(request: Request, names: Sequence[str], required: Sequence[str] = ()) -> dict[str, Any]:
@@ -83,16 +83,16 @@ async def read_object(request: Request, names: Sequence[str], required: Sequence
         raise UnsupportedMediaError("Send application/json with {listed}.", listed=", ".join(names))
     if not body and not required:
         return {}
-    given = _parse_json(body)
-    if not isinstance(given, dict):
-        raise InputError("The body must be a JSON object, got a {kind}.", kind=type(given).__name__)
-    for name in given:
+    fields = _parse_json(body)
+    if not isinstance(fields, dict):
+        raise InputError("The body must be a JSON object, got a {kind}.", kind=type(fields).__name__)
+    for name in fields:
         if name not in names:
             raise InputError(unknown("field", str(name), names), field=str(name))
     for name in required:
-        if not given.get(name):
+        if not fields.get(name):
             raise InputError("{name} is missing.", name=name, field=name)
-    return given
+    return fields
 
 
 # --- multipart ------------------------------------------------------------------------------------
@@ -127,10 +127,10 @@ async def _read_form(request: Request, boundary: bytes, limit: int) -> list[_Par
         raise MalformedError("A part of the form has no name; each needs one, which is the input's.") from None
     if not parts.complete:
         raise MalformedError("The form ends before its closing boundary; was the upload cut off?")
-    return [_part(name, value) for name, value in form.multi_items()]
+    return [_read_part(name, value) for name, value in form.multi_items()]
 
 
-def _part(name: str, value: UploadFile | str) -> _Part:
+def _read_part(name: str, value: UploadFile | str) -> _Part:
     filename, data = None, b""
     if isinstance(value, str):
         data = value.encode("latin-1")
@@ -140,7 +140,7 @@ def _part(name: str, value: UploadFile | str) -> _Part:
     return _Part(name.encode("latin-1").decode("utf-8", "replace"), filename, data)
 
 
-def _plain_form(body: bytearray) -> list[_Part]:
+def _parse_fields(body: bytearray) -> list[_Part]:
     try:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=PARTS, errors="strict")
     except UnicodeDecodeError:
@@ -151,7 +151,7 @@ def _plain_form(body: bytearray) -> list[_Part]:
 
 
 def _form_inputs(parts: list[_Part], demo: Demo, pictures: frozenset[str]) -> dict[str, Any]:
-    known = {f.name for f in demo.inputs}
+    names = {f.name for f in demo.inputs}
     several = {f.name for f in demo.inputs if isinstance(f, Choices)}
     inputs: dict[str, Any] = {}
     for part in parts:
@@ -161,7 +161,7 @@ def _form_inputs(parts: list[_Part], demo: Demo, pictures: frozenset[str]) -> di
         if name in pictures:  # a browser sends an empty part without a file name when no file was chosen
             inputs[name] = None if not part.data and not part.filename else part.data
             part.data = b""  # the form is held as long as the run is in work
-        elif part.filename is not None and name in known:
+        elif part.filename is not None and name in names:
             raise InputError(
                 "{name} is not a picture; send it as a plain form field, not as a file.", name=name, field=name
             )
@@ -184,7 +184,7 @@ def _json_inputs(body: bytearray, pictures: frozenset[str]) -> dict[str, Any]:
         raise MalformedError(
             "The body must be a JSON object with the inputs by name, got {kind}.", kind=type(inputs).__name__
         )
-    return {name: picture(name, value) if name in pictures else value for name, value in inputs.items()}
+    return {name: decode_picture(name, value) if name in pictures else value for name, value in inputs.items()}
 
 
 def _parse_json(body: bytearray) -> Any:
@@ -194,23 +194,23 @@ def _parse_json(body: bytearray) -> Any:
     try:
         text = body.decode(json.detect_encoding(body), "surrogatepass")
         body.clear()  # it is held as long as the run is in work
-        return json.loads(text, object_pairs_hook=_once)
+        return json.loads(text, object_pairs_hook=_refuse_repeated)
     except RecursionError:
         raise MalformedError("The body is JSON nested too deeply.") from None
     except ValueError as error:  # JSONDecodeError, UnicodeDecodeError, or a number of thousands of digits
         raise MalformedError("The body is not valid JSON: {reason}.", reason=error) from None
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _refuse_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
     for name, value in pairs:
-        if name in found:
+        if name in values:
             raise InputError("{name} is given more than once; give it once.", name=name, field=name)
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
-def picture(name: str, value: Any) -> Any:
+def decode_picture(name: str, value: Any) -> Any:
     """Base64, plain or as a data: URL -> bytes. Anything but text is the engine's to refuse."""
     if not isinstance(value, str) or not value:
         return value

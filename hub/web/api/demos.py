@@ -70,7 +70,7 @@ class DemoRoutes:
     # --- runs -------------------------------------------------------------------------------------
 
     async def run(self, request: Request) -> Response:
-        if events.wanted(request):
+        if events.wants_events(request):
             return await self._stream(request)
         return await self._work(request, self._run)
 
@@ -105,7 +105,7 @@ class DemoRoutes:
                 partial(run, page, inputs, cancel, who, root_path), limiter=self.threads, abandon_on_cancel=True
             )
 
-        return json_answer(await events.alone(request, work))
+        return json_answer(await events.answer_once(request, work))
 
     def _run(
         self,
@@ -117,26 +117,26 @@ class DemoRoutes:
         hear: OnEvent = lambda stage, progress: None,
     ) -> bytes:
         result = self.hub.engine.run(page.slug, inputs(), cancel=cancel, on_event=hear, caller=who)
-        return dump_json(answers.answer(result, page, root_path))
+        return dump_json(answers.result_to_json(result, page, root_path))
 
     def _compare(
         self, page: Page, inputs: Callable[[], dict[str, Any]], cancel: Cancel, who: Caller, root_path: str
     ) -> bytes:
-        given = inputs()
-        a, b = (given.pop(name, None) or "" for name in ("weights_a", "weights_b"))
-        found = compare(self.hub.engine, page.slug, given, a, b, cancel=cancel, caller=who)
-        return dump_json(answers.comparison(found, page, root_path))
+        values = inputs()
+        a, b = (values.pop(name, None) or "" for name in ("weights_a", "weights_b"))
+        comparison = compare(self.hub.engine, page.slug, values, a, b, cancel=cancel, caller=who)
+        return dump_json(answers.comparison_to_json(comparison, page, root_path))
 
     # --- results ----------------------------------------------------------------------------------
 
     async def result(self, request: Request) -> Response:
-        result = await self._stored(request)
+        result = await self._read_result(request)
         page = self.hub.registry.pages.get(result.capsule["page"])
         result = await to_thread.run_sync(self.hub.shown.look, self._who(request), result)
-        return json_answer(answers.answer(result, page, request.scope.get("root_path", "")))
+        return json_answer(answers.result_to_json(result, page, request.scope.get("root_path", "")))
 
     async def output(self, request: Request) -> Response:
-        result = await self._stored(request)
+        result = await self._read_result(request)
         name, number = request.path_params["output"], request.path_params.get("number", 0)
         values = result.values
         if name in values and not number:
@@ -146,11 +146,11 @@ class DemoRoutes:
             there = ", ".join([*result.pictures, *values])
             what = f"no picture {number} in {name!r}" if pictures else f"no output {name!r}; there is: {there}"
             raise NotFoundError("Result {id} has {what}.", id=result.id, what=what)
-        return _picture(request, pictures[number], f"{result.id}-{name}-{number}")
+        return _send_picture(request, pictures[number], f"{result.id}-{name}-{number}")
 
     async def similar(self, request: Request) -> Response:
         """Who knows a result's id may ask; whose past results are shown depends on the setting and the cookie."""
-        result = await self._stored(request)
+        result = await self._read_result(request)
         limit = whole_number(request.query_params.get("limit", str(SIMILAR_LIMIT)), "limit", SIMILAR_MOST)
         page = self.hub.registry.pages.get(result.capsule["page"])
         if page is None or not self.hub.similar.wanted(page.declared):
@@ -160,28 +160,28 @@ class DemoRoutes:
         find = partial(self.hub.similar.find, result, self._who(request), limit)
         matches = await to_thread.run_sync(find)
         missing, _ = await to_thread.run_sync(self.hub.similar.outstanding, result)
-        body = answers.similar(result, matches, not missing, request.scope.get("root_path", ""))
+        body = answers.similar_to_json(result, matches, not missing, request.scope.get("root_path", ""))
         return json_answer(body)
 
     async def thumbnail(self, request: Request) -> Response:
-        result = await self._stored(request)
+        result = await self._read_result(request)
         if result.sight is None:
             raise NotFoundError("Result {id} has no thumbnail of its picture.", id=result.id)
         picture = Picture(result.sight.thumbnail, "image/jpeg", 0, 0)
-        return _picture(request, picture, f"{result.id}-thumbnail")
+        return _send_picture(request, picture, f"{result.id}-thumbnail")
 
     def _who(self, request: Request) -> Owner:
         return self.hub.owners.of(guard.caller(request))
 
-    async def _stored(self, request: Request) -> Result:
+    async def _read_result(self, request: Request) -> Result:
         id = request.path_params["id"]
-        found = await to_thread.run_sync(self.hub.results.get, id)
-        if found is None:
+        result = await to_thread.run_sync(self.hub.results.get, id)
+        if result is None:
             days = f"{self.hub.settings.results_days:g}"
             raise NotFoundError(
                 "There is no result {id!r}. Results are kept for {days} days, as space allows.", id=id[:64], days=days
             )
-        return found
+        return result
 
     # --- what there is ----------------------------------------------------------------------------
 
@@ -213,8 +213,8 @@ class DemoRoutes:
         return json_answer(await to_thread.run_sync(partial(health.status, self.hub)), headers={})
 
     async def models(self, request: Request) -> Response:
-        found = await to_thread.run_sync(self.hub.models.residents)
-        return json_answer([asdict(one) for one in found])
+        residents = await to_thread.run_sync(self.hub.models.residents)
+        return json_answer([asdict(one) for one in residents])
 
     async def change_model(self, request: Request) -> Response:
         """Loads, pins, unpins or unloads one page's model; an abandoned request leaves a load to end."""
@@ -239,10 +239,10 @@ class DemoRoutes:
         return Response(self.hub.metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-def _picture(request: Request, picture: Picture, tag: str) -> Response:
+def _send_picture(request: Request, picture: Picture, tag: str) -> Response:
     headers = {"ETag": f'"{tag}"', "Cache-Control": FOREVER, "X-Content-Type-Options": "nosniff"}
-    given = [t.strip().removeprefix("W/") for t in request.headers.get("if-none-match", "").split(",")]
-    if f'"{tag}"' in given or "*" in given:
+    tags = [t.strip().removeprefix("W/") for t in request.headers.get("if-none-match", "").split(",")]
+    if f'"{tag}"' in tags or "*" in tags:
         return Response(status_code=304, headers=headers)
     headers["Content-Disposition"] = f'inline; filename="{tag[:8]}{tag[32:]}.{picture.extension}"'
     return Response(picture.data, media_type=picture.media_type, headers=headers)

@@ -25,22 +25,22 @@ from hub.web.problems import EVENTS, problem, unexpected
 PREVIEW_PX = 256
 BEAT_S = 10.0  # a comment as often as this keeps proxies from closing a quiet connection
 Work = Callable[[Callable[..., None], Cancel], Awaitable[bytes]]  # gets who listens, and the flag that ends it
-Told = Callable[..., bytes]  # what is heard, as an event
+EventMaker = Callable[..., bytes]  # makes an event of what the work announces
 
 
-def wanted(request: Request) -> bool:
+def wants_events(request: Request) -> bool:
     """Whether the client asks for events rather than for one answer."""
     return EVENTS in request.headers.get("accept", "").lower()
 
 
-def stream(request: Request, work: Work, told: Told | None = None) -> StreamingResponse:
-    """The events `stage`, `progress` (or what `told` makes of what is heard), and at the end `result` or `error`."""
+def stream(request: Request, work: Work, to_event: EventMaker | None = None) -> StreamingResponse:
+    """Events `stage` and `progress` (or what `to_event` makes of a message), and at the end `result` or `error`."""
     # Buffering proxies would hold the steps back until the end.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_events(request, work, told or _Steps()), media_type=EVENTS, headers=headers)
+    return StreamingResponse(_events(request, work, to_event or _Steps()), media_type=EVENTS, headers=headers)
 
 
-async def alone(request: Request, work: Work) -> bytes:
+async def answer_once(request: Request, work: Work) -> bytes:
     """The same work for one answer: cancelled when the client goes away. Raises what the work raises."""
     cancel = Cancel()
     watch = asyncio.create_task(_watch(request, cancel))
@@ -57,63 +57,62 @@ async def _watch(request: Request, cancel: Cancel) -> None:
     cancel.set()
 
 
-async def _events(request: Request, work: Work, told: Told) -> AsyncIterator[bytes]:
+async def _events(request: Request, work: Work, to_event: EventMaker) -> AsyncIterator[bytes]:
     loop, queue, cancel = asyncio.get_running_loop(), asyncio.Queue[tuple[Any, ...]](), Cancel()
 
     def hear(*what: Any) -> None:
         loop.call_soon_threadsafe(queue.put_nowait, what)
 
-    task, heard = asyncio.ensure_future(work(hear, cancel)), asyncio.ensure_future(queue.get())
+    task, next_message = asyncio.ensure_future(work(hear, cancel)), asyncio.ensure_future(queue.get())
     try:
-        while not (task.done() and queue.empty() and not heard.done()):
-            either: set[asyncio.Future[Any]] = {heard} if task.done() else {task, heard}
+        while not (task.done() and queue.empty() and not next_message.done()):
+            either: set[asyncio.Future[Any]] = {next_message} if task.done() else {task, next_message}
             await asyncio.wait(either, timeout=BEAT_S, return_when=asyncio.FIRST_COMPLETED)
-            if heard.done():
-                what = heard.result()
-                heard = asyncio.ensure_future(queue.get())
-                yield told(*what)
+            if next_message.done():
+                what = next_message.result()
+                next_message = asyncio.ensure_future(queue.get())
+                yield to_event(*what)
             elif not task.done():
                 yield b": still at it\n\n"
         yield _outcome(task, request)
     finally:
         cancel.set()
         task.cancel()
-        heard.cancel()
+        next_message.cancel()
 
 
 class _Steps:
     """What is told of one run: a stage, or a step with the preview where that is new."""
 
     def __init__(self) -> None:
-        self._seen: Image.Image | None = None
+        self._last_preview: Image.Image | None = None
 
     def __call__(self, stage: str, progress: Progress | None) -> bytes:
         if progress is None:
-            return event("stage", {"stage": stage})
+            return format_event("stage", {"stage": stage})
         picture = preview(progress)
-        new = picture is not None and picture is not self._seen
-        self._seen = picture
-        return event("progress", steps(progress) | ({"preview": data_url(picture)} if new else {}))
+        new = picture is not None and picture is not self._last_preview
+        self._last_preview = picture
+        return format_event("progress", steps_to_json(progress) | ({"preview": data_url(picture)} if new else {}))
 
 
 def _outcome(task: asyncio.Future[bytes], request: Request) -> bytes:
     error = task.exception()
     if error is None:
         return b"event: result\ndata: " + task.result() + b"\n\n"
-    answer: Response = problem(error, request) if isinstance(error, HubError) else unexpected(_plain(error), request)
+    if isinstance(error, HubError):
+        answer: Response = problem(error, request)
+    else:
+        answer = unexpected(error if isinstance(error, Exception) else RuntimeError(str(error)), request)
     return b"event: error\ndata: " + bytes(answer.body) + b"\n\n"
 
 
-def _plain(error: BaseException) -> Exception:
-    return error if isinstance(error, Exception) else RuntimeError(str(error))
-
-
-def event(name: str, data: Mapping[str, Any]) -> bytes:
+def format_event(name: str, data: Mapping[str, Any]) -> bytes:
     """One event as it is sent."""
     return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
 
 
-def steps(progress: Progress) -> Steps:
+def steps_to_json(progress: Progress) -> Steps:
     """Where a run is, as JSON; `left_s` only where it is known."""
     far: Steps = {"step": progress.step, "total": progress.total}
     if progress.left_s is not None:

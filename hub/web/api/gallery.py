@@ -48,56 +48,56 @@ class GalleryRoutes:
     # --- searching --------------------------------------------------------------------------------
 
     async def search(self, request: Request) -> Response:
-        wanted, page, size = self._asked(request)
+        query, page, size = self._read_query(request)
         order = request.query_params.get("order", "new")
         if order not in gallery.ORDER_NAMES:
             raise InputError(unknown("order", order[:40], list(gallery.ORDER_NAMES)), field="order")
 
         def find() -> tuple[list[PictureRecord], int]:
             index = self.pictures.index()
-            return index.search(wanted, self._viewer(request), order=order, limit=size, offset=(page - 1) * size)
+            return index.search(query, self._viewer(request), order=order, limit=size, offset=(page - 1) * size)
 
-        found, total = await to_thread.run_sync(find)
-        pictures = [self._picture(entry, request) for entry in found]
+        entries, total = await to_thread.run_sync(find)
+        pictures = [self._picture(entry, request) for entry in entries]
         return json_answer(PicturesAnswer(total=total, page=page, per_page=size, pictures=pictures))
 
     async def pairs(self, request: Request) -> Response:
         """What two grids have of the same subject, style and seed."""
-        wanted, page, size = self._asked(request, "a", "b")
+        query, page, size = self._read_query(request, "a", "b")
         a, b = (request.query_params.get(side, "") for side in ("a", "b"))
         if not a or not b:
             raise InputError("Name the two runs to compare: a=RUN&b=RUN.", field="b" if a else "a")
 
         def find() -> tuple[list[tuple[PictureRecord, PictureRecord]], int]:
             index = self.pictures.index()
-            return index.pairs(a, b, wanted, self._viewer(request), limit=size, offset=(page - 1) * size)
+            return index.pairs(a, b, query, self._viewer(request), limit=size, offset=(page - 1) * size)
 
-        found, total = await to_thread.run_sync(find)
-        pairs = [PairAnswer(a=self._picture(one, request), b=self._picture(other, request)) for one, other in found]
+        records, total = await to_thread.run_sync(find)
+        pairs = [PairAnswer(a=self._picture(one, request), b=self._picture(other, request)) for one, other in records]
         return json_answer(PairsAnswer(total=total, page=page, per_page=size, pairs=pairs))
 
     async def facets(self, request: Request) -> Response:
         def find() -> dict[str, list[dict[str, Any]]]:
             return self.pictures.index().facets(self._viewer(request))
 
-        found = await to_thread.run_sync(find)
-        for entries in found.values():
+        values = await to_thread.run_sync(find)
+        for entries in values.values():
             for entry in entries:
                 entry["latest"] = gallery.when(entry["latest"])
-        return json_answer(found)
+        return json_answer(values)
 
     async def download(self, request: Request) -> Response:
         """A ZIP file of pictures with prompts.csv, of `ids` or of all that a search finds; or the CSV alone."""
-        wanted, _, _ = self._asked(request, "ids", "format")
+        query, _, _ = self._read_query(request, "ids", "format")
         kind = request.query_params.get("format", "zip")
         if kind not in ("zip", "csv"):
             raise InputError("format must be zip or csv, got {kind!r}.", kind=kind[:40], field="format")
 
         def find() -> tuple[list[PictureRecord], int]:
             index = self.pictures.index()
-            return index.search(wanted, self._viewer(request), order="old", limit=DOWNLOAD_MOST)
+            return index.search(query, self._viewer(request), order="old", limit=DOWNLOAD_MOST)
 
-        found, total = await to_thread.run_sync(find)
+        entries, total = await to_thread.run_sync(find)
         if total > DOWNLOAD_MOST:
             raise InputError(
                 "One download has at most {download_most:,} pictures, this is {total:,}. Search for less.",
@@ -107,19 +107,19 @@ class GalleryRoutes:
         disposition = f'attachment; filename="{"prompts" if kind == "csv" else "gallery"}.{kind}"'
         headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
         if kind == "csv":
-            return Response(gallery.table(map(gallery.row, found)), media_type="text/csv", headers=headers)
-        pieces: Iterator[bytes] = gallery.archive(self.pictures, found)
+            return Response(gallery.table(map(gallery.row, entries)), media_type="text/csv", headers=headers)
+        pieces: Iterator[bytes] = gallery.archive(self.pictures, entries)
         return StreamingResponse(pieces, media_type="application/zip", headers=headers)
 
-    def _asked(self, request: Request, *more: str) -> tuple[Query, int, int]:
+    def _read_query(self, request: Request, *more: str) -> tuple[Query, int, int]:
         """What is looked for, which page of it, and how many on a page. Raises InputError."""
-        given: Mapping[str, str] = request.query_params
-        known = [*gallery.FILTERS, *PAGING, *more]
-        check_names(given, known)
-        page = whole_number(given.get("page", "1"), "page", gallery.PAGES_MOST)
-        size = whole_number(given.get("per_page", str(gallery.PER_PAGE)), "per_page", gallery.PER_PAGE_MOST)
-        ids = tuple(filter(None, given.get("ids", "").split(",")))[:DOWNLOAD_MOST]
-        return gallery.query(given, ids), page, size
+        parameters: Mapping[str, str] = request.query_params
+        names = [*gallery.FILTERS, *PAGING, *more]
+        check_names(parameters, names)
+        page = whole_number(parameters.get("page", "1"), "page", gallery.PAGES_MOST)
+        size = whole_number(parameters.get("per_page", str(gallery.PER_PAGE)), "per_page", gallery.PER_PAGE_MOST)
+        ids = tuple(filter(None, parameters.get("ids", "").split(",")))[:DOWNLOAD_MOST]
+        return gallery.query(parameters, ids), page, size
 
     def _viewer(self, request: Request) -> Viewer:
         return self.pictures.viewer(self.hub.owners.of(guard.caller(request)))

@@ -47,67 +47,68 @@ class GridRoutes:
     async def draw(self, request: Request) -> Response:
         """One document at the end, or events as it goes. Who closes the connection cancels what is not drawn yet."""
         page = self.hub.registry.get(request.path_params["slug"])
-        given = await read_object(request, small.FIELDS, ("subjects",))
+        fields = await read_object(request, small.FIELDS, ("subjects",))
         if self.threads.available_tokens < 1:
             raise BusyError(
                 "{at_once} grids are being drawn, the most at once. Try again in a moment.",
                 at_once=AT_ONCE,
                 retry_after_s=5,
             )
-        made = await to_thread.run_sync(small.make, self.hub, page.slug, given)
-        who, told = guard.caller(request), _Told(page, made, request.scope.get("root_path", ""))
+        plan = await to_thread.run_sync(small.make, self.hub, page.slug, fields)
+        who, answer = guard.caller(request), _Answer(page, plan, request.scope.get("root_path", ""))
 
         async def work(hear: small.Hear, cancel: Cancel) -> bytes:
             hear("plan")
-            draw = partial(self._draw, made, hear, cancel, who, told)
+            draw = partial(self._draw, plan, hear, cancel, who, answer)
             return await to_thread.run_sync(draw, limiter=self.threads, abandon_on_cancel=True)
 
-        if events.wanted(request):
-            return events.stream(request, work, told)
-        return json_answer(await events.alone(request, work), headers={})
+        if events.wants_events(request):
+            return events.stream(request, work, answer)
+        return json_answer(await events.answer_once(request, work), headers={})
 
-    def _draw(self, made: Plan, hear: small.Hear, cancel: Cancel, who: Caller, told: _Told) -> bytes:
+    def _draw(self, plan: Plan, hear: small.Hear, cancel: Cancel, who: Caller, answer: _Answer) -> bytes:
         begin = time.monotonic()
-        done = small.draw(self.hub, made, hear, cancel, who)
-        return dump_json(told.document(done, time.monotonic() - begin), is_event=True)
+        done = small.draw(self.hub, plan, hear, cancel, who)
+        return dump_json(answer.document(done, time.monotonic() - begin), is_event=True)
 
 
-class _Told:
-    """What a grid's client is told, as events and as one document."""
+class _Answer:
+    """A grid's answer to its client, as events and as one document."""
 
-    def __init__(self, page: Page, made: Plan, root_path: str):
-        self.page, self.made, self.root = page, made, root_path
-        self.outputs, self.total = picture_outputs(page.demo), len({cell.name for cell in made.cells()})
+    def __init__(self, page: Page, grid: Plan, root_path: str):
+        self.page, self.grid, self.root = page, grid, root_path
+        self.outputs, self.total = picture_outputs(page.demo), len({cell.name for cell in grid.cells()})
 
     def __call__(self, kind: str, *what: Any) -> bytes:
         if kind == "plan":
-            return events.event("plan", self.plan())
+            return events.format_event("plan", self.plan_to_json())
         if kind == "cell":
             cell, stage, progress = what
-            return events.event("cell", _step(cell, stage, progress))
+            return events.format_event("cell", _step_to_json(cell, stage, progress))
         if kind == "drawn":
             drawn, count, left_s = what
             far = {"done": count, "total": self.total, "left_s": None if left_s is None else round(left_s, 2)}
-            return events.event("picture", {**self.drawn(drawn), **far})
+            return events.format_event("picture", {**self.picture_to_json(drawn), **far})
         cell, text = what
-        return events.event("failed", {"cell": cell.name, "detail": text})
+        return events.format_event("failed", {"cell": cell.name, "detail": text})
 
-    def plan(self) -> dict[str, Any]:
-        made = self.made
+    def plan_to_json(self) -> dict[str, Any]:
+        plan = self.grid
         return {
-            "run": made.run, "demo": made.page, "weights": made.weights, "digest": made.digest,
-            "subjects": made.subjects, "styles": made.styles, "seeds": made.seeds,
-            "gallery": f"{self.root}/gallery?run={made.run}", "cells": [self.cell(cell) for cell in made.cells()],
+            "run": plan.run, "demo": plan.page, "weights": plan.weights, "digest": plan.digest,
+            "subjects": plan.subjects, "styles": plan.styles, "seeds": plan.seeds,
+            "gallery": f"{self.root}/gallery?run={plan.run}",
+            "cells": [self.cell_to_json(cell) for cell in plan.cells()],
         }  # fmt: skip
 
-    def cell(self, cell: Cell) -> dict[str, Any]:
-        place = gallery.address(self.made.page, cell.parameters, self.made.weights if self._several() else "")
+    def cell_to_json(self, cell: Cell) -> dict[str, Any]:
+        place = gallery.address(self.grid.page, cell.parameters, self.grid.weights if self._several() else "")
         return {
             "cell": cell.name, "subject": cell.subject, "style": cell.style, "seed": cell.seed, "prompt": cell.prompt,
             "settings": dict(cell.parameters), "open": f"{self.root}/{place}",
         }  # fmt: skip
 
-    def drawn(self, drawn: Drawn) -> dict[str, Any]:
+    def picture_to_json(self, drawn: Drawn) -> dict[str, Any]:
         result = drawn.result
         pictures = [
             {"url": f"{self.root}{API}/results/{result.id}/{name}/{number}", "caption": picture.caption,
@@ -117,15 +118,15 @@ class _Told:
         return {"cell": drawn.cell.name, "id": result.id, "pictures": pictures, "receipt": asdict(result.receipt)}
 
     def document(self, done: Done, seconds: float) -> dict[str, Any]:
-        plan, found = self.plan(), {drawn.cell.name: self.drawn(drawn) for drawn in done.drawn}
+        head, pictures = self.plan_to_json(), {drawn.cell.name: self.picture_to_json(drawn) for drawn in done.drawn}
         problems = {name: {"problem": text} for name, text in done.failed.items()}
-        cells = [{**cell, **found.get(cell["cell"], {}), **problems.get(cell["cell"], {})} for cell in plan["cells"]]
+        cells = [{**cell, **pictures.get(cell["cell"], {}), **problems.get(cell["cell"], {})} for cell in head["cells"]]
         counts = {"drawn": done.computed, "kept": len(done.drawn) - done.computed, "failed": len(done.failed)}
-        return {**plan, "cells": cells, **counts, "seconds": round(seconds, 2)}
+        return {**head, "cells": cells, **counts, "seconds": round(seconds, 2)}
 
     def _several(self) -> bool:
         return len(self.page.demo.weights) > 1
 
 
-def _step(cell: Cell, stage: str, progress: Progress | None) -> dict[str, Any]:
-    return {"cell": cell.name, "stage": stage, **(events.steps(progress) if progress else {})}
+def _step_to_json(cell: Cell, stage: str, progress: Progress | None) -> dict[str, Any]:
+    return {"cell": cell.name, "stage": stage, **(events.steps_to_json(progress) if progress else {})}

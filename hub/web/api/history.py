@@ -37,7 +37,7 @@ from hub.web.routes import API, FRESH, check_names, json_answer, routes_of, whol
 TEXT_CHARS, AT_ONCE = 500, 200
 FILTERS, PAGING = ("q", "demo"), ("page", "per_page")
 LOOKED_S = 15.0  # who looks at the history holds what is in work for so long
-SHOWN = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/tiff"})
+INLINE_KINDS = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/tiff"})
 DAY = "private, max-age=86400"
 
 
@@ -65,34 +65,34 @@ class HistoryRoutes:
         return self.history.owner(guard.caller(request))
 
     async def search(self, request: Request) -> Response:
-        given: Mapping[str, str] = request.query_params
-        check_names(given, [*FILTERS, *PAGING])
-        text, slug = given.get("q", ""), given.get("demo", "")
+        parameters: Mapping[str, str] = request.query_params
+        check_names(parameters, [*FILTERS, *PAGING])
+        text, slug = parameters.get("q", ""), parameters.get("demo", "")
         if len(text) > TEXT_CHARS:
             raise InputError(
                 "q has more than the {text_chars} characters that are read.", text_chars=TEXT_CHARS, field="q"
             )
-        page = whole_number(given.get("page", "1"), "page", PAGES_MOST)
-        size = whole_number(given.get("per_page", str(PER_PAGE)), "per_page", PER_PAGE_MOST)
+        page = whole_number(parameters.get("page", "1"), "page", PAGES_MOST)
+        size = whole_number(parameters.get("per_page", str(PER_PAGE)), "per_page", PER_PAGE_MOST)
         owner, root = self._owner(request), request.scope.get("root_path", "")
         self.history.look(owner, LOOKED_S)
 
         def find() -> RunsAnswer:
             work = self.history.in_work(owner, slug)
-            found, total = self.history.search(owner, text, slug, size, (page - 1) * size)
+            entries, total = self.history.search(owner, text, slug, size, (page - 1) * size)
             running = {run.entry.id: run_to_json(self.hub, run.entry, root, run) for run in work}
             return {
                 "total": total,
                 "page": page,
                 "per_page": size,
                 "running": list(running.values()),
-                "runs": [run_to_json(self.hub, entry, root) for entry in found if entry.id not in running],
-                "demos": [self._counted(*entry) for entry in self.history.pages(owner)],
+                "runs": [run_to_json(self.hub, entry, root) for entry in entries if entry.id not in running],
+                "demos": [self._count_to_json(*entry) for entry in self.history.pages(owner)],
             }
 
         return json_answer(await to_thread.run_sync(find))
 
-    def _counted(self, slug: str, count: int) -> PageRunsAnswer:
+    def _count_to_json(self, slug: str, count: int) -> PageRunsAnswer:
         page = self.hub.registry.pages.get(slug)
         return {"slug": slug, "title": page.title if page else slug, "count": count}
 
@@ -105,15 +105,15 @@ class HistoryRoutes:
 
     async def compare(self, request: Request) -> Response:
         """Two runs of one page: what was asked, both answers, and what differs in them."""
-        given = request.query_params
-        check_names(given, ["a", "b"])
+        parameters = request.query_params
+        check_names(parameters, ["a", "b"])
         owner, root = self._owner(request), request.scope.get("root_path", "")
 
         def work() -> dict[str, Any]:
-            both = beside(self.history, self.hub.registry, owner, given.get("a", ""), given.get("b", ""))
+            both = beside(self.history, self.hub.registry, owner, parameters.get("a", ""), parameters.get("b", ""))
             settings = [{**asdict(setting), "differs": setting.differs} for setting in both.settings]
             runs = {side: run_to_json(self.hub, run, root) for side, run in (("a", both.a), ("b", both.b))}
-            return {**answers.comparison(both.found, both.page, root), "settings": settings, "runs": runs}
+            return {**answers.comparison_to_json(both.found, both.page, root), "settings": settings, "runs": runs}
 
         return json_answer(await drawers.draw(guard.caller(request), work))
 
@@ -121,10 +121,10 @@ class HistoryRoutes:
 
     async def remove(self, request: Request) -> Response:
         """Some, by `ids` with commas between, or with `all=true` all: nothing is deleted by leaving something out."""
-        given = request.query_params
-        check_names(given, ["ids", "all"])
-        ids = list(filter(None, given.get("ids", "").split(",")))
-        if bool(ids) == (given.get("all") == "true"):
+        parameters = request.query_params
+        check_names(parameters, ["ids", "all"])
+        ids = list(filter(None, parameters.get("ids", "").split(",")))
+        if bool(ids) == (parameters.get("all") == "true"):
             raise InputError("Say which runs to delete: ids=ID,ID or all=true.", field="ids")
         if len(ids) > AT_ONCE:
             raise InputError(
@@ -163,7 +163,7 @@ class HistoryRoutes:
     async def picture(self, request: Request) -> Response:
         """A picture that went in, byte by byte as it came."""
         data = await to_thread.run_sync(self._picture, request, request.path_params["name"])
-        return uploaded(data)
+        return send_upload(data)
 
     def _picture(self, request: Request, name: str) -> bytes:
         data = self.history.picture(self.history.get(self._owner(request), request.path_params["id"]), name)
@@ -172,11 +172,11 @@ class HistoryRoutes:
         return data
 
 
-def uploaded(data: bytes) -> Response:
+def send_upload(data: bytes) -> Response:
     """What a visitor uploaded, as a picture and nothing else: it may be any file."""
     headers = {"Cache-Control": DAY, "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
     kind = f"image/{sniff(data).lower()}"
-    return Response(data, media_type=kind if kind in SHOWN else "application/octet-stream", headers=headers)
+    return Response(data, media_type=kind if kind in INLINE_KINDS else "application/octet-stream", headers=headers)
 
 
 def run_to_json(hub: Hub, entry: HistoryEntry, root: str, work: InWork | None = None) -> RunAnswer:
@@ -198,15 +198,15 @@ def run_to_json(hub: Hub, entry: HistoryEntry, root: str, work: InWork | None = 
     if work is not None:
         stage, now = work.last_event
         since: ProgressAnswer = {"stage": stage, "seconds": round(work.seconds, 1)}
-        progress = {**since, **events.steps(now)} if now else since
-    done = entry.state == "done"
+        progress = {**since, **events.steps_to_json(now)} if now else since
+    is_done = entry.state == "done"
     return {
         "id": entry.id, "demo": entry.page, "title": page.title if page else entry.page, "state": entry.state,
         "created_at": datetime.fromtimestamp(entry.begun, UTC).isoformat(timespec="milliseconds"),
         "took_ms": entry.took_ms, "cached": entry.cached, "times": entry.times, "headline": entry.headline,
         "message": entry.message, "settings": settings, "weights": entry.weights, "digest": entry.digest,
         "inputs": {name: f"{here}/inputs/{quote(name)}" for name in entry.inputs},
-        "result": f"{root}{API}/results/{entry.result}" if done else None,
+        "result": f"{root}{API}/results/{entry.result}" if is_done else None,
         # The state is in it, since it is cached: of a run in work it shows what went in.
         "thumbnail": f"{here}/thumbnail?of={entry.state}" if entry.pictured else None,
         "page": f"{root}/history?run={entry.id}" if entry.state != "running" else None,

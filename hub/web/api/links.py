@@ -63,8 +63,8 @@ class LinkRoutes:
     async def mine(self, request: Request) -> Response:
         """Those of the browser session that asks; none without one. An administrator is told all."""
         owners = None if guard.caller(request).is_admin else self._who(request).ids
-        found = await to_thread.run_sync(self.links.all, owners) if owners != () else []
-        return json_answer([self._link(link, request) for link in found])
+        own = await to_thread.run_sync(self.links.all, owners) if owners != () else []
+        return json_answer([self._link(link, request) for link in own])
 
     async def show(self, request: Request) -> Response:
         id = request.path_params["id"]
@@ -134,19 +134,19 @@ def feedback_to_json(entry: Feedback) -> FeedbackAnswer:
 def with_urls(document: Mapping[str, Any], url: str) -> SharedRun:
     """What a link shows, with addresses in the place of file names."""
 
-    def replaced(part: Any) -> Any:
+    def replace_files(part: Any) -> Any:
         if isinstance(part, dict):
-            return {k: f"{url}/{v}" if k == "file" and v else replaced(v) for k, v in part.items()}
-        return [replaced(one) for one in part] if isinstance(part, list) else part
+            return {k: f"{url}/{v}" if k == "file" and v else replace_files(v) for k, v in part.items()}
+        return [replace_files(one) for one in part] if isinstance(part, list) else part
 
     return {
-        "inputs": replaced(document["inputs"]),
-        "parameters": replaced(document["parameters"]),
-        "weights": replaced(document["weights"]),
-        "receipt": {"remarks": [], **replaced(document["receipt"])},  # documents of old have none
+        "inputs": replace_files(document["inputs"]),
+        "parameters": replace_files(document["parameters"]),
+        "weights": replace_files(document["weights"]),
+        "receipt": {"remarks": [], **replace_files(document["receipt"])},  # documents of old have none
         # An output's own value is the demo's: a key "file" in it is no file of ours.
         "outputs": [
-            {**replaced({**o, "value": None}), **({"value": o["value"]} if "value" in o else {})}
+            {**replace_files({**o, "value": None}), **({"value": o["value"]} if "value" in o else {})}
             for o in document["outputs"]
         ],
     }

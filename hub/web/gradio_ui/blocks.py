@@ -114,7 +114,7 @@ async def _process_api(self: Any, block_fn: Any, inputs: list[Any], *arguments: 
             payloads.check(block_fn.inputs, inputs)
     except HubError as error:
         of_page = block_fn.api_visibility == "private"  # an endpoint of gradio_client stays English
-        spoken = languages.of_scope(request.request.scope) if request is not None and of_page else None
+        spoken = languages.catalogue_of(request.request.scope) if request is not None and of_page else None
         with texts.speaking(spoken or texts.PLAIN):
             words, title = texts.say(error.message), texts.say(error.title)
         refusal = Refusal(error, words, title)
@@ -147,7 +147,7 @@ def _language_of_event() -> Catalogue | None:
     """The language of whose event Gradio answers: events run in tasks of Gradio's own, not in their request's."""
     request = LocalContext.request.get(None)
     inner = getattr(request, "request", None)
-    return languages.of_scope(inner.scope) if inner is not None else None
+    return languages.catalogue_of(inner.scope) if inner is not None else None
 
 
 texts.ask_gradio[:] = [_language_of_event]

@@ -36,7 +36,7 @@ def read_argument(hub: Hub, name: str, value: Any, files: bool) -> Any:
         if not isinstance(data, str) or not data:
             form = '{"type": "image", "data": "<base64>", "mimeType": "image/png"}'
             raise InputError("{name} is an object without data; give {wanted}.", name=name, wanted=form, field=name)
-        return bodies.picture(name, data)
+        return bodies.decode_picture(name, data)
     if not isinstance(value, str):
         return value
     address_parts = _address_parts(value)
@@ -49,7 +49,7 @@ def read_argument(hub: Hub, name: str, value: Any, files: bool) -> Any:
             name=name, given=_quote(value), ways=_ways(files), field=name,
         )  # fmt: skip
     if not scheme and not _is_path(value) and not (files and os.path.isfile(value)):  # noqa: PTH113  # never raises
-        return bodies.picture(name, value)
+        return bodies.decode_picture(name, value)
     if not files:
         raise InputError(
             "{name} is a path, {given}, and this hub opens no files for callers from elsewhere; {ways}.",

@@ -57,10 +57,10 @@ def _own_address() -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # an address of the documentation's range: only the route is looked up
-            found = str(probe.getsockname()[0])
+            address = str(probe.getsockname()[0])
         except OSError:
             return ""
-    return "" if is_loopback(found) or found == "0.0.0.0" else found
+    return "" if is_loopback(address) or address == "0.0.0.0" else address
 
 
 def prefix(settings: Settings) -> str:
@@ -109,19 +109,19 @@ class FromPage:
         if scope["type"] == "http":
             headers = MutableHeaders(raw=[pair for pair in scope["headers"] if pair[0] != b"x-gradio-server"])
             origin, host = headers.get("origin", ""), headers.get("host", "")
-            seen = _parsed(origin)
-            if seen and seen.netloc.lower() != host.lower():
+            page = _parse_origin(origin)
+            if page and page.netloc.lower() != host.lower():
                 # No more than the port is taken over: who may do what depends on the name.
-                if seen.hostname == urlsplit(f"//{host}").hostname:
-                    headers["host"] = seen.netloc
-                    scope = {**scope, "scheme": seen.scheme}
+                if page.hostname == urlsplit(f"//{host}").hostname:
+                    headers["host"] = page.netloc
+                    scope = {**scope, "scheme": page.scheme}
                 elif headers.get("sec-fetch-site") == "same-origin":  # for the addresses of Gradio's files alone
-                    headers["x-forwarded-host"], headers["x-forwarded-proto"] = seen.netloc, seen.scheme
+                    headers["x-forwarded-host"], headers["x-forwarded-proto"] = page.netloc, page.scheme
             scope = {**scope, "headers": headers.raw}
         await self.app(scope, receive, send)
 
 
-def _parsed(origin: str) -> SplitResult | None:
+def _parse_origin(origin: str) -> SplitResult | None:
     try:
         return urlsplit(origin) if ORIGIN.fullmatch(origin) else None
     except ValueError:  # such as brackets around what is no address

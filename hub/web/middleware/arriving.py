@@ -79,7 +79,7 @@ class Arriving:
     def __init__(self, receive: Receive, room: Room, address: Callable[[], str], most: int):
         self._receive, self._room, self._address_of, self._most = receive, room, address, most
         self._address = ""
-        self._size = self._taken = 0
+        self._size = self._room_taken = 0
         self._end = asyncio.get_running_loop().time() + WITHIN_S
         self._whole = self._dropped = False
         self.copies = 1  # how often it is held at once, with what is made of it
@@ -106,11 +106,11 @@ class Arriving:
             return
         self._whole = not message.get("more_body", False)
         self._size += len(message.get("body", b""))
-        wanted = self.copies * max(0, min(self._size, self._most) - FREE_BYTES) - self._taken
-        if wanted > 0 and not self._dropped:
+        missing = self.copies * max(0, min(self._size, self._most) - FREE_BYTES) - self._room_taken
+        if missing > 0 and not self._dropped:
             self._address = self._address or self._address_of()
-            self._room.take(self._address, wanted)
-            self._taken += wanted
+            self._room.take(self._address, missing)
+            self._room_taken += missing
 
     def drop(self) -> None:
         """What still comes is read and not kept."""
@@ -126,14 +126,14 @@ class Arriving:
                     self._count(message)
 
     def give_back(self) -> None:
-        if self._taken > LARGE_BYTES:
+        if self._room_taken > LARGE_BYTES:
             trim_soon()
-        if self._taken:
-            self._room.give_back(self._address, self._taken)
-            self._taken = 0
+        if self._room_taken:
+            self._room.give_back(self._address, self._room_taken)
+            self._room_taken = 0
 
 
-def drops_the_rest(scope: Scope) -> None:
+def drop_the_rest(scope: Scope) -> None:
     """Of a body that is refused for what it is: what still comes of it is not kept."""
-    if isinstance(found := scope.get(ARRIVING), Arriving):
-        found.drop()
+    if isinstance(body := scope.get(ARRIVING), Arriving):
+        body.drop()

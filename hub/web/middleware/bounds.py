@@ -23,7 +23,7 @@ from hub.hub import Hub
 from hub.people.limits import network
 from hub.spec import ImageInput
 from hub.web.middleware import guard
-from hub.web.middleware.arriving import ARRIVING, DRAIN_S, Arriving, Room, drops_the_rest
+from hub.web.middleware.arriving import ARRIVING, DRAIN_S, Arriving, Room, drop_the_rest
 from hub.web.problems import MalformedError, no_memory, problem
 from hub.web.routes import API
 
@@ -103,7 +103,7 @@ class Bounds:
         bounded = self._bounded(request, kind, media_type, is_json, body, answers)
         try:
             refusal = await _refusal(bounded, body, answers)
-            if refusal is not None and not answers.begun:
+            if refusal is not None and not answers.has_begun:
                 await problem(refusal, request)(scope, receive, send)
         finally:
             body.give_back()
@@ -127,7 +127,7 @@ class Bounds:
                 if len(whole[-1]) >= AGAIN_BYTES:
                     whole.append(bytearray())
                 whole[-1] += piece
-            await self.app(scope, _replayed(whole, body.receive), send)
+            await self.app(scope, _replay(whole, body.receive), send)
 
 
 class _Answers:
@@ -135,11 +135,11 @@ class _Answers:
 
     def __init__(self, send: Send, body: Arriving):
         self._send, self._body = send, body
-        self.begun = False
+        self.has_begun = False
 
     async def send(self, message: Message) -> None:
-        if self._body.refusal is None or self.begun:
-            self.begun = True
+        if self._body.refusal is None or self.has_begun:
+            self.has_begun = True
             await self._send(message)
 
 
@@ -175,7 +175,7 @@ async def _refusal(bounded: Awaitable[None], body: Arriving, answers: _Answers) 
     except HubError as error:
         body.refusal = body.refusal or error
     except MemoryError:
-        if answers.begun:
+        if answers.has_begun:
             raise
         return no_memory()
     except Exception:  # what a door makes of a body that ends early is not told
@@ -199,7 +199,7 @@ def has_body(scope: Scope) -> bool:
     return False
 
 
-def _replayed(whole: deque[bytearray], receive: Receive) -> Receive:
+def _replay(whole: deque[bytearray], receive: Receive) -> Receive:
     """A body that is here, in pieces that are freed as they are handed on, then what comes."""
 
     async def again() -> Message:
@@ -221,19 +221,19 @@ async def pieces(request: Request, limit: int, look: Look = len) -> AsyncGenerat
         refusal = too_large
         if request.headers.get("expect", "").lower() == "100-continue":
             raise refusal  # the client waits for leave to send
-        drops_the_rest(request.scope)
+        drop_the_rest(request.scope)
     size, end = 0, time.monotonic() + DRAIN_S
     async for piece in request.stream():
         size += len(piece)
         if size > limit and refusal is None:
             refusal = too_large
-            drops_the_rest(request.scope)
+            drop_the_rest(request.scope)
         if refusal is None:
             try:
                 look(piece)
             except HubError as error:
                 refusal = error
-                drops_the_rest(request.scope)
+                drop_the_rest(request.scope)
         if refusal is None:
             yield piece
             end = time.monotonic() + DRAIN_S
@@ -313,14 +313,14 @@ class Parts:
         try:
             self._parser = MultipartParser(boundary, {"on_part_begin": self._begin, "on_end": self._end})
         except FormParserError as error:
-            raise _not_a_form(error) from None
+            raise _form_error(error) from None
 
     def look(self, piece: bytes) -> None:
         """Raises MalformedError."""
         try:
             self._parser.write(piece)
         except FormParserError as error:
-            raise _not_a_form(error) from None
+            raise _form_error(error) from None
 
     def _begin(self) -> None:
         self._count += 1
@@ -331,5 +331,5 @@ class Parts:
         self.complete = True
 
 
-def _not_a_form(error: FormParserError) -> MalformedError:
+def _form_error(error: FormParserError) -> MalformedError:
     return MalformedError("The body is not valid multipart/form-data: {reason}.", reason=str(error)[:200])

@@ -30,19 +30,19 @@ async def answer(signin: SignIn, cookie: Cookie, request: Request, address: str)
 
     A wrong one is counted, and slowed down, as one that came by HTTP Basic.
     """
-    told = JSONResponse({"success": True}, headers={"Cache-Control": "no-store"})
+    success = JSONResponse({"success": True}, headers={"Cache-Control": "no-store"})
     body = b""
     async for piece in request.stream():
         body += piece
         if len(body) > MOST_BYTES:
             raise TooLargeError("A user name and a password need at most {most} bytes.", most=MOST_BYTES)
     if not signin.required:
-        return told
+        return success
     try:
-        given = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS))
+        fields = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS))
     except ValueError:
         raise MalformedError("Send username and password as form fields.") from None
-    pair = f"{given.get('username', '')}:{given.get('password', '')}".encode()
-    known = await signin.known({"authorization": f"Basic {base64.b64encode(pair).decode()}"}, {}, address)
-    told.headers.append("Set-Cookie", cookie(request.scope, signin.ticket(known), int(TICKET_S)))
-    return told
+    pair = f"{fields.get('username', '')}:{fields.get('password', '')}".encode()
+    account = await signin.known({"authorization": f"Basic {base64.b64encode(pair).decode()}"}, {}, address)
+    success.headers.append("Set-Cookie", cookie(request.scope, signin.ticket(account), int(TICKET_S)))
+    return success

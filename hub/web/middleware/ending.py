@@ -21,23 +21,23 @@ class Ending:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        begun, streams, over = False, False, False
+        has_begun, streams, over = False, False, False
 
-        async def watched(message: Message) -> None:
-            nonlocal begun, streams, over
+        async def send_and_watch(message: Message) -> None:
+            nonlocal has_begun, streams, over
             if message["type"] == "http.response.start":
                 kind = dict(message.get("headers", ())).get(b"content-type", b"")
-                begun, streams = True, kind.startswith(EVENTS.encode())
+                has_begun, streams = True, kind.startswith(EVENTS.encode())
             over = message["type"] == "http.response.body" and not message.get("more_body", False)
             await send(message)
 
         try:
-            await self.app(scope, receive, watched)
+            await self.app(scope, receive, send_and_watch)
         except asyncio.CancelledError:
             if not self.stop.over.is_set():
                 raise
             answer = problem(self.stop.ended(), Request(scope))
-            if not begun:
+            if not has_begun:
                 await answer(scope, receive, send)
             elif streams and not over:
                 last = b"event: error\ndata: " + bytes(answer.body) + b"\n\n"

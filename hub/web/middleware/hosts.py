@@ -50,12 +50,12 @@ def check(settings: Settings, scope: Scope) -> None:
     # A whole address, as a proxy is asked, or *; or what no address of the hub has, and logs and libraries trip over.
     if not str(scope["path"]).startswith("/") or CONTROL.search(scope["path"]):
         raise MalformedError("Ask for a path such as /healthz, not for {given}.", given=repr(scope["path"][:100]))
-    given = Headers(scope=scope).getlist("host")
-    if not given and scope.get("http_version") == "1.0":  # as some health checks ask; a browser never does
+    hosts = Headers(scope=scope).getlist("host")
+    if not hosts and scope.get("http_version") == "1.0":  # as some health checks ask; a browser never does
         return
-    if len(given) != 1:
-        raise MalformedError("A request needs one Host header, got {count}.", count=len(given))
-    name = _name(given[0])
+    if len(hosts) != 1:
+        raise MalformedError("A request needs one Host header, got {count}.", count=len(hosts))
+    name = _name(hosts[0])
     if _is_known(name, settings, scope):
         return
     raise HostError(
@@ -68,11 +68,11 @@ def check(settings: Settings, scope: Scope) -> None:
 
 def _name(host: str) -> str:
     """A Host header without its port, as names are compared. Raises MalformedError."""
-    found = HOST.fullmatch(host)
-    if found is None or int(found[2] or 0) > 65_535 or (host.startswith("[") and _address(found[1]) is None):
+    match = HOST.fullmatch(host)
+    if match is None or int(match[2] or 0) > 65_535 or (host.startswith("[") and _address(match[1]) is None):
         raise MalformedError("Host must be a name or an address, with a port or without, got {given}.",
                              given=repr(host[:100]))  # fmt: skip
-    return found[1].lower().removesuffix(".")
+    return match[1].lower().removesuffix(".")
 
 
 def _is_known(name: str, settings: Settings, scope: Scope) -> bool:
@@ -100,5 +100,5 @@ def _address(name: str) -> IPv4Address | IPv6Address | None:
 def _own_addresses(scope: Scope) -> set[IPv4Address | IPv6Address | None]:
     """Of this machine. One that is not specified (0.0.0.0) is none."""
     reached = str((scope.get("server") or [""])[0])
-    found = [one.address.partition("%")[0] for several in psutil.net_if_addrs().values() for one in several]
-    return {address for text in (reached, *found) if (address := _address(text)) and not address.is_unspecified}
+    interfaces = [one.address.partition("%")[0] for several in psutil.net_if_addrs().values() for one in several]
+    return {address for text in (reached, *interfaces) if (address := _address(text)) and not address.is_unspecified}

@@ -23,9 +23,9 @@ GRADIO, STREAMLIT = b"window.gradio_config", b"<title>Streamlit</title>"  # what
 HEAD = b"<head>"
 
 
-def of_request(asked: str, cookie: str, accept: str) -> str:
+def choose_language(parameter: str, cookie: str, accept: str) -> str:
     """The language for an address's parameter, a cookie and an Accept-Language header, each possibly empty."""
-    return texts.chosen(asked) or texts.chosen(cookie) or texts.negotiated(accept)
+    return texts.chosen(parameter) or texts.chosen(cookie) or texts.negotiated(accept)
 
 
 class Languages:
@@ -40,12 +40,12 @@ class Languages:
             return
         headers = Headers(scope=scope)
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-        asked = query.get(PARAMETER, [""])[-1]
+        parameter = query.get(PARAMETER, [""])[-1]
         cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
-        catalogue = self.hub.texts[of_request(asked, cookie, headers.get("accept-language", ""))]
-        keep = catalogue.language if texts.chosen(asked) and texts.chosen(cookie) != catalogue.language else ""
+        catalogue = self.hub.texts[choose_language(parameter, cookie, headers.get("accept-language", ""))]
+        keep = catalogue.language if texts.chosen(parameter) and texts.chosen(cookie) != catalogue.language else ""
         scope = {**scope, SCOPE: catalogue}
-        # What is `marked` must not be packed. A page in a tab of its own needs that for its language alone.
+        # What `mark_page` changes must not be packed. A page in a tab of its own needs that for its language alone.
         alone = headers.get("sec-fetch-dest") == "document"
         if not (alone and catalogue.language == texts.ENGLISH) and "text/html" in headers.get("accept", ""):
             scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
@@ -53,10 +53,10 @@ class Languages:
             await self.app(scope, receive, _mark_pages(send, catalogue, keep, scope))
 
 
-def of_scope(scope: Mapping[str, object]) -> Catalogue | None:
+def catalogue_of(scope: Mapping[str, object]) -> Catalogue | None:
     """What `Languages` found for a request; None where the request did not come through it."""
-    found = scope.get(SCOPE)
-    return found if isinstance(found, Catalogue) else None
+    catalogue = scope.get(SCOPE)
+    return catalogue if isinstance(catalogue, Catalogue) else None
 
 
 def _mark_pages(send: Send, catalogue: Catalogue, keep: str, scope: Scope) -> Send:
@@ -78,7 +78,7 @@ def _mark_pages(send: Send, catalogue: Catalogue, keep: str, scope: Scope) -> Se
                 return
         elif start is not None:
             before = message.get("body", b"")
-            body = marked(before, catalogue.language)
+            body = mark_page(before, catalogue.language)
             headers = MutableHeaders(scope=start)
             if len(body) != len(before) and "content-length" in headers:
                 headers["content-length"] = str(int(headers["content-length"]) + len(body) - len(before))
@@ -90,7 +90,7 @@ def _mark_pages(send: Send, catalogue: Catalogue, keep: str, scope: Scope) -> Se
     return send_marked
 
 
-def marked(body: bytes, language: str) -> bytes:
+def mark_page(body: bytes, language: str) -> bytes:
     """The beginning of a page that others made, which says it is English: in this language, and Gradio told so."""
     if language != texts.ENGLISH:
         begin = body.find(b"<html")

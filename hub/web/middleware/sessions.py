@@ -35,9 +35,9 @@ class SessionCookie:
         self.kept_s = max(HOUR_S, int(hub.settings.results_days * 24 * HOUR_S))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        wanted = scope["type"] == "http" and scope["method"] == "GET"
+        is_get = scope["type"] == "http" and scope["method"] == "GET"
         # Whoever only looks at a shared result gets none.
-        if not wanted or scope["path"].startswith("/r/"):
+        if not is_get or scope["path"].startswith("/r/"):
             await self.app(scope, receive, send)
             return
         cookies = _cookies(scope)
@@ -48,8 +48,8 @@ class SessionCookie:
                 headers = MutableHeaders(scope=message)
                 if headers.get("content-type", "").startswith("text/html"):
                     secure = "; Secure" if scope.get("scheme") == "https" else ""
-                    kept = f"{COOKIE}={token}; Path=/; Max-Age={self.kept_s}; HttpOnly; SameSite=Lax{secure}"
-                    headers.append("Set-Cookie", kept)
+                    cookie = f"{COOKIE}={token}; Path=/; Max-Age={self.kept_s}; HttpOnly; SameSite=Lax{secure}"
+                    headers.append("Set-Cookie", cookie)
                     headers["Cache-Control"] = "private, no-store"  # a cache must not give it to somebody else
             await send(message)
 

@@ -36,6 +36,6 @@ def add_to(app: FastAPI, settings: Settings) -> None:
 
 def user(scope: Scope) -> str:
     """The Hugging Face name of who signed in, from the signed session cookie; empty: nobody did, or it is over."""
-    told = (scope.get("session") or {}).get("oauth_info") or {}
-    over = told.get("expires_at") is not None and told["expires_at"] < time.time()
-    return "" if over else str((told.get("userinfo") or {}).get("preferred_username") or "")
+    oauth = (scope.get("session") or {}).get("oauth_info") or {}
+    over = oauth.get("expires_at") is not None and oauth["expires_at"] < time.time()
+    return "" if over else str((oauth.get("userinfo") or {}).get("preferred_username") or "")

@@ -80,7 +80,7 @@ class Streams:
 
 def _session(body: bytes) -> str:
     try:
-        asked = json.loads(body)
+        fields = json.loads(body)
     except ValueError:
         return ""
-    return str(asked.get("session_hash", "")) if isinstance(asked, Mapping) else ""
+    return str(fields.get("session_hash", "")) if isinstance(fields, Mapping) else ""

@@ -34,14 +34,17 @@ class GridPages:
 
     async def page(self, request: Request) -> Response:
         pages = [page for page in self.hub.registry if small.fits(page)]
-        asked = request.query_params.get("page", "")
-        chosen = next((page for page in pages if page.slug == asked), pages[0] if pages else None)
-        given = {name: request.query_params.get(name, "") for name in ("subjects", "styles", "seeds", "template")}
+        selected = next(
+            (page for page in pages if page.slug == request.query_params.get("page")), pages[0] if pages else None
+        )
+        query = request.query_params
+        field_values = {name: query.get(name, "") for name in ("subjects", "styles", "seeds", "template")}
+        demo = selected.demo if selected else None
         text = templates().get_template("grid.html").render(
-            home="./", here="r/", words=texts.section(texts.current().language, "grid"), pages=pages, chosen=chosen,
-            most=small.MOST, given=given,
-            singles=self.hub.settings.similar, fields=_fields(chosen.demo, request.query_params) if chosen else [],
-            hints=[example.inputs.get(prompt_input(chosen.demo)) for example in chosen.demo.examples] if chosen else [],
+            home="./", here="r/", words=texts.section(texts.current().language, "grid"), pages=pages, chosen=selected,
+            most=small.MOST, given=field_values,
+            singles=self.hub.settings.similar, fields=_fields(demo, query) if demo else [],
+            hints=[example.inputs.get(prompt_input(demo)) for example in demo.examples] if demo else [],
         )  # fmt: skip
         return HTMLResponse(text, headers=ASKING)
 
@@ -49,23 +52,23 @@ class GridPages:
         return file(request.path_params["name"], "grid")
 
 
-def _fields(demo: Demo, given: Mapping[str, str]) -> list[dict[str, Any]]:
+def _fields(demo: Demo, values: Mapping[str, str]) -> list[dict[str, Any]]:
     """The page's other settings, as the form draws them; `given` holds values, as `set.NAME`."""
-    found, words = [], prompt_input(demo)
+    fields, words = [], prompt_input(demo)
     for entry in demo.inputs:
         kind = next((kind for type_, kind in KINDS.items() if isinstance(entry, type_)), "")
         of_weights = getattr(entry, "options_from", "") or getattr(entry, "default_from", "")
         if not kind or entry.name in (words, small.SEVERAL) or of_weights:
             continue
         usual: Any = getattr(entry, "default", None) or ""
-        found.append({
+        fields.append({
             "name": entry.name, "label": entry.label, "help": entry.help, "kind": kind, "usual": usual,
-            "value": given.get(f"set.{entry.name}", usual), "entry": entry,
+            "value": values.get(f"set.{entry.name}", usual), "entry": entry,
             "options": [(option, option) for option in (entry.options if isinstance(entry, Choice) else ())],
         })  # fmt: skip
     if len(demo.weights) > 1:
         options = [(weights.name, weights.title or weights.name) for weights in demo.weights]
         first = demo.weights[0].name
-        found.append({"name": "weights", "label": "Weights", "help": "", "kind": "choice", "usual": first,
-                      "value": given.get("set.weights", first), "entry": None, "options": options})  # fmt: skip
-    return found
+        fields.append({"name": "weights", "label": "Weights", "help": "", "kind": "choice", "usual": first,
+                      "value": values.get("set.weights", first), "entry": None, "options": options})  # fmt: skip
+    return fields

@@ -37,8 +37,8 @@ from hub.web.site import links as permalinks
 from hub.web.site.templates import templates
 
 log = logging.getLogger(__name__)
-GONE = "Its result is not kept any more."
-GIVEN = "in-"  # how the names of pictures begin that went in, and are drawn anew for each look
+RESULT_GONE = "Its result is not kept any more."
+INPUT_FILE = "in-"  # how the names of pictures begin that went in, and are drawn anew for each look
 
 
 def routes(hub: Hub) -> list[BaseRoute]:
@@ -64,10 +64,10 @@ class HistoryPages:
         return self.history.owner(guard.caller(request))
 
     async def page(self, request: Request) -> Response:
-        asked = request.query_params
-        if "run" in asked:
+        query = request.query_params
+        if "run" in query:
             return await drawers.draw(guard.caller(request), self._run, request)
-        if "a" in asked or "b" in asked:
+        if "a" in query or "b" in query:
             return await drawers.draw(guard.caller(request), self._compare, request)
         return await to_thread.run_sync(self._list, request)
 
@@ -82,12 +82,12 @@ class HistoryPages:
         for page in self.hub.registry:
             labels = [f.label for f in page.declared.inputs] if page.declared else []
             words |= {text: say(text) for text in (page.title, *labels)}
-        return self._drawn(
+        return self._render(
             request, "history.html", words=words, days=f"{self.hub.settings.results_days:g}", by_name=bool(who.name),
             known=bool(self.history.owner(who)), more=history_texts.MENU,
         )  # fmt: skip
 
-    def _drawn(self, request: Request, template: str, **parts: Any) -> Response:
+    def _render(self, request: Request, template: str, **parts: Any) -> Response:
         text = templates().get_template(template).render(
             home="./", here="r/", say=say, quote=quote, signed_in=guard.caller(request).name, **parts
         )  # fmt: skip
@@ -101,32 +101,32 @@ class HistoryPages:
         if entry.state == "running" and page:
             return RedirectResponse(f"{entry.page}?history={entry.id}", 303, headers=HEADERS)
         if entry.state != "done" or page is None or page.declared is None:
-            why = say(entry.message) or (say("It was stopped.") if entry.state == "stopped" else say(GONE))
+            why = say(entry.message) or (say("It was stopped.") if entry.state == "stopped" else say(RESULT_GONE))
             title = page.title if page else entry.page
-            again = self._again(entry)
-            return self._drawn(request, "history_failed.html", entry=entry, page_title=title, why=why, again_url=again)
+            again = self._again_url(entry)
+            return self._render(request, "history_failed.html", entry=entry, page_title=title, why=why, again_url=again)
         result = self.history.result(entry)
-        given = self._given(entry)
-        left_out = [f.name for f in page.declared.inputs if isinstance(f, ImageInput) and f.name not in given]
-        document = snapshot(self.hub.weights, page, result, given, left_out).document
-        return self._drawn(
+        pictures = self._input_pictures(entry)
+        left_out = [f.name for f in page.declared.inputs if isinstance(f, ImageInput) and f.name not in pictures]
+        document = snapshot(self.hub.weights, page, result, pictures, left_out).document
+        return self._render(
             request, "history_run.html", entry=entry, id=f"history/{entry.id}", own=True, **document,
-            again_url=self._again(entry), shares=self.hub.sharing.wanted, note_chars=NOTE_CHARS,
+            again_url=self._again_url(entry), shares=self.hub.sharing.wanted, note_chars=NOTE_CHARS,
             private=bool(private_inputs(page.declared)), ends=history_texts.ENDS,
         )  # fmt: skip
 
-    def _again(self, entry: HistoryEntry) -> str:
+    def _again_url(self, entry: HistoryEntry) -> str:
         page = self.hub.registry.pages.get(entry.page)
         return f"{quote(entry.page)}?history={entry.id}" if page and page.declared else ""
 
-    def _given(self, entry: HistoryEntry) -> dict[str, Picture]:
+    def _input_pictures(self, entry: HistoryEntry) -> dict[str, Picture]:
         """The pictures that went in and are still held, as they are shown."""
-        found = {name: self.history.picture(entry, name) for name in entry.inputs}
-        return {name: clean(data, self.hub.limits) for name, data in found.items() if data is not None}
+        uploads = {name: self.history.picture(entry, name) for name in entry.inputs}
+        return {name: clean(data, self.hub.limits) for name, data in uploads.items() if data is not None}
 
     async def file(self, request: Request) -> Response:
         """A picture of the page of one run, by the name that `hub.sharing.snapshot` gives it."""
-        if request.path_params["file"].startswith(GIVEN):
+        if request.path_params["file"].startswith(INPUT_FILE):
             picture = await drawers.draw(guard.caller(request), self._file, request)
         else:
             picture = await to_thread.run_sync(self._file, request)
@@ -154,8 +154,8 @@ class HistoryPages:
     def _share(self, request: Request, form: Mapping[str, str]) -> str:
         entry = self.history.get(self._owner(request), request.path_params["id"])
         demo = self.hub.registry.get(entry.page).demo
-        held = {name: self.history.picture(entry, name) for name in entry.inputs}
-        given = {name: data for name, data in held.items() if data is not None}
+        uploads = {name: self.history.picture(entry, name) for name in entry.inputs}
+        pictures = {name: data for name, data in uploads.items() if data is not None}
         ends = form.get("ends", "0")
         link, _ = self.hub.sharing.share(
             entry.result,
@@ -163,7 +163,7 @@ class HistoryPages:
             note=form.get("note", ""),
             days=float(ends) if ends.isascii() and ends.isdigit() and int(ends) else None,
             leave_out=() if "include" in form else private_inputs(demo),
-            given=given,
+            given=pictures,
         )
         return link.id
 
@@ -176,31 +176,32 @@ class HistoryPages:
     # --- two runs ---------------------------------------------------------------------------------
 
     def _compare(self, request: Request) -> Response:
-        asked = request.query_params
-        both = beside(self.history, self.hub.registry, self._owner(request), asked.get("a", ""), asked.get("b", ""))
+        query = request.query_params
+        both = beside(self.history, self.hub.registry, self._owner(request), query.get("a", ""), query.get("b", ""))
         titles = _titles(both)
-        page, found = both.page, both.found
-        shown = Markup("").join(
-            compare_html.draw_beside(f, part, found, titles)
+        page, comparison = both.page, both.found
+        pictures = Markup("").join(
+            compare_html.draw_beside(f, part, comparison, titles)
             for f in kinds.on_page(page.demo)
-            if isinstance(f, ImageOutput) and (part := [pair for pair in found.pictures if pair.output == f.name])
+            if isinstance(f, ImageOutput) and (part := [pair for pair in comparison.pictures if pair.output == f.name])
         )
-        return self._drawn(
+        return self._render(
             request, "history_compare.html", page_title=page.title, both=both, titles=titles,
-            settings=[{**asdict(s), "differs": s.differs} for s in both.settings], pictures=self._went_in(both),
-            again=[self._again(both.a), self._again(both.b)], swapped=f"history?a={both.b.id}&b={both.a.id}",
-            answer=shown + compare_html.draw_answer(page.demo, found, titles),
+            settings=[{**asdict(s), "differs": s.differs} for s in both.settings], pictures=self._input_places(both),
+            again=[self._again_url(both.a), self._again_url(both.b)], swapped=f"history?a={both.b.id}&b={both.a.id}",
+            answer=pictures + compare_html.draw_answer(page.demo, comparison, titles),
         )  # fmt: skip
 
-    def _went_in(self, both: Beside) -> list[Setting]:
+    def _input_places(self, both: Beside) -> list[Setting]:
         """The pictures that went in, as places to show them; None for one that is not held any more."""
-        placed = []
+        settings = []
         for one in both.settings:
             if one.kind == "picture":
-                held = [name if self.history.picture(run, one.name) is not None else None
+                places = [name if self.history.picture(run, one.name) is not None else None
                         for run in (both.a, both.b) for name in [f"history/{run.id}/in-{one.name}.jpg"]]  # fmt: skip
-                placed.append(Setting("picture", one.name, one.label, held[0], held[1] if one.differs else held[0]))
-        return placed
+                b = places[1] if one.differs else places[0]
+                settings.append(Setting("picture", one.name, one.label, places[0], b))
+        return settings
 
 
 def _titles(both: Beside) -> list[str]:

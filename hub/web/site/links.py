@@ -61,14 +61,14 @@ class LinkPages:
             link,
             document,
             url=addresses.link(self.hub.settings, request, id),
-            again_url=self._again(link),
+            again_url=self._again_url(link),
             mine=mine,
             signed_in=guard.caller(request).name,
             feedback=self.links.feedback([id]) if mine else (),
             thanks="thanks" in request.query_params,
         )
 
-    def _again(self, link: Link) -> str:
+    def _again_url(self, link: Link) -> str:
         """Where it can be tried; empty when its demo is not here any more."""
         page = self.hub.registry.pages.get(link.page)
         return f"../{link.page}?link={link.id}" if page and page.declared else ""

@@ -53,7 +53,7 @@ def language(host: Host) -> Catalogue:
         st.session_state[ASKED], st.session_state[LANGUAGE] = address, texts.chosen(address)
     accepted = str(headers.get("accept-language") or st.context.locale or "")
     cookie = str(st.context.cookies.get(languages.COOKIE, ""))
-    return host.hub.texts[languages.of_request(st.session_state.get(LANGUAGE) or "", cookie, accepted)]
+    return host.hub.texts[languages.choose_language(st.session_state.get(LANGUAGE) or "", cookie, accepted)]
 
 
 def _draw_languages() -> None:
