@@ -1,4 +1,4 @@
-"""Who else can reach a hub on this machine: told at its start, with a QR code; and the public Gradio tunnel."""
+"""Prints at the start who else can reach this hub, with a QR code; opens the public Gradio tunnel."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 log = logging.getLogger(__name__)
 MOST = 4096  # connections, if the descriptors are enough
 BACKLOG = 128  # asyncio accepts so many at a time before any is counted
-DESCRIPTORS = 65_536  # more are not asked for: some programs walk all that they may have
+DESCRIPTORS = 65_536  # no more, since some programs loop over every descriptor that they may have
 TELL_EVERY_S = 60.0
 
 
@@ -54,7 +54,7 @@ def raise_descriptors() -> int:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
             soft = limit
-        except (OSError, ValueError):  # macOS has a lower one that it does not tell
+        except (OSError, ValueError):  # macOS has a lower limit than it reports
             log.info("the limit of open files stays %d", soft)
     most = MOST if soft == resource.RLIM_INFINITY else min(MOST, soft * 5 // 8)
     if most < 512:
@@ -63,7 +63,7 @@ def raise_descriptors() -> int:
 
 
 class Rarely:
-    """Logs a line at most once a minute, however often it is told."""
+    """Logs a line at most once a minute, however often it is called."""
 
     def __init__(self) -> None:
         self._last = float("-inf")
@@ -84,7 +84,7 @@ class Seats:
         self.most, self.of_one = most, max(1, most // 2)
         self._addresses: dict[asyncio.Transport, str] = {}
         self._counts = Counter[str]()
-        # Those that ask for nothing now, the longest waiting first: that never asked, and that did.
+        # Connections that ask for nothing now, the longest waiting first: those that never asked, and those that did.
         self._silent, self._idle = _Queue(), _Queue()
         self._full = Rarely()
 
@@ -155,7 +155,7 @@ class Http(H11Protocol):
 
     def __init__(self, *arguments: Any, **named: Any):
         super().__init__(*arguments, **named)
-        self.timeout_keep_alive = self.patience.idle_s  # type: ignore[assignment]  # whole seconds there, for no reason
+        self.timeout_keep_alive = self.patience.idle_s  # type: ignore[assignment]  # declared as whole seconds; a fraction works
         self._timer: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
         self._received = self._received_before = 0
@@ -238,7 +238,7 @@ class Http(H11Protocol):
     def _look_at_pace(self) -> None:
         if self.cycle is None or not self.cycle.more_body:
             return
-        # Paused: it is the hub that does not read.
+        # While reading is paused it is the hub that does not read, so the client is not to blame.
         if self._received - self._received_before < self.patience.pace_bytes and not self.flow.read_paused:
             self._too_slow("The request's body")
             return

@@ -15,7 +15,7 @@ from hub.errors import BusyError, HubError, OutOfMemoryError, StoppingError
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
-EVENTS = "text/event-stream"  # in which a problem is told as the last event
+EVENTS = "text/event-stream"  # where a problem is the last event
 TYPE = "urn:demo-hub:problem:"  # + code
 
 
@@ -50,7 +50,7 @@ class ProblemResponse(JSONResponse):
 
 
 def problem(error: HubError, request: Request) -> ProblemResponse:
-    """The response that tells `error`."""
+    """The response that says what is wrong."""
     body: ProblemAnswer = {
         "type": TYPE + error.code,
         "title": error.title,
@@ -70,12 +70,12 @@ def problem(error: HubError, request: Request) -> ProblemResponse:
 
 
 def unexpected(error: Exception, request: Request) -> ProblemResponse:
-    """A fault of the hub itself: logged with its traceback, told without."""
+    """A fault of the hub itself: logged with its traceback, answered without."""
     return problem(fault_of(error, request), request)
 
 
 def fault_of(error: Exception, request: Request, on_page: bool = False) -> HubError:
-    """What is told of a fault of the hub itself, which is logged with its traceback."""
+    """What visitors read of a fault of the hub itself, which is logged with its traceback."""
     if isinstance(error, MemoryError):
         log.error("%s %r had no memory", request.method, request.scope["path"])
         return no_memory()
@@ -86,5 +86,5 @@ def fault_of(error: Exception, request: Request, on_page: bool = False) -> HubEr
 
 
 def no_memory() -> OutOfMemoryError:
-    """What is told when the machine has no memory left for what was sent."""
+    """The error for when the machine has no memory left for what was sent."""
     return OutOfMemoryError("The hub has no memory left for this request. Send less at once, or try again later.")

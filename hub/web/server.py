@@ -76,15 +76,15 @@ def layers(hub: Hub, pages: Sequence[Middleware], sign_in: Sequence[Middleware] 
     """
     proxied = [Middleware(addresses.BehindProxy, settings=hub.settings)] if hub.settings.public_url else []
     return [
-        Middleware(ending.Ending, hub=hub),  # whatever is cut off, is told so
+        Middleware(ending.Ending, hub=hub),  # outermost: it answers whatever the hub's end cuts off
         Middleware(headers.SafeHeaders, hub=hub),
-        Middleware(hosts.Names, hub=hub),  # before anything is answered
+        Middleware(hosts.Names, hub=hub),  # no layer may answer under a name that is not the hub's
         *proxied,  # around all others, so that they see paths without the proxy's
         *sign_in,
-        Middleware(languages.Languages, hub=hub),  # refusals are pages too
+        Middleware(languages.Languages, hub=hub),  # around the guard, whose refusals are pages too
         *guard.layers(hub),
         Middleware(sockets.Sockets, hub=hub),
-        Middleware(bounds.Bounds, hub=hub),  # who may not come in sends nothing that is read
+        Middleware(bounds.Bounds, hub=hub),  # within the guard: no body is read of who may not come in
         Middleware(paths.Paths),
         Middleware(addresses.FromPage),
         Middleware(sessions.SessionCookie, hub=hub),
@@ -150,7 +150,7 @@ def streamlit_options() -> dict[str, Any]:
 
 
 def warm_up(hub: Hub) -> None:
-    """Imports torch, picks the device, and preloads models if asked to. Errors are logged; pages tell them too."""
+    """Imports torch, picks the device, and preloads models if asked to. Errors are logged, and shown on pages."""
     for reason in describe.missing(hub):
         log.warning("%s", reason)
     try:

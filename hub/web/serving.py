@@ -21,9 +21,9 @@ from hub.web import connections
 from hub.web.connections import Http, Patience, Rarely
 
 log = logging.getLogger(__name__)
-SETTLE_S = 0.5  # nothing is in work for so long: answers are on their way, and no comparison is between its two runs
+SETTLE_S = 0.5  # with nothing in work before the end: an answer may be on its way, a comparison between its two runs
 ENDING_S = 3.0  # for what is in work to hear that the grace is over
-AT_LAST_S = 10.0  # a thread that hears nothing holds the process up no longer
+AT_LAST_S = 10.0  # after which the process ends, even where a thread never heard that it should
 # Answers that never end: an open tab's.
 ENDLESS = re.compile(r"/gradio_api/(heartbeat/.*|queue/data|startup-events)")
 
@@ -97,7 +97,7 @@ class Server(uvicorn.Server):
         return self.hub.engine.in_work > 0 or any(path and not ENDLESS.search(path) for path in paths)
 
     def _log_fault(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """asyncio tells a lack of descriptors by a traceback for each connection, again and again."""
+        """Logs a lack of descriptors in one line, where asyncio would log a traceback for each connection."""
         error = context.get("exception")
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
             self._no_descriptors.warn("no connection can be accepted: %s; raise it with ulimit -n", error.strerror)

@@ -1,4 +1,4 @@
-"""What REST tells, as JSON data: a result, a page in few words, a page in full."""
+"""What REST answers, as JSON data: a result, a page in few words, a page in full."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hub.web.api.shapes import DemoAnswer, SimilarAnswer, SimilarPictureAnswer
 from hub.web.routes import API
 from hub.weights import facts
 
-SIMILAR_LIMIT, SIMILAR_MOST = 8, 50  # similar pictures that are told when nobody says how many, and at most
+SIMILAR_LIMIT, SIMILAR_MOST = 8, 50  # similar pictures where nobody says how many, and at most
 KINDS = {ImageOutput: "image", Mask: "mask", Labels: "labels", Json: "json", Gallery: "gallery"}
 
 

@@ -110,7 +110,7 @@ class _Part:
 class _InMemory(MultiPartParser):
     """Keeps files in memory: their bytes are bounded and counted while they arrive, and no disk is."""
 
-    spool_max_size = 0  # what SpooledTemporaryFile takes for: never to the disk
+    spool_max_size = 0  # by which SpooledTemporaryFile never writes to the disk
 
 
 async def _read_form(request: Request, boundary: bytes, limit: int) -> list[_Part]:
@@ -123,7 +123,7 @@ async def _read_form(request: Request, boundary: bytes, limit: int) -> list[_Par
     try:
         parser = _InMemory(headers, stream, max_files=PARTS, max_fields=PARTS, max_part_size=limit)
         form = await parser.parse()
-    except MultiPartException:  # of what it refuses, `parts` and the limit leave this alone
+    except MultiPartException:  # `parts` and the limit have refused all else before
         raise MalformedError("A part of the form has no name; each needs one, which is the input's.") from None
     if not parts.complete:
         raise MalformedError("The form ends before its closing boundary; was the upload cut off?")
@@ -160,7 +160,7 @@ def _form_inputs(parts: list[_Part], demo: Demo, pictures: frozenset[str]) -> di
             raise InputError("{name} is given more than once; give it once.", name=name, field=name)
         if name in pictures:  # a browser sends an empty part without a file name when no file was chosen
             inputs[name] = None if not part.data and not part.filename else part.data
-            part.data = b""  # the form is held as long as the run is in work
+            part.data = b""  # the form lives as long as the run; its pictures need not
         elif part.filename is not None and name in names:
             raise InputError(
                 "{name} is not a picture; send it as a plain form field, not as a file.", name=name, field=name
@@ -193,7 +193,7 @@ def _parse_json(body: bytearray) -> Any:
         raise MalformedError('The body is empty; send a JSON object with the inputs by name, such as {"seed": 1}.')
     try:
         text = body.decode(json.detect_encoding(body), "surrogatepass")
-        body.clear()  # it is held as long as the run is in work
+        body.clear()  # the caller holds it as long as the run is in work
         return json.loads(text, object_pairs_hook=_refuse_repeated)
     except RecursionError:
         raise MalformedError("The body is JSON nested too deeply.") from None

@@ -60,7 +60,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
 
 
 class DemoRoutes:
-    """The endpoints over one engine."""
+    """The endpoints over one hub."""
 
     def __init__(self, hub: Hub):
         self.hub = hub
@@ -75,7 +75,7 @@ class DemoRoutes:
         return await self._work(request, self._run)
 
     async def _stream(self, request: Request) -> Response:
-        """As `_work`, but told step by step. What is wrong before the run is answered as ever."""
+        """As `_work`, but each step is sent as an event. What is wrong before the run is a plain problem."""
         page = self.hub.registry.get(request.path_params["slug"])
         inputs = await read_inputs(request, page.demo, self.hub.limits.max_bytes)
         if self.threads.available_tokens < 1:

@@ -82,7 +82,7 @@ async def _events(request: Request, work: Work, to_event: EventMaker) -> AsyncIt
 
 
 class _Steps:
-    """What is told of one run: a stage, or a step with the preview where that is new."""
+    """The events of one run: a stage, or a step with the preview where that is new."""
 
     def __init__(self) -> None:
         self._last_preview: Image.Image | None = None
@@ -121,7 +121,7 @@ def steps_to_json(progress: Progress) -> Steps:
 
 
 def preview(progress: Progress | None) -> Image.Image | None:
-    """The picture so far of the one request that a progress is told to."""
+    """The picture so far, of the one request that a progress is for."""
     own = progress.preview[0] if progress and progress.preview else None
     return own if isinstance(own, Image.Image) else None
 

@@ -40,7 +40,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
 
 
 class GalleryRoutes:
-    """The endpoints over one engine."""
+    """The endpoints over one hub."""
 
     def __init__(self, hub: Hub):
         self.hub, self.pictures = hub, hub.pictures

@@ -37,7 +37,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
 
 
 class GridRoutes:
-    """The endpoints over one engine."""
+    """The endpoints over one hub."""
 
     def __init__(self, hub: Hub):
         self.hub, self.threads = hub, CapacityLimiter(AT_ONCE)

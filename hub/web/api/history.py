@@ -56,7 +56,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
 
 
 class HistoryRoutes:
-    """The endpoints over one engine. Whose history it is, nobody can say: it is always that of who asks."""
+    """The endpoints over one hub. Whose history it is, nobody can say: it is always that of who asks."""
 
     def __init__(self, hub: Hub):
         self.hub, self.history = hub, hub.history

@@ -38,7 +38,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
 
 
 class LinkRoutes:
-    """The endpoints over one engine."""
+    """The endpoints over one hub."""
 
     def __init__(self, hub: Hub):
         self.hub, self.links = hub, hub.sharing.links
@@ -61,7 +61,7 @@ class LinkRoutes:
         return json_answer(answer, 201, {**FRESH, "Location": answer["url"]})
 
     async def mine(self, request: Request) -> Response:
-        """Those of the browser session that asks; none without one. An administrator is told all."""
+        """Those of the browser session that asks; none without one. An administrator gets all."""
         owners = None if guard.caller(request).is_admin else self._who(request).ids
         own = await to_thread.run_sync(self.links.all, owners) if owners != () else []
         return json_answer([self._link(link, request) for link in own])

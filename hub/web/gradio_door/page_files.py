@@ -81,7 +81,7 @@ class PageFiles:
     """One hub's part of that folder."""
 
     def __init__(self, hub: Hub, clock: Callable[[], float] = time.monotonic):
-        self._engine, self._clock = hub, clock
+        self._hub, self._clock = hub, clock
         self.folder = own_folder()
         self.results = Path(tempfile.mkdtemp(prefix="shown-", dir=self.folder))
         # Guards _uploads; taken alone, and never while a file is written.
@@ -93,7 +93,7 @@ class PageFiles:
 
     @property
     def largest(self) -> int:
-        return self._engine.limits.max_bytes
+        return self._hub.limits.max_bytes
 
     def begin(self, caller: Caller) -> str:
         """A place for an upload that is about to come. Raises BusyError."""
@@ -213,9 +213,9 @@ class PageFiles:
         kind, _, id = rest[0].rpartition("-")
         try:
             if kind == "link":
-                self._engine.sharing.links.read(id)
+                self._hub.sharing.links.read(id)
             elif kind == "history":
-                self._engine.history.get(self._engine.history.owner(caller), id)
+                self._hub.history.get(self._hub.history.owner(caller), id)
             else:
                 return RESULT.fullmatch(rest[0]) is not None
         except HubError:
@@ -228,14 +228,14 @@ class PageFiles:
             upload = self._uploads.get(key)
             if upload is None or upload.path is None or upload.owner not in (owner_of(caller), _address_owner(caller)):
                 return False
-            if use:  # who only looks at it does not keep it
+            if use:  # to look at an upload does not prolong its time
                 upload.at, upload.used = self._clock(), True
             return True
 
     # --- forgetting -------------------------------------------------------------------------------
 
     def drop(self, key: str) -> None:
-        """An upload that did not come whole."""
+        """Forgets an upload that did not come whole."""
         with self._lock:
             self._remove(key)
 
@@ -255,7 +255,7 @@ class PageFiles:
 
     def forget(self, caller: Caller, ids: Sequence[str] | None) -> None:
         """Runs of a caller's history are about to be deleted (None: all): what of their inputs is here goes, too."""
-        history = self._engine.history
+        history = self._hub.history
         owner = history.owner(caller)
         digests = set[str]()
         for id in ids or ():
@@ -273,12 +273,12 @@ class PageFiles:
                     shutil.rmtree(folder, ignore_errors=True)
 
     def forget_result(self, id: str) -> None:
-        """A result is deleted: what pages showed of it goes, too."""
+        """Removes what pages showed of a result that is deleted."""
         if RESULT.fullmatch(id):
             shutil.rmtree(self.results / id, ignore_errors=True)
 
     def close(self) -> None:
-        """The hub ends."""
+        """Removes all that lies here, as the hub ends."""
         with self._lock:
             for key in list(self._uploads):
                 self._remove(key)
@@ -299,7 +299,7 @@ def owner_of(caller: Caller) -> str:
 
 
 def _address_owner(caller: Caller) -> str:
-    """Where neither a user nor a browser is told: the address."""
+    """The owner of what comes with neither a user's name nor a browser's cookie: the address."""
     return f"{caller.name} address {network(caller.address)}".lstrip()
 
 

@@ -14,7 +14,7 @@ UNPROCESSABLE = 422
 
 
 class Refusal(gr.Error):  # type: ignore[misc]  # Gradio is followed without its types
-    """A HubError as Gradio tells errors: without a traceback in the log."""
+    """A HubError as Gradio shows errors, but without a traceback in the log."""
 
     def __init__(self, error: HubError, message: str = "", title: str = ""):
         super().__init__(message or error.message, title=title or error.title, print_exception=False)

@@ -69,7 +69,7 @@ class GradioDoor:
 
     def __init__(self, app: ASGIApp, files: PageFiles, pages: Collection[str]):
         self.app, self.files = app, files
-        self.routes = getattr(app, "routes", [])  # all that Gradio mounts, for who walks through the app
+        self.routes = getattr(app, "routes", [])  # all that Gradio mounts, for what lists the app's routes
         self._pages = frozenset(pages)
         self._beats = Counter[str]()  # open pages by address; used in the event loop only
         if isinstance(app, FastAPI):

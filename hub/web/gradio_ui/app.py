@@ -51,7 +51,7 @@ DAY_S = 86_400
 
 
 def build(hub: Hub) -> gr.Blocks:
-    """All pages of the engine's registry in one Blocks."""
+    """All pages of the hub's registry in one Blocks."""
     ui = _Pages(hub)
     with Pages(title="Demo Hub", analytics_enabled=False, delete_cache=(3600, DAY_S)) as blocks:
         blocks.hub_files = ui.files
@@ -72,7 +72,7 @@ def build(hub: Hub) -> gr.Blocks:
 
 
 class _Pages:
-    """What all pages share: the engine, threads to wait for it in, and the files they take and show."""
+    """What all pages share: the hub, threads to wait for it in, and the files they take and show."""
 
     def __init__(self, hub: Hub):
         self.hub = hub
@@ -197,7 +197,7 @@ class _Page:
                 with gr.Accordion("Its card", open=False) if len(facts) > 1 else nullcontext():
                     drawings[-1].append(draw(partial(model_cards.draw, fact.card)))
             sources = [self.hub.weights.source(fact.name) for fact in facts]
-            if any(isinstance(source, HubSource) for source in sources):  # these may come while the hub runs
+            if any(isinstance(source, HubSource) for source in sources):  # fetched while the hub runs
                 components = [component for pair in drawings for component in pair]
                 blocks.load(
                     self.facts, outputs=components, show_progress="hidden", queue=False, api_visibility="private"
@@ -322,7 +322,7 @@ class _Page:
             slug = self.page.slug
             return self.hub.engine.run(slug, inputs, on_event=hear, cancel=cancel, caller=who)
 
-        # It goes on for a moment without the page, which may be loaded again.
+        # `Followed`: the run goes on for a moment without its page, which may only be loaded again.
         async with aclosing(self.runs.follow(request.session_hash or "", work, Followed())) as moments:
             async for now in moments:
                 yield await self.draw_moment(request, now, inputs, adjusting)
@@ -377,5 +377,5 @@ class _Page:
         raise problem
 
     async def stop(self, request: gr.Request) -> None:
-        """Cancels this browser session's runs on this page; each tells so itself, as its last update."""
+        """Cancels this browser session's runs on this page; each shows by its last update that it was stopped."""
         self.runs.stop(request.session_hash or "")

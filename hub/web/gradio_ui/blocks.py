@@ -25,7 +25,7 @@ from hub.web.middleware import guard, languages
 
 TRANSLATED = ("label", "info", "placeholder")  # properties that Gradio's front end looks up
 GRADIO_THREADS = 40  # as many as Gradio takes by itself, of those that everything else is served in
-REDRAW = "hub_redraw"  # of a component: draws its value anew
+REDRAW = "hub_redraw"  # attribute of a component: the function that draws its value anew
 
 
 def draw(value: str | Callable[[], str] = "", **options: Any) -> gr.HTML:
@@ -54,7 +54,7 @@ def _translate_config(blocks: Any, catalogue: Catalogue) -> Any:
     if catalogue.language == texts.ENGLISH:
         return blocks.hub_config
     config = blocks.hub_configs.get(catalogue.language)
-    if config is None:  # two threads may both make it: the same
+    if config is None:  # two threads may both make it, and make the same
         words = dict[str, str]()
         i18n = gr.I18n(**{catalogue.language: words})
         with texts.speaking(catalogue):
@@ -108,7 +108,7 @@ async def _process_api(self: Any, block_fn: Any, inputs: list[Any], *arguments: 
     who = guard.caller(getattr(request, "request", None))
     files: PageFiles = self.hub_files
     try:
-        if named.get("iterator") is None:  # else it goes on with what it got at first
+        if named.get("iterator") is None:  # else a later step of an event whose values were checked at its first
             find = partial(files.find, who, use=True)
             inputs = [await to_thread.run_sync(payloads.admit_value, one, find, files.largest) for one in inputs]
             payloads.check(block_fn.inputs, inputs)

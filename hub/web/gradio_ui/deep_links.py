@@ -1,4 +1,4 @@
-"""`/<slug>?threshold=0.4&example=2&weights=...` opens a page with these values; what cannot be used is said there."""
+"""`/<slug>?threshold=0.4&example=2&weights=...` opens a page with these values; a notice says which it cannot use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def connect(
     blocks: gr.Blocks, hub: Hub, page: Page, notice: gr.HTML, names: Sequence[str], inputs: Sequence[Any],
     folder: Path,
 ) -> Any:  # fmt: skip
-    """Fills `inputs`, which are called `names`, when the page is fill_in; `notice` tells what was done with them.
+    """Fills `inputs`, which are called `names`, when the page is fill_in; `notice` says what was done with them.
 
     Returns the event.
     """
@@ -55,7 +55,7 @@ def updates(hub: Hub, page: Page, names: Sequence[str], filled: Filled) -> list[
             more = {"value": value} if name in filled.values else {}
             answers.append(gr.update(choices=translate_options(options[name]), **more))
         elif isinstance(fields.get(name), ImageInput) and name in filled.values:
-            answers.append(value)  # as it is: what is in an update Gradio draws on the event loop
+            answers.append(value)  # not in an update, whose pictures Gradio decodes on the event loop
         else:
             answers.append(gr.update(value=value) if name in filled.values else gr.skip())
     return answers

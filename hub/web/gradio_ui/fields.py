@@ -212,7 +212,7 @@ def fill_outputs(demo: Demo, result: Result, folder: Path, before: Mapping[str, 
                 answers.append(gr.update(visible=True, value=pair, label=words))
             else:
                 answers.append(gr.update(visible=True, value=value, label=words, alt_text=words))
-        elif kinds.is_table(field):  # nothing to list is told by the other answers
+        elif kinds.is_table(field):  # an empty one is hidden: the other answers say that nothing was found
             answers.append(gr.update(visible=bool(value), value=html.panel(field, value)))
         else:
             if isinstance(field, Gallery) and value:

@@ -32,7 +32,7 @@ from hub.web.parts.pieces import piece
 TILES = 8  # runs in the row
 TABS = 4096  # open pages whose last run is remembered
 PASSING_S = 3.0  # a control that is moved again within so long only passed the value before
-FOUND_S, LOOK_S = 10.0, 0.2  # the old page may be told to be gone a while after the new one is there
+FOUND_S, LOOK_S = 10.0, 0.2  # the hub may hear a while after the new page opened that the old one is gone
 
 
 class Past:
@@ -67,7 +67,7 @@ class Past:
         try:
             entries, _ = await to_thread.run_sync(self.hub.history.search, owner, "", self.page.slug, 2 * TILES)
         except HubError:
-            return ""  # the history's own page tells it
+            return ""  # the history's own page shows the error
         return draw_row(self.page.slug, [entry for entry in entries if entry.state == "done"][:TILES])
 
     async def remember_result(self, request: gr.Request, result: Result, adjusting: bool) -> None:
@@ -92,7 +92,7 @@ class Past:
             try:
                 entry = await to_thread.run_sync(history.get, owner, id)
             except HubError:
-                return None  # told where the inputs are filled in
+                return None  # the notice above the inputs says why
             return entry if entry.state == "done" and entry.page == self.page.slug else None
         end = time.monotonic() + FOUND_S
         while time.monotonic() < end and not self.runs.is_busy(request.session_hash or ""):
@@ -133,7 +133,7 @@ def draw_row(slug: str, entries: Sequence[HistoryEntry]) -> Markup:
 
 
 def _tile(entry: HistoryEntry) -> tuple[HistoryEntry, str, str]:
-    """An entry with its words, and what is told where the pointer rests."""
+    """An entry, its words, and its tooltip."""
     if not entry.headline:
         return entry, ago(entry.begun), ago(entry.begun)
     words = wording.answer(entry.headline)

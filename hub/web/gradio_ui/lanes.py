@@ -36,7 +36,7 @@ class Lanes:
                 raise
         else:
             self._next[who] = None
-        # A task of its own, and the lane is free at its end only: who waits for it may go away before.
+        # A task of its own: who waits for it may be cancelled, and the lane must not be free before the work ends.
         task = asyncio.ensure_future(work())
         task.add_done_callback(lambda done: self._pass_on(who))
         return await asyncio.shield(task)

@@ -42,7 +42,7 @@ class Restore:
     # --- layout -----------------------------------------------------------------------------------
 
     def build(self, notice: gr.HTML, inputs: Sequence[Any]) -> None:
-        """Draws the place to drop a picture on; `notice` tells what was done with it."""
+        """Draws the place to drop a picture on; `notice` says what was done with it."""
         if not self.wanted:
             return
         with gr.Accordion(LABEL, open=False):
@@ -97,7 +97,7 @@ class Restore:
         last, filled = self._last.get(request.session_hash or ""), Filled()
         if last is not None:
             _fill(self.hub, self.page, json.loads(last), filled)
-        filled.values[self.seed] = None  # a new one is drawn, and text with the pictures
+        filled.values[self.seed] = None  # empty: the run draws a new seed, and shows it with its pictures
         return self._updates(filled)
 
     async def keep_seed(self, request: gr.Request) -> Any:
@@ -115,7 +115,7 @@ _QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibi
 
 
 def settings(hub: Hub, page: Page, path: Path) -> Filled:
-    """What a picture's capsule asks for. Never raises a HubError: that becomes a problem to tell."""
+    """What a picture's capsule asks for. Never raises a HubError: its text is among the problems."""
     filled = Filled()
     try:
         if path.stat().st_size > hub.limits.max_bytes:
@@ -148,7 +148,7 @@ def _fill(hub: Hub, page: Page, capsule: Mapping[str, Any], filled: Filled) -> N
 
 
 def _warn(hub: Hub, page: Page, capsule: dict[str, Any], filled: Filled) -> None:
-    """Tells where the same settings may give another picture now."""
+    """Adds a note where the same settings may give another picture now."""
     same = capsule.get("version") == page.demo.version
     try:
         name = filled.values.get(WEIGHTS) or (page.demo.weights[0].name if page.demo.weights else "")

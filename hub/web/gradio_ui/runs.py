@@ -1,4 +1,4 @@
-"""What an open page has in work: told as it happens, ended by Stop, found again by who loads the page again."""
+"""What an open page has in work: follows it, ends it on Stop, finds it again for who loads the page again."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Runs:
 
     @contextmanager
     def _keep_as_running(self, session: str, cancel: Cancel, mine: bool = True) -> Iterator[None]:
-        """`mine`: it ends when nobody follows; else who asked for it waits somewhere else."""
+        """`mine`: the run ends with this block; else its caller waits for it at another door."""
         if isinstance(cancel, Followed):
             cancel.join()
         self._running.setdefault(session, set()).add(cancel)
@@ -95,6 +95,6 @@ class Runs:
         return session in self._running
 
     def stop(self, session: str) -> None:
-        """Cancels all that this session has in work here; each tells so itself, as its outcome."""
+        """Cancels all that this session has in work here; its outcome says that it was stopped."""
         for cancel in self._running.get(session, ()):
             cancel.set()

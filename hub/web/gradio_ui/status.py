@@ -52,7 +52,7 @@ def build(blocks: gr.Blocks, hub: Hub) -> None:
 
 
 class _View:
-    """The page's events over one engine."""
+    """The page's events over one hub."""
 
     def __init__(self, hub: Hub):
         self.hub = hub
@@ -128,7 +128,7 @@ def _draw_table(title: str, headings: tuple[str, ...], entries: list[Resident], 
 
 
 def _cells(one: Resident) -> dict[str, str]:
-    """What the table tells of one model, by heading."""
+    """What the table says of one model, by heading."""
     ready = one.state == "ready"
     since = ago(time.time() - one.loaded_for_s) if ready else ""
     users = say("nobody") if ready else ""

@@ -119,7 +119,8 @@ def _read_file(name: str, text: str, most: int) -> bytes:
     """The bytes of a regular file. Raises InputError."""
     try:
         path = _to_path(text)
-        # Not waiting for a pipe nobody writes to; what it is, is asked of what was opened.
+        # Without O_NONBLOCK the call would wait for ever at a pipe that nobody writes to. The open file is checked and
+        # not the path, which may lead elsewhere by then.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with open(handle, "rb") as stream:  # noqa: PTH123  # it is open already
             mode = os.fstat(handle).st_mode

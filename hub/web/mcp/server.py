@@ -54,7 +54,7 @@ NO_BROWSER = "This is the MCP endpoint of a Demo Hub. Give its address to an MCP
 
 
 def make(hub: Hub, files: bool = False) -> Server[Any]:
-    """The MCP server over one engine. `files`: a client on this machine may name pictures by their paths."""
+    """The MCP server over one hub. `files`: a client on this machine may name pictures by their paths."""
     calls = ToolCalls(hub, files)
     return Server(
         "demo-hub",
@@ -68,7 +68,7 @@ def make(hub: Hub, files: bool = False) -> Server[Any]:
 
 
 class ToolCalls:
-    """The handlers over one engine."""
+    """The handlers over one hub."""
 
     def __init__(self, hub: Hub, files: bool):
         self.hub, self.files = hub, files
@@ -156,7 +156,7 @@ class HttpDoor:
         return [Route(path, self, name=f"mcp:{path}") for path in (PATH, f"{PATH}/")]
 
     def run(self) -> AbstractAsyncContextManager[None]:
-        """Wherein requests are served; once."""
+        """The context in which requests are served. It can be entered once."""
         return self._manager.run()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,7 +10,7 @@ from hub.web.middleware import guard
 
 
 class Arrivals:
-    """Hears of each page that a browser asks for: runs of a page that it just left wait for who may look for them."""
+    """Tells the history that somebody looks: runs of a page that the browser just left then wait for it a while."""
 
     def __init__(self, app: ASGIApp, hub: Hub):
         self.app, self.hub = app, hub

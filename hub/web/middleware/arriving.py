@@ -86,7 +86,7 @@ class Arriving:
         self.refusal: HubError | None = None
 
     async def receive(self) -> Message:
-        """What comes next. Raises BusyError, SlowError; what a door then says is not told, but `refusal`."""
+        """What comes next. Raises BusyError, SlowError; the client then gets `refusal`, whatever the door answers."""
         if self._whole:
             return await self._receive()
         try:
@@ -134,6 +134,6 @@ class Arriving:
 
 
 def drop_the_rest(scope: Scope) -> None:
-    """Of a body that is refused for what it is: what still comes of it is not kept."""
+    """Reads on without keeping anything: the body is refused for what it is."""
     if isinstance(body := scope.get(ARRIVING), Arriving):
         body.drop()

@@ -68,7 +68,7 @@ PAGE, SMALL = Kind(PAGE_BYTES), Kind(SLACK_BYTES)
 def inputs_in_json(hub: Hub) -> int:
     """Bytes of one page's inputs in JSON: pictures in base64, and room for one that is somewhat too large.
 
-    That one is told so by the door, in words of its own.
+    The door says so itself, in words of its own.
     """
     demos = [page.declared for page in hub.registry if page.declared]
     pictures = max((sum(isinstance(f, ImageInput) for f in demo.inputs) for demo in demos), default=0)
@@ -131,7 +131,7 @@ class Bounds:
 
 
 class _Answers:
-    """What is sent, unless a refusal is to be told instead of what a door makes of a body that ends early."""
+    """Passes a door's answer on, unless a refusal is to be sent in place of what a door makes of a body cut short."""
 
     def __init__(self, send: Send, body: Arriving):
         self._send, self._body = send, body
@@ -167,7 +167,7 @@ class _Stream:
 
 
 async def _refusal(bounded: Awaitable[None], body: Arriving, answers: _Answers) -> HubError | None:
-    """What is to be told in the place of the door's answer; None: the door answered."""
+    """What to answer with in the door's place; None: the door answered."""
     try:
         await bounded
     except ClientDisconnect:
@@ -178,11 +178,11 @@ async def _refusal(bounded: Awaitable[None], body: Arriving, answers: _Answers) 
         if answers.has_begun:
             raise
         return no_memory()
-    except Exception:  # what a door makes of a body that ends early is not told
+    except Exception:  # the door failed at a body that was cut short; the refusal says why
         if body.refusal is None:
             raise
     if isinstance(body.refusal, BusyError):
-        body.refusal.with_traceback(None)  # which keeps what came of the body
+        body.refusal.with_traceback(None)  # whose frames would keep the body in memory
         await body.drain()
     return body.refusal
 

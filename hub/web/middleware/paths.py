@@ -7,7 +7,7 @@ from urllib.parse import quote
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LISTS = "/api/"  # programs are answered at once; a browser would follow, a POST may not
+LISTS = "/api/"  # below it a slash is dropped without a redirect, which a POST may not follow
 OTHERS = ("/streamlit/", "/gradio_api/", "/mcp/")  # whose paths are their own, and whose streams have no end
 PATH_SAFE = "%!$&'()*+,;=:@~-._"
 QUERY_SAFE = PATH_SAFE + "/?"

@@ -39,7 +39,7 @@ class Filled:
 def read(hub: Hub, page: Page, query: Iterable[tuple[str, str]], folder: Path, owner: str = "") -> Filled:
     """The values that an address gives: an example's, then a shared result's, a run's of `owner`'s history, its own.
 
-    Pictures of results and runs are written to `folder`. Never raises a HubError: that becomes a problem to tell.
+    Pictures of results and runs are written to `folder`. Never raises a HubError: its text is among the problems.
     """
     values_by_name: dict[str, list[str]] = {}
     for name, value in [*query][:MOST]:

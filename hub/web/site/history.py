@@ -55,7 +55,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
 
 
 class HistoryPages:
-    """The pages over one engine."""
+    """The pages over one hub."""
 
     def __init__(self, hub: Hub):
         self.hub, self.history = hub, hub.history

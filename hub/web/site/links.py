@@ -45,7 +45,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
 
 
 class LinkPages:
-    """The pages over one engine."""
+    """The pages over one hub."""
 
     def __init__(self, hub: Hub):
         self.hub, self.links = hub, hub.sharing.links

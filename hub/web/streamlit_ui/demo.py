@@ -115,7 +115,7 @@ def _fill_from_address(hub: Hub, page: Page, state: _State) -> None:
         state.filled = filled.read(hub, page, query, Path(folder), owner)
         _fill(hub, page, state, state.filled.values)
     if id := dict(query).get(filled.HISTORY):
-        with suppress(HubError):  # what is wrong was told where the inputs are filled in
+        with suppress(HubError):  # the notes above the inputs say what is wrong
             result = hub.history.result(hub.history.get(owner, id))
             if result.capsule["page"] == page.slug:
                 _open_result(state, result)

@@ -34,7 +34,7 @@ class StreamlitDoor:
     """ASGI layer around Streamlit's app; what does not begin as a route of its own passes."""
 
     def __init__(self, app: ASGIApp, hub: Hub):
-        self.app, self._engine = app, hub
+        self.app, self._hub = app, hub
         self._coming: dict[str, list[int]] = {}  # bytes of uploads on their way, by page; used in the event loop only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,7 +57,7 @@ class StreamlitDoor:
                 await problem(error, Request(scope))(scope, receive, send)
 
     async def _upload(self, page: str, scope: Scope, receive: Receive, send: Send) -> None:
-        largest = self._engine.limits.max_bytes
+        largest = self._hub.limits.max_bytes
         length = Request(scope).headers.get("content-length", "")
         size = min(int(length), largest) if length.isascii() and length.isdigit() and len(length) < 20 else largest
         uploads_held = _uploads_held()

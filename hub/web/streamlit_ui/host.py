@@ -1,4 +1,4 @@
-"""What the Streamlit pages work on: the one engine of the process. Imports no Streamlit."""
+"""What the Streamlit pages work on: the one hub of the process. Imports no Streamlit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ICON = Path(__file__).parents[1] / "favicon.png"
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The engine, threads to wait for it in, and whether the Gradio pages are there too."""
+    """The hub, threads to wait for it in, and whether the Gradio pages are there too."""
 
     hub: Hub
     threads: ThreadPoolExecutor
@@ -31,7 +31,7 @@ _host: Host | None = None
 
 
 def use(hub: Hub, *, beside_gradio: bool = True) -> Host:
-    """Makes `engine` the one that all Streamlit pages of this process show."""
+    """Makes `hub` the one that all Streamlit pages of this process show."""
     global _host
     threads = ThreadPoolExecutor(hub.settings.queue_limit + 8, thread_name_prefix="streamlit")
     _host = Host(hub, threads, beside_gradio)
@@ -39,7 +39,7 @@ def use(hub: Hub, *, beside_gradio: bool = True) -> Host:
 
 
 def current() -> Host:
-    """Raises HubError when no engine was made here."""
+    """Raises HubError when there is no hub in this process."""
     if _host is None:
         raise HubError("No hub is running in this process. Start it with: streamlit run streamlit_app.py")
     return _host

@@ -42,10 +42,10 @@ class WithoutOrigin:
 
 
 class Mounted:
-    """The Streamlit pages of one engine as an ASGI app; there may be one in a process."""
+    """The Streamlit pages of one hub as an ASGI app; there may be one in a process."""
 
     def __init__(self, hub: Hub):
-        self._engine = hub
+        self._hub = hub
         self._app: ASGIApp | None = None
         self._running: AbstractAsyncContextManager[Any] | None = None
         self._door = StreamlitDoor(self._serve, hub)
@@ -74,7 +74,7 @@ class Mounted:
     async def _start(self) -> ASGIApp:
         async with self._lock:
             if self._app is None:
-                app = await to_thread.run_sync(_build, self._engine)
+                app = await to_thread.run_sync(_build, self._hub)
                 self._running = app.lifespan()(app)
                 limiter = to_thread.current_default_thread_limiter()
                 tokens = limiter.total_tokens

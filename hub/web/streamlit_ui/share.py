@@ -79,7 +79,7 @@ def _sharing(page: Page) -> _Sharing:
 
 
 def _want_link(state: _Sharing, id: str) -> None:
-    """In a callback: the page may be drawn anew at any moment, which would end the script before it comes here."""
+    """In a callback, since the script may be ended and begun anew at any moment, before it comes to the panel."""
     state.wanted_id = id
 
 

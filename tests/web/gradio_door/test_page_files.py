@@ -227,10 +227,10 @@ def test_the_pictures_of_a_run_that_is_opened_again_are_its_owners(served: httpx
     who = somebody()
     run(served, {"path": upload(served, who, png(colour="green"))}, who)
     me = Caller(session=sessions.of({"hub_session": who["cookie"].partition("=")[2]}))
-    history = files._engine.history
+    history = files._hub.history
     (entry,), _ = history.search(history.owner(me))
     again = filled.Filled()
-    filled.fill_run(files._engine, files._engine.registry.get("shades"), entry, files.results, again)
+    filled.fill_run(files._hub, files._hub.registry.get("shades"), entry, files.results, again)
     path = again.values["image"]
     assert served.get(f"/gradio_api/file={path}", headers=who).content == png(colour="green")
     assert '"light"' in run(served, {"path": path}, who)
