@@ -316,7 +316,7 @@ class _Page:
     async def run(self, request: gr.Request, *values: Any, adjusting: bool = False) -> AsyncIterator[list[Any]]:
         """One run with its stages as they happen; leaving the page or Stop cancels it."""
         inputs = {n: v for n, v in zip(self.names, values, strict=True) if v is not None}
-        who = guard.on_page(request)
+        who = guard.caller_on_page(request)
 
         def work(hear: OnEvent, cancel: Cancel) -> Result:
             slug = self.page.slug

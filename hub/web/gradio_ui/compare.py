@@ -90,7 +90,7 @@ class Compare:
         """
         inputs = self._inputs_of_both(weights or "", values)
         unchanged = [gr.skip()] * (2 * len(self.pictures) + 1)
-        work = partial(self._work, inputs, a or "", b or "", guard.on_page(request))
+        work = partial(self._work, inputs, a or "", b or "", guard.caller_on_page(request))
         async with aclosing(self.runs.follow(request.session_hash or "", work)) as moments:
             async for now in moments:
                 if now.ended is None:

@@ -145,7 +145,7 @@ class Share:
         return self._draw_links(request)
 
     def _who(self, request: gr.Request) -> Owner:
-        return self.hub.owners.of(guard.on_page(request))
+        return self.hub.owners.of(guard.caller_on_page(request))
 
     # --- drawing ----------------------------------------------------------------------------------
 

@@ -62,7 +62,7 @@ class Row:
 
     async def fill(self, request: gr.Request) -> AsyncIterator[list[Any]]:
         """What is similar now; and again while examples are still being compared, until the page shows another."""
-        who = self.hub.owners.of(guard.on_page(request))
+        who = self.hub.owners.of(guard.caller_on_page(request))
         tab, last_row = request.session_hash or "", None
         id, end = self._last.get(tab), time.monotonic() + PATIENCE_S
         while True:

@@ -44,7 +44,7 @@ EXPOSED = ("Retry-After", "Location", "ETag")
 CHALLENGE = 'Basic realm="Demo Hub", charset="UTF-8"'
 
 
-def needed(method: str, path: str) -> str:
+def role_needed(method: str, path: str) -> str:
     """The role that a request needs; empty: none."""
     method, path = "GET" if method == "HEAD" else method, path.rstrip("/") or "/"
     if method == "GET" and path in OPEN:
@@ -58,14 +58,14 @@ def caller(connection: HTTPConnection | None) -> Caller:
     """Who asks, as the guard found; nobody, where there is no connection."""
     if connection is None:
         return Caller()
-    found = connection.scope.get(CALLER)
-    return found if isinstance(found, Caller) else _stranger(connection.scope)
+    who = connection.scope.get(CALLER)
+    return who if isinstance(who, Caller) else _stranger(connection.scope)
 
 
-def on_page(request: Any) -> Caller:
+def caller_on_page(request: Any) -> Caller:
     """Who looks at an open page, by Gradio's request: where a browser sends no cookie, whoever has that page open."""
     who = caller(request.request)
-    return replace(who, session=sessions.of(request.cookies, request.session_hash or ""))
+    return replace(who, session=sessions.session_of(request.cookies, request.session_hash or ""))
 
 
 def caller_of_headers(headers: Mapping[str, str]) -> Caller:
@@ -104,7 +104,7 @@ class Guard:
         headers, cookies = Headers(scope=scope), cookie_parser(Headers(scope=scope).get("cookie", ""))
         method, path = scope.get("method", WEBSOCKET), _path(scope)
         who = _stranger(scope)
-        known: Known | None = None
+        account: Known | None = None
         try:
             if method in CHANGING and (why := access.crossing(self.settings, headers)):
                 raise ForbiddenError(why)
@@ -112,29 +112,29 @@ class Guard:
                 answer = await client_login.answer(self.signin, self._cookie, Request(scope, receive), who.address)
                 await answer(scope, receive, send)
                 return
-            if self.signin.required and needed(method, path) and not self._signs_in(method, path):
-                if moved := self._came_with_token(scope, method):
+            if self.signin.required and role_needed(method, path) and not self._signs_in(method, path):
+                if moved := self._take_token(scope, method):
                     await moved(scope, receive, send)
                     return
                 if signing := await self._sign_out.answer(scope, method, path, cookies):
                     await signing(scope, receive, send)
                     return
-                known = await self.signin.known(headers, cookies, who.address, space_signin.user(scope))
-                who = Caller(known.name, known.role, who.session, who.address)
-                _check(known, who, method, path)
+                account = await self.signin.known(headers, cookies, who.address, space_signin.user(scope))
+                who = Caller(account.name, account.role, who.session, who.address)
+                _check(account, who, method, path)
         except HubError as error:
             await refuse(error, bool(self.signin.space), scope, receive, send)
             return
         scope = {**scope, CALLER: who, "headers": _without_header(scope)}
         if scope["type"] == "websocket":
             scope["headers"].append((HEADER.encode(), json.dumps(asdict(who)).encode()))
-            receive = self._while_known(known, cookies.get(COOKIE, ""), receive)
-        await self.app(scope, receive, self._with_headers(scope, cookies, known, send))
+            receive = self._end_with_account(account, cookies.get(COOKIE, ""), receive)
+        await self.app(scope, receive, self._with_headers(scope, cookies, account, send))
 
     def _signs_in(self, method: str, path: str) -> bool:
         return bool(self.signin.space) and method == "GET" and path in space_signin.PATHS
 
-    def _came_with_token(self, scope: Scope, method: str) -> Response | None:
+    def _take_token(self, scope: Scope, method: str) -> Response | None:
         """`?token=` becomes a cookie, and the address one without it: it must not stay in history, logs and Referer.
 
         Raises SignInError.
@@ -143,8 +143,8 @@ class Guard:
         text = next((value for name, value in query if name == "token" and TOKEN.fullmatch(value)), "")
         if not text or method not in ("GET", "HEAD"):
             return None
-        known = self.signin.by_token(text)
-        token = self.signin.tokens.get(known.token)
+        account = self.signin.by_token(text)
+        token = self.signin.tokens.get(account.token)
         left_s = None if token is None or token.expires is None else int(token.expires - self.signin.tokens.clock())
         rest = urlencode([(name, value) for name, value in query if name != "token"])
         # One slash at the start: with two, the browser would take what follows for another host.
@@ -161,22 +161,22 @@ class Guard:
         parts += [f"Max-Age={seconds}"] * (seconds is not None) + ["Secure"] * secure
         return "; ".join(parts)
 
-    def _while_known(self, known: Known | None, key: str, receive: Receive) -> Receive:
+    def _end_with_account(self, account: Known | None, key: str, receive: Receive) -> Receive:
         """A websocket stays open for hours: it ends with the first message after its token, user or session did."""
 
         async def checked() -> Message:
             message = await receive()
-            over = known is not None and (not self.signin.is_still(known) or self.signin.has_ended(key))
+            over = account is not None and (not self.signin.is_still(account) or self.signin.has_ended(key))
             if message["type"] == "websocket.receive" and over:
                 return {"type": "websocket.disconnect", "code": 1008}
             return message
 
         return checked
 
-    def _with_headers(self, scope: Scope, cookies: Mapping[str, str], known: Known | None, send: Send) -> Send:
+    def _with_headers(self, scope: Scope, cookies: Mapping[str, str], account: Known | None, send: Send) -> Send:
         """Keeps a browser signed in, and leaves it to `allow_origins` alone which websites may read answers."""
         navigates = scope.get("method") == "GET" and "text/html" in Headers(scope=scope).get("accept", "")
-        by_password = known is not None and known.by_password and navigates
+        by_password = account is not None and account.by_password and navigates
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -184,8 +184,8 @@ class Guard:
                 if _path(scope) != SCRIPT:  # Gradio lets every website read
                     for name in [name for name in headers if name.startswith("access-control-")]:
                         del headers[name]
-                if known is not None and by_password and self.signin.by_key(cookies.get(COOKIE, "")) != known:
-                    headers.append("Set-Cookie", self._cookie(scope, self.signin.ticket(known), int(TICKET_S)))
+                if account is not None and by_password and self.signin.by_key(cookies.get(COOKIE, "")) != account:
+                    headers.append("Set-Cookie", self._cookie(scope, self.signin.ticket(account), int(TICKET_S)))
                     headers["Cache-Control"] = "private, no-store"  # a cache must not give it to somebody else
             await send(message)
 
@@ -195,7 +195,7 @@ class Guard:
 def _stranger(scope: Scope) -> Caller:
     """Who asks, where nobody signs in."""
     client: Any = scope.get("client")
-    session = sessions.of(cookie_parser(Headers(scope=scope).get("cookie", "")))
+    session = sessions.session_of(cookie_parser(Headers(scope=scope).get("cookie", "")))
     return Caller(session=session, address=str(client[0]) if client else "")
 
 
@@ -209,20 +209,20 @@ def _without_header(scope: Scope) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in scope["headers"] if name != HEADER.encode()]
 
 
-def _check(known: Known, who: Caller, method: str, path: str) -> None:
+def _check(account: Known, who: Caller, method: str, path: str) -> None:
     """Raises ForbiddenError."""
-    wanted = needed(method, path)
-    if not who.may(wanted):
+    role = role_needed(method, path)
+    if not who.may(role):
         raise RoleError(
             "{name} has the role {role}. It takes the role {wanted} to {deed}.",
-            name=known.name,
-            role=known.role,
-            wanted=wanted,
-            deed=MAY[wanted],
+            name=account.name,
+            role=account.role,
+            wanted=role,
+            deed=MAY[role],
         )
-    if known.link and path not in OWN_FILES:
+    if account.link and path not in OWN_FILES:
         place = re.fullmatch(r"/(?:r|api/v1/links)/([^/]+)(/.*)?", path)
-        if place is None or place[1] != known.link:
+        if place is None or place[1] != account.link:
             raise RoleError("This access token opens one shared result, and nothing else.")
 
 

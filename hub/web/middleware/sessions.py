@@ -16,7 +16,7 @@ COOKIE, HOUR_S = "hub_session", 3600
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32,128}")  # shorter ones could be guessed
 
 
-def of(cookies: Mapping[str, str], page: str = "") -> str:
+def session_of(cookies: Mapping[str, str], page: str = "") -> str:
     """The session of a request; empty when it has none. `page`: what else is known of the browser, as Gradio's hash.
 
     It stands in where a browser sends no cookie, as in a frame on another site, and ends when the page is left.
@@ -41,7 +41,7 @@ class SessionCookie:
             await self.app(scope, receive, send)
             return
         cookies = _cookies(scope)
-        token = cookies[COOKIE] if of(cookies) else secrets.token_urlsafe(32)
+        token = cookies[COOKIE] if session_of(cookies) else secrets.token_urlsafe(32)
 
         async def with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -19,7 +19,7 @@ from hub.web.middleware import sessions, space_signin
 from hub.web.parts.pieces import piece
 
 OUT, IN = "/sign-out", "/sign-in"
-GONE, ASKED = "signed-out", "asked-again"  # the marks
+OUT_MARK, ASKED_MARK = MARKS = "signed-out", "asked-again"
 SIGNED_OUT = "You have signed out of this hub."
 SURE = "Sign out of this hub in this browser? What you ran stays in your history."
 HINT = "If somebody gave you a link with access, open the whole link again, or ask them for a new one."
@@ -40,10 +40,10 @@ class SignOut:
         if path == OUT and method == "POST":
             return self._end(scope, mark, root)
         if path == OUT and method in ("GET", "HEAD"):
-            return HTMLResponse(draw_end(root) if mark in (GONE, ASKED) else draw_question(root), headers=FRESH)
+            return HTMLResponse(draw_end(root) if mark in MARKS else draw_question(root), headers=FRESH)
         if path == IN and method in ("GET", "HEAD"):
             return await self._again(scope, mark, root)
-        if mark in (GONE, ASKED) and not Headers(scope=scope).get("authorization", "").lower().startswith("bearer "):
+        if mark in MARKS and not Headers(scope=scope).get("authorization", "").lower().startswith("bearer "):
             raise SignInError(SIGNED_OUT)
         return None
 
@@ -51,7 +51,7 @@ class SignOut:
         self.signin.end(key)
         (scope.get("session") or {}).pop("oauth_info", None)  # of who signed in with Hugging Face
         answer = RedirectResponse(f"{root}{OUT}", 303, headers=FRESH)
-        answer.headers.append("Set-Cookie", self._cookie(scope, GONE, None))
+        answer.headers.append("Set-Cookie", self._cookie(scope, OUT_MARK, None))
         # Whoever signs in next in this browser finds nothing that is told apart by browser alone.
         answer.delete_cookie(sessions.COOKIE, path="/", httponly=True, samesite="lax")
         return answer
@@ -61,25 +61,25 @@ class SignOut:
             home = RedirectResponse(f"{root}{space_signin.PLACE}", 303, headers=FRESH)
             home.headers.append("Set-Cookie", self._cookie(scope, "", 0))
             return home
-        if mark not in (GONE, ASKED):
+        if mark not in MARKS:
             return RedirectResponse(f"{root}/", 303, headers=FRESH)
         headers, address = Headers(scope=scope), str((scope.get("client") or [""])[0])
         status, text = 401, ""
-        if mark == ASKED and "authorization" in headers:
+        if mark == ASKED_MARK and "authorization" in headers:
             try:
-                known = await self.signin.known(headers, {}, address)
+                account = await self.signin.known(headers, {}, address)
             except HubError as error:
                 status, text = error.status, error.message
             else:
                 answer = RedirectResponse(f"{root}/", 303, headers=FRESH)
-                value, seconds = (self.signin.ticket(known), int(TICKET_S)) if known.by_password else ("", 0)
+                value, seconds = (self.signin.ticket(account), int(TICKET_S)) if account.by_password else ("", 0)
                 answer.headers.append("Set-Cookie", self._cookie(scope, value, seconds))
                 return answer
-        asked = HTMLResponse(draw_end(root, text), status, headers=FRESH)
+        question = HTMLResponse(draw_end(root, text), status, headers=FRESH)
         if status == 401:
-            asked.headers["WWW-Authenticate"] = self._challenge
-        asked.headers.append("Set-Cookie", self._cookie(scope, ASKED, None))
-        return asked
+            question.headers["WWW-Authenticate"] = self._challenge
+        question.headers.append("Set-Cookie", self._cookie(scope, ASKED_MARK, None))
+        return question
 
 
 def draw_end(root: str, text: str = "") -> str:

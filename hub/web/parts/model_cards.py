@@ -25,21 +25,21 @@ NO_CARD = "There is no card."
 def draw(card: str) -> Markup:
     """For Gradio and Streamlit alike."""
     cut = say("The rest of this card is left out.") if len(card) > MOST_CHARS else ""
-    return piece("values", "card", _drawn(card[:MOST_CHARS]) if card.strip() else say(NO_CARD), cut)
+    return piece("values", "card", _render_markdown(card[:MOST_CHARS]) if card.strip() else say(NO_CARD), cut)
 
 
 @lru_cache(64)
-def _drawn(text: str) -> Markup:
+def _render_markdown(text: str) -> Markup:
     return Markup(_markdown().render(text))  # with "html" switched off, the library escapes all that is not Markdown
 
 
 @cache
 def _markdown() -> MarkdownIt:
-    made = MarkdownIt("commonmark", {"html": False, "maxNesting": 20}).enable(["table", "strikethrough"])
-    made.validateLink = lambda url: url.lower().startswith(SCHEMES)  # type: ignore[method-assign]
-    made.add_render_rule("image", _picture)
-    made.add_render_rule("link_open", _link)
-    return made
+    markdown = MarkdownIt("commonmark", {"html": False, "maxNesting": 20}).enable(["table", "strikethrough"])
+    markdown.validateLink = lambda url: url.lower().startswith(SCHEMES)  # type: ignore[method-assign]
+    markdown.add_render_rule("image", _picture)
+    markdown.add_render_rule("link_open", _link)
+    return markdown
 
 
 def _picture(self: Any, tokens: Sequence[Token], number: int, options: Any, env: Any) -> str:

@@ -32,7 +32,7 @@ def environment() -> Environment:
     # Here, since the guard, which can draw a page, stands also before programs that never show one.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    made = Environment(
+    templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         auto_reload=False,
@@ -40,9 +40,9 @@ def environment() -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    made.globals.update(say=say, marked=marked, language=lambda: current().language, wording=wording, quote=quote)
-    made.filters.update(say=say, quote=quote)
-    return made
+    templates.globals.update(say=say, marked=marked, language=lambda: current().language, wording=wording, quote=quote)
+    templates.filters.update(say=say, quote=quote)
+    return templates
 
 
 def script(name: str) -> Markup:

@@ -15,10 +15,10 @@ from hub.web.routes import TEMPLATES
 @cache
 def templates() -> Environment:
     """The pages that are drawn without Gradio."""
-    made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    made.globals.update(say=say, language=lambda: current().language, languages=lambda: Markup(html.languages()))
-    made.globals.update(sign_out=lambda home: Markup(html.sign_out(home=home)))
-    made.filters.update(
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.globals.update(say=say, language=lambda: current().language, languages=lambda: Markup(html.languages()))
+    environment.globals.update(sign_out=lambda home: Markup(html.sign_out(home=home)))
+    environment.filters.update(
         say=say,
         day=wording.day,
         time=lambda when: wording.moment(when).strftime(say("%-d %b %Y, %H:%M UTC")),
@@ -31,4 +31,4 @@ def templates() -> Environment:
         table=lambda rows: Markup(html.table(rows)),
         json=lambda value: Markup(html.json_text(value)),
     )
-    return made
+    return environment

@@ -54,7 +54,7 @@ class WatchedRun:
 def visitor() -> Caller:
     """Who looks at this page: by the Gradio pages' cookie, where there is one."""
     context = get_script_run_ctx()
-    session = sessions.of(st.context.cookies, context.session_id if context else "")
+    session = sessions.session_of(st.context.cookies, context.session_id if context else "")
     return replace(guard.caller_of_headers(st.context.headers), session=session)
 
 

@@ -391,4 +391,4 @@ def test_a_run_on_a_page_belongs_to_its_browser(served: ServedHub) -> None:
     request = SimpleNamespace(cookies=MINE, session_hash="tab", request=None)
     for settings in ({}, {"similar": "off"}):
         served(**settings)
-        assert guard.on_page(request).session == f"cookie {'m' * 32}"  # what is read of a request
+        assert guard.caller_on_page(request).session == f"cookie {'m' * 32}"  # what is read of a request

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from hub.hub import Hub
 from hub.pages.registry import Page, Registry
 from hub.settings import Settings
-from hub.web.middleware.sessions import COOKIE, SessionCookie, of
+from hub.web.middleware.sessions import COOKIE, SessionCookie, session_of
 from tests.fakes import BLUES, REDS, colour_demo
 from tests.web.doors import app_of
 
@@ -147,7 +147,7 @@ def pages(tmp_path: Path, similar: str = "session", demo_similar: bool = True, s
         routes=[
             Route("/", lambda request: HTMLResponse("a page")),
             Route("/file", lambda request: PlainTextResponse("a file")),
-            Route("/session", lambda request: PlainTextResponse(of(request.cookies))),
+            Route("/session", lambda request: PlainTextResponse(session_of(request.cookies))),
         ]
     )
     app.add_middleware(SessionCookie, hub=hub)
@@ -174,5 +174,5 @@ def test_over_https_the_cookie_stays_there(tmp_path: Path) -> None:
 
 
 def test_a_browser_without_cookies_is_known_by_its_page(tmp_path: Path) -> None:
-    assert of({}, "abc") == "page abc" != of({COOKIE: "a" * 32}, "abc")
-    assert of({}) == of({COOKIE: "abc"}) == ""
+    assert session_of({}, "abc") == "page abc" != session_of({COOKIE: "a" * 32}, "abc")
+    assert session_of({}) == session_of({COOKIE: "abc"}) == ""

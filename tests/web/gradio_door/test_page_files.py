@@ -226,7 +226,7 @@ def test_a_still_stands_for_its_picture_and_goes_with_it(files: PageFiles, tmp_p
 def test_the_pictures_of_a_run_that_is_opened_again_are_its_owners(served: httpx.Client, files: PageFiles) -> None:
     who = somebody()
     run(served, {"path": upload(served, who, png(colour="green"))}, who)
-    me = Caller(session=sessions.of({"hub_session": who["cookie"].partition("=")[2]}))
+    me = Caller(session=sessions.session_of({"hub_session": who["cookie"].partition("=")[2]}))
     history = files._hub.history
     (entry,), _ = history.search(history.owner(me))
     again = filled.Filled()

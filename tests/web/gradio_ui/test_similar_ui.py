@@ -44,7 +44,7 @@ def row(hub: Hub) -> similar_ui.Row:
 
 
 def run(row: similar_ui.Row, image: Any, request: Any = MINE) -> Result:
-    result = row.hub.engine.run("colours", {"image": image}, caller=guard.on_page(request))
+    result = row.hub.engine.run("colours", {"image": image}, caller=guard.caller_on_page(request))
     row.remember_result(request, result)
     return result
 

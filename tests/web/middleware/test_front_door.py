@@ -209,7 +209,7 @@ def test_of_what_a_page_says_only_the_port_is_taken_over(headers: dict[str, str]
     ],
 )
 def test_figures_of_the_operation_are_the_administrators(path: str, role: str) -> None:
-    assert guard.needed("GET", path) == role
+    assert guard.role_needed("GET", path) == role
 
 
 def test_a_page_in_a_closed_frame_has_words(asked: httpx.Client) -> None:

@@ -164,7 +164,7 @@ def test_every_route_of_the_hub_asks_for_the_role_it_should(served: ServedHub) -
     asked: dict[str, set[str]] = {"": set(), "view": set(), "run": set(), "admin": set()}
     for method, path in found:
         filled = re.sub(r"\{[^}]*\}", "0", path)
-        asked[guard.needed(method, filled)].add(path if method == "GET" else f"{method} {path}")
+        asked[guard.role_needed(method, filled)].add(path if method == "GET" else f"{method} {path}")
     assert asked["view"] <= VIEW, asked["view"] - VIEW
     assert asked[""] == OPEN
     assert asked["admin"] >= ADMIN - {"/status/"}
@@ -184,7 +184,7 @@ def test_every_route_of_the_hub_asks_for_the_role_it_should(served: ServedHub) -
         async with httpx.AsyncClient(transport=layer, base_url="http://127.0.0.1") as client:
             for method, path in sorted(found):
                 filled = re.sub(r"\{[^}]*\}", "0", path)
-                needs = guard.needed(method, filled) or "nobody"
+                needs = guard.role_needed(method, filled) or "nobody"
                 for role in just(needs):
                     answer = await client.request(
                         method.replace("WEBSOCKET", "GET"), filled, headers=served.headers(role)
