@@ -62,7 +62,7 @@ def test_who_leaves_ends_the_run(serve: Callable[..., tuple[str, Hub]]) -> None:
 def test_a_preview_is_a_small_jpeg_of_ones_own_picture() -> None:
     picture = Image.new("RGB", (1024, 512), "red")
     progress = Progress(1, 4, (picture,), left_s=1.234)
-    assert events.steps(progress) == {"step": 1, "total": 4, "left_s": 1.23}
+    assert events.steps_to_json(progress) == {"step": 1, "total": 4, "left_s": 1.23}
     assert events.preview(progress) is picture
     assert events.data_url(picture).startswith("data:image/jpeg;base64,")
     assert len(events.data_url(picture)) < 20_000

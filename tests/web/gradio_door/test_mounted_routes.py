@@ -149,7 +149,7 @@ def test_streamlits_pages_hold_so_many_uploads_and_no_more(
         reached.append(scope["path"])
         await PlainTextResponse("kept")(scope, receive, send)
 
-    monkeypatch.setattr(streamlit_door, "_held", lambda: held)
+    monkeypatch.setattr(streamlit_door, "_uploads_held", lambda: held)
     door = streamlit_door.StreamlitDoor(streamlit, hub)
 
     async def put(page: str, size: int) -> int:

@@ -296,7 +296,7 @@ def test_commands_come_in_by_token_and_by_password(served: ServedHub, capsys: py
 def test_a_page_event_of_the_status_page_is_refused_without_the_page(served: ServedHub) -> None:
     """Its events are Gradio's, whose address is the one of all events."""
     config = served.ask("admin", "GET", "/config?page=status").json()
-    number = next(d["id"] for d in config["dependencies"] if d["api_name"] == "fresh")
+    number = next(d["id"] for d in config["dependencies"] if d["api_name"] == "draw_board")
 
     def fresh(role: str) -> str:
         body = {"data": [], "fn_index": number, "session_hash": f"tab{role}"}
