@@ -72,7 +72,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
 @pytest.fixture(autouse=True)
 def a_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     """The harness has no requests, and so no cookies; tests/e2e/test_streamlit.py has."""
-    monkeypatch.setattr(sessions, "of", lambda cookies, page="": "a browser of the tests")
+    monkeypatch.setattr(sessions, "session_of", lambda cookies, page="": "a browser of the tests")
 
 
 def opened(slug: str, **query: str | list[str]) -> AppTest:

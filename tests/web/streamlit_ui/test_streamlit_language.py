@@ -58,7 +58,7 @@ def test_a_demo_is_run_in_chinese_with_the_values_of_every_door(hub: Hub, monkey
         texts.speak(host.hub.texts[texts.CHINESE])
         streamlit_demo.show(host, host.hub.registry.get("shades"), "http://hub.test")
 
-    monkeypatch.setattr(sessions, "of", lambda cookies, page="": "a browser of the tests")
+    monkeypatch.setattr(sessions, "session_of", lambda cookies, page="": "a browser of the tests")
     page = AppTest.from_function(script, default_timeout=PATIENCE_S).run()
     assert not page.exception
     assert page.radio[0].options == ["正面", "back"]
