@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import streamlit
 from fastapi import FastAPI
 from streamlit.testing.v1 import AppTest
 
@@ -23,6 +24,7 @@ from hub.web.middleware import guard, sessions
 from hub.web.streamlit_ui import host as streamlit_host
 from hub.web.streamlit_ui import mount as streamlit_mount
 from hub.web.streamlit_ui import run as streamlit_run
+from hub.web.streamlit_ui import similar as streamlit_similar
 from hub.web.streamlit_ui.inputs import Values
 from hub.web.streamlit_ui.text import escape_markdown
 from tests.fakes import Calls, picky_demo, shade_demo, steps_demo, write_weights
@@ -238,6 +240,18 @@ def test_a_result_is_shared_and_taken_back(hub: Hub) -> None:
     assert end.key == f"end/{id}"
     end.click().run()
     assert hub.sharing.links.all(page="shades")[1].state(time.time()) == "revoked"
+
+
+def test_similar_pictures_stand_below_all_that_can_be_clicked(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They may come a minute after the answer, and would push a button away from under the pointer."""
+    monkeypatch.setattr(streamlit_similar, "draw_row", lambda *_: streamlit.text("a row of pictures"))
+    page = press(opened("shades"), "A grey square")
+    order = [
+        (one.type, one.label if one.type == "button" else one.value)
+        for one in page.main
+        if one.type in ("button", "text")
+    ]
+    assert order.index(("button", "Make the link")) < order.index(("text", "a row of pictures"))
 
 
 def test_a_run_that_no_page_follows_any_more_is_cancelled(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
