@@ -1,4 +1,4 @@
-"""The outermost layer: who is cut off by the end of the hub is told so."""
+"""The outermost layer: answers each request that the end of the hub cuts off."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hub.web.problems import EVENTS, problem
 
 
 class Ending:
-    """The outermost layer: a request that the end of the hub cuts off is told so, by a problem or a last event."""
+    """A request that the end of the hub cuts off still gets an answer: a problem, or a last event of its stream."""
 
     def __init__(self, app: ASGIApp, hub: Hub):
         self.app, self.stop = app, hub.stop

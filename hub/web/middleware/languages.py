@@ -91,7 +91,7 @@ def _mark_pages(send: Send, catalogue: Catalogue, keep: str, scope: Scope) -> Se
 
 
 def mark_page(body: bytes, language: str) -> bytes:
-    """The beginning of a page that others made, which says it is English: in this language, and Gradio told so."""
+    """The beginning of a page of Gradio's or Streamlit's with what it lacks in its head, and its true language."""
     if language != texts.ENGLISH:
         begin = body.find(b"<html")
         place = body.find(ENGLISH_PAGE, begin, body.find(b">", begin)) if begin >= 0 else -1

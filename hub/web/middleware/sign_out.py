@@ -52,7 +52,7 @@ class SignOut:
         (scope.get("session") or {}).pop("oauth_info", None)  # of who signed in with Hugging Face
         answer = RedirectResponse(f"{root}{OUT}", 303, headers=FRESH)
         answer.headers.append("Set-Cookie", self._cookie(scope, OUT_MARK, None))
-        # Whoever signs in next in this browser finds nothing that is told apart by browser alone.
+        # Whoever signs in next in this browser must not find what belongs to the browser's cookie alone.
         answer.delete_cookie(sessions.COOKIE, path="/", httponly=True, samesite="lax")
         return answer
 

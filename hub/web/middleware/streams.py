@@ -28,7 +28,7 @@ class Streams:
 
     def __init__(self, app: ASGIApp):
         self.app = app
-        self._ending: dict[str, asyncio.Event] = {}  # sessions of pages that were told, and may not have heard
+        self._ending: dict[str, asyncio.Event] = {}  # pages that `END` was sent to, by session
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"] if scope["type"] == "http" else ""

@@ -216,7 +216,7 @@ def _in_percent(field: Labels | Json, row: NumberPair) -> bool:
 
 
 def _scale(field: Labels | Json) -> int:
-    return 100 if isinstance(field, Labels) else 1  # shares in [0, 1] are told in percent
+    return 100 if isinstance(field, Labels) else 1  # shares in [0, 1] are written in percent
 
 
 def _number(field: Labels | Json, row: NumberPair, value: float) -> str:
