@@ -116,8 +116,10 @@ def test_links_open_for_all_and_tell_their_owner_the_feedback(mine: TestClient, 
 def test_users_sign_in_and_tokens_open_doors(older: Path) -> None:
     hub, app = opened(older, auth=str(older / "users.txt"))
     client = TestClient(app, base_url=HOST)
-    asked = {"no": {}, "token": {"headers": {"authorization": f"Bearer {TOKEN}"}}}
-    users = {name: {"auth": ("ann", password)} for name, password in (("ann", "a password"), ("wrong", "another"))}
+    asked: dict[str, dict[str, Any]] = {"no": {}, "token": {"headers": {"authorization": f"Bearer {TOKEN}"}}}
+    users: dict[str, dict[str, Any]] = {
+        name: {"auth": ("ann", password)} for name, password in (("ann", "a password"), ("wrong", "another"))
+    }
     answers = {name: client.get("/api/v1/demos", **how).status_code for name, how in {**asked, **users}.items()}
     hub.close()
     assert answers == {"no": 401, "token": 200, "ann": 200, "wrong": 401}
