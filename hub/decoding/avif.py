@@ -9,7 +9,7 @@ from PIL.AvifImagePlugin import AvifImageFile
 
 from hub.decoding import boxes, colour
 from hub.decoding.orientation import of_exif, of_xmp
-from hub.decoding.reading import Found, GuardedFile, Reading, ReadingStoppedError, mega, plain
+from hub.decoding.reading import GuardedFile, RawPicture, Reading, ReadingStoppedError, mega, plain
 from hub.texts import sentence
 
 MOST_UNITS = 4_096  # pieces of one picture's data: a frame may be stored as a thousand tiles
@@ -20,45 +20,47 @@ _NCLX = re.compile(rb"colrnclx(.{2})(.{2})", re.DOTALL)
 _NOT_READ = ("not implemented", "unsupported", "no codec")  # libavif's words
 
 
-def read(data: bytes, reading: Reading) -> Found:
+def read(data: bytes, reading: Reading) -> RawPicture:
     """Raises a HubError, or what Pillow raises on damaged data."""
     boxes.check(data, reading)
     try:
         with AvifImageFile(GuardedFile(data, reading.check_time)) as image:
-            held = _held(data, image.size, reading)
-            shown = image.size[0] * image.size[1]
-            reading.admit(image.size, image.mode, FRAME_BYTES * held + SHOWN_BYTES * shown)
+            frame_pixels = _count_pixels(data, image.size, reading)
+            picture_pixels = image.size[0] * image.size[1]
+            reading.admit(image.size, image.mode, FRAME_BYTES * frame_pixels + SHOWN_BYTES * picture_pixels)
             image.load()
             exif, xmp = image.info.get("exif") or b"", image.info.get("xmp") or b""
-            return Found(plain(image), image.info.get("icc_profile") or _nclx(data), of_exif(exif) or of_xmp(xmp) or 1)
+            return RawPicture(
+                plain(image), image.info.get("icc_profile") or _nclx(data), of_exif(exif) or of_xmp(xmp) or 1
+            )
     except (ValueError, SyntaxError, RuntimeError) as error:
-        said = str(error).lower()
-        if "truncated" not in said and (b"av01" not in data or any(words in said for words in _NOT_READ)):
+        words = str(error).lower()
+        if "truncated" not in words and (b"av01" not in data or any(phrase in words for phrase in _NOT_READ)):
             raise reading.unsupported(sentence("an AVIF file without a picture of AV1")) from error
         raise
 
 
 def _nclx(data: bytes) -> bytes | None:
     """A profile for the colours that an AVIF file names by numbers."""
-    found = _NCLX.search(data[:65_536])
-    return colour.of_code_points(*(int.from_bytes(code, "big") for code in found.groups())) if found else None
+    match = _NCLX.search(data[:65_536])
+    return colour.of_code_points(*(int.from_bytes(code, "big") for code in match.groups())) if match else None
 
 
 # --- how much there is to unpack ------------------------------------------------------------------
 
 
-def _held(data: bytes, size: tuple[int, int], reading: Reading) -> int:
+def _count_pixels(data: bytes, size: tuple[int, int], reading: Reading) -> int:
     """The pixels of all frames. Raises ReadingStoppedError where they are far more than what is shown, TooLargeError
     where that is too large."""
     reading.check_size(*size)
-    held = 0
+    pixels = 0
     for part in _pictures(memoryview(data), reading):
-        held += _frame_pixels(part, reading)
-        if held > min(3 * reading.limits.max_pixels, 4 * size[0] * size[1] + SPARE_PIXELS):
+        pixels += _frame_pixels(part, reading)
+        if pixels > min(3 * reading.limits.max_pixels, 4 * size[0] * size[1] + SPARE_PIXELS):
             raise ReadingStoppedError(
-                sentence("unpacks to {size} megapixels or more, while it shows far fewer", size=mega(held, 10**6))
+                sentence("unpacks to {size} megapixels or more, while it shows far fewer", size=mega(pixels, 10**6))
             )
-    return held
+    return pixels
 
 
 def _pictures(view: memoryview, reading: Reading) -> Iterator[memoryview]:
@@ -136,11 +138,11 @@ class _Bits:
     """The numbers of a header, bit by bit; 0 behind its end."""
 
     def __init__(self, data: memoryview):
-        self._bits, self._left = int.from_bytes(data, "big"), 8 * len(data)
+        self._bits, self._bits_left = int.from_bytes(data, "big"), 8 * len(data)
 
     def number(self, size: int) -> int:
-        self._left -= size
-        return self._bits >> self._left & (1 << size) - 1 if self._left >= 0 else 0
+        self._bits_left -= size
+        return self._bits >> self._bits_left & (1 << size) - 1 if self._bits_left >= 0 else 0
 
 
 def _largest_frame(header: memoryview) -> int:

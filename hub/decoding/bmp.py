@@ -9,7 +9,7 @@ from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 
 from hub.decoding.plain import by_pillow, padded
-from hub.decoding.reading import NEARLY, CutOffError, Found, Reading
+from hub.decoding.reading import NEARLY, CutOffError, RawPicture, Reading
 from hub.texts import Sentence, sentence
 
 _RLE = {1: "RLE8", 2: "RLE4"}
@@ -22,23 +22,23 @@ _DEPTHS = (1, 4, 8, 16, 24, 32)
 LOOK_RUNS = 4_096  # between two looks at the clock
 
 
-def read(data: bytes, reading: Reading) -> Found:
+def read(data: bytes, reading: Reading) -> RawPicture:
     """Raises a HubError, CutOffError, or what Pillow raises on damaged data."""
     if len(data) < 14 + min(_header(data), 40):
         raise CutOffError("the header is cut off")
     if kind := _unread(data):
         raise reading.unsupported(kind)
     if _compression(data) in _RLE:
-        return Found(_unrolled(data, reading))
+        return RawPicture(_unrolled(data, reading))
     try:
-        found = by_pillow(BmpImageFile, padded(data, int.from_bytes(data[2:6], "little")), reading)
+        picture = by_pillow(BmpImageFile, padded(data, int.from_bytes(data[2:6], "little")), reading)
     except OSError as error:
         if "bitfields layout" in str(error):
             raise reading.unsupported(sentence("a BMP with unusual colour masks")) from error
         raise
     # Programs that know of no alpha leave its byte at 0.
-    hidden = found.image.mode == "RGBA" and found.image.getchannel("A").getextrema() == (0, 0)
-    return dataclasses.replace(found, image=found.image.convert("RGB")) if hidden else found
+    is_invisible = picture.image.mode == "RGBA" and picture.image.getchannel("A").getextrema() == (0, 0)
+    return dataclasses.replace(picture, image=picture.image.convert("RGB")) if is_invisible else picture
 
 
 def _header(data: bytes) -> int:
@@ -99,10 +99,10 @@ def _pixels(data: bytes, at: int, size: tuple[int, int], bits: int, reading: Rea
         if count:
             run = bytes((value,)) * count if bits == 8 else bytes((value >> 4, value & 15)) * ((count + 1) // 2)
         elif value > 2:
-            stored = value if bits == 8 else (value + 1) // 2
-            run = data[at : at + stored]
+            length = value if bits == 8 else (value + 1) // 2
+            run = data[at : at + length]
             run = run if bits == 8 else bytes(half for byte in run for half in (byte >> 4, byte & 15))
-            at, count = at + stored + stored % 2, value
+            at, count = at + length + length % 2, value
         elif value == 2:
             x, row, at = x + data[at] if at < len(data) else x, row + sum(data[at + 1 : at + 2]), at + 2
             continue

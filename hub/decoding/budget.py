@@ -88,8 +88,8 @@ class Budget:
             while lane.waiting[0] is not ticket or (lane.used and lane.used + pixels > lane.limit):
                 if room.unwanted():
                     raise CancelledError("The run was cancelled.")
-                left = room.left_s()
-                if left <= 0:
+                left_s = room.left_s()
+                if left_s <= 0:
                     raise BusyError(
                         "Others' pictures took all the room there is: {most} megapixels are open at once in this hub. "
                         "It did not come free in {waited} s. Try again in a moment, or with a smaller picture.",
@@ -97,7 +97,7 @@ class Budget:
                         waited=f"{time.monotonic() - begin:.0f}",
                         retry_after_s=RETRY_S,
                     )
-                self._changed.wait(min(left, LOOK_S))
+                self._changed.wait(min(left_s, LOOK_S))
         finally:
             lane.waiting.remove(ticket)
             self._changed.notify_all()  # the next in turn may fit

@@ -38,18 +38,18 @@ Primaries = tuple[tuple[float, float], ...]
 def to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """Any mode of 8 bits to RGB in sRGB; alpha on white. A profile that is broken or of another space is left out.
 
-    `image` is given away: it may be changed, and may be what is returned.
+    `image` may be changed and returned, so the caller must not use it afterwards.
     """
     image = _opaque(image)
     if image.mode == "LAB":
-        return _converted(image, ImageCms.createProfile("LAB")) or image.convert("RGB")
+        return _convert(image, ImageCms.createProfile("LAB")) or image.convert("RGB")
     if profile and len(profile) <= MOST_PROFILE_BYTES:
-        source = _opened(profile)
+        source = _open_profile(profile)
         mode = _SPACES.get(_space(source)) if source else None
         if mode == "RGB" and image.mode in ("L", "1"):
             image = image.convert("RGB")
         if source and mode == ("L" if image.mode == "1" else image.mode) and not _is_srgb(profile):
-            converted = _converted(image.convert("L") if image.mode == "1" else image, source)
+            converted = _convert(image.convert("L") if image.mode == "1" else image, source)
             if converted is not None:
                 return converted
     return image if image.mode == "RGB" else image.convert("RGB")
@@ -81,14 +81,14 @@ def of_gamma(gamma: float | None, chromaticities: Primaries | None) -> bytes | N
     exponent = 1 / gamma if gamma and 0.1 < gamma < 10 else None
     if exponent is None or abs(exponent - 2.2) < 0.11:
         exponent = None
-    known = chromaticities if chromaticities and _is_sensible(chromaticities) else None
-    if known and np.abs(np.subtract(known, PRIMARIES[1])).max() < 0.005:
-        known = None
-    if known is None and exponent is None:
+    primaries = chromaticities if chromaticities and _is_sensible(chromaticities) else None
+    if primaries and np.abs(np.subtract(primaries, PRIMARIES[1])).max() < 0.005:
+        primaries = None
+    if primaries is None and exponent is None:
         return None
     signal = np.linspace(0, 1, 1024)
     srgb = np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4)
-    return _matrix_profile(known or PRIMARIES[1], signal**exponent if exponent else srgb)
+    return _matrix_profile(primaries or PRIMARIES[1], signal**exponent if exponent else srgb)
 
 
 # --- converting -----------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ def _opaque(image: Image.Image) -> Image.Image:
     return image if image.mode in ("1", "L", "RGB", "CMYK", "LAB") else image.convert("RGB")
 
 
-def _opened(profile: bytes) -> Any:
+def _open_profile(profile: bytes) -> Any:
     """None for what lcms does not take."""
     try:
         return ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -125,11 +125,11 @@ def _is_srgb(profile: bytes) -> bool:
 
 def _changes_nothing(profile: bytes) -> bool:
     """Whether a profile of RGB changes next to nothing, tried on a cube of colours and a ramp of greys."""
-    source = _opened(profile)
+    source = _open_profile(profile)
     if source is None or _space(source) != "RGB ":
         return False
-    tried = _converted(_cube().copy(), source)
-    return tried is None or int(np.abs(np.asarray(tried, np.int16) - np.asarray(_cube())).max()) <= SAME_LEVELS
+    converted = _convert(_cube().copy(), source)
+    return converted is None or int(np.abs(np.asarray(converted, np.int16) - np.asarray(_cube())).max()) <= SAME_LEVELS
 
 
 _is_kept_srgb = lru_cache(maxsize=64)(_changes_nothing)
@@ -143,7 +143,7 @@ def _cube() -> Image.Image:
     return Image.fromarray(np.concatenate([colours, ramp])[None])
 
 
-def _converted(image: Image.Image, source: Any) -> Image.Image | None:
+def _convert(image: Image.Image, source: Any) -> Image.Image | None:
     """The picture, which is changed if it is RGB already; None where lcms finds no way to sRGB."""
     try:
         transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), image.mode, "RGB")
@@ -175,8 +175,8 @@ def _matrix_profile(points: Primaries, light: NDArray[Any]) -> bytes:
     adapted = np.linalg.inv(bradford) @ np.diag((bradford @ d50) / (bradford @ white)) @ bradford @ columns
     curve = np.rint(np.clip(light, 0, 1) * 65_535).astype(">u2").tobytes()
     curve = b"curv" + bytes(4) + struct.pack(">I", len(light)) + curve
-    named = b"desc" + bytes(4) + struct.pack(">I", 1) + bytes(79)
-    tags = {b"desc": named, b"cprt": b"text" + bytes(5), b"wtpt": _xyz(d50)}
+    description = b"desc" + bytes(4) + struct.pack(">I", 1) + bytes(79)
+    tags = {b"desc": description, b"cprt": b"text" + bytes(5), b"wtpt": _xyz(d50)}
     tags |= {name: _xyz(adapted[:, n]) for n, name in enumerate((b"rXYZ", b"gXYZ", b"bXYZ"))}
     tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
     table, body, at = b"", b"", 128 + 4 + 12 * len(tags)

@@ -23,7 +23,7 @@ from hub.decoding import plain as decode_plain
 from hub.decoding import png as decode_png
 from hub.decoding import tiff as decode_tiff
 from hub.decoding.orientation import TURNS
-from hub.decoding.reading import Found, ImageLimits, LookedError, Reading, ReadingStoppedError, mega
+from hub.decoding.reading import ImageLimits, LookedError, RawPicture, Reading, ReadingStoppedError, mega
 from hub.errors import HubError, InputError, OutOfMemoryError, TooLargeError, UnsupportedMediaError
 from hub.texts import Sentence, sentence
 
@@ -31,7 +31,7 @@ __all__ = ["FORMATS", "LIMITS", "ImageLimits", "declared", "decode", "sniff"]
 log = logging.getLogger(__name__)
 
 LIMITS = ImageLimits()
-Reader = Callable[[bytes, Reading], Found]
+Reader = Callable[[bytes, Reading], RawPicture]
 
 
 _READERS: dict[str, Reader] = {
@@ -132,9 +132,9 @@ def _decode(data: bytes, limits: ImageLimits, name: str, remarks: list[Sentence]
         )
     reading = Reading(name, kind, limits)
     try:
-        found = _READERS[kind](data, reading)
-        rgb = colour.to_rgb(found.image, found.profile)
-        turn = TURNS.get(found.turn)
+        picture = _READERS[kind](data, reading)
+        rgb = colour.to_rgb(picture.image, picture.profile)
+        turn = TURNS.get(picture.turn)
         rgb = rgb.transpose(turn) if turn is not None else rgb
     except _BOMBS as error:
         raise TooLargeError(
@@ -148,8 +148,8 @@ def _decode(data: bytes, limits: ImageLimits, name: str, remarks: list[Sentence]
             "The hub has no memory left for this input. Make it smaller, or try again later."
         ) from error
     except _PILLOW_ERRORS as error:
-        stopped = isinstance(error, ReadingStoppedError)
-        problem = error.args[0] if stopped else sentence("is cut off or damaged and cannot be read")
+        is_stopped = isinstance(error, ReadingStoppedError)
+        problem = error.args[0] if is_stopped else sentence("is cut off or damaged and cannot be read")
         raise InputError(
             "{name} ({kind}) {problem}. Save it anew and try again.", name=name, kind=kind, problem=problem
         ) from error

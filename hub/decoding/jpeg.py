@@ -10,7 +10,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from hub.decoding.orientation import of_exif, of_xmp
-from hub.decoding.reading import NEARLY, Found, GuardedFile, Reading, ReadingStoppedError, plain
+from hub.decoding.reading import NEARLY, GuardedFile, RawPicture, Reading, ReadingStoppedError, plain
 from hub.texts import sentence
 
 _END = b"\xff\xd9"
@@ -31,11 +31,11 @@ class _JpegFile(JpegImageFile):
         """Not needed; Pillow copies what each EXIF tag points at, which can be gigabytes."""
 
 
-def read(data: bytes, reading: Reading) -> Found:
+def read(data: bytes, reading: Reading) -> RawPicture:
     """Raises a HubError, or what Pillow raises on damaged data."""
-    kept = _check_kind(data, reading)
+    beside_bytes = _check_kind(data, reading)
     with _JpegFile(GuardedFile(data, reading.check_time)) as image:
-        reading.admit(image.size, image.mode, kept * image.size[0] * image.size[1])
+        reading.admit(image.size, image.mode, beside_bytes * image.size[0] * image.size[1])
         turn = of_exif(image.info.get("exif") or b"") or of_xmp(image.info.get("xmp") or b"") or 1
         profile = image.info.get("icc_profile")
         try:
@@ -46,7 +46,7 @@ def read(data: bytes, reading: Reading) -> Found:
         except OSError as error:
             reading.admit(image.size, image.mode)  # two more
             picture = _nearly_whole(data, reading, error)
-    return Found(picture, profile, turn)
+    return RawPicture(picture, profile, turn)
 
 
 def _check_kind(data: bytes, reading: Reading) -> int:
@@ -95,7 +95,7 @@ def _nearly_whole(data: bytes, reading: Reading, error: OSError) -> Image.Image:
         raise error
     noise = random.Random(0).randbytes(20_000).replace(b"\xff", b"\xfe")
     data = data.rstrip(b"\xff")  # half of the marker of the end
-    grey, noisy = (_decoded(data + more + _END, reading) for more in (b"", noise))
+    grey, noisy = (_decode(data + more + _END, reading) for more in (b"", noise))
     differ = 0
     for top in range(0, grey.height, BAND):
         box = (0, top, grey.width, min(top + BAND, grey.height))
@@ -106,7 +106,7 @@ def _nearly_whole(data: bytes, reading: Reading, error: OSError) -> Image.Image:
     return grey
 
 
-def _decoded(data: bytes, reading: Reading) -> Image.Image:
+def _decode(data: bytes, reading: Reading) -> Image.Image:
     with _JpegFile(GuardedFile(data, reading.check_time)) as image:
         image.load()
         return plain(image)
@@ -115,7 +115,7 @@ def _decoded(data: bytes, reading: Reading) -> Image.Image:
 def _has_all_scans(data: bytes) -> bool:
     """Whether each component's every coefficient has had its last scan, if only begun: so in no progressive file
     that ends in the middle are whole scans missing."""
-    components, done = 0, set[tuple[int, int]]()
+    components, finished = 0, set[tuple[int, int]]()
     at = 2
     while at + 4 <= len(data):
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
@@ -132,7 +132,7 @@ def _has_all_scans(data: bytes) -> bool:
             count = segment[0]
             start, end, approximation = segment[1 + 2 * count : 4 + 2 * count]
             if approximation & 15 == 0:
-                done |= {(segment[1 + 2 * n], k) for n in range(count) for k in range(start, min(end, 63) + 1)}
-            found = _MARKER.search(data, at)
-            at = found.start() if found else len(data)
-    return components > 0 and len(done) >= 64 * components
+                finished |= {(segment[1 + 2 * n], k) for n in range(count) for k in range(start, min(end, 63) + 1)}
+            next_marker = _MARKER.search(data, at)
+            at = next_marker.start() if next_marker else len(data)
+    return components > 0 and len(finished) >= 64 * components

@@ -41,5 +41,5 @@ def of_exif(exif: bytes) -> int:
 def of_xmp(xmp: bytes | str) -> int:
     """1 to 8; 0 where there is none."""
     text = xmp.encode("utf-8", "replace") if isinstance(xmp, str) else xmp
-    found = _IN_XMP.search(text[:_MOST_XMP].replace(b"\0", b""))  # UTF-16 too
-    return int(found[1]) if found else 0
+    match = _IN_XMP.search(text[:_MOST_XMP].replace(b"\0", b""))  # UTF-16 too
+    return int(match[1]) if match else 0

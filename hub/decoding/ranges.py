@@ -83,10 +83,10 @@ def span(survey: Survey, kind: Kind, bits: int) -> Span:
     return Span(0, min(high, full) if kind != "float" else high, high == 255, nodata)
 
 
-def remark(reading: Reading, samples: Sentence, survey: Survey, found: Span) -> None:
+def remark(reading: Reading, samples: Sentence, survey: Survey, scale: Span) -> None:
     """Says which range was taken, where a reader of the picture could not know."""
-    if not found.usual:
+    if not scale.usual:
         reading.remark(
             "{name} has {samples} from {low:.6g} to {top:.6g}: {black:.6g} was read as black and {white:.6g} as white.",
-            samples=samples, low=survey.low, top=survey.top, black=found.low, white=found.high,
+            samples=samples, low=survey.low, top=survey.top, black=scale.low, white=scale.high,
         )  # fmt: skip

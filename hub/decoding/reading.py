@@ -26,7 +26,7 @@ class ImageLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RawPicture:
     """A file's first picture as its reader has it: 8 bits, any mode of Pillow's, not turned, not yet sRGB."""
 
     image: Image.Image
@@ -83,23 +83,23 @@ class Reading:
 
     def check_size(self, width: int, height: int) -> None:
         """Raises TooLargeError or InputError."""
-        limits, given = self.limits, {"name": self.name, "width": width, "height": height}
+        limits, values = self.limits, {"name": self.name, "width": width, "height": height}
         if width * height > limits.max_pixels:
             raise TooLargeError(
                 "{name} is {width} x {height} = {size:.1f} megapixels; at most {most} megapixels are read. "
                 "Make it smaller and try again.",
-                field=None, **given, size=width * height / 1e6, most=mega(limits.max_pixels, 10**6),
+                field=None, **values, size=width * height / 1e6, most=mega(limits.max_pixels, 10**6),
             )  # fmt: skip
         if max(width, height) > limits.max_side:
             raise TooLargeError(
                 "{name} is {width} x {height} pixels; at most {most} a side are read. Make it smaller and try again.",
-                field=None, **given, most=limits.max_side,
+                field=None, **values, most=limits.max_side,
             )  # fmt: skip
         if min(width, height) < limits.min_side:
             raise InputError(
                 "{name} is {width} x {height} pixels; at least {least} pixels a side are needed. "
                 "Choose a larger picture.",
-                field=None, **given, least=limits.min_side,
+                field=None, **values, least=limits.min_side,
             )  # fmt: skip
 
     def unsupported(self, what: Sentence) -> UnsupportedMediaError:
@@ -125,8 +125,8 @@ class GuardedFile(io.BytesIO):
             raise ReadingStoppedError(sentence("points at the same bytes again and again"))
         self._check_time()
         start = self.tell()
-        wanted = len(self.getbuffer()) - start if size is None or size < 0 else size
-        self._bytes_left -= max(0, min(wanted, len(self.getbuffer()) - start))
+        length = len(self.getbuffer()) - start if size is None or size < 0 else size
+        self._bytes_left -= max(0, min(length, len(self.getbuffer()) - start))
         return super().read(size)
 
 

@@ -68,28 +68,28 @@ class Directory:
 
 def first(data: bytes) -> Directory:
     """The first picture that is no thumbnail or mask; the first at all where there is no such. Raises CutOffError."""
-    found: Directory | None = None
+    fallback: Directory | None = None
     order, big = ("<" if data[:2] == b"II" else ">"), data[2:4] in (b"+\0", b"\0+")
     offset = _number(data, 8, "u8", order) if big else _number(data, 4, "u4", order)
-    seen: set[int] = set()
-    while offset and offset not in seen and len(seen) < MOST_PAGES:
-        seen.add(offset)
+    offsets: set[int] = set()
+    while offset and offset not in offsets and len(offsets) < MOST_PAGES:
+        offsets.add(offset)
         try:
             page, offset = _read(data, offset, order, big)
         except CutOffError:
-            if found is None:
+            if fallback is None:
                 raise
             break
         if page.is_whole:
             return page
-        found = found or page
-    if found is None:
+        fallback = fallback or page
+    if fallback is None:
         raise CutOffError("no directory")
-    for offset in found.tags.get(SUB_DIRECTORIES, np.empty(0, int))[:MOST_PAGES].tolist():
+    for offset in fallback.tags.get(SUB_DIRECTORIES, np.empty(0, int))[:MOST_PAGES].tolist():
         page, _ = _read(data, offset, order, big)
         if page.is_whole:
             return page
-    return found
+    return fallback
 
 
 def _read(data: bytes, offset: int, order: str, big: bool) -> tuple[Directory, int]:

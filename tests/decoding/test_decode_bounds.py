@@ -58,7 +58,7 @@ def test_the_frames_of_an_avif_are_counted_rightly(mode: str, size: tuple[int, i
     data = saved(plain(mode, size), "AVIF", **({"save_all": True, "append_images": others} if others else {}))
     assert decode(data).size == size
     first = (2 if mode == "RGBA" else 1) * (2 if others else 1)  # beside the animation lies its first frame
-    assert decode_avif._held(data, size, Reading("image", "AVIF", LIMITS)) == first * size[0] * size[1]
+    assert decode_avif._count_pixels(data, size, Reading("image", "AVIF", LIMITS)) == first * size[0] * size[1]
 
 
 def test_a_picture_of_countless_frames_in_one_item_is_refused() -> None:

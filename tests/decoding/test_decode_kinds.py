@@ -512,8 +512,8 @@ def test_a_picture_that_finds_no_memory_is_no_fault_of_its_own(monkeypatch: pyte
 
 
 def test_texts_in_a_png_are_unpacked_a_few_times_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    unpacked, inflated = [], decode_png._inflated
-    monkeypatch.setattr(decode_png, "_inflated", lambda *given: unpacked.append(1) or inflated(*given))
+    unpacked, inflated = [], decode_png._inflate
+    monkeypatch.setattr(decode_png, "_inflate", lambda *given: unpacked.append(1) or inflated(*given))
     packed = zlib.compress(bytes(2**20 - 10))
     texts = [(b"zTXt", b"Raw profile type xmp\0\0" + packed)] * 3000
     assert np.array_equal(seen(png_of(*texts)), levels())
