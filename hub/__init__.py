@@ -1,0 +1,1 @@
+"""The Demo Hub: the ground under all wings (errors, settings, texts, files), and `Hub`, which builds the wings."""

@@ -21,23 +21,23 @@ def card(title: str, text: str, picture: bytes | None) -> Picture:
     """A JPEG card. `picture` is an encoded picture of the hub's own making; None: colours stand in its place."""
     canvas = Image.new("RGB", SIZE, PAPER)
     canvas.paste(_cover(picture) if picture else _colours(PICTURE_WIDTH, SIZE[1]), (0, 0))
-    draw, left = ImageDraw.Draw(canvas), PICTURE_WIDTH + MARGIN
-    width = SIZE[0] - left - MARGIN
+    draw, text_left = ImageDraw.Draw(canvas), PICTURE_WIDTH + MARGIN
+    width = SIZE[0] - text_left - MARGIN
     mark = Image.new("L", (36, 36), 0)
     ImageDraw.Draw(mark).rounded_rectangle((0, 0, 35, 35), 11, 255)
-    canvas.paste(_colours(36, 36), (left, MARGIN), mark)
-    draw.text((left + 50, MARGIN + 17), "Demo Hub", SOFT, lettering.font(SMALL_PX), anchor="lm")
+    canvas.paste(_colours(36, 36), (text_left, MARGIN), mark)
+    draw.text((text_left + 50, MARGIN + 17), "Demo Hub", SOFT, lettering.font(SMALL_PX), anchor="lm")
     y = 150.0
-    y = _write(draw, (left, y), title, TITLE_PX, TEAL, width, 2) + 22
-    _write(draw, (left, y), text, TEXT_PX if len(text) < LONG else LONG_PX, INK, width, LINES)
+    y = _write(draw, (text_left, y), title, TITLE_PX, TEAL, width, 2) + 22
+    _write(draw, (text_left, y), text, TEXT_PX if len(text) < LONG else LONG_PX, INK, width, LINES)
     return Picture(encode(canvas, "jpeg"), "image/jpeg", *SIZE)
 
 
 def _cover(data: bytes) -> Image.Image:
     """The picture fills its side; a narrow or wide one is shown whole on a soft copy of itself."""
     room = PICTURE_WIDTH, SIZE[1]
-    with budget.opened(data, (2 * PICTURE_WIDTH, 2 * SIZE[1])) as opened:
-        return _fitted(opened.convert("RGB"), room)
+    with budget.opened(data, (2 * PICTURE_WIDTH, 2 * SIZE[1])) as image:
+        return _fitted(image.convert("RGB"), room)
 
 
 def _fitted(image: Image.Image, room: tuple[int, int]) -> Image.Image:
@@ -68,7 +68,7 @@ def _write(
         if font.getlength(longer) <= width:
             lines[-1] = longer
             continue
-        lines = [*filter(None, lines), *_broken(font, word, width)]
+        lines = [*filter(None, lines), *_split_word(font, word, width)]
     if len(lines) > most:
         lines = [*lines[: most - 1], _fitting(font, lines[most - 1], width - font.getlength("…")) + "…"]
     x, y = at
@@ -79,7 +79,7 @@ def _write(
     return y
 
 
-def _broken(font: ImageFont.FreeTypeFont, word: str, width: float) -> list[str]:
+def _split_word(font: ImageFont.FreeTypeFont, word: str, width: float) -> list[str]:
     """A word in parts that fit: scripts such as Chinese have no spaces."""
     parts = []
     while word:

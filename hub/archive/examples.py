@@ -68,19 +68,19 @@ class Examples:
     def of(self, page: Page) -> Mapping[str, int]:
         """The number of each example by the sha256 of its first picture."""
         if page.slug not in self._digests:
-            found: dict[str, int] = {}
+            numbers: dict[str, int] = {}
             for number, example in enumerate(page.demo.examples):
                 path = next((v for v in _inputs(page, example).values() if v in _files(page, example)), None)
                 if path is not None and path.is_file():
-                    found.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), number)
-            self._digests[page.slug] = found
+                    numbers.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), number)
+            self._digests[page.slug] = numbers
         return self._digests[page.slug]
 
     def missing(self, page: Page, group: str) -> dict[str, int]:
         """The examples that a group still lacks."""
-        known = self._known(group)
+        digests = self._known(group)
         with self._lock:
-            return {d: n for d, n in self.of(page).items() if d not in known and (group, d) not in self._useless}
+            return {d: n for d, n in self.of(page).items() if d not in digests and (group, d) not in self._useless}
 
     def wake(self, page: Page, capsule: Mapping[str, Any], group: str) -> bool:
         """Asks for what is missing beside a result. Returns whether it will come: the model is in memory."""

@@ -29,17 +29,17 @@ PAGES_MOST = 10**6
 MOST_SEEDS = 10_000
 
 
-def query(given: Mapping[str, str], ids: tuple[str, ...] = ()) -> Query:
+def query(texts: Mapping[str, str], ids: tuple[str, ...] = ()) -> Query:
     """A search from texts by name. Raises InputError."""
     for name in FILTERS:
-        if len(given.get(name, "")) > TEXT_CHARS:
+        if len(texts.get(name, "")) > TEXT_CHARS:
             raise InputError(
                 "{name} has more than the {text_chars} characters that are read.",
                 name=name,
                 text_chars=TEXT_CHARS,
                 field=name,
             )
-    seed = given.get("seed", "").strip()
+    seed = texts.get("seed", "").strip()
     if seed and not (seed.isascii() and seed.isdigit() and len(seed) <= 10 and int(seed) < SEED_LIMIT):
         raise InputError(
             "seed must be a whole number from 0 to {most}, got {seed!r}.",
@@ -47,20 +47,20 @@ def query(given: Mapping[str, str], ids: tuple[str, ...] = ()) -> Query:
             seed=seed[:40],
             field="seed",
         )
-    since, until = _day(given, "since"), _day(given, "until", later=1)
+    since, until = _day(texts, "since"), _day(texts, "until", later=1)
     return Query(
         ids=ids,
-        text=given.get("q", ""),
+        text=texts.get("q", ""),
         seed=int(seed) if seed else None,
         since=since.timestamp() if since else None,
         until=until.timestamp() if until else None,
-        **{name: given.get(name, "") for name in ("demo", "subject", "style", "model", "run")},
+        **{name: texts.get(name, "") for name in ("demo", "subject", "style", "model", "run")},
     )
 
 
-def _day(given: Mapping[str, str], name: str, later: int = 0) -> datetime | None:
+def _day(texts: Mapping[str, str], name: str, later: int = 0) -> datetime | None:
     """The beginning of a day, or of one so many days later."""
-    text = given.get(name, "").strip()
+    text = texts.get(name, "").strip()
     try:
         day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) if text else None
         return day + timedelta(days=later) if day else None
@@ -137,12 +137,12 @@ def files(pictures: Pictures, entries: Iterable[PictureRecord]) -> Iterator[tupl
 def archive(pictures: Pictures, entries: Iterable[PictureRecord]) -> Iterator[bytes]:
     """A ZIP file in pieces: the pictures, and prompts.csv."""
     out, rows = _Pieces(), list[dict[str, str]]()
-    with zipfile.ZipFile(out, "w") as made:  # stored, not deflated: pictures are compressed
-        for told, data in files(pictures, entries):
-            made.writestr(told["file"], data)
-            rows.append(told)
+    with zipfile.ZipFile(out, "w") as archive_file:  # stored, not deflated: pictures are compressed
+        for line, data in files(pictures, entries):
+            archive_file.writestr(line["file"], data)
+            rows.append(line)
             yield out.take()
-        made.writestr("prompts.csv", table(rows))
+        archive_file.writestr("prompts.csv", table(rows))
     yield out.take()
 
 
@@ -164,5 +164,5 @@ class _Pieces(io.RawIOBase):
         return self._at
 
     def take(self) -> bytes:
-        taken, self._held = bytes(self._held), bytearray()
-        return taken
+        piece, self._held = bytes(self._held), bytearray()
+        return piece

@@ -106,7 +106,7 @@ class History:
         owner = self.owner(job.caller)
         if owner and job.kind == "visitor":
             with self._lock:
-                self._in_work.append(self._entered(owner, job))
+                self._in_work.append(self._new_run(owner, job))
 
     def ended(self, job: Job, outcome: Result | HubError) -> None:
         """Keeps what came of a run, and tells who follows it. A disk that fails costs only that: it is logged."""
@@ -115,7 +115,7 @@ class History:
         if run is not None:
             self._end(run, outcome)
 
-    def _entered(self, owner: str, job: Job) -> InWork:
+    def _new_run(self, owner: str, job: Job) -> InWork:
         entry = HistoryEntry(
             id=self._id(owner, job.id), owner=owner, result=job.id, page=job.page.slug, state="running",
             begun=time.time(), took_ms=0.0, cached=False, times=1, weights=job.capsule.weights,
@@ -135,7 +135,7 @@ class History:
                     headline=headline(page.demo, outcome),
                     pictured=entry.pictured or any(outcome.pictures.get(n) for n in picture_outputs(page.declared)),
                 )  # fmt: skip
-                kept = self._results.created(outcome.id) is not None
+                worth_keeping = self._results.created(outcome.id) is not None
             else:
                 state: State = "stopped" if isinstance(outcome, CancelledError) else "failed"
                 message = "" if state == "stopped" else outcome.message
@@ -143,11 +143,11 @@ class History:
                     entry, state=state, took_ms=round(run.seconds * 1000, 2), message=message,
                     pictured=run.job.events.decoded and bool(run.pictures),
                 )  # fmt: skip
-                kept = not isinstance(outcome, BusyError)  # that was no run
-            if kept:
+                worth_keeping = not isinstance(outcome, BusyError)  # that was no run
+            if worth_keeping:
                 # What cannot be read as a picture may be anything, so nobody gets it back from here.
-                done = entry.state == "done"
-                self._keep(entry, run.pictures if done or run.job.events.decoded else {})
+                is_done = entry.state == "done"
+                self._keep(entry, run.pictures if is_done or run.job.events.decoded else {})
         except HubError as error:
             log.warning("a run is not in the history: %s", error.message)
         finally:
@@ -161,12 +161,12 @@ class History:
     def _keep(self, entry: HistoryEntry, pictures: Mapping[str, bytes]) -> None:
         title = self._registry.get(entry.page).title
         texts = [title, entry.page, entry.weights, entry.headline, entry.message, *map(str, entry.parameters.values())]
-        store = self._opened()
+        store = self._open_store()
         store.add(entry, {entry.inputs[name]: data for name, data in pictures.items()}, "\n".join(texts))
         if time.monotonic() - self._swept > SWEEP_S:
             self._sweep_soon(store)
 
-    def _opened(self) -> HistoryStore:
+    def _open_store(self) -> HistoryStore:
         with self._lock:
             if self._store is None:
                 settings = self._settings
@@ -187,9 +187,9 @@ class History:
         try:
             store.sweep(time.time() - self._settings.results_days * 86_400)
             # Another process may have made newer ones since this one listed the disk.
-            gone = [id for id, at in store.results() if at < self._began and results.created(id) is None]
-            for first in range(0, len(gone), AT_ONCE):
-                store.remove_results(gone[first : first + AT_ONCE])
+            lost = [id for id, at in store.results() if at < self._began and results.created(id) is None]
+            for first in range(0, len(lost), AT_ONCE):
+                store.remove_results(lost[first : first + AT_ONCE])
         except HubError as error:
             log.warning("the history is not tidied up: %s", error.message)
 
@@ -212,8 +212,8 @@ class History:
     def in_work(self, owner: str, page: str = "") -> list[InWork]:
         """Runs of an owner that are in work, the newest first."""
         with self._lock:
-            found = [r for r in self._in_work if r.entry.owner == owner and page in ("", r.entry.page)]
-        return found[::-1]
+            runs = [r for r in self._in_work if r.entry.owner == owner and page in ("", r.entry.page)]
+        return runs[::-1]
 
     def look(self, owner: str, seconds: float = ARRIVING_S) -> None:
         """The owner is here: what is in work goes on for so long, though no page follows it yet."""
@@ -223,10 +223,10 @@ class History:
 
     def stop(self, owner: str, id: str) -> None:
         """Ends a run that is in work. Raises NotFoundError."""
-        found = [run for run in self.in_work(owner) if run.entry.id == id]
-        if not found:
+        runs = [run for run in self.in_work(owner) if run.entry.id == id]
+        if not runs:
             raise NotFoundError("This run is not in work any more.")
-        for run in found:
+        for run in runs:
             run.cancel.set()
 
     # --- looking ----------------------------------------------------------------------------------
@@ -235,60 +235,60 @@ class History:
         self, owner: str, text: str = "", page: str = "", limit: int = 60, offset: int = 0
     ) -> tuple[list[HistoryEntry], int]:
         """Runs that ended, the newest first, and how many there are: of a page, with all words of `text`."""
-        return self._opened().search(owner, text, page, limit, offset) if owner else ([], 0)
+        return self._open_store().search(owner, text, page, limit, offset) if owner else ([], 0)
 
     def pages(self, owner: str) -> list[tuple[str, int]]:
         """Slugs of the pages that were run, with counts."""
-        return self._opened().pages(owner) if owner else []
+        return self._open_store().pages(owner) if owner else []
 
     def get(self, owner: str, id: str) -> HistoryEntry:
         """A run, in work or ended. Raises NotFoundError; another's run is told as none."""
         for run in self.in_work(owner):
             if run.entry.id == id:
                 return run.entry
-        found = self._opened().get(owner, id) if owner else None
-        if found is None:
+        entry = self._open_store().get(owner, id) if owner else None
+        if entry is None:
             raise NotFoundError(GONE)
-        return found
+        return entry
 
     def result(self, entry: HistoryEntry) -> Result:
         """The stored result of a run. Raises NotFoundError."""
-        found = self._results.get(entry.result) if entry.state == "done" else None
-        if found is None:
+        result = self._results.get(entry.result) if entry.state == "done" else None
+        if result is None:
             why = {"running": "is still in work", "stopped": "was stopped", "failed": "failed"}
             raise NotFoundError(
                 "This run has no result: it {why}.", why=sentence(why.get(entry.state, "is not kept any more"))
             )
         # Who had it computed first is nobody's business: the time is of this run.
-        return replace(found, receipt=replace(found.receipt, created_at=iso(entry.begun)))
+        return replace(result, receipt=replace(result.receipt, created_at=iso(entry.begun)))
 
     def picture(self, entry: HistoryEntry, name: str) -> bytes | None:
         """A picture that went in, as it came; None: it is not held any more."""
         for run in self.in_work(entry.owner):
             if run.entry.id == entry.id and name in run.pictures:
                 return run.pictures[name]
-        return self._opened().picture(entry.inputs[name]) if name in entry.inputs else None
+        return self._open_store().picture(entry.inputs[name]) if name in entry.inputs else None
 
     def thumbnail(self, entry: HistoryEntry) -> bytes:
         """WebP of at most 256 pixels a side, drawn once, of the first picture out, else in. Raises NotFoundError."""
-        if kept := self.kept_thumbnail(entry):
-            return kept
-        made = self._drawn(entry)
+        if earlier := self.kept_thumbnail(entry):
+            return earlier
+        picture = self._draw_thumbnail(entry)
         if entry.state != "running":
             with suppress(HubError):
-                self._opened().set_thumbnail(entry.id, made)
+                self._open_store().set_thumbnail(entry.id, picture)
         for run in self.in_work(entry.owner):
             if run.entry.id == entry.id and entry.state == "running":
-                run.small = made
-        return made
+                run.small = picture
+        return picture
 
     def kept_thumbnail(self, entry: HistoryEntry) -> bytes | None:
         """The same if it was drawn before."""
         if entry.state != "running":
-            return self._opened().thumbnail(entry.id)
+            return self._open_store().thumbnail(entry.id)
         return next((run.small for run in self.in_work(entry.owner) if run.entry.id == entry.id), None)
 
-    def _drawn(self, entry: HistoryEntry) -> bytes:
+    def _draw_thumbnail(self, entry: HistoryEntry) -> bytes:
         page = self._registry.pages.get(entry.page)
         result = self._results.get(entry.result) if entry.state == "done" else None
         for name in picture_outputs(page.declared) if page and result else ():
@@ -310,19 +310,19 @@ class History:
         Raises StorageError.
         """
         owner = self.owner(caller)
-        return self._opened().remove(owner, ids) if owner else ([], [])
+        return self._open_store().remove(owner, ids) if owner else ([], [])
 
-    def passed(self, owner: str, result: str) -> None:
+    def forget_passing(self, owner: str, result: str) -> None:
         """A value that a control only passed was run: not worth an entry, unless it was run before."""
-        entry = self._opened().get(owner, self._id(owner, result)) if owner else None
+        entry = self._open_store().get(owner, self._id(owner, result)) if owner else None
         if entry is not None and entry.times == 1:
-            self._opened().remove(owner, [entry.id])
+            self._open_store().remove(owner, [entry.id])
 
     def ran_at(self, owner: str, result: str) -> float | None:
         """When an owner ran this last, with a result; None: never."""
-        found = self._opened().get(owner, self._id(owner, result))
-        return found.begun if found is not None and found.state == "done" else None
+        entry = self._open_store().get(owner, self._id(owner, result))
+        return entry.begun if entry is not None and entry.state == "done" else None
 
     def stats(self) -> dict[str, Any]:
         """Counts and bytes of all."""
-        return {**self._opened().stats(), "in_work": len(self._in_work)}
+        return {**self._open_store().stats(), "in_work": len(self._in_work)}

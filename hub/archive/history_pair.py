@@ -33,13 +33,13 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """Runs A and B. `found` has both answers and their differences."""
+    """Runs A and B. `comparison` has both answers and their differences."""
 
     page: Page
     a: HistoryEntry
     b: HistoryEntry
     settings: tuple[Setting, ...]
-    found: Comparison
+    comparison: Comparison
 
 
 def beside(history: History, registry: Registry, owner: str, a: str, b: str) -> Beside:
@@ -47,33 +47,33 @@ def beside(history: History, registry: Registry, owner: str, a: str, b: str) -> 
     for side, id in (("a", a), ("b", b)):
         if not id:
             raise InputError("Name the two runs to compare: a=ID&b=ID.", field=side)
-    left, right = history.get(owner, a), history.get(owner, b)
-    if left.page != right.page:
+    run_a, run_b = history.get(owner, a), history.get(owner, b)
+    if run_a.page != run_b.page:
         raise InputError(
-            "Only runs of one page can be compared; these are of {left} and {right}.", left=left.page, right=right.page
+            "Only runs of one page can be compared; these are of {left} and {right}.", left=run_a.page, right=run_b.page
         )
-    page = registry.get(left.page)
-    demo, ours, theirs = page.demo, history.result(left), history.result(right)
-    notes = ("The page has changed between the two runs.",) if left.version != right.version else ()
-    found = Comparison(ours, theirs, rows(demo, ours, theirs), pairs(demo, ours, theirs), notes)
-    return Beside(page, left, right, _settings(demo, left, right), found)
+    page = registry.get(run_a.page)
+    demo, ours, theirs = page.demo, history.result(run_a), history.result(run_b)
+    notes = ("The page has changed between the two runs.",) if run_a.version != run_b.version else ()
+    comparison = Comparison(ours, theirs, rows(demo, ours, theirs), pairs(demo, ours, theirs), notes)
+    return Beside(page, run_a, run_b, _settings(demo, run_a, run_b), comparison)
 
 
 def _settings(demo: Demo, a: HistoryEntry, b: HistoryEntry) -> tuple[Setting, ...]:
     """What differs first."""
     fields = {f.name: f for f in demo.inputs}
-    found = [
+    settings = [
         Setting("picture", f.name, f.label, a.inputs.get(f.name), b.inputs.get(f.name))
         for f in demo.inputs
         if isinstance(f, ImageInput) and (f.name in a.inputs or f.name in b.inputs)
     ]
     for name in labelled(demo, {**b.parameters, **a.parameters}):
         label, unit = (fields[name].label, getattr(fields[name], "unit", "")) if name in fields else (name, "")
-        found.append(Setting("setting", name, label, a.parameters.get(name), b.parameters.get(name), unit))
+        settings.append(Setting("setting", name, label, a.parameters.get(name), b.parameters.get(name), unit))
     if a.weights or b.weights:
         ours, theirs = (f"{run.weights} ({run.digest[:12]})" if run.weights else None for run in (a, b))
-        found.append(Setting("weights", "weights", "Weights", ours, theirs))
-    return tuple(sorted(found, key=lambda setting: not setting.differs))
+        settings.append(Setting("weights", "weights", "Weights", ours, theirs))
+    return tuple(sorted(settings, key=lambda setting: not setting.differs))
 
 
 def labelled(demo: Demo | None, values: Mapping[str, Any]) -> list[str]:

@@ -173,15 +173,15 @@ class HistoryStore:
                 values["times"] += before[0]
                 if before[1] != entry.state:  # there is something else to show
                     db.execute("DELETE FROM thumbnail WHERE run = ?", (entry.id,))
-            known = f"INSERT INTO run ({', '.join(COLUMNS)}, words) VALUES ({', '.join('?' * (len(COLUMNS) + 1))})"
-            changed = ", ".join(f"{name} = excluded.{name}" for name in (*COLUMNS[4:], "words"))
+            insert = f"INSERT INTO run ({', '.join(COLUMNS)}, words) VALUES ({', '.join('?' * (len(COLUMNS) + 1))})"
+            assignments = ", ".join(f"{name} = excluded.{name}" for name in (*COLUMNS[4:], "words"))
             row = (*(values[name] for name in COLUMNS), words.casefold())
-            db.execute(f"{known} ON CONFLICT (id) DO UPDATE SET {changed}", row)
+            db.execute(f"{insert} ON CONFLICT (id) DO UPDATE SET {assignments}", row)
             db.executemany("INSERT OR IGNORE INTO used VALUES (?, ?)", [(entry.id, sha) for sha in pictures])
             for sha, data in pictures.items():
                 # What a user used is theirs, whoever has the same picture.
-                used = "UPDATE picture SET last = ?, place = CASE place WHEN '' THEN '' ELSE ? END WHERE sha = ?"
-                if not db.execute(used, (entry.begun, entry.place, sha)).rowcount:
+                use = "UPDATE picture SET last = ?, place = CASE place WHEN '' THEN '' ELSE ? END WHERE sha = ?"
+                if not db.execute(use, (entry.begun, entry.place, sha)).rowcount:
                     values_of = (sha, entry.begun, len(data), data, entry.place)
                     db.execute("INSERT INTO picture (sha, last, bytes, data, place) VALUES (?, ?, ?, ?, ?)", values_of)
             self._trim(db, entry.owner, entry.place)
@@ -217,12 +217,12 @@ class HistoryStore:
                 rows = db.execute(sql.format(""), (owner,)).fetchall()
             else:
                 rows = [row for id in ids for row in db.execute(sql.format("AND id = ?"), (owner, id)).fetchall()]
-            gone = [Gone(*row) for row in rows]
+            entries = [Gone(*row) for row in rows]
             of = "SELECT 1 FROM run WHERE result = ?"
-            free = [r for r in dict.fromkeys(g.result for g in gone) if not db.execute(of, (r,)).fetchone()]
-        if gone:
+            free = [r for r in dict.fromkeys(g.result for g in entries) if not db.execute(of, (r,)).fetchone()]
+        if entries:
             self.database.shrink_log()
-        return gone, free
+        return entries, free
 
     def remove_results(self, ids: Sequence[str]) -> None:
         """Forgets the entries of results that are kept no more; those that never had one stay."""
@@ -252,11 +252,11 @@ class HistoryStore:
             values.append(word)
         both = " AND ".join(where)
         ((count,),) = self._ask(f"SELECT count(*) FROM run WHERE {both}", values)
-        found = self._ask(
+        rows = self._ask(
             f"SELECT {', '.join(COLUMNS)} FROM run WHERE {both} ORDER BY begun DESC, id LIMIT ? OFFSET ?",
             [*values, limit, offset],
         )
-        return [_entry(row) for row in found], int(count)
+        return [_entry(row) for row in rows], int(count)
 
     def pages(self, owner: str) -> list[tuple[str, int]]:
         """The pages an owner ran, with the number of entries, the most frequent first."""
@@ -281,8 +281,8 @@ class HistoryStore:
 
     def stats(self) -> dict[str, int]:
         """Counts and bytes."""
-        found = dict(self._ask("SELECT of, count FROM tally WHERE of IN ('runs', 'pictures', 'bytes')"))
-        return {"entries": found["runs"], "pictures": found["pictures"], "picture_bytes": found["bytes"]}
+        counts = dict(self._ask("SELECT of, count FROM tally WHERE of IN ('runs', 'pictures', 'bytes')"))
+        return {"entries": counts["runs"], "pictures": counts["pictures"], "picture_bytes": counts["bytes"]}
 
     # --- thumbnails -------------------------------------------------------------------------------
 

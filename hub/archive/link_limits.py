@@ -33,11 +33,11 @@ def make_room(db: sqlite3.Connection, who: Owner, size: int, limit_bytes: int, n
     ended = list[str]()
     oldest = db.execute("SELECT id, bytes FROM link WHERE ended IS NULL AND NOT owned ORDER BY created, id")
     while count >= LINKS_MOST or total + size > limit_bytes:
-        found = oldest.fetchone() if size <= limit_bytes else None
-        if found is None:
+        row = oldest.fetchone() if size <= limit_bytes else None
+        if row is None:
             raise _full(count, total, size, limit_bytes)
-        ended.append(found[0])
-        count, total = count - 1, total - found[1]
+        ended.append(row[0])
+        count, total = count - 1, total - row[1]
     return ended
 
 

@@ -163,8 +163,8 @@ class LinkStore:
             for old in make_room(db, who, link.size_bytes, self.limit_bytes, now):
                 self._end(db, old, now)
             row = (id, who.id, _hash(secret), page, to_column(headline), note, now, expires, None)
-            told = [packed(one) for one in sentences_in(content.document)]  # JSON keeps their text alone
-            document = json.dumps({**content.document, "sentences": told}, ensure_ascii=False)
+            sentences = [packed(one) for one in sentences_in(content.document)]  # JSON keeps their text alone
+            document = json.dumps({**content.document, "sentences": sentences}, ensure_ascii=False)
             more = (document, link.size_bytes, who.place, who.lasting)
             db.execute(f"INSERT INTO link VALUES ({','.join('?' * 13)})", (*row, *more))
             db.executemany(
@@ -222,8 +222,8 @@ class LinkStore:
         """Whether one of these made the link, or that is its secret. Raises as `get`."""
         with self._open() as db:
             link = self._find(db, id, live=False)
-            (kept,) = db.execute("SELECT secret FROM link WHERE id = ?", (id,)).fetchone()
-            if secret and hmac.compare_digest(_hash(secret), kept):
+            (digest,) = db.execute("SELECT secret FROM link WHERE id = ?", (id,)).fetchone()
+            if secret and hmac.compare_digest(_hash(secret), digest):
                 return True
             return any(hmac.compare_digest(owner.encode(), link.owner.encode()) for owner in owners if owner)
 
@@ -286,10 +286,10 @@ class LinkStore:
         with storage_errors(sentence("The link cannot be kept") if write else CANNOT, self.path):
             if write or self.path.exists():
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                opened, _ = open_tables(self.path, LINKS)
+                connection, _ = open_tables(self.path, LINKS)
             else:
-                opened, _ = connect(None, LINKS)  # a hub that has no link writes no file
-            with closing(opened) as db, transaction(db, "BEGIN IMMEDIATE" if write else "BEGIN"):
+                connection, _ = connect(None, LINKS)  # a hub that has no link writes no file
+            with closing(connection) as db, transaction(db, "BEGIN IMMEDIATE" if write else "BEGIN"):
                 yield db
 
 
@@ -309,9 +309,9 @@ def _link(db: sqlite3.Connection, row: Sequence[Any]) -> Link:
 def _document(text: str | None) -> dict[str, Any]:
     """What a link shows. Raises StorageError where its row is damaged: other links go on."""
     try:
-        found = parse_json(text or "")
-        if isinstance(found, dict) and all(isinstance(found.get(name), kind) for name, kind in PARTS.items()):
-            return dict(restored(found, map(unpacked, found.pop("sentences", ()))))
+        document = parse_json(text or "")
+        if isinstance(document, dict) and all(isinstance(document.get(name), kind) for name, kind in PARTS.items()):
+            return dict(restored(document, map(unpacked, document.pop("sentences", ()))))
     except NOT_OURS as error:
         log.error("the document of a link cannot be read: %s", error)
     raise StorageError("What this link shows is damaged on the hub's disk. Ask who made it for a new one.")

@@ -46,7 +46,7 @@ def read_cell(line: bytes) -> DrawnCell | None:
     if len(line) > LINE_BYTES:
         return None
     try:
-        found = DrawnCell.model_validate_json(line)
-        return found if found.created else None
+        cell = DrawnCell.model_validate_json(line)
+        return cell if cell.created else None
     except (ValidationError, ValueError, OverflowError):
         return None

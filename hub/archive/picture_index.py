@@ -202,23 +202,25 @@ class PictureIndex:
 
     def add(self, entries: Iterable[PictureRecord], owner: str = "") -> None:
         """Keeps entries that their owner does not have yet."""
-        known = "SELECT 1 FROM pictures WHERE id = ? AND owner = ?"
+        query = "SELECT 1 FROM pictures WHERE id = ? AND owner = ?"
         with self._changing() as connection:
-            fresh = [entry for entry in entries if not connection.execute(known, [entry.id, owner]).fetchone()]
+            fresh = [entry for entry in entries if not connection.execute(query, [entry.id, owner]).fetchone()]
             _insert(connection, fresh, owner)
 
     def assign(self, result: str, owner: str, run: str, subject: str, style: str) -> None:
         """Makes an owner's single result part of a grid that they drew on a page; it stays in others of theirs."""
         own, whose = "source = 'run' AND result = ? AND owner = ?", [result, owner]
-        kept = (
+        newest_runs = (
             f"SELECT run FROM pictures WHERE {own} AND run NOT IN ('', ?) GROUP BY run ORDER BY max(row) DESC "
             f"LIMIT {RUNS_MOST - 1}"
         )
         with self._changing() as connection:
             rows = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM pictures WHERE {own} ORDER BY row", whose)
-            found = {entry.id: entry for entry in map(_entry, rows.fetchall())}
-            connection.execute(f"DELETE FROM pictures WHERE {own} AND run NOT IN ({kept})", [*whose, *whose, run])
-            labelled = [replace(entry, run=run, subject=subject, style=style) for entry in found.values()]
+            pictures = {entry.id: entry for entry in map(_entry, rows.fetchall())}
+            connection.execute(
+                f"DELETE FROM pictures WHERE {own} AND run NOT IN ({newest_runs})", [*whose, *whose, run]
+            )
+            labelled = [replace(entry, run=run, subject=subject, style=style) for entry in pictures.values()]
             _insert(connection, labelled, owner)
 
     def results(self) -> list[tuple[str, float]]:
@@ -229,8 +231,10 @@ class PictureIndex:
         """Forgets single results, of one owner or (None) of all; returns the ids of pictures that nobody has now."""
         sql = "DELETE FROM pictures WHERE source = 'run' AND result = ? AND (? IS NULL OR owner = ?) RETURNING id"
         with self._changing() as connection:
-            gone = {picture for id in ids for (picture,) in connection.execute(sql, [id, owner, owner]).fetchall()}
-            return [id for id in gone if not connection.execute("SELECT 1 FROM pictures WHERE id = ?", [id]).fetchone()]
+            pictures = {picture for id in ids for (picture,) in connection.execute(sql, [id, owner, owner]).fetchall()}
+            return [
+                id for id in pictures if not connection.execute("SELECT 1 FROM pictures WHERE id = ?", [id]).fetchone()
+            ]
 
     def batches(self) -> dict[str, int]:
         """How many bytes of each grid's manifest were read."""
@@ -245,10 +249,10 @@ class PictureIndex:
     def remove_batch(self, run: str) -> list[str]:
         """Forgets a grid; returns the ids of its pictures."""
         with self._changing() as connection:
-            gone = connection.execute("DELETE FROM pictures WHERE source = 'batch' AND run = ? RETURNING id", [run])
-            found = [id for (id,) in gone.fetchall()]
+            rows = connection.execute("DELETE FROM pictures WHERE source = 'batch' AND run = ? RETURNING id", [run])
+            ids = [id for (id,) in rows.fetchall()]
             connection.execute("DELETE FROM batches WHERE run = ?", [run])
-        return found
+        return ids
 
     # --- what is looked for -----------------------------------------------------------------------
 
@@ -266,7 +270,7 @@ class PictureIndex:
 
     def facets(self, viewer: Viewer) -> dict[str, list[dict[str, Any]]]:
         """The values there are of each filter, with counts: the most frequent, runs the newest first."""
-        found = {}
+        facets = {}
         for name, column in FACETS.items():
             where, values = viewer.where(each_run=name == "run")
             order = "max(created) DESC" if name == "run" else "count(*) DESC, 1"
@@ -276,18 +280,18 @@ class PictureIndex:
                 f"ORDER BY {order} LIMIT {FACET_MOST}",
                 values,
             )
-            found[name] = [{"value": value, "count": count, "latest": latest} for value, count, latest in rows]
-        return found
+            facets[name] = [{"value": value, "count": count, "latest": latest} for value, count, latest in rows]
+        return facets
 
     def pairs(
         self, a: str, b: str, query: Query, viewer: Viewer, *, limit: int, offset: int
     ) -> tuple[list[tuple[PictureRecord, PictureRecord]], int]:
         """The pictures that two grids have of the same subject, style and seed, and how many such pairs there are."""
-        (where, values), (allowed, more) = _both(query, viewer, each_run=True), viewer.where(each_run=True)
+        (where, values), (visible, more) = _both(query, viewer, each_run=True), viewer.where(each_run=True)
         columns = ", ".join(f"{side}.{name}" for side in ("a", "b") for name in COLUMNS)
         both = (
             f"(SELECT * FROM pictures WHERE run = ? AND {where}) a JOIN (SELECT * FROM pictures WHERE run = ? AND "
-            f"{allowed}) b ON a.subject = b.subject AND a.style = b.style AND a.seed = b.seed"
+            f"{visible}) b ON a.subject = b.subject AND a.style = b.style AND a.seed = b.seed"
         )
         ((count,),) = self._ask(f"SELECT count(*) FROM {both}", [a, *values, b, *more])
         rows = self._ask(
@@ -315,8 +319,8 @@ def folded(text: str) -> str:
 
 
 def _both(query: Query, viewer: Viewer, each_run: bool) -> tuple[str, list[Any]]:
-    (asked, values), (allowed, more) = query.where(), viewer.where(each_run)
-    return f"{asked} AND {allowed}", [*values, *more]
+    (sought, values), (visible, more) = query.where(), viewer.where(each_run)
+    return f"{sought} AND {visible}", [*values, *more]
 
 
 def _entry(row: Sequence[Any]) -> PictureRecord:

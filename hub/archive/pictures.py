@@ -53,7 +53,7 @@ class Pictures:
         """Whether single runs are kept here."""
         return self._settings.similar != "off"
 
-    def wanted(self, demo: Demo | None) -> bool:
+    def keeps(self, demo: Demo | None) -> bool:
         """Whether single runs of a page are kept here, each for the session that asked for it."""
         return self.singles and from_words(demo)
 
@@ -68,13 +68,13 @@ class Pictures:
 
     def ended(self, job: Job, outcome: Result | HubError) -> None:
         """Remembers a result that was just given to who asked. A disk that fails costs only that: it is logged."""
-        if isinstance(outcome, HubError) or job.live or not self.wanted(job.demo):
+        if isinstance(outcome, HubError) or job.live or not self.keeps(job.demo):
             return
         result = outcome
         files = {name: [(p.width, p.height, p.caption) for p in group] for name, group in result.pictures.items()}
         try:
-            found = _singles(result.id, result.capsule, files, result.created, job.demo)
-            self._opened().add(found, kept_by(job.owner))
+            records = _singles(result.id, result.capsule, files, result.created, job.demo)
+            self._open_index().add(records, kept_by(job.owner))
         except (StorageError, OSError) as error:
             log.warning("result %s is not in the gallery: %s", result.id, error)
 
@@ -86,7 +86,7 @@ class Pictures:
         if not self.singles:
             return
         try:
-            self._opened().assign(result.id, kept_by(who), run, subject, style)
+            self._open_index().assign(result.id, kept_by(who), run, subject, style)
         except StorageError as error:
             log.warning("result %s is in the gallery without its grid: %s", result.id, error)
 
@@ -105,7 +105,7 @@ class Pictures:
         if not who.ids or not results:
             return
         try:
-            index = self._opened()
+            index = self._open_index()
             for owner in who.ids:
                 self._forget(index.remove_results(results, owner))
         except (StorageError, OSError) as error:
@@ -117,7 +117,7 @@ class Pictures:
                 self._index.close()
                 self._index = None
 
-    def _opened(self) -> PictureIndex:
+    def _open_index(self) -> PictureIndex:
         with self._lock:
             index = self._index or PictureIndex(self._folder / "index.db")
             if self._index is None or index.fresh:  # it is new, or was found to be damaged since
@@ -132,34 +132,34 @@ class Pictures:
             for id, record in results.records():
                 capsule = json.loads(record.capsule)
                 page = self._registry.pages.get(capsule["page"])
-                if page is None or not self.wanted(page.declared):
+                if page is None or not self.keeps(page.declared):
                     continue
                 files = {name: [(p.width, p.height, p.caption) for p in group]
                          for name, group in record.pictures.items()}  # fmt: skip
                 owner = "" if record.asked_by in (None, HUB) else record.asked_by
                 index.add(_singles(id, capsule, files, record.created, page.demo), owner)
         # Another process may have made newer ones since this one listed the disk.
-        gone = [id for id, made in index.results() if made < self._began and results.created(id) is None]
-        self._forget(index.remove_results(gone))
+        lost = [id for id, created in index.results() if created < self._began and results.created(id) is None]
+        self._forget(index.remove_results(lost))
         index.caught_up()
 
     def _look(self) -> PictureIndex:
         """The index with what grids have drawn since the last look."""
-        index = self._opened()
+        index = self._open_index()
         with self._lock:
             if time.monotonic() - self._looked < LOOK_S:
                 return index
             self._looked = time.monotonic()
-            known, here = index.batches(), dict[str, int]()
+            offsets, sizes = index.batches(), dict[str, int]()
             for path in self.batches.glob(f"*/{MANIFEST}"):
                 with suppress(OSError):
-                    here[path.parent.name] = path.stat().st_size
-            for run, size in here.items():
-                if size < known.get(run, 0):
+                    sizes[path.parent.name] = path.stat().st_size
+            for run, size in sizes.items():
+                if size < offsets.get(run, 0):
                     self._forget(index.remove_batch(run))
-                if size != known.get(run):
-                    self._read_batch(index, run, known.get(run, 0) if size > known.get(run, 0) else 0)
-            for run in known.keys() - here.keys():
+                if size != offsets.get(run):
+                    self._read_batch(index, run, offsets.get(run, 0) if size > offsets.get(run, 0) else 0)
+            for run in offsets.keys() - sizes.keys():
                 self._forget(index.remove_batch(run))
         return index
 
@@ -187,10 +187,10 @@ class Pictures:
 
     def get(self, id: str, viewer: Viewer) -> PictureRecord:
         """One picture. Raises NotFoundError for what is not there, or not for the viewer to see."""
-        found, _ = self._opened().search(Query(ids=(id,)), viewer, limit=1)
-        if not found:
+        records, _ = self._open_index().search(Query(ids=(id,)), viewer, limit=1)
+        if not records:
             raise NotFoundError("There is no such picture in the gallery, or it is another visitor's.")
-        return found[0]
+        return records[0]
 
     def file(self, entry: PictureRecord) -> tuple[bytes, str]:
         """A picture's file and its media type. Raises NotFoundError when it has gone."""
@@ -207,8 +207,8 @@ class Pictures:
 
     def thumbnail(self, entry: PictureRecord) -> bytes:
         """WebP of at most 256 pixels a side, made once. Raises NotFoundError."""
-        if kept := self.kept_thumbnail(entry):
-            return kept
+        if earlier := self.kept_thumbnail(entry):
+            return earlier
         path = self._thumbnail(entry.id)
         with budget.opened(self.file(entry)[0], (THUMBNAIL_SIDE * 2, THUMBNAIL_SIDE * 2)) as image:
             small = thumbnail(image, THUMBNAIL_SIDE, "tile")
@@ -232,9 +232,9 @@ class Pictures:
 def _singles(
     id: str, capsule: Mapping[str, Any], files: Mapping[str, list[tuple[int, int, str]]], created: float, demo: Demo
 ) -> Iterator[PictureRecord]:
-    parameters, wanted = capsule["parameters"], picture_outputs(demo)
+    parameters, outputs = capsule["parameters"], picture_outputs(demo)
     for output, group in files.items():
-        for number, (width, height, caption) in enumerate(group if output in wanted else ()):
+        for number, (width, height, caption) in enumerate(group if output in outputs else ()):
             own = OWN_SEED.search(caption)
             yield PictureRecord(
                 source="run", result=id, place=f"{id}/{output}/{number}", demo=capsule["page"],

@@ -72,11 +72,11 @@ class Sharing:
         # Guards _recent; taken alone.
         self._lock = threading.Lock()
         self._recent: LRUCache[str, _Uploads] = LRUCache(
-            memory_bytes // INPUTS_SHARE, getsizeof=lambda held: _size(held.pictures)
+            memory_bytes // INPUTS_SHARE, getsizeof=lambda uploads: _size(uploads.pictures)
         )
 
     @property
-    def wanted(self) -> bool:
+    def enabled(self) -> bool:
         """Whether links can be made here."""
         return self._settings.links_disk_mb > 0
 
@@ -86,7 +86,7 @@ class Sharing:
     def ended(self, job: Job, outcome: Result | HubError) -> None:
         """Remembers the pictures of a run that was just answered; not of a camera frame or of background work."""
         pictures = dict(job.inputs.pictures)
-        if isinstance(outcome, HubError) or not self.wanted or job.kind != "visitor":
+        if isinstance(outcome, HubError) or not self.enabled or job.kind != "visitor":
             return
         if not pictures or _size(pictures) > self._recent.maxsize:
             return
@@ -105,21 +105,21 @@ class Sharing:
     def forget(self, id: str, who: Owner | None = None) -> None:
         """Drops the pictures of a run that was deleted; as `who` brought them, or (None) of all."""
         with self._lock:
-            held = self._recent.pop(id, None)
-            left = tuple(one for one in held.runners if who and one.id != who.id) if held else ()
-            if held and left:
-                self._recent[id] = replace(held, runners=left)
+            uploads = self._recent.pop(id, None)
+            runners = tuple(one for one in uploads.runners if who and one.id != who.id) if uploads else ()
+            if uploads and runners:
+                self._recent[id] = replace(uploads, runners=runners)
 
-    def _held(self, id: str, who: Owner) -> Mapping[str, bytes]:
+    def _uploads_of(self, id: str, who: Owner) -> Mapping[str, bytes]:
         """The pictures that `who` brought to a run, as far as they are held."""
         with self._lock:
-            held = self._recent.get(id)
-        if held is None:
+            uploads = self._recent.get(id)
+        if uploads is None:
             return {}
         # Everyone is told the ids of all results then, and an address is not enough to know who ran one.
         unknown = who.weak and self._settings.similar == "everyone"
-        mine = who.is_machine or (not unknown and any(who.id == one.id for one in held.runners))
-        return held.pictures if mine else {}
+        mine = who.is_machine or (not unknown and any(who.id == one.id for one in uploads.runners))
+        return uploads.pictures if mine else {}
 
     def share(
         self,
@@ -147,7 +147,7 @@ class Sharing:
             if name not in {f.name for f in demo.inputs}:
                 raise InputError(unknown("input", name, [f.name for f in demo.inputs]), field="leave_out")
         self._check_words(result, demo, who, leave_out)
-        held = {**(given or {}), **self._held(id, who)}
+        held = {**(given or {}), **self._uploads_of(id, who)}
         pictures = self._pictures(result, demo, leave_out, held)
         content = snapshot(self._weights, page, result, pictures, leave_out)
         headline = content.document["headline"]
@@ -155,8 +155,8 @@ class Sharing:
 
     def _check_words(self, result: Result, demo: Demo, who: Owner, leave_out: Collection[str]) -> None:
         """What somebody wrote goes with a link only for who ran it. Raises ConflictError."""
-        known = self._shown.since(who, result) is not None
-        if known and not (who.weak and self._settings.similar == "everyone"):
+        ran_it = self._shown.since(who, result) is not None
+        if ran_it and not (who.weak and self._settings.similar == "everyone"):
             return
         pictures = {field.name for field in demo.inputs if isinstance(field, ImageInput)}
         for name in private_inputs(demo):
@@ -172,7 +172,7 @@ class Sharing:
         self, result: Result, demo: Demo, leave_out: Collection[str], held: Mapping[str, bytes]
     ) -> dict[str, Picture]:
         """The uploaded pictures of a result, cleaned. Raises ConflictError when one is not to be had."""
-        digests, found = result.capsule["inputs"], dict[str, Picture]()
+        digests, pictures = result.capsule["inputs"], dict[str, Picture]()
         for field in demo.inputs:
             if not isinstance(field, ImageInput) or field.name in leave_out or _unused(field, result):
                 continue
@@ -183,8 +183,8 @@ class Sharing:
                     "it again, then share it; or leave the picture out.",
                     name=field.name, field=field.name,
                 )  # fmt: skip
-            found[field.name] = clean(data, self._limits)
-        return found
+            pictures[field.name] = clean(data, self._limits)
+        return pictures
 
 
 def _unused(field: ImageInput, result: Result) -> bool:
@@ -199,10 +199,10 @@ def _size(pictures: Mapping[str, bytes]) -> int:
 def clean(data: bytes, limits: ImageLimits) -> Picture:
     """A picture as the model saw it, with nothing of its file: upright, sRGB, no EXIF."""
     with budget.room():
-        return _cleaned(decode(data, limits))
+        return _encode_bounded(decode(data, limits))
 
 
-def _cleaned(image: Image.Image) -> Picture:
+def _encode_bounded(image: Image.Image) -> Picture:
     if image.width * image.height <= EXACT_PIXELS:
         exact = encode(image, "png")
         if len(exact) <= EXACT_BYTES:
@@ -222,11 +222,11 @@ def snapshot(
     inputs = []
     for field in demo.inputs:
         if isinstance(field, ImageInput) and not _unused(field, result):
-            shown = {"name": field.name, "label": field.label, "left_out": field.name in leave_out, "file": ""}
+            upload = {"name": field.name, "label": field.label, "left_out": field.name in leave_out, "file": ""}
             if field.name in pictures:
-                shown["file"] = f"in-{field.name}.{pictures[field.name].extension}"
-                files[str(shown["file"])] = pictures[field.name]
-            inputs.append(shown)
+                upload["file"] = f"in-{field.name}.{pictures[field.name].extension}"
+                files[str(upload["file"])] = pictures[field.name]
+            inputs.append(upload)
     outputs = [entry for f in on_page(demo) if (entry := _output(f, result, files)) is not None]
     says = headline(demo, result)
     remarks = () if leave_out else result.receipt.remarks  # they may tell of what is left out
@@ -265,22 +265,22 @@ def _output(field: Output, result: Result, files: dict[str, Picture]) -> dict[st
         return {**entry, "kind": "table" if field.table else "json"}
     if field.name not in result.pictures:
         return None
-    shown = []
+    pictures = []
     for number, picture in enumerate(result.pictures[field.name]):
         name = f"out-{field.name}-{number}.{picture.extension}"
         files[name] = capsules.without(picture)  # it would tell what people leave out
-        shown.append({"file": name, "caption": picture.caption, "width": picture.width, "height": picture.height})
-    return {**entry, "kind": "mask" if isinstance(field, Mask) else "pictures", "files": shown}
+        pictures.append({"file": name, "caption": picture.caption, "width": picture.width, "height": picture.height})
+    return {**entry, "kind": "mask" if isinstance(field, Mask) else "pictures", "files": pictures}
 
 
 def _parameters(demo: Demo, values: Mapping[str, Any], leave_out: Collection[str]) -> list[dict[str, Any]]:
-    fields, shown = {f.name: f for f in demo.inputs}, []
+    fields, entries = {f.name: f for f in demo.inputs}, []
     for name in sorted(values, key=lambda name: [*fields].index(name) if name in fields else len(fields)):
         field = fields.get(name)
         entry = {"name": name, "label": field.label if field else name, "left_out": name in leave_out}
         unit = getattr(field, "unit", "")
-        shown.append(entry if name in leave_out else {**entry, "value": values[name], "unit": unit})
-    return shown
+        entries.append(entry if name in leave_out else {**entry, "value": values[name], "unit": unit})
+    return entries
 
 
 def _weights(store: WeightsStore, page: Page, capsule: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -289,8 +289,8 @@ def _weights(store: WeightsStore, page: Page, capsule: Mapping[str, Any]) -> dic
     facts = {fact.name: asdict(fact) for fact in weights_facts(store, page)}.get(capsule["weights"], {})
     # What is in the folder now may be another version than the one that made the result.
     same = facts if facts.get("digest") == capsule["digest"] else {}
-    told = {key: same.get(key) for key in ("title", "licence", "source", "commit", "metrics")}
-    return {"name": capsule["weights"], "digest": capsule["digest"], **told}
+    facts_shown = {key: same.get(key) for key in ("title", "licence", "source", "commit", "metrics")}
+    return {"name": capsule["weights"], "digest": capsule["digest"], **facts_shown}
 
 
 def _face(outputs: list[dict[str, Any]], inputs: list[dict[str, Any]], files: Mapping[str, Picture]) -> bytes | None:

@@ -59,7 +59,7 @@ class Similar:
         self._reading = threading.Lock()
         self._read = False
 
-    def wanted(self, demo: Demo | None) -> bool:
+    def keeps(self, demo: Demo | None) -> bool:
         """Whether the page keeps embeddings: its demo gives them, and the setting is not off."""
         return bool(demo and demo.similar and self._settings.similar != "off")
 
@@ -70,7 +70,7 @@ class Similar:
 
     def ended(self, job: Job, outcome: Result | HubError) -> None:
         """Remembers a result that was just given to who asked."""
-        if isinstance(outcome, HubError) or outcome.sight is None or not self.wanted(job.demo):
+        if isinstance(outcome, HubError) or outcome.sight is None or not self.keeps(job.demo):
             return
         if self._results.created(outcome.id):
             capsule, vector = outcome.capsule, outcome.sight.embedding
@@ -86,7 +86,7 @@ class Similar:
     def outstanding(self, result: Result) -> tuple[int, bool]:
         """How many examples were not compared yet, and whether they will be in a moment: the model is in memory."""
         page = self._registry.pages.get(result.capsule["page"])
-        if page is None or not self.wanted(page.declared) or result.sight is None:
+        if page is None or not self.keeps(page.declared) or result.sight is None:
             return 0, False
         capsule, group = result.capsule, group_of(result.capsule, result.sight.embedding)
         return len(self.examples.missing(page, group)), self.examples.wake(page, capsule, group)
@@ -97,13 +97,13 @@ class Similar:
         The examples come once the model is in memory and idle. No engine lock is held.
         """
         page = self._registry.pages.get(result.capsule["page"])
-        if page is None or page.declared is None or not self.wanted(page.declared) or result.sight is None:
+        if page is None or page.declared is None or not self.keeps(page.declared) or result.sight is None:
             return []
         self._read_once()
         capsule, vector, numbers = result.capsule, result.sight.embedding, self.examples.of(page)
         group = group_of(capsule, vector)
         self.examples.wake(page, capsule, group)
-        found = self.index.nearest(
+        nearest = self.index.nearest(
             group,
             vector,
             owners=None if self._settings.similar == "everyone" else who.ids,
@@ -111,7 +111,7 @@ class Similar:
             without=capsule["inputs"][first_picture(page.declared)],
         )
         matches: list[Match] = []
-        for similarity, id, picture in found:
+        for similarity, id, picture in nearest:
             if self._results.created(id) is None:
                 self.index.remove(id)
             elif len(matches) < limit:
@@ -129,7 +129,7 @@ class Similar:
             self._read = True
             for id, capsule, sight in self._results.sights():
                 page = self._registry.pages.get(capsule["page"])
-                if page is None or page.declared is None or not self.wanted(page.declared):
+                if page is None or page.declared is None or not self.keeps(page.declared):
                     continue
                 picture = capsule["inputs"].get(first_picture(page.declared), "")
                 group = group_of(capsule, sight.embedding)

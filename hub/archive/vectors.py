@@ -78,11 +78,11 @@ class Vectors:
     def _write(self, name: str, picture: str, vector: Vector) -> _VectorRow:
         group = self._groups.get(name)
         if group is None or group.used == len(group.matrix):
-            kept = group.live if group else {}
-            fresh = _Group(np.zeros((max(16, int(len(kept) * ROOM)), len(vector)), np.float32), len(kept))
+            rows = group.live if group else {}
+            fresh = _Group(np.zeros((max(16, int(len(rows) * ROOM)), len(vector)), np.float32), len(rows))
             if group is not None:
-                fresh.matrix[: len(kept)] = group.matrix[[entry.row for entry in kept.values()]]
-            fresh.live = {id: replace(entry, row=row) for row, (id, entry) in enumerate(kept.items())}
+                fresh.matrix[: len(rows)] = group.matrix[[entry.row for entry in rows.values()]]
+            fresh.live = {id: replace(entry, row=row) for row, (id, entry) in enumerate(rows.items())}
             self._entries.update(fresh.live)
             group = self._groups[name] = fresh
         group.matrix[group.used] = vector
@@ -94,8 +94,8 @@ class Vectors:
         with self._lock:
             for id in ids:
                 if entry := self._entries.get(id):
-                    left = tuple(owner for owner in entry.owners if owner not in owners)
-                    self._entries[id] = self._groups[entry.group].live[id] = replace(entry, owners=left)
+                    remaining = tuple(owner for owner in entry.owners if owner not in owners)
+                    self._entries[id] = self._groups[entry.group].live[id] = replace(entry, owners=remaining)
 
     def remove(self, id: str) -> None:
         """Forgets a vector, if it is here."""
@@ -127,18 +127,18 @@ class Vectors:
             if group not in self._groups:
                 return []
             matrix, entries = self._groups[group].matrix, list(self._groups[group].live.items())
-        found = [
+        candidates = [
             (id, entry)
             for id, entry in entries
             if entry.picture != without
             and (owners is None or entry.picture in always or any(owner in entry.owners for owner in owners))
         ]
-        rows = [entry.row for _, entry in found]
+        rows = [entry.row for _, entry in candidates]
         # A product with the whole matrix is cheaper than a copy of many of its rows.
         scores = (matrix @ vector)[rows] if 4 * len(rows) > len(matrix) else matrix[rows] @ vector
         answer: dict[str, tuple[float, str, str]] = {}
         for place in np.argsort(-scores, kind="stable"):
-            id, entry = found[place]
+            id, entry = candidates[place]
             answer.setdefault(entry.picture, (min(1.0, float(scores[place])), id, entry.picture))
         return list(answer.values())
 

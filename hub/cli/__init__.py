@@ -1,0 +1,1 @@
+"""The commands of `demo-hub`, one file each."""

@@ -144,7 +144,7 @@ def test_damaged_tables_begin_anew(make_hub: MakeEngine, tmp_path: Path, from_pa
     result = before.engine.run("words", {"prompt": "a ball", "seed": 1}, caller=ME)
     before.sharing.share(result.id)
     before.close()
-    before.history._opened().close()
+    before.history._open_store().close()
     for path in (tmp_path / "data").rglob("*"):
         if path.suffix in (".sqlite3", ".db"):
             spoil(path, from_page)

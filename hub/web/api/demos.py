@@ -153,7 +153,7 @@ class DemoRoutes:
         result = await self._read_result(request)
         limit = whole_number(request.query_params.get("limit", str(SIMILAR_LIMIT)), "limit", SIMILAR_MOST)
         page = self.hub.registry.pages.get(result.capsule["page"])
-        if page is None or not self.hub.similar.wanted(page.declared):
+        if page is None or not self.hub.similar.keeps(page.declared):
             off = self.hub.settings.similar == "off"
             why = "It is switched off on this hub (similar=off)." if off else "Its page does not offer that."
             raise NotFoundError("Nothing similar is looked for beside result {id}. {why}", id=result.id, why=why)

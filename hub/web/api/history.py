@@ -113,7 +113,7 @@ class HistoryRoutes:
             both = beside(self.history, self.hub.registry, owner, parameters.get("a", ""), parameters.get("b", ""))
             settings = [{**asdict(setting), "differs": setting.differs} for setting in both.settings]
             runs = {side: run_to_json(self.hub, run, root) for side, run in (("a", both.a), ("b", both.b))}
-            return {**answers.comparison_to_json(both.found, both.page, root), "settings": settings, "runs": runs}
+            return {**answers.comparison_to_json(both.comparison, both.page, root), "settings": settings, "runs": runs}
 
         return json_answer(await drawers.draw(guard.caller(request), work))
 

@@ -77,7 +77,7 @@ class Past:
         if not adjusting:
             return
         if last is not None and last[0] != result.id and now - last[1] < PASSING_S:
-            await to_thread.run_sync(self.hub.history.passed, self.owner(request), last[0])
+            await to_thread.run_sync(self.hub.history.forget_passing, self.owner(request), last[0])
         self._passing[tab] = (result.id, now)
 
     async def find(self, request: gr.Request) -> InWork | HistoryEntry | None:

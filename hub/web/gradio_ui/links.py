@@ -53,7 +53,7 @@ class Share:
 
     def __init__(self, hub: Hub, page: Page):
         self.hub, self.page = hub, page
-        self.wanted = hub.sharing.wanted
+        self.wanted = hub.sharing.enabled
         self.private = private_inputs(page.demo)
         self.pictures = [f.name for f in page.demo.inputs if isinstance(f, ImageInput)]
         self._last: LRUCache[str, str] = LRUCache(TABS)  # result id by open page; touched in the event loop only

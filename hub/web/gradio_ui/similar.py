@@ -41,7 +41,7 @@ class Row:
 
     def __init__(self, hub: Hub, page: Page):
         self.hub, self.page = hub, page
-        self.wanted = hub.similar.wanted(page.declared)
+        self.wanted = hub.similar.keeps(page.declared)
         self.tiles: gr.HTML | None = None
         self._last: LRUCache[str, str] = LRUCache(TABS)  # result id by open page; touched in the event loop only
 

@@ -111,7 +111,7 @@ class HistoryPages:
         document = snapshot(self.hub.weights, page, result, pictures, left_out).document
         return self._render(
             request, "history_run.html", entry=entry, id=f"history/{entry.id}", own=True, **document,
-            again_url=self._again_url(entry), shares=self.hub.sharing.wanted, note_chars=NOTE_CHARS,
+            again_url=self._again_url(entry), shares=self.hub.sharing.enabled, note_chars=NOTE_CHARS,
             private=bool(private_inputs(page.declared)), ends=history_texts.ENDS,
         )  # fmt: skip
 
@@ -179,7 +179,7 @@ class HistoryPages:
         query = request.query_params
         both = beside(self.history, self.hub.registry, self._owner(request), query.get("a", ""), query.get("b", ""))
         titles = _titles(both)
-        page, comparison = both.page, both.found
+        page, comparison = both.page, both.comparison
         pictures = Markup("").join(
             compare_html.draw_beside(f, part, comparison, titles)
             for f in kinds.on_page(page.demo)

@@ -34,7 +34,7 @@ class _Sharing:
 
 def draw_panel(host: Host, page: Page, result: Result, values: Values, base: str) -> None:
     """Draws nothing where links are switched off. `base`: where the hub is, without a slash at the end."""
-    if not host.hub.sharing.wanted:
+    if not host.hub.sharing.enabled:
         return
     private, state = private_inputs(page.demo), _sharing(page)
     with st.expander(say_plainly("Share this result"), icon=":material/share:"):

@@ -27,7 +27,7 @@ def draw_row(
     host: Host, page: Page, result: Result, run: Callable[[int], None], show: Callable[[Result], None]
 ) -> None:
     """`run` gets the number of an example that was chosen, `show` an earlier result."""
-    if not host.hub.similar.wanted(page.declared):
+    if not host.hub.similar.keeps(page.declared):
         return
     _, more = host.hub.similar.outstanding(result)
     draw = partial(_draw, current(), host, page, result, run, show, bool(more))

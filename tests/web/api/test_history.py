@@ -201,7 +201,7 @@ def test_it_stops_growing(served: ServedHub, monkeypatch: pytest.MonkeyPatch) ->
     assert hub.history.stats() | {"picture_bytes": 0} == {
         "entries": 3, "pictures": 3, "picture_bytes": 0, "in_work": 0
     }  # fmt: skip
-    hub.history._opened().limit_bytes = len(png(colour="red")) + 10
+    hub.history._open_store().limit_bytes = len(png(colour="red")) + 10
     run(client, MINE, "black")
     newest, before = listed(client)[:2]
     assert client.get(newest["inputs"]["image"]).status_code == 200
@@ -318,7 +318,7 @@ def test_a_value_that_a_control_only_passed_leaves_no_entry(served: ServedHub) -
     run(client, MINE)
     owner = hub.history.owner(ME)
     for result in (first, second):
-        hub.history.passed(owner, result)
+        hub.history.forget_passing(owner, result)
     assert [entry["result"][-32:] for entry in listed(client)] == [first]  # it was run twice: somebody wanted it
     assert hub.results.get(second) is not None
 
