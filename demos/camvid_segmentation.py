@@ -75,19 +75,19 @@ def present(
 
     mask = best_class(output["logits"], image.size)
     classes = config["_classes"]
-    hidden = [number for number, entry in enumerate(classes) if show and entry["name"] not in show]
+    unlisted = [number for number, entry in enumerate(classes) if show and entry["name"] not in show]
     shares = np.array(Image.fromarray(mask).histogram()[: len(classes)]) / mask.size * 100
     legend = [
         {
             "colour": "#{:02x}{:02x}{:02x}".format(*entry["colour"]),
             "class": entry["name"],
             "percent": round(float(share), 2),
-            **({"shown": number not in hidden} if show else {}),
+            **({"shown": number not in unlisted} if show else {}),
         }
         for number, (entry, share) in enumerate(zip(classes, shares, strict=True))
     ]
     return {
-        "overlay": overlay(image, mask, [entry["colour"] for entry in classes], opacity, ignore=hidden),
+        "overlay": overlay(image, mask, [entry["colour"] for entry in classes], opacity, ignore=unlisted),
         "mask": mask,
         "legend": sorted(legend, key=lambda row: -row["percent"]),
     }

@@ -46,9 +46,9 @@ def present(
 
     shares = 1 / (1 + np.exp(-output["logits"]))
     probabilities = dict(zip(config["label_names"], map(float, shares), strict=True))
-    picked = sorted((n for n, p in probabilities.items() if p >= threshold), key=lambda n: -probabilities[n])
+    tags = sorted((n for n, p in probabilities.items() if p >= threshold), key=lambda n: -probabilities[n])
     return {
-        "tags": [{"label": n, "percent": round(100 * probabilities[n], 1)} for n in picked],
+        "tags": [{"label": n, "percent": round(100 * probabilities[n], 1)} for n in tags],
         "threshold_used": threshold,
         "probabilities": probabilities,
         "why": draw_heat_map(image, output, why, probabilities),

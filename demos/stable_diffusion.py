@@ -46,19 +46,19 @@ def infer(model: Any, items: list[dict[str, Any]]) -> Generator[Progress, None, 
     """Each item's pictures, uint8 [n, height, width, 3], with the settings that were used."""
     requests = [make_request(model, item) for item in items]
     tokenizer, pairs = model.pipeline.tokenizer, zip(items, requests, strict=True)
-    read = [prompts.read_used(tokenizer, item, guided=made.sampling.guided) for item, made in pairs]
-    drawn = yield from fill(model, requests)
+    readings = [prompts.read_used(tokenizer, item, guided=request.sampling.guided) for item, request in pairs]
+    answers = yield from fill(model, requests)
     return [
         {
             "pictures": pictures,
             "hidden": hidden,
             "checked": getattr(model.pipeline, "safety_checker", None) is not None,
-            "steps": made.sampling.steps,
-            "guidance": made.samples[0].guidance,
-            "seeds": [sample.seed for sample in made.samples],
+            "steps": request.sampling.steps,
+            "guidance": request.samples[0].guidance,
+            "seeds": [sample.seed for sample in request.samples],
             "read": words,
         }
-        for made, words, (pictures, hidden) in zip(requests, read, drawn, strict=True)
+        for request, words, (pictures, hidden) in zip(requests, readings, answers, strict=True)
     ]
 
 

@@ -237,10 +237,10 @@ def read_column(text: str) -> str:
 def json_object(text: str) -> dict[str, Any]:
     """A JSON object from a column; an empty one where the row is damaged."""
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except (ValueError, TypeError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def is_damaged(error: BaseException) -> bool:
@@ -251,21 +251,21 @@ def is_damaged(error: BaseException) -> bool:
 def set_aside(path: Path) -> Path:
     """Moves a damaged database, with the files beside it, out of the way; keeps the latest few. Raises OSError."""
     marked = f".damaged-{time.time_ns()}"
-    moved = path.with_name(path.name + marked)
-    path.replace(moved)
+    target = path.with_name(path.name + marked)
+    path.replace(target)
     for end in ("-wal", "-shm", "-journal"):
         with suppress(FileNotFoundError):
-            path.with_name(path.name + end).replace(moved.with_name(moved.name + end))
-    kept = sorted(p for p in path.parent.glob(f"{path.name}.damaged-*") if p.suffix[-1:].isdigit())
-    for old in kept[:-SET_ASIDE_MOST]:
+            path.with_name(path.name + end).replace(target.with_name(target.name + end))
+    copies = sorted(p for p in path.parent.glob(f"{path.name}.damaged-*") if p.suffix[-1:].isdigit())
+    for old in copies[:-SET_ASIDE_MOST]:
         for file in path.parent.glob(f"{old.name}*"):
             file.unlink(missing_ok=True)
-    return moved
+    return target
 
 
 def _is_full(path: Path) -> bool:
     try:
-        found = os.statvfs(path.parent)
+        stats = os.statvfs(path.parent)
     except OSError:
         return False
-    return found.f_bavail * found.f_frsize < 2**16 or (found.f_files > 0 and found.f_favail == 0)
+    return stats.f_bavail * stats.f_frsize < 2**16 or (stats.f_files > 0 and stats.f_favail == 0)

@@ -47,31 +47,31 @@ def state(hub: Hub, page: Page) -> State:
 
 def missing(hub: Hub) -> list[str]:
     """Why weights that should be on this machine cannot be read, one line a page."""
-    found = []
+    lines = []
     for page in hub.registry:
         for weights in page.declared.weights if page.declared else ():
             try:
                 if not hub.weights.is_remote(weights.name):
                     hub.weights.size_bytes(weights.name)
             except UnavailableError as error:
-                found.append(f"{page.slug}: {error.message}")
-    return found
+                lines.append(f"{page.slug}: {error.message}")
+    return lines
 
 
 def _to_fetch(hub: Hub, name: str) -> State:
     """Weights on the Hub that are not here yet."""
     fetching = hub.weights.fetching(name)
     if fetching:
-        told = "Downloading · {percent} % of {size}"
-        return State("on_demand", sentence(told, percent=fetching.percent, size=decimal(fetching.total)))
+        template = "Downloading · {percent} % of {size}"
+        return State("on_demand", sentence(template, percent=fetching.percent, size=decimal(fetching.total)))
     reason = hub.weights.trouble(name)
     return State("unavailable", "Weights missing", reason) if reason else State("on_demand", "Downloads on first use")
 
 
 def notices(hub: Hub) -> tuple[str, ...]:
     """What visitors should know: results that cannot be kept, a Hub that did not answer, work without network."""
-    told: list[str] = [hub.results.warning] if hub.results.warning else []
+    texts: list[str] = [hub.results.warning] if hub.results.warning else []
     sources = [hub.weights.source(w.name) for p in hub.registry if p.declared for w in p.declared.weights]
     if hub.settings.offline and any(isinstance(source, HubSource) for source in sources):
-        told.append("This hub is offline: it uses the models that are on this machine.")
-    return (*told, *hub.weights.snapshots.notices())
+        texts.append("This hub is offline: it uses the models that are on this machine.")
+    return (*texts, *hub.weights.snapshots.notices())

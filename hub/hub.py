@@ -134,8 +134,8 @@ class Hub:
             return 0, 0
         for copies in self._copies:
             copies.forget(caller, ids)
-        gone, free = self.history.remove(caller, ids)
-        who, results = self.owners.of(caller), {run.result for run in gone}
+        entries, free = self.history.remove(caller, ids)
+        who, results = self.owners.of(caller), {run.result for run in entries}
         for id in results:
             self.sharing.forget(id, None if id in free else who)
             if id in free:
@@ -145,11 +145,11 @@ class Hub:
         self.similar.index.disown(results, who.ids)
         self.pictures.disown(who, results)
         self.shown.forget(who, results)
-        self.executor.drop_outputs({run.page for run in gone})
+        self.executor.drop_outputs({run.page for run in entries})
         for copies in self._copies:
             for id in free:
                 copies.forget_result(id)
-        return len(gone), len({run.result for run in gone if run.state == "done"})
+        return len(entries), len({run.result for run in entries if run.state == "done"})
 
     def close(self) -> None:
         """Drops all models. Runs in work get a HubError."""

@@ -48,8 +48,8 @@ def encode_mask(ids: NDArray[np.uint8]) -> bytes:
 
 def _ids_image(ids: NDArray[np.uint8]) -> Image.Image:
     if not isinstance(ids, np.ndarray) or ids.dtype != np.uint8 or ids.ndim != 2 or ids.size == 0:
-        given = f"{ids.dtype} {list(ids.shape)}" if isinstance(ids, np.ndarray) else type(ids).__name__
-        raise ValueError(f"class ids must be a uint8 array [height, width], got {given}")
+        what = f"{ids.dtype} {list(ids.shape)}" if isinstance(ids, np.ndarray) else type(ids).__name__
+        raise ValueError(f"class ids must be a uint8 array [height, width], got {what}")
     return Image.fromarray(np.ascontiguousarray(ids))
 
 
@@ -179,8 +179,8 @@ def heat_map(image: Image.Image, strength: NDArray[np.float32], longest: int = 1
     new image has the picture's size, or its shape with sides of at most `longest` pixels.
     """
     if not isinstance(strength, np.ndarray) or strength.dtype != np.float32 or strength.ndim != 2 or not strength.size:
-        given = f"{strength.dtype} {list(strength.shape)}" if isinstance(strength, np.ndarray) else strength
-        raise ValueError(f"strength must be a float32 array [rows, columns], got {given}")
+        what = f"{strength.dtype} {list(strength.shape)}" if isinstance(strength, np.ndarray) else strength
+        raise ValueError(f"strength must be a float32 array [rows, columns], got {what}")
     if not np.isfinite(strength).all():
         raise ValueError("strength must be finite numbers")
     scale = min(1.0, longest / max(image.size))

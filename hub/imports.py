@@ -67,12 +67,12 @@ def load_failure(key: str, error: Exception) -> UnavailableError:
 
 def _orphans() -> set[str]:
     """Modules of a package that is not there, or that has none itself. The pages' own never have one."""
-    known, found = set(sys.modules), set[str]()
-    for name in sorted(known):  # packages before their parts
+    modules, orphans = set(sys.modules), set[str]()
+    for name in sorted(modules):  # packages before their parts
         parent = name.rpartition(".")[0]
-        if parent and (parent not in known or parent in found) and not name.startswith("demos."):
-            found.add(name)
-    return found
+        if parent and (parent not in modules or parent in orphans) and not name.startswith("demos."):
+            orphans.add(name)
+    return orphans
 
 
 def _compiled(name: str) -> bool:

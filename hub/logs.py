@@ -23,8 +23,8 @@ class OneLine(logging.Formatter):
         self,
         ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None],
     ) -> str:
-        kept = {code: text for code, text in CONTROLS.items() if code != 10}
-        return textwrap.indent(super().formatException(ei).translate(kept), "    ", lambda line: True)
+        others = {code: text for code, text in CONTROLS.items() if code != 10}
+        return textwrap.indent(super().formatException(ei).translate(others), "    ", lambda line: True)
 
 
 def begin(level: str) -> None:

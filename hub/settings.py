@@ -160,8 +160,10 @@ def parse(name: str, text: str, default: Any, source: str) -> Any:
     try:
         value = kind(text)
     except ValueError:
-        wanted = {int: "a whole number", float: "a number"}[kind]
-        raise InputError("{source} must be {wanted}, got {text!r}", source=source, wanted=wanted, text=text) from None
+        kind_words = {int: "a whole number", float: "a number"}[kind]
+        raise InputError(
+            "{source} must be {wanted}, got {text!r}", source=source, wanted=kind_words, text=text
+        ) from None
     if kind in (int, float):
         if not value >= 0 or value == float("inf"):
             raise InputError("{source} must be 0 or more, got {text!r}", source=source, text=text)
@@ -174,8 +176,8 @@ def parse(name: str, text: str, default: Any, source: str) -> Any:
 
 def from_environment(environment: Mapping[str, str] = os.environ, file: str | None = None) -> Settings:
     """Defaults overridden by the settings file, then by HUB_* variables. `file` beats HUB_SETTINGS_FILE."""
-    chosen = file if file is not None else environment.get("HUB_SETTINGS_FILE", "")
-    values = from_file(Path(chosen).expanduser()) if chosen else {}
+    path = file if file is not None else environment.get("HUB_SETTINGS_FILE", "")
+    values = from_file(Path(path).expanduser()) if path else {}
     for name, default, _ in TABLE:
         variable = f"HUB_{name.upper()}"
         if variable in environment:
@@ -225,12 +227,12 @@ def from_flags(arguments: argparse.Namespace, environment: Mapping[str, str] = o
     base = from_environment(environment, getattr(arguments, "settings_file", None))
     values = {name: getattr(base, name) for name, _, _ in TABLE}
     for name, default, _ in TABLE:
-        given = getattr(arguments, name, None)
-        if isinstance(given, list):
-            given = ",".join(given)
-        if given is not None:
+        value = getattr(arguments, name, None)
+        if isinstance(value, list):
+            value = ",".join(value)
+        if value is not None:
             flag = "--" + name.replace("_", "-")
-            values[name] = given if isinstance(given, bool) else parse(name, given, default, flag)
+            values[name] = value if isinstance(value, bool) else parse(name, value, default, flag)
     return Settings(**values)
 
 

@@ -15,19 +15,19 @@ def unknown(kind: str, name: str, known: Sequence[str]) -> Sentence:
     name = name if len(name) <= 60 else f"{name[:59]}…"
     if near := _near(name, known):
         return sentence("No {kind} {name!r}. Did you mean {near}?", kind=sentence(kind), name=name, near=near)
-    listed = ", ".join(repr(k) for k in known) or sentence("none")
-    return sentence("No {kind} {name!r}. There is: {listed}.", kind=sentence(kind), name=name, listed=listed)
+    names = ", ".join(repr(k) for k in known) or sentence("none")
+    return sentence("No {kind} {name!r}. There is: {listed}.", kind=sentence(kind), name=name, listed=names)
 
 
 def unknown_option(field: str, given: str, known: Sequence[str]) -> Sentence:
     """The sentence for a value of the input `field` that is not one of its options: near misses, and what there is."""
-    listed = ", ".join(repr(k) for k in known[:LISTED]) or sentence("none")
+    names = ", ".join(repr(k) for k in known[:LISTED]) or sentence("none")
     if len(known) > LISTED:
-        listed += f" and {len(known) - LISTED} more"
+        names += f" and {len(known) - LISTED} more"
     if near := _near(given, known):
-        told = "{name}: no option {given!r}. Did you mean {near}? There are: {listed}."
-        return sentence(told, name=field, given=given, near=near, listed=listed)
-    return sentence("{name}: no option {given!r}. There are: {listed}.", name=field, given=given, listed=listed)
+        template = "{name}: no option {given!r}. Did you mean {near}? There are: {listed}."
+        return sentence(template, name=field, given=given, near=near, listed=names)
+    return sentence("{name}: no option {given!r}. There are: {listed}.", name=field, given=given, listed=names)
 
 
 def _near(name: str, known: Sequence[str]) -> str:

@@ -42,10 +42,10 @@ class Sentence(str):
     values: Mapping[str, str]
 
     def __new__(cls, template: str, values: Mapping[str, object] | None = None) -> Sentence:
-        bare, shown = _filled_in(template, values) if values else (template, {})
-        made = super().__new__(cls, bare.format_map(shown) if values else template)
-        made.template, made.values = bare, shown
-        return made
+        bare, texts = _filled_in(template, values) if values else (template, {})
+        self = super().__new__(cls, bare.format_map(texts) if values else template)
+        self.template, self.values = bare, texts
+        return self
 
     def __getnewargs__(self) -> tuple[str, Mapping[str, object]]:  # type: ignore[override]  # str's has one
         return self.template, self.values
@@ -64,7 +64,7 @@ def joined(parts: Iterable[str], between: str = ", ") -> Sentence:
 
 def _filled_in(template: str, values: Mapping[str, object]) -> tuple[str, dict[str, str]]:
     """The template with bare placeholders, and the text of each value, formatted as the template asks."""
-    bare, shown = "", dict[str, str]()
+    bare, texts = "", dict[str, str]()
     for words, name, form, conversion in Formatter().parse(template):
         bare += words.replace("{", "{{").replace("}", "}}")
         if name is None:
@@ -73,8 +73,8 @@ def _filled_in(template: str, values: Mapping[str, object]) -> tuple[str, dict[s
         value = values[name]
         if form or conversion or not isinstance(value, Sentence):
             value = format(repr(value) if conversion == "r" else value, form or "")
-        shown[name] = value
-    return bare, shown
+        texts[name] = value
+    return bare, texts
 
 
 def packed(text: str) -> dict[str, object]:
@@ -115,21 +115,21 @@ def sentences_in(value: object) -> list[Sentence]:
         return [value] if value.values else []
     if isinstance(value, Mapping):
         value = list(value.values())
-    return [found for part in value for found in sentences_in(part)] if isinstance(value, list | tuple) else []
+    return [one for part in value for one in sentences_in(part)] if isinstance(value, list | tuple) else []
 
 
 def restored(value: Any, sentences: Iterable[Sentence]) -> Any:
     """The same lists and dicts with these sentences in the place of equal texts: the way back of `sentences_in`."""
-    known = {str(one): one for one in sentences}
+    by_text = {str(one): one for one in sentences}
 
     def walked(part: Any) -> Any:
         if isinstance(part, dict):
             return {name: walked(one) for name, one in part.items()}
         if isinstance(part, list):
             return [walked(one) for one in part]
-        return known.get(part, part) if isinstance(part, str) else part
+        return by_text.get(part, part) if isinstance(part, str) else part
 
-    return walked(value) if known else value
+    return walked(value) if by_text else value
 
 
 @dataclass(frozen=True)
@@ -162,9 +162,9 @@ def own() -> Mapping[str, Catalogue]:
 
 def catalogues(folders: Iterable[Path]) -> Mapping[str, Catalogue]:
     """By language: the hub's own texts with those in the pages' folders. A word has one translation: the first."""
-    found = dict(own())
+    by_language = dict(own())
     for folder in folders:
-        for language in found:
+        for language in by_language:
             file = folder / f"{language}.toml"
             if language == ENGLISH or not file.is_file():
                 continue
@@ -173,9 +173,9 @@ def catalogues(folders: Iterable[Path]) -> Mapping[str, Catalogue]:
             except (OSError, ValueError) as error:
                 log.warning("%s cannot be read, so its page stays English: %s", file, error)
                 continue
-            before = found[language]
-            found[language] = Catalogue(language, {**more.texts, **before.texts})
-    return found
+            before = by_language[language]
+            by_language[language] = Catalogue(language, {**more.texts, **before.texts})
+    return by_language
 
 
 def section(language: str, name: str) -> Mapping[str, str]:
@@ -185,20 +185,20 @@ def section(language: str, name: str) -> Mapping[str, str]:
 
 @cache
 def _sections(language: str) -> Mapping[str, Mapping[str, str]]:
-    return {} if language == ENGLISH else _parsed(LOCALES / f"{language}.toml")
+    return {} if language == ENGLISH else _parse(LOCALES / f"{language}.toml")
 
 
-def _parsed(file: Path) -> dict[str, dict[str, str]]:
+def _parse(file: Path) -> dict[str, dict[str, str]]:
     """Raises ValueError when it is not sections of texts."""
-    found = tomllib.loads(read_text(file))
-    for name, texts in found.items():
+    sections = tomllib.loads(read_text(file))
+    for name, texts in sections.items():
         if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
             raise ValueError(f"[{name}] must have texts only")
-    return found
+    return sections
 
 
 def _read(file: Path, language: str) -> Catalogue:
-    sections = _parsed(file)
+    sections = _parse(file)
     texts = {english: text for part in sections.values() for english, text in part.items()}
     return Catalogue(language, texts)
 
@@ -213,8 +213,8 @@ ask_gradio: list[Callable[[], Catalogue | None]] = []
 def current() -> Catalogue:
     """The language of whoever is drawn for: the request's, English without one."""
     for ask in ask_gradio:
-        if (found := ask()) is not None:
-            return found
+        if (catalogue := ask()) is not None:
+            return catalogue
     return _drawn_for.get()
 
 
@@ -238,7 +238,7 @@ def speaking(catalogue: Catalogue) -> Iterator[None]:
         _drawn_for.reset(token)
 
 
-def chosen(tag: str) -> str:
+def language_of(tag: str) -> str:
     """The language of this hub that a tag such as `zh-TW` or `en_US` asks for; empty: none."""
     main = re.split("[-_]", tag.strip().lower())[0]
     return {"en": ENGLISH, "zh": CHINESE}.get(main, "")
@@ -252,7 +252,7 @@ def negotiated(accept: str) -> str:
     best, most = ENGLISH, 0.0
     for part in accept[:1000].split(","):
         tag, *parameters = (piece.strip() for piece in part.split(";"))
-        language, weight = chosen(tag), 1.0
+        language, weight = language_of(tag), 1.0
         for parameter in parameters:
             if parameter.lower().startswith("q="):
                 try:

@@ -24,7 +24,7 @@ from hub.errors import UnavailableError
 from hub.files import LEFT_AFTER_S, read_text, replacing, write_atomic, write_once
 from hub.hub import Hub
 from hub.people.tokens import TokenStore
-from hub.people.users import hashed, opened
+from hub.people.users import hashed, open_users
 from hub.settings import ROOT
 from hub.web import server
 from hub.web.api import health
@@ -50,7 +50,7 @@ def test_files_with_a_byte_order_mark_are_read(saved, tmp_path: Path) -> None:  
     words = saved("words.txt", "a red circle\r\n\r\na blue star")
     assert cli_grid._lines([f"@{words}"]) == ["a red circle", "a blue star"]
     users = saved("users.txt", f"ann:view:{hashed('a long password')}\r\n")
-    file, _ = opened(str(users))
+    file, _ = open_users(str(users))
     assert file is not None and "ann" in file.all()
     store = TokenStore(tmp_path)
     made, _ = store.add("view", "reader")

@@ -199,7 +199,7 @@ def templates(node: ast.expr) -> Iterator[str | None]:
 def entries() -> Iterator[tuple[str, str, str]]:
     """(file, English, translation) of all catalogues."""
     for file in FILES:
-        for section in texts._parsed(file).values():
+        for section in texts._parse(file).values():
             yield from ((str(file.relative_to(ROOT)), key, text) for key, text in section.items())
 
 

@@ -72,9 +72,9 @@ def find(name: str) -> tuple[Demo, str]:
     for page in pages:
         names = [weights.name for weights in page.demo.weights]
         if name in names or page.slug == name:
-            chosen = name if name in names else names[0]
-            if chosen in MEASURES or chosen == DRAWING:
-                return page.demo, chosen
+            weights_name = name if name in names else names[0]
+            if weights_name in MEASURES or weights_name == DRAWING:
+                return page.demo, weights_name
     raise SystemExit(f"Nothing to measure is called '{name}'. There are: {', '.join([*MEASURES, DRAWING])}.")
 
 
@@ -82,8 +82,8 @@ def settings(demo: Demo, name: str, folder: Path, texts: Sequence[str]) -> dict[
     """Parameters of the page from NAME=VALUE texts, checked as the page does. Raises InputError."""
     if wrong := [text for text in texts if "=" not in text]:
         raise InputError("--set takes NAME=VALUE, got {given!r}.", given=wrong[0])
-    read = None if name == DRAWING else lambda _: json.loads((folder / "config.json").read_bytes())
-    return parameters(demo, dict(text.split("=", 1) for text in texts), name, read)
+    read_config = None if name == DRAWING else lambda _: json.loads((folder / "config.json").read_bytes())
+    return parameters(demo, dict(text.split("=", 1) for text in texts), name, read_config)
 
 
 def predict(
@@ -99,8 +99,8 @@ def predict(
     from PIL import Image
     from tqdm import tqdm  # type: ignore[import-untyped]  # its stubs are a package of their own
 
-    def call(function: Callable[..., Any], *values: Any, **named: Any) -> Any:
-        return function(*values, **named, **({"config": config} if wants_config(function) else {}))
+    def call(function: Callable[..., Any], *values: Any, **keywords: Any) -> Any:
+        return function(*values, **keywords, **({"config": config} if wants_config(function) else {}))
 
     defaults = {field.name: field.default for field in demo.inputs if hasattr(field, "default")}
     defaults |= {field.name: default(field, folder.name, config) for field in demo.inputs if isinstance(field, Slider)}
@@ -132,10 +132,10 @@ def bootstrap(counts: Array, figures: Callable[[Array], Figures], seed: int = 0)
     flat = counts.reshape(len(counts), -1)
     times = generator.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=RESAMPLES)
     means = (times @ flat / len(counts)).reshape(RESAMPLES, *counts.shape[1:])
-    drawn = [figures(mean) for mean in means]
+    resamples = [figures(mean) for mean in means]
     return {
-        name: [round(float(end), 4) for end in np.nanpercentile([row[name] for row in drawn], [2.5, 97.5])]
-        for name in drawn[0]
+        name: [round(float(end), 4) for end in np.nanpercentile([row[name] for row in resamples], [2.5, 97.5])]
+        for name in resamples[0]
     }
 
 

@@ -43,10 +43,10 @@ class Measure:
 def read_rows(data: Path, split: str) -> list[dict[str, str]]:
     """The rows of labels.csv whose split column equals `split`. Raises SystemExit when there is none."""
     with (data / "labels.csv").open(newline="", encoding="utf-8-sig") as file:
-        found = [row for row in csv.DictReader(file) if row["split"] == split]
-    if not found:
+        rows = [row for row in csv.DictReader(file) if row["split"] == split]
+    if not rows:
         raise SystemExit(f"{data / 'labels.csv'} has no row with split '{split}'")
-    return found
+    return rows
 
 
 def vehicle_samples(data: Path, split: str, config: Config) -> list[Sample]:
@@ -72,12 +72,12 @@ def camvid_count(answer: dict[str, Any], truth: Path, config: Config) -> Array:
 
     classes = len(config["_classes"])
     with Image.open(truth) as file:
-        wanted = np.asarray(file)
-    found = np.asarray(answer["mask"])
-    if wanted.shape != found.shape:
-        raise SystemExit(f"{truth} is {wanted.shape[::-1]}, the picture is {found.shape[::-1]}")
-    known = wanted < classes
-    pairs = wanted[known].astype(np.int64) * classes + found[known]
+        true_classes = np.asarray(file)
+    predicted = np.asarray(answer["mask"])
+    if true_classes.shape != predicted.shape:
+        raise SystemExit(f"{truth} is {true_classes.shape[::-1]}, the picture is {predicted.shape[::-1]}")
+    labelled = true_classes < classes
+    pairs = true_classes[labelled].astype(np.int64) * classes + predicted[labelled]
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
@@ -110,8 +110,8 @@ def tag_samples(data: Path, split: str, config: Config) -> list[Sample]:
 
 def tag_count(answer: dict[str, Any], truth: set[str], config: Config) -> Array:
     """[tags, 3]: rightly found, wrongly found, missed."""
-    found = {row["label"] for row in answer["tags"]}
-    pairs = [(name in found, name in truth) for name in config["label_names"]]
+    labels = {row["label"] for row in answer["tags"]}
+    pairs = [(name in labels, name in truth) for name in config["label_names"]]
     return np.array([(f and t, f and not t, t and not f) for f, t in pairs], dtype=np.int64)
 
 
@@ -168,8 +168,8 @@ def palm_count(answer: dict[str, Any], truth: tuple[Array, Array, str | None], c
     """[l1_px, within 0.1, within 0.01, no hand found, wrong hand]; without a hand all points are the middle."""
     points, size, right_hand = truth
     rows = answer["points"]
-    found = np.array([[row["x_px"], row["y_px"]] for row in rows]) if rows else np.tile(size / 2, (len(points), 1))
-    error = np.abs(found - points) / size  # as a share of the picture's width and height
+    predicted = np.array([[row["x_px"], row["y_px"]] for row in rows]) if rows else np.tile(size / 2, (len(points), 1))
+    error = np.abs(predicted - points) / size  # as a share of the picture's width and height
     likely = max(answer["hand"], key=answer["hand"].__getitem__)
     wrong_hand = bool(rows) and right_hand is not None and (likely == "Right hand") != (right_hand == "1")
     # The range from -1 to 1 is two widths wide.
@@ -222,8 +222,8 @@ def age_figures(counts: Array, config: Config) -> Figures:
 
 def age_table(counts: Array, config: Config) -> dict[str, float]:
     groups = counts[4:].reshape(-1, 2)
-    found = {name: float(total / n) for (name, *_), (total, n) in zip(AGE_GROUPS, groups, strict=True) if n}
-    return {"no face found": float(counts[3]), **{f"mae, {name}": error for name, error in found.items()}}
+    means = {name: float(total / n) for (name, *_), (total, n) in zip(AGE_GROUPS, groups, strict=True) if n}
+    return {"no face found": float(counts[3]), **{f"mae, {name}": error for name, error in means.items()}}
 
 
 MEASURES = {

@@ -34,14 +34,14 @@ def main() -> None:
     demo, name = find(options.name)
     config, measure = json.loads((ROOT / name / "config.json").read_bytes()), MEASURES[name]
     samples = measure.samples(options.data, options.split, config)
-    found = []
+    entries = []
     for sample, answer in zip(
         samples, predict(demo, ROOT / name, config, [s.image for s in samples], measure.inputs), strict=True
     ):
         counts = np.asarray(measure.count(answer, sample.truth, config), np.float64)
-        found.append((badness(name, counts, answer, config), sample, answer))
-    found.sort(key=lambda entry: -entry[0])
-    tiles = [tile(bad, sample.image, answer, sample.truth) for bad, sample, answer in found[: options.count]]
+        entries.append((badness(name, counts, answer, config), sample, answer))
+    entries.sort(key=lambda entry: -entry[0])
+    tiles = [tile(bad, sample.image, answer, sample.truth) for bad, sample, answer in entries[: options.count]]
     sheet = Image.new("RGB", (ACROSS * TILE[0], -(-len(tiles) // ACROSS) * (TILE[1] + TEXT)), "white")
     for number, one in enumerate(tiles):
         sheet.paste(one, (number % ACROSS * TILE[0], number // ACROSS * (TILE[1] + TEXT)))
@@ -62,19 +62,19 @@ def badness(name: str, counts: Array, answer: dict[str, Any], config: Config) ->
 
 
 def tile(bad: float, path: Path, answer: dict[str, Any], truth: Any) -> Image.Image:
-    shown = answer.get("overlay")
-    picture = (shown[0] if isinstance(shown, tuple) else shown) or Image.open(path)
+    overlay = answer.get("overlay")
+    picture = (overlay[0] if isinstance(overlay, tuple) else overlay) or Image.open(path)
     canvas = Image.new("RGB", (TILE[0], TILE[1] + TEXT), "white")
     canvas.paste(ImageOps.contain(picture.convert("RGB"), TILE), (0, 0))
-    words = f"{bad:.2f}  {path.name}\n" + told(answer, truth)
+    words = f"{bad:.2f}  {path.name}\n" + describe(answer, truth)
     ImageDraw.Draw(canvas).multiline_text((4, TILE[1] + 2), words, "black", ImageFont.load_default(11))
     return canvas
 
 
-def told(answer: dict[str, Any], truth: Any) -> str:
+def describe(answer: dict[str, Any], truth: Any) -> str:
     if "tags" in answer:
-        found = {row["label"] for row in answer["tags"]}
-        return f"wrong: {' '.join(sorted(found - truth))}\nmissed: {' '.join(sorted(truth - found))}"
+        labels = {row["label"] for row in answer["tags"]}
+        return f"wrong: {' '.join(sorted(labels - truth))}\nmissed: {' '.join(sorted(truth - labels))}"
     if "faces" in answer:
         ages = ", ".join(f"{row['age']} ({row['low']} to {row['high']})" for row in answer["faces"]) or "no face"
         return f"found {ages}\ntrue {truth['age']}, group {truth.get('gender')} {truth.get('race')}"

@@ -61,12 +61,12 @@ def pinboard(portraits: list[Image.Image]) -> Image.Image:
         portrait = portraits[which]
         sharp = portrait.resize((width, round(width * portrait.height / portrait.width)), Image.Resampling.LANCZOS)
         framed = ImageOps.expand(sharp, round(width * 0.05), "#faf8f2").convert("RGBA")
-        turned = framed.rotate(turn, Image.Resampling.BICUBIC, expand=True)
-        place = x - turned.width // 2, y - turned.height // 2
+        print_image = framed.rotate(turn, Image.Resampling.BICUBIC, expand=True)
+        place = x - print_image.width // 2, y - print_image.height // 2
         shade = Image.new("L", board.size)
-        shade.paste(turned.getchannel("A").point(lambda a: a * 0.55), (place[0] + 5, place[1] + 8))
+        shade.paste(print_image.getchannel("A").point(lambda a: a * 0.55), (place[0] + 5, place[1] + 8))
         board.paste("#3a2614", mask=shade.filter(ImageFilter.GaussianBlur(7)))
-        board.paste(turned, place, turned)
+        board.paste(print_image, place, print_image)
         pin = x, place[1] + round(width * 0.06)
         ImageDraw.Draw(board).circle((pin[0] + 2, pin[1] + 3), 9, "#5b3a22")
         ImageDraw.Draw(board).circle(pin, 9, "#c8372d" if which else "#2d6cc8")

@@ -117,8 +117,8 @@ def finished(scene: Scene, cover: tuple[Plane, Plane] | None = None, haze: float
         colour = mixed(colour * (1 - 0.5 * shadow[..., None]), rgb("e8eaec"), 0.96 * white)
     colour = mixed(colour, rgb("9fb0b5"), np.full((SIDE, SIDE), haze, np.float32))
     colour += scene.chance.normal(0, 0.008, colour.shape)
-    drawn = Image.fromarray((colour.clip(0, 1) * 255).round().astype(np.uint8))
-    return drawn.filter(ImageFilter.GaussianBlur(0.9))
+    image = Image.fromarray((colour.clip(0, 1) * 255).round().astype(np.uint8))
+    return image.filter(ImageFilter.GaussianBlur(0.9))
 
 
 # --- planes ---------------------------------------------------------------------------------------

@@ -30,21 +30,21 @@ def fetch(run_id: str, root: Path) -> tuple[RunFolder, int]:
     try:
         run = Run(f"GridFlow/{run_id}")
         tasks = [task.data for task in run["draw"]]
-        made = plan.read(run["start"].task.data.plan)
+        grid_plan = plan.read(run["start"].task.data.plan)
     except (MetaflowException, KeyError) as error:
         raise NotFoundError(
             "There is no finished run {run_id!r} of GridFlow: {reason}", run_id=run_id, reason=error
         ) from None
-    here = (root / made.run).is_dir()
-    folder = RunFolder.open(root, made.run)[0] if here else RunFolder.create(root, made)
-    known, count = {cell.name for cell in made.cells()}, 0
-    done = folder.done(known)
+    exists = (root / grid_plan.run).is_dir()
+    folder = RunFolder.open(root, grid_plan.run)[0] if exists else RunFolder.create(root, grid_plan)
+    names, count = {cell.name for cell in grid_plan.cells()}, 0
+    records = folder.find_records(names)
     for data in tasks:
-        wanted = [record for record in data.records if record["cell"] in known and record["cell"] not in done]
-        files = data.files if wanted else {}  # of a whole task, read anew at each access
-        for record in wanted:
+        missing = [record for record in data.records if record["cell"] in names and record["cell"] not in records]
+        files = data.files if missing else {}  # of a whole task, read anew at each access
+        for record in missing:
             folder.adopt(record, files)
-        count += len(wanted)
+        count += len(missing)
     return folder, count
 
 

@@ -73,12 +73,12 @@ class GridFlow(FlowSpec):
         """Plans the grid, or finds it; fetches the weights once for all tasks of this machine."""
         hub = _engine()
         try:
-            made = _plan(hub, self)
+            grid_plan = _plan(hub, self)
         finally:
             hub.close()
-        self.plan = made.to_json()
-        self.parts = [(style, part) for style in made.styles for part in range(max(1, int(self.shards)))]
-        print(f"Run {made.run}: {len(made)} cells in {len(self.parts)} tasks.")
+        self.plan = grid_plan.to_json()
+        self.parts = [(style, part) for style in grid_plan.styles for part in range(max(1, int(self.shards)))]
+        print(f"Run {grid_plan.run}: {len(grid_plan)} cells in {len(self.parts)} tasks.")
         self.next(self.draw, foreach="parts")
 
     @card(type="blank", id="pictures")
@@ -87,28 +87,28 @@ class GridFlow(FlowSpec):
     def draw(self) -> None:
         """Draws what one part of a style still lacks."""
         style, part = self.input
-        made = plan.read(self.plan)
-        folder, parts = _folder(made), max(1, int(self.shards))
-        every = [cell for number, cell in enumerate(made.cells(style)) if number % parts == part]
+        grid_plan = plan.read(self.plan)
+        folder, parts = _folder(grid_plan), max(1, int(self.shards))
+        every = [cell for number, cell in enumerate(grid_plan.cells(style)) if number % parts == part]
         todo = grid.missing(folder, every)
         begin, tally = time.time(), Tally()
         if todo:
             hub = _engine(self.index, len(self.parts))
             try:
-                grid.check(hub, made)
+                grid.check(hub, grid_plan)
                 hear = _Printer(style, len(todo))
-                tally = workers.here(hub, folder, made, todo, hear, f"task {current.task_id}")
+                tally = workers.here(hub, folder, grid_plan, todo, hear, f"task {current.task_id}")
             finally:
                 hub.close()
         names = {cell.name for cell in every}
-        self.records = [record for name, record in folder.done(names).items() if name in names]
+        self.records = [record for name, record in folder.find_records(names).items() if name in names]
         self.failed = tally.failed
         pace = grid.total(tally.paces.values())
         self.pace = {"style": style, "task": current.task_id, "pictures": pace.pictures, "seconds": pace.seconds,
                      "load_s": pace.load_s, "begin": begin, "end": time.time()}  # fmt: skip
         files = [entry["file"] for record in self.records for entry in record["pictures"]]
         self.files = {file: (folder.path / file).read_bytes() for file in files} if self.carry else {}
-        _show(current.card["pictures"], made, style, self.records, folder)
+        _show(current.card["pictures"], grid_plan, style, self.records, folder)
         self.next(self.join)
 
     @card(type="blank", id="figures")
@@ -122,7 +122,7 @@ class GridFlow(FlowSpec):
         self.failures = {name: text for task in inputs for name, text in task.failed.items()}
         rows = [[p["style"], str(p["pictures"]), f"{p['load_s']:.1f} s", f"{p['seconds']:.1f} s", f"{_a_minute(p):.1f}"]
                 for p in self.paces]  # fmt: skip
-        current.card["figures"].append(Markdown(f"# Run {plan.read(self.plan).run}\n{self._told()}"))
+        current.card["figures"].append(Markdown(f"# Run {plan.read(self.plan).run}\n{self._summary()}"))
         current.card["figures"].append(Table(rows, headers=["Style", "Pictures", "Loading", "Drawing", "A minute"]))
         for row in rows:
             print("{}: {} pictures, loading {}, drawing {}, {} a minute".format(*row))
@@ -131,7 +131,7 @@ class GridFlow(FlowSpec):
     @step
     def end(self) -> None:
         """Tells what there is now. Fails where cells failed, so that nobody takes the run for whole."""
-        print(self._told())
+        print(self._summary())
         if self.failures:
             raise HubError(
                 "{count} cells failed, for example: {example}",
@@ -139,13 +139,13 @@ class GridFlow(FlowSpec):
                 example=next(iter(self.failures.values())),
             )
 
-    def _told(self) -> str:
-        made, busy = plan.read(self.plan), [pace for pace in self.paces if pace["pictures"]]
-        text = f"{self.cells} of {len(made)} cells are there, {self.drawn} of these drawn now"
+    def _summary(self) -> str:
+        grid_plan, busy = plan.read(self.plan), [pace for pace in self.paces if pace["pictures"]]
+        text = f"{self.cells} of {len(grid_plan)} cells are there, {self.drawn} of these drawn now"
         if busy:
             seconds = max(p["end"] for p in busy) - min(p["begin"] for p in busy)
             text += f": {60 * self.drawn / seconds:.1f} pictures a minute in all, with loading"
-        return f"{text}. {grid.root(_settings()) / made.run}"
+        return f"{text}. {grid.root(_settings()) / grid_plan.run}"
 
 
 def _settings() -> Settings:
@@ -160,26 +160,26 @@ def _engine(number: int = 0, count: int = 1) -> Hub:
 def _plan(hub: Hub, flow: Any) -> Plan:
     root = grid.root(hub.settings)
     if flow.run_name and (root / plan.run_name(flow.run_name)).is_dir():
-        _, made = RunFolder.open(root, flow.run_name)
-        grid.check(hub, made)
-        return made
+        _, grid_plan = RunFolder.open(root, flow.run_name)
+        grid.check(hub, grid_plan)
+        return grid_plan
     try:
         settings = dict(json.loads(flow.settings))
     except (TypeError, ValueError) as error:
         raise InputError(
             '--settings must be JSON such as {{"steps": 8}}: {reason}', reason=error, field="settings"
         ) from None
-    subjects, styles = ([t for t in given.split(";") if t.strip()] for given in (flow.subjects, flow.styles))
+    subjects, styles = ([t for t in text.split(";") if t.strip()] for text in (flow.subjects, flow.styles))
     more = {"template": flow.template, "settings": settings, "run": flow.run_name}
-    made = plan.make(hub, flow.page, subjects, styles, seeds_of(flow.seeds), **more)
-    RunFolder.create(root, made)
-    return made
+    grid_plan = plan.make(hub, flow.page, subjects, styles, seeds_of(flow.seeds), **more)
+    RunFolder.create(root, grid_plan)
+    return grid_plan
 
 
-def _folder(made: Plan) -> RunFolder:
+def _folder(grid_plan: Plan) -> RunFolder:
     """The run's folder; made here where the task's machine does not share the disk with the start."""
     root = grid.root(_settings())
-    return RunFolder(root / made.run) if (root / made.run).is_dir() else RunFolder.create(root, made)
+    return RunFolder(root / grid_plan.run) if (root / grid_plan.run).is_dir() else RunFolder.create(root, grid_plan)
 
 
 class _Printer:
@@ -197,16 +197,16 @@ class _Printer:
                 print(f"{self.style}: {self.done} of {self.count}", flush=True)
 
 
-def _show(into: Any, made: Plan, style: str, records: list[Record], folder: RunFolder) -> None:
+def _show(into: Any, grid_plan: Plan, style: str, records: list[Record], folder: RunFolder) -> None:
     """A row per subject, a column per seed."""
-    found = {(record["subject"], record["seed"]): record for record in records}
-    seeds = [seed for seed in made.seeds if any(of == seed for _, of in found)]
-    seeds = seeds[: max(1, CARD_MOST // len(made.subjects))]
-    facts = f"Run {made.run}, page {made.page}, weights {made.weights or 'none'} {made.digest[:12]}"
-    into.append(Markdown(f"# {style or made.page}\n{facts}"))
+    by_cell = {(record["subject"], record["seed"]): record for record in records}
+    seeds = [seed for seed in grid_plan.seeds if any(of == seed for _, of in by_cell)]
+    seeds = seeds[: max(1, CARD_MOST // len(grid_plan.subjects))]
+    facts = f"Run {grid_plan.run}, page {grid_plan.page}, weights {grid_plan.weights or 'none'} {grid_plan.digest[:12]}"
+    into.append(Markdown(f"# {style or grid_plan.page}\n{facts}"))
     rows = []
-    for subject in made.subjects:
-        cells = [_small(folder, found.get((subject, seed))) for seed in seeds]
+    for subject in grid_plan.subjects:
+        cells = [_small(folder, by_cell.get((subject, seed))) for seed in seeds]
         rows.append([Markdown(subject), *cells])
     into.append(Table(rows, headers=["", *(f"seed {seed}" for seed in seeds)]))
 

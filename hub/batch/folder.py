@@ -72,9 +72,9 @@ class RunFolder:
         try:
             return folder, plans.read((folder.path / PLAN).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            known = ", ".join(sorted((p.parent.name for p in root.glob(f"*/{PLAN}")), reverse=True)[:8]) or "none"
+            runs = ", ".join(sorted((p.parent.name for p in root.glob(f"*/{PLAN}")), reverse=True)[:8]) or "none"
             raise NotFoundError(
-                "There is no run {run!r} in {root}. There is: {known}.", run=run, root=root, known=known
+                "There is no run {run!r} in {root}. There is: {known}.", run=run, root=root, known=runs
             ) from None
         except (OSError, ValueError) as error:
             raise UnavailableError(
@@ -97,15 +97,15 @@ class RunFolder:
 
         Raises UnavailableError where no other cell would fare better, HubError where one file cannot be written.
         """
-        shown = [{"file": f"{PICTURES}/{record['cell'][:2]}/{record['cell']}{f'-{n}' if n else ''}.png",
+        entries = [{"file": f"{PICTURES}/{record['cell'][:2]}/{record['cell']}{f'-{n}' if n else ''}.png",
                   "width": picture.width, "height": picture.height, "caption": picture.caption}
                  for n, picture in enumerate(pictures)]  # fmt: skip
-        full = {**record, "pictures": shown}
+        full = {**record, "pictures": entries}
         try:
-            for number, (entry, picture) in enumerate(zip(shown, pictures, strict=True)):
+            for number, (entry, picture) in enumerate(zip(entries, pictures, strict=True)):
                 self._write(self.path / str(entry["file"]), with_record(picture, capsule, number, full))
         except OSError as error:
-            raise self._refused(error, HubError) from None
+            raise self._write_error(error, HubError) from None
         self._append(full)
         return full
 
@@ -117,10 +117,10 @@ class RunFolder:
                     raise NotFoundError("The picture {name!r} was not brought along.", name=entry["file"][:80])
                 self._write(self.path / entry["file"], files[entry["file"]])
         except OSError as error:
-            raise self._refused(error, HubError) from None
+            raise self._write_error(error, HubError) from None
         self._append(record)
 
-    def _refused(self, error: OSError, kind: type[HubError]) -> HubError:
+    def _write_error(self, error: OSError, kind: type[HubError]) -> HubError:
         kind = UnavailableError if error.errno in LOST else kind
         path, reason = error.filename2 or error.filename or self.path, error.strerror
         return kind("{path} cannot be written: {reason}.", path=path, reason=reason)
@@ -137,7 +137,7 @@ class RunFolder:
                 torn = file.read(1) not in (b"", b"\n")  # a line that a power cut left half written
                 file.write(b"\n" * torn + line)
         except OSError as error:
-            raise self._refused(error, UnavailableError) from None
+            raise self._write_error(error, UnavailableError) from None
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -148,20 +148,20 @@ class RunFolder:
                 if read_cell(line) is not None:
                     yield parse_json(line)
 
-    def done(self, cells: Container[str]) -> dict[str, Record]:
+    def find_records(self, cells: Container[str]) -> dict[str, Record]:
         """The record of each cell whose pictures are all here. Those of `cells` that lack their line get it now.
 
         So nobody else may be drawing `cells`.
         """
         here = self._files()
-        found = {r["cell"]: r for r in self.records() if all(p["file"] in here for p in r["pictures"])}
-        listed = {entry["file"] for record in found.values() for entry in record["pictures"]}
-        for file in sorted(file for file in here - listed if Path(file).name[:CELL_CHARS] in cells):
+        records = {r["cell"]: r for r in self.records() if all(p["file"] in here for p in r["pictures"])}
+        files = {entry["file"] for record in records.values() for entry in record["pictures"]}
+        for file in sorted(file for file in here - files if Path(file).name[:CELL_CHARS] in cells):
             record, number = record_of((self.path / file).read_bytes()) or ({"pictures": []}, -1)
             if number == 0 and all(p["file"] in here for p in record["pictures"]):
                 self._append(record)
-                found[record["cell"]] = record
-        return found
+                records[record["cell"]] = record
+        return records
 
     def _files(self) -> set[str]:
         folder = self.path / PICTURES

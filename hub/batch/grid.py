@@ -39,9 +39,9 @@ def root(settings: Settings) -> Path:
 
 def missing(folder: RunFolder, cells: Iterable[Cell]) -> list[Cell]:
     """Those of `cells`, which nobody else may be drawing, that are not drawn yet; one that is there twice, once."""
-    wanted = {cell.name: cell for cell in cells}
-    done = folder.done(wanted)
-    return [cell for name, cell in wanted.items() if name not in done]
+    by_name = {cell.name: cell for cell in cells}
+    records = folder.find_records(by_name)
+    return [cell for name, cell in by_name.items() if name not in records]
 
 
 def shards(cells: Sequence[Cell], size: int = SHARD) -> list[list[Cell]]:
@@ -107,14 +107,14 @@ def each(
     cancel: Cancel,
 ) -> None:
     """Calls `one` for each cell, in as many threads as the model takes together. Raises as `draw` does."""
-    left = iter(cells)
+    waiting = iter(cells)
     together = min(hub.settings.max_batch, hub.registry.get(plan.page).demo.max_batch, hub.settings.queue_limit)
     with ThreadPoolExecutor(together, thread_name_prefix="grid") as threads:
         running: dict[Future[T], Cell] = {}
         try:
             while True:
                 # Few are asked for ahead, so that a cancelled run has few to wait for.
-                while len(running) < together and not cancel.is_set() and (cell := next(left, None)):
+                while len(running) < together and not cancel.is_set() and (cell := next(waiting, None)):
                     running[threads.submit(copy_context().run, one, cell)] = cell
                 if not running:
                     break

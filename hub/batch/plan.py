@@ -72,8 +72,8 @@ class Plan:
                     yield Cell(self._name(parameters), subject, own, seed, prompt, parameters)
 
     def _name(self, parameters: Mapping[str, Any]) -> str:
-        made = {"page": self.page, "version": self.version, "weights": self.weights, "digest": self.digest}
-        text = json.dumps({**made, "parameters": parameters}, sort_keys=True, separators=(",", ":"))
+        origin = {"page": self.page, "version": self.version, "weights": self.weights, "digest": self.digest}
+        text = json.dumps({**origin, "parameters": parameters}, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def inputs(self, cell: Cell) -> dict[str, Any]:
@@ -119,13 +119,13 @@ def make(
         raise InputError(
             "{title} cannot fill a grid: that takes a page with a text, a seed and pictures.", title=demo.title
         )
-    given = dict(settings or {})
+    values = dict(settings or {})
     for name in (prompt, seed):
-        if name in given:
+        if name in values:
             raise InputError(
                 "{name} comes from the grid's subjects, styles and seeds; leave it out.", name=name, field=name
             )
-    if pictures := [f.name for f in demo.inputs if isinstance(f, ImageInput) and given.get(f.name)]:
+    if pictures := [f.name for f in demo.inputs if isinstance(f, ImageInput) and values.get(f.name)]:
         raise InputError("A grid begins from words alone; leave {name} out.", name=pictures[0], field=pictures[0])
     subjects, styles, seeds = (
         _listed("subject", subjects),
@@ -143,10 +143,12 @@ def make(
 
     # Each is read as it is made: the first that is too long for the page ends it.
     prompts = (_prompt(template, subject, style) for style in styles for subject in subjects)
-    read = [inputs.read(demo, {**given, prompt: text, seed: seeds[0]}, hub.limits, config) for text in prompts]
+    checked_inputs = [
+        inputs.read(demo, {**values, prompt: text, seed: seeds[0]}, hub.limits, config) for text in prompts
+    ]
     for number in seeds:
         inputs.parameters(demo, {seed: number})
-    folder = hub.weights.obtain(read[0].weights, patience_s=patience_s) if read[0].weights else None
+    folder = hub.weights.obtain(checked_inputs[0].weights, patience_s=patience_s) if checked_inputs[0].weights else None
     return Plan(
         run=run_name(run),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -157,8 +159,8 @@ def make(
         subjects=subjects,
         styles=styles,
         seeds=seeds,
-        prompts=tuple(one.parameters[prompt] for one in read),
-        parameters={k: v for k, v in read[0].parameters.items() if k not in (prompt, seed)},
+        prompts=tuple(one.parameters[prompt] for one in checked_inputs),
+        parameters={k: v for k, v in checked_inputs[0].parameters.items() if k not in (prompt, seed)},
         prompt_input=prompt,
         seed_input=seed,
     )
@@ -174,12 +176,12 @@ def run_name(text: str = "") -> str:
 
 def _listed(name: str, texts: Sequence[str]) -> tuple[str, ...]:
     """Each once, in their order. Raises InputError."""
-    found = tuple(dict.fromkeys(text.strip() for text in texts))
-    if name == "subject" and "" in found:
+    each_once = tuple(dict.fromkeys(text.strip() for text in texts))
+    if name == "subject" and "" in each_once:
         raise InputError("A subject is empty: write what the picture shows.", field=name)
-    for text in found:
+    for text in each_once:
         _short(name, text)
-    return found
+    return each_once
 
 
 def _short(name: str, text: str) -> None:

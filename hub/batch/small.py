@@ -67,18 +67,18 @@ def fits(page: Page) -> bool:
     return demo is not None and from_words(demo) and any(isinstance(f, Seed) for f in demo.inputs)
 
 
-def make(hub: Hub, slug: str, given: Mapping[str, Any]) -> Plan:
+def make(hub: Hub, slug: str, request: Mapping[str, Any]) -> Plan:
     """The plan of a request: values by `FIELDS`. Raises HubError, also for weights that take long to fetch."""
-    subjects, styles = _texts(given, "subjects"), _texts(given, "styles")
-    seeds = _seeds(given.get("seeds", "1"))
-    settings: Any = given.get("settings") or {}
+    subjects, styles = _texts(request, "subjects"), _texts(request, "styles")
+    seeds = _seeds(request.get("seeds", "1"))
+    settings: Any = request.get("settings") or {}
     if not isinstance(settings, Mapping):
         raise InputError('settings must be an object such as {"steps": 8}.', field="settings")
     if SEVERAL in settings:
         raise InputError(
             "A grid on the page has one picture in a cell: leave {several} out.", several=SEVERAL, field=SEVERAL
         )
-    words = {name: given.get(name) or "" for name in ("template", "run")}
+    words = {name: request.get(name) or "" for name in ("template", "run")}
     for name, text in words.items():
         if not isinstance(text, str):
             raise InputError("{name} must be text, got {given}.", name=name, given=type(text).__name__, field=name)
@@ -96,12 +96,12 @@ def make(hub: Hub, slug: str, given: Mapping[str, Any]) -> Plan:
     return plan.make(hub, slug, subjects, styles, seeds, settings=settings, patience_s=PATIENCE_S, **words)
 
 
-def draw(hub: Hub, made: Plan, hear: Hear, cancel: Cancel, caller: Caller) -> Done:
+def draw(hub: Hub, grid_plan: Plan, hear: Hear, cancel: Cancel, caller: Caller) -> Done:
     """Draws the cells that no stored result answers, and files all in the gallery. Raises HubError.
 
     `hear` is called from any thread. Cancelled, what is drawn is kept: the same plan again goes on from there.
     """
-    cells = {cell.name: cell for cell in made.cells()}
+    cells = {cell.name: cell for cell in grid_plan.cells()}
     done, lock = Done(len(cells)), threading.Lock()  # guards done.begin alone; the rest is this thread's
 
     def one(cell: Cell) -> Drawn:
@@ -111,9 +111,9 @@ def draw(hub: Hub, made: Plan, hear: Hear, cancel: Cancel, caller: Caller) -> Do
                     done.begin = time.monotonic()
             hear("cell", cell, stage, progress)
 
-        inputs = made.inputs(cell)
-        result = hub.engine.run(made.page, inputs, on_event=on_event, cancel=cancel, caller=caller)
-        hub.pictures.assign(result, hub.owners.of(caller), made.run, cell.subject, cell.style)
+        inputs = grid_plan.inputs(cell)
+        result = hub.engine.run(grid_plan.page, inputs, on_event=on_event, cancel=cancel, caller=caller)
+        hub.pictures.assign(result, hub.owners.of(caller), grid_plan.run, cell.subject, cell.style)
         return Drawn(cell, result)
 
     def on_done(drawn: Drawn) -> None:
@@ -125,17 +125,17 @@ def draw(hub: Hub, made: Plan, hear: Hear, cancel: Cancel, caller: Caller) -> Do
         done.failed[cell.name] = error.message
         hear("failed", cell, error.message)
 
-    grid.each(hub, made, cells.values(), one, on_done=on_done, on_failed=on_failed, cancel=cancel)
+    grid.each(hub, grid_plan, cells.values(), one, on_done=on_done, on_failed=on_failed, cancel=cancel)
     return done
 
 
-def _texts(given: Mapping[str, Any], name: str) -> list[str]:
+def _texts(request: Mapping[str, Any], name: str) -> list[str]:
     """A list of texts, or one text with a line for each. Raises InputError."""
-    value = given.get(name) or []
-    found = value.splitlines() if isinstance(value, str) else value
-    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+    value = request.get(name) or []
+    texts = value.splitlines() if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise InputError('{name} must be a list of texts such as ["a red circle"], or lines.', name=name, field=name)
-    return [text for text in found if text.strip()] if isinstance(value, str) else found
+    return [text for text in texts if text.strip()] if isinstance(value, str) else texts
 
 
 def _seeds(value: Any) -> list[int]:

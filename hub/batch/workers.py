@@ -53,15 +53,15 @@ def here(hub: Hub, folder: RunFolder, plan: Plan, cells: Sequence[Cell], hear: O
     tally.ready(worker, grid.load(hub, plan))
     hear("ready", worker)
 
-    def done(record: Record) -> None:
+    def on_done(record: Record) -> None:
         tally.done(record)
         hear("done", record)
 
-    def failed(cell: Cell, error: HubError) -> None:
+    def on_failed(cell: Cell, error: HubError) -> None:
         tally.failed[cell.name] = error.message
         hear("failed", (cell, error.message))
 
-    grid.draw(hub, folder, plan, cells, on_done=done, on_failed=failed, worker=worker)
+    grid.draw(hub, folder, plan, cells, on_done=on_done, on_failed=on_failed, worker=worker)
     return tally
 
 
@@ -91,9 +91,11 @@ def apart(
             for worker in [w for w in team if w.pipe in ready or w.process.sentinel in ready]:
                 if not _listen(worker, todo, tally, hear):
                     team.remove(worker)
-        if left := sum(map(len, todo)):
+        if undrawn := sum(map(len, todo)):
             why = next(iter(tally.broken), "Their processes were ended; too little memory is a usual reason.")
-            raise UnavailableError("All workers have stopped and {left} cells are not drawn. {why}", left=left, why=why)
+            raise UnavailableError(
+                "All workers have stopped and {left} cells are not drawn. {why}", left=undrawn, why=why
+            )
     finally:
         for worker in team:
             worker.process.terminate()

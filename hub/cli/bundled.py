@@ -24,13 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("slugs", nargs="*", metavar="SLUG", help="which pages (default: all)")
 
 
-def run(given: argparse.Namespace, settings: Settings) -> int:
+def run(args: argparse.Namespace, settings: Settings) -> int:
     """Copies what is not there yet. Raises InputError, changing nothing, where other files are in the way."""
     theirs, ours = settings.pages_folder, ROOT / "demos"
     if theirs.resolve() == ours.resolve():
         raise InputError("The bundled pages are this hub's own already, in {folder}.", folder=theirs)
     # Installed packages bring pages too, which need no copy.
-    pages = [page for page in discover(ours, given.slugs) if Path(page.source).parent == ours]
+    pages = [page for page in discover(ours, args.slugs) if Path(page.source).parent == ours]
     bundled = WeightsStore(ROOT / "weights")
     store = WeightsStore(Path(settings.weights_folder) if settings.weights_folder else None)
     names = sorted({weights.name for page in pages for weights in page.demo.weights})
@@ -38,8 +38,8 @@ def run(given: argparse.Namespace, settings: Settings) -> int:
     files |= {theirs / path: ours / path for page in pages for path in _files_of_page(page, ours)}
     files |= {store.root / path: bundled.root / path for name in names for path in _files_of_weights(name, bundled)}
     size = _copy(files)
-    known = bundled.locked()
-    lock.write(store.lock_path, {**{name: known[name] for name in names if name in known}, **store.locked()})
+    locked = bundled.locked()
+    lock.write(store.lock_path, {**{name: locked[name] for name in names if name in locked}, **store.locked()})
     print(f"{', '.join(page.slug for page in pages)}: pages in {theirs}, weights in {store.root}; {decimal(size)} new.")
     return 0
 
@@ -59,8 +59,8 @@ def _copy(files: dict[Path, Path]) -> int:
     for target, source in files.items():
         if target.exists() and target.read_bytes() != source.read_bytes():
             raise InputError("{path} is there with other content. Nothing was copied.", path=target)
-    wanted = {target: source for target, source in files.items() if not target.exists()}
-    for target, source in wanted.items():
+    missing = {target: source for target, source in files.items() if not target.exists()}
+    for target, source in missing.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
-    return sum(target.stat().st_size for target in wanted)
+    return sum(target.stat().st_size for target in missing)

@@ -35,40 +35,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(given: argparse.Namespace, settings: Settings) -> int:
+def run(args: argparse.Namespace, settings: Settings) -> int:
     """Asks the hub what the demo takes, runs it on each picture, and tells as `run` does."""
     from hub.cli.remote_hub import RemoteHub, declared
 
-    if given.slug.startswith("-") or (given.rest and not given.slug):
+    if args.slug.startswith("-") or (args.rest and not args.slug):
         raise InputError("Which demo? Give URL, then SLUG, then the flags; URL alone lists the demos.")
-    with RemoteHub(given.url, *_connection(given.rest, settings)) as hub:
+    with RemoteHub(args.url, *_connection(args.rest, settings)) as hub:
         demos = hub.demos()
-        if not given.slug:
+        if not args.slug:
             return _list(demos)
-        known = [str(one["slug"]) for one in demos]
-        if given.slug not in known:
-            raise InputError("{problem} ({url})", problem=unknown("demo", given.slug, known), url=hub.url)
-        detail = hub.describe(given.slug)
-        wanted = _flags(given, detail).parse_args(given.rest)
-        wanted.slug = given.slug
+        slugs = [str(one["slug"]) for one in demos]
+        if args.slug not in slugs:
+            raise InputError("{problem} ({url})", problem=unknown("demo", args.slug, slugs), url=hub.url)
+        detail = hub.describe(args.slug)
+        options = _flags(args, detail).parse_args(args.rest)
+        options.slug = args.slug
         demo = declared(detail)
-        inputs = cli_run.plan(demo, wanted.image, [*wanted.set, *_values(wanted, detail)])
-        folder = OutFolder(wanted.out, wanted.force) if wanted.out else None
+        inputs = cli_run.plan(demo, options.image, [*options.set, *_values(options, detail)])
+        folder = OutFolder(options.out, options.force) if options.out else None
 
         def ask(one: cli_run.Run, hear: OnEvent, cancel: Cancel) -> Answer:
             hear(f"asking {hub.url}", None)
-            return hub.run(demo, given.slug, one, bool(folder) or not wanted.json, hear)
+            return hub.run(demo, args.slug, one, bool(folder) or not options.json, hear)
 
-        def tell_one(out: Console, found: Answer, stem: str, heading: str) -> dict[str, Any]:
-            result, addresses = found
+        def tell_one(out: Console, answer: Answer, stem: str, heading: str) -> dict[str, Any]:
+            result, addresses = answer
             paths = folder.save(result, stem) if folder else addresses
-            if wanted.json:
+            if options.json:
                 return document(demo, result, paths)
             show(out, demo, result, paths, heading)
             return {}
 
         try:
-            return cli_run.each(settings, wanted, inputs, ask, tell_one)
+            return cli_run.each(settings, options, inputs, ask, tell_one)
         except KeyboardInterrupt:
             # Threads that wait for an answer would hold up the exit; the hub sees the client go, and ends the runs.
             sys.stdout.flush()
@@ -82,24 +82,24 @@ class _Flags(argparse.ArgumentParser):
         raise InputError("{message} (see {prog} --help)", message=message, prog=self.prog)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        found, strangers = self.parse_known_args(args, namespace)
+        options, strangers = self.parse_known_args(args, namespace)
         for word in strangers:
             if word.startswith("--"):
-                known = [option for option in self._option_string_actions if option.startswith("--")]
-                raise InputError(unknown("flag", word.partition("=")[0], known))
+                flags = [option for option in self._option_string_actions if option.startswith("--")]
+                raise InputError(unknown("flag", word.partition("=")[0], flags))
             self.error(f"what is {word!r}? Pictures are given with --image")
-        return found
+        return options
 
 
 def _connection(words: list[str], settings: Settings) -> tuple[str, float]:
     """Who asks and how long it may take: wanted before the hub can tell its flags."""
     parser = _Flags(add_help=False, allow_abbrev=False)
     _add_connection(parser)
-    found, _ = parser.parse_known_args(words)
-    if not found.timeout > 0:
-        raise InputError("--timeout must be more than 0, got {timeout:g}", timeout=found.timeout)
-    auth = from_flags(found).auth if found.auth is not None else settings.auth
-    return auth, found.timeout
+    namespace, _ = parser.parse_known_args(words)
+    if not namespace.timeout > 0:
+        raise InputError("--timeout must be more than 0, got {timeout:g}", timeout=namespace.timeout)
+    auth = from_flags(namespace).auth if namespace.auth is not None else settings.auth
+    return auth, namespace.timeout
 
 
 def _add_connection(parser: argparse.ArgumentParser) -> None:
@@ -108,9 +108,9 @@ def _add_connection(parser: argparse.ArgumentParser) -> None:
     add_flags(parser, ["auth"])
 
 
-def _flags(given: argparse.Namespace, detail: Mapping[str, Any]) -> _Flags:
+def _flags(args: argparse.Namespace, detail: Mapping[str, Any]) -> _Flags:
     """A flag per input, beside those of `run`."""
-    parser = _Flags(prog=f"python -m hub call URL {given.slug}", description=detail["summary"], allow_abbrev=False)
+    parser = _Flags(prog=f"python -m hub call URL {args.slug}", description=detail["summary"], allow_abbrev=False)
     inputs = parser.add_argument_group("inputs")
     cli_run.add_flags(parser)
     _add_connection(parser)
@@ -127,26 +127,26 @@ def _flags(given: argparse.Namespace, detail: Mapping[str, Any]) -> _Flags:
 def _help(schema: Mapping[str, Any]) -> str:
     """`Threshold. Between 0 and 1 (default: 0.5)`"""
     options = schema.get("enum") or schema.get("items", {}).get("enum") or ()
-    told = [schema.get("title", "")]
+    sentences = [schema.get("title", "")]
     if "x-step" in schema:
-        told.append(f"Between {schema['minimum']:g} and {schema['maximum']:g}")
-    told += [("Any of: " if schema.get("type") == "array" else "One of: ") + ", ".join(options)] if options else []
+        sentences.append(f"Between {schema['minimum']:g} and {schema['maximum']:g}")
+    sentences += [("Any of: " if schema.get("type") == "array" else "One of: ") + ", ".join(options)] if options else []
     default = schema.get("default", "as suits the weights" if "x-default-from" in schema else None)
     default = ",".join(map(str, default)) if isinstance(default, list) else default
-    text = ". ".join(filter(None, told)) + (f" (default: {default})" if default not in (None, "") else "")
+    text = ". ".join(filter(None, sentences)) + (f" (default: {default})" if default not in (None, "") else "")
     return text.replace("%", "%%")
 
 
-def _values(wanted: argparse.Namespace, detail: Mapping[str, Any]) -> list[str]:
+def _values(options: argparse.Namespace, detail: Mapping[str, Any]) -> list[str]:
     """The inputs given by flags of their own, as --set has them; pictures join --image."""
-    found = []
+    settings = []
     for name, schema in detail["inputs"]["properties"].items():
-        given = getattr(wanted, f"input_{name}", None) or []
+        values = getattr(options, f"input_{name}", None) or []
         if "contentMediaType" in schema:
-            wanted.image += [f"{name}={path}" for path in given]
+            options.image += [f"{name}={path}" for path in values]
         else:
-            found += [f"{name}={value}" for value in given]
-    return found
+            settings += [f"{name}={value}" for value in values]
+    return settings
 
 
 def _list(demos: list[dict[str, Any]]) -> int:

@@ -14,7 +14,7 @@ from hub.cli import run as cli_run
 from hub.cli.files import OutFolder
 from hub.cli.run import Run
 from hub.cli.show import document, receipt_line
-from hub.engine.compare import Comparison, chosen, compare, figures
+from hub.engine.compare import Comparison, choose_weights, compare, figures
 from hub.engine.differences import NumberPair, Pair
 from hub.engine.jobs import Cancel
 from hub.execution.executor import OnEvent
@@ -33,64 +33,68 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--b", default="", metavar="NAME", help="weights B (default: the next other one)")
 
 
-def run(given: argparse.Namespace, settings: Settings) -> int:
+def run(args: argparse.Namespace, settings: Settings) -> int:
     """Compares on each picture. A picture that fails is told on stderr; the others go on."""
     hub = Hub(settings)
     try:
-        page = hub.registry.get(given.slug)
-        runs = cli_run.plan(page.demo, given.image, given.set)
-        cli_run.fetch(hub, chosen(page, given.a, given.b))
-        folder = OutFolder(given.out, given.force) if given.out else None
+        page = hub.registry.get(args.slug)
+        runs = cli_run.plan(page.demo, args.image, args.set)
+        cli_run.fetch(hub, choose_weights(page, args.a, args.b))
+        folder = OutFolder(args.out, args.force) if args.out else None
 
         def ask(inputs: Run, hear: OnEvent, cancel: Cancel) -> Comparison:
-            def heard(side: str, stage: str, progress: Progress | None) -> None:
+            def hear_side(side: str, stage: str, progress: Progress | None) -> None:
                 hear(stage if stage == "loading" else f"{side.upper()} {stage}", progress)
 
-            return compare(hub.engine, page.slug, inputs, given.a, given.b, cancel=cancel, on_event=heard)
+            return compare(hub.engine, page.slug, inputs, args.a, args.b, cancel=cancel, on_event=hear_side)
 
-        def tell_one(out: Console, found: Comparison, stem: str, heading: str) -> dict[str, Any]:
+        def tell_one(out: Console, comparison: Comparison, stem: str, heading: str) -> dict[str, Any]:
             paths = [
                 folder.save(result, f"{stem}-{side}") if folder else {}
-                for side, result in (("a", found.a), ("b", found.b))
+                for side, result in (("a", comparison.a), ("b", comparison.b))
             ]
-            if given.json:
-                both = zip("ab", (found.a, found.b), paths, strict=True)
-                documents = {side: document(page.demo, result, saved) for side, result, saved in both}
-                return {"demo": page.slug, **documents, **figures(found)}
-            show(out, page, found, paths, heading)
+            if args.json:
+                both = zip("ab", (comparison.a, comparison.b), paths, strict=True)
+                documents = {side: document(page.demo, result, side_paths) for side, result, side_paths in both}
+                return {"demo": page.slug, **documents, **figures(comparison)}
+            show(out, page, comparison, paths, heading)
             return {}
 
-        return cli_run.each(settings, given, runs, ask, tell_one)
+        return cli_run.each(settings, args, runs, ask, tell_one)
     finally:
         hub.close()
 
 
-def show(out: Console, page: Page, found: Comparison, paths: list[Paths], heading: str) -> None:
+def show(out: Console, page: Page, comparison: Comparison, paths: list[Paths], heading: str) -> None:
     """A comparison for people."""
     line = partial(out.print, soft_wrap=True)
     if heading:
         line(Text(heading, style="bold"))
-    line(Text(f"A: {found.a.receipt.weights}   B: {found.b.receipt.weights}", style="bold"))
-    for note in found.notes:
+    line(Text(f"A: {comparison.a.receipt.weights}   B: {comparison.b.receipt.weights}", style="bold"))
+    for note in comparison.notes:
         line(Text(note, style="yellow"))
     for field in page.demo.outputs:
-        rows = [row for row in found.rows if row.output == field.name]
+        rows = [row for row in comparison.rows if row.output == field.name]
         if rows:
             line(Text(field.label, style="cyan"))
             out.print(_table(rows, isinstance(field, Labels)))
         elif isinstance(field, Json):
-            same = found.a.values.get(field.name) == found.b.values.get(field.name)
+            same = comparison.a.values.get(field.name) == comparison.b.values.get(field.name)
             line(Text.assemble((field.label, "cyan"), ": ", "the same" if same else "not the same; see --json"))
-        for pair in (pair for pair in found.pictures if pair.output == field.name):
-            saved = [str(one[field.name][pair.number]) for one in paths if pair.number < len(one.get(field.name, ()))]
-            line(Text.assemble((field.label, "cyan"), ": ", _told(pair), (f" {' '.join(saved)}".rstrip(), "dim")))
-    for side, result in (("A", found.a), ("B", found.b)):
+        for pair in (pair for pair in comparison.pictures if pair.output == field.name):
+            names = [str(one[field.name][pair.number]) for one in paths if pair.number < len(one.get(field.name, ()))]
+            line(
+                Text.assemble(
+                    (field.label, "cyan"), ": ", _describe_pair(pair), (f" {' '.join(names)}".rstrip(), "dim")
+                )
+            )
+    for side, result in (("A", comparison.a), ("B", comparison.b)):
         for remark in result.receipt.remarks:
             line(Text(f"{side}: Note: {remark}", style="yellow"))
         line(Text(f"{side}: {receipt_line(result)}", style="dim"))
 
 
-def _told(pair: Pair) -> str:
+def _describe_pair(pair: Pair) -> str:
     if pair.differ is None:
         return pair.note
     by = f" by more than {pair.levels} of 255" if pair.levels else ""
@@ -106,8 +110,8 @@ def _table(rows: list[NumberPair], labels: bool) -> Table:
     for row in rows:
         scale, percent = (100 if labels else 1), labels or row.column.endswith("percent")
         name = row.name if row.column in ("", "percent") else f"{row.name}, {row.column.replace('_', ' ')}"
-        given = (_number(value, scale, ".1f" if labels else ".6g", " %" * percent) for value in (row.a, row.b))
-        table.add_row(Text(name), *given, _number(row.difference, scale, "+.1f" if labels else "+.6g"))
+        numbers = (_number(value, scale, ".1f" if labels else ".6g", " %" * percent) for value in (row.a, row.b))
+        table.add_row(Text(name), *numbers, _number(row.difference, scale, "+.1f" if labels else "+.6g"))
     return table
 
 

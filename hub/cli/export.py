@@ -30,33 +30,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--private", action="store_true", help="with --push: make it private, if it is made")
 
 
-def run(given: argparse.Namespace, settings: Settings) -> int:
+def run(args: argparse.Namespace, settings: Settings) -> int:
     """Options that are not given are those of the export that lies in OUT."""
-    if given.check and given.push:
+    if args.check and args.push:
         raise InputError("--check writes and sends nothing; leave --push away.")
-    if given.private and not given.push:
+    if args.private and not args.push:
         raise InputError("--private is for a Space that --push makes.")
-    target = export_push.parse(given.push) if given.push else None
-    before = export.earlier(given.out)
-    if given.check and before is None:
-        raise InputError("There is no export in {out} to check. Write one first, without --check.", out=given.out)
+    target = export_push.parse(args.push) if args.push else None
+    before = export.earlier(args.out)
+    if args.check and before is None:
+        raise InputError("There is no export in {out} to check. Write one first, without --check.", out=args.out)
     options = before or Options()
     options = replace(
         options,
         demos=settings.only() or options.demos,
-        hardware=given.hardware or options.hardware,
-        ui=given.ui or options.ui,
+        hardware=args.hardware or options.hardware,
+        ui=args.ui or options.ui,
     )
     planned = export.plan(settings, options)
-    if given.check:
-        return _check(planned, given.out)
-    _tell(export.write(planned, given.out))
+    if args.check:
+        return _check(planned, args.out)
+    _tell(export.write(planned, args.out))
     demos = ", ".join(planned.options.demos)
-    print(f"Wrote {given.out}: {demos}; {len(planned.files)} files, {decimal(planned.size_bytes)}.")
+    print(f"Wrote {args.out}: {demos}; {len(planned.files)} files, {decimal(planned.size_bytes)}.")
     if target is None:
-        print(f"Try it: cd {given.out} && python app.py      Send it: --push owner/name")
+        print(f"Try it: cd {args.out} && python app.py      Send it: --push owner/name")
         return 0
-    commit = export_push.push(planned, given.out, target, private=given.private)
+    commit = export_push.push(planned, args.out, target, private=args.private)
     print(f"Pushed https://huggingface.co/spaces/{target.repo} (commit {commit[:12]}).")
     if HARDWARE[planned.options.hardware]:
         print(f"It runs on a CPU until you choose {HARDWARE[planned.options.hardware]} in its settings.")

@@ -17,7 +17,7 @@ class OutFolder:
 
     def __init__(self, path: Path, force: bool):
         self.path, self.force = path, force
-        self._written: set[Path] = set()
+        self._files: set[Path] = set()
         try:
             path.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:
@@ -43,12 +43,12 @@ class OutFolder:
             number += 1
             suffix = f"-{number}"
             try:
-                write(path, picture.data, over=self.force and path not in self._written)
+                write(path, picture.data, over=self.force and path not in self._files)
             except FileExistsError:
                 continue
             except (OSError, ValueError) as error:
                 raise UnavailableError("{path} cannot be written: {why}.", path=path, why=why_not(error)) from None
-            self._written.add(path)
+            self._files.add(path)
             return path
 
 
@@ -58,10 +58,10 @@ def fitting(stem: str, end: str, room: int = NAME_BYTES) -> str:
     room -= len(os.fsencode(end))
     if len(encoded) <= room:
         return stem + end
-    kept = encoded[: max(0, room)]
-    while kept and encoded[len(kept)] & 0xC0 == 0x80:  # the next byte goes on with a character of UTF-8
-        kept = kept[:-1]
-    return os.fsdecode(kept) + end
+    part = encoded[: max(0, room)]
+    while part and encoded[len(part)] & 0xC0 == 0x80:  # the next byte goes on with a character of UTF-8
+        part = part[:-1]
+    return os.fsdecode(part) + end
 
 
 def longest_name(folder: Path) -> int:

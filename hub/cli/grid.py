@@ -54,82 +54,82 @@ def add_grid(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
-def run_grid(given: argparse.Namespace, settings: Settings) -> int:
+def run_grid(args: argparse.Namespace, settings: Settings) -> int:
     """Draws what is missing of a new or an earlier grid; 1 where pictures failed."""
-    if given.workers < 1:
-        raise InputError("--workers must be 1 or more, got {workers}.", workers=given.workers)
+    if args.workers < 1:
+        raise InputError("--workers must be 1 or more, got {workers}.", workers=args.workers)
     hub = Hub(grid.settings_for(settings))
     try:
-        root = given.out or grid.root(settings)
-        folder, made = _resumed(hub, root, given) if given.resume else _planned(hub, root, given)
+        root = args.out or grid.root(settings)
+        folder, grid_plan = _resume(hub, root, args) if args.resume else _plan(hub, root, args)
         with folder.hold():
-            cells = grid.missing(folder, made.cells())
-            before = len({cell.name for cell in made.cells()}) - len(cells)
-            with _progress(made, len(cells), before) as hear, redirect_stdout(sys.stderr):
+            cells = grid.missing(folder, grid_plan.cells())
+            before = len({cell.name for cell in grid_plan.cells()}) - len(cells)
+            with _progress(grid_plan, len(cells), before) as hear, redirect_stdout(sys.stderr):
                 try:
-                    tally = _draw(hub, folder, made, cells, given.workers, hear)
+                    tally = _draw(hub, folder, grid_plan, cells, args.workers, hear)
                 except (KeyboardInterrupt, HubError):
-                    print(f"Go on with: python -m hub grid --resume {made.run}", file=sys.stderr)
+                    print(f"Go on with: python -m hub grid --resume {grid_plan.run}", file=sys.stderr)
                     raise
-        _tell(given, folder, made, tally, before)
+        _tell(args, folder, grid_plan, tally, before)
         return 1 if tally.failed else 0
     finally:
         hub.close()
 
 
-def _planned(hub: Hub, root: Path, given: argparse.Namespace) -> tuple[RunFolder, Plan]:
-    if not given.slug:
+def _plan(hub: Hub, root: Path, args: argparse.Namespace) -> tuple[RunFolder, Plan]:
+    if not args.slug:
         raise InputError("Name the page to draw on, as stable_diffusion, or --resume RUN.")
-    subjects, styles = _lines(given.subject), _lines(given.style)
-    demo = hub.registry.get(given.slug).demo
-    (values,) = cli_run.plan(demo, [], given.set)
+    subjects, styles = _lines(args.subject), _lines(args.style)
+    demo = hub.registry.get(args.slug).demo
+    (values,) = cli_run.plan(demo, [], args.set)
     if values.get("weights"):
         cli_run.fetch(hub, {str(values["weights"])})
     elif demo.weights:
         cli_run.fetch(hub, {demo.weights[0].name})
-    made = plan.make(
-        hub, given.slug, subjects, styles, gallery.seeds_of(given.seeds),
-        template=given.template, settings=values, run=given.run,
+    grid_plan = plan.make(
+        hub, args.slug, subjects, styles, gallery.seeds_of(args.seeds),
+        template=args.template, settings=values, run=args.run,
     )  # fmt: skip
-    return RunFolder.create(root, made), made
+    return RunFolder.create(root, grid_plan), grid_plan
 
 
-def _resumed(hub: Hub, root: Path, given: argparse.Namespace) -> tuple[RunFolder, Plan]:
-    if given.slug or given.subject or given.style or given.set or given.template or given.run or given.seeds != "1":
+def _resume(hub: Hub, root: Path, args: argparse.Namespace) -> tuple[RunFolder, Plan]:
+    if args.slug or args.subject or args.style or args.set or args.template or args.run or args.seeds != "1":
         raise InputError("--resume goes on with a run as it was planned; leave the page and the grid out.")
-    folder, made = RunFolder.open(root, given.resume)
-    grid.check(hub, made)
-    return folder, made
+    folder, grid_plan = RunFolder.open(root, args.resume)
+    grid.check(hub, grid_plan)
+    return folder, grid_plan
 
 
-def _draw(hub: Hub, folder: RunFolder, made: Plan, cells: Any, count: int, hear: Hear) -> Tally:
+def _draw(hub: Hub, folder: RunFolder, grid_plan: Plan, cells: Any, count: int, hear: Hear) -> Tally:
     if not cells:
         return Tally()
     if count == 1:
-        return workers.here(hub, folder, made, cells, hear)
-    return workers.apart(hub.settings, folder, made, cells, count, hear)
+        return workers.here(hub, folder, grid_plan, cells, hear)
+    return workers.apart(hub.settings, folder, grid_plan, cells, count, hear)
 
 
 def _lines(texts: Sequence[str]) -> list[str]:
     """Texts, those of `@FILE` line by line. Raises InputError."""
-    found = list[str]()
+    entries = list[str]()
     for text in texts:
         if not text.startswith("@"):
-            found.append(text)
+            entries.append(text)
             continue
         try:
             lines = read_text(Path(text[1:])).splitlines()
         except (OSError, ValueError) as error:
             raise InputError("{text} cannot be read: {reason}", text=text[1:], reason=error) from None
-        found += [line.strip() for line in lines if line.strip()]
-    return found
+        entries += [line.strip() for line in lines if line.strip()]
+    return entries
 
 
 # --- progress and figures -------------------------------------------------------------------------
 
 
 @contextmanager
-def _progress(made: Plan, count: int, before: int) -> Iterator[Hear]:
+def _progress(grid_plan: Plan, count: int, before: int) -> Iterator[Hear]:
     """A bar on a terminal for all that is to be drawn; a line on stderr where there is none."""
     screen = Console(stderr=True)
     columns = (
@@ -139,19 +139,19 @@ def _progress(made: Plan, count: int, before: int) -> Iterator[Hear]:
     with Progress(*columns, console=screen, disable=not screen.is_terminal, redirect_stdout=False) as bar:
         task = bar.add_task("loading the model", total=count + before, completed=before, pace="")
         if not screen.is_terminal:
-            kept = f", {before} are there already" if before else ""
-            print(f"Run {made.run}: {count} cells to draw{kept}.", file=sys.stderr)
+            already = f", {before} are there already" if before else ""
+            print(f"Run {grid_plan.run}: {count} cells to draw{already}.", file=sys.stderr)
 
         def hear(kind: str, value: Any) -> None:
             if kind == "ready":
-                bar.update(task, description=f"drawing {made.run}")
+                bar.update(task, description=f"drawing {grid_plan.run}")
             elif kind == "done":
                 bar.advance(task)
                 speed = bar.tasks[task].speed
                 bar.update(task, pace=f"{60 * speed:.0f} a minute" if speed else "")
                 for remark in value.get("remarks", ()):
-                    told = f"note: {value['prompt']}, seed {value['seed']}: {remark}"
-                    screen.print(Text(told), soft_wrap=True)
+                    text_of_note = f"note: {value['prompt']}, seed {value['seed']}: {remark}"
+                    screen.print(Text(text_of_note), soft_wrap=True)
             elif kind == "failed":
                 cell, text = value
                 screen.print(Text(f"error: {cell.prompt}, seed {cell.seed}: {text}"), soft_wrap=True)
@@ -161,15 +161,15 @@ def _progress(made: Plan, count: int, before: int) -> Iterator[Hear]:
         yield hear
 
 
-def _tell(given: argparse.Namespace, folder: RunFolder, made: Plan, tally: Tally, before: int) -> None:
-    every, done = grid.total(tally.paces.values()), sum(p.pictures for p in tally.paces.values())
-    if given.json:
+def _tell(args: argparse.Namespace, folder: RunFolder, grid_plan: Plan, tally: Tally, before: int) -> None:
+    every, drawn_count = grid.total(tally.paces.values()), sum(p.pictures for p in tally.paces.values())
+    if args.json:
         document = {
-            "run": made.run,
+            "run": grid_plan.run,
             "folder": str(folder.path),
-            "cells": len(made),
+            "cells": len(grid_plan),
             "kept": before,
-            "drawn": done,
+            "drawn": drawn_count,
             "failed": len(tally.failed),
             **_figures(every),
             "workers": {name: _figures(pace) for name, pace in tally.paces.items()},
@@ -187,8 +187,8 @@ def _tell(given: argparse.Namespace, folder: RunFolder, made: Plan, tally: Tally
     out = console()
     if rows:
         out.print(table)
-    failed = f", {len(tally.failed)} failed (--resume {made.run} tries them again)" if tally.failed else ""
-    out.print(f"Run {made.run}: {done} drawn, {before} kept from before{failed}.", highlight=False)
+    failures = f", {len(tally.failed)} failed (--resume {grid_plan.run} tries them again)" if tally.failed else ""
+    out.print(f"Run {grid_plan.run}: {drawn_count} drawn, {before} kept from before{failures}.", highlight=False)
     out.print(f"{folder.path}", soft_wrap=True)
 
 
@@ -218,30 +218,30 @@ def add_gallery(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
-def run_gallery(given: argparse.Namespace, settings: Settings) -> int:
+def run_gallery(args: argparse.Namespace, settings: Settings) -> int:
     """Lists what is found. Who has this machine sees the runs of all visitors."""
     names = ("subject", "style", "seed", "run", "model", "demo", "since", "until")
-    wanted = gallery.query({"q": given.query, **{name: getattr(given, name) for name in names}})
+    query = gallery.query({"q": args.query, **{name: getattr(args, name) for name in names}})
     hub = Hub(settings)
     try:
         pictures = hub.pictures
-        found, count = pictures.index().search(wanted, ALL, order=given.order, limit=max(0, given.limit))
-        status = _copy(hub, found, given.out) if given.out else 0
-        if given.json:
-            rows = [gallery.row(entry) for entry in found]
+        records, count = pictures.index().search(query, ALL, order=args.order, limit=max(0, args.limit))
+        status = _copy(hub, records, args.out) if args.out else 0
+        if args.json:
+            rows = [gallery.row(entry) for entry in records]
             print_json({"total": count, "pictures": rows})
             return status
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in ("Made", "Page", "Prompt", "Seed", "Model", "Run", "File"):
             table.add_column(heading, overflow="fold")
-        for entry in found:
+        for entry in records:
             row = gallery.row(entry)
             file = str(pictures.batches / entry.place) if entry.source == "batch" else f"result {entry.result}"
             cells = (row["created_at"][:16], entry.demo, entry.prompt, str(entry.seed), entry.weights, entry.run, file)
             table.add_row(*map(Text, cells))
-        if found:
+        if records:
             console().print(table)
-        print(f"{len(found)} of {count} pictures.", file=sys.stderr)
+        print(f"{len(records)} of {count} pictures.", file=sys.stderr)
         return status
     finally:
         hub.close()

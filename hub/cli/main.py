@@ -50,16 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
     never_refuse()
     try:
-        given = _parser().parse_args(arguments)
+        args = _parser().parse_args(arguments)
         status: int
-        if given.command is cli_serve.run:  # it logs as a server does, and a Space has settings of its own
-            status = given.command(given)
+        if args.command is cli_serve.run:  # it logs as a server does, and a Space has settings of its own
+            status = args.command(args)
             return status
-        _log(given.log_level)
-        settings = from_flags(given)
+        _log(args.log_level)
+        settings = from_flags(args)
         if settings.offline:
             go_offline()
-        status = given.command(given, settings)
+        status = args.command(args, settings)
         sys.stdout.flush()
         return status
     except HubError as error:
@@ -72,10 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:  # the last net: a fault of ours is one line here, its traceback in the log
         logging.getLogger(__name__).error("failed", exc_info=error)
-        told = HubError(
+        last_error = HubError(
             "{kind}: {reason}. Run again with --log-level debug for details.", kind=type(error).__name__, reason=error
         )
-        tell(told)
+        tell(last_error)
         return 1
 
 
@@ -90,18 +90,18 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def command(name: str, run: Any, help: str, flags: Sequence[str]) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=help, description=help)
-        made.set_defaults(command=run)
-        add_flags(made.add_argument_group("settings", "also HUB_... environment variables"), [*flags, "log_level"])
-        return made
+        subparser = commands.add_parser(name, help=help, description=help)
+        subparser.set_defaults(command=run)
+        add_flags(subparser.add_argument_group("settings", "also HUB_... environment variables"), [*flags, "log_level"])
+        return subparser
 
     command("serve", cli_serve.run, cli_serve.HELP, [name for name, _, _ in TABLE if name != "log_level"])
 
-    made = command("list", _list, "List all demos.", (*FOLDERS, "data", "offline"))
-    made.add_argument("--json", action="store_true", help="print one JSON document")
+    subparser = command("list", _list, "List all demos.", (*FOLDERS, "data", "offline"))
+    subparser.add_argument("--json", action="store_true", help="print one JSON document")
 
-    made = command("run", cli_run.run, "Run a demo on one or more pictures.", (*FOLDERS, *MACHINE, *LIMITS))
-    cli_run.add_arguments(made)
+    subparser = command("run", cli_run.run, "Run a demo on one or more pictures.", (*FOLDERS, *MACHINE, *LIMITS))
+    cli_run.add_arguments(subparser)
 
     cli_call.add_arguments(command("call", cli_call.run, cli_call.HELP, ("auth", "settings_file")))
 
@@ -129,9 +129,9 @@ def _parser() -> argparse.ArgumentParser:
 
     command("mcp", cli_mcp.run, cli_mcp.HELP, (*FOLDERS, *MACHINE, *LIMITS, "demos"))
 
-    made = command("new", _new, "Write a new demo page to begin from.", ("demos_folder", "settings_file"))
-    made.add_argument("slug", help="name of the file and the page's address: lower-case letters, digits and _")
-    made.add_argument("--folder", type=Path, metavar="DIR", help="where to write it (default: the demos folder)")
+    subparser = command("new", _new, "Write a new demo page to begin from.", ("demos_folder", "settings_file"))
+    subparser.add_argument("slug", help="name of the file and the page's address: lower-case letters, digits and _")
+    subparser.add_argument("--folder", type=Path, metavar="DIR", help="where to write it (default: the demos folder)")
 
     cli_bundled.add_arguments(command("bundled", cli_bundled.run, cli_bundled.HELP, cli_bundled.PLACES))
 
@@ -146,8 +146,8 @@ def _log(level: str | None) -> None:
     handler.setFormatter(logs.OneLine("%(levelname)s %(name)s: %(message)s"))
     if level is None:
         handler.addFilter(lambda record: not record.exc_info)
-    known = {"debug", "info", "warning", "error"}
-    if level is not None and level.lower() not in known:
+    levels = {"debug", "info", "warning", "error"}
+    if level is not None and level.lower() not in levels:
         raise InputError("--log-level must be debug, info, warning or error, got {level!r}", level=level)
     logging.basicConfig(level=(level or "warning").upper(), handlers=[handler])
 
@@ -155,10 +155,10 @@ def _log(level: str | None) -> None:
 # --- list -----------------------------------------------------------------------------------------
 
 
-def _list(given: argparse.Namespace, settings: Settings) -> int:
+def _list(args: argparse.Namespace, settings: Settings) -> int:
     registry, store = open_store(settings, discover(settings.pages_folder))
     entries = [_entry(page, store) for page in registry]
-    if given.json:
+    if args.json:
         print_json(entries)
         return 0
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -181,8 +181,8 @@ def _entry(page: Page, store: WeightsStore) -> dict[str, Any]:
     demo = page.declared
     weights = [_weights_entry(w.name, store) for w in demo.weights] if demo else []
     missing = weights[0]["reason"] if weights else ""
-    fetched = bool(weights) and store.is_remote(weights[0]["name"]) and not store.snapshots.offline
-    code = "broken" if demo is None else "unavailable" if missing and not fetched else "on_demand"
+    is_fetched_later = bool(weights) and store.is_remote(weights[0]["name"]) and not store.snapshots.offline
+    code = "broken" if demo is None else "unavailable" if missing and not is_fetched_later else "on_demand"
     return {
         "slug": page.slug,
         "title": page.title,
@@ -205,14 +205,14 @@ def _weights_entry(name: str, store: WeightsStore) -> dict[str, Any]:
 # --- new ------------------------------------------------------------------------------------------
 
 
-def _new(given: argparse.Namespace, settings: Settings) -> int:
-    folder = given.folder or settings.pages_folder
-    page, picture = new.create(given.slug, folder)
+def _new(args: argparse.Namespace, settings: Settings) -> int:
+    folder = args.folder or settings.pages_folder
+    page, picture = new.create(args.slug, folder)
     default = folder.resolve() == default_folder("demos").resolve()
     flag = "" if default else f" --demos-folder {folder}"
     print(f"Wrote {page} and {picture}. It works already:")
-    print(f"  python -m hub run {given.slug} --image {picture} --out .{flag}")
+    print(f"  python -m hub run {args.slug} --image {picture} --out .{flag}")
     serve = "demo-hub serve" if INSTALLED else "python app.py"
-    print(f"  {serve} --demos {given.slug}{flag}      # then open http://127.0.0.1:7860/{given.slug}")
+    print(f"  {serve} --demos {args.slug}{flag}      # then open http://127.0.0.1:7860/{args.slug}")
     print(f"Next: open {page}; its comments say what each part does.")
     return 0

@@ -12,7 +12,7 @@ from hub.settings import Settings
 HELP = "Offer every page as an MCP tool over stdin and stdout, for desktop agents."
 
 
-def run(given: argparse.Namespace, settings: Settings) -> int:
+def run(args: argparse.Namespace, settings: Settings) -> int:
     """Serves until stdin ends. Pictures may be named by their paths: the agent runs as the same user."""
     import anyio
     from mcp.server.stdio import stdio_server

@@ -48,42 +48,44 @@ class RemoteHub:
     def demos(self) -> list[dict[str, Any]]:
         """Every demo in few words."""
         answer = self._ask("GET", f"{self.url}{API}/demos")
-        found = _json(answer, self.url)
-        if not isinstance(found, list) or not all(isinstance(one, dict) and "slug" in one for one in found):
+        listed_demos = _json(answer, self.url)
+        if not isinstance(listed_demos, list) or not all(
+            isinstance(one, dict) and "slug" in one for one in listed_demos
+        ):
             raise _stranger(self.url, answer.status_code)
         # Where a redirect led (to https, say), runs go at once: a redirected POST may lose its body.
         self.url = str(answer.url).removesuffix(f"{API}/demos")
-        return found
+        return listed_demos
 
     def describe(self, slug: str) -> dict[str, Any]:
         """A demo in full: `inputs` is a JSON Schema."""
-        found = _json(self._ask("GET", f"{self.url}{API}/demos/{slug}"), self.url)
-        if not isinstance(found, dict) or "state" not in found:
+        detail = _json(self._ask("GET", f"{self.url}{API}/demos/{slug}"), self.url)
+        if not isinstance(detail, dict) or "state" not in detail:
             raise _stranger(self.url, 200)
-        if "inputs" not in found:
+        if "inputs" not in detail:
             raise UnavailableError(
-                "{slug} does not work on this hub: {reason}", slug=slug, reason=found["state"]["reason"]
+                "{slug} does not work on this hub: {reason}", slug=slug, reason=detail["state"]["reason"]
             )
-        return found
+        return detail
 
     def run(
         self, demo: Demo, slug: str, inputs: Mapping[str, Any], pictures: bool, hear: OnEvent
     ) -> tuple[Result, dict[str, list[str]]]:
         """The answer to one run, and the address of each picture. `pictures`: fetch their bytes, too."""
         files = {name: _file(name, value) for name, value in inputs.items() if isinstance(value, Path)}
-        given = {name: value for name, value in inputs.items() if name not in files}
-        body = {"data": given, "files": files} if files else {"json": given}
+        values = {name: value for name, value in inputs.items() if name not in files}
+        body = {"data": values, "files": files} if files else {"json": values}
         until = time.monotonic() + self.timeout_s
         while True:
             try:
-                found = self._follow(f"{self.url}{API}/demos/{slug}", body, hear, until)
+                answer = self._follow(f"{self.url}{API}/demos/{slug}", body, hear, until)
                 break
             except BusyError as error:
                 if time.monotonic() + error.retry_after_s > until:
                     raise
                 time.sleep(error.retry_after_s)
         try:
-            return self._result(demo, found, pictures)
+            return self._result(demo, answer, pictures)
         except (KeyError, TypeError, AttributeError):
             raise _stranger(self.url, 200) from None
 
@@ -100,7 +102,7 @@ class RemoteHub:
                 if name == "result":
                     return data
                 if name == "error":
-                    raise _told(data)
+                    raise _error_from_problem(data)
                 if time.monotonic() > until:
                     raise self._too_late()
                 if name == "stage":
@@ -109,19 +111,21 @@ class RemoteHub:
                     hear("running", Progress(data["step"], data["total"]))
         raise UnavailableError("{url} closed the connection before it had answered.", url=self.url)
 
-    def _result(self, demo: Demo, found: Mapping[str, Any], pictures: bool) -> tuple[Result, dict[str, list[str]]]:
+    def _result(self, demo: Demo, answer: Mapping[str, Any], pictures: bool) -> tuple[Result, dict[str, list[str]]]:
         values: dict[str, Any] = {}
         groups: dict[str, tuple[Picture, ...]] = {}
         addresses: dict[str, list[str]] = {}
-        captions = found.get("captions", {})
+        captions = answer.get("captions", {})
         for field in demo.outputs:
-            if field.name not in found["outputs"]:
+            if field.name not in answer["outputs"]:
                 continue  # optional, and not there this time
-            told = found["outputs"][field.name]
+            content = answer["outputs"][field.name]
             if isinstance(field, Labels | Json):
-                values[field.name] = told
+                values[field.name] = content
                 continue
-            entries = told if isinstance(told, list) else [{"url": told, "caption": captions.get(field.name, "")}]
+            entries = (
+                content if isinstance(content, list) else [{"url": content, "caption": captions.get(field.name, "")}]
+            )
             addresses[field.name] = [self._here(entry["url"]) for entry in entries]
             groups[field.name] = tuple(
                 self._picture(address, entry["caption"])
@@ -129,12 +133,12 @@ class RemoteHub:
                 else Picture(b"", "image/png", 0, 0, entry["caption"])
                 for address, entry in zip(addresses[field.name], entries, strict=True)
             )
-        known = {f.name for f in fields(Receipt)}
-        told = {name: value for name, value in found["receipt"].items() if name in known}
-        receipt = Receipt(**{**told, "remarks": tuple(map(str, told.get("remarks", ())))})
-        seed = {"seed": found["seed"]} if "seed" in found else {}
-        capsule = json.dumps({"page": found["demo"], "parameters": seed})
-        return Result(found["id"], capsule, json.dumps(values), groups, receipt), addresses
+        receipt_fields = {f.name for f in fields(Receipt)}
+        content = {name: value for name, value in answer["receipt"].items() if name in receipt_fields}
+        receipt = Receipt(**{**content, "remarks": tuple(map(str, content.get("remarks", ())))})
+        seed = {"seed": answer["seed"]} if "seed" in answer else {}
+        capsule = json.dumps({"page": answer["demo"], "parameters": seed})
+        return Result(answer["id"], capsule, json.dumps(values), groups, receipt), addresses
 
     def _here(self, url: str) -> str:
         """A picture's address as it can be reached from here, whatever the hub thinks it is called."""
@@ -198,15 +202,15 @@ def declared(detail: Mapping[str, Any]) -> Demo:
     inputs = tuple(_input(name, schema) for name, schema in detail["inputs"]["properties"].items())
     kinds: dict[str, Any] = {"image": ImageOutput, "mask": Mask, "gallery": Gallery}
     outputs: list[Output] = []
-    for told in detail["outputs"]:
-        name, schema = told["name"], told["schema"]
+    for entry in detail["outputs"]:
+        name, schema = entry["name"], entry["schema"]
         label = schema.get("title", name)
-        if told["type"] == "labels":
+        if entry["type"] == "labels":
             outputs.append(Labels(name, label, top=schema.get("x-top", 5)))
-        elif told["type"] == "json":
+        elif entry["type"] == "json":
             outputs.append(Json(name, label, table=schema.get("type") == "array"))
-        elif told["type"] in kinds:
-            outputs.append(kinds[told["type"]](name, label))
+        elif entry["type"] in kinds:
+            outputs.append(kinds[entry["type"]](name, label))
     return Demo(detail["title"], detail["summary"], detail["task"], inputs, tuple(outputs), _far, _far, _far, _far)
 
 
@@ -229,12 +233,12 @@ def _problem(answer: httpx.Response, url: str) -> HubError:
             "The hub at {url} asks who you are; give --auth USER:PASSWORD or --auth TOKEN, or set HUB_AUTH.", url=url
         )
     try:
-        return _told(answer.json(), answer.headers.get("retry-after", ""))
+        return _error_from_problem(answer.json(), answer.headers.get("retry-after", ""))
     except (ValueError, KeyError, TypeError, AttributeError):
         return _stranger(url, answer.status_code)
 
 
-def _told(problem: Mapping[str, Any], retry_after: str = "") -> HubError:
+def _error_from_problem(problem: Mapping[str, Any], retry_after: str = "") -> HubError:
     """Problem JSON as the error that it is at the hub. Raises KeyError and the like for what is none."""
     code, detail, field = str(problem["code"]), str(problem["detail"]), problem.get("field")
     kind = next((one for one in _kinds(HubError) if one.code == code), HubError)

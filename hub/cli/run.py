@@ -59,45 +59,45 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(given: argparse.Namespace, settings: Settings) -> int:
+def run(args: argparse.Namespace, settings: Settings) -> int:
     """Runs the demo on each picture. A picture that fails is told on stderr; the others go on."""
     hub = Hub(settings)
     try:
-        page = hub.registry.get(given.slug)
-        runs = plan(page.demo, given.image, given.set)
-        known = [w.name for w in page.demo.weights]
-        fetch(hub, {str(inputs.get("weights") or known[0]) for inputs in runs if known} & {*known})
-        folder = OutFolder(given.out, given.force) if given.out else None
+        page = hub.registry.get(args.slug)
+        runs = plan(page.demo, args.image, args.set)
+        names = [w.name for w in page.demo.weights]
+        fetch(hub, {str(inputs.get("weights") or names[0]) for inputs in runs if names} & {*names})
+        folder = OutFolder(args.out, args.force) if args.out else None
 
         def ask(inputs: Run, hear: OnEvent, cancel: Cancel) -> Result:
-            return hub.engine.run(given.slug, inputs, on_event=hear, cancel=cancel)
+            return hub.engine.run(args.slug, inputs, on_event=hear, cancel=cancel)
 
-        def tell_one(out: Console, found: Result, stem: str, heading: str) -> dict[str, Any]:
-            paths = folder.save(found, stem) if folder else {}
-            if given.json:
-                return document(page.demo, found, paths)
-            show(out, page.demo, found, paths, heading)
+        def tell_one(out: Console, result: Result, stem: str, heading: str) -> dict[str, Any]:
+            paths = folder.save(result, stem) if folder else {}
+            if args.json:
+                return document(page.demo, result, paths)
+            show(out, page.demo, result, paths, heading)
             return {}
 
-        return each(settings, given, runs, ask, tell_one)
+        return each(settings, args, runs, ask, tell_one)
     finally:
         hub.close()
 
 
-def each(settings: Settings, given: argparse.Namespace, runs: Sequence[Run], ask: Ask[T], tell_one: Tell[T]) -> int:
+def each(settings: Settings, args: argparse.Namespace, runs: Sequence[Run], ask: Ask[T], tell_one: Tell[T]) -> int:
     """Asks for every run's answer, with progress, and tells each as it comes; returns the exit status."""
     out = console(sys.stdout)
     # Libraries print while they load ("Loading weights ..."); only answers belong on stdout.
-    with redirect_stdout(sys.stderr), _answers(settings, given.slug, runs, out, ask) as answers:
-        return _tell_all(given, runs, answers, out, tell_one)
+    with redirect_stdout(sys.stderr), _answers(settings, args.slug, runs, out, ask) as answers:
+        return _tell_all(args, runs, answers, out, tell_one)
 
 
 def fetch(hub: Hub, names: Iterable[str]) -> None:
     """Downloads weights that are on the Hub, with a bar: nobody else waits, so this command does. Raises HubError."""
     for name in names:
         if hub.weights.is_remote(name):
-            with download_bar(name) as heard:
-                hub.weights.obtain(name, heard)
+            with download_bar(name) as on_bytes:
+                hub.weights.obtain(name, on_bytes)
 
 
 def plan(demo: Demo, images: Sequence[str], values: Sequence[str]) -> list[Run]:
@@ -191,31 +191,31 @@ def _answers(
 
 
 def _tell_all(
-    given: argparse.Namespace,
+    args: argparse.Namespace,
     runs: Sequence[Run],
     answers: Iterator[T | HubError],
     out: Console,
     tell_one: Tell[T],
 ) -> int:
     alone, status, documents = len(runs) == 1, 0, []
-    for inputs, found in zip(runs, answers, strict=True):
-        shown = {name: str(value) for name, value in inputs.items()}
+    for inputs, answer in zip(runs, answers, strict=True):
+        asked_for = {name: str(value) for name, value in inputs.items()}
         picture = next((value for value in inputs.values() if isinstance(value, Path)), None)
-        told = dict[str, Any]()
-        if not isinstance(found, HubError):
+        document = dict[str, Any]()
+        if not isinstance(answer, HubError):
             try:
-                told = tell_one(out, found, picture.stem if picture else given.slug, "" if alone else str(picture))
+                document = tell_one(out, answer, picture.stem if picture else args.slug, "" if alone else str(picture))
             except HubError as refused:  # its pictures cannot be written; those of others may
-                found = refused
-        if isinstance(found, HubError):
+                answer = refused
+        if isinstance(answer, HubError):
             if alone:
-                raise found
-            tell(found, str(picture))
-            status = max(status, exit_status(found))
-            error = {"code": found.code, "detail": found.message, "field": found.field}
-            documents.append({"inputs": shown, "error": error})
+                raise answer
+            tell(answer, str(picture))
+            status = max(status, exit_status(answer))
+            error = {"code": answer.code, "detail": answer.message, "field": answer.field}
+            documents.append({"inputs": asked_for, "error": error})
             continue
-        documents.append({"inputs": shown, **told})
-    if given.json:
+        documents.append({"inputs": asked_for, **document})
+    if args.json:
         print_json(documents[0] if alone else documents, out.file)
     return status

@@ -24,17 +24,17 @@ def main(arguments: list[str] | None = None) -> int:
     return run(parser.parse_args(arguments))
 
 
-def run(given: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Builds the hub that the flags ask for, serves until stopped. Returns the exit status."""
     try:
-        chosen = settings.from_flags(given, environment())
-        logs.begin(chosen.log_level)
+        hub_settings = settings.from_flags(args, environment())
+        logs.begin(hub_settings.log_level)
         for noisy in ("httpx", "httpx2", "mcp"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
-        if chosen.offline:
+        if hub_settings.offline:
             settings.go_offline()  # before anything imports huggingface_hub
-        users.opened(chosen.auth)  # a wrong file is told before anything heavy happens
-        return serve(chosen)
+        users.open_users(hub_settings.auth)  # a wrong file is told before anything heavy happens
+        return serve(hub_settings)
     except (HubError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -51,7 +51,7 @@ def environment() -> dict[str, str]:
     if "SPACES_ZERO_GPU" in variables:
         from hub.spaces import zero
 
-        variables = (zero.SETTINGS if zero.wanted(variables) else {}) | variables
+        variables = (zero.SETTINGS if zero.is_zero_space(variables) else {}) | variables
     if "SPACE_ID" in variables:
         variables.setdefault("HUB_HOST", "0.0.0.0")
         if os.access("/data", os.W_OK):  # the Space's persistent storage
@@ -59,13 +59,13 @@ def environment() -> dict[str, str]:
     return variables
 
 
-def serve(chosen: settings.Settings) -> int:
+def serve(hub_settings: settings.Settings) -> int:
     """Serves until stopped."""
-    with listen(chosen.host, chosen.port) as listener:
-        return serve_on(listener, chosen)
+    with listen(hub_settings.host, hub_settings.port) as listener:
+        return serve_on(listener, hub_settings)
 
 
-def serve_on(listener: socket.socket, chosen: settings.Settings) -> int:
+def serve_on(listener: socket.socket, hub_settings: settings.Settings) -> int:
     """Builds the hub and serves it on a socket that listens already."""
     from hub.hub import Hub
     from hub.spaces import zero
@@ -74,7 +74,7 @@ def serve_on(listener: socket.socket, chosen: settings.Settings) -> int:
     from hub.weights.store import fetch_ahead
 
     port = listener.getsockname()[1]
-    hub = Hub(chosen, spaces=zero.claim(), port=port)
+    hub = Hub(hub_settings, spaces=zero.claim(), port=port)
     fetch_ahead(hub.weights, hub.registry)
     app = server.build_app(hub)
     share.announce(hub, port)

@@ -35,13 +35,13 @@ def document(demo: Demo, result: Result, paths: Paths) -> dict[str, Any]:
             continue
         if field.name not in result.pictures:
             continue  # optional, and not there this time
-        saved = [str(path) for path in paths.get(field.name, [])]
+        files_of = [str(path) for path in paths.get(field.name, [])]
         if isinstance(field, Gallery):
             captions = [picture.caption for picture in result.pictures[field.name]]
-            files: list[str | None] = [*saved] or [None] * len(captions)
+            files: list[str | None] = [*files_of] or [None] * len(captions)
             outputs[field.name] = [{"file": f, "caption": c} for f, c in zip(files, captions, strict=True)]
         else:
-            outputs[field.name] = saved[0] if saved else None
+            outputs[field.name] = files_of[0] if files_of else None
     seed = {} if result.seed is None else {"seed": result.seed}
     body = {"id": result.id, "demo": result.capsule["page"], "outputs": outputs}
     return {**body, **seed, "receipt": asdict(result.receipt)}
@@ -66,9 +66,9 @@ def show(out: Console, demo: Demo, result: Result, paths: Paths, heading: str) -
             out.print(_table(values[field.name]) if field.table else Text(json.dumps(values[field.name], indent=2)))
         else:
             for number, picture in enumerate(result.pictures[field.name]):
-                saved = paths.get(field.name)
+                files_of = paths.get(field.name)
                 what = f"{picture.width} x {picture.height} {picture.extension}"
-                where = str(saved[number]) if saved else "not kept; give --out DIR"
+                where = str(files_of[number]) if files_of else "not kept; give --out DIR"
                 caption = f" {picture.caption}" if picture.caption else ""
                 line = Text.assemble((field.label, "cyan"), caption, ": ", where, (f" ({what})", "dim"))
                 out.print(line, soft_wrap=True)

@@ -38,20 +38,22 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     add_address(parser)
 
 
-def status(given: argparse.Namespace, settings: Settings) -> int:
+def status(args: argparse.Namespace, settings: Settings) -> int:
     """What a running hub holds in memory; without one, what this machine would use."""
-    url = _address(given, settings)
-    found = _ask("GET", f"{url}/api/v1/status", settings)
-    if found is not None and not isinstance(found.get("pool"), dict):
+    url = _address(args, settings)
+    answer = _ask("GET", f"{url}/api/v1/status", settings)
+    if answer is not None and not isinstance(answer.get("pool"), dict):
         raise _stranger(url)
-    machine = _machine(settings) if found is None else None
-    if given.json:
-        shown = {"running": True, "url": url, **found} if found else {"running": False, "url": url, "machine": machine}
-        print_json(shown)
+    machine = _machine(settings) if answer is None else None
+    if args.json:
+        document = (
+            {"running": True, "url": url, **answer} if answer else {"running": False, "url": url, "machine": machine}
+        )
+        print_json(document)
         return 0
     out = console()
-    if found is not None:
-        _show_running(out, url, found)
+    if answer is not None:
+        _show_running(out, url, answer)
     elif machine is not None:
         out.print(f"No hub answers at {url}. Start one: make serve", soft_wrap=True, markup=False)
         out.print(f"This machine would use {machine['device']} in {machine['dtype']}, ", end="")
@@ -60,26 +62,26 @@ def status(given: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def change(given: argparse.Namespace, settings: Settings, action: str) -> int:
+def change(args: argparse.Namespace, settings: Settings, action: str) -> int:
     """Loads, pins, unpins or unloads one model of a running hub."""
-    url = _address(given, settings)
-    slug, _, weights = given.page.partition("/")
+    url = _address(args, settings)
+    slug, _, weights = args.page.partition("/")
     wish = {"demo": slug, "action": action, **({"weights": weights} if weights else {})}
-    found = _ask("POST", f"{url}/api/v1/models", settings, wish)
-    if found is None:
+    answer = _ask("POST", f"{url}/api/v1/models", settings, wish)
+    if answer is None:
         raise UnavailableError("No hub answers at {url}. Start one: make serve", url=url)
-    if given.json:
-        print_json(found)
+    if args.json:
+        print_json(answer)
         return 0
-    name = f"{found['demo']}/{found['weights']}" if found["weights"] else found["demo"]
-    how = f", {decimal(found['bytes'])}" if found["state"] == "ready" else ""
-    console().print(f"{name}: {_state(found)}{how}", soft_wrap=True, markup=False)
+    name = f"{answer['demo']}/{answer['weights']}" if answer["weights"] else answer["demo"]
+    how = f", {decimal(answer['bytes'])}" if answer["state"] == "ready" else ""
+    console().print(f"{name}: {_state(answer)}{how}", soft_wrap=True, markup=False)
     return 0
 
 
-def _address(given: argparse.Namespace, settings: Settings) -> str:
+def _address(args: argparse.Namespace, settings: Settings) -> str:
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
-    return str(given.url or f"http://{host}:{settings.port}").rstrip("/")
+    return str(args.url or f"http://{host}:{settings.port}").rstrip("/")
 
 
 def _ask(method: str, url: str, settings: Settings, body: dict[str, str] | None = None) -> dict[str, Any] | None:
@@ -102,11 +104,11 @@ def _ask(method: str, url: str, settings: Settings, body: dict[str, str] | None 
             "The hub at {url} asks who you are; give --auth USER:PASSWORD or --auth TOKEN, or set HUB_AUTH.", url=url
         )
     try:
-        found = answer.json()
-        if answer.status_code == 200 and isinstance(found, dict):
-            return found
+        document = answer.json()
+        if answer.status_code == 200 and isinstance(document, dict):
+            return document
         kind = {404: NotFoundError, 422: InputError}.get(answer.status_code, HubError)
-        raise kind(str(found["detail"]))
+        raise kind(str(document["detail"]))
     except (ValueError, KeyError, TypeError):
         raise _stranger(url, answer.status_code) from None
 
@@ -135,16 +137,16 @@ def _machine(settings: Settings) -> dict[str, Any]:
 # --- for people -----------------------------------------------------------------------------------
 
 
-def _show_running(out: Console, url: str, found: dict[str, Any]) -> None:
-    pool, results, queue = found["pool"], found["results"], found["queue"]
-    out.print(f"Hub at {url}: {found['device']} in {found['dtype']}, {queue['in_work']} of at most ", end="")
+def _show_running(out: Console, url: str, answer: dict[str, Any]) -> None:
+    pool, results, queue = answer["pool"], answer["results"], answer["queue"]
+    out.print(f"Hub at {url}: {answer['device']} in {answer['dtype']}, {queue['in_work']} of at most ", end="")
     out.print(f"{queue['limit']} requests in work")
     out.print(f"Models: {decimal(pool['used_bytes'])} of at most {decimal(pool['budget_bytes'])}; ", end="")
-    out.print(f"the whole process {decimal(found['process_bytes'])}")
-    _show_models(out, found["models"])
+    out.print(f"the whole process {decimal(answer['process_bytes'])}")
+    _show_models(out, answer["models"])
     out.print(f"Results: {results['memory_results']} in memory ({decimal(results['memory_bytes'])}), ", end="")
     out.print(f"{results['disk_results']} on disk ({decimal(results['disk_bytes'])})")
-    for warning in found.get("warnings", ()):
+    for warning in answer.get("warnings", ()):
         out.print(Text(warning, style="yellow"))
 
 

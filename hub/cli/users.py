@@ -32,61 +32,61 @@ def add_user_arguments(parser: argparse.ArgumentParser) -> None:
         "--file", type=Path, metavar="FILE", help="the users file (default: --auth, or users.txt in --data)"
     )
     actions = parser.add_subparsers(title="actions", dest="action", metavar="ACTION")
-    made = actions.add_parser("list", help="list names and roles")
-    made.add_argument("--json", action="store_true", help="print one JSON document")
-    made = actions.add_parser("add", help="add a user, or give one another password and role; asks for the password")
-    made.add_argument("name", metavar="NAME")
-    made.add_argument("--role", choices=ROLES, default="run", help=f"{ROLE_HELP} (default: run)")
-    made.add_argument("--password-stdin", action="store_true", help="read the password from the first line of stdin")
-    made = actions.add_parser("remove", help="take a user away; the hub hears of it at once")
-    made.add_argument("name", metavar="NAME")
-    for made in actions.choices.values():  # after the action too; one that stands before it is not overwritten
-        made.add_argument("--file", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="the users file")
-        add_flags(made.add_argument_group("settings"), (*PLACES, "log_level"), argparse.SUPPRESS)
+    command = actions.add_parser("list", help="list names and roles")
+    command.add_argument("--json", action="store_true", help="print one JSON document")
+    command = actions.add_parser("add", help="add a user, or give one another password and role; asks for the password")
+    command.add_argument("name", metavar="NAME")
+    command.add_argument("--role", choices=ROLES, default="run", help=f"{ROLE_HELP} (default: run)")
+    command.add_argument("--password-stdin", action="store_true", help="read the password from the first line of stdin")
+    command = actions.add_parser("remove", help="take a user away; the hub hears of it at once")
+    command.add_argument("name", metavar="NAME")
+    for command in actions.choices.values():  # after the action too; one that stands before it is not overwritten
+        command.add_argument("--file", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="the users file")
+        add_flags(command.add_argument_group("settings"), (*PLACES, "log_level"), argparse.SUPPRESS)
 
 
 def add_token_arguments(parser: argparse.ArgumentParser) -> None:
     """The actions; `tokens` alone lists."""
     actions = parser.add_subparsers(title="actions", dest="action", metavar="ACTION")
-    made = actions.add_parser("list", help="list tokens, without what opens a door")
-    made.add_argument("--json", action="store_true", help="print one JSON document")
-    made = actions.add_parser("add", help="make a token; it is shown this once")
-    made.add_argument("--role", choices=ROLES, help=f"{ROLE_HELP} (default: run; view with --link)")
-    made.add_argument("--note", default="", metavar="TEXT", help="whom it is for")
-    made.add_argument(
+    command = actions.add_parser("list", help="list tokens, without what opens a door")
+    command.add_argument("--json", action="store_true", help="print one JSON document")
+    command = actions.add_parser("add", help="make a token; it is shown this once")
+    command.add_argument("--role", choices=ROLES, help=f"{ROLE_HELP} (default: run; view with --link)")
+    command.add_argument("--note", default="", metavar="TEXT", help="whom it is for")
+    command.add_argument(
         "--days", type=float, default=30.0, metavar="N", help="it ends after so many days; 0: never (default: 30)"
     )
-    made.add_argument(
+    command.add_argument(
         "--link", default="", metavar="ID", help="it opens this one shared result only: id or address of a link"
     )
-    made.add_argument("--json", action="store_true", help="print one JSON document")
-    made = actions.add_parser("revoke", help="end tokens at once")
-    made.add_argument("ids", nargs="+", metavar="ID", help="id of a token, or the token")
-    for made in actions.choices.values():
-        add_flags(made.add_argument_group("settings"), (*TOKEN_PLACES, "log_level"), argparse.SUPPRESS)
+    command.add_argument("--json", action="store_true", help="print one JSON document")
+    command = actions.add_parser("revoke", help="end tokens at once")
+    command.add_argument("ids", nargs="+", metavar="ID", help="id of a token, or the token")
+    for command in actions.choices.values():
+        add_flags(command.add_argument_group("settings"), (*TOKEN_PLACES, "log_level"), argparse.SUPPRESS)
 
 
 # --- users ----------------------------------------------------------------------------------------
 
 
-def users(given: argparse.Namespace, settings: Settings) -> int:
+def users(args: argparse.Namespace, settings: Settings) -> int:
     """Runs one action on the users file; returns its exit status."""
-    file = UsersFile(_users_path(given, settings))
-    if given.action == "add":
-        known = file.put(_name(given.name), given.role, _password(given))
-        print(f"{'Changed' if known else 'Added'} {given.name} ({given.role}) in {file.path}.")
+    file = UsersFile(_users_path(args, settings))
+    if args.action == "add":
+        was_known = file.put(_name(args.name), args.role, _password(args))
+        print(f"{'Changed' if was_known else 'Added'} {args.name} ({args.role}) in {file.path}.")
         print(f"Start the hub with: --auth {file.path}")
-    elif given.action == "remove":
-        file.remove(given.name)
-        print(f"Removed {given.name} from {file.path}.")
+    elif args.action == "remove":
+        file.remove(args.name)
+        print(f"Removed {args.name} from {file.path}.")
     else:
-        _list_users(file, getattr(given, "json", False))
+        _list_users(file, getattr(args, "json", False))
     return 0
 
 
-def _users_path(given: argparse.Namespace, settings: Settings) -> Path:
-    if given.file:
-        return Path(given.file).expanduser()
+def _users_path(args: argparse.Namespace, settings: Settings) -> Path:
+    if args.file:
+        return Path(args.file).expanduser()
     if settings.auth and ":" not in settings.auth and not TOKEN.fullmatch(settings.auth):
         return Path(settings.auth).expanduser()
     return settings.data_folder / "users.txt"
@@ -99,13 +99,13 @@ def _name(name: str) -> str:
     return name
 
 
-def _password(given: argparse.Namespace) -> str:
+def _password(args: argparse.Namespace) -> str:
     """Never from the command line, which other users of the machine can read. Raises InputError."""
-    if given.password_stdin:
+    if args.password_stdin:
         return sys.stdin.readline().rstrip("\r\n")
     if not sys.stdin.isatty():
         raise InputError("There is no terminal to ask for the password at; pipe it in, with --password-stdin.")
-    password = getpass.getpass(f"Password of {given.name}: ")
+    password = getpass.getpass(f"Password of {args.name}: ")
     if getpass.getpass("Again: ") != password:
         raise InputError("The two passwords differ; nothing was changed.")
     return password
@@ -114,13 +114,13 @@ def _password(given: argparse.Namespace) -> str:
 def _list_users(file: UsersFile, as_json: bool) -> None:
     if file.path.exists():
         file.check()
-    found = sorted(file.all().values(), key=lambda user: user.name)
+    entries = sorted(file.all().values(), key=lambda user: user.name)
     if as_json:
-        print_json([{"name": user.name, "role": user.role} for user in found])
-    elif not found:
+        print_json([{"name": user.name, "role": user.role} for user in entries])
+    elif not entries:
         print(f"There is no user in {file.path}. Add one: python -m hub users add NAME --role admin", file=sys.stderr)
     else:
-        _table(("User", "Role", "May"), [[user.name, user.role, _may(user.role)] for user in found])
+        _table(("User", "Role", "May"), [[user.name, user.role, _may(user.role)] for user in entries])
 
 
 def _may(role: str) -> str:
@@ -130,34 +130,34 @@ def _may(role: str) -> str:
 # --- tokens ---------------------------------------------------------------------------------------
 
 
-def tokens(given: argparse.Namespace, settings: Settings) -> int:
+def tokens(args: argparse.Namespace, settings: Settings) -> int:
     """Runs one action on the tokens of the data folder; returns its exit status."""
     store = TokenStore(settings.data_folder)
-    if given.action == "add":
-        _add_token(store, given, settings)
-    elif given.action == "revoke":
-        for id in given.ids:
+    if args.action == "add":
+        _add_token(store, args, settings)
+    elif args.action == "revoke":
+        for id in args.ids:
             store.revoke(id)
-            shown = TOKEN.fullmatch(id)
-            print(f"Revoked {shown[1] if shown else id}.")
+            match = TOKEN.fullmatch(id)
+            print(f"Revoked {match[1] if match else id}.")
     else:
-        _list_tokens(store, getattr(given, "json", False))
+        _list_tokens(store, getattr(args, "json", False))
     return 0
 
 
-def _add_token(store: TokenStore, given: argparse.Namespace, settings: Settings) -> None:
-    link = given.link.rstrip("/").rpartition("/")[2].partition("?")[0]
-    role = given.role or ("view" if link else "run")
-    made, text = store.add(role, given.note, given.days or None, link)
+def _add_token(store: TokenStore, args: argparse.Namespace, settings: Settings) -> None:
+    link = args.link.rstrip("/").rpartition("/")[2].partition("?")[0]
+    role = args.role or ("view" if link else "run")
+    token, text = store.add(role, args.note, args.days or None, link)
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "") else settings.host
     base = settings.public_url.rstrip("/") or f"http://{host}:{settings.port}"
     # A token that may view has no business at the gallery; it goes behind the address of a shared result.
     place = f"r/{link or 'ID'}" if role == "view" else ""
     address = f"{base}/{place}?token={text}"
-    if given.json:
-        print_json({**_entry(made, store.clock()), "token": text, "url": address})
+    if args.json:
+        print_json({**_entry(token, store.clock()), "token": text, "url": address})
         return
-    print(f"Token {made.id} ({role}, {_ends(made)}). It is shown this once:\n  {text}")
+    print(f"Token {token.id} ({role}, {_ends(token)}). It is shown this once:\n  {text}")
     print(f"In a browser:\n  {address}")
     print("In programs, as a header:\n  Authorization: Bearer TOKEN")
     if not settings.auth:
@@ -165,10 +165,10 @@ def _add_token(store: TokenStore, given: argparse.Namespace, settings: Settings)
 
 
 def _list_tokens(store: TokenStore, as_json: bool) -> None:
-    found, now = store.all(), store.clock()
+    entries, now = store.all(), store.clock()
     if as_json:
-        print_json([_entry(token, now) for token in found])
-    elif not found:
+        print_json([_entry(token, now) for token in entries])
+    elif not entries:
         print(
             f"There is no token in {store.path.parent}. Make one: python -m hub tokens add --role run", file=sys.stderr
         )
@@ -176,16 +176,16 @@ def _list_tokens(store: TokenStore, as_json: bool) -> None:
         rows = [
             [token.id, token.role, f"/r/{token.link}" if token.link else "all that its role may", token.note,
              _day(token.created), _ends(token) if token.is_live(now) else "expired"]
-            for token in found
+            for token in entries
         ]  # fmt: skip
         _table(("Token", "Role", "Opens", "For", "Made", "Ends"), rows)
 
 
 def _entry(token: Token, now: float) -> dict[str, Any]:
-    told = {key: value for key, value in asdict(token).items() if key not in ("hash", "created", "expires")}
+    facts = {key: value for key, value in asdict(token).items() if key not in ("hash", "created", "expires")}
     expires = None if token.expires is None else _iso(token.expires)
     return {
-        **told,
+        **facts,
         "state": "live" if token.is_live(now) else "expired",
         "created_at": _iso(token.created),
         "expires_at": expires,

@@ -68,22 +68,22 @@ def _open(settings: Settings) -> tuple[WeightsStore, list[str]]:
     return store, list(names)
 
 
-def _chosen(given: Sequence[str], known: Sequence[str]) -> list[str]:
+def _check_names(texts: Sequence[str], names: Sequence[str]) -> list[str]:
     """The names asked for; an address may lack its revision. Raises NotFoundError."""
-    wanted = [complete_name(text) for text in given]
-    for name in wanted:
-        if name not in known:
-            raise NotFoundError(unknown("weights", name, known))
-    return list(dict.fromkeys(wanted)) or list(known)
+    chosen_names = [complete_name(text) for text in texts]
+    for name in chosen_names:
+        if name not in names:
+            raise NotFoundError(unknown("weights", name, names))
+    return list(dict.fromkeys(chosen_names)) or list(names)
 
 
 # --- lock, pull, verify ---------------------------------------------------------------------------
 
 
-def _lock(given: argparse.Namespace, settings: Settings) -> int:
-    store, known = _open(settings)
+def _lock(args: argparse.Namespace, settings: Settings) -> int:
+    store, all_names = _open(settings)
     old, entries, status = store.locked(), dict[str, Locked](), 0
-    names = _chosen(given.names, known)
+    names = _check_names(args.names, all_names)
     table = _table("Weights", "Commit", "Files", "Size")
     for name in names:
         if isinstance(store.source(name), Local):
@@ -98,11 +98,11 @@ def _lock(given: argparse.Namespace, settings: Settings) -> int:
                 entries[name] = old[name]
                 tell(HubError("{name} stays locked as it was.", name=name))
             continue
-        entry, changed = entries[name], name in old and old[name] != entries[name]
-        mark = " (changed)" if changed else "" if name in old else " (new)"
+        entry, has_changed = entries[name], name in old and old[name] != entries[name]
+        mark = " (changed)" if has_changed else "" if name in old else " (new)"
         table.add_row(name + mark, entry.commit[:12] or "bundled", str(len(entry.files)), decimal(entry.size_bytes))
-    kept = {name: entry for name, entry in old.items() if given.names and name not in names}
-    lock.write(store.lock_path, {**kept, **entries})
+    others = {name: entry for name, entry in old.items() if args.names and name not in names}
+    lock.write(store.lock_path, {**others, **entries})
     console().print(table)
     print(f"Wrote {store.lock_path}")
     return status
@@ -115,9 +115,9 @@ def _resolve(store: WeightsStore, name: str) -> Locked:
     return lock.of_files(store.files(name))
 
 
-def _pull(given: argparse.Namespace, settings: Settings) -> int:
-    store, known = _open(settings)
-    sources = {name: store.source(name) for name in _chosen(given.names, known)}
+def _pull(args: argparse.Namespace, settings: Settings) -> int:
+    store, names = _open(settings)
+    sources = {name: store.source(name) for name in _check_names(args.names, names)}
     repositories = {name: source for name, source in sources.items() if isinstance(source, HubSource)}
     if not repositories:
         print("Nothing to download: all weights are bundled. Weights from the Hub: --weights NAME=hf://owner/name")
@@ -127,8 +127,8 @@ def _pull(given: argparse.Namespace, settings: Settings) -> int:
         try:
             for text in store.snapshots.drop_wrong(source, store.locked().get(name)):
                 tell(HubError("{name}: {text}; it is fetched again.", name=name, text=text))
-            with download_bar(name) as heard:
-                folder = store.obtain(name, heard)
+            with download_bar(name) as on_bytes:
+                folder = store.obtain(name, on_bytes)
             locked = "as locked" if folder.locked else "not locked"
             size = decimal(folder.size_bytes)
             print(f"{name}: commit {folder.commit[:12]}, {len(folder.files)} files, {size}, {locked}")
@@ -140,12 +140,12 @@ def _pull(given: argparse.Namespace, settings: Settings) -> int:
     return status
 
 
-def _verify(given: argparse.Namespace, settings: Settings) -> int:
-    store, known = _open(settings)
+def _verify(args: argparse.Namespace, settings: Settings) -> int:
+    store, names = _open(settings)
     out, status = console(), 0
-    for name in _chosen(given.names, known):
-        wrong, told = _compared(store, name)
-        out.print(Text.assemble((f"{'WRONG' if wrong else 'ok':6}", "red" if wrong else "green"), name, f": {told}"))
+    for name in _check_names(args.names, names):
+        wrong, summary = _compare(store, name)
+        out.print(Text.assemble((f"{'WRONG' if wrong else 'ok':6}", "red" if wrong else "green"), name, f": {summary}"))
         for text in wrong:
             out.print(Text(f"       {text}"), soft_wrap=True)
         status = status or int(bool(wrong))
@@ -154,7 +154,7 @@ def _verify(given: argparse.Namespace, settings: Settings) -> int:
     return status
 
 
-def _compared(store: WeightsStore, name: str) -> tuple[list[str], str]:
+def _compare(store: WeightsStore, name: str) -> tuple[list[str], str]:
     """What is wrong with the files of `name`, and a word about them."""
     try:
         locked = store.locked().get(name)
@@ -169,56 +169,56 @@ def _compared(store: WeightsStore, name: str) -> tuple[list[str], str]:
             locked, commit, word = locked or here.entry, here.entry.commit, "" if locked else ", not in the lock"
         else:
             paths, commit, word = store.files(name), "", "" if locked else ", not in the lock"
-        found = lock.of_files({n: p for n, p in paths.items() if p.is_file()}, commit)
+        actual = lock.of_files({n: p for n, p in paths.items() if p.is_file()}, commit)
     except UnavailableError as error:
         return [error.message], "cannot be read"
     return (
-        lock.differences(found, locked) if locked else []
-    ), f"{len(found.files)} files, {decimal(found.size_bytes)}{word}"
+        lock.differences(actual, locked) if locked else []
+    ), f"{len(actual.files)} files, {decimal(actual.size_bytes)}{word}"
 
 
 # --- pack, unpack, publish, catalogue -------------------------------------------------------------
 
 
-def _pack(given: argparse.Namespace, settings: Settings) -> int:
-    store, known = _open(settings)
-    packed = pack.pack(store, known, given.out, given.wheels)
-    print(f"Wrote {given.out}: {packed.files} files, {decimal(packed.bytes)}.")
-    print(f"There: python -m hub unpack {given.out.name}")
+def _pack(args: argparse.Namespace, settings: Settings) -> int:
+    store, names = _open(settings)
+    packed = pack.pack(store, names, args.out, args.wheels)
+    print(f"Wrote {args.out}: {packed.files} files, {decimal(packed.bytes)}.")
+    print(f"There: python -m hub unpack {args.out.name}")
     return 0
 
 
-def _unpack(given: argparse.Namespace, settings: Settings) -> int:
+def _unpack(args: argparse.Namespace, settings: Settings) -> int:
     store, _ = _open(settings)
-    folders = {"weights": store.root, "hub": settings.hub_cache, "wheels": given.wheels}
-    done = pack.unpack(given.archive, folders, force=given.force)
-    print(f"Restored {done.files} files, {decimal(done.bytes)}. Check them: python -m hub verify")
-    if given.wheels.is_dir() and any(given.wheels.glob("*.whl")):
-        print(f"Install: pip install --no-index --find-links {given.wheels} -r requirements.txt")
+    folders = {"weights": store.root, "hub": settings.hub_cache, "wheels": args.wheels}
+    restored = pack.unpack(args.archive, folders, force=args.force)
+    print(f"Restored {restored.files} files, {decimal(restored.bytes)}. Check them: python -m hub verify")
+    if args.wheels.is_dir() and any(args.wheels.glob("*.whl")):
+        print(f"Install: pip install --no-index --find-links {args.wheels} -r requirements.txt")
     return 0
 
 
-def _publish(given: argparse.Namespace, settings: Settings) -> int:
+def _publish(args: argparse.Namespace, settings: Settings) -> int:
     store, _ = _open(settings)
-    planned = publish.plan(store.root / given.name, given.repo, private=given.private)
+    planned = publish.plan(store.root / args.name, args.repo, private=args.private)
     table = _table("File", "Size")
     for name in planned.files:
         table.add_row(name, decimal(planned.size(name)))
     console().print(table)
     print(f"Licence: {planned.licence}. Metrics: {'; '.join(planned.metrics) or 'none in the card'}.")
-    if given.dry_run:
+    if args.dry_run:
         print(f"Would be uploaded to {planned.source.repo}{' (private)' if planned.private else ''}. Nothing was sent.")
         return 0
     commit = publish.upload(planned)
     print(f"Published hf://{planned.source.repo}@{commit}")
-    print(f"Try it here: python app.py --weights {given.name}=hf://{planned.source.repo}")
+    print(f"Try it here: python app.py --weights {args.name}=hf://{planned.source.repo}")
     return 0
 
 
-def _catalogue(given: argparse.Namespace, settings: Settings) -> int:
-    entries = [entry for entry in catalogue.read() if given.page in (None, entry.page)]
+def _catalogue(args: argparse.Namespace, settings: Settings) -> int:
+    entries = [entry for entry in catalogue.read() if args.page in (None, entry.page)]
     if not entries:
-        raise NotFoundError(unknown("page", given.page, sorted({entry.page for entry in catalogue.read()})))
+        raise NotFoundError(unknown("page", args.page, sorted({entry.page for entry in catalogue.read()})))
     table = _table("Page", "Repository", "Format", "Licence", "Size", "What it does differently")
     for entry in entries:
         about = entry.about + ("" if entry.usable else f" Not usable here: {entry.unusable}")

@@ -38,7 +38,7 @@ class Comparison:
 def compare(
     engine: Engine,
     slug: str,
-    given: Mapping[str, Any],
+    raw: Mapping[str, Any],
     a: str = "",
     b: str = "",
     *,
@@ -52,24 +52,24 @@ def compare(
     """
     page = engine.registry.get(slug)
     demo, cancel = page.demo, cancel or Cancel()
-    if "weights" in given:
+    if "weights" in raw:
         raise InputError("A comparison takes weights_a and weights_b, not weights.", field="weights")
-    names = chosen(page, a, b)
-    given = _seeded(demo, given)
-    asked, notes = _asked(engine, demo, given, names)
-    values_a, values_b = asked
+    names = choose_weights(page, a, b)
+    raw = _seeded(demo, raw)
+    both, notes = _inputs_of_sides(engine, demo, raw, names)
+    values_a, values_b = both
 
     def run(side: str, weights: str, values: dict[str, Any]) -> Result:
         heard = partial(on_event, side)
         if cancel.is_set():
             raise CancelledError("The comparison was cancelled.")
         try:
-            asked = {**values, "weights": weights}
-            return engine.run(slug, asked, on_event=heard, cancel=cancel, caller=caller)
+            both = {**values, "weights": weights}
+            return engine.run(slug, both, on_event=heard, cancel=cancel, caller=caller)
         except (InputError, CancelledError):
             raise
         except HubError as error:
-            raise _named(error, weights) from None
+            raise _with_weights_named(error, weights) from None
 
     # One after the other: on one device the two models would slow each other down, might not fit into memory
     # together, and neither receipt would tell what its weights take.
@@ -77,23 +77,23 @@ def compare(
     return Comparison(result_a, result_b, rows(demo, result_a, result_b), pairs(demo, result_a, result_b), notes)
 
 
-def figures(found: Comparison) -> dict[str, Any]:
+def figures(comparison: Comparison) -> dict[str, Any]:
     """What differs, as JSON data, the same through every door; the pictures themselves are in both answers."""
     pictures = [
         {"output": p.output, "number": p.number, "differ": p.differ, "levels": p.levels, "note": p.note}
-        for p in found.pictures
+        for p in comparison.pictures
     ]
-    return {"rows": [asdict(row) for row in found.rows], "pictures": pictures, "notes": list(found.notes)}
+    return {"rows": [asdict(row) for row in comparison.rows], "pictures": pictures, "notes": list(comparison.notes)}
 
 
 # --- what is asked --------------------------------------------------------------------------------
 
 
-def chosen(page: Page, a: str = "", b: str = "") -> tuple[str, str]:
+def choose_weights(page: Page, a: str = "", b: str = "") -> tuple[str, str]:
     """Names of the two sets of weights. Raises InputError."""
-    known = [w.name for w in page.demo.weights]
-    if len(known) < 2:
-        if not known:
+    names = [w.name for w in page.demo.weights]
+    if len(names) < 2:
+        if not names:
             raise InputError(
                 "{title} has no weights; a comparison needs two sets.", title=sentence(page.title), field="weights_b"
             )
@@ -101,17 +101,17 @@ def chosen(page: Page, a: str = "", b: str = "") -> tuple[str, str]:
             "{title} has only the weights {weights!r}; a comparison needs two sets. Start the hub with "
             "--weights {page}=./FOLDER (or =hf://owner/name) to add some.",
             title=sentence(page.title),
-            weights=known[0],
+            weights=names[0],
             page=page.slug,
             field="weights_b",
         )
     for field, name in (("weights_a", a), ("weights_b", b)):
-        if name and name not in known:
-            raise InputError(unknown("weights", str(name), known), field=field)
-    a = a or next(name for name in known if name != b)
-    b = b or next(name for name in known if name != a)
+        if name and name not in names:
+            raise InputError(unknown("weights", str(name), names), field=field)
+    a = a or next(name for name in names if name != b)
+    b = b or next(name for name in names if name != a)
     if a == b:
-        others = ", ".join(repr(name) for name in known if name != a)
+        others = ", ".join(repr(name) for name in names if name != a)
         raise InputError(
             "weights_a and weights_b are both {weights!r}; a comparison needs two. Give one of them as {others}.",
             weights=a,
@@ -121,22 +121,22 @@ def chosen(page: Page, a: str = "", b: str = "") -> tuple[str, str]:
     return a, b
 
 
-def _seeded(demo: Demo, given: Mapping[str, Any]) -> dict[str, Any]:
+def _seeded(demo: Demo, raw: Mapping[str, Any]) -> dict[str, Any]:
     """With a seed for both, drawn here where none was given."""
-    seeds = {f.name: given.get(f.name) for f in demo.inputs if isinstance(f, Seed)}
-    return {**given, **inputs.parameters(demo, seeds)}
+    seeds = {f.name: raw.get(f.name) for f in demo.inputs if isinstance(f, Seed)}
+    return {**raw, **inputs.parameters(demo, seeds)}
 
 
-def _asked(
-    engine: Engine, demo: Demo, given: Mapping[str, Any], names: Sequence[str]
+def _inputs_of_sides(
+    engine: Engine, demo: Demo, raw: Mapping[str, Any], names: Sequence[str]
 ) -> tuple[tuple[dict[str, Any], dict[str, Any]], tuple[str, ...]]:
     """The inputs of each side, and a note for each option that only one of them has and for defaults that differ.
 
     Such an option falls back to the default. One that neither has is left to `Engine.run` to refuse.
     """
-    asked, notes = (dict(given), dict(given)), list[str]()
+    both, notes = (dict(raw), dict(raw)), list[str]()
     for field in demo.inputs:
-        if not _of_weights(field, given.get(field.name)):
+        if not _of_weights(field, raw.get(field.name)):
             continue
         configs = [engine.weights.obtain(name, patience_s=PATIENCE_S).config for name in names]
         if isinstance(field, Slider):
@@ -145,26 +145,26 @@ def _asked(
                 values = "{label}: each set has its own value, {a:g} for A and {b:g} for B."
                 notes.append(sentence(values, label=sentence(field.label), a=a, b=b))
             continue
-        known = [inputs.options(field, name, config) for name, config in zip(names, configs, strict=True)]
-        wanted = _wanted(demo, field, given[field.name], {*known[0], *known[1]})
-        for number, (own, other) in enumerate((known, known[::-1])):
-            foreign = [option for option in wanted if option not in own and option in other]
+        choices = [inputs.options(field, name, config) for name, config in zip(names, configs, strict=True)]
+        ticked = _options_asked(demo, field, raw[field.name], {*choices[0], *choices[1]})
+        for number, (own, other) in enumerate((choices, choices[::-1])):
+            foreign = [option for option in ticked if option not in own and option in other]
             if not foreign:
                 continue
-            kept = tuple(option for option in wanted if option not in foreign)
-            value = kept or field.default if isinstance(field, Choices) else field.default
-            asked[number][field.name] = value
+            shared = tuple(option for option in ticked if option not in foreign)
+            value = shared or field.default if isinstance(field, Choices) else field.default
+            both[number][field.name] = value
             notes.append(_fallback(field, names[number], foreign, "AB"[number], value))
-    return asked, tuple(notes)
+    return both, tuple(notes)
 
 
 def _fallback(field: Input, weights: str, missing: Sequence[str], side: str, value: str | Sequence[str]) -> Sentence:
     """That a side ran with other options than were asked for."""
-    told = "{label}: weights '{name}' have no '{missing}', so {side} ran without."
+    template = "{label}: weights '{name}' have no '{missing}', so {side} ran without."
     if value:
-        told = "{label}: weights '{name}' have no '{missing}', so {side} ran with '{value}'."
+        template = "{label}: weights '{name}' have no '{missing}', so {side} ran with '{value}'."
     lacks, ran = joined(missing, "', '"), joined([value] if isinstance(value, str) else value, "', '")
-    return sentence(told, label=sentence(field.label), name=weights, missing=lacks, side=side, value=ran)
+    return sentence(template, label=sentence(field.label), name=weights, missing=lacks, side=side, value=ran)
 
 
 def _of_weights(field: Input, value: Any) -> TypeGuard[Choice | Choices | Slider]:
@@ -174,18 +174,18 @@ def _of_weights(field: Input, value: Any) -> TypeGuard[Choice | Choices | Slider
     return isinstance(field, Choice | Choices) and bool(field.options_from) and value is not None
 
 
-def _wanted(demo: Demo, field: Choice | Choices, value: Any, known: set[str]) -> tuple[str, ...]:
+def _options_asked(demo: Demo, field: Choice | Choices, value: Any, choices: set[str]) -> tuple[str, ...]:
     """The options a value asks for. Raises InputError."""
-    if isinstance(value, str) and value in known:  # a name from a config may have a comma
+    if isinstance(value, str) and value in choices:  # a name from a config may have a comma
         return (value,)
-    read = inputs.parameters(demo, {field.name: value})[field.name]
-    return (read,) if isinstance(read, str) else tuple(read)
+    value_read = inputs.parameters(demo, {field.name: value})[field.name]
+    return (value_read,) if isinstance(value_read, str) else tuple(value_read)
 
 
-def _named(error: HubError, weights: str) -> HubError:
+def _with_weights_named(error: HubError, weights: str) -> HubError:
     """A copy that says whose error it is."""
-    told = copy.copy(error).with_traceback(None)
+    copied = copy.copy(error).with_traceback(None)
     if weights not in error.message:
-        told.message = sentence("With weights {name!r}: {message}", name=weights, message=error.message)
-    told.args = (told.message,)
-    return told
+        copied.message = sentence("With weights {name!r}: {message}", name=weights, message=error.message)
+    copied.args = (copied.message,)
+    return copied

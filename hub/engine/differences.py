@@ -53,16 +53,16 @@ def rows(demo: Demo, a: Result, b: Result) -> tuple[NumberPair, ...]:
     Labels, and tables with one column of numbers: the largest difference first, then what only A has, then what only
     B has, large first. Others keep the order of the answers. Of plain JSON, numbers and dicts of numbers; no lists.
     """
-    left, right, found = a.values, b.values, list[NumberPair]()
+    values_a, values_b, all_rows = a.values, b.values, list[NumberPair]()
     for field in demo.outputs:
         if not isinstance(field, Labels | Json):
             continue
-        ours, theirs = (_numbers(field, values.get(field.name)) for values in (left, right))
+        ours, theirs = (_numbers(field, values.get(field.name)) for values in (values_a, values_b))
         keys = dict.fromkeys([*ours, *theirs])
         part = [_row(field.name, key, ours.get(key), theirs.get(key)) for key in keys]
         ordered = isinstance(field, Labels) or (field.table and len({column for _, column in keys}) == 1)
-        found += sorted(part, key=_rank) if ordered else part
-    return tuple(found)
+        all_rows += sorted(part, key=_rank) if ordered else part
+    return tuple(all_rows)
 
 
 def _row(output: str, key: tuple[str, str], a: float | None, b: float | None) -> NumberPair:
@@ -113,12 +113,12 @@ def _leaves(value: Any, name: str, path: str) -> Iterator[tuple[tuple[str, str],
 
 def pairs(demo: Demo, a: Result, b: Result) -> tuple[Pair, ...]:
     """Every output picture of both answers; those of galleries by their place."""
-    found = []
+    all_pairs = []
     for field in demo.outputs:
         if isinstance(field, ImageOutput | Mask | Gallery):
             both = zip_longest(a.pictures.get(field.name, ()), b.pictures.get(field.name, ()))
-            found += [_pair(field.name, number, *two) for number, two in enumerate(both)]
-    return tuple(found)
+            all_pairs += [_pair(field.name, number, *two) for number, two in enumerate(both)]
+    return tuple(all_pairs)
 
 
 def _pair(output: str, number: int, a: Picture | None, b: Picture | None) -> Pair:

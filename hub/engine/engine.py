@@ -55,7 +55,7 @@ class Engine:
         self.settings, self.registry, self.weights, self.results = settings, registry, weights, results
         self.executor, self.owners, self.limits, self.metrics = executor, owners, limits, metrics
         self.keepers = tuple(keepers)
-        results.hear_gone(self._gone)
+        results.hear_gone(self._announce_gone)
         self.stop, self.allowance = Stop(), Allowance(settings.rate_limit, settings.quota)
         self.running = Running(
             settings,
@@ -86,26 +86,26 @@ class Engine:
         Raises a HubError, and nothing else, whose text a user can read.
         """
         begin = time.perf_counter()
-        known = slug if slug in self.registry.pages else "unknown"
+        label = slug if slug in self.registry.pages else "unknown"
         cancel = cancel or Cancel()
         try:
             self.stop.admit(cancel)
             self.allowance.spend(caller)
             job = self._job(slug, inputs, begin, Events(on_event), cancel, caller, kind)
-            result, outcome = self._answered(job)
+            result, outcome = self._answer(job)
         # No local may hold the error: its traceback holds this frame, and so the uploaded pictures.
         except HubError as error:
             if self.stop.cut_off(error):
-                raise self._count_error(known, self.stop.ended()) from None
-            self._count_error(known, error)
+                raise self._count_error(label, self.stop.ended()) from None
+            self._count_error(label, error)
             raise
         except Exception as error:
-            raise self._count_error(known, unexpected(slug, error)) from error
+            raise self._count_error(label, unexpected(slug, error)) from error
         self.metrics.requests.labels(slug, "background" if job.background else outcome).inc()
         self.metrics.stage_seconds.labels(slug, "total").observe(time.perf_counter() - begin)
         return result
 
-    def _answered(self, job: Job) -> tuple[Result, str]:
+    def _answer(self, job: Job) -> tuple[Result, str]:
         """The result and how it was had; keepers hear of the run's begin and of its end, whatever that is."""
         tell_all(self.keepers, lambda keeper: keeper.begun(job))
         # What is told are copies: an error raised here holds, by its traceback, all that this run holds.
@@ -123,7 +123,7 @@ class Engine:
         finally:
             tell_all(self.keepers, lambda keeper: keeper.ended(job, outcome))
 
-    def _gone(self, id: str) -> None:
+    def _announce_gone(self, id: str) -> None:
         """A result is kept nowhere any more."""
         tell_all(self.keepers, lambda keeper: keeper.gone(id))
 
@@ -144,21 +144,21 @@ class Engine:
     ) -> Job:
         page = self.registry.get(slug)
         demo = page.demo
-        checked = read(demo, raw, self.limits, lambda name: self.weights.obtain(name, patience_s=PATIENCE_S).config)
-        folder = self.weights.obtain(checked.weights, patience_s=PATIENCE_S) if checked.weights else None
+        job_inputs = read(demo, raw, self.limits, lambda name: self.weights.obtain(name, patience_s=PATIENCE_S).config)
+        folder = self.weights.obtain(job_inputs.weights, patience_s=PATIENCE_S) if job_inputs.weights else None
         capsule = Capsule(
             page=slug,
             version=demo.version,
             weights=folder.name if folder else "",
             digest=folder.digest if folder else "",
             dtype=self.executor.dtype_name(self._left_s(begin)),
-            parameters=checked.parameters,
-            inputs=checked.digests,
+            parameters=job_inputs.parameters,
+            inputs=job_inputs.digests,
         )
         # A live run has an id of its own, by which nobody finds, shares or keeps it.
         id = secrets.token_hex(16) if kind == "live" else capsule.identify(self.results.secret)
         owner = MACHINE if kind == "background" else self.owners.of(caller)
-        return Job(page, checked, capsule, id, begin, events, cancel, caller, owner, kind)
+        return Job(page, job_inputs, capsule, id, begin, events, cancel, caller, owner, kind)
 
     def _compute(self, job: Job) -> Result:
         wants_sight = not job.live and job.demo.similar and self.settings.similar != "off"

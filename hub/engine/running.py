@@ -69,9 +69,9 @@ class Running:
 
     def answer(self, job: Job) -> Answer:
         """The result. Raises HubError."""
-        stored = self._results.get(job.id)
-        if stored is not None:
-            return self._hit(stored, job)
+        result = self._results.get(job.id)
+        if result is not None:
+            return self._hit(result, job)
         with self._lock:
             future = self._futures.get(job.id)
             mine = future is None
@@ -91,26 +91,26 @@ class Running:
             job.events.tell("running", None)
         return self._await(future, job, mine)
 
-    def _hit(self, stored: Result, job: Job) -> Answer:
+    def _hit(self, result: Result, job: Job) -> Answer:
         self._metrics.cache_hits.labels(job.page.slug, "result").inc()
-        return self._as_cached(stored, job), "hit"
+        return self._as_cached(result, job), "hit"
 
-    def _as_cached(self, stored: Result, job: Job) -> Result:
-        return self._shown.give(job.owner, stored, (time.perf_counter() - job.begin) * 1000)
+    def _as_cached(self, result: Result, job: Job) -> Result:
+        return self._shown.give(job.owner, result, (time.perf_counter() - job.begin) * 1000)
 
     def _lead(self, future: Future[Answer], job: Job) -> None:
         """Computes, and tells all who wait. Raises nothing."""
         self._metrics.in_work.inc()
-        found: Answer | None = None
+        answer: Answer | None = None
         # What is told are copies: an error raised here holds, by its traceback, all that this run holds.
         failure: HubError = CancelledError("The run was interrupted.")
         try:
             stored = self._results.get(job.id)  # again: an equal run may have ended since we looked
             if stored is not None:
-                found = self._hit(stored, job)
+                answer = self._hit(stored, job)
             else:
                 result = self._compute(job)
-                found = result, "computed"
+                answer = result, "computed"
                 if not job.live:
                     self._results.put(result)
                     self._shown.note(job.owner, job.id, result.created)
@@ -124,8 +124,8 @@ class Running:
         with self._lock:  # before the others hear of it, so that none of them finds an ended run
             del self._futures[job.id]
             self._in_work -= not job.background
-        if found is not None:
-            future.set_result(found)
+        if answer is not None:
+            future.set_result(answer)
         else:
             future.set_exception(failure)
 

@@ -43,9 +43,9 @@ class Shown:
     def ran_at(self, who: Owner, result: str) -> float | None:
         """The same by id; does not know who had it computed, before a restart."""
         with self._lock:
-            found = self._first.get((who.id, result))
-        if found is not None:
-            return found
+            first = self._first.get((who.id, result))
+        if first is not None:
+            return first
         try:
             return self._ran_at(who.id, result) if who.ids else None
         except HubError:

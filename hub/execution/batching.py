@@ -75,7 +75,7 @@ class Batcher:
     ):
         self.name, self.max_batch, self.window_s = name, max_batch, window_s
         self._infer, self._lease, self._guard, self._relieve = infer, lease, guard, relieve
-        self._is_loaded, self._on_batch, self._told_late = is_loaded, on_batch, too_late
+        self._is_loaded, self._on_batch, self._explain_late = is_loaded, on_batch, too_late
         # Guards _queue, _coming and _worker. Taken alone: no other lock is asked for while it is held.
         self._changed = threading.Condition()
         self._queue: list[Ticket] = []
@@ -137,8 +137,8 @@ class Batcher:
         return ticket.outcome
 
     def _too_late(self) -> DeadlineError:
-        if self._told_late is not None:
-            return self._told_late()
+        if self._explain_late is not None:
+            return self._explain_late()
         return DeadlineError("{page} did not answer in time. Try again, or raise --deadline-s.", page=self.name)
 
     def _abandon(self, ticket: Ticket) -> None:
@@ -233,7 +233,7 @@ class Batcher:
         """One pass of `infer`, driving it where it is a generator. Raises CancelledError when all have left."""
         items = [ticket.item for ticket in batch]
         with self._guard():
-            outputs = batch[0].context.run(_passed, self._infer, model, items, batch)
+            outputs = batch[0].context.run(_run_pass, self._infer, model, items, batch)
         if not isinstance(outputs, Sequence) or len(outputs) != len(items):
             count = len(outputs) if isinstance(outputs, Sequence) else f"a {type(outputs).__name__}"
             raise HubError(
@@ -260,7 +260,7 @@ class Batcher:
         return HubError("{page} failed on this input: {reason}", page=self.name, reason=brief(error))
 
 
-def _passed(infer: Infer, model: Any, items: list[Any], batch: list[Ticket]) -> Any:
+def _run_pass(infer: Infer, model: Any, items: list[Any], batch: list[Ticket]) -> Any:
     outputs = infer(model, items)
     return _drive(outputs, batch) if inspect.isgenerator(outputs) else outputs
 

@@ -57,23 +57,23 @@ def pick_dtype(name: str, device: torch.device, memory: Path | None = None) -> t
     """
     import torch
 
-    named = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
     if name != "auto":
-        if name not in named:
-            raise InputError("dtype must be auto, {listed}, got {name!r}", listed=", ".join(named), name=name)
-        return named[name]
+        if name not in dtypes:
+            raise InputError("dtype must be auto, {listed}, got {name!r}", listed=", ".join(dtypes), name=name)
+        return dtypes[name]
     if device.type == "mps":
         return torch.float32
     what = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.processor()} {_cpu_flags()}"
     key = f"{device.type} | {what} | torch {torch.__version__}"
     remembered = Remembered(memory)
-    chosen = remembered.read().get(key)
-    if not isinstance(chosen, str) or chosen not in named:
-        chosen = "bfloat16" if _bf16_speedup(device) > GAIN else "float32"
-        if chosen == "float32" and device.type == "cuda" and _speedup(device, torch.float16) > GAIN:
-            chosen = "float16"  # GPUs before 2020 are quick in this one alone
-        remembered.add({key: chosen})
-    return named[chosen]
+    name_of_dtype = remembered.read().get(key)
+    if not isinstance(name_of_dtype, str) or name_of_dtype not in dtypes:
+        name_of_dtype = "bfloat16" if _bf16_speedup(device) > GAIN else "float32"
+        if name_of_dtype == "float32" and device.type == "cuda" and _speedup(device, torch.float16) > GAIN:
+            name_of_dtype = "float16"  # GPUs before 2020 are quick in this one alone
+        remembered.add({key: name_of_dtype})
+    return dtypes[name_of_dtype]
 
 
 def _bf16_speedup(device: torch.device) -> float:
@@ -154,10 +154,12 @@ def _cgroup_free() -> float:
     """Bytes left under the container's limit (cgroup v2), or infinity."""
     try:
         limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="utf-8").strip()
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="utf-8"))
+        used_bytes = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="utf-8"))
         lines = Path("/sys/fs/cgroup/memory.stat").read_text(encoding="utf-8").splitlines()
-        cached = int(next((line.split()[1] for line in lines if line.startswith("inactive_file ")), "0"))
-        return float("inf") if limit == "max" else float(int(limit) - used + cached)  # the kernel gives cache back
+        cached_bytes = int(next((line.split()[1] for line in lines if line.startswith("inactive_file ")), "0"))
+        return (
+            float("inf") if limit == "max" else float(int(limit) - used_bytes + cached_bytes)
+        )  # the kernel gives cache back
     except (OSError, ValueError):
         return float("inf")
 
@@ -170,34 +172,34 @@ def model_bytes(model: Any) -> int:
     """
     import torch
 
-    reported = getattr(model, "device_bytes", None)
-    if isinstance(reported, int):
-        return reported
-    seen: set[int] = set()
-    entered: dict[int, Any] = {}  # by id, and kept so that the id stays theirs
-    total, waiting = 0, [model]
-    while waiting:
-        part = waiting.pop()
-        if id(part) in entered or isinstance(part, str | bytes | int | float | type | ModuleType):
+    own_count = getattr(model, "device_bytes", None)
+    if isinstance(own_count, int):
+        return own_count
+    storages: set[int] = set()
+    parts: dict[int, Any] = {}  # by id, and kept so that the id stays theirs
+    total, unvisited = 0, [model]
+    while unvisited:
+        part = unvisited.pop()
+        if id(part) in parts or isinstance(part, str | bytes | int | float | type | ModuleType):
             continue
-        entered[id(part)] = part
+        parts[id(part)] = part
         if isinstance(part, torch.Tensor):
             storage = part.untyped_storage()
-            if storage.data_ptr() not in seen:
-                seen.add(storage.data_ptr())
+            if storage.data_ptr() not in storages:
+                storages.add(storage.data_ptr())
                 total += storage.nbytes()
         elif isinstance(part, torch.nn.Module):
-            waiting += [*part.parameters(), *part.buffers()]
+            unvisited += [*part.parameters(), *part.buffers()]
         elif isinstance(part, dict):
-            waiting += part.values()
+            unvisited += part.values()
         elif isinstance(part, list | tuple):
-            waiting += part
+            unvisited += part
         elif isinstance(components := getattr(part, "components", None), dict):
-            waiting += components.values()
+            unvisited += components.values()
         elif isinstance(nbytes := getattr(part, "nbytes", None), int):
             total += nbytes
         elif not callable(part) or type(part).__module__ != "builtins":
-            waiting += getattr(part, "__dict__", {}).values()
+            unvisited += getattr(part, "__dict__", {}).values()
     return total
 
 

@@ -56,7 +56,7 @@ class InProcess:
         self._lock = threading.Lock()
         self._batchers: dict[str, Batcher] = {}
         self._outputs: LRUCache[tuple[str, str], tuple[Any, int]] = LRUCache(
-            outputs_bytes, getsizeof=lambda kept: kept[1]
+            outputs_bytes, getsizeof=lambda entry: entry[1]
         )
 
     def compute(self, work: Work, on_event: OnEvent, cancel: Flag) -> Computed:
@@ -89,11 +89,11 @@ class InProcess:
 
     # --- what runs share --------------------------------------------------------------------------
 
-    def kept(self, key: str, digest: str) -> Any:
+    def find_output(self, key: str, digest: str) -> Any:
         """What the same weights made of the same item before, in a tuple of one; None: it is not there any more."""
         with self._lock:
-            found = self._outputs.get((key, digest))
-        return None if found is None else found[:1]
+            entry = self._outputs.get((key, digest))
+        return None if entry is None else entry[:1]
 
     def keep(self, key: str, digest: str, output: Any, size: int | None) -> None:
         """Remembers an output of so many bytes. None: how many cannot be told, so it is not kept."""
@@ -128,7 +128,7 @@ class InProcess:
             window_s=settings.batch_window_ms / 1000,
             guard=_inference_mode,
             relieve=partial(self._models.pool.evict_idle, key),
-            is_loaded=partial(self._models.pool.loaded, key),
+            is_loaded=partial(self._models.pool.is_loaded, key),
             on_batch=self._metrics.batch_size.labels(page.slug).observe,
             too_late=partial(self.too_late, page.slug, key),
         )
@@ -159,10 +159,10 @@ class _Run:
         self.key = model_key(work.slug, work.weights, work.digest)
         self.opened = Opened(work.parameters, work.pictures, executor._limits, room)
 
-    def call(self, function: Callable[..., Any], *given: Any) -> Any:
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Calls a demo's function with the inputs, and with `config` where it asks for it."""
         values = self.opened.values()
-        return call(function, self.folder.config if self.folder else None, *given, **values)
+        return call(function, self.folder.config if self.folder else None, *arguments, **values)
 
     def computed(self) -> Computed:
         models, demo, work = self.executor._models, self.page.demo, self.work
@@ -207,10 +207,10 @@ class _Run:
         So a parameter that only `present` uses (a threshold, an opacity) never runs the model again.
         """
         executor, digest = self.executor, "" if self.work.live else outputs.digest(item)
-        kept = executor.kept(self.key, digest) if digest else None
-        if kept is not None:
+        earlier = executor.find_output(self.key, digest) if digest else None
+        if earlier is not None:
             executor._metrics.cache_hits.labels(self.page.slug, "output").inc()
-            return Outcome(kept[0], 0.0, 0.0, 0.0, False, 0)
+            return Outcome(earlier[0], 0.0, 0.0, 0.0, False, 0)
 
         def unwanted() -> bool:  # asked four times a second while the model works
             self.opened.lend()

@@ -97,7 +97,7 @@ class ModelPool:
             return False
         with self._changed:
             entry.pinned = entry.pinned or pin
-        self._leave(entry, used=not cold)
+        self._leave(entry, was_used=not cold)
         return True
 
     def _enter(
@@ -189,10 +189,10 @@ class ModelPool:
             "{model} does not fit into the memory that is left on this device. Try again later.", model=key
         )
 
-    def _leave(self, entry: PoolEntry, used: bool = True) -> None:
+    def _leave(self, entry: PoolEntry, was_used: bool = True) -> None:
         with self._changed:
             entry.leases -= 1
-            entry.used = entry.used or used
+            entry.used = entry.used or was_used
             entry.last_used = self._clock()
             last = self._closed and not entry.leases
             if last:
@@ -326,7 +326,7 @@ class ModelPool:
         with self._changed:
             return dict(self._known_bytes)
 
-    def loaded(self, key: str) -> bool:
+    def is_loaded(self, key: str) -> bool:
         with self._changed:
             entry = self._entries.get(key)
             return entry is not None and entry.ready

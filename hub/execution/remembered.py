@@ -27,10 +27,10 @@ class Remembered:
     def read(self) -> dict[str, Any]:
         """All entries, the latest last."""
         try:
-            known = json.loads(read_bounded(self.path, MOST_BYTES)) if self.path else {}
+            entries = json.loads(read_bounded(self.path, MOST_BYTES)) if self.path else {}
         except (OSError, ValueError, RecursionError):
             return {}
-        return known if isinstance(known, dict) else {}
+        return entries if isinstance(entries, dict) else {}
 
     def add(self, entries: Mapping[str, Any]) -> None:
         """Writes entries beside what other processes wrote meanwhile. A failure is logged: it costs a measurement."""
@@ -39,7 +39,7 @@ class Remembered:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self.path}.lock", timeout=PATIENCE_S):
-                known = {k: v for k, v in self.read().items() if k not in entries} | dict(entries)
-                write_atomic(self.path, json.dumps(dict(list(known.items())[-MOST:]), indent=2).encode())
+                merged = {k: v for k, v in self.read().items() if k not in entries} | dict(entries)
+                write_atomic(self.path, json.dumps(dict(list(merged.items())[-MOST:]), indent=2).encode())
         except (OSError, Timeout) as error:
             log.warning("%s is not written: %s", self.path, error)

@@ -102,7 +102,7 @@ class Residency:
 
     def _find(self, finding: Future[Hardware]) -> None:
         try:
-            self._hardware = self._found()
+            self._hardware = self._detect_hardware()
             imports.settle()
             finding.set_result(self._hardware)
         except HubError as error:
@@ -120,25 +120,25 @@ class Residency:
             self._finding = None
         finding.set_exception(error)
 
-    def _found(self) -> Hardware:
+    def _detect_hardware(self) -> Hardware:
         settings = self.settings
         device = devices.pick_device(settings.device)
         dtype = devices.pick_dtype(settings.dtype, device, settings.data_folder / "dtype.json")
         budget = int(settings.pool_gb * devices.GB) or devices.default_budget(device)
         self.metrics.pool_budget_bytes.set(budget)
         sizes, kind = Remembered(settings.data_folder / "sizes.json"), f"{device.type} {dtype} "
-        known = {
+        known_bytes = {
             k.removeprefix(kind): n
             for k, n in sizes.read().items()
             if k.startswith(kind) and isinstance(n, int) and n > 0
         }
         if device.type in devices.OWN_MEMORY:  # they may have had more room then
-            known = {k: n for k, n in known.items() if n <= budget or not self._shrinks(_weights_of(k))}
+            known_bytes = {k: n for k, n in known_bytes.items() if n <= budget or not self._shrinks(_weights_of(k))}
         pool = ModelPool(
             budget,
             keep_alive_s=settings.keep_alive_s,
             on_change=self.metrics.pool_changed,
-            known_bytes={key: size for key, size in known.items() if isinstance(size, int)},
+            known_bytes={key: size for key, size in known_bytes.items() if isinstance(size, int)},
             on_measured=lambda key, size: sizes.add({kind + key: size}),
         )
         log.info("models run on %s in %s, in at most %.1f GB", device, dtype, budget / devices.GB)
@@ -213,7 +213,7 @@ class Residency:
         Returns whether it is in memory. Raises HubError.
         """
         demo = self.registry.get(slug).demo
-        folder = self.weights.obtain(_known(demo, weights), patience_s=PATIENCE_S) if demo.weights else None
+        folder = self.weights.obtain(_weights_name(demo, weights), patience_s=PATIENCE_S) if demo.weights else None
         key = model_key(slug, folder.name, folder.digest) if folder else slug
         return self.pool.ensure(
             key,
@@ -234,7 +234,7 @@ class Residency:
             text = "action must be {known} or {last}, got {given!r}."
             raise InputError(text, known=known, last=last, given=action[:40], field="action")
         page = self.registry.get(slug)
-        name = _known(page.demo, weights)
+        name = _weights_name(page.demo, weights)
         if action in ("load", "pin"):
             self.preload(slug, name, evict=True, pin=action == "pin")
         else:
@@ -263,24 +263,24 @@ class Residency:
 
     def holds(self, key: str) -> bool:
         """Whether a model is in memory, by its `model_key`. Never waits for torch or a load."""
-        return self._hardware is not None and self._hardware.pool.loaded(key)
+        return self._hardware is not None and self._hardware.pool.is_loaded(key)
 
     def residents(self) -> list[Resident]:
         """Every page's models: in memory first, in the order in which they would leave; then the others by page."""
-        found = [
+        residents = [
             self._resident(page, name)
             for page in self.registry
             if page.declared
             for name in ([w.name for w in page.declared.weights] or [""])
         ]
-        return sorted(found, key=lambda r: (r.state not in ("ready", "loading"), not r.leaves, r.leaves))
+        return sorted(residents, key=lambda r: (r.state not in ("ready", "loading"), not r.leaves, r.leaves))
 
     def _models(self, slug: str, weights: str) -> list[ModelStatus]:
         """What the pool holds for a page and weights: one model, or also one of bytes that changed on disk since."""
         if self._hardware is None:
             return []
-        wanted = f"{slug}/{weights}@" if weights else slug
-        return [m for m in self._hardware.pool.status() if m.key == slug or (weights and m.key.startswith(wanted))]
+        prefix = f"{slug}/{weights}@" if weights else slug
+        return [m for m in self._hardware.pool.status() if m.key == slug or (weights and m.key.startswith(prefix))]
 
     def _resident(self, page: Page, weights: str) -> Resident:
         size, reason = 0, ""
@@ -288,24 +288,24 @@ class Residency:
             size = self.weights.size_bytes(weights) if weights else 0
         except UnavailableError as error:
             reason = error.message
-        known = self._hardware.pool.known_bytes() if self._hardware else {}
+        known_bytes = self._hardware.pool.known_bytes() if self._hardware else {}
         family = model_key(page.slug, weights, "")
-        measured = [n for key, n in known.items() if key == family or (weights and key.startswith(family))]
-        found = Resident(
+        sizes = [n for key, n in known_bytes.items() if key == family or (weights and key.startswith(family))]
+        resident = Resident(
             demo=page.slug,
             title=page.title,
             weights=weights,
             state="missing" if reason else "absent",
-            bytes=measured[-1] if measured else size,
-            measured=bool(measured),
+            bytes=sizes[-1] if sizes else size,
+            measured=bool(sizes),
             reason=reason,
         )
         for model in self._models(page.slug, weights)[-1:]:
-            found = replace(
-                found,
+            resident = replace(
+                resident,
                 state=model.state,
                 bytes=model.bytes,
-                measured=found.measured and model.state == "ready",
+                measured=resident.measured and model.state == "ready",
                 leases=model.leases,
                 pinned=model.pinned,
                 loaded_for_s=round(model.loaded_for_s, 1),
@@ -313,7 +313,7 @@ class Residency:
                 load_ms=round(model.load_ms, 1),
                 leaves=model.leaves,
             )
-        return found
+        return resident
 
     def close(self) -> None:
         """Drops all models."""
@@ -330,7 +330,7 @@ def _weights_of(key: str) -> str:
     return key.partition("/")[2].rpartition("@")[0]
 
 
-def _known(demo: Demo, weights: str) -> str:
+def _weights_name(demo: Demo, weights: str) -> str:
     """The name of a demo's weights, its default for an empty one. Raises InputError."""
     names = [w.name for w in demo.weights]
     if weights and weights not in names:

@@ -40,7 +40,7 @@ def predict(model: Any, crops: NDArray[Any], labels: Sequence[str]) -> NDArray[A
     if tuple(labels) == YEARS:
         ages: NDArray[Any] = _mean_of_views([_years_of(model, part) for part in parts], pixels, 3).cpu().numpy()
         return ages
-    logits = [model.forward_head(model.forward_features(_moved(model, part))).float() for part in parts]
+    logits = [model.forward_head(model.forward_features(_to_model(model, part))).float() for part in parts]
     shares = _mean_of_views(logits, pixels, len(labels)).softmax(1).cpu().numpy()
     return years(shares, bands(labels), LEVEL)
 
@@ -50,11 +50,11 @@ def _years_of(model: Any, crops: torch.Tensor) -> torch.Tensor:
     import torch
 
     head = model.get_classifier()
-    features = model.forward_head(model.forward_features(_moved(model, crops)), pre_logits=True).flatten(1)
+    features = model.forward_head(model.forward_features(_to_model(model, crops)), pre_logits=True).flatten(1)
     return torch.nn.functional.linear(features.float(), head.weight.float(), head.bias.float())
 
 
-def _moved(model: Any, crops: torch.Tensor) -> torch.Tensor:
+def _to_model(model: Any, crops: torch.Tensor) -> torch.Tensor:
     """The crops where the model is and in its dtype."""
     import torch
 

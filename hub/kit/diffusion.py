@@ -68,7 +68,7 @@ def start_from(pixels: NDArray[Any], width: int, height: int) -> NDArray[Any]:
 
 
 def draw(
-    model: Any, sampling: Sampling, samples: Sequence[Sample], shown: Sequence[int] = (0,)
+    model: Any, sampling: Sampling, samples: Sequence[Sample], previewed: Sequence[int] = (0,)
 ) -> Generator[tuple[int, NDArray[Any] | None], None, tuple[NDArray[Any], list[bool]]]:
     """Yields (step, previews or None) and returns pictures, uint8 [n, height, width, 3], with flags.
 
@@ -78,16 +78,20 @@ def draw(
     import torch
 
     # accelerate's hooks make new parameters as they move them: under no_grad, as diffusers does, they stay usable.
-    drawn = _drawn if model.placement.mode == "whole" else torch.inference_mode(False)(torch.no_grad()(_drawn))
+    steps = (
+        _draw_in_steps
+        if model.placement.mode == "whole"
+        else torch.inference_mode(False)(torch.no_grad()(_draw_in_steps))
+    )
     try:
-        return (yield from drawn(model, sampling, samples, shown))
+        return (yield from steps(model, sampling, samples, previewed))
     finally:  # also where it is left half way
         if model.placement.mode == "parts":
             model.pipeline.maybe_free_model_hooks()
 
 
-def _drawn(
-    model: Any, sampling: Sampling, samples: Sequence[Sample], shown: Sequence[int]
+def _draw_in_steps(
+    model: Any, sampling: Sampling, samples: Sequence[Sample], previewed: Sequence[int]
 ) -> Generator[tuple[int, NDArray[Any] | None], None, tuple[NDArray[Any], list[bool]]]:
     import torch
 
@@ -96,16 +100,16 @@ def _drawn(
     chances = [torch.Generator().manual_seed(sample.seed % SEEDS) for sample in samples]
     latents = _begin(model, sampling, samples, chances, scheduler, timesteps)
     texts = [sample.negative for sample in samples] * sampling.guided + [sample.prompt for sample in samples]
-    states, added = _conditions(model, sampling, texts)
+    states, conditions = _conditions(model, sampling, texts)
     weights = torch.tensor([sample.guidance for sample in samples], device=device)[:, None, None, None]
     extra = pipeline.prepare_extra_step_kwargs(chances, 0.0)
     # Where parts or layers take turns on the device, a preview would move all of them once more.
     previews = PREVIEW_SHARE if model.placement.mode == "whole" else 0.0
     budget, last = 0.0, time.perf_counter()
     for number, step in enumerate(timesteps):
-        given = scheduler.scale_model_input(latents, step).to(dtype)
-        given = torch.cat([given, given]) if sampling.guided else given
-        noise = model.unet(given, step, encoder_hidden_states=states, added_cond_kwargs=added).sample.float()
+        inputs = scheduler.scale_model_input(latents, step).to(dtype)
+        inputs = torch.cat([inputs, inputs]) if sampling.guided else inputs
+        noise = model.unet(inputs, step, encoder_hidden_states=states, added_cond_kwargs=conditions).sample.float()
         if sampling.guided:
             without, having = noise.chunk(2)
             noise = torch.lerp(without, having, weights)
@@ -114,12 +118,12 @@ def _drawn(
         now = time.perf_counter()
         budget, last, preview = budget + (now - last) * previews, now, None
         if budget > 0 and 0 < number < len(timesteps) - 1:
-            preview = _preview(model, _clear(after, scheduler)[list(shown)])
+            preview = _preview(model, _clear(after, scheduler)[list(previewed)])
             last = time.perf_counter()
             budget -= last - now
         yield min(number + 1, sampling.passes), preview  # PNDM takes one step more than it is asked for
     pictures = decode(model, latents)
-    return _checked(model, pictures)
+    return _check_safety(model, pictures)
 
 
 def _schedule(model: Any, sampling: Sampling, device: torch.device) -> tuple[Any, Any]:
@@ -163,12 +167,12 @@ def _conditions(model: Any, sampling: Sampling, texts: Sequence[str]) -> tuple[T
     import torch
 
     pipeline = model.pipeline
-    known: dict[str, tuple[Tensor, Tensor | None]] = {}  # a new text may send another of this run out of the cache
+    by_text: dict[str, tuple[Tensor, Tensor | None]] = {}  # a new text may send another of this run out of the cache
     for text in dict.fromkeys(texts):
-        if (kept := model.embeddings.get(text)) is None:
-            kept = model.embeddings[text] = _embedding(pipeline, text, _device(model))
-        known[text] = kept
-    embeddings = [known[text] for text in texts]
+        if (embedding := model.embeddings.get(text)) is None:
+            embedding = model.embeddings[text] = _embedding(pipeline, text, _device(model))
+        by_text[text] = embedding
+    embeddings = [by_text[text] for text in texts]
     states = torch.cat([words for words, _ in embeddings])
     if embeddings[0][1] is None:
         return states, None
@@ -195,7 +199,7 @@ def _preview(model: Any, latents: Tensor) -> NDArray[Any]:
     """Half as wide and high: a quarter of the work. Checked as well: what is hidden in the end is not shown before."""
     import torch
 
-    return _checked(model, decode(model, torch.nn.functional.avg_pool2d(latents, 2)))[0]
+    return _check_safety(model, decode(model, torch.nn.functional.avg_pool2d(latents, 2)))[0]
 
 
 def _clear(after: Any, scheduler: Any) -> Tensor:
@@ -226,16 +230,16 @@ def _vae_dtype(model: Any) -> torch.dtype:
     return _kind(model.vae)[1]
 
 
-def _checked(model: Any, pictures: Tensor) -> tuple[NDArray[Any], list[bool]]:
+def _check_safety(model: Any, pictures: Tensor) -> tuple[NDArray[Any], list[bool]]:
     """The pictures, those that the pipeline's safety checker refuses in black."""
     import numpy as np
 
-    drawn = pictures.numpy()
+    images = pictures.numpy()
     if getattr(model.pipeline, "safety_checker", None) is None:
-        return drawn, [False] * len(drawn)
-    shares = drawn.astype(np.float32) / 255
-    checked, flags = model.pipeline.run_safety_checker(shares, _device(model), _kind(model.unet)[1])
-    return (np.asarray(checked) * 255).round().astype(np.uint8), [bool(flag) for flag in flags]
+        return images, [False] * len(images)
+    shares = images.astype(np.float32) / 255
+    passed, flags = model.pipeline.run_safety_checker(shares, _device(model), _kind(model.unet)[1])
+    return (np.asarray(passed) * 255).round().astype(np.uint8), [bool(flag) for flag in flags]
 
 
 def _device(model: Any) -> torch.device:

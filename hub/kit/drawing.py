@@ -61,15 +61,15 @@ class Drawing:
         """The middle of the plate: in the picture, clear of names and lines, `away` or at least outwards."""
         size = np.array(self._pixels.shape[1::-1])
         least = np.minimum(half + 2, size / 2)
-        wanted = np.arctan2(away[1], away[0])
-        outwards = np.arctan2(*(point - np.concatenate(self._busy).mean(0))[::-1]) if self._busy else wanted
+        direction = np.arctan2(away[1], away[0])
+        outwards = np.arctan2(*(point - np.concatenate(self._busy).mean(0))[::-1]) if self._busy else direction
         best, lowest = point, np.inf
         for number, far in product(range(DIRECTIONS), (1, 2.5, 5)):
-            turn = wanted + number * 2 * np.pi / DIRECTIONS
+            turn = direction + number * 2 * np.pi / DIRECTIONS
             wished = point + np.array([np.cos(turn), np.sin(turn)]) * (far * gap + half)
             middle = np.clip(wished, least, size - least)
-            moved = float(np.hypot(*(middle - wished))) / (gap + half[1])
-            cost = far / 2 + 4 * moved - np.cos(turn - wanted) - 0.7 * np.cos(turn - outwards)
+            shift = float(np.hypot(*(middle - wished))) / (gap + half[1])
+            cost = far / 2 + 4 * shift - np.cos(turn - direction) - 0.7 * np.cos(turn - outwards)
             cost += self._covered(middle, half, gap)
             if cost < lowest:
                 best, lowest = middle, cost

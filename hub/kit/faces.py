@@ -58,8 +58,8 @@ def detect(image: Image.Image, least_score: float) -> NDArray[Any]:
         looks.append((_run_detector(np.asarray(small), least_score) * to_photo).astype(np.float32))
     faces: NDArray[Any] = np.concatenate(looks)
     faces = faces[np.isfinite(faces).all(1) & (faces[:, 3] >= SMALLEST)]
-    kept = cv2.dnn.NMSBoxes(faces[:, :4].tolist(), faces[:, 14].tolist(), least_score, OVERLAP)
-    faces = faces[np.asarray(kept, int)]
+    best = cv2.dnn.NMSBoxes(faces[:, :4].tolist(), faces[:, 14].tolist(), least_score, OVERLAP)
+    faces = faces[np.asarray(best, int)]
     ends = np.clip(faces[:, :2] + faces[:, 2:4], 0, image.size)
     faces[:, :2] = np.clip(faces[:, :2], 0, image.size)
     faces[:, 2:4] = ends - faces[:, :2]

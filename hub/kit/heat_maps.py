@@ -53,14 +53,14 @@ def classify(
     logits = _mean_of_views(head.forward_head(features), views)
     embeddings = _mean_of_views(head.forward_head(features, pre_logits=True).flatten(1), views)
     answers = [{"logits": a, "embedding": b} for a, b in zip(logits, embeddings, strict=True)]
-    asked = [number for number, word in enumerate(why) if word != OFF]
-    if asked:
-        classes = [names.index(why[n]) if why[n] in names else int(logits[n].argmax()) for n in asked]
-        rows = [n * views + view for n in asked for view in range(views)]
+    mapped = [number for number, word in enumerate(why) if word != OFF]
+    if mapped:
+        classes = [names.index(why[n]) if why[n] in names else int(logits[n].argmax()) for n in mapped]
+        rows = [n * views + view for n in mapped for view in range(views)]
         maps = class_maps(model, features[rows], [c for c in classes for _ in range(views)], exclusive=exclusive)
-        grouped = maps.reshape(len(asked), views, *maps.shape[1:])
+        grouped = maps.reshape(len(mapped), views, *maps.shape[1:])
         grouped[:, 1:] = grouped[:, 1:, :, ::-1].copy()  # the mirror image's, turned back
-        for number, cam in zip(asked, grouped.mean(1), strict=True):
+        for number, cam in zip(mapped, grouped.mean(1), strict=True):
             answers[number]["cam"] = cam
     return answers
 
@@ -99,8 +99,8 @@ def class_maps(model: nn.Module, features: Tensor, classes: Sequence[int], *, ex
     places = torch.nn.Identity()  # wears torchcam's hooks in the model's place
     with torch.inference_mode(False), torch.enable_grad(), GradCAM(places, places) as grad_cam:
         maps, back = _as_map(model, features.detach().clone())  # a clone made here may take part in a backward pass
-        seen = places(maps.float().requires_grad_())  # in float32, so that the sum over channels is exact
-        scores = head.forward_head(back(seen).to(features.dtype, copy=True))
+        tracked = places(maps.float().requires_grad_())  # in float32, so that the sum over channels is exact
+        scores = head.forward_head(back(tracked).to(features.dtype, copy=True))
         (cams,) = grad_cam(scores=scores.float(), targets=targets, normalized=False)
     out: NDArray[np.float32] = cams.cpu().numpy() * np.float32(cams.shape[1] * cams.shape[2])
     return out

@@ -28,14 +28,14 @@ def drawable(text: str) -> str:
 
     What a letter is made of stands in for it where only that is known, such as fi for its ligature.
     """
-    shown = ""
+    letters_so_far = ""
     words = (" ".join(part.split()) for part in text[:MOST_CHARS].split(NO_BREAK))
     for character in unicodedata.normalize("NFC", NO_BREAK.join(words)):
-        joins = character in JOINERS and unicodedata.category(shown[-1:] or " ")[0] in "LM"
-        drawn = character if joins else _known(character)
-        if drawn != MISSING or not shown.endswith(MISSING):
-            shown += drawn
-    return " ".join(word for word in shown.split(" ") if word)  # dropped emoji leave two spaces
+        joins = character in JOINERS and unicodedata.category(letters_so_far[-1:] or " ")[0] in "LM"
+        letters = character if joins else _letters_for(character)
+        if letters != MISSING or not letters_so_far.endswith(MISSING):
+            letters_so_far += letters
+    return " ".join(word for word in letters_so_far.split(" ") if word)  # dropped emoji leave two spaces
 
 
 def goes_left(line: str) -> bool:
@@ -49,15 +49,15 @@ def may_end(last: str, following: str) -> bool:
     return not closes and unicodedata.category(last) not in ("Ps", "Pi") and NO_BREAK not in (last, following)
 
 
-def _known(character: str) -> str:
+def _letters_for(character: str) -> str:
     kind = unicodedata.category(character)
     if kind[0] == "C":
         return ""  # also those that turn the direction of all that follows
     if ord(character) in _glyphs():
         return character
     parts = unicodedata.normalize("NFKD", character)
-    known = "".join(part for part in parts if ord(part) in _glyphs())
-    return known if known or kind[0] not in "LN" else MISSING
+    letters = "".join(part for part in parts if ord(part) in _glyphs())
+    return letters if letters or kind[0] not in "LN" else MISSING
 
 
 @cache
@@ -65,5 +65,5 @@ def _glyphs() -> frozenset[int]:
     """The characters that the font has a glyph for."""
     from fontTools.ttLib import TTFont
 
-    with TTFont(FILE, lazy=True) as opened:
-        return frozenset(opened.getBestCmap())
+    with TTFont(FILE, lazy=True) as font:
+        return frozenset(font.getBestCmap())

@@ -49,11 +49,11 @@ def segmenter(folder: Path) -> nn.Module:
     config = {**parse_json(read_text(folder / "config.json")), "encoder_weights": None}
     kind = str(config.get("_model_class", "")).lower()
     if kind not in smp.MODEL_ARCHITECTURES_MAPPING:
-        known = ", ".join(sorted(smp.MODEL_ARCHITECTURES_MAPPING))
+        kinds = ", ".join(sorted(smp.MODEL_ARCHITECTURES_MAPPING))
         raise UnavailableError(
             "This page runs networks of segmentation-models-pytorch: config.json must have a `_model_class`, one "
             "of {known}; it has {given!r}.",
-            known=known,
+            known=kinds,
             given=kind or "none",
         )
     settings = {name: value for name, value in config.items() if not name.startswith("_")}
@@ -93,7 +93,7 @@ def _transformers(folder: Path, config: Mapping[str, Any]) -> nn.Module:
         ) from None
     logging.disable_progress_bar()
     try:
-        found = AutoModelForImageClassification.from_pretrained(  # a verified folder  # nosec B615
+        model = AutoModelForImageClassification.from_pretrained(  # a verified folder  # nosec B615
             folder, use_safetensors=True, trust_remote_code=False, local_files_only=True
         )
     except (ValueError, KeyError) as error:
@@ -104,7 +104,7 @@ def _transformers(folder: Path, config: Mapping[str, Any]) -> nn.Module:
             kind=kind,
             reason=str(error).splitlines()[0][:120],
         ) from None
-    return _halves(found)
+    return _halves(model)
 
 
 def _halves(classifier: nn.Module) -> nn.Module:

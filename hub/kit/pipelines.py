@@ -113,9 +113,9 @@ def usual(folder: Path, pipeline: Any) -> Usual:
     """What config.json says ("steps", "guidance"), or the catalogue; else turbo models are known by their scheduler."""
     path = folder / "config.json"
     config = parse_json(read_text(path)) if path.is_file() else {}
-    listed = catalogue.of_folder(folder)
-    if listed and listed.steps:
-        config = {"steps": listed.steps, "guidance": listed.guidance, "side": listed.side, **config}
+    entry = catalogue.of_folder(folder)
+    if entry and entry.steps:
+        config = {"steps": entry.steps, "guidance": entry.guidance, "side": entry.side, **config}
     scheduler = pipeline.scheduler.config
     turbo = scheduler.get("timestep_spacing") == "trailing" and "Euler" in scheduler.get("_class_name", "")
     side = pipeline.unet.config.sample_size * pipeline.vae_scale_factor

@@ -26,20 +26,20 @@ def draw_boxes(image: Image.Image, boxes: NDArray[Any], texts: Sequence[str], lo
     scale = min(1.0, longest / max(image.size))
     canvas = shrink(image, longest).copy()
     draw, line = ImageDraw.Draw(canvas), int(np.clip(round(max(canvas.size) / 400), 1, 4))
-    taken = np.rint(np.asarray(boxes, float).reshape(-1, 4) @ CORNERS * scale)
-    outlines = taken.tolist()
+    busy = np.rint(np.asarray(boxes, float).reshape(-1, 4) @ CORNERS * scale)
+    outlines = busy.tolist()
     for left, top, right, bottom in outlines:
         # A white line between dark ones can be seen on any picture.
         draw.rectangle((left - line, top - line, right + line, bottom + line), outline=DARK, width=3 * line)
         draw.rectangle((left, top, right, bottom), outline=LIGHT, width=line)
     for text, box in zip(texts, outlines, strict=True):
-        plate = _draw_plate(draw, text, box, taken, canvas.size)
-        taken = np.concatenate([taken, plate[None]])
+        plate = _draw_plate(draw, text, box, busy, canvas.size)
+        busy = np.concatenate([busy, plate[None]])
     return canvas
 
 
 def _draw_plate(
-    draw: ImageDraw.ImageDraw, text: str, box: Sequence[float], taken: NDArray[Any], size: tuple[int, int]
+    draw: ImageDraw.ImageDraw, text: str, box: Sequence[float], busy: NDArray[Any], size: tuple[int, int]
 ) -> NDArray[Any]:
     """Draws one plate at its box: above it, below it, or in the worst case on it. Returns left, top, right, bottom."""
     left, top, right, bottom = box
@@ -49,13 +49,13 @@ def _draw_plate(
     width, height = font.getlength(text) + 0.9 * letters, 1.45 * letters
     corners = [(x, y) for y in (top - height, bottom, top) for x in (left, right - width)]
     plates = np.array([(x, y, x + width, y + height) for x, y in corners])
-    plate: NDArray[Any] = plates[_covered(plates, taken, size).argmin()]
+    plate: NDArray[Any] = plates[_covered(plates, busy, size).argmin()]
     draw.rectangle(tuple(plate), DARK, LIGHT)
     draw.text(tuple((plate[:2] + plate[2:]) / 2), text, LIGHT, font, anchor="mm")
     return plate
 
 
-def _covered(plates: NDArray[Any], taken: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+def _covered(plates: NDArray[Any], busy: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     """How bad each place of a plate is: the px of boxes that it covers, OUTSIDE times its own beyond the picture."""
 
     def common(others: NDArray[Any]) -> NDArray[Any]:
@@ -65,5 +65,5 @@ def _covered(plates: NDArray[Any], taken: NDArray[Any], size: tuple[int, int]) -
         return areas
 
     whole: NDArray[Any] = np.prod(plates[:, 2:] - plates[:, :2], axis=1)
-    cost: NDArray[Any] = common(taken) + OUTSIDE * (whole - common(np.array([[0, 0, *size]])))
+    cost: NDArray[Any] = common(busy) + OUTSIDE * (whole - common(np.array([[0, 0, *size]])))
     return cost

@@ -22,21 +22,21 @@ def read(tokenizer: Any, text: str) -> dict[str, Any]:
 
     Plain data, as it is kept among a model's outputs.
     """
-    found = tokenizer(text, add_special_tokens=False, truncation=False, return_offsets_mapping=True, verbose=False)
-    numbers, places, most = found["input_ids"], found["offset_mapping"], tokenizer.model_max_length
-    read = max(0, most - tokenizer.num_special_tokens_to_add())
+    encoding = tokenizer(text, add_special_tokens=False, truncation=False, return_offsets_mapping=True, verbose=False)
+    numbers, places, most = encoding["input_ids"], encoding["offset_mapping"], tokenizer.model_max_length
+    count = max(0, most - tokenizer.num_special_tokens_to_add())
     unknown: list[str] = []
     # Tokenizers of bytes know every word; what they call unknown is the end of the text.
     if tokenizer.unk_token_id not in (None, tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id):
-        pairs = zip(numbers[:read], places[:read], strict=True)
+        pairs = zip(numbers[:count], places[:count], strict=True)
         unknown = [text[begin:end] for number, (begin, end) in pairs if number == tokenizer.unk_token_id]
-        read_to = places[read][0] if len(numbers) > read else len(text)
+        read_to = places[count][0] if len(numbers) > count else len(text)
         unknown += [mark for mark in text[:read_to] if unicodedata.category(mark) == "So"]  # emoji and the like
-    cut = text[places[read][0] :].strip() if len(numbers) > read else ""
+    cut = text[places[count][0] :].strip() if len(numbers) > count else ""
     return {
         "unknown": list(dict.fromkeys(unknown)),
         "cut": cut,
-        "cut_tokens": max(0, len(numbers) - read),
+        "cut_tokens": max(0, len(numbers) - count),
         "most": most,
     }
 
@@ -46,32 +46,32 @@ def read_used(tokenizer: Any, texts: Mapping[str, Any], *, guided: bool) -> dict
     return {name: read(tokenizer, texts[name]) for name in (COLUMNS if guided else ("prompt",))}
 
 
-def columns(name: str, found: Mapping[str, Any]) -> dict[str, int]:
+def columns(name: str, reading: Mapping[str, Any]) -> dict[str, int]:
     """How much of it, for a table of settings; nothing where all was read.
 
     Without the words: who shares a picture may leave the prompt out.
     """
-    counts = zip(COLUMNS[name], (len(found["unknown"]), found["cut_tokens"]), strict=True)
+    counts = zip(COLUMNS[name], (len(reading["unknown"]), reading["cut_tokens"]), strict=True)
     return {heading.replace(" ", "_"): count for heading, count in counts if count}
 
 
-def remarks(label: str, found: Mapping[str, Any]) -> list[Sentence]:
+def remarks(label: str, reading: Mapping[str, Any]) -> list[Sentence]:
     """What was not read in sentences; `label` is what people call the prompt."""
-    told, name = [], sentence(label)
-    if found["unknown"]:
-        words = _words(found["unknown"])
-        told.append(sentence("{name}: this model does not know {words}, and draws as if that were not said.",
-                             name=name, words=words))  # fmt: skip
-    if found["cut"]:
-        told.append(sentence("{name}: cut after {number} tokens, the most that this model reads. Not read: {unread}.",
-                             name=name, number=found["most"], unread=_quoted(found["cut"], CUT_CHARS)))  # fmt: skip
-    return told
+    sentences, name = [], sentence(label)
+    if reading["unknown"]:
+        unknown = "{name}: this model does not know {words}, and draws as if that were not said."
+        sentences.append(sentence(unknown, name=name, words=_words(reading["unknown"])))
+    if reading["cut"]:
+        cut = "{name}: cut after {number} tokens, the most that this model reads. Not read: {unread}."
+        unread = _quoted(reading["cut"], CUT_CHARS)
+        sentences.append(sentence(cut, name=name, number=reading["most"], unread=unread))
+    return sentences
 
 
 def _words(words: list[str]) -> str:
     more = len(words) - WORDS_MOST
-    named = ", ".join(_quoted(word, WORD_CHARS) for word in words[:WORDS_MOST])
-    return f"{named} (+{more})" if more > 0 else named
+    quoted = ", ".join(_quoted(word, WORD_CHARS) for word in words[:WORDS_MOST])
+    return f"{quoted} (+{more})" if more > 0 else quoted
 
 
 def _quoted(text: str, most: int) -> str:

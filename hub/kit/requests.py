@@ -41,7 +41,7 @@ def fill(model: Any, requests: Sequence[Request]) -> Generator[Progress, None, l
     # In network passes, as a picture of SDXL in 50 steps is another thing than one of a turbo in 2.
     total = sum(sampling.passes for sampling, _ in parts)
     pictures_of: list[list[tuple[NDArray[Any], bool]]] = [[] for _ in requests]
-    done, begin, latest = 0, time.perf_counter(), None
+    passes, begin, latest = 0, time.perf_counter(), None
     for sampling, todo in parts:
         numbers = [number for number, _ in todo]
         first = {number: numbers.index(number) for number in numbers}
@@ -53,11 +53,11 @@ def fill(model: Any, requests: Sequence[Request]) -> Generator[Progress, None, l
                 for (number, _), picture, flag in zip(todo, *stop.value, strict=True):
                     pictures_of[number].append((picture, flag))
                 break
-            passed = time.perf_counter() - begin
-            left_s = passed / (done + step) * (total - done - step)
+            seconds = time.perf_counter() - begin
+            left_s = seconds / (passes + step) * (total - passes - step)
             latest = latest if previews is None else _previews(len(requests), first, previews)
-            yield Progress(done + step, total, latest, left_s)
-        done += sampling.passes
+            yield Progress(passes + step, total, latest, left_s)
+        passes += sampling.passes
     return [(np.stack([p for p, _ in pairs]), [flag for _, flag in pairs]) for pairs in pictures_of]
 
 
@@ -65,5 +65,5 @@ def _previews(count: int, first: Mapping[int, int], pictures: NDArray[Any]) -> t
     """For each request the preview of its first picture that is being drawn, or None."""
     from PIL import Image
 
-    made = {number: Image.fromarray(picture) for number, picture in zip(first, pictures, strict=True)}
-    return tuple(made.get(number) for number in range(count))
+    previews = {number: Image.fromarray(picture) for number, picture in zip(first, pictures, strict=True)}
+    return tuple(previews.get(number) for number in range(count))

@@ -85,8 +85,8 @@ def refit(view: View, points: NDArray[Any], names: Sequence[str]) -> View:
     ahead = tips - bases
     half_width = max(float(np.hypot(*ahead)) / REACH, 1.0)
     turn = float(np.degrees(np.arctan2(-ahead[1], -ahead[0])))  # fingers point left in a view
-    turned = (turn - view.turn + 180) % 360 - 180
-    if abs(turned) <= MOST_TURN and half_width >= LEAST_SIZE * view.half_width:
+    turn_by = (turn - view.turn + 180) % 360 - 180
+    if abs(turn_by) <= MOST_TURN and half_width >= LEAST_SIZE * view.half_width:
         return view
     centred = View(0, 0, half_width, half_width / ASPECT, turn, view.mirrored)
     x, y = bases - centred.to_photo(np.array([BASES]))[0]
@@ -127,16 +127,16 @@ def find_hands(
     import torch
 
     small = torch.nn.functional.avg_pool2d(canvases, 2)
-    tried = [poses(*size) for size in sizes]
+    candidates = [poses(*size) for size in sizes]
     crops = [
         cut(canvas, size, views, shape[0] // 2, shape[1] // 2)
-        for canvas, size, views in zip(small, sizes, tried, strict=True)
+        for canvas, size, views in zip(small, sizes, candidates, strict=True)
     ]
     answers = (
         model.classification_head(_features(model, crops)[-1]).float().cpu().numpy().reshape(len(sizes), POSES, -1)
     )
     best = []
-    for views, rows in zip(tried, answers, strict=True):
+    for views, rows in zip(candidates, answers, strict=True):
         number = int(rows[:, -1].argmax())
         points = views[number].to_photo(np.tanh(rows[number, :-1].astype(np.float64)).reshape(-1, 2))
         best.append(refit(views[number], points, names))

@@ -11,20 +11,20 @@ from hub.spec import Choice, Choices, Demo, ImageInput, ImageOutput, Input, Json
 
 def field_problems(demo: Demo) -> list[str]:
     """Of all inputs, then of all outputs; empty when they are valid. Names are checked elsewhere."""
-    found = []
+    texts = []
     for entry in demo.inputs:
-        found += _input_problems(entry)
+        texts += _input_problems(entry)
         if isinstance(entry, Slider) and entry.default_from and not demo.weights:
-            found.append(
+            texts.append(
                 f"{entry.name}: default_from names a number in the weights' config.json, and this demo has no weights."
             )
         if isinstance(entry, Choice | Choices) and entry.options_from and not demo.weights:
-            found.append(
+            texts.append(
                 f"{entry.name}: options_from names a list in the weights' config.json, and this demo has no weights."
             )
     if demo.similar and not any(isinstance(f, ImageInput) for f in demo.inputs):
-        found.append("similar=True is for a demo with an image input.")
-    return found + _more_problems(demo) + _output_problems(demo) + ([] if found else _live_problems(demo))
+        texts.append("similar=True is for a demo with an image input.")
+    return texts + _more_problems(demo) + _output_problems(demo) + ([] if texts else _live_problems(demo))
 
 
 def _input_problems(entry: Input) -> list[str]:
@@ -77,32 +77,32 @@ def _option_problems(entry: Choice | Choices) -> list[str]:
 
 
 def _output_problems(demo: Demo) -> list[str]:
-    found = []
+    texts = []
     pictures = [f.name for f in demo.inputs if isinstance(f, ImageInput)]
     numbers = [f.name for f in demo.outputs if isinstance(f, Json) and not f.table and not f.optional]
     for entry in demo.outputs:
         if isinstance(entry, ImageOutput) and entry.compare and entry.compare not in pictures:
-            found.append(
-                f"{entry.name}: compare={entry.compare!r} is not an image input; there is: {_listed(pictures)}."
+            texts.append(
+                f"{entry.name}: compare={entry.compare!r} is not an image input; there is: {_quoted_names(pictures)}."
             )
         if isinstance(entry, Labels) and entry.line and entry.line not in numbers:
-            found.append(
+            texts.append(
                 f"{entry.name}: line={entry.line!r} is not a Json output (no table, not optional) "
-                f"that holds a number; there is: {_listed(numbers)}."
+                f"that holds a number; there is: {_quoted_names(numbers)}."
             )
-    return found
+    return texts
 
 
 def _more_problems(demo: Demo) -> list[str]:
     """Of the inputs in the fold: what must be given stays in sight."""
-    known = {entry.name: entry for entry in demo.inputs}
-    found = []
+    entries = {entry.name: entry for entry in demo.inputs}
+    texts = []
     for name in demo.more:
-        if name not in known:
-            found.append(f"more: {name!r} is not an input; there is: {_listed([*known])}.")
-        elif known[name].required:
-            found.append(f"more: {name!r} must be given, so it has to be in sight; give it a default or take it out.")
-    return found
+        if name not in entries:
+            texts.append(f"more: {name!r} is not an input; there is: {_quoted_names([*entries])}.")
+        elif entries[name].required:
+            texts.append(f"more: {name!r} must be given, so it has to be in sight; give it a default or take it out.")
+    return texts
 
 
 def _live_problems(demo: Demo) -> list[str]:
@@ -120,5 +120,5 @@ def _live_problems(demo: Demo) -> list[str]:
     return []
 
 
-def _listed(names: list[str]) -> str:
+def _quoted_names(names: list[str]) -> str:
     return ", ".join(repr(name) for name in names) or "none"

@@ -92,7 +92,7 @@ def read(demo: Demo, raw: Mapping[str, Any], limits: ImageLimits | None = None, 
     """
     limits = limits or ImageLimits()
     fields = {f.name: f for f in demo.inputs}
-    _known(raw, [*fields, "weights"] if demo.weights else [*fields])
+    _refuse_unknown(raw, [*fields, "weights"] if demo.weights else [*fields])
     weights = _weights(demo, raw.get("weights"))
     parameters: dict[str, Any] = {}
     pictures: dict[str, bytes] = {}
@@ -112,7 +112,7 @@ def parameters(
 ) -> dict[str, Any]:
     """Some of the inputs that are not pictures, checked as `read` does. Raises InputError."""
     fields = {f.name: f for f in demo.inputs if not isinstance(f, ImageInput)}
-    _known(raw, list(fields))
+    _refuse_unknown(raw, list(fields))
     return {name: _value(fields[name], value, weights, config) for name, value in raw.items()}
 
 
@@ -120,11 +120,11 @@ def options(entry: Choice | Choices, weights: str, config: Mapping[str, Any]) ->
     """The declared options, then those of the weights. Raises DeclarationError when config.json has no such list."""
     if not entry.options_from:
         return entry.options
-    listed = config.get(entry.options_from)
-    entries = listed if isinstance(listed, list | tuple) else ()
-    found = [e.get("name") if isinstance(e, Mapping) else e for e in entries]
-    names = [name for name in found if isinstance(name, str) and name]
-    if not names or names != found:
+    value = config.get(entry.options_from)
+    entries = value if isinstance(value, list | tuple) else ()
+    entry_names = [e.get("name") if isinstance(e, Mapping) else e for e in entries]
+    names = [name for name in entry_names if isinstance(name, str) and name]
+    if not names or names != entry_names:
         raise DeclarationError(
             "config.json of the weights {weights!r} must have a list {options_from!r} of texts, or of objects "
             'with "name", for the input {name!r}.',
@@ -159,7 +159,7 @@ def default(entry: Slider, weights: str, config: Mapping[str, Any]) -> int | flo
     )
 
 
-def _known(raw: Mapping[str, Any], allowed: list[str]) -> None:
+def _refuse_unknown(raw: Mapping[str, Any], allowed: list[str]) -> None:
     for name in raw:
         if name not in allowed:
             raise InputError(unknown("input", str(name), allowed), field=str(name))
@@ -181,8 +181,8 @@ def _value(entry: Input, value: Any, weights: str | None, config: Config | None)
         return _number(entry, value, entry.default if own is None else default(entry, weights or "", own))
     if isinstance(entry, Choice | Choices):
         unsure = bool(entry.options_from) and (config is None or weights is None)
-        allowed = None if unsure else options(entry, weights or "", config(weights) if config and weights else {})
-        return _choice(entry, value, allowed) if isinstance(entry, Choice) else _choices(entry, value, allowed)
+        choices = None if unsure else options(entry, weights or "", config(weights) if config and weights else {})
+        return _choice(entry, value, choices) if isinstance(entry, Choice) else _choices(entry, value, choices)
     if isinstance(entry, Seed):
         return _seed(entry, value)
     assert isinstance(entry, Text)
@@ -228,7 +228,7 @@ def _number(entry: Slider, value: Any, usual: float) -> int | float:
     """`usual`: what it is when it is left out."""
     name = entry.name
     bounds = {"low": entry.minimum, "high": entry.maximum, "unit": sentence(entry.unit)}
-    allowed = sentence("between {low:g} and {high:g}" + " {unit}" * bool(entry.unit), **bounds)
+    range_text = sentence("between {low:g} and {high:g}" + " {unit}" * bool(entry.unit), **bounds)
     if value is None or value == "":
         return usual if entry.integer else float(usual)
     kind = "a whole number {range}" if entry.integer else "a number {range}"
@@ -236,7 +236,7 @@ def _number(entry: Slider, value: Any, usual: float) -> int | float:
         raise InputError(
             "{name} must be {what}, got {given}.",
             name=name,
-            what=sentence(kind, range=allowed),
+            what=sentence(kind, range=range_text),
             given=_described(value),
             field=name,
         )
@@ -246,20 +246,20 @@ def _number(entry: Slider, value: Any, usual: float) -> int | float:
         raise InputError(
             "{name} must be {what}, got {given}.",
             name=name,
-            what=sentence(kind, range=allowed),
+            what=sentence(kind, range=range_text),
             given=_described(value),
             field=name,
         ) from None
     if not math.isfinite(number) or not entry.minimum <= number <= entry.maximum:
-        given = _short(str(value).strip())  # as it was written: "300" is not 300.0
-        raise InputError("{name} must be {what}, got {given}.", name=name, what=allowed, given=given, field=name)
+        text = _short(str(value).strip())  # as it was written: "300" is not 300.0
+        raise InputError("{name} must be {what}, got {given}.", name=name, what=range_text, given=text, field=name)
     if not entry.integer:
         return number + 0.0  # -0.0 is 0.0: one value, one result
     if number != int(number):
         raise InputError(
             "{name} must be {what}, got {given:g}.",
             name=name,
-            what=sentence(kind, range=allowed),
+            what=sentence(kind, range=range_text),
             given=number,
             field=name,
         )
@@ -272,17 +272,17 @@ def _choice(entry: Choice, value: Any, allowed: tuple[str, ...] | None) -> str:
         return entry.default
     if isinstance(value, str) and (allowed is None or value in allowed):
         return value
-    known = list(allowed or entry.options)
+    choices = list(allowed or entry.options)
     if not isinstance(value, str):
-        listed = ", ".join(repr(o) for o in known)
+        quoted = ", ".join(repr(o) for o in choices)
         raise InputError(
             "{name} must be {what}, got {given}.",
             name=entry.name,
-            what=sentence("one of {listed}", listed=listed),
+            what=sentence("one of {listed}", listed=quoted),
             given=_described(value),
             field=entry.name,
         )
-    raise InputError(unknown_option(entry.name, _short(value), known), field=entry.name)
+    raise InputError(unknown_option(entry.name, _short(value), choices), field=entry.name)
 
 
 def _choices(entry: Choices, value: Any, allowed: tuple[str, ...] | None) -> tuple[str, ...]:

@@ -27,17 +27,17 @@ def split(demo: Demo, presented: Any) -> tuple[Any, list[Sentence]]:
     """What `present` returned, and what it has to say of the inputs: at most REMARKS_MOST sentences."""
     if not isinstance(presented, Mapping) or REMARKS in {f.name for f in demo.outputs}:
         return presented, []
-    told = [
+    remarks = [
         text if isinstance(text, Sentence) else sentence("{words}", words=text) for text in presented.get(REMARKS, ())
     ]
-    return {name: value for name, value in presented.items() if name != REMARKS}, told[:REMARKS_MOST]
+    return {name: value for name, value in presented.items() if name != REMARKS}, remarks[:REMARKS_MOST]
 
 
 def encode(slug: str, demo: Demo, presented: Any) -> tuple[str, Mapping[str, tuple[Picture, ...]]]:
     """Checks `present`'s dict against the declared outputs. Raises HubError that names the output at fault."""
     names = [f.name for f in demo.outputs]
-    needed = {f.name for f in demo.outputs if not f.optional}
-    if not isinstance(presented, Mapping) or not needed <= set(presented) <= set(names):
+    required = {f.name for f in demo.outputs if not f.optional}
+    if not isinstance(presented, Mapping) or not required <= set(presented) <= set(names):
         given = sorted(presented) if isinstance(presented, Mapping) else type(presented).__name__
         raise HubError(
             "{slug}: present must return a dict with {names}, got {given}.", slug=slug, names=names, given=given
@@ -88,8 +88,8 @@ def _pictures(field: Output, value: Any) -> tuple[Picture, ...]:
 def _picture(image: Any, format: Any, caption: Any) -> Picture:
     if not isinstance(image, Image.Image):
         raise TypeError(f"a PIL image is wanted, got a {type(image).__name__}")
-    said = caption if isinstance(caption, Sentence) else str(caption)
-    return Picture(encode_image(image, format), MEDIA_TYPES[format], image.width, image.height, said)
+    words = caption if isinstance(caption, Sentence) else str(caption)
+    return Picture(encode_image(image, format), MEDIA_TYPES[format], image.width, image.height, words)
 
 
 def _value(field: Output, value: Any) -> Any:
@@ -156,17 +156,19 @@ def seal(output: Any) -> tuple[Any, int | None]:
     A view would keep the whole batch it was cut from, uncounted.
     """
     if isinstance(output, np.ndarray):
-        kept = output if output.flags.owndata else output.copy()
-        kept.flags.writeable = False
-        return kept, int(kept.nbytes)
+        array = output if output.flags.owndata else output.copy()
+        array.flags.writeable = False
+        return array, int(array.nbytes)
     if type(output) in (list, tuple):
         parts = [seal(value) for value in output]
         return type(output)(value for value, _ in parts), _total([size for _, size in parts])
     if type(output) is dict:
-        named = {key: seal(value) for key, value in output.items()}
-        return {key: value for key, (value, _) in named.items()}, _total([size for _, size in named.values()])
-    known = output is None or isinstance(output, str | int | float | bool)
-    return output, 64 + len(output) * 4 if isinstance(output, str) else 64 if known else None
+        parts_by_key = {key: seal(value) for key, value in output.items()}
+        return {key: value for key, (value, _) in parts_by_key.items()}, _total(
+            [size for _, size in parts_by_key.values()]
+        )
+    is_plain = output is None or isinstance(output, str | int | float | bool)
+    return output, 64 + len(output) * 4 if isinstance(output, str) else 64 if is_plain else None
 
 
 def _total(sizes: list[int | None]) -> int | None:

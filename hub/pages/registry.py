@@ -82,17 +82,17 @@ class Page:
         """(file name, title) of each example's first picture."""
         assert self.declared is not None
         for example in self.declared.examples:
-            if name := self._given(example):
+            if name := self._first_picture(example):
                 yield name, example.title
 
     def tiles(self) -> Iterator[tuple[str, str, bool]]:
         """(file name or "", title, given) of each example: its first picture, else what comes of it, given False."""
         assert self.declared is not None
         for example in self.declared.examples:
-            given = self._given(example)
-            yield given or example.picture, example.title, bool(given)
+            picture = self._first_picture(example)
+            yield picture or example.picture, example.title, bool(picture)
 
-    def _given(self, example: Example) -> str:
+    def _first_picture(self, example: Example) -> str:
         names = [f.name for f in self.demo.inputs if isinstance(f, ImageInput)]
         return next((str(example.inputs[name]) for name in names if name in example.inputs), "")
 
@@ -139,8 +139,8 @@ def discover(folder: Path | None = None, only: Sequence[str] = ()) -> Registry:
         pages[entry.name] = _page(entry.name, source, None, entry.load)
     for slug in only:
         if slug not in pages:
-            known = sorted({*(p.stem for p in folder.glob("[!_]*.py")), *(e.name for e in entries)})
-            raise NotFoundError(unknown("demo", slug, known))
+            slugs = sorted({*(p.stem for p in folder.glob("[!_]*.py")), *(e.name for e in entries)})
+            raise NotFoundError(unknown("demo", slug, slugs))
     ordered = sorted(pages.values(), key=lambda p: (p.declared.order if p.declared else 999, p.slug))
     return Registry({p.slug: p for p in ordered})
 
@@ -158,9 +158,9 @@ def _load(path: Path) -> object:
 def _page(slug: str, source: str, assets: Path | None, load: Callable[[], object]) -> Page:
     """Loads one demo; whatever is wrong with it ends up in `Page.error`, without a traceback."""
     try:
-        loaded = load()
-        if isinstance(loaded, ModuleType):
-            loaded = getattr(loaded, "DEMO", None)
+        declaration = load()
+        if isinstance(declaration, ModuleType):
+            declaration = getattr(declaration, "DEMO", None)
     # A demo file can raise anything at import, or leave; isolating it is this function's purpose.
     except KeyboardInterrupt:
         raise
@@ -169,64 +169,64 @@ def _page(slug: str, source: str, assets: Path | None, load: Callable[[], object
         where = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
         message = f"{source}{where} cannot be imported: {type(error).__name__}: {error}"
         return Page(slug, source, assets or _beside(None, slug), error=message)
-    assets = assets or _beside(loaded, slug)
-    if not isinstance(loaded, Demo):
+    assets = assets or _beside(declaration, slug)
+    if not isinstance(declaration, Demo):
         return Page(slug, source, assets, error=f"{source} must end with DEMO = Demo(...) from hub.spec.")
     try:
-        found = problems(slug, loaded, assets)
+        faults = problems(slug, declaration, assets)
     except Exception as error:  # the declaration may hold anything; `problems` knows the usual mistakes
         log.warning("demo %s cannot be checked", slug, exc_info=True)
-        found = [f"It cannot be checked ({type(error).__name__}: {error}); compare it with hub/spec.py."]
-    if found:
-        log.warning("demo %s is not valid: %s", slug, " ".join(found))
-        return Page(slug, source, assets, error=f"{source} is not valid. " + " ".join(found))
-    return Page(slug, source, assets, declared=loaded)
+        faults = [f"It cannot be checked ({type(error).__name__}: {error}); compare it with hub/spec.py."]
+    if faults:
+        log.warning("demo %s is not valid: %s", slug, " ".join(faults))
+        return Page(slug, source, assets, error=f"{source} is not valid. " + " ".join(faults))
+    return Page(slug, source, assets, declared=declaration)
 
 
-def _beside(loaded: object, slug: str) -> Path:
+def _beside(declaration: object, slug: str) -> Path:
     """assets/<slug>/ beside the file that an installed demo's functions are in."""
-    module = sys.modules.get(getattr(getattr(loaded, "load", None), "__module__", ""))
+    module = sys.modules.get(getattr(getattr(declaration, "load", None), "__module__", ""))
     file = getattr(module, "__file__", None)
     return (Path(file).parent if file else ROOT / "demos") / "assets" / slug
 
 
 def problems(slug: str, demo: Demo, assets: Path) -> list[str]:
     """What is wrong with a declaration, each with its fix; empty when it is valid."""
-    found = []
+    faults = []
     if not NAME.fullmatch(slug):
-        found.append(f"The slug {slug!r} must be lower-case letters, digits and _, and begin with a letter.")
+        faults.append(f"The slug {slug!r} must be lower-case letters, digits and _, and begin with a letter.")
     if slug in RESERVED_SLUGS:
-        found.append(f"The slug {slug!r} is a route of the hub; rename the file.")
+        faults.append(f"The slug {slug!r} is a route of the hub; rename the file.")
     for attribute in ("title", "summary", "task"):
         if not isinstance(getattr(demo, attribute), str) or not getattr(demo, attribute).strip():
-            found.append(f"{attribute} is empty; write a few words.")
+            faults.append(f"{attribute} is empty; write a few words.")
     for kind, entries in (("inputs", demo.inputs), ("outputs", demo.outputs)):
         if not isinstance(entries, tuple) or not entries:
-            found.append(f"{kind} must be a tuple with at least one field, such as (ImageInput('image', 'Photo'),).")
-            return found
+            faults.append(f"{kind} must be a tuple with at least one field, such as (ImageInput('image', 'Photo'),).")
+            return faults
         strangers = [e for e in entries if not isinstance(e, get_args(Input if kind == "inputs" else Output))]
         if strangers:
-            found.append(f"{kind}: {strangers[0]!r} is not one of the {kind[:-1]} fields of hub.spec.")
-            return found
+            faults.append(f"{kind}: {strangers[0]!r} is not one of the {kind[:-1]} fields of hub.spec.")
+            return faults
         names = [f.name for f in entries]
         for name in dict.fromkeys(names):
             if not NAME.fullmatch(name) or keyword.iskeyword(name):
-                found.append(f"{kind}: {name!r} is not a valid name; use lower-case letters, digits and _.")
+                faults.append(f"{kind}: {name!r} is not a valid name; use lower-case letters, digits and _.")
             if name in RESERVED_NAMES:
-                found.append(f"{kind}: the name {name!r} is reserved; choose another.")
+                faults.append(f"{kind}: the name {name!r} is reserved; choose another.")
             if names.count(name) > 1:
-                found.append(f"{kind}: {name!r} is declared {names.count(name)} times; names must differ.")
-    found += field_problems(demo)
+                faults.append(f"{kind}: {name!r} is declared {names.count(name)} times; names must differ.")
+    faults += field_problems(demo)
     if not isinstance(demo.max_batch, int) or demo.max_batch < 1:
-        found.append(f"max_batch is {demo.max_batch!r}; it must be a whole number, 1 or more.")
+        faults.append(f"max_batch is {demo.max_batch!r}; it must be a whole number, 1 or more.")
     if not _all_are(Weights, demo.weights):
-        found.append("weights must be a tuple of Weights, such as (Weights('my_model'),).")
+        faults.append("weights must be a tuple of Weights, such as (Weights('my_model'),).")
     elif len({w.name for w in demo.weights}) != len(demo.weights):
-        found.append("weights: two have the same name; names must differ.")
+        faults.append("weights: two have the same name; names must differ.")
     if not _all_are(Example, demo.examples):
-        found.append("examples must be a tuple of Example, such as (Example({'image': 'car.jpg'}, 'A car'),).")
-    found += _function_problems(demo)
-    return found or _asset_problems(demo, assets)
+        faults.append("examples must be a tuple of Example, such as (Example({'image': 'car.jpg'}, 'A car'),).")
+    faults += _function_problems(demo)
+    return faults or _asset_problems(demo, assets)
 
 
 def _all_are(kind: type, entries: object) -> bool:
@@ -235,30 +235,32 @@ def _all_are(kind: type, entries: object) -> bool:
 
 def _function_problems(demo: Demo) -> list[str]:
     """Checks that each function can be called the way the engine calls it."""
-    given = {f.name: None for f in demo.inputs}
+    no_values = {f.name: None for f in demo.inputs}
     calls: dict[str, tuple[tuple[None, ...], dict[str, None]]] = {
         "load": ((None, None), {}),
-        "prepare": ((), given),
+        "prepare": ((), no_values),
         "infer": ((None, None), {}),
-        "present": ((None,), given),
+        "present": ((None,), no_values),
     }
-    found = []
+    faults = []
     for name, (positional, keywords) in calls.items():
         function = getattr(demo, name)
         if not callable(function):
-            found.append(f"{name} must be a function, got {function!r}.")
+            faults.append(f"{name} must be a function, got {function!r}.")
             continue
         signature = inspect.signature(function)
         extra = {"config": None} if name != "load" and wants_config(function) else {}
         try:
             signature.bind(*positional, **keywords, **extra)
         except TypeError as error:
-            wanted = ", ".join(
+            parameters = ", ".join(
                 [*("model, items" if name == "infer" else "folder, device").split(", ")][: len(positional)]
             )
-            wanted = {"prepare": ", ".join(given), "present": ", ".join(["output", *given])}.get(name, wanted)
-            found.append(f"{name}{signature} does not fit ({error}); write def {name}({wanted}).")
-    return found
+            parameters = {"prepare": ", ".join(no_values), "present": ", ".join(["output", *no_values])}.get(
+                name, parameters
+            )
+            faults.append(f"{name}{signature} does not fit ({error}); write def {name}({parameters}).")
+    return faults
 
 
 @lru_cache(maxsize=1024)
@@ -267,28 +269,28 @@ def wants_config(function: Callable[..., object]) -> bool:
     return "config" in inspect.signature(function).parameters
 
 
-def call(function: Callable[..., Any], config: Mapping[str, Any] | None, *given: Any, **named: Any) -> Any:
+def call(function: Callable[..., Any], config: Mapping[str, Any] | None, *arguments: Any, **keywords: Any) -> Any:
     """Calls a demo's function, with the config of its weights where it asks for it; None: it has no weights."""
     if wants_config(function):
-        named["config"] = NO_CONFIG if config is None else config
-    return function(*given, **named)
+        keywords["config"] = NO_CONFIG if config is None else config
+    return function(*arguments, **keywords)
 
 
 def _asset_problems(demo: Demo, assets: Path) -> list[str]:
-    found = []
+    faults = []
     if demo.cover and not (assets / demo.cover).is_file():
-        found.append(f"cover: there is no file {assets / demo.cover}.")
+        faults.append(f"cover: there is no file {assets / demo.cover}.")
     images = {f.name for f in demo.inputs if isinstance(f, ImageInput)}
     for number, example in enumerate(demo.examples):
         values = dict(example.inputs)
         if example.picture and not (assets / example.picture).is_file():
-            found.append(f"Example {number} ({example.title}): there is no file {assets / example.picture}.")
+            faults.append(f"Example {number} ({example.title}): there is no file {assets / example.picture}.")
         for name in images & values.keys():
             if not (assets / str(values[name])).is_file():
-                found.append(f"Example {number} ({example.title}): there is no file {assets / str(values[name])}.")
+                faults.append(f"Example {number} ({example.title}): there is no file {assets / str(values[name])}.")
             values[name] = assets / str(values[name])
         try:
             inputs.read(demo, values)
         except InputError as error:
-            found.append(f"Example {number} ({example.title}): {error.message}")
-    return found
+            faults.append(f"Example {number} ({example.title}): {error.message}")
+    return faults

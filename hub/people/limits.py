@@ -49,11 +49,11 @@ class Allowance:
             return
         with self._lock:
             # By address first: who makes up a new session each time must not fill the memory.
-            counted = [(item, who, times) for who, times in _identities(caller) for item in self._items]
-            for item, who, times in counted:
+            windows = [(item, who, times) for who, times in _identities(caller) for item in self._items]
+            for item, who, times in windows:
                 if not self._counts.test(_times(item, times), who):
                     raise self._refusal(item, who, times)
-            for item, who, times in counted:
+            for item, who, times in windows:
                 self._counts.hit(_times(item, times), who)
 
     def _refusal(self, item: RateLimitItem, who: str, times: int) -> LimitError:
@@ -90,11 +90,11 @@ def _times(item: RateLimitItem, times: int) -> RateLimitItem:
 def network(address: str) -> str:
     """An address as one customer has it: IPv6 gives each a network, with more addresses than can be counted."""
     try:
-        found = ip_address(address)
+        parsed = ip_address(address)
     except ValueError:
         return address
-    if isinstance(found, IPv6Address):
-        return str(found.ipv4_mapped or found.exploded[:19])
+    if isinstance(parsed, IPv6Address):
+        return str(parsed.ipv4_mapped or parsed.exploded[:19])
     return address
 
 

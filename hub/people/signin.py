@@ -19,7 +19,7 @@ from cachetools import TTLCache
 from hub.errors import BusyError, RoleError, SignInError
 from hub.people.limits import network
 from hub.people.tokens import Token, TokenStore
-from hub.people.users import TOKEN, User, digest, hashed, matches, opened
+from hub.people.users import TOKEN, User, digest, hashed, matches, open_users
 from hub.settings import Settings
 
 COOKIE = "hub_key"
@@ -57,11 +57,11 @@ class SignIn:
     """Users and tokens of one hub, and what was verified of late, in memory only."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic):
-        """Raises InputError as `hub.users.opened` does."""
+        """Raises InputError as `hub.people.users.open_users` does."""
         self.required = settings.asks
         self.space = settings.space_roles()  # by Hugging Face name; empty: nobody signs in there
         self.tokens = TokenStore(settings.data_folder)
-        self._file, self._one = opened(settings.auth)
+        self._file, self._one = open_users(settings.auth)
         self._nobody = hashed(secrets.token_urlsafe()) if self._file else ""  # so that no name is told by the time
         self._key = secrets.token_bytes(32)  # of the cache's keys: no password stays in memory
         # Guards the four below; taken alone, never while a password is checked.
@@ -76,17 +76,17 @@ class SignIn:
 
     # --- who --------------------------------------------------------------------------------------
 
-    async def known(
+    async def identify(
         self, headers: Mapping[str, str], cookies: Mapping[str, str], address: str, space_user: str = ""
     ) -> Known:
         """Raises SignInError when nobody is told, TooManyTriesError, RoleError for a stranger on a Space."""
         by_cookie = self.by_key(cookies.get(COOKIE, "")) or self._of_space(space_user)
-        kind, _, given = headers.get("authorization", "").partition(" ")
+        kind, _, credentials = headers.get("authorization", "").partition(" ")
         try:
             if kind.lower() == "bearer":
-                return self.by_token(given.strip())
+                return self.by_token(credentials.strip())
             if kind.lower() == "basic":
-                return await self._by_password(given, network(address), by_cookie)
+                return await self._by_password(credentials, network(address), by_cookie)
         except (SignInError, BusyError):
             if by_cookie is None:  # what a proxy asks for itself it may pass on
                 raise
@@ -112,14 +112,14 @@ class SignIn:
         if token := self.tokens.find(key):
             return _of_token(token)
         with self._lock:
-            known = self._tickets.get(digest(key)) if key else None
-        return known if known and self.is_still(known) else None
+            person = self._tickets.get(digest(key)) if key else None
+        return person if person and self.is_still(person) else None
 
-    def ticket(self, known: Known) -> str:
+    def ticket(self, person: Known) -> str:
         """A new value for the cookie of who gave a password."""
         ticket = secrets.token_urlsafe(32)
         with self._lock:
-            self._tickets[digest(ticket)] = known
+            self._tickets[digest(ticket)] = person
         return ticket
 
     def end(self, key: str) -> None:
@@ -133,12 +133,12 @@ class SignIn:
         with self._lock:
             return digest(key) in self._ended
 
-    def is_still(self, known: Known) -> bool:
+    def is_still(self, person: Known) -> bool:
         """Whether nothing was revoked, removed or changed since."""
-        if known.proof == SPACE:
+        if person.proof == SPACE:
             return True
-        kept: Token | User | None = self.tokens.get(known.token) if known.token else self._user(known.name)
-        return kept is not None and (kept.hash, kept.role) == (known.proof, known.role)
+        now: Token | User | None = self.tokens.get(person.token) if person.token else self._user(person.name)
+        return now is not None and (now.hash, now.role) == (person.proof, person.role)
 
     # --- passwords --------------------------------------------------------------------------------
 
@@ -147,9 +147,9 @@ class SignIn:
             return self._one if name == self._one.name else None
         return self._file.all().get(name) if self._file else None
 
-    async def _by_password(self, given: str, address: str, by_cookie: Known | None) -> Known:
+    async def _by_password(self, credentials: str, address: str, by_cookie: Known | None) -> Known:
         try:
-            name, colon, password = base64.b64decode(given.strip(), validate=True).decode("utf-8").partition(":")
+            name, colon, password = base64.b64decode(credentials.strip(), validate=True).decode("utf-8").partition(":")
         except (binascii.Error, ValueError):
             colon = ""
         if not colon:
@@ -162,14 +162,14 @@ class SignIn:
         with self._lock:
             right = key in self._verified
         if not right:
-            right = await self._checked(key, name, address, user, password)
+            right = await self._check_once(key, name, address, user, password)
         if not right or user is None:
             raise SignInError(WRONG)
         with self._lock:
             self._verified[key] = None
         return Known(user.name, user.role, user.hash)
 
-    async def _checked(self, key: bytes, name: str, address: str, user: User | None, password: str) -> bool:
+    async def _check_once(self, key: bytes, name: str, address: str, user: User | None, password: str) -> bool:
         """Checks a password once, however many requests bring it at the same time."""
         checking = self._checking.get(key)
         if checking is None:

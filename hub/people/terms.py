@@ -21,11 +21,11 @@ def checked_days(days: Any) -> float:
     """Raises InputError."""
     number = isinstance(days, int | float) and not isinstance(days, bool)
     if not number or not 0 < days <= DAYS_MOST:
-        given = f"{days!r}"[:60]
+        text = f"{days!r}"[:60]
         raise InputError(
             "expires_in_days must be a number above 0 and up to {days_most}, or null for never, got {given}.",
             days_most=DAYS_MOST,
-            given=given,
+            given=text,
             field="expires_in_days",
         )
     return float(days)

@@ -63,23 +63,23 @@ class TokenStore:
         id, secret = _random(8), _random(32)
         now = self.clock()
         expires = None if days is None else now + days * DAY_S
-        made = Token(id, role, note, link, now, expires, digest(secret))
+        fresh = Token(id, role, note, link, now, expires, digest(secret))
         with locked(self.path):
             live = {id: token for id, token in self._read().items() if token.is_live(now)}
             if len(live) >= TOKENS_MOST:
                 raise InputError("There are {count} tokens, the most there may be. Revoke some first.", count=len(live))
-            self._write({**live, id: made})
-        return made, f"hub_{id}_{secret}"
+            self._write({**live, id: fresh})
+        return fresh, f"hub_{id}_{secret}"
 
     def revoke(self, id: str) -> None:
         """Ends a token at once; `id` may be the whole token. Raises NotFoundError, UnavailableError."""
-        given = TOKEN.fullmatch(id)
-        id = given[1] if given else id
+        match = TOKEN.fullmatch(id)
+        id = match[1] if match else id
         with locked(self.path):
-            kept = self._read()
-            if kept.pop(id, None) is None:
+            tokens = self._read()
+            if tokens.pop(id, None) is None:
                 raise NotFoundError("There is no token {id!r}. python -m hub tokens list shows all.", id=id[:20])
-            self._write(kept)
+            self._write(tokens)
 
     def all(self) -> list[Token]:
         """All that were not revoked, the newest first; expired ones too, until another is added."""
@@ -87,9 +87,9 @@ class TokenStore:
 
     def find(self, text: str) -> Token | None:
         """The live token of this text."""
-        given = TOKEN.fullmatch(text)
-        token = self._watched.get().get(given[1]) if given else None
-        if given is None or token is None or not hmac.compare_digest(token.hash, digest(given[2])):
+        match = TOKEN.fullmatch(text)
+        token = self._watched.get().get(match[1]) if match else None
+        if match is None or token is None or not hmac.compare_digest(token.hash, digest(match[2])):
             return None
         return token if token.is_live(self.clock()) else None
 

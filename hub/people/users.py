@@ -75,11 +75,11 @@ def hashed(password: str) -> str:
 
 def matches(password: str, hash: str) -> bool:
     """Takes as long for a wrong password as for the right one. Raises ValueError for a text that is no hash."""
-    kind, log2_n, r, p, salt, wanted = hash.split("$")
+    kind, log2_n, r, p, salt, expected = hash.split("$")
     if kind != "scrypt":
         raise ValueError(f"{kind[:20]} is not read here")
-    found = _scrypt(password, _bytes(salt), int(log2_n), int(r), int(p))
-    return hmac.compare_digest(found, _bytes(wanted))
+    computed = _scrypt(password, _bytes(salt), int(log2_n), int(r), int(p))
+    return hmac.compare_digest(computed, _bytes(expected))
 
 
 def _scrypt(password: str, salt: bytes, log2_n: int, r: int, p: int) -> bytes:
@@ -170,9 +170,9 @@ class UsersFile:
     def remove(self, name: str) -> None:
         """Raises NotFoundError, UnavailableError."""
         if not self._replace(name, ""):
-            known = ", ".join(sorted(self.all())) or "nobody"
+            names = ", ".join(sorted(self.all())) or "nobody"
             raise NotFoundError(
-                "There is no user {name!r} in {path}; there is: {known}.", name=name[:64], path=self.path, known=known
+                "There is no user {name!r} in {path}; there is: {known}.", name=name[:64], path=self.path, known=names
             )
 
     def _replace(self, name: str, line: str) -> bool:
@@ -181,14 +181,14 @@ class UsersFile:
             before = read_text(self.path) if self.path.exists() else HEAD
             parse_users(before)  # a damaged file is not written over
             lines = before.splitlines()
-            kept = [old for old in lines if old.partition(":")[0] != name or old.startswith("#")]
-            if len(kept) == len(lines) and not line:
+            others = [old for old in lines if old.partition(":")[0] != name or old.startswith("#")]
+            if len(others) == len(lines) and not line:
                 return False
-            write_atomic(self.path, ("\n".join([*kept, *([line] if line else [])]) + "\n").encode(), mode=OWN)
-            return len(kept) < len(lines)
+            write_atomic(self.path, ("\n".join([*others, *([line] if line else [])]) + "\n").encode(), mode=OWN)
+            return len(others) < len(lines)
 
 
-def opened(auth: str) -> tuple[UsersFile | None, User | None]:
+def open_users(auth: str) -> tuple[UsersFile | None, User | None]:
     """What the setting `auth` of a hub names: a users file, or the one user of USER:PASSWORD, an administrator.
 
     Raises InputError when it is neither, or the file is damaged.
@@ -214,14 +214,14 @@ HEAD = "# Users of a Demo Hub, name:role:hash; written by: python -m hub users\n
 
 def parse_users(text: str) -> dict[str, User]:
     """Users by name. Raises InputError that names the line."""
-    found: dict[str, User] = {}
+    users: dict[str, User] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         name, _, rest = line.strip().partition(":")
         role, _, hash = rest.partition(":")
         try:
-            right = NAME.fullmatch(name) and role in ROLES and name not in found and _is_hash(hash)
+            right = NAME.fullmatch(name) and role in ROLES and name not in users and _is_hash(hash)
         except (ValueError, binascii.Error):
             right = False
         if not right:
@@ -232,14 +232,14 @@ def parse_users(text: str) -> dict[str, User]:
                 number=number,
                 roles=roles,
             )
-        found[name] = User(name, role, hash)
-    return found
+        users[name] = User(name, role, hash)
+    return users
 
 
 def _is_hash(text: str) -> bool:
-    kind, log2_n, r, p, salt, wanted = text.split("$")
+    kind, log2_n, r, p, salt, digest_text = text.split("$")
     costs = 128 * 2 ** int(log2_n) * int(r) <= MEMORY // 2 and 1 <= int(p) <= 16
-    return kind == "scrypt" and costs and len(_bytes(salt)) >= 8 and len(_bytes(wanted)) == 32
+    return kind == "scrypt" and costs and len(_bytes(salt)) >= 8 and len(_bytes(digest_text)) == 32
 
 
 def checked_role(role: str) -> str:

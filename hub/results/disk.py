@@ -26,17 +26,17 @@ class Disk:
         self._folder = folder
         # Guards the two below, and lets one look at a time; taken alone.
         self._lock = threading.Lock()
-        self._looked, self._found = -LOOK_S, sentence("")
+        self._looked, self._trouble = -LOOK_S, sentence("")
 
     def trouble(self) -> Sentence:
         """What is wrong, in words; empty for nothing."""
         with self._lock:
             if time.monotonic() - self._looked >= LOOK_S:
-                before, self._found = self._found, self._look()
+                before, self._trouble = self._trouble, self._look()
                 self._looked = time.monotonic()
-                if self._found != before:
-                    log.warning("%s", self._found or f"The folder {self._folder} can be written again.")
-            return self._found
+                if self._trouble != before:
+                    log.warning("%s", self._trouble or f"The folder {self._folder} can be written again.")
+            return self._trouble
 
     def _look(self) -> Sentence:
         if not self._folder.is_dir():
@@ -50,12 +50,12 @@ class Disk:
                     os.fsync(file.fileno())
             finally:
                 probe.unlink(missing_ok=True)
-            found = os.statvfs(self._folder)
+            stats = os.statvfs(self._folder)
         except OSError as error:
             return sentence(
                 "What people make cannot be kept: {why} ({path}).", why=reason(error, probe), path=str(self._folder)
             )
-        free_mb, total_mb = (blocks * found.f_frsize / 1e6 for blocks in (found.f_bavail, found.f_blocks))
+        free_mb, total_mb = (blocks * stats.f_frsize / 1e6 for blocks in (stats.f_bavail, stats.f_blocks))
         if free_mb < min(LOW_MB, LOW_SHARE * total_mb):
             return sentence("The disk of {path} has {free} MB left.", path=str(self._folder), free=f"{free_mb:.0f}")
         return sentence("")

@@ -19,8 +19,8 @@ def headline(demo: Demo, result: Result) -> str:
             if limit is None:
                 best = max(labels, key=lambda name: labels[name])
                 return _share(best, 100 * labels[best])
-            picked = [name for name in labels if labels[name] >= limit]
-            first, more = joined(picked[:NAMES_IN_HEADLINE]), len(picked) - NAMES_IN_HEADLINE
+            names = [name for name in labels if labels[name] >= limit]
+            first, more = joined(names[:NAMES_IN_HEADLINE]), len(names) - NAMES_IN_HEADLINE
             return sentence("{first} and {number} more", first=first, number=more) if more > 0 else first
         if isinstance(field, Json) and field.table and values.get(field.name):
             rows = values[field.name]

@@ -27,8 +27,8 @@ def find_texts(data: bytes, keyword: bytes) -> Iterator[bytes]:
 
 def remove_texts(data: bytes, keyword: bytes) -> bytes:
     """The same file without any chunk of that keyword."""
-    kept = (_chunk(kind, content) for kind, content in _chunks(data) if not content.startswith(keyword + b"\0"))
-    return SIGNATURE + b"".join(kept)
+    others = (_chunk(kind, content) for kind, content in _chunks(data) if not content.startswith(keyword + b"\0"))
+    return SIGNATURE + b"".join(others)
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

@@ -90,41 +90,41 @@ def read_record(folder: Path) -> Record:
             raise DamagedError("it has no record") from error
         raise
     try:
-        found = Record.model_validate_json(data)
-        CAPSULE.validate_json(found.capsule)
+        record = Record.model_validate_json(data)
+        CAPSULE.validate_json(record.capsule)
         plain = json.loads(data)
-        values = json.loads(found.values, parse_constant=_refuse)
-        json.loads(found.capsule, parse_constant=_refuse)
-        times = [value for value in asdict(found.receipt).values() if isinstance(value, float)]
-        aware = datetime.fromisoformat(found.receipt.created_at or "").tzinfo is not None
+        values = json.loads(record.values, parse_constant=_refuse)
+        json.loads(record.capsule, parse_constant=_refuse)
+        times = [value for value in asdict(record.receipt).values() if isinstance(value, float)]
+        aware = datetime.fromisoformat(record.receipt.created_at or "").tzinfo is not None
         if not isinstance(values, dict) or not aware or not all(map(math.isfinite, times)):
             raise ValueError("its values are of another kind")
-        found.created  # noqa: B018  # a year that no clock shows raises
+        record.created  # noqa: B018  # a year that no clock shows raises
     except (ValueError, RecursionError, OverflowError) as error:
         raise DamagedError(_brief(error)) from None
-    _sentences(found)
-    if found.sum and found.sum != _sum(plain):
+    _sentences(record)
+    if record.sum and record.sum != _sum(plain):
         raise DamagedError("its record was changed")
-    return found
+    return record
 
 
 def read_result(folder: Path, id: str) -> Result:
     """A stored result, every byte of it as it was written. Raises DamagedError, OSError."""
     record = read_record(folder)
-    remarks, told = _sentences(record)
+    remarks, sentences = _sentences(record)
     pictures = {
         name: tuple(
             Picture(
                 _verified(folder, one.file, one.sha256), one.media_type, one.width, one.height,
-                restored(one.caption, told),
+                restored(one.caption, sentences),
             )
             for one in group
         )
         for name, group in record.pictures.items()
     }  # fmt: skip
-    seen, receipt = read_sight(folder, record), replace(record.receipt, remarks=remarks)
+    sight_of_run, receipt = read_sight(folder, record), replace(record.receipt, remarks=remarks)
     return Result(
-        id, record.capsule, record.values, MappingProxyType(pictures), receipt, seen, told, record.asked_by
+        id, record.capsule, record.values, MappingProxyType(pictures), receipt, sight_of_run, sentences, record.asked_by
     )  # fmt: skip
 
 
@@ -149,7 +149,7 @@ def read_sight(folder: Path, record: Record) -> Sight | None:
 
 def write_result(folder: Path, result: Result) -> int:
     """Writes the pictures, the sight and record.json; returns their bytes. Raises OSError."""
-    size, pictures, seen = 0, {}, None
+    size, pictures, sight_entry = 0, {}, None
     for name, group in result.pictures.items():
         entries = []
         for number, picture in enumerate(group):
@@ -169,7 +169,7 @@ def write_result(folder: Path, result: Result) -> int:
     if result.sight is not None:
         data = sight.to_bytes(result.sight)
         size += (folder / SIGHT_FILE).write_bytes(data)
-        seen = {"file": SIGHT_FILE, "sha256": hashlib.sha256(data).hexdigest(), "owner": result.sight.owner}
+        sight_entry = {"file": SIGHT_FILE, "sha256": hashlib.sha256(data).hexdigest(), "owner": result.sight.owner}
     record = {
         "capsule": result.capsule_json,
         "values": result.values_json,
@@ -177,7 +177,7 @@ def write_result(folder: Path, result: Result) -> int:
         "receipt": asdict(result.receipt),
         "remarks": [packed(remark) for remark in result.receipt.remarks],
         "sentences": [packed(one) for one in result.sentences],
-        "sight": seen,
+        "sight": sight_entry,
         "asked_by": result.asked_by,
     }
     record = json.loads(json.dumps(record))  # the sum is of what will be read
@@ -185,8 +185,8 @@ def write_result(folder: Path, result: Result) -> int:
 
 
 def _sum(record: Mapping[str, Any]) -> str:
-    told = {name: value for name, value in record.items() if name != "sum"}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    content = {name: value for name, value in record.items() if name != "sum"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _verified(folder: Path, file: str, sha256: str) -> bytes:

@@ -117,5 +117,5 @@ class Result:
     @property
     def size_bytes(self) -> int:
         pictures = sum(len(p.data) + 256 for group in self.pictures.values() for p in group)
-        seen = self.sight.size_bytes if self.sight else 0
-        return pictures + seen + sys.getsizeof(self.capsule_json) + sys.getsizeof(self.values_json) + 1024
+        sight_bytes = self.sight.size_bytes if self.sight else 0
+        return pictures + sight_bytes + sys.getsizeof(self.capsule_json) + sys.getsizeof(self.values_json) + 1024

@@ -33,16 +33,23 @@ def look(slug: str, output: Any, image: Image.Image, owner: str) -> Sight | None
 
     Raises HubError when `infer` did not return what `similar=True` promises.
     """
-    found = output.get("embedding") if isinstance(output, dict) else None
-    if not isinstance(found, np.ndarray) or found.ndim != 1 or found.dtype.kind != "f" or not found.size:
-        given = f"{found.dtype} {list(found.shape)}" if isinstance(found, np.ndarray) else type(output).__name__
+    embedding = output.get("embedding") if isinstance(output, dict) else None
+    if (
+        not isinstance(embedding, np.ndarray)
+        or embedding.ndim != 1
+        or embedding.dtype.kind != "f"
+        or not embedding.size
+    ):
+        given = (
+            f"{embedding.dtype} {list(embedding.shape)}" if isinstance(embedding, np.ndarray) else type(output).__name__
+        )
         raise HubError(
             '{slug}: with similar=True, infer must return dicts which hold "embedding", a float32 array '
             "[features]; got {given}.",
             slug=slug,
             given=given,
         )
-    unit = found.astype(np.float32)  # a copy: the output is shared
+    unit = embedding.astype(np.float32)  # a copy: the output is shared
     length = float(np.linalg.norm(unit))
     if not np.isfinite(length):
         raise HubError("{slug}: the embedding holds numbers that are not finite.", slug=slug)
@@ -67,8 +74,8 @@ def from_bytes(data: bytes, owner: str) -> Sight:
     from safetensors.numpy import load
 
     try:
-        held = load(data)
-        embedding, picture = held["embedding"], held["thumbnail"]
+        tensors = load(data)
+        embedding, picture = tensors["embedding"], tensors["thumbnail"]
     except (SafetensorError, KeyError) as error:
         raise ValueError(f"no picture's embedding: {error}") from None
     right = embedding.dtype == np.float32 and embedding.ndim == 1 and embedding.size and picture.dtype == np.uint8

@@ -83,25 +83,25 @@ class ResultStore:
         self._lock = threading.Lock()
         self._memory = _Memory(memory_bytes)
         self._index = _DiskIndex()
-        self._wanted = folder / "results" if folder is not None and disk_bytes > 0 else None
+        self._wished_folder = folder / "results" if folder is not None and disk_bytes > 0 else None
         self._folder: Path | None = None
-        self._tried = 0.0
+        self._tried_at = 0.0
         self.warning = sentence("")
-        if self._wanted is not None:
-            self._open(self._wanted)
+        if self._wished_folder is not None:
+            self._open(self._wished_folder)
 
     def _open(self, folder: Path) -> None:
-        self._tried = time.monotonic()
+        self._tried_at = time.monotonic()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             probe = folder / f".probe-{secrets.token_hex(4)}"
             probe.touch()
             probe.unlink()
-            found = sorted(known for path in folder.glob("??/*") if (known := _known(path)))
-            for left in folder.glob(".*"):
+            entries = sorted(entry for path in folder.glob("??/*") if (entry := _index_entry(path)))
+            for leftover in folder.glob(".*"):
                 with suppress(FileNotFoundError):  # another hub's that starts, too
-                    if left.name != DAMAGED and self._clock() - left.lstat().st_mtime > STAGING_S:
-                        clear(left)
+                    if leftover.name != DAMAGED and self._clock() - leftover.lstat().st_mtime > STAGING_S:
+                        clear(leftover)
         except OSError as error:
             self.warning = sentence("Results are kept in memory only: {reason}.", reason=f"{error.strerror} ({folder})")
             log.warning(self.warning)
@@ -109,21 +109,21 @@ class ResultStore:
             return
         self._folder, self.warning = folder, sentence("")
         with self._lock:
-            for created, size, id in found:
+            for created, size, id in entries:
                 self._index.add(id, size, created)
         self._trim()
 
     def get(self, id: str) -> Result | None:
         """The stored result, or None when there is none, it is too old, or its files are damaged."""
         with self._lock:
-            found = self._memory.get(id)
-            if found is not None and self._is_old(found.created):
+            recent = self._memory.get(id)
+            if recent is not None and self._is_old(recent.created):
                 del self._memory[id]
-                found = None
+                recent = None
             if id in self._index.entries:
                 self._index.entries.move_to_end(id)
-        if found is not None:
-            return found
+        if recent is not None:
+            return recent
         result = self._read(id) if self._folder is not None else None
         if result is not None:
             self._remember(result)
@@ -149,10 +149,10 @@ class ResultStore:
     def sights(self) -> Iterator[tuple[str, dict[str, Any], Sight]]:
         """Id, capsule and sight of each result on disk that has one; the last used first."""
         for id, record in self._records(last_first=True):
-            with self._checked(id):
-                seen = records.read_sight(self._path(id), record)
-                if seen is not None:
-                    yield id, dict(json.loads(record.capsule)), seen
+            with self._set_aside_damaged(id):
+                sight = records.read_sight(self._path(id), record)
+                if sight is not None:
+                    yield id, dict(json.loads(record.capsule)), sight
 
     def records(self) -> Iterator[tuple[str, Record]]:
         """Id and record of each result on disk."""
@@ -160,16 +160,16 @@ class ResultStore:
 
     def _records(self, last_first: bool = False) -> Iterator[tuple[str, Record]]:
         with self._lock:
-            listed = [*self._index.entries]
-        for id in reversed(listed) if last_first else listed:
+            ids = [*self._index.entries]
+        for id in reversed(ids) if last_first else ids:
             record = None
-            with self._checked(id):
+            with self._set_aside_damaged(id):
                 record = records.read_record(self._path(id))
             if record is not None:
                 yield id, record
 
     @contextmanager
-    def _checked(self, id: str) -> Iterator[None]:
+    def _set_aside_damaged(self, id: str) -> Iterator[None]:
         """Around all that reads a result's files: a damaged one is set aside, so that it is told and met once."""
         try:
             yield
@@ -192,10 +192,10 @@ class ResultStore:
             log.error("stored result %s is damaged (%s) and cannot be set aside: %s", id, why, error)
             return
         log.error("stored result %s is damaged (%s): it is in %s now, and will be made anew", id, why, place)
-        total, kept = 0, sorted(place.iterdir(), key=lambda path: -path.lstat().st_mtime)
-        for number, old in enumerate(kept):
-            known = _known_bytes(old)
-            total += known
+        total, folders = 0, sorted(place.iterdir(), key=lambda path: -path.lstat().st_mtime)
+        for number, old in enumerate(folders):
+            size = _known_bytes(old)
+            total += size
             if number >= DAMAGED_MOST or total > DAMAGED_BYTES:
                 clear(old)
 
@@ -229,8 +229,8 @@ class ResultStore:
 
     def retry(self) -> None:
         """Tries again to use a folder that could not be used; it costs nothing where it is."""
-        if self._folder is None and self._wanted is not None and time.monotonic() - self._tried > RETRY_S:
-            self._open(self._wanted)
+        if self._folder is None and self._wished_folder is not None and time.monotonic() - self._tried_at > RETRY_S:
+            self._open(self._wished_folder)
 
     def remove(self, id: str) -> None:
         """Deletes a result, if it is here."""
@@ -247,23 +247,23 @@ class ResultStore:
 
     def disown(self, id: str, owners: Collection[str]) -> None:
         """Forgets that a result was made for one of these, who deleted their runs; others still have it."""
-        found = self.get(id)
-        if found is None:
+        result = self.get(id)
+        if result is None:
             return
-        seen = found.sight
-        if seen is not None and seen.owner in owners:
-            seen = replace(seen, owner="")
-        asked_by = None if found.asked_by in owners else found.asked_by
-        if seen is not found.sight or asked_by != found.asked_by:
-            self.put(replace(found, sight=seen, asked_by=asked_by))
+        sight = result.sight
+        if sight is not None and sight.owner in owners:
+            sight = replace(sight, owner="")
+        asked_by = None if result.asked_by in owners else result.asked_by
+        if sight is not result.sight or asked_by != result.asked_by:
+            self.put(replace(result, sight=sight, asked_by=asked_by))
 
     def _remember(self, result: Result) -> None:
         with self._lock:
             if result.size_bytes <= self._memory.maxsize:
                 self._memory[result.id] = result
-            gone = [id for id in self._memory.evicted if id not in self._index.entries]
+            lost = [id for id in self._memory.evicted if id not in self._index.entries]
             self._memory.evicted.clear()
-        for id in gone:
+        for id in lost:
             self._on_gone(id)
 
     def _path(self, id: str) -> Path:
@@ -273,7 +273,7 @@ class ResultStore:
     def _read(self, id: str) -> Result | None:
         if not records.ID.fullmatch(id):
             return None
-        with self._checked(id):
+        with self._set_aside_damaged(id):
             result = records.read_result(self._path(id), id)
             return None if self._is_old(result.created) else result
         return None
@@ -282,15 +282,15 @@ class ResultStore:
         """Removes what is over the bound in bytes or age, least recently used first."""
         if self._folder is None:
             return
-        gone = []
+        removed = []
         with self._lock:
             while self._index.entries:
                 id, (_, created) = next(iter(self._index.entries.items()))
                 if self._index.total <= self.disk_bytes and not self._is_old(created):
                     break
                 self._index.remove(id)
-                gone.append((id, id in self._memory))
-        for id, remembered in gone:
+                removed.append((id, id in self._memory))
+        for id, remembered in removed:
             clear(self._path(id))
             if not remembered:
                 self._on_gone(id)
@@ -307,11 +307,11 @@ class ResultStore:
 
 
 def _known_bytes(path: Path) -> int:
-    known = sum(f.lstat().st_size for f in path.iterdir()) if path.is_dir() and not path.is_symlink() else 0
-    return known + 4096
+    size = sum(f.lstat().st_size for f in path.iterdir()) if path.is_dir() and not path.is_symlink() else 0
+    return size + 4096
 
 
-def _known(path: Path) -> tuple[float, int, str] | None:
+def _index_entry(path: Path) -> tuple[float, int, str] | None:
     """Creation, bytes and id of a result on disk; None for anything else, or when it went away while we looked."""
     if not records.ID.fullmatch(path.name):
         return None

@@ -87,7 +87,7 @@ def plan(settings: Settings, options: Options) -> SpacePlan:
         weights_setting=_weights_setting(settings, weights, options.demos),
     )
     files: dict[str, bytes | Path] = {path: text.encode() for path, text in export_texts.texts(options, facts).items()}
-    files |= {path: ROOT / path for path in export_texts.copied(options)}
+    files |= {path: ROOT / path for path in export_texts.copied_files(options)}
     files |= {f"hub/{path}": file for path, file in _below(CODE) if file.suffix != ".pyc"}
     credits = settings.pages_folder / "assets" / "README.md"  # whose pictures the examples are
     files |= {"demos/assets/README.md": credits} if credits.is_file() else {}
@@ -108,8 +108,8 @@ def earlier(out: Path) -> Options | None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     try:
-        known = parse_json((out / MANIFEST).read_text(encoding="utf-8"))["options"]
-        return Options(tuple(map(str, known["demos"])), str(known["hardware"]), str(known["ui"]))
+        options = parse_json((out / MANIFEST).read_text(encoding="utf-8"))["options"]
+        return Options(tuple(map(str, options["demos"])), str(options["hardware"]), str(options["ui"]))
     except (OSError, ValueError, LookupError, TypeError):
         raise InputError(
             "{out} is not empty, and no earlier export (it has no valid {manifest}). Nothing was written. Name a "
@@ -127,10 +127,10 @@ def write(planned: SpacePlan, out: Path) -> list[Drift]:
     if any(out.resolve().is_relative_to(part) for part in (CODE, default_folder("demos"), default_folder("weights"))):
         raise InputError("{out} is a part of this hub. Name a folder elsewhere.", out=out)
     again = earlier(out) is not None
-    before = written((out / MANIFEST).read_text(encoding="utf-8")) if again else set()
-    done = [drift for drift in check(planned, out) if drift.how != "extra" or drift.path in before]
+    before = paths_in((out / MANIFEST).read_text(encoding="utf-8")) if again else set()
+    changes = [drift for drift in check(planned, out) if drift.how != "extra" or drift.path in before]
     # The manifest first: a cut export can be told from a stranger's folder, and written again.
-    for path in (MANIFEST, *(drift.path for drift in done)):
+    for path in (MANIFEST, *(drift.path for drift in changes)):
         target = out / path
         if path not in planned.files:
             target.unlink()
@@ -141,7 +141,7 @@ def write(planned: SpacePlan, out: Path) -> list[Drift]:
             target.write_bytes(content)
         else:
             shutil.copyfile(content, target)
-    return done if again else []
+    return changes if again else []
 
 
 def manifest(options: Options, paths: Iterable[str]) -> bytes:
@@ -150,7 +150,7 @@ def manifest(options: Options, paths: Iterable[str]) -> bytes:
     return _json({"made by": "python -m hub export-space", "options": asdict(options), "files": paths})
 
 
-def written(manifest: str) -> set[str]:
+def paths_in(manifest: str) -> set[str]:
     """The paths that a manifest names; none of a damaged one."""
     try:
         return set(map(str, parse_json(manifest)["files"]))
@@ -161,13 +161,13 @@ def written(manifest: str) -> set[str]:
 def check(planned: SpacePlan, out: Path) -> list[Drift]:
     """What differs between the folder and what would be written now, by path."""
     there = {path: file for path, file in _below(out) if not path.startswith(RESULTS)} if out.is_dir() else {}
-    found = [Drift("extra", path) for path in there if path not in planned.files]
+    drifts = [Drift("extra", path) for path in there if path not in planned.files]
     for path, content in planned.files.items():
         if path not in there:
-            found.append(Drift("missing", path))
+            drifts.append(Drift("missing", path))
         elif not _same(there[path], content):
-            found.append(Drift("changed", path))
-    return sorted(found, key=lambda drift: drift.path)
+            drifts.append(Drift("changed", path))
+    return sorted(drifts, key=lambda drift: drift.path)
 
 
 def digest(content: bytes | Path) -> str:
@@ -194,7 +194,7 @@ def _source(page: Page) -> Path:
 
 def _readers(store: WeightsStore, weights: list[str], options: Options) -> list[str]:
     """The packages that read these weights and that the interface needs."""
-    found = ["streamlit"] if options.docker else []
+    readers = ["streamlit"] if options.docker else []
     for name in weights:
         try:
             keys = {*store.find(name).config, *store.files(name)}
@@ -202,8 +202,8 @@ def _readers(store: WeightsStore, weights: list[str], options: Options) -> list[
             if not isinstance(store.source(name), HubSource):
                 raise
             keys = set(export_needs.READERS) - {"model_index.json"}  # not here to look at: any classifier or U-Net
-        found += [package for key, packages in export_needs.READERS.items() if key in keys for package in packages]
-    return found
+        readers += [package for key, packages in export_needs.READERS.items() if key in keys for package in packages]
+    return readers
 
 
 def _card(store: WeightsStore, name: str) -> dict[str, Any]:

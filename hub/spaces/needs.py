@@ -50,12 +50,12 @@ def requirements(
     """
     locked = _locked(root / "requirements.txt")
     base = [root / "app.py", *(path for path in CODE.rglob("*.py") if not path.is_relative_to(BUNDLED))]
-    needed = {*map(_name, more)} | _packages(_imports(demos), locked)
-    needed |= _packages(_imports(base) - OPTIONAL, locked) - PARTS
+    packages = {*map(_name, more)} | _packages(_imports(demos), locked)
+    packages |= _packages(_imports(base) - OPTIONAL, locked) - PARTS
     tops = {_name(re.split(r"[=<>~!;\[ ]", line)[0]) for line in _lines(root / "requirements.in")}
-    direct = (tops - PARTS) | needed
+    direct = (tops - PARTS) | packages
     if docker:
-        dropped = _with_theirs((tops & PARTS) - needed) - _with_theirs(direct)
+        dropped = _with_theirs((tops & PARTS) - packages) - _with_theirs(direct)
         names, limits = (locked.keys() - dropped) | direct, dict[str, str]()
     else:
         names, limits = direct, _limits(locked) | (ZERO_TORCH if zero else {})
@@ -71,7 +71,7 @@ def _without_hashes(line: str) -> str:
 
 def _limits(locked: Mapping[str, str]) -> dict[str, str]:
     """Lines for packages of which Gradio's extras, which the builder wants, do not take the version used here."""
-    found = {}
+    limits = {}
     for requirement in map(Requirement, importlib.metadata.requires("gradio") or ()):
         name, marker = _name(requirement.name), requirement.marker
         if marker is None or not any(marker.evaluate({"extra": extra}) for extra in BUILDER_EXTRAS):
@@ -79,19 +79,19 @@ def _limits(locked: Mapping[str, str]) -> dict[str, str]:
         pinned = _LINE.match(locked.get(name, ""))
         version = pinned[2] if pinned else _version(name) if _is_installed(name) else ""
         if version and not requirement.specifier.contains(version):
-            found[name] = f"{name}{requirement.specifier}"
-    return found
+            limits[name] = f"{name}{requirement.specifier}"
+    return limits
 
 
 def version(package: str, *, root: Path = ROOT) -> str:
     """The locked version of a package. Raises UnavailableError."""
     line = _locked(root / "requirements.txt").get(_name(package), "")
-    found = _LINE.match(line)
-    if found is None:
+    match = _LINE.match(line)
+    if match is None:
         raise UnavailableError(
             "{path} does not pin {package}. Write it anew: make lock", path=root / "requirements.txt", package=package
         )
-    return found[2]
+    return match[2]
 
 
 # --- what is imported -----------------------------------------------------------------------------
@@ -99,20 +99,20 @@ def version(package: str, *, root: Path = ROOT) -> str:
 
 def _imports(files: Iterable[Path]) -> set[str]:
     """Top-level names of all modules that these files, and the hub's modules which they import, do import."""
-    found: set[str] = set()
-    waiting, seen = [*files], set[Path]()
-    while waiting:
-        path = waiting.pop()
-        if path in seen:
+    names: set[str] = set()
+    unread, read = [*files], set[Path]()
+    while unread:
+        path = unread.pop()
+        if path in read:
             continue
-        seen.add(path)
+        read.add(path)
         for module in _imported(path, path.stat().st_mtime_ns):
             parts = module.split(".")
             if parts[0] != "hub":
-                found.add(parts[0])
+                names.add(parts[0])
             elif (own := CODE.parent.joinpath(*parts).with_suffix(".py")).is_file():
-                waiting.append(own)
-    return found
+                unread.append(own)
+    return names
 
 
 @lru_cache(maxsize=1024)
@@ -132,7 +132,7 @@ def _modules(node: ast.AST) -> Iterator[str]:
     elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
         yield node.module
         yield from (f"{node.module}.{alias.name}" for alias in node.names if node.module.split(".")[0] == "hub")
-    elif isinstance(node, ast.Call) and _called(node) in ("find_spec", "import_module"):
+    elif isinstance(node, ast.Call) and _name_of_callee(node) in ("find_spec", "import_module"):
         yield from (str(a.value) for a in node.args if isinstance(a, ast.Constant))
     if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
         return
@@ -142,7 +142,7 @@ def _modules(node: ast.AST) -> Iterator[str]:
         yield from _modules(child)
 
 
-def _called(node: ast.Call) -> str:
+def _name_of_callee(node: ast.Call) -> str:
     return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
 
 
@@ -151,7 +151,7 @@ _brings = cache(importlib.metadata.packages_distributions)
 
 def _packages(modules: Collection[str], locked: Collection[str]) -> set[str]:
     """The installed packages that bring these modules, locked ones first. Raises UnavailableError where none does."""
-    brings, found = _brings(), set[str]()
+    brings, packages = _brings(), set[str]()
     for module in modules:
         if module in sys.stdlib_module_names or module in ("demos", "weights", "spaces"):
             continue
@@ -161,8 +161,8 @@ def _packages(modules: Collection[str], locked: Collection[str]) -> set[str]:
                 "version can be pinned.",
                 module=module,
             )
-        found.add(min(map(_name, brings[module]), key=lambda name: (name not in locked, name)))
-    return found
+        packages.add(min(map(_name, brings[module]), key=lambda name: (name not in locked, name)))
+    return packages
 
 
 # --- packages -------------------------------------------------------------------------------------
@@ -170,20 +170,20 @@ def _packages(modules: Collection[str], locked: Collection[str]) -> set[str]:
 
 def _with_theirs(names: Iterable[str]) -> set[str]:
     """The packages and all that they require, as far as they are installed here."""
-    found, waiting = set[str](), [*names]
-    while waiting:
-        name = waiting.pop()
-        if name in found:
+    packages, unread = set[str](), [*names]
+    while unread:
+        name = unread.pop()
+        if name in packages:
             continue
-        found.add(name)
+        packages.add(name)
         try:
             required = importlib.metadata.requires(name) or ()
         except importlib.metadata.PackageNotFoundError:
             continue
         for requirement in map(Requirement, required):
             if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-                waiting.append(_name(requirement.name))
-    return found
+                unread.append(_name(requirement.name))
+    return packages
 
 
 def _is_installed(name: str) -> bool:
@@ -201,13 +201,13 @@ def _version(name: str) -> str:
 
 def _locked(path: Path) -> dict[str, str]:
     """Lines of the lock by package; several for other Pythons are joined."""
-    found: dict[str, str] = {}
+    lines: dict[str, str] = {}
     for line in _lines(path):
         match = _LINE.match(line)
         if match:
             name = _name(match[1])
-            found[name] = f"{found[name]}\n{line}" if name in found else line
-    return found
+            lines[name] = f"{lines[name]}\n{line}" if name in lines else line
+    return lines
 
 
 def _lines(path: Path) -> list[str]:

@@ -47,7 +47,7 @@ def push(planned: SpacePlan, out: Path, source: HubSource, *, private: bool) -> 
         sdk = "docker" if planned.options.docker else "gradio"
         api.create_repo(repo, repo_type="space", space_sdk=sdk, private=private, exist_ok=True)
         try:
-            done = api.upload_folder(
+            commit = api.upload_folder(
                 repo_id=repo,
                 repo_type="space",
                 folder_path=out,
@@ -60,8 +60,8 @@ def push(planned: SpacePlan, out: Path, source: HubSource, *, private: bool) -> 
             raise UnavailableError(
                 "The Space {repo} could not be uploaded: {cause}. Try again.", repo=repo, cause=cause
             ) from None
-        _compare(api, planned, repo, str(done.oid))
-    return str(done.oid)
+        _compare(api, planned, repo, str(commit.oid))
+    return str(commit.oid)
 
 
 def _before(repo: str, there: set[str]) -> set[str]:
@@ -70,7 +70,7 @@ def _before(repo: str, there: set[str]) -> set[str]:
 
     if MANIFEST in there:
         path = hf_hub_download(repo, MANIFEST, repo_type="space")  # what is there now is meant  # nosec B615
-        return export.written(Path(path).read_text(encoding="utf-8"))
+        return export.paths_in(Path(path).read_text(encoding="utf-8"))
     if there - BLANK:
         raise InputError(
             "The Space {repo} holds something else ({count} files, no {manifest}). Nothing was sent. Name another.",
@@ -96,8 +96,8 @@ def _compare(api: HfApi, planned: SpacePlan, repo: str, commit: str) -> None:
     tree = api.list_repo_tree(repo, repo_type="space", revision=commit, recursive=True)
     there = {file.path: file for file in tree if isinstance(file, RepoFile)}
     for path, content in planned.files.items():
-        found = there.get(path)
-        if found is None or not _is_same(found, content):
+        remote_file = there.get(path)
+        if remote_file is None or not _is_same(remote_file, content):
             raise UnavailableError(
                 "The Space {repo}: {path} did not arrive as it was sent. Push again; only what differs is uploaded.",
                 repo=repo,

@@ -59,7 +59,7 @@ class Facts:
 
 def texts(options: Options, facts: Facts) -> dict[str, str]:
     """Generated files by path."""
-    found = {
+    files = {
         "README.md": _readme(options, facts),
         "requirements.txt": _requirements(options, facts),
         "space.toml": _settings(facts),
@@ -72,11 +72,11 @@ def texts(options: Options, facts: Facts) -> dict[str, str]:
             raise UnavailableError(
                 "{path} has no line ARG TORCH=cpu, which the hardware decides.", path=ROOT / "Dockerfile"
             )
-        found["Dockerfile"] = text
-    return found
+        files["Dockerfile"] = text
+    return files
 
 
-def copied(options: Options) -> tuple[str, ...]:
+def copied_files(options: Options) -> tuple[str, ...]:
     """Files that a Space has as the repository has them."""
     return (*ALWAYS, ".dockerignore") if options.docker else ALWAYS
 
@@ -104,24 +104,24 @@ def _front_matter(options: Options, facts: Facts) -> dict[str, Any]:
 
     ours = yaml.safe_load((ROOT / "README.md").read_text(encoding="utf-8").split("---\n")[1])
     alone = facts.pages[0].demo if len(facts.pages) == 1 else None
-    found: dict[str, Any] = {
+    matter: dict[str, Any] = {
         "title": alone.title if alone else ours["title"],
         **{key: ours[key] for key in ("emoji", "colorFrom", "colorTo")},
         "sdk": "docker" if options.docker else "gradio",
     }
     if options.docker:
-        found |= {"app_port": 7860, "base_path": "/streamlit"}
+        matter |= {"app_port": 7860, "base_path": "/streamlit"}
     else:
         version = export_needs.version("gradio")
-        found |= {"sdk_version": version, "python_version": PYTHON[options.hardware], "app_file": "app.py"}
+        matter |= {"sdk_version": version, "python_version": PYTHON[options.hardware], "app_file": "app.py"}
     if HARDWARE[options.hardware]:
-        found["suggested_hardware"] = HARDWARE[options.hardware]
+        matter["suggested_hardware"] = HARDWARE[options.hardware]
     if facts.repositories:
-        found["models"] = sorted({source.repo for source in facts.repositories.values()})
-        found["preload_from_hub"] = [
+        matter["models"] = sorted({source.repo for source in facts.repositories.values()})
+        matter["preload_from_hub"] = [
             _ahead(source, facts.locked.get(name)) for name, source in sorted(facts.repositories.items())
         ]
-    return found | {
+    return matter | {
         "license": ours["license"],
         "short_description": _short(alone, ours["short_description"]),
         "pinned": False,

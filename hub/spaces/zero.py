@@ -45,7 +45,7 @@ FADE = 0.8  # what was measured before counts so much against a shorter time; a 
 CHANGE = 0.1  # a smaller change of an estimate is not written down
 
 
-def wanted(environment: Mapping[str, str] = os.environ) -> bool:
+def is_zero_space(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether this is a ZeroGPU Space."""
     return environment.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
@@ -55,7 +55,7 @@ def claim() -> Any:
 
     Raises UnavailableError.
     """
-    if not wanted():
+    if not is_zero_space():
         return None
     try:
         return importlib.import_module("spaces")
@@ -149,10 +149,10 @@ class Zero:
 
     def duration_s(self, key: str, items: list[Any]) -> int:
         """Seconds to borrow a GPU for: measured ones with a margin. A shorter wish waits less in ZeroGPU's queue."""
-        known = self._seconds.get(key)
-        if known is None:
+        seconds = self._seconds.get(key)
+        if seconds is None:
             return UNKNOWN_S
-        return min(MOST_S, max(LEAST_S, math.ceil(MARGIN * (known["start_s"] + known["item_s"] * len(items)))))
+        return min(MOST_S, max(LEAST_S, math.ceil(MARGIN * (seconds["start_s"] + seconds["item_s"] * len(items)))))
 
     def _run(self, key: str, model: Any, items: list[Any]) -> Generator[Progress, None, list[Any]]:
         """Passes on what a child tells, and returns its outputs. Raises what it failed with."""
@@ -179,12 +179,12 @@ class Zero:
         return outputs
 
     def _learn(self, key: str, ended: Ended, items: int) -> None:
-        known = self._seconds.get(key, {"start_s": 0.0, "item_s": 0.0})
-        measured = {"item_s": ended.infer_s / max(1, items)}
+        before = self._seconds.get(key, {"start_s": 0.0, "item_s": 0.0})
+        now = {"item_s": ended.infer_s / max(1, items)}
         if ended.start_s is not None:
-            measured["start_s"] = ended.start_s
-        new = known | {name: max(s, FADE * known[name] + (1 - FADE) * s) for name, s in measured.items()}
-        if key not in self._seconds or any(abs(new[name] - known[name]) > CHANGE * known[name] for name in new):
+            now["start_s"] = ended.start_s
+        new = before | {name: max(s, FADE * before[name] + (1 - FADE) * s) for name, s in now.items()}
+        if key not in self._seconds or any(abs(new[name] - before[name]) > CHANGE * before[name] for name in new):
             self._remembered.add({key: new})
         self._seconds[key] = new
 
@@ -198,10 +198,10 @@ class Zero:
         if self._process != os.getpid():  # the first call of this process: the GPU was ours since it was forked
             self._process = os.getpid()
             start_s = max(0.0, begin - psutil.Process().create_time())
-        held = self._held[key]
+        entry = self._held[key]
         try:
             with torch.inference_mode():  # the parent's holds for its own threads only
-                outputs = held.infer(held.model, items)
+                outputs = entry.infer(entry.model, items)
                 if inspect.isgenerator(outputs):
                     outputs = yield from outputs
         except Exception as error:  # whatever it is, those who wait must hear of it

@@ -64,8 +64,8 @@ def _entry(model: Mapping[str, Any]) -> CatalogueEntry:
 
 def of_folder(folder: Path) -> CatalogueEntry | None:
     """The entry that a folder of weights from the Hub was fetched for; hub/weights/snapshots.py names these folders."""
-    named = {entry.source.repo.replace("/", "--"): entry for entry in read()}
-    return next((named[part] for part in folder.parts if part in named), None)
+    entries = {entry.source.repo.replace("/", "--"): entry for entry in read()}
+    return next((entries[part] for part in folder.parts if part in entries), None)
 
 
 def licence(source: HubSource) -> str:

@@ -59,8 +59,8 @@ def _facts(store: WeightsStore, name: str, title: str) -> WeightsFacts:
     except UnavailableError as error:
         data, text = {}, error.message
     source = store.source(name)
-    listed = catalogue.licence(source) if isinstance(source, HubSource) else ""
-    stated = (data.get("license_name"), data.get("license"), listed, "not stated")
+    catalogue_licence = catalogue.licence(source) if isinstance(source, HubSource) else ""
+    stated = (data.get("license_name"), data.get("license"), catalogue_licence, "not stated")
     licence = next(one for one in stated if isinstance(one, str) and one)[:WORD_CHARS]
     return WeightsFacts(
         name,
@@ -100,9 +100,9 @@ def options(store: WeightsStore, page: Page, weights: str) -> dict[str, tuple[st
 
 def all_options(store: WeightsStore, page: Page) -> dict[str, tuple[str, ...]]:
     """`options` of all sets of weights in one; an input is left out while any set is not there."""
-    found = [options(store, page, w.name) for w in page.demo.weights]
-    names = set.intersection(*(set(one) for one in found)) if found else set()
-    return {name: tuple(dict.fromkeys(option for one in found for option in one[name])) for name in names}
+    each = [options(store, page, w.name) for w in page.demo.weights]
+    names = set.intersection(*(set(one) for one in each)) if each else set()
+    return {name: tuple(dict.fromkeys(option for one in each for option in one[name])) for name in names}
 
 
 def own_defaults(store: WeightsStore, page: Page, weights: str = "") -> dict[str, float]:
@@ -128,12 +128,12 @@ def defaults(store: WeightsStore, page: Page, weights: str = "") -> dict[str, An
 
 
 def _metrics(data: Mapping[str, Any]) -> tuple[Metric, ...]:
-    found = []
+    metrics = []
     for model in data.get("model-index") or ():
         for result in model.get("results") or ():
             dataset = str((result.get("dataset") or {}).get("name", ""))[:WORD_CHARS]
             for metric in result.get("metrics") or ():
                 if isinstance(metric.get("value"), int | float):
                     name = str(metric.get("name") or metric.get("type") or "metric")
-                    found.append(Metric(name[:WORD_CHARS], float(metric["value"]), dataset))
-    return tuple(found[:METRICS])
+                    metrics.append(Metric(name[:WORD_CHARS], float(metric["value"]), dataset))
+    return tuple(metrics[:METRICS])

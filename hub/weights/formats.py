@@ -46,24 +46,24 @@ def is_pickle(path: Path) -> bool:
     return begin[:2] in {b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"} or begin == b"PK\x03\x04"
 
 
-def wanted(paths: Sequence[str], what: str) -> list[str]:
+def files_to_fetch(paths: Sequence[str], what: str) -> list[str]:
     """The files of a repository to fetch: what the model reads, and its card. Raises UnavailableError.
 
     Of a pipeline (model_index.json) everything in its folders; else what lies at the top. Of files in several
     precisions the plain one.
     """
-    read = [path for path in paths if is_read(path)]
+    readable = [path for path in paths if is_read(path)]
     if "model_index.json" in paths:
-        read = [path for path in read if "/" in path or path.endswith(".json")]
+        readable = [path for path in readable if "/" in path or path.endswith(".json")]
     else:
-        read = [path for path in read if "/" not in path]
-    tensors = [path for path in read if path.endswith(".safetensors")]
+        readable = [path for path in readable if "/" not in path]
+    tensors = [path for path in readable if path.endswith(".safetensors")]
     plain = [path for path in tensors if not _VARIANT.search(PurePosixPath(path).name)]
     whole = {PurePosixPath(path).parent for path in plain}
     spare = {path for path in tensors if path not in plain and PurePosixPath(path).parent in whole}
     if not tensors:
         raise UnavailableError(why_none(what, paths))
-    return [path for path in read if path not in spare] + [path for path in paths if path == "README.md"]
+    return [path for path in readable if path not in spare] + [path for path in paths if path == "README.md"]
 
 
 def why_none(what: str, paths: Iterable[str]) -> str:
@@ -71,9 +71,9 @@ def why_none(what: str, paths: Iterable[str]) -> str:
     pickles = sorted(path for path in paths if PurePosixPath(path).suffix in PICKLES)
     if not pickles:
         return f"{what} hold no .safetensors file."
-    listed = ", ".join(pickles[:3]) + (f" and {len(pickles) - 3} more" if len(pickles) > 3 else "")
+    names = ", ".join(pickles[:3]) + (f" and {len(pickles) - 3} more" if len(pickles) > 3 else "")
     return (
-        f"{what} hold {listed} but no .safetensors file. Such files can run code when read, so the hub refuses them; "
+        f"{what} hold {names} but no .safetensors file. Such files can run code when read, so the hub refuses them; "
         "convert them with safetensors and try again."
     )
 
@@ -182,17 +182,17 @@ def _transformers(config: dict[str, Any], processor: Mapping[str, Any]) -> dict[
 def _smp(config: dict[str, Any], transforms: Mapping[str, Any]) -> dict[str, Any]:
     """A folder of smp's `save_pretrained`. It numbers its classes; some have albumentations' transforms beside them."""
     count = int(config.get("classes") or 1)
-    added: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
     if "_preprocessing" not in config:
         settings = {"height": 384, "width": 480, "multiple": 32, "mean": IMAGENET_MEAN, "std": IMAGENET_STD}
         for step in (transforms.get("transform") or {}).get("transforms") or ():
             settings |= {key: step[key] for key in ("height", "width", "mean", "std") if step.get(key)}
-        added["_preprocessing"] = settings
+        extra["_preprocessing"] = settings
     if "_classes" not in config:
-        added["_classes"] = [
+        extra["_classes"] = [
             {"name": name, "colour": colour} for name, colour in zip(_numbered(count), _colours(count), strict=True)
         ]
-    return {**config, **added}
+    return {**config, **extra}
 
 
 def _distinct(names: Sequence[Any]) -> list[str]:
@@ -208,11 +208,11 @@ def _numbered(count: int) -> list[str]:
 
 def _colours(count: int) -> list[list[int]]:
     """Colours that differ, as the Pascal VOC set makes them from the bits of the number; black comes last."""
-    found = []
+    colours = []
     for number in [*range(1, count), 0]:
         channels = [sum(((number >> (3 * bit + c)) & 1) << (7 - bit) for bit in range(8)) for c in range(3)]
-        found.append(channels)
-    return found
+        colours.append(channels)
+    return colours
 
 
 def imagenet_names() -> list[str]:

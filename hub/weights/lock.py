@@ -110,11 +110,11 @@ def of_files(files: Mapping[str, Path], commit: str = "") -> Locked:
     return Locked(commit, {name: LockedFile(path.stat().st_size, sha256(path)) for name, path in files.items()})
 
 
-def differences(found: Locked, expected: Locked) -> list[str]:
+def differences(actual: Locked, expected: Locked) -> list[str]:
     """What does not match, one sentence a file; empty when all does."""
     sentences = []
-    for path in sorted({*found.files, *expected.files}):
-        here, there = found.files.get(path), expected.files.get(path)
+    for path in sorted({*actual.files, *expected.files}):
+        here, there = actual.files.get(path), expected.files.get(path)
         if here is None:
             sentences.append(f"{path} is missing")
         elif there is None:

@@ -45,23 +45,23 @@ def pack(store: WeightsStore, names: Iterable[str], out: Path, wheels: Path | No
     """Writes `out` with these weights, checked against the lock first. Raises HubError."""
     members = dict(_members(store, names))
     if wheels is not None:
-        found = sorted(wheels.glob("*.whl"))
-        if not found:
+        paths = sorted(wheels.glob("*.whl"))
+        if not paths:
             raise InputError(
                 "--wheels {wheels} holds no .whl file. Fill it: pip download -r requirements.txt -d {wheels}",
                 wheels=wheels,
             )
-        members |= {f"wheels/{path.name}": path for path in found}
-    listed = {name: LockedFile(path.stat().st_size, lock.sha256(path)) for name, path in members.items()}
-    data = json.dumps({"version": VERSION, **lock.Locked("", listed).to_json()}, indent=1).encode()
+        members |= {f"wheels/{path.name}": path for path in paths}
+    entries = {name: LockedFile(path.stat().st_size, lock.sha256(path)) for name, path in members.items()}
+    data = json.dumps({"version": VERSION, **lock.Locked("", entries).to_json()}, indent=1).encode()
     with _disk(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(out) as file, tarfile.open(fileobj=file, mode="w") as archive:
             _add(archive, LIST, len(data), io.BytesIO(data))
             for name, path in members.items():
                 with path.open("rb") as stream:
-                    _add(archive, name, listed[name].size, stream)
-    return Packed(len(members), sum(file.size for file in listed.values()))
+                    _add(archive, name, entries[name].size, stream)
+    return Packed(len(members), sum(file.size for file in entries.values()))
 
 
 def _members(store: WeightsStore, names: Iterable[str]) -> Iterator[tuple[str, Path]]:
@@ -105,7 +105,7 @@ def unpack(archive: Path, folders: Mapping[str, Path], *, force: bool = False) -
         if not force:
             _refuse_other_files(staged, places)
         for member, path in staged.items():
-            _put(path, places[member])
+            _move_in(path, places[member])
         return Packed(len(staged), sum(place.stat().st_size for place in places.values()))
 
 
@@ -121,7 +121,7 @@ def _extract(archive: Path, into: Path) -> dict[str, Path]:
                     archive=archive,
                     list=LIST,
                 )
-            expected = _listed(archive, members.extractfile(first))
+            expected = _read_list(archive, members.extractfile(first))
             for info in members:
                 if info.name == LIST:
                     continue
@@ -144,7 +144,7 @@ def _extract(archive: Path, into: Path) -> dict[str, Path]:
     return staged
 
 
-def _listed(archive: Path, stream: IO[bytes] | None) -> Mapping[str, LockedFile]:
+def _read_list(archive: Path, stream: IO[bytes] | None) -> Mapping[str, LockedFile]:
     try:
         data: Any = parse_json(stream.read()) if stream else None
     except ValueError as error:
@@ -160,8 +160,8 @@ def _listed(archive: Path, stream: IO[bytes] | None) -> Mapping[str, LockedFile]
     files = lock.entry_from_json(data, str(archive)).files
     for name in files:
         top, _, rest = name.partition("/")
-        known = rest.endswith(".whl") if top == "wheels" else formats.is_read(rest) or rest.endswith("README.md")
-        if top not in ("weights", "hub", "wheels") or not rest or not known:
+        is_weights = rest.endswith(".whl") if top == "wheels" else formats.is_read(rest) or rest.endswith("README.md")
+        if top not in ("weights", "hub", "wheels") or not rest or not is_weights:
             raise InputError(
                 "{archive} lists {name!r}, which is no file of weights. It is refused.", archive=archive, name=name
             )
@@ -203,19 +203,19 @@ def _refuse_other_files(staged: Mapping[str, Path], places: Mapping[str, Path]) 
         place = places[member]
         if place.name in MERGED and place.is_file():
             merged = _merged(place, path)
-            known = _flat(parse_json(place.read_text(encoding="utf-8")))
-            changed = [key for key, value in known.items() if _flat(merged).get(key) != value]
-            if changed:
+            current = _flat(parse_json(place.read_text(encoding="utf-8")))
+            differing = [key for key, value in current.items() if _flat(merged).get(key) != value]
+            if differing:
                 raise InputError(
                     "{place} has another entry for {name}. --force takes that of the archive.",
                     place=place,
-                    name=changed[0],
+                    name=differing[0],
                 )
         elif place.is_file() and lock.sha256(place) != lock.sha256(path):
             raise InputError("{place} is here already, with other content. --force overwrites it.", place=place)
 
 
-def _put(path: Path, place: Path) -> None:
+def _move_in(path: Path, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.name in MERGED and place.is_file():
         lock.write_json(place, _merged(place, path))

@@ -39,8 +39,8 @@ def plan(folder: Path, repo: str, *, private: bool = False) -> PublishPlan:
     source = parse_repository(repo)
     if source.revision != "main" or source.folder:
         raise InputError("--repo wants owner/name, got {repo!r}: uploads go to the main branch.", repo=repo)
-    read = formats.files_of(folder, repr(folder.name))
-    _check_tensors(read, folder)
+    model_files = formats.files_of(folder, repr(folder.name))
+    _check_tensors(model_files, folder)
     data, card = _card(folder)
     config = formats.config_of(folder, repr(folder.name))
     library = next((library for key, library in _LIBRARIES.items() if key in config), "")
@@ -53,9 +53,9 @@ def plan(folder: Path, repo: str, *, private: bool = False) -> PublishPlan:
             library=library,
         )
     # On the Hub the example in the card loads from the Hub.
-    card = LOCAL_DIR.sub(lambda found: _on_the_hub(found[0], folder.name, source), card)
+    card = LOCAL_DIR.sub(lambda match: _on_the_hub(match[0], folder.name, source), card)
     recipes = [f for f in sorted(folder.glob("*.py")) if f.name != "__init__.py"]
-    files: dict[str, bytes | Path] = {CARD: card.encode(), **read, **{f.name: f for f in recipes}}
+    files: dict[str, bytes | Path] = {CARD: card.encode(), **model_files, **{f.name: f for f in recipes}}
     return PublishPlan(source, private, files, _licence(data), _metrics(folder, data))
 
 
@@ -78,13 +78,15 @@ def upload(planned: PublishPlan, message: str = "") -> str:
                 CommitOperationAdd(name, content if isinstance(content, bytes) else str(content))
                 for name, content in planned.files.items()
             ]
-            done = api.create_commit(repo, operations, commit_message=message or f"Upload {repo.partition('/')[2]}")
+            commit_info = api.create_commit(
+                repo, operations, commit_message=message or f"Upload {repo.partition('/')[2]}"
+            )
         except (RuntimeError, ValueError) as error:  # how the client tells that a large file did not arrive
             cause = remote.redacted_brief(error.__cause__ or error).rstrip(".")
             raise UnavailableError(
                 "{address} could not be uploaded: {cause}. Try again.", address=planned.source.address, cause=cause
             ) from None
-    commit = str(done.oid)
+    commit = str(commit_info.oid)
     _compare(planned, commit)
     return commit
 
@@ -100,10 +102,10 @@ def _compare(planned: PublishPlan, commit: str) -> None:
     there = {file.path: file for file in remote.listing(planned.source, commit).files}
     for name, content in planned.files.items():
         size = planned.size(name)
-        found = there.get(name)
-        wrong = found is None or found.size != size
-        if found is not None and found.sha256 and isinstance(content, Path):
-            wrong = wrong or found.sha256 != lock.sha256(content)
+        remote_file = there.get(name)
+        wrong = remote_file is None or remote_file.size != size
+        if remote_file is not None and remote_file.sha256 and isinstance(content, Path):
+            wrong = wrong or remote_file.sha256 != lock.sha256(content)
         if wrong:
             raise UnavailableError(
                 "{address}: {name} did not arrive as it was sent. Publish again; only what differs is uploaded.",
@@ -115,10 +117,10 @@ def _compare(planned: PublishPlan, commit: str) -> None:
 # --- checks ---------------------------------------------------------------------------------------
 
 
-def _check_tensors(read: Mapping[str, Path], folder: Path) -> None:
+def _check_tensors(model_files: Mapping[str, Path], folder: Path) -> None:
     from safetensors import SafetensorError, safe_open
 
-    for name, path in read.items():
+    for name, path in model_files.items():
         if path.suffix == ".safetensors":
             try:
                 with safe_open(path, framework="np") as tensors:
@@ -167,7 +169,7 @@ def _licence(data: Mapping[str, Any]) -> str:
 
 def _metrics(folder: Path, data: Mapping[str, Any]) -> tuple[str, ...]:
     """The figures of the card's model-index, in words. Raises InputError for one without a value or data set."""
-    measured = []
+    figures = []
     for model in data.get("model-index") or ():
         for result in model.get("results") or ():
             dataset = (result.get("dataset") or {}).get("name")
@@ -179,5 +181,5 @@ def _metrics(folder: Path, data: Mapping[str, Any]) -> tuple[str, ...]:
                         path=folder / CARD,
                         metric=metric,
                     )
-                measured.append(f"{name} {value:g} on {dataset}")
-    return tuple(measured)
+                figures.append(f"{name} {value:g} on {dataset}")
+    return tuple(figures)

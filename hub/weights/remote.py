@@ -70,7 +70,7 @@ def listing(source: HubSource, commit: str = "", *, hasty: bool = False) -> List
     return Listing(str(info.sha), files)
 
 
-def download(source: HubSource, commit: str, file: RemoteFile, to: Path, heard: Callable[[int], None]) -> str:
+def download(source: HubSource, commit: str, file: RemoteFile, to: Path, on_bytes: Callable[[int], None]) -> str:
     """Fetches one file and returns its sha256. A part that is there already is gone on with.
 
     `heard` gets the number of bytes this file has so far. Raises UnavailableError.
@@ -79,9 +79,9 @@ def download(source: HubSource, commit: str, file: RemoteFile, to: Path, heard: 
     url = f"{_endpoint()}/{source.repo}/resolve/{quote(commit, safe='')}/{quote(file.path)}"
     with client_errors(source, file.path):
         to.parent.mkdir(parents=True, exist_ok=True)
-        patiently(lambda: _fetch(url, part, file.size, heard))
-        found = lock.sha256(part)
-        if not is_right(part, found, file):
+        patiently(lambda: _fetch(url, part, file.size, on_bytes))
+        digest = lock.sha256(part)
+        if not is_right(part, digest, file):
             part.unlink()
             expected = file.sha256[:12] or f"git blob {file.blob_id[:12]}"
             raise UnavailableError(
@@ -89,11 +89,11 @@ def download(source: HubSource, commit: str, file: RemoteFile, to: Path, heard: 
                 "thrown away. Try again; if it stays so, something on the way changes files.",
                 address=source.address,
                 path=file.path,
-                found=found[:12],
+                found=digest[:12],
                 expected=expected,
             )
         part.replace(to)
-    return found
+    return digest
 
 
 def from_cache(source: HubSource, commit: str, file: RemoteFile, to: Path) -> str:
@@ -107,7 +107,7 @@ def from_cache(source: HubSource, commit: str, file: RemoteFile, to: Path) -> st
         part = to.with_name(f"{to.name}.part")
         to.parent.mkdir(parents=True, exist_ok=True)
         try:
-            found = lock.sha256(Path(cached))
+            digest = lock.sha256(Path(cached))
             shutil.copyfile(cached, part)
         except OSError:
             return ""  # not readable for us: then it is downloaded, which tells a full disk from a rotten cache
@@ -115,37 +115,37 @@ def from_cache(source: HubSource, commit: str, file: RemoteFile, to: Path) -> st
             part.unlink()
             return ""
         part.replace(to)
-    return found
+    return digest
 
 
-def _fetch(url: str, part: Path, size: int, heard: Callable[[int], None]) -> None:
+def _fetch(url: str, part: Path, size: int, on_bytes: Callable[[int], None]) -> None:
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers
 
-    begun = part.stat().st_size if part.is_file() else 0
-    if begun > size:
+    start = part.stat().st_size if part.is_file() else 0
+    if start > size:
         part.unlink()
-        begun = 0
-    meter = _meter(heard, begun)
+        start = 0
+    meter = _meter(on_bytes, start)
     with part.open("ab") as stream:
         # Compressed answers have no ranges: a cut one could not be gone on with.
         headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
-        http_get(url, stream, resume_size=begun, headers=headers, expected_size=size, tqdm_class=meter)
+        http_get(url, stream, resume_size=start, headers=headers, expected_size=size, tqdm_class=meter)
 
 
-def is_right(path: Path, found: str, file: RemoteFile) -> bool:
+def is_right(path: Path, digest: str, file: RemoteFile) -> bool:
     if file.sha256:
-        return found == file.sha256
+        return digest == file.sha256
     data = path.read_bytes()  # kept in git, so it is small
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() == file.blob_id
 
 
-def _meter(heard: Callable[[int], None], begun: int) -> Any:
+def _meter(on_bytes: Callable[[int], None], start: int) -> Any:
     """What http_get reports to: counts bytes instead of drawing a bar."""
 
     class Meter:
         def __init__(self, *_: Any, initial: int = 0, **__: Any):
-            self.bytes = initial or begun
+            self.bytes = initial or start
 
         def __enter__(self) -> Meter:
             return self
@@ -155,7 +155,7 @@ def _meter(heard: Callable[[int], None], begun: int) -> Any:
 
         def update(self, bytes: int) -> None:
             self.bytes += bytes
-            heard(self.bytes)
+            on_bytes(self.bytes)
 
     return Meter
 
@@ -198,8 +198,8 @@ def _wait_s(error: Exception, attempt: int) -> float | None:
     if response is None:
         return float(attempt)
     if response.status_code == 429 or response.status_code >= 500:
-        asked = response.headers.get("Retry-After", "")
-        wait_s = float(asked) if asked.isdigit() else 2.0 ** (attempt - 1)
+        retry_after = response.headers.get("Retry-After", "")
+        wait_s = float(retry_after) if retry_after.isdigit() else 2.0 ** (attempt - 1)
         return wait_s if wait_s <= LONGEST_WAIT_S else None
     return None
 
@@ -262,8 +262,9 @@ def _trouble(error: Exception) -> str:
     if response is None:
         return f"cannot be reached ({redacted_brief(error)}). Check the network, or work from copies with --offline."
     if response.status_code == 429:
-        asked = response.headers.get("Retry-After")
-        return f"takes no more requests for now{f'; it asks to wait {asked} s' if asked else ''}. Try again later."
+        retry_after = response.headers.get("Retry-After")
+        wait = f"; it asks to wait {retry_after} s" if retry_after else ""
+        return f"takes no more requests for now{wait}. Try again later."
     if response.status_code in (401, 403):
         return "refused the token. Sign in anew with `hf auth login`, or check HF_TOKEN and what it may do."
     return f"answered {response.status_code}. Try again later."

@@ -89,8 +89,8 @@ class Snapshots:
             raise UnavailableError(
                 "{address} is not on this machine. Fetch it: python -m hub pull", address=source.address
             )
-        known = [self._manifest(source, here.entry.commit), self._refs(source)]
-        return [here.folder / name for name in here.entry.files] + [path for path in known if path.is_file()]
+        records = [self._manifest(source, here.entry.commit), self._refs(source)]
+        return [here.folder / name for name in here.entry.files] + [path for path in records if path.is_file()]
 
     def fetching(self, source: HubSource) -> Fetching | None:
         with self._lock:
@@ -167,23 +167,23 @@ class Snapshots:
         self, source: HubSource, locked: Locked | None, here: Snapshot | None, heard: OnBytes | None
     ) -> Snapshot:
         with _alone(source, self._refs(source).with_name(".fetching")):
-            known = self.local(source, locked)
+            present = self.local(source, locked)
             with self._lock:
-                if known and (locked or source.address in self._asked):
-                    return known  # another thread or process fetched it meanwhile
-            found = remote.listing(source, locked.commit if locked else "", hasty=known is not None)
-            files = expected(source, found, locked)
-            if known is None or known.entry.commit != found.commit:
-                self._download(source, found.commit, files, heard or (lambda file, done, total: None))
+                if present and (locked or source.address in self._asked):
+                    return present  # another thread or process fetched it meanwhile
+            listing = remote.listing(source, locked.commit if locked else "", hasty=present is not None)
+            files = expected(source, listing, locked)
+            if present is None or present.entry.commit != listing.commit:
+                self._download(source, listing.commit, files, heard or (lambda file, done, total: None))
             if not locked:
-                self._remember(source, found.commit)
+                self._remember(source, listing.commit)
             with self._lock:  # before the next one comes in, who would ask the Hub again
                 self._asked.add(source.address)
                 self._failed.pop(source.address, None)
-        if not locked and here and here.entry.commit != found.commit:
+        if not locked and here and here.entry.commit != listing.commit:
             self._note(
                 source.address,
-                f"{source.address} moved from commit {here.entry.commit[:12]} to {found.commit[:12]}, which is used. "
+                f"{source.address} moved from commit {here.entry.commit[:12]} to {listing.commit[:12]}, which is used. "
                 "To stay with one commit: python -m hub lock",
             )
         snapshot = self.local(source, locked)
@@ -219,23 +219,23 @@ class Snapshots:
         if self.offline:
             raise UnavailableError("{address} cannot be looked up: the hub is offline.", address=source.address)
         with _alone(source, self._refs(source).with_name(".fetching")):
-            found = remote.listing(source)
+            listing = remote.listing(source)
             entries = {}
-            for name, file in expected(source, found).items():
-                to = self._folder(source, found.commit) / file.path
-                digest = file.sha256 or self._one(source, found.commit, file, to, lambda path, bytes: None)
+            for name, file in expected(source, listing).items():
+                to = self._folder(source, listing.commit) / file.path
+                digest = file.sha256 or self._one(source, listing.commit, file, to, lambda path, bytes: None)
                 entries[name] = LockedFile(file.size, digest)
-        return Locked(found.commit, entries)
+        return Locked(listing.commit, entries)
 
     def _download(self, source: HubSource, commit: str, files: Mapping[str, RemoteFile], heard: OnBytes) -> None:
         folder, total = self._folder(source, commit), sum(f.size for f in files.values())
-        done: dict[str, int] = {}
+        sizes: dict[str, int] = {}
 
         def tell(file: str, bytes: int) -> None:
-            done[file] = bytes
+            sizes[file] = bytes
             with self._lock:
-                self._fetching[source.address] = Fetching(sum(done.values()), total)
-            heard(file, sum(done.values()), total)
+                self._fetching[source.address] = Fetching(sum(sizes.values()), total)
+            heard(file, sum(sizes.values()), total)
 
         try:
             self._make_room(source, folder, files)
@@ -281,14 +281,14 @@ class Snapshots:
     def _remember(self, source: HubSource, commit: str) -> None:
         refs = self._refs(source)
         try:
-            known = parse_json(refs.read_text(encoding="utf-8"))
+            refs_by_name = parse_json(refs.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            known = {}
-        if not isinstance(known, dict):
-            known = {}
-        if known.get(source.revision) != commit:
+            refs_by_name = {}
+        if not isinstance(refs_by_name, dict):
+            refs_by_name = {}
+        if refs_by_name.get(source.revision) != commit:
             with remote.client_errors(source):
-                lock.write_json(refs, {**known, source.revision: commit})
+                lock.write_json(refs, {**refs_by_name, source.revision: commit})
 
 
 def expected(source: HubSource, found: Listing, locked: Locked | None = None) -> dict[str, RemoteFile]:
@@ -299,7 +299,7 @@ def expected(source: HubSource, found: Listing, locked: Locked | None = None) ->
     prefix = f"{source.folder}/" if source.folder else ""
     inside = {f.path.removeprefix(prefix): f for f in found.files if f.path.startswith(prefix)}
     if locked is None:
-        names = formats.wanted(list(inside), source.address)
+        names = formats.files_to_fetch(list(inside), source.address)
         for name in names:
             lock.check_path(name, source.address)
         return {name: inside[name] for name in names}

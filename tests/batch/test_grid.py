@@ -51,7 +51,7 @@ def planned(hub: Hub, run: str = "one", **more: object) -> tuple[RunFolder, plan
 
 
 def drawn(folder: RunFolder) -> dict[str, dict[str, Any]]:
-    return folder.done(())
+    return folder.find_records(())
 
 
 def test_every_cell_is_drawn_once_and_says_what_it_was_made_with(make_hub: Callable[..., Hub]) -> None:
@@ -295,7 +295,7 @@ def test_the_flow_draws_the_same_grid(tmp_path: Path) -> None:
         assert done.returncode == 0 and f"8 of 8 cells are there, {drawn} of these drawn now" in done.stdout, (
             done.stdout
         )
-    assert len(RunFolder(tmp_path / "data" / "batches" / "one").done(())) == 8
+    assert len(RunFolder(tmp_path / "data" / "batches" / "one").find_records(())) == 8
     assert (
         len(list((tmp_path / "data" / "metaflow").rglob("*.html"))) == 6
     )  # a card per style and one of figures, twice

@@ -79,13 +79,13 @@ def test_code_that_hangs_keeps_nobody_past_the_deadline(make_hub: Make, stage: s
 def test_a_machine_that_is_slow_to_start_keeps_nobody_past_the_deadline(
     make_hub: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hold, found = threading.Event(), Residency._found
+    hold, found = threading.Event(), Residency._detect_hardware
 
     def slowly(self: Residency) -> Any:
         assert hold.wait(PATIENCE_S)
         return found(self)
 
-    monkeypatch.setattr(Residency, "_found", slowly)
+    monkeypatch.setattr(Residency, "_detect_hardware", slowly)
     hub = make_hub(doubler=counting_demo(Calls()), settings={"deadline_s": 0.05})
     with pytest.raises(DeadlineError, match="still finding out what this machine can do"):
         hub.engine.run("doubler", {"number": 1, "seed": 1})
@@ -94,14 +94,14 @@ def test_a_machine_that_is_slow_to_start_keeps_nobody_past_the_deadline(
 
 
 def test_a_machine_that_was_not_found_out_is_asked_again(make_hub: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    found, errors = Residency._found, [OSError("cannot open torch"), MemoryError()]
+    found, errors = Residency._detect_hardware, [OSError("cannot open torch"), MemoryError()]
 
     def fail(self: Residency) -> Any:
         if errors:
             raise errors.pop()
         return found(self)
 
-    monkeypatch.setattr(Residency, "_found", fail)
+    monkeypatch.setattr(Residency, "_detect_hardware", fail)
     hub = make_hub(doubler=counting_demo(Calls()))
     for _ in range(2):
         with pytest.raises(UnavailableError, match="This hub cannot run models now"):

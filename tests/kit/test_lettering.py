@@ -10,7 +10,7 @@ from fontTools.ttLib import TTFont
 from numpy.typing import NDArray
 from PIL import Image, features
 
-from hub.archive.cards import SIZE, _broken, card
+from hub.archive.cards import SIZE, _split_word, card
 from hub.kit import lettering
 from hub.kit.drawing import Drawing
 
@@ -85,10 +85,10 @@ def test_names_on_drawings_and_previews_have_them_too() -> None:
 
 def test_lines_end_where_each_script_lets_them() -> None:
     font = lettering.font(30)
-    parts = _broken(font, "支持（船只），区域！" * 3, 5.2 * font.getlength("支"))
+    parts = _split_word(font, "支持（船只），区域！" * 3, 5.2 * font.getlength("支"))
     assert "".join(parts) == "支持（船只），区域！" * 3
     assert not any(part[0] in "），！" or part[-1] == "（" for part in parts)
-    assert _broken(font, "!" * 40, 100)[0] == _broken(font, "!" * 40, 100)[1]  # nowhere: then anywhere
+    assert _split_word(font, "!" * 40, 100)[0] == _split_word(font, "!" * 40, 100)[1]  # nowhere: then anywhere
     assert lettering.goes_left("(مرحبا) hub")
     assert not lettering.goes_left("123 hub مرحبا")
 

@@ -15,7 +15,7 @@ from hub.errors import InputError, NotFoundError
 from hub.people import users
 from hub.people.limits import Allowance, LimitError
 from hub.people.tokens import TokenStore
-from hub.people.users import Caller, UsersFile, hashed, matches, opened
+from hub.people.users import Caller, UsersFile, hashed, matches, open_users
 from hub.settings import from_environment
 from tests.fakes import Clock
 from tests.served import command
@@ -69,7 +69,7 @@ def test_a_damaged_file_is_refused_by_its_line_and_not_written_over(line: str, t
     file = UsersFile(tmp_path / "users.txt")
     file.path.write_text(before := "# users\n" + line.replace("HASH", hashed(PASSWORD)) + "\n")
     with pytest.raises(InputError, match=r"users.txt: line \d is not name:role:hash"):
-        opened(str(file.path))
+        open_users(str(file.path))
     with pytest.raises(InputError, match=r"line \d"):
         file.put("ben", "run", PASSWORD)
     assert file.path.read_text() == before
@@ -89,12 +89,12 @@ def test_a_slip_while_the_hub_runs_locks_nobody_out_but_a_file_that_is_gone_does
 
 
 def test_the_setting_is_one_user_or_a_file() -> None:
-    assert opened("") == (None, None)
-    _, user = opened("meeting:tomorrow")
+    assert open_users("") == (None, None)
+    _, user = open_users("meeting:tomorrow")
     assert user is not None
     assert (user.name, user.role) == ("meeting", "admin")
     with pytest.raises(InputError, match=r"--auth must be USER:PASSWORD or a users file") as told:
-        opened("onlyapassword")
+        open_users("onlyapassword")
     assert "onlyapassword" not in told.value.message
 
 

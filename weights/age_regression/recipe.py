@@ -71,12 +71,12 @@ def main() -> None:
             yield data.mixed(data.normalize(pictures, mean, std), years, options.mixup)
 
     def validate(candidate: nn.Module) -> dict[str, float]:
-        found = classifier.predict(candidate, val_ready) * SCALE + CENTRE
-        both = (found + classifier.predict(candidate, val_ready.flip(3)) * SCALE + CENTRE) / 2
+        estimates = classifier.predict(candidate, val_ready) * SCALE + CENTRE
+        both = (estimates + classifier.predict(candidate, val_ready.flip(3)) * SCALE + CENTRE) / 2
         return {
-            "val_mae": (found[:, 0] - val_ages).abs().mean().item(),
+            "val_mae": (estimates[:, 0] - val_ages).abs().mean().item(),
             "val_mae_flip": (both[:, 0] - val_ages).abs().mean().item(),
-            "val_inside": ((val_ages >= found[:, 1]) & (val_ages <= found[:, 2])).float().mean().item(),
+            "val_inside": ((val_ages >= estimates[:, 1]) & (val_ages <= estimates[:, 2])).float().mean().item(),
         }
 
     trained = fit(
@@ -91,11 +91,11 @@ def main() -> None:
         options.out,
     )
     views = [classifier.predict(trained, view) for view in (val_ready, val_ready.flip(3))]  # as the page does
-    found = (views[0] + views[1]) / 2 * SCALE + CENTRE
-    wider = widening(found[::2], val_ages[::2])
+    estimates = (views[0] + views[1]) / 2 * SCALE + CENTRE
+    wider = widening(estimates[::2], val_ages[::2])
     fold_head(trained, wider)
     # Widened on every second validation face, so the others say whether the interval holds what it promises.
-    low, high = found[1::2, 1] - wider, found[1::2, 2] + wider
+    low, high = estimates[1::2, 1] - wider, estimates[1::2, 2] + wider
     inside = ((val_ages[1::2] >= low) & (val_ages[1::2] <= high)).float().mean().item()
     (options.out / "interval.json").write_text(json.dumps({"wider_years": wider, "inside_other_half": inside}) + "\n")
     pooling = {"global_pool": "catavgmax"}
@@ -131,20 +131,20 @@ def fold_head(model: Any, wider: float) -> None:
 
 def loss(output: Tensor, years: Tensor) -> Tensor:
     """SmoothL1 of the age, pinball loss of both ends of the interval."""
-    wanted = (years - CENTRE) / SCALE
-    age = smooth_l1_loss(output[:, 0], wanted, beta=0.1)
+    target = (years - CENTRE) / SCALE
+    age = smooth_l1_loss(output[:, 0], target, beta=0.1)
     tail = (1 - LEVEL) / 2
     # The interval learns from the same features without pulling at them much.
     ends = torch.zeros(())
     for column, share in ((1, tail), (2, 1 - tail)):
-        error = wanted - output[:, column]
+        error = target - output[:, column]
         ends = ends + torch.maximum(share * error, (share - 1) * error).mean()
     return age + 0.5 * ends
 
 
-def widening(found: Tensor, ages: Tensor) -> float:
+def widening(estimates: Tensor, ages: Tensor) -> float:
     """Years to add at both ends so that LEVEL of these faces are inside (split conformal prediction)."""
-    outside = torch.maximum(found[:, 1] - ages, ages - found[:, 2])
+    outside = torch.maximum(estimates[:, 1] - ages, ages - estimates[:, 2])
     rank = min(len(ages), math.ceil((len(ages) + 1) * LEVEL))
     return outside.kthvalue(rank).values.item()
 

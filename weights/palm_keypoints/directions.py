@@ -35,16 +35,16 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
         inputs = {"quality": options.quality}
         answers = predict(demo, options.weights, config, [sample[0] for sample in samples], inputs, progress=False)
         errors, missed, wrong_hand = [], 0, 0
-        for (image, wanted, right), answer in zip(samples, answers, strict=True):
+        for (image, true_points, right), answer in zip(samples, answers, strict=True):
             if not answer["points"]:
                 missed += 1
                 continue
             hand = max(answer["hand"], key=answer["hand"].__getitem__)
             wrong_hand += (hand == "Right hand") != right
-            found = np.array([[row["x_px"], row["y_px"]] for row in answer["points"]])[points]
+            predicted = np.array([[row["x_px"], row["y_px"]] for row in answer["points"]])[points]
             # The longer side of a picture counts as 384 px, whichever way it lies.
             size = PALM_PX if image.width >= image.height else PALM_PX[::-1]
-            errors.append((np.abs(found - wanted) / image.size * size).mean())
+            errors.append((np.abs(predicted - true_points) / image.size * size).mean())
         return {
             f"{name}: l1_px": float(np.mean(errors)) if errors else float("nan"),
             f"{name}: not found": missed / len(samples),
@@ -53,8 +53,8 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
 
     result = figures("as they are", palms, slice(None))
     for quarters in (1, 2, 3):
-        result |= figures(f"turned by {90 * quarters}", [turned(palm, quarters) for palm in palms], slice(None))
-    result |= figures("mirrored", [mirrored(palm) for palm in palms], slice(None))
+        result |= figures(f"turned by {90 * quarters}", [turn_palm(palm, quarters) for palm in palms], slice(None))
+    result |= figures("mirrored", [mirror_palm(palm) for palm in palms], slice(None))
     if options.more:
         result |= figures("other people's finger tips", load_more(options.more)[:: options.every], slice(0, 4))
     if options.others:
@@ -65,7 +65,7 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     return {name: round(value, 4) for name, value in result.items()}
 
 
-def turned(palm: Points, quarters: int) -> Points:
+def turn_palm(palm: Points, quarters: int) -> Points:
     """By quarter turns to the left."""
     image, points, right = palm
     for _ in range(quarters):
@@ -74,7 +74,7 @@ def turned(palm: Points, quarters: int) -> Points:
     return image, points, right
 
 
-def mirrored(palm: Points) -> Points:
+def mirror_palm(palm: Points) -> Points:
     image, points, right = palm
     flipped = np.stack([image.width - points[:, 0], points[:, 1]], 1)
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), flipped, not right
@@ -84,14 +84,14 @@ def load_more(data: Path) -> list[Points]:
     import csv
 
     with (data / "labels.csv").open(newline="", encoding="utf-8-sig") as file:
-        found: list[dict[str, Any]] = list(csv.DictReader(file))
+        rows: list[dict[str, Any]] = list(csv.DictReader(file))
     return [
         (
             _read(data / "images" / row["image"]),
             np.array([[float(row[f"p{tip}_{axis}"]) for axis in "xy"] for tip in TIPS]),
             row["side"].endswith("right"),
         )
-        for row in found
+        for row in rows
     ]
 
 

@@ -99,15 +99,15 @@ def main() -> None:
         heights = next(heights for until, heights in HEIGHTS if progress <= until)
         for _ in range(per_epoch):
             height = heights[int(torch.randint(len(heights), ()))]
-            drawn = [draw(hands, others, (height, height * WIDTH // HEIGHT)) for _ in range(options.batch_size)]
-            images, targets = zip(*drawn, strict=True)
+            samples = [draw(hands, others, (height, height * WIDTH // HEIGHT)) for _ in range(options.batch_size)]
+            images, targets = zip(*samples, strict=True)
             yield data.normalize(torch.stack(images), mean, std), torch.stack(targets)
 
     def validate(candidate: nn.Module) -> dict[str, float]:
-        found = classifier.predict(candidate, val_ready, batch_size=8)
-        wanted = normalised(val.points, SOURCE)
+        output = classifier.predict(candidate, val_ready, batch_size=8)
+        target = normalised(val.points, SOURCE)
         half = torch.tensor([WIDTH / 2, HEIGHT / 2])
-        fine, coarse = ((found[:, part].view(-1, 12, 2) - wanted).abs() for part in (slice(0, 24), slice(48, 72)))
+        fine, coarse = ((output[:, part].view(-1, 12, 2) - target).abs() for part in (slice(0, 24), slice(48, 72)))
         return {
             "val_l1_px": (fine * half).mean().item(),
             "val_l1_px_tanh": (coarse * half).mean().item(),
@@ -132,12 +132,12 @@ def main() -> None:
 def loss(output: Tensor, target: Tensor) -> Tensor:
     """L1 of both heads where a point is known, the wanted spread, and presence. `target` is [n, 25]."""
     points, present = target[:, COARSE], target[:, PRESENCE]
-    known = (~points.isnan()).float()
-    wanted = points.nan_to_num()
-    count = known.sum().clamp(min=1)
-    fine = ((output[:, :24] - wanted).abs() * known).sum() / count
-    coarse = ((output[:, 48:72] - wanted).abs() * known).sum() / count
-    spread = ((output[:, 24:48] - SPREAD).abs() * known).sum() / count
+    mask = (~points.isnan()).float()
+    true_points = points.nan_to_num()
+    count = mask.sum().clamp(min=1)
+    fine = ((output[:, :24] - true_points).abs() * mask).sum() / count
+    coarse = ((output[:, 48:72] - true_points).abs() * mask).sum() / count
+    spread = ((output[:, 24:48] - SPREAD).abs() * mask).sum() / count
     return 10 * fine + 2 * coarse + 2 * spread + 0.3 * binary_cross_entropy_with_logits(output[:, 72], present)
 
 
@@ -164,11 +164,11 @@ def load_more(folder: Path) -> Hands:
     points = torch.full((len(rows), len(POINTS), 2), float("nan"))
     left = (SOURCE[1] - height) // 2
     for index, row in enumerate(rows):
-        turned = small[index].rot90(1, (1, 2))  # a quarter turn to the left: (x, y) becomes (y, side - x)
+        picture = small[index].rot90(1, (1, 2))  # a quarter turn to the left: (x, y) becomes (y, side - x)
         tips = torch.tensor([[float(row[f"p{tip}_y"]), side - float(row[f"p{tip}_x"])] for tip in TIPS])
         if row["side"].endswith("right"):
-            turned, tips[:, 1] = turned.flip(1), side - tips[:, 1]
-        big = interpolate(turned[None].float(), (height, height), mode="bicubic").clamp(0, 255)[0]
+            picture, tips[:, 1] = picture.flip(1), side - tips[:, 1]
+        big = interpolate(picture[None].float(), (height, height), mode="bicubic").clamp(0, 255)[0]
         images[index, :, :, left : left + height] = big.to(torch.uint8)
         points[index, :4] = tips * (height / side) + torch.tensor([left, 0])
     return Hands(images, background(images), points)
@@ -178,8 +178,8 @@ def load_others(folders: Sequence[Path], seed: int, most: int = 800) -> Tensor:
     """Pictures without a hand, small: backgrounds and examples of "no palm"."""
     paths = [path for folder in folders for path in sorted(folder.iterdir())]
     generator = torch.Generator().manual_seed(seed)
-    chosen = [paths[index] for index in torch.randperm(len(paths), generator=generator)[:most].tolist()]
-    return data.read_images(chosen, (144, 192)) if chosen else torch.zeros(0, 3, 144, 192, dtype=torch.uint8)
+    sample = [paths[index] for index in torch.randperm(len(paths), generator=generator)[:most].tolist()]
+    return data.read_images(sample, (144, 192)) if sample else torch.zeros(0, 3, 144, 192, dtype=torch.uint8)
 
 
 def background(images: Tensor) -> Tensor:
@@ -301,8 +301,8 @@ def _shaded(scene: Tensor, share: Tensor) -> Tensor:
     height, width = share.shape[1:]
     across, down = ((torch.rand(()) - 0.5) * 0.16 * side for side in (width, height))
     soft = 2 * int(torch.randint(1, max(2, height // 24), ())) + 1
-    moved = v2.functional.affine(1 - share, 0, [int(across), int(down)], 1.0, [0.0, 0.0])
-    shadow = nn.functional.avg_pool2d(moved, soft, 1, soft // 2, count_include_pad=False)
+    shifted = v2.functional.affine(1 - share, 0, [int(across), int(down)], 1.0, [0.0, 0.0])
+    shadow = nn.functional.avg_pool2d(shifted, soft, 1, soft // 2, count_include_pad=False)
     return scene * (1 - torch.empty(()).uniform_(0.2, 0.75) * shadow)
 
 
@@ -317,8 +317,8 @@ def normalised(points: Tensor, size: tuple[int, int]) -> Tensor:
 
 def inside(points: Tensor) -> Tensor:
     """Points beyond the edge become unknown."""
-    gone = (points.abs() > 0.995).any(-1, keepdim=True)
-    return points.masked_fill(gone, float("nan"))
+    outside = (points.abs() > 0.995).any(-1, keepdim=True)
+    return points.masked_fill(outside, float("nan"))
 
 
 # --- the model's files ------------------------------------------------------------------------------

@@ -18,7 +18,6 @@ from weights.stable_diffusion.prompts import HELD_KINDS, Request, arrange, held_
 from weights.stable_diffusion.scenes import draw
 
 Picture = NDArray[np.uint8]
-Verdict = dict[str, bool]
 PROMPTS = 200  # of each kind
 BARS = {"pairs": 0.95, "relations": 0.85}
 CHECKS = ("count", "pairs", "relation", "position", "background", "style", "all")
@@ -32,24 +31,25 @@ def requests(kind: str, count: int, seed: int = 0) -> list[Request]:
 
 def evaluate(demo: Demo, folder: Path, inputs: dict[str, Any], count: int = PROMPTS) -> dict[str, Any]:
     """The shares of prompts of each kind that came out right, with intervals, and what went wrong in the others."""
-    wanted = [(kind, request) for kind in HELD_KINDS for request in requests(kind, count)]
-    pictures = drawn_by_page(demo, folder, [request.prompt() for _, request in wanted], inputs)
-    verdicts = [verdict(request, detect(picture)) for (_, request), picture in zip(wanted, pictures, strict=True)]
+    asked_for = [(kind, request) for kind in HELD_KINDS for request in requests(kind, count)]
+    pictures = draw_with_page(demo, folder, [request.prompt() for _, request in asked_for], inputs)
+    verdicts = [verdict(request, detect(picture)) for (_, request), picture in zip(asked_for, pictures, strict=True)]
     by_kind = {
-        kind: [found for (own, _), found in zip(wanted, verdicts, strict=True) if own == kind] for kind in HELD_KINDS
+        kind: [checks_of for (own, _), checks_of in zip(asked_for, verdicts, strict=True) if own == kind]
+        for kind in HELD_KINDS
     }
     checks = {
-        f"{kind}: {check}": float(np.mean([found[check] for found in rows if check in found]))
+        f"{kind}: {check}": float(np.mean([checks_of[check] for checks_of in rows if check in checks_of]))
         for kind, rows in by_kind.items()
         for check in CHECKS[:-1]
-        if any(check in found for found in rows)
+        if any(check in checks_of for checks_of in rows)
     }
     return {
         "name": "stable_diffusion",
         "split": "held-out prompts",
-        "images": len(wanted),
-        **{kind: float(np.mean([found["all"] for found in rows])) for kind, rows in by_kind.items()},
-        "interval_95": {kind: interval([found["all"] for found in rows]) for kind, rows in by_kind.items()},
+        "images": len(asked_for),
+        **{kind: float(np.mean([checks_of["all"] for checks_of in rows])) for kind, rows in by_kind.items()},
+        "interval_95": {kind: interval([checks_of["all"] for checks_of in rows]) for kind, rows in by_kind.items()},
         "table": {"the detector on drawings": detector_share(count), **checks},
         "bars": BARS,
     }
@@ -64,13 +64,13 @@ def detector_share(count: int) -> float:
     return float(np.mean(right))
 
 
-def drawn_by_page(demo: Demo, folder: Path, prompts: list[str], inputs: dict[str, Any]) -> list[Picture]:
+def draw_with_page(demo: Demo, folder: Path, prompts: list[str], inputs: dict[str, Any]) -> list[Picture]:
     """The page's first picture for each prompt, with the prompt's number as the seed."""
     import torch
     from tqdm import tqdm  # type: ignore[import-untyped]  # its stubs are a package of their own
 
     defaults = {f.name: f.default for f in demo.inputs if hasattr(f, "default") and f.default is not None}
-    model, found = demo.load(folder, torch.device("cpu")).eval(), list[Picture]()
+    model, pictures = demo.load(folder, torch.device("cpu")).eval(), list[Picture]()
     with tqdm(total=len(prompts), unit="prompt") as bar:
         for start in range(0, len(prompts), demo.max_batch * 2):
             values = [
@@ -80,9 +80,9 @@ def drawn_by_page(demo: Demo, folder: Path, prompts: list[str], inputs: dict[str
             with torch.inference_mode():
                 outputs = finished(demo.infer(model, [demo.prepare(**one) for one in values]))
             for output, one in zip(outputs, values, strict=True):
-                found.append(np.asarray(demo.present(output, **one)["pictures"][0][0]))
+                pictures.append(np.asarray(demo.present(output, **one)["pictures"][0][0]))
             bar.update(len(values))
-    return found
+    return pictures
 
 
 def finished(steps: Any) -> list[Any]:

@@ -30,15 +30,17 @@ def pixels(pictures: Tensor) -> Tensor:
     return (pictures.permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
-def small(wanted: Tensor) -> Tensor:
+def small(pictures: Tensor) -> Tensor:
     """[n, 3, 16, 16]: brightness and colour differences of the picture made small."""
-    found: Tensor = torch.einsum("cd,ndhw->nchw", torch.tensor(OPPONENT), avg_pool2d(wanted, wanted.shape[-1] // 16))
-    return found
+    channels: Tensor = torch.einsum(
+        "cd,ndhw->nchw", torch.tensor(OPPONENT), avg_pool2d(pictures, pictures.shape[-1] // 16)
+    )
+    return channels
 
 
 def train(model: Any, pictures: Tensor, batch_size: int, plan: Plan, out: Path) -> Any:
     """The averaged autoencoder, its latents scaled to SPREADS. `pictures`: bytes [n, 64, 64, 3]."""
-    held, seen = pictures[:256], pictures[256:]
+    val_pictures, train_pictures = pictures[:256], pictures[256:]
     channels = len(model.quant_conv.bias) // 2
     with torch.no_grad():  # the spread of the distribution is not learnt: it is the noise of training
         model.quant_conv.weight[channels:] = 0
@@ -46,57 +48,57 @@ def train(model: Any, pictures: Tensor, batch_size: int, plan: Plan, out: Path) 
 
     def loss(parts: nn.ModuleDict, chance: torch.Generator) -> Tensor:
         vae: Any = parts["vae"]
-        wanted = pixels(seen[torch.randint(len(seen), (batch_size,), generator=chance)])
+        target = pixels(train_pictures[torch.randint(len(train_pictures), (batch_size,), generator=chance)])
         with torch.autocast("cpu", torch.bfloat16):
-            mean: Tensor = vae.encode(wanted).latent_dist.mean.float()
-            found = vae.decode(mean + NOISE * torch.randn(mean.shape, generator=chance)).sample
-        apart = mse_loss(mean[:, :3], small(wanted))
-        return difference(found.float(), wanted) + SMALL * apart + QUIET * mean[:, 3:].square().mean()
+            mean: Tensor = vae.encode(target).latent_dist.mean.float()
+            output = vae.decode(mean + NOISE * torch.randn(mean.shape, generator=chance)).sample
+        apart = mse_loss(mean[:, :3], small(target))
+        return difference(output.float(), target) + SMALL * apart + QUIET * mean[:, 3:].square().mean()
 
     def watch(parts: nn.ModuleDict, step: int) -> dict[str, float]:
         vae: Any = parts["vae"]
-        wanted = pixels(held)
+        target = pixels(val_pictures)
         with torch.autocast("cpu", torch.bfloat16):
-            latents = vae.encode(wanted).latent_dist.mean
-            found = vae.decode(latents).sample.float()
-        apart = mse_loss(latents[:, :3].float(), small(wanted))
-        return {"val_l1": l1_loss(found, wanted).item(), "small_mse": apart.item()}
+            latents = vae.encode(target).latent_dist.mean
+            output = vae.decode(latents).sample.float()
+        apart = mse_loss(latents[:, :3].float(), small(target))
+        return {"val_l1": l1_loss(output, target).item(), "small_mse": apart.item()}
 
     model = fit(nn.ModuleDict({"vae": model}), loss, watch, plan, out)["vae"]
     with torch.no_grad():
-        standardise(model, encode(model, held))
+        standardise(model, encode(model, val_pictures))
     return model
 
 
-def difference(found: Tensor, wanted: Tensor, margin: int = 0) -> Tensor:
+def difference(output: Tensor, target: Tensor, margin: int = 0) -> Tensor:
     """L1 and squares. A tenth of the pixels show things; unweighted, the rest decides, and colours are learnt last.
 
     `margin`: pixels around a thing that count as it does, for a blurred edge is an error on both of its sides.
     """
-    error = (found - wanted).abs()
-    shown = ((wanted - wanted[:, :, :1, :1]).abs().amax(1, keepdim=True) > 0.1).float()
-    shown = max_pool2d(shown, 2 * margin + 1, 1, margin)
-    return ((1 + SHOWN * shown) * (error + 2 * error**2)).mean()
+    error = (output - target).abs()
+    weight = ((target - target[:, :, :1, :1]).abs().amax(1, keepdim=True) > 0.1).float()
+    weight = max_pool2d(weight, 2 * margin + 1, 1, margin)
+    return ((1 + SHOWN * weight) * (error + 2 * error**2)).mean()
 
 
 def polish(model: Any, pictures: Tensor, latents: Tensor, batch_size: int, plan: Plan, out: Path) -> None:
     """Train the way back further, in place. The latents stay, so a U-Net that knows them goes on to fit."""
-    held, seen = slice(0, 256), slice(256, None)
+    val, train = slice(0, 256), slice(256, None)
 
-    def back(parts: nn.ModuleDict, given: Tensor) -> Tensor:
+    def back(parts: nn.ModuleDict, inputs: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
-            found: Tensor = parts["decoder"](parts["post"](given))
-        return found.float()
+            output: Tensor = parts["decoder"](parts["post"](inputs))
+        return output.float()
 
     def loss(parts: nn.ModuleDict, chance: torch.Generator) -> Tensor:
-        chosen = torch.randint(len(latents[seen]), (batch_size,), generator=chance)
-        given = latents[seen][chosen].float()
-        spread = POLISH_NOISE * torch.rand(len(given), 1, 1, 1, generator=chance)
-        noise = spread * torch.randn(given.shape, generator=chance)
-        return difference(back(parts, given + noise), pixels(pictures[seen][chosen]), margin=1)
+        indices = torch.randint(len(latents[train]), (batch_size,), generator=chance)
+        inputs = latents[train][indices].float()
+        spread = POLISH_NOISE * torch.rand(len(inputs), 1, 1, 1, generator=chance)
+        noise = spread * torch.randn(inputs.shape, generator=chance)
+        return difference(back(parts, inputs + noise), pixels(pictures[train][indices]), margin=1)
 
     def watch(parts: nn.ModuleDict, step: int) -> dict[str, float]:
-        return {"val_l1": l1_loss(back(parts, latents[held].float()), pixels(pictures[held])).item()}
+        return {"val_l1": l1_loss(back(parts, latents[val].float()), pixels(pictures[val])).item()}
 
     parts = nn.ModuleDict({"decoder": model.decoder, "post": model.post_quant_conv}).requires_grad_(True)
     average = fit(parts, loss, watch, plan, out)

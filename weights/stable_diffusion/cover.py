@@ -15,7 +15,7 @@ from PIL import Image
 from hub.hub import Hub
 from hub.pages.registry import discover
 from hub.settings import Settings
-from weights.stable_diffusion.adherence import drawn_by_page
+from weights.stable_diffusion.adherence import draw_with_page
 
 PROMPTS = (
     "a blue square left of a red star on a white background",
@@ -39,8 +39,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     out: Path = parser.parse_args().out
     demo = discover().get("stable_diffusion").demo
-    drawn = drawn_by_page(demo, Path(__file__).parent, list(PROMPTS), {})
-    tiles = [np.asarray(Image.fromarray(one).resize((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS)) for one in drawn]
+    pictures = draw_with_page(demo, Path(__file__).parent, list(PROMPTS), {})
+    tiles = [np.asarray(Image.fromarray(one).resize((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS)) for one in pictures]
     rows = [np.concatenate(tiles[first : first + COLUMNS], axis=1) for first in range(0, len(tiles), COLUMNS)]
     Image.fromarray(np.concatenate(rows)).save(out / "cover.png", optimize=True)
     hub = Hub(Settings(offline=True, results_disk_mb=0.0))

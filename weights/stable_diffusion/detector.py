@@ -21,7 +21,7 @@ TEMPLATE = 48  # pixels
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DetectedThing:
     """One thing that was found; pixels of a picture of 64. `likeness`: overlap with the ideal shape, up to 1."""
 
     colour: str
@@ -38,7 +38,7 @@ class Finding:
     """All that was found in one picture."""
 
     background: str
-    things: tuple[Found, ...]
+    things: tuple[DetectedThing, ...]
 
 
 def detect(image: Image) -> Finding:
@@ -53,14 +53,16 @@ def detect(image: Image) -> Finding:
     distance = np.linalg.norm(pixels - behind, axis=2)
     mask = (distance > APART).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    found = []
+    things = []
     for number in range(1, count):
         if stats[number, cv2.CC_STAT_AREA] >= LEAST_PX:
-            found.append(_describe(pixels, distance, labels == number))
-    return Finding(background, tuple(thing for thing in found if thing))
+            things.append(_describe(pixels, distance, labels == number))
+    return Finding(background, tuple(thing for thing in things if thing))
 
 
-def _describe(pixels: NDArray[np.float32], distance: NDArray[np.float32], mask: NDArray[np.bool_]) -> Found | None:
+def _describe(
+    pixels: NDArray[np.float32], distance: NDArray[np.float32], mask: NDArray[np.bool_]
+) -> DetectedThing | None:
     """What one connected patch of pixels is; None for a shadow too faint to have an outline."""
     own = np.where(cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0, distance, 0).astype(np.float32)
     fine = cv2.resize(own, None, fx=ZOOM, fy=ZOOM, interpolation=cv2.INTER_CUBIC) > APART * 1.3
@@ -80,7 +82,7 @@ def _describe(pixels: NDArray[np.float32], distance: NDArray[np.float32], mask: 
     hole = 1 - float((fine & (filled > 0)).sum() / (filled > 0).sum())
     style = "outlined" if hole > 0.1 else "striped" if shaded > 0.2 else "filled"
     middle = ((x + width / 2) / ZOOM, (y + height / 2) / ZOOM)
-    return Found(colour, shape, style, *middle, (width + height) / 4 / ZOOM, overlaps[shape] * square)
+    return DetectedThing(colour, shape, style, *middle, (width + height) / 4 / ZOOM, overlaps[shape] * square)
 
 
 def _colour(pixels: NDArray[np.float32]) -> tuple[str, float]:
@@ -101,12 +103,12 @@ def _overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
 
 @cache
 def _templates() -> dict[str, NDArray[np.bool_]]:
-    made = {}
+    templates = {}
     for name, corners in SHAPES.items():
         large = np.zeros((TEMPLATE * ZOOM, TEMPLATE * ZOOM), np.uint8)
         cv2.fillPoly(large, [np.round((corners + 1) / 2 * (TEMPLATE * ZOOM - 1)).astype(np.int32)], 255)
-        made[name] = cv2.resize(large, (TEMPLATE, TEMPLATE), interpolation=cv2.INTER_AREA) > 127
-    return made
+        templates[name] = cv2.resize(large, (TEMPLATE, TEMPLATE), interpolation=cv2.INTER_AREA) > 127
+    return templates
 
 
 # --- is a request met? ----------------------------------------------------------------------------
@@ -121,9 +123,9 @@ def verdict(request: Request, finding: Finding) -> dict[str, bool]:
     "position", "background", "style".
     """
     wishes = request.things * request.count
-    found = finding.things
-    checks = {"count": len(found) == len(wishes)}
-    order = next((o for o in permutations(found, len(wishes)) if all(map(_pair, wishes, o))), ()) if found else ()
+    things = finding.things
+    checks = {"count": len(things) == len(wishes)}
+    order = next((o for o in permutations(things, len(wishes)) if all(map(_pair, wishes, o))), ()) if things else ()
     checks["pairs"] = bool(order)
     if request.relation in RELATIONS:
         checks["relation"] = len(order) == 2 and _related(request.relation or "", *order)
@@ -133,22 +135,22 @@ def verdict(request: Request, finding: Finding) -> dict[str, bool]:
         checks["background"] = finding.background == request.background
     if any(wish.style for wish in wishes):
         styles = [(wish.style or "filled", thing.style) for wish, thing in zip(wishes, order, strict=False)]
-        checks["style"] = bool(order) and all(wanted == seen for wanted, seen in styles)
+        checks["style"] = bool(order) and all(style == style_seen for style, style_seen in styles)
     return checks | {"all": all(checks.values())}
 
 
-def _pair(wish: Wish, thing: Found) -> bool:
+def _pair(wish: Wish, thing: DetectedThing) -> bool:
     return (wish.colour, wish.shape) == (thing.colour, thing.shape) and thing.likeness >= LIKE
 
 
-def _related(relation: str, one: Found, other: Found) -> bool:
+def _related(relation: str, one: DetectedThing, other: DetectedThing) -> bool:
     right, down = RELATIONS[relation]
     x, y = one.x - other.x, one.y - other.y
     along, across = (x * right, y) if right else (y * down, x)
     return along > abs(across)
 
 
-def _cell(thing: Found) -> tuple[int, int]:
+def _cell(thing: DetectedThing) -> tuple[int, int]:
     """Column and row of nine; named positions are a quarter of the picture apart."""
     column, row = (min(2, max(0, int((value - SIDE / 8) // (SIDE / 4)))) for value in (thing.x, thing.y))
     return column, row

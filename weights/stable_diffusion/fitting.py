@@ -53,11 +53,11 @@ def fit(parts: nn.ModuleDict, loss: Loss, watch: Watch, plan: Plan, out: Path) -
         with torch.no_grad():
             torch._foreach_lerp_(list(average.parameters()), list(parts.parameters()), 1 - decay)
 
-    drawn = SimpleNamespace(state_dict=chance.get_state, load_state_dict=chance.set_state)
+    chance_state = SimpleNamespace(state_dict=chance.get_state, load_state_dict=chance.set_state)
     loop.run(
         out / f"{plan.name}.pt",
         parts,
-        {"parts": parts, "average": average, "optimizer": optimizer, "chance": drawn},
+        {"parts": parts, "average": average, "optimizer": optimizer, "chance": chance_state},
         lambda step: loss(parts.train(), chance),
         advance,
         lambda step: watch(average, step),

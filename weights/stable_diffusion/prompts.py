@@ -170,8 +170,8 @@ def caption(request: Request, chance: random.Random) -> str:
             request.position,
             wish.size,
         ]
-        said = [fragment for fragment in fragments if fragment]
-        return chance.choice(said)
+        words_only = [fragment for fragment in fragments if fragment]
+        return chance.choice(words_only)
     if chance.random() < 0.06:
         first = request.things[0]
         first = replace(first, shape=None) if chance.random() < 0.5 else replace(first, colour=None)

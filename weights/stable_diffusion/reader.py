@@ -37,17 +37,17 @@ CHECKED = 200  # held-out prompts of each kind
 
 def labels(request: Request) -> list[int]:
     """The numbers of what is true of the scene and of both things, 13 in all; what is not said has its own."""
-    found = [SCENE["background"].index(request.background)]
+    numbers = [SCENE["background"].index(request.background)]
     for number in range(2):
         if number >= len(request.things):
-            found += [0] * len(THING)
+            numbers += [0] * len(THING)
             continue
         wish = request.things[number]
         relation = request.relation if request.relation in OPPOSITE else None
         place = request.position or (OPPOSITE[relation] if relation and number else relation)
-        told = (wish.colour, wish.shape, wish.style or "filled", wish.size, place, request.count)
-        found += [kinds.index(value) for kinds, value in zip(THING.values(), told, strict=True)]
-    return found
+        facts = (wish.colour, wish.shape, wish.style or "filled", wish.size, place, request.count)
+        numbers += [kinds.index(value) for kinds, value in zip(THING.values(), facts, strict=True)]
+    return numbers
 
 
 class Heads(nn.Module):
@@ -61,32 +61,34 @@ class Heads(nn.Module):
     def forward(self, hidden: Tensor) -> list[Tensor]:
         """[n, tokens, width] to 13 tensors [n, kinds], in the order of `labels`."""
         scene, first, second = (hidden[:, place] for place in PLACES)
-        found = list(self.scene(scene).split([len(kinds) for kinds in SCENE.values()], 1))
+        outputs = list(self.scene(scene).split([len(kinds) for kinds in SCENE.values()], 1))
         for thing in (first, second):
-            found += self.thing(thing).split([len(kinds) for kinds in THING.values()], 1)
-        return found
+            outputs += self.thing(thing).split([len(kinds) for kinds in THING.values()], 1)
+        return outputs
 
 
 def train(encoder: Any, tokens: Tensor, wanted: Tensor, held: Tensor, plan: Plan, batch_size: int, out: Path) -> Any:
-    """The averaged encoder. `tokens` [n, 24], `wanted` [n, 13]; `held`: the tokens of `checked()`."""
+    """The averaged encoder. `tokens` [n, 24], `wanted` [n, 13]; `held`: the tokens of `checked_requests()`."""
     parts = nn.ModuleDict({"text_encoder": encoder, "heads": Heads(encoder.config.hidden_size)})
-    answers = torch.tensor([labels(request) for request in checked()])
+    answers = torch.tensor([labels(request) for request in checked_requests()])
 
     def loss(parts: nn.ModuleDict, chance: torch.Generator) -> Tensor:
-        chosen = torch.randint(len(tokens), (batch_size,), generator=chance)
+        indices = torch.randint(len(tokens), (batch_size,), generator=chance)
         with torch.autocast("cpu", torch.bfloat16):
-            said = parts["heads"](parts["text_encoder"](tokens[chosen]).last_hidden_state)
-        return torch.stack([cross_entropy(a.float(), b) for a, b in zip(said, wanted[chosen].T, strict=True)]).sum()
+            answers_given = parts["heads"](parts["text_encoder"](tokens[indices]).last_hidden_state)
+        return torch.stack(
+            [cross_entropy(a.float(), b) for a, b in zip(answers_given, wanted[indices].T, strict=True)]
+        ).sum()
 
     def watch(parts: nn.ModuleDict, step: int) -> dict[str, float]:
-        said = parts["heads"](parts["text_encoder"](held).last_hidden_state)
-        right = torch.stack([a.argmax(1) == b for a, b in zip(said, answers.T, strict=True)])
+        answers_given = parts["heads"](parts["text_encoder"](held).last_hidden_state)
+        right = torch.stack([a.argmax(1) == b for a, b in zip(answers_given, answers.T, strict=True)])
         return {"read_right": right.all(0).float().mean().item()}
 
     return fit(parts, loss, watch, plan, out)["text_encoder"]
 
 
-def checked() -> list[Request]:
+def checked_requests() -> list[Request]:
     """Held-out requests of every kind, the same each time."""
     chance = random.Random(2)
     return [held_request(kind, chance) for kind in HELD_KINDS for _ in range(CHECKED)]

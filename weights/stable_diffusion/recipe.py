@@ -68,21 +68,21 @@ def main() -> None:
     vae = model.autoencoder()
     if options.autoencoder:
         vae.load_state_dict(load_file(options.autoencoder))
-    kept = options.out / "latents.safetensors"
-    if not kept.exists():
+    latents_path = options.out / "latents.safetensors"
+    if not latents_path.exists():
         pictures, tokens, labels = pool(options.pictures, options.seed, options.threads)
         plan = Plan("autoencoder", options.autoencoder_steps, 1e-3, ema_decay=0.99, report_every=250, seed=options.seed)
         vae = autoencoder.train(vae, pictures, options.autoencoder_batch_size, plan, options.out)
         encoded = [autoencoder.encode(vae, part) for part in tqdm(torch.split(pictures, 1024), desc="latents")]
         export.save_tensors(vae, options.out / "autoencoder.safetensors")
-        save_file({"latents": torch.cat(encoded).half().contiguous(), "tokens": tokens, "labels": labels}, kept)
+        save_file({"latents": torch.cat(encoded).half().contiguous(), "tokens": tokens, "labels": labels}, latents_path)
     vae.load_state_dict(load_file(options.out / "autoencoder.safetensors"))
-    pairs = load_file(kept)
+    pairs = load_file(latents_path)
     plan = Plan("reader", options.reader_steps, 1e-3, ema_decay=0.99, report_every=250, seed=options.seed)
-    held = _tokens([request.prompt() for request in reader.checked()])
+    val_tokens = _tokens([request.prompt() for request in reader.checked_requests()])
     encoder = model.text_encoder()
     encoder.set_attn_implementation("eager")  # see `train`
-    encoder = reader.train(encoder, pairs["tokens"], pairs["labels"].long(), held, plan, 128, options.out)
+    encoder = reader.train(encoder, pairs["tokens"], pairs["labels"].long(), val_tokens, plan, 128, options.out)
     parts = train(vae.eval(), encoder.eval(), pairs["latents"], pairs["tokens"], options)
     if options.polish_steps:
         pictures, _, _ = pool(options.pictures, options.seed, options.threads)
@@ -104,27 +104,29 @@ def train(
     unet.set_attn_processor(AttnProcessor())
 
     def loss(parts: nn.ModuleDict, chance: torch.Generator) -> Tensor:
-        chosen = torch.randint(len(latents), (options.batch_size,), generator=chance)
-        clean = latents[chosen].float()
-        said = torch.where(torch.rand(len(chosen), 1, 1, generator=chance) < SILENT, silent, texts[chosen]).float()
-        step = (model.STEPS * torch.rand(len(chosen), generator=chance) ** EARLY).long().clamp(max=model.STEPS - 1)
+        indices = torch.randint(len(latents), (options.batch_size,), generator=chance)
+        clean = latents[indices].float()
+        conditions = torch.where(
+            torch.rand(len(indices), 1, 1, generator=chance) < SILENT, silent, texts[indices]
+        ).float()
+        step = (model.STEPS * torch.rand(len(indices), generator=chance) ** EARLY).long().clamp(max=model.STEPS - 1)
         noise = torch.randn(clean.shape, generator=chance)
         keep, lose = signal[step].sqrt()[:, None, None, None], (1 - signal[step]).sqrt()[:, None, None, None]
         noisy = (keep * clean + lose * noise).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
-            found = parts["unet"](noisy, step, said).sample
-        return mse_loss(found.float(), keep * noise - lose * clean)
+            output = parts["unet"](noisy, step, conditions).sample
+        return mse_loss(output.float(), keep * noise - lose * clean)
 
     def watch(average: nn.ModuleDict, step: int) -> dict[str, float]:
         with torch.random.fork_rng():
-            seen = look(
+            figures = look(
                 {"unet": copy.deepcopy(average["unet"]), "text_encoder": encoder},
                 vae,
                 options.out / "samples" / f"{step:06d}.png",
             )
         whole = {"unet": average["unet"], "text_encoder": encoder, "vae": vae}
         model.save_pipeline(copy.deepcopy(whole), options.out / "pipeline")
-        return seen
+        return figures
 
     plan = Plan(
         "denoiser",
@@ -153,9 +155,9 @@ def pool(count: int, seed: int, processes: int) -> tuple[Tensor, Tensor, Tensor]
     pictures, captions, labels = [], list[str](), list[list[int]]()
     # Forked children of a process with torch's threads can hang: new ones are started instead.
     with ProcessPoolExecutor(processes, get_context("spawn"), initializer=partial(cv2.setNumThreads, 1)) as workers:
-        for drawn, said, true in tqdm(workers.map(_chunk, [seed * 1_000_000 + n for n in range(chunks)]), total=chunks):
-            pictures.append(torch.from_numpy(drawn))
-            captions += said
+        for part, words, true in tqdm(workers.map(_chunk, [seed * 1_000_000 + n for n in range(chunks)]), total=chunks):
+            pictures.append(torch.from_numpy(part))
+            captions += words
             labels += true
     return torch.cat(pictures), _tokens(captions), torch.tensor(labels, dtype=torch.uint8)
 
@@ -163,14 +165,14 @@ def pool(count: int, seed: int, processes: int) -> tuple[Tensor, Tensor, Tensor]
 def _chunk(seed: int) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], list[str], list[list[int]]]:
     chance = random.Random(seed)
     requests = [draw_request(chance) for _ in range(CHUNK)]
-    drawn = np.stack([draw(arrange(request, chance)) for request in requests])
+    pictures = np.stack([draw(arrange(request, chance)) for request in requests])
     captions = [caption(request, chance) for request in requests]
-    return drawn, captions, [reader.labels(request) for request in requests]
+    return pictures, captions, [reader.labels(request) for request in requests]
 
 
 def _tokens(captions: Sequence[str]) -> Tensor:
-    found = model.tokenizer()(list(captions), padding="max_length", truncation=True, return_tensors="pt")
-    tokens: Tensor = found.input_ids
+    encoding = model.tokenizer()(list(captions), padding="max_length", truncation=True, return_tensors="pt")
+    tokens: Tensor = encoding.input_ids
     return tokens
 
 
@@ -192,7 +194,7 @@ def look(parts: dict[str, nn.Module], vae: nn.Module, path: Path) -> dict[str, f
     )
     pipeline.set_progress_bar_config(disable=True)
 
-    def drawn(prompts: list[str]) -> list[Any]:
+    def draw_prompts(prompts: list[str]) -> list[Any]:
         with torch.autocast("cpu", torch.bfloat16):
             answer = pipeline(
                 prompts,
@@ -202,19 +204,19 @@ def look(parts: dict[str, nn.Module], vae: nn.Module, path: Path) -> dict[str, f
             )
         return [np.asarray(image) for image in answer.images]
 
-    sheet = drawn(list(SHOWN) * 2)
+    sheet = draw_prompts(list(SHOWN) * 2)
     rows = [np.concatenate(sheet[start : start + 8], axis=1) for start in range(0, len(sheet), 8)]
     path.parent.mkdir(exist_ok=True)
     large = Image.fromarray(np.concatenate(rows))
     large.resize((large.width * 2, large.height * 2), Image.Resampling.NEAREST).save(path)
-    seen = {}
+    shares = {}
     for kind in ("pairs", "relations"):
         chance = random.Random(1)
         requests: list[Request] = [held_request(kind, chance) for _ in range(WATCHED)]
-        pictures = drawn([request.prompt() for request in requests])
+        pictures = draw_prompts([request.prompt() for request in requests])
         right = [verdict(request, detect(picture))["all"] for request, picture in zip(requests, pictures, strict=True)]
-        seen[kind] = float(np.mean(right))
-    return seen
+        shares[kind] = float(np.mean(right))
+    return shares
 
 
 def _options() -> argparse.Namespace:

@@ -34,9 +34,9 @@ SIZES = {"small": (7.0, 8.0), "medium": (10.0, 11.5), "large": (13.5, 14.5)}  # 
 
 def _fitted(points: list[tuple[float, float]]) -> Array:
     """Corners in [-1, 1] both ways, x to the right and y down."""
-    found = np.array(points, np.float64)
-    low, high = found.min(0), found.max(0)
-    fitted: Array = (found - low) / (high - low) * 2 - 1
+    corners = np.array(points, np.float64)
+    low, high = corners.min(0), corners.max(0)
+    fitted: Array = (corners - low) / (high - low) * 2 - 1
     return fitted
 
 

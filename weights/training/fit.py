@@ -60,7 +60,7 @@ def schedule_of(options: argparse.Namespace, **settings: Any) -> Schedule:
     """The schedule that was asked for. Also sets threads and seed, so call it before a model is made."""
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    named = {
+    arguments = {
         name: getattr(options, name)
         for name in (
             "epochs",
@@ -72,7 +72,7 @@ def schedule_of(options: argparse.Namespace, **settings: Any) -> Schedule:
             "seed",
         )
     }
-    return Schedule(**named, start=str(options.start or ""), **settings)
+    return Schedule(**arguments, start=str(options.start or ""), **settings)
 
 
 def forward(model: nn.Module, images: Tensor, precision: str = "bf16") -> Tensor:
@@ -129,8 +129,8 @@ def fit(
 
     def next_loss(step: int) -> Tensor:
         nonlocal batches
-        epoch, done = divmod(step, steps_per_epoch)
-        if not done:
+        epoch, step_of_epoch = divmod(step, steps_per_epoch)
+        if not step_of_epoch:
             torch.manual_seed(schedule.seed * 1000 + epoch)
             np.random.seed(schedule.seed * 1000 + epoch)  # timm's Mixup draws from numpy
             model.train()

@@ -59,7 +59,7 @@ def run(
         return max(step / steps, seconds / 60 / minutes if minutes else 0.0)
 
     bar = tqdm(total=steps, initial=step, desc=checkpoint.parent.name, unit="step", mininterval=5)
-    reported = seconds
+    reported_s = seconds
     while over() < 1:
         begin = time.monotonic()
         value = loss(step)
@@ -78,8 +78,8 @@ def run(
                 line = {"step": step, "train_loss": float(np.mean(losses)), **look(step)}
             losses.clear()
             seconds += time.monotonic() - begin
-            history.append(line | {"seconds": seconds - reported})
-            reported = seconds
+            history.append(line | {"seconds": seconds - reported_s})
+            reported_s = seconds
             print(json.dumps(history[-1]), flush=True)
             state = {name: part.state_dict() for name, part in kept.items()}
             partial = checkpoint.with_suffix(".partial")

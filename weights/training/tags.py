@@ -104,18 +104,18 @@ def best_threshold(probabilities: Tensor, targets: Tensor, score: Score) -> tupl
     return round(THRESHOLDS[best].item(), 2), scores[best]
 
 
-def f2_by_picture(found: Tensor, wanted: Tensor) -> float:
+def f2_by_picture(predicted: Tensor, true_tags: Tensor) -> float:
     """F2 of each picture (recall counts twice), mean over pictures."""
-    hits, total = (found & wanted).sum(1), 4 * wanted.sum(1) + found.sum(1)
+    hits, total = (predicted & true_tags).sum(1), 4 * true_tags.sum(1) + predicted.sum(1)
     # Where no tag is wanted and none is found all is right.
     return torch.where(total > 0, 5 * hits / total.clamp(min=1), 1.0).mean().item()
 
 
-def f1_by_tag(found: Tensor, wanted: Tensor) -> float:
+def f1_by_tag(predicted: Tensor, true_tags: Tensor) -> float:
     """F1 of each tag, mean over the tags that occur or are found."""
-    hits = (found & wanted).sum(0)
-    scores = 2 * hits / (wanted.sum(0) + found.sum(0)).clamp(min=1)
-    return scores[wanted.any(0) | found.any(0)].mean().item()
+    hits = (predicted & true_tags).sum(0)
+    scores = 2 * hits / (true_tags.sum(0) + predicted.sum(0)).clamp(min=1)
+    return scores[true_tags.any(0) | predicted.any(0)].mean().item()
 
 
 def options(description: str | None, epochs: int) -> argparse.Namespace:

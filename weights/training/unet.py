@@ -24,8 +24,8 @@ def build(encoder: str, backbone_weights: Path | None, **settings: Any) -> tuple
         )
     model = smp.Unet(encoder, encoder_weights=None if backbone_weights else "imagenet", **settings)
     if backbone_weights is None:
-        used = smp.encoders.get_preprocessing_params(encoder)
-        return model, tuple(used["mean"]), tuple(used["std"])
+        statistics = smp.encoders.get_preprocessing_params(encoder)
+        return model, tuple(statistics["mean"]), tuple(statistics["std"])
     # The last 1x1 convolution of the classifier is no part of a feature encoder.
     export.load_backbone(model.encoder.model, backbone_weights, skip=("conv_head", "bn2", "classifier"))
     return model, *export.statistics(encoder.removeprefix("tu-"), model.encoder.model.pretrained_cfg)

@@ -28,15 +28,15 @@ Change = Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.uint8]]
 def measure(data: Path, split: str, weights: Path) -> dict[str, float]:
     demo, _ = find(NAME)
     config = json.loads((weights / "config.json").read_bytes())
-    found = read_rows(data, split)
-    truth = np.array([int(row["emergency"]) for row in found])
-    photos = [_read(data / "images" / row["image"]) for row in found]
+    rows = read_rows(data, split)
+    truth = np.array([int(row["emergency"]) for row in rows])
+    photos = [_read(data / "images" / row["image"]) for row in rows]
     donors = _donors(truth)
 
     def emergency(change: Change | None, same_class: bool = False) -> NDArray[np.bool_]:
-        chosen = donors[same_class]
-        changed = [change(photo, photos[chosen[i]]) for i, photo in enumerate(photos)] if change else photos
-        answers = predict(demo, weights, config, [Image.fromarray(photo) for photo in changed], progress=False)
+        donors_of = donors[same_class]
+        edited = [change(photo, photos[donors_of[i]]) for i, photo in enumerate(photos)] if change else photos
+        answers = predict(demo, weights, config, [Image.fromarray(photo) for photo in edited], progress=False)
         return np.array([answer["probabilities"][config["label_names"][1]] > 0.5 for answer in answers])
 
     plain = emergency(None)

@@ -111,9 +111,9 @@ def park(places: Sequence[tuple[float, float, float]], seed: int, kinds: int = 1
     """Cars at (x, y, direction); the paints and models repeat."""
     rng = np.random.default_rng(seed)
     models = (vehicles.SALOON, vehicles.HATCHBACK, vehicles.PICKUP, vehicles.HATCHBACK, vehicles.SALOON)
-    made = [vehicles.car(models[i % 5], PAINTS[i], step=COARSE, flake=0.1) for i in range(min(kinds, len(places)))]
+    cars = [vehicles.car(models[i % 5], PAINTS[i], step=COARSE, flake=0.1) for i in range(min(kinds, len(places)))]
     for index, (x, y, turn) in enumerate(places):
-        thing = made[index] if index < len(made) else kit.copy(made[rng.integers(len(made))])
+        thing = cars[index] if index < len(cars) else kit.copy(cars[rng.integers(len(cars))])
         kit.place(thing, x + rng.normal(0, 0.1), y + rng.normal(0, 0.2), 0.01, turn + rng.normal(0, 1.2))
 
 

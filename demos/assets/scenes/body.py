@@ -150,12 +150,12 @@ def shell(body: Body, paint: str, sheets: dict[str, Sheet], step: float, flake: 
     grid = body.grid(step)
     points, faces, normals = solid.surface(body.volume(grid), grid)
     thing = kit.smooth_mesh("body", points, faces, normals, paintwork(paint, sheets, flake, body.front_from))
-    hidden = np.zeros(len(points), np.float32)
+    covered = np.zeros(len(points), np.float32)
     for axle in body.wheels:
         inside = np.hypot(points[:, 0] - axle, points[:, 2] - body.wheel_radius) < body.wheel_radius + body.arch + 0.003
-        hidden[inside] = 1
-    hidden[(normals[:, 2] < -0.6) & (points[:, 2] < 0.6)] = 1
-    thing.data.attributes.new("hidden", "FLOAT", "POINT").data.foreach_set("value", hidden)
+        covered[inside] = 1
+    covered[(normals[:, 2] < -0.6) & (points[:, 2] < 0.6)] = 1
+    thing.data.attributes.new("hidden", "FLOAT", "POINT").data.foreach_set("value", covered)
     return thing
 
 
@@ -176,18 +176,18 @@ def paintwork(paint: str, sheets: dict[str, Sheet], flake: float, front_from: fl
         if name not in sheets:
             continue
         pictures = [picture(sheets[name], which, shader, a, b) for which in ("colour", "surface")]
-        seen = shader.math("GREATER_THAN", towards, 0.75 if name == "top" else 0.38)
-        alpha = shader.math("MULTIPLY", pictures[0].outputs["Alpha"], seen)
+        facing_it = shader.math("GREATER_THAN", towards, 0.75 if name == "top" else 0.38)
+        alpha = shader.math("MULTIPLY", pictures[0].outputs["Alpha"], facing_it)
         surface = shader.node("SeparateColor", {0: pictures[1].outputs[0]}).outputs
         colour = shader.mix(alpha, colour, pictures[0].outputs[0])
         rough = shader.blend(alpha, rough, surface[0])
         glow = shader.blend(alpha, glow, surface[1])
         metal = shader.blend(alpha, metal, surface[2])
-    hidden = shader.node("Attribute", attribute_name="hidden").outputs["Fac"]
-    colour = shader.mix(hidden, colour, (0.012, 0.012, 0.013))
-    rough = shader.blend(hidden, rough, 0.9)
+    covered = shader.node("Attribute", attribute_name="hidden").outputs["Fac"]
+    colour = shader.mix(covered, colour, (0.012, 0.012, 0.013))
+    rough = shader.blend(covered, rough, 0.9)
     polished = shader.math("GREATER_THAN", rough, 0.03)  # glass has one reflection, paint a second one in its coat
-    coat = shader.math("MULTIPLY", shader.math("SUBTRACT", 1.0, hidden), polished)
+    coat = shader.math("MULTIPLY", shader.math("SUBTRACT", 1.0, covered), polished)
     return shader.principled(
         Base_Color=colour, Roughness=rough, Metallic=metal, Coat_Weight=coat, Coat_Roughness=0.03,
         Emission_Color=colour, Emission_Strength=shader.math("MULTIPLY", glow, 6.0),

@@ -150,16 +150,16 @@ def smooth(points: np.ndarray, count: int = 60) -> np.ndarray:
 def creases(hand: Hand) -> list[tuple[np.ndarray, float, float]]:
     """Curves [n, 2] seen from above, with their depth (1: a main line) and width."""
     random = np.random.default_rng(hand.wobble)
-    found = []
+    curves = []
     for name, points in LINES.items():
         shaken = np.array(points) + random.normal(0, 0.008, (len(points), 2))
-        found.append((smooth(shaken), DEPTH[name], 0.0095))
+        curves.append((smooth(shaken), DEPTH[name], 0.0095))
     for _ in range(26):  # the fine ones
         start = random.uniform((-0.3, 0.2), (0.3, 0.85))
         turn, length = random.uniform(-0.9, 0.9) + (0.9 if start[0] < 0 else 2.2), random.uniform(0.06, 0.18)
         bend = random.normal(0, 0.02, 2)
         ahead = np.array([math.cos(turn), math.sin(turn)]) * length
-        found.append(
+        curves.append(
             (smooth(np.array([start, start + ahead / 2 + bend, start + ahead]), 16), random.uniform(0.2, 0.42), 0.0065)
         )
     for chain, (_, _, radius, _) in zip(joints(hand), FINGERS, strict=True):
@@ -172,21 +172,21 @@ def creases(hand: Hand) -> list[tuple[np.ndarray, float, float]]:
                 sag = random.normal(0.010, 0.004)
                 slant = random.normal(0, 0.007)
                 ends = [middle + across * radius * s * 1.05 + ahead * (sag * abs(s) + slant * s) for s in (-1, 0, 1)]
-                found.append((smooth(np.array(ends), 24), depth * random.uniform(0.75, 1.05), 0.0075))
+                curves.append((smooth(np.array(ends), 24), depth * random.uniform(0.75, 1.05), 0.0075))
     points = thumb(hand)
     ahead = (points[2] - points[1])[:2] / np.hypot(*(points[2] - points[1])[:2])
     across = np.array([ahead[1], -ahead[0]])
     for joint, gaps in ((1, (0.02, 0.05)), (2, (-0.012, 0.016))):
         for gap in gaps:
             middle = points[joint][:2] + ahead * gap
-            found.append(
+            curves.append(
                 (
                     smooth(np.array([middle + across * 0.1 * s + ahead * 0.012 * abs(s) for s in (-1, 0, 1)]), 24),
                     0.7,
                     0.0085,
                 )
             )
-    return found
+    return curves
 
 
 def carved(points: np.ndarray, normals: np.ndarray, hand: Hand) -> tuple[np.ndarray, np.ndarray]:

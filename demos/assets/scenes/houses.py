@@ -142,7 +142,7 @@ def terrace(wall: Wall, houses: list[House], depth: float = 9.0) -> None:
 
 
 def openings_of(house: House, index: int) -> list[Opening]:
-    found, bay = [], house.width / house.bays
+    openings, bay = [], house.width / house.bays
     for storey in range(house.storeys):
         z = storey * house.storey
         for column in range(house.bays):
@@ -150,15 +150,17 @@ def openings_of(house: House, index: int) -> list[Opening]:
             if storey == 0 and house.shop:
                 continue
             if storey == 0 and column == (index % house.bays):
-                found.append(Opening(middle - 0.5, middle + 0.5, 0.14, 2.35, "door", house.door))
+                openings.append(Opening(middle - 0.5, middle + 0.5, 0.14, 2.35, "door", house.door))
             else:
                 half = 0.52 if bay < 2.6 else 0.62
-                found.append(Opening(middle - half, middle + half, z + 0.85, z + 0.85 + (1.6 if storey < 2 else 1.35)))
+                openings.append(
+                    Opening(middle - half, middle + half, z + 0.85, z + 0.85 + (1.6 if storey < 2 else 1.35))
+                )
     if house.shop:
         split = house.width * 0.7
-        found.append(Opening(0.35, split, 0.55, 2.45, "shop", house.shop))
-        found.append(Opening(split + 0.3, house.width - 0.35, 0.12, 2.45, "door", house.shop))
-    return found
+        openings.append(Opening(0.35, split, 0.55, 2.45, "shop", house.shop))
+        openings.append(Opening(split + 0.3, house.width - 0.35, 0.12, 2.45, "door", house.shop))
+    return openings
 
 
 def shopfront(mesh: Mesh, wall: Wall, house: House) -> None:

@@ -15,7 +15,6 @@ import numpy as np
 from mathutils import Vector
 
 Colour = tuple[float, float, float]
-HDRI = Path(bpy.utils.resource_path("LOCAL")) / "datafiles/studiolights/world"  # CC0, from Poly Haven
 
 
 def hexa(code: str) -> Colour:

@@ -204,12 +204,12 @@ def scatter(
 ) -> None:
     """Copies of some plants at given places, turned and scaled at random."""
     rng = np.random.default_rng(seed)
-    used = set()
+    kinds = set()
     for index, (x, y) in enumerate(spots):
         kind = index % len(make)
-        thing = make[kind] if kind not in used else kit.copy(make[kind])
-        used.add(kind)
+        thing = make[kind] if kind not in kinds else kit.copy(make[kind])
+        kinds.add(kind)
         kit.place(thing, x, y, 0, math.degrees(rng.uniform(0, math.tau)), rng.uniform(*size))
     for kind, thing in enumerate(make):
-        if kind not in used:
+        if kind not in kinds:
             kit.place(thing, -500, 0)

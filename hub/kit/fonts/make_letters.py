@@ -31,13 +31,13 @@ def main(folder: Path) -> None:
     from fontTools.merge import Merger, Options
 
     with tempfile.TemporaryDirectory() as scratch:
-        parts, known = list[str](), set[int]()
+        parts, covered = list[str](), set[int]()
         for number, (name, ranges) in enumerate(PARTS):
-            wanted = {code for low, high in ranges for code in range(low, high + 1)} - known
-            font = cut(next(folder.rglob(name)), wanted)
-            known |= set(font.getBestCmap())
+            missing = {code for low, high in ranges for code in range(low, high + 1)} - covered
+            font = cut(next(folder.rglob(name)), missing)
+            covered |= set(font.getBestCmap())
             parts.append(saved(font, Path(scratch), number))
-        han = outlined(cut(next(folder.rglob(HAN)), set(usual()) - known, layout=False, fontNumber=FACE))
+        han = outlined(cut(next(folder.rglob(HAN)), set(usual()) - covered, layout=False, fontNumber=FACE))
         parts.append(saved(han, Path(scratch), len(parts)))
         whole = Merger(Options(drop_tables=["vhea", "vmtx", "VORG", "BASE", "DSIG"])).merge(parts)
     for record in list(whole["name"].names):
@@ -66,10 +66,10 @@ def cut(path: Path, codes: Iterable[int], *, layout: bool = True, **options: Any
     from fontTools.ttLib import TTFont
 
     font = TTFont(path, **options)
-    asked = Options(hinting=False, name_IDs=["*"], notdef_outline=True, glyph_names=False)
+    subset_options = Options(hinting=False, name_IDs=["*"], notdef_outline=True, glyph_names=False)
     if not layout:
-        asked.drop_tables += ["GSUB", "GPOS", "GDEF", "BASE", "VORG", "vhea", "vmtx"]
-    shrinker = Subsetter(asked)
+        subset_options.drop_tables += ["GSUB", "GPOS", "GDEF", "BASE", "VORG", "vhea", "vmtx"]
+    shrinker = Subsetter(subset_options)
     shrinker.populate(unicodes=codes)
     shrinker.subset(font)
     return font
@@ -81,13 +81,13 @@ def outlined(font: Any) -> Any:
     from fontTools.pens.ttGlyphPen import TTGlyphPen
     from fontTools.ttLib import newTable
 
-    glyphs, drawn = font.getGlyphSet(), {}
+    glyphs, outlines = font.getGlyphSet(), {}
     for name in font.getGlyphOrder():
         pen = TTGlyphPen(glyphs)
         glyphs[name].draw(Cu2QuPen(pen, ERROR, reverse_direction=True))
-        drawn[name] = pen.glyph()
+        outlines[name] = pen.glyph()
     font["loca"], table = newTable("loca"), newTable("glyf")
-    font["glyf"], table.glyphOrder, table.glyphs = table, font.getGlyphOrder(), drawn
+    font["glyf"], table.glyphOrder, table.glyphs = table, font.getGlyphOrder(), outlines
     most = font["maxp"]
     most.tableVersion, most.maxZones, most.maxTwilightPoints = 0x00010000, 1, 0
     for name in ("Storage", "FunctionDefs", "InstructionDefs", "StackElements", "SizeOfInstructions"):

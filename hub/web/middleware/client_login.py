@@ -43,6 +43,6 @@ async def answer(signin: SignIn, cookie: Cookie, request: Request, address: str)
     except ValueError:
         raise MalformedError("Send username and password as form fields.") from None
     pair = f"{fields.get('username', '')}:{fields.get('password', '')}".encode()
-    account = await signin.known({"authorization": f"Basic {base64.b64encode(pair).decode()}"}, {}, address)
+    account = await signin.identify({"authorization": f"Basic {base64.b64encode(pair).decode()}"}, {}, address)
     success.headers.append("Set-Cookie", cookie(request.scope, signin.ticket(account), int(TICKET_S)))
     return success

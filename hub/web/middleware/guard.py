@@ -119,7 +119,7 @@ class Guard:
                 if signing := await self._sign_out.answer(scope, method, path, cookies):
                     await signing(scope, receive, send)
                     return
-                account = await self.signin.known(headers, cookies, who.address, space_signin.user(scope))
+                account = await self.signin.identify(headers, cookies, who.address, space_signin.user(scope))
                 who = Caller(account.name, account.role, who.session, who.address)
                 _check(account, who, method, path)
         except HubError as error:

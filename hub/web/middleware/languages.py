@@ -25,7 +25,7 @@ HEAD = b"<head>"
 
 def choose_language(parameter: str, cookie: str, accept: str) -> str:
     """The language for an address's parameter, a cookie and an Accept-Language header, each possibly empty."""
-    return texts.chosen(parameter) or texts.chosen(cookie) or texts.negotiated(accept)
+    return texts.language_of(parameter) or texts.language_of(cookie) or texts.negotiated(accept)
 
 
 class Languages:
@@ -43,7 +43,7 @@ class Languages:
         parameter = query.get(PARAMETER, [""])[-1]
         cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
         catalogue = self.hub.texts[choose_language(parameter, cookie, headers.get("accept-language", ""))]
-        keep = catalogue.language if texts.chosen(parameter) and texts.chosen(cookie) != catalogue.language else ""
+        keep = catalogue.language if texts.language_of(parameter) and texts.language_of(cookie) != catalogue.language else ""
         scope = {**scope, SCOPE: catalogue}
         # What `mark_page` changes must not be packed. A page in a tab of its own needs that for its language alone.
         alone = headers.get("sec-fetch-dest") == "document"

@@ -67,7 +67,7 @@ class SignOut:
         status, text = 401, ""
         if mark == ASKED_MARK and "authorization" in headers:
             try:
-                account = await self.signin.known(headers, {}, address)
+                account = await self.signin.identify(headers, {}, address)
             except HubError as error:
                 status, text = error.status, error.message
             else:

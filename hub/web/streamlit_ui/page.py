@@ -49,8 +49,8 @@ def _page(host: Host, page: Page) -> StreamlitPage:
 def language(host: Host) -> Catalogue:
     """What was chosen in this session or by the address, else by cookie, header and browser as for every page."""
     address, headers = st.query_params.get(languages.PARAMETER, ""), st.context.headers
-    if texts.chosen(address) and address != st.session_state.get(ASKED):  # a new address
-        st.session_state[ASKED], st.session_state[LANGUAGE] = address, texts.chosen(address)
+    if texts.language_of(address) and address != st.session_state.get(ASKED):  # a new address
+        st.session_state[ASKED], st.session_state[LANGUAGE] = address, texts.language_of(address)
     accepted = str(headers.get("accept-language") or st.context.locale or "")
     cookie = str(st.context.cookies.get(languages.COOKIE, ""))
     return host.hub.texts[languages.choose_language(st.session_state.get(LANGUAGE) or "", cookie, accepted)]

@@ -447,7 +447,7 @@ class Checked:
 
     async def ask(self, name: str, password: str, address: str = "192.0.2.1") -> str:
         header = httpx.BasicAuth(name, password)._auth_header
-        return (await self.signin.known({"authorization": header}, {}, address)).role
+        return (await self.signin.identify({"authorization": header}, {}, address)).role
 
 
 def test_a_right_password_is_checked_once_however_many_ask(served: ServedHub, monkeypatch: pytest.MonkeyPatch) -> None:
