@@ -55,8 +55,8 @@ class Hub:
         self.settings = settings = settings or Settings()
         if settings.offline:
             go_offline()
-        found = registry or discover(settings.pages_folder, settings.only())
-        self.registry, self.weights = open_store(settings, found)
+        entries = registry or discover(settings.pages_folder, settings.only())
+        self.registry, self.weights = open_store(settings, entries)
         self.texts = texts.catalogues(page.assets for page in self.registry)  # by language
         self.metrics = Metrics()
         self.limits = ImageLimits(int(settings.max_upload_mb * 2**20), int(settings.max_megapixels * 1_000_000))

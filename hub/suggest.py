@@ -30,8 +30,8 @@ def unknown_option(field: str, given: str, known: Sequence[str]) -> Sentence:
     return sentence("{name}: no option {given!r}. There are: {listed}.", name=field, given=given, listed=names)
 
 
-def _near(name: str, known: Sequence[str]) -> str:
+def _near(name: str, names: Sequence[str]) -> str:
     """Up to three of `known` that may have been meant; empty for none."""
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    near += [k for k in known if name and (k.startswith(name) or name.startswith(k)) and k not in near]
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    near += [k for k in names if name and (k.startswith(name) or name.startswith(k)) and k not in near]
     return " or ".join(repr(n) for n in near[:3])

@@ -102,13 +102,13 @@ def draw(hub: Hub, grid_plan: Plan, hear: Hear, cancel: Cancel, caller: Caller) 
     `hear` is called from any thread. Cancelled, what is drawn is kept: the same plan again goes on from there.
     """
     cells = {cell.name: cell for cell in grid_plan.cells()}
-    done, lock = Done(len(cells)), threading.Lock()  # guards done.begin alone; the rest is this thread's
+    tally, lock = Done(len(cells)), threading.Lock()  # guards tally.begin alone; the rest is this thread's
 
     def one(cell: Cell) -> Drawn:
         def on_event(stage: str, progress: Progress | None) -> None:
             with lock:
-                if stage == "running" and done.begin is None:
-                    done.begin = time.monotonic()
+                if stage == "running" and tally.begin is None:
+                    tally.begin = time.monotonic()
             hear("cell", cell, stage, progress)
 
         inputs = grid_plan.inputs(cell)
@@ -116,17 +116,17 @@ def draw(hub: Hub, grid_plan: Plan, hear: Hear, cancel: Cancel, caller: Caller) 
         hub.pictures.assign(result, hub.owners.of(caller), grid_plan.run, cell.subject, cell.style)
         return Drawn(cell, result)
 
-    def on_done(drawn: Drawn) -> None:
-        done.drawn.append(drawn)
-        done.computed += not drawn.result.receipt.cached
-        hear("drawn", drawn, done.count, done.left_s)  # values: `done` has moved on when they are read
+    def on_done(entry: Drawn) -> None:
+        tally.drawn.append(entry)
+        tally.computed += not entry.result.receipt.cached
+        hear("drawn", entry, tally.count, tally.left_s)  # values: `tally` has moved on when they are read
 
     def on_failed(cell: Cell, error: HubError) -> None:
-        done.failed[cell.name] = error.message
+        tally.failed[cell.name] = error.message
         hear("failed", cell, error.message)
 
     grid.each(hub, grid_plan, cells.values(), one, on_done=on_done, on_failed=on_failed, cancel=cancel)
-    return done
+    return tally
 
 
 def _texts(request: Mapping[str, Any], name: str) -> list[str]:

@@ -60,12 +60,12 @@ def compare(
     values_a, values_b = both
 
     def run(side: str, weights: str, values: dict[str, Any]) -> Result:
-        heard = partial(on_event, side)
+        on_stage = partial(on_event, side)
         if cancel.is_set():
             raise CancelledError("The comparison was cancelled.")
         try:
             both = {**values, "weights": weights}
-            return engine.run(slug, both, on_event=heard, cancel=cancel, caller=caller)
+            return engine.run(slug, both, on_event=on_stage, cancel=cancel, caller=caller)
         except (InputError, CancelledError):
             raise
         except HubError as error:

@@ -157,11 +157,11 @@ class _Run:
         if self.folder and self.folder.digest != work.digest:
             raise UnavailableError("The weights {name!r} changed just now. Try again.", name=work.weights)
         self.key = model_key(work.slug, work.weights, work.digest)
-        self.opened = Opened(work.parameters, work.pictures, executor._limits, room)
+        self.inputs = Opened(work.parameters, work.pictures, executor._limits, room)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Calls a demo's function with the inputs, and with `config` where it asks for it."""
-        values = self.opened.values()
+        values = self.inputs.values()
         return call(function, self.folder.config if self.folder else None, *arguments, **values)
 
     def computed(self) -> Computed:
@@ -169,7 +169,7 @@ class _Run:
         models.refuse_if_stuck(self.key)
         with self.executor.batcher(self.page, self.folder, self.key).coming() as submit:
             begin = time.perf_counter()
-            self.opened.values()
+            self.inputs.values()
             self.on_event(DECODED, None)
             item = self.call(demo.prepare)
             prepare_ms = (time.perf_counter() - begin) * 1000
@@ -177,11 +177,11 @@ class _Run:
         self.check_wanted()
         sight = None
         if work.wants_sight:
-            sight = look(work.slug, outcome.output, self.opened.values()[first_picture(demo)], "")
+            sight = look(work.slug, outcome.output, self.inputs.values()[first_picture(demo)], "")
         begin = time.perf_counter()
         presented, unread = outputs.split(demo, self.call(demo.present, outcome.output))
-        self.opened.forget()  # to encode what was made of them takes memory too
-        remarks = [*self.opened.remarks, *unread]
+        self.inputs.forget()  # to encode what was made of them takes memory too
+        remarks = [*self.inputs.remarks, *unread]
         values_json, pictures = outputs.encode(work.slug, demo, presented)
         pictures = capsules.stamped(demo, pictures, work.capsule_json, remarks)
         return Computed(
@@ -213,7 +213,7 @@ class _Run:
             return Outcome(earlier[0], 0.0, 0.0, 0.0, False, 0)
 
         def unwanted() -> bool:  # asked four times a second while the model works
-            self.opened.lend()
+            self.inputs.lend()
             return self.cancel.is_set()
 
         outcome = submit(item, self.left_s(), self.on_event, unwanted)

@@ -230,9 +230,9 @@ class Residency:
         Raises HubError: ConflictError while it is in use, InputError for what is not known.
         """
         if action not in ACTIONS:
-            known, last = ", ".join(ACTIONS[:-1]), ACTIONS[-1]
+            others, last = ", ".join(ACTIONS[:-1]), ACTIONS[-1]
             text = "action must be {known} or {last}, got {given!r}."
-            raise InputError(text, known=known, last=last, given=action[:40], field="action")
+            raise InputError(text, known=others, last=last, given=action[:40], field="action")
         page = self.registry.get(slug)
         name = _weights_name(page.demo, weights)
         if action in ("load", "pin"):

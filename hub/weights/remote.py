@@ -73,7 +73,7 @@ def listing(source: HubSource, commit: str = "", *, hasty: bool = False) -> List
 def download(source: HubSource, commit: str, file: RemoteFile, to: Path, on_bytes: Callable[[int], None]) -> str:
     """Fetches one file and returns its sha256. A part that is there already is gone on with.
 
-    `heard` gets the number of bytes this file has so far. Raises UnavailableError.
+    `on_bytes` gets the number of bytes this file has so far. Raises UnavailableError.
     """
     part = to.with_name(f"{to.name}.part")
     url = f"{_endpoint()}/{source.repo}/resolve/{quote(commit, safe='')}/{quote(file.path)}"
@@ -143,11 +143,11 @@ def is_right(path: Path, digest: str, file: RemoteFile) -> bool:
 def _meter(on_bytes: Callable[[int], None], start: int) -> Any:
     """What http_get reports to: counts bytes instead of drawing a bar."""
 
-    class Meter:
+    class ByteMeter:
         def __init__(self, *_: Any, initial: int = 0, **__: Any):
             self.bytes = initial or start
 
-        def __enter__(self) -> Meter:
+        def __enter__(self) -> ByteMeter:
             return self
 
         def __exit__(self, *_: object) -> None:
@@ -157,7 +157,7 @@ def _meter(on_bytes: Callable[[int], None], start: int) -> Any:
             self.bytes += bytes
             on_bytes(self.bytes)
 
-    return Meter
+    return ByteMeter
 
 
 def _endpoint() -> str:

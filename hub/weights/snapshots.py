@@ -60,7 +60,7 @@ class Snapshots:
         self._fetching: dict[str, Fetching] = {}
         self._failed: dict[str, tuple[float, UnavailableError]] = {}
         self._notices: dict[str, str] = {}
-        self._asked: set[str] = set()  # addresses whose branch was looked up by this process
+        self._looked_up: set[str] = set()  # addresses whose branch was looked up by this process
 
     # --- what is here -----------------------------------------------------------------------------
 
@@ -128,7 +128,7 @@ class Snapshots:
 
     # --- fetching ---------------------------------------------------------------------------------
 
-    def get(self, source: HubSource, locked: Locked | None = None, heard: OnBytes | None = None) -> Snapshot:
+    def get(self, source: HubSource, locked: Locked | None = None, on_bytes: OnBytes | None = None) -> Snapshot:
         """The snapshot, fetched if it is not here. Raises UnavailableError.
 
         A locked source is fetched at its commit, exactly the files of the lock. Another is looked up once per
@@ -136,13 +136,13 @@ class Snapshots:
         """
         address = source.address
         here = self.local(source, locked)
-        if here and (locked or self.offline or address in self._asked or len(source.revision) == 40):
+        if here and (locked or self.offline or address in self._looked_up or len(source.revision) == 40):
             return here
         if self.offline:
             raise UnavailableError("{address} is not on this machine. {offline}", address=address, offline=OFFLINE)
         self._raise_if_just_failed(address)
         try:
-            return self._fetch(source, locked, here, heard)
+            return self._fetch(source, locked, here, on_bytes)
         except UnavailableError as error:
             if here:
                 self._note(address, f"{error.message} Using the copy kept here of commit {here.entry.commit[:12]}.")
@@ -161,24 +161,24 @@ class Snapshots:
         log.warning("%s", text)
         with self._lock:
             self._notices[address] = text
-            self._asked.add(address)
+            self._looked_up.add(address)
 
     def _fetch(
-        self, source: HubSource, locked: Locked | None, here: Snapshot | None, heard: OnBytes | None
+        self, source: HubSource, locked: Locked | None, here: Snapshot | None, on_bytes: OnBytes | None
     ) -> Snapshot:
         with _alone(source, self._refs(source).with_name(".fetching")):
             present = self.local(source, locked)
             with self._lock:
-                if present and (locked or source.address in self._asked):
+                if present and (locked or source.address in self._looked_up):
                     return present  # another thread or process fetched it meanwhile
             listing = remote.listing(source, locked.commit if locked else "", hasty=present is not None)
             files = expected(source, listing, locked)
             if present is None or present.entry.commit != listing.commit:
-                self._download(source, listing.commit, files, heard or (lambda file, done, total: None))
+                self._download(source, listing.commit, files, on_bytes or (lambda file, done, total: None))
             if not locked:
                 self._remember(source, listing.commit)
             with self._lock:  # before the next one comes in, who would ask the Hub again
-                self._asked.add(source.address)
+                self._looked_up.add(source.address)
                 self._failed.pop(source.address, None)
         if not locked and here and here.entry.commit != listing.commit:
             self._note(
@@ -211,7 +211,7 @@ class Snapshots:
                 self._manifest(source, here.entry.commit).unlink()
         return wrong
 
-    def resolve(self, source: HubSource, heard: OnBytes | None = None) -> Locked:
+    def resolve(self, source: HubSource) -> Locked:
         """The entry for the revision as it is on the Hub now. Fetches only what the Hub has no sha256 of: small files.
 
         Raises UnavailableError.
@@ -227,7 +227,7 @@ class Snapshots:
                 entries[name] = LockedFile(file.size, digest)
         return Locked(listing.commit, entries)
 
-    def _download(self, source: HubSource, commit: str, files: Mapping[str, RemoteFile], heard: OnBytes) -> None:
+    def _download(self, source: HubSource, commit: str, files: Mapping[str, RemoteFile], on_bytes: OnBytes) -> None:
         folder, total = self._folder(source, commit), sum(f.size for f in files.values())
         sizes: dict[str, int] = {}
 
@@ -235,7 +235,7 @@ class Snapshots:
             sizes[file] = bytes
             with self._lock:
                 self._fetching[source.address] = Fetching(sum(sizes.values()), total)
-            heard(file, sum(sizes.values()), total)
+            on_bytes(file, sum(sizes.values()), total)
 
         try:
             self._make_room(source, folder, files)
@@ -291,13 +291,13 @@ class Snapshots:
                 lock.write_json(refs, {**refs_by_name, source.revision: commit})
 
 
-def expected(source: HubSource, found: Listing, locked: Locked | None = None) -> dict[str, RemoteFile]:
+def expected(source: HubSource, listing: Listing, locked: Locked | None = None) -> dict[str, RemoteFile]:
     """The files to fetch, by path in the source's folder: those of the lock, or those a model of this format reads.
 
     Raises UnavailableError.
     """
     prefix = f"{source.folder}/" if source.folder else ""
-    inside = {f.path.removeprefix(prefix): f for f in found.files if f.path.startswith(prefix)}
+    inside = {f.path.removeprefix(prefix): f for f in listing.files if f.path.startswith(prefix)}
     if locked is None:
         names = formats.files_to_fetch(list(inside), source.address)
         for name in names:

@@ -79,19 +79,19 @@ def parse_repository(text: str) -> HubSource:
 
 def parse_hub(text: str) -> HubSource:
     """`hf://owner/name[@revision][/folder]`. Raises InputError."""
-    found = _ADDRESS.fullmatch(text.strip())
-    if not found or ".." in text or "--" in found["repo"]:
+    match = _ADDRESS.fullmatch(text.strip())
+    if not match or ".." in text or "--" in match["repo"]:
         raise InputError(
             "{text!r} is not an address of a Hub repository. Write hf://owner/name, hf://owner/name@revision or "
             "hf://owner/name@revision/folder.",
             text=text,
         )
-    return HubSource(found["repo"], (found["revision"] or "main").replace("%2F", "/"), found["folder"] or "")
+    return HubSource(match["repo"], (match["revision"] or "main").replace("%2F", "/"), match["folder"] or "")
 
 
 def choices(text: str) -> dict[str, list[str]]:
     """`NAME=ADDRESS,NAME=ADDRESS` -> addresses by name, in order. Raises InputError."""
-    found: dict[str, list[str]] = {}
+    by_name: dict[str, list[str]] = {}
     for entry in filter(None, (part.strip() for part in text.split(","))):
         name, equals, address = (part.strip() for part in entry.partition("="))
         if not equals or not name or not address:
@@ -100,8 +100,8 @@ def choices(text: str) -> dict[str, list[str]]:
                 "vehicle_classifier=hf://owner/name@revision or --weights vehicle_classifier=./my_folder",
                 entry=entry,
             )
-        found.setdefault(name, []).append(address)
-    return found
+        by_name.setdefault(name, []).append(address)
+    return by_name
 
 
 def apply(registry: Registry, chosen: Mapping[str, list[str]]) -> tuple[Registry, dict[str, Source]]:
@@ -116,11 +116,11 @@ def apply(registry: Registry, chosen: Mapping[str, list[str]]) -> tuple[Registry
             raise InputError("--weights: " + unknown("weights", key, sorted(names)))
     for slug, page in pages.items():
         if page.declared and page.declared.weights:
-            pages[slug] = _checked(page) or _with_sources(page, chosen, sources)
+            pages[slug] = _refusal_of(page) or _with_sources(page, chosen, sources)
     return Registry(pages), sources
 
 
-def _checked(page: Page) -> Page | None:
+def _refusal_of(page: Page) -> Page | None:
     """A page that says so, for a demo that declares a source which is none; the other pages serve."""
     for weights in page.demo.weights:
         for address in (BUNDLED, *weights.sources):

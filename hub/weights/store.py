@@ -55,16 +55,16 @@ def open_store(settings: Settings, registry: Registry) -> tuple[Registry, Weight
 def fetch_ahead(store: WeightsStore, registry: Registry) -> None:
     """Begins to fetch the pages' default weights that are on the Hub. Pages serve meanwhile, and tell how far it is."""
     names = [page.declared.weights[0].name for page in registry if page.declared and page.declared.weights]
-    wanted = [name for name in dict.fromkeys(names) if isinstance(store.source(name), HubSource)]
+    to_fetch = [name for name in dict.fromkeys(names) if isinstance(store.source(name), HubSource)]
 
     def fetch() -> None:
-        for name in wanted:
+        for name in to_fetch:
             try:
                 store.obtain(name)
             except UnavailableError as error:
                 log.warning("%s", error.message)
 
-    if wanted:
+    if to_fetch:
         threading.Thread(target=fetch, name="fetch-ahead", daemon=True).start()
 
 
@@ -102,21 +102,21 @@ class WeightsStore:
         locked = self.locked().get(name)
         stamp = (*((n, f.stat().st_mtime_ns, f.stat().st_size) for n, f in files.items()), ("", *self._locked[0]))
         with self._lock:
-            known = self._folders.get(name)
-            if known and known[0] == stamp:
-                return known[1]
+            entry = self._folders.get(name)
+            if entry and entry[0] == stamp:
+                return entry[1]
             reading = self._reading.setdefault(name, threading.Lock())
         with reading:
             with self._lock:
-                known = self._folders.get(name)
-            if known and known[0] == stamp:
-                return known[1]
+                entry = self._folders.get(name)
+            if entry and entry[0] == stamp:
+                return entry[1]
             folder = self._read(name, path, files, commit, locked)
             with self._lock:
                 self._folders[name] = (stamp, folder)
             return folder
 
-    def obtain(self, name: str, heard: OnBytes | None = None, *, patience_s: float | None = None) -> WeightsFolder:
+    def obtain(self, name: str, on_bytes: OnBytes | None = None, *, patience_s: float | None = None) -> WeightsFolder:
         """As `find`, but weights on the Hub are fetched first. Raises UnavailableError.
 
         With `patience_s`, who has waited so long is told how far the download is; it goes on meanwhile.
@@ -124,14 +124,14 @@ class WeightsStore:
         source = self.source(name)
         if isinstance(source, HubSource):
             if patience_s is None or not self.is_remote(name):
-                self._get(name, source, heard)
+                self._get(name, source, on_bytes)
             else:
                 self._get_in_background(name, source, patience_s)
         return self.find(name)
 
-    def _get(self, name: str, source: HubSource, heard: OnBytes | None = None) -> None:
+    def _get(self, name: str, source: HubSource, on_bytes: OnBytes | None = None) -> None:
         try:
-            self.snapshots.get(source, self.locked().get(name), heard)
+            self.snapshots.get(source, self.locked().get(name), on_bytes)
         except RepositoryGoneError as error:
             words = sentence("{reason} {instead}", reason=error.message, instead=catalogue.instead_of(source.repo))
             raise RepositoryGoneError(words if words.values["instead"] else error.message) from None
@@ -146,9 +146,9 @@ class WeightsStore:
         try:
             error = fetch.exception(timeout=patience_s)
         except TimeoutError:
-            known = self.snapshots.fetching(source)
+            progress = self.snapshots.fetching(source)
             part = ": {percent} % of {size:.0f} MB"
-            how = sentence(part, percent=known.percent, size=known.total / 1e6) if known else ""
+            how = sentence(part, percent=progress.percent, size=progress.total / 1e6) if progress else ""
             text = "{name} is not on this machine yet. It is being downloaded{how}. Try again in a moment."
             raise UnavailableError(text, name=name, how=how) from None
         if isinstance(error, HubError):

@@ -77,9 +77,9 @@ def main() -> None:
                 nn.functional.pad(images.float(), (0, 0, 0, -HEIGHT % 32), mode="replicate"), mean, std
             )
             with torch.inference_mode():
-                found = forward(candidate, ready)[:, :, :HEIGHT].argmax(1).cpu()
-            known = masks != UNLABELLED
-            pairs = masks[known].long() * len(CLASSES) + found[known]
+                predicted = forward(candidate, ready)[:, :, :HEIGHT].argmax(1).cpu()
+            labelled = masks != UNLABELLED
+            pairs = masks[labelled].long() * len(CLASSES) + predicted[labelled]
             confusion += torch.bincount(pairs, minlength=len(CLASSES) ** 2).view(confusion.shape)
         hits = confusion.diag()
         return {

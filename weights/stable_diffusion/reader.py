@@ -67,7 +67,9 @@ class Heads(nn.Module):
         return outputs
 
 
-def train(encoder: Any, tokens: Tensor, wanted: Tensor, held: Tensor, plan: Plan, batch_size: int, out: Path) -> Any:
+def train(
+    encoder: Any, tokens: Tensor, labels_of: Tensor, val_tokens: Tensor, plan: Plan, batch_size: int, out: Path
+) -> Any:
     """The averaged encoder. `tokens` [n, 24], `wanted` [n, 13]; `held`: the tokens of `checked_requests()`."""
     parts = nn.ModuleDict({"text_encoder": encoder, "heads": Heads(encoder.config.hidden_size)})
     answers = torch.tensor([labels(request) for request in checked_requests()])
@@ -77,11 +79,11 @@ def train(encoder: Any, tokens: Tensor, wanted: Tensor, held: Tensor, plan: Plan
         with torch.autocast("cpu", torch.bfloat16):
             answers_given = parts["heads"](parts["text_encoder"](tokens[indices]).last_hidden_state)
         return torch.stack(
-            [cross_entropy(a.float(), b) for a, b in zip(answers_given, wanted[indices].T, strict=True)]
+            [cross_entropy(a.float(), b) for a, b in zip(answers_given, labels_of[indices].T, strict=True)]
         ).sum()
 
     def watch(parts: nn.ModuleDict, step: int) -> dict[str, float]:
-        answers_given = parts["heads"](parts["text_encoder"](held).last_hidden_state)
+        answers_given = parts["heads"](parts["text_encoder"](val_tokens).last_hidden_state)
         right = torch.stack([a.argmax(1) == b for a, b in zip(answers_given, answers.T, strict=True)])
         return {"read_right": right.all(0).float().mean().item()}
 
