@@ -42,8 +42,8 @@ class Run(Protocol):
 class Examples:
     """A thread, while there is work for it, that runs examples nobody has run yet.
 
-    It runs one at a time, only with the page's model in memory (it never loads one) and nothing in work; a
-    visitor's run that arrives sends the one that has not begun away. `holds(key)` tells whether a model is in memory,
+    It runs one at a time, only with the page's model in memory (it never loads one) and nothing in work; an
+    example that has not begun makes way when a visitor's run arrives. `holds(key)` tells whether a model is in memory,
     `known(group)` the digests of the pictures that have been seen, `in_work()` how many runs somebody waits for.
     """
 
@@ -95,7 +95,7 @@ class Examples:
         return True
 
     def make_way(self) -> None:
-        """A visitor's run has come: an example that waits for the model is sent away, and tried again later."""
+        """A visitor's run has come: an example that waits for the model is cancelled, and tried again later."""
         self._cancel.set()
 
     def close(self) -> None:

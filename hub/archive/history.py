@@ -259,7 +259,7 @@ class History:
             raise NotFoundError(
                 "This run has no result: it {why}.", why=sentence(why.get(entry.state, "is not kept any more"))
             )
-        # Who had it computed first is nobody's business: the time is of this run.
+        # The stored time is of whoever had the result computed first, which is not this caller's to know.
         return replace(result, receipt=replace(result.receipt, created_at=iso(entry.begun)))
 
     def picture(self, entry: HistoryEntry, name: str) -> bytes | None:

@@ -159,7 +159,7 @@ class Query:
         if self.ids:
             parts.append(f"id IN ({','.join('?' * len(self.ids))})")
             values += self.ids
-        # Of accents alone nothing is left to look for, and that is not the same as to ask for all.
+        # Accents alone fold to an empty text, which would match every picture: they are looked for as typed.
         for word in (folded(self.text).split() or self.text.split())[:WORDS_MOST]:
             parts.append("instr(words, ?)")
             values.append(word)

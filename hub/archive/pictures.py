@@ -64,7 +64,7 @@ class Pictures:
     # --- keeping ----------------------------------------------------------------------------------
 
     def begun(self, job: Job) -> None:
-        """Only pictures that are there are shown."""
+        """Nothing to do: a picture enters the gallery when its run has ended."""
 
     def ended(self, job: Job, outcome: Result | HubError) -> None:
         """Remembers a result that was just given to who asked. A disk that fails costs only that: it is logged."""

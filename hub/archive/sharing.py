@@ -81,7 +81,7 @@ class Sharing:
         return self._settings.links_disk_mb > 0
 
     def begun(self, job: Job) -> None:
-        """What failed cannot be shared: nothing is kept before the end."""
+        """Nothing to do: pictures that went in are kept once the run has ended well."""
 
     def ended(self, job: Job, outcome: Result | HubError) -> None:
         """Remembers the pictures of a run that was just answered; not of a camera frame or of background work."""
@@ -116,7 +116,8 @@ class Sharing:
             uploads = self._recent.get(id)
         if uploads is None:
             return {}
-        # Everyone is told the ids of all results then, and an address is not enough to know who ran one.
+        # With similar=everyone all visitors learn the ids of all results, and people of one address could take each
+        # other's pictures: an address alone does not tell who ran one.
         unknown = who.weak and self._settings.similar == "everyone"
         mine = who.is_machine or (not unknown and any(who.id == one.id for one in uploads.runners))
         return uploads.pictures if mine else {}

@@ -49,7 +49,7 @@ def _open_heif(data: bytes) -> Any:
 
 
 def _explain_failure(error: Exception, reading: Reading) -> Exception:
-    """libheif says "unsupported" of what it cannot read and not of what is damaged."""
+    """The error for people. libheif's words tell what it cannot read from what is damaged."""
     words = str(error).lower()
     if "security limit" in words or "too large" in words:
         return reading.unsupported(sentence("a HEIC picture that asks for more memory than its size needs"))

@@ -247,7 +247,7 @@ class Pixels:
 
 
 def _inflate(unpacker: Any, packed: memoryview, most: int, check_time: Callable[[], None]) -> tuple[bytes, memoryview]:
-    """Up to `wanted` bytes, and what is left of the packed ones; fewer where the stream ends or is damaged."""
+    """Up to `most` bytes, and what is left of the packed ones; fewer where the stream ends or is damaged."""
     parts, room = list[bytes](), most
     while room and len(packed) and not unpacker.eof:
         check_time()  # blocks can be empty

@@ -168,7 +168,7 @@ def _fallback(field: Input, weights: str, missing: Sequence[str], side: str, val
 
 
 def _of_weights(field: Input, value: Any) -> TypeGuard[Choice | Choices | Slider]:
-    """Whether it depends on the weights what this value asks for."""
+    """Whether the meaning of this value depends on the weights."""
     if isinstance(field, Slider):
         return bool(field.default_from) and value in (None, "")
     return isinstance(field, Choice | Choices) and bool(field.options_from) and value is not None

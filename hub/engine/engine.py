@@ -108,7 +108,7 @@ class Engine:
     def _answer(self, job: Job) -> tuple[Result, str]:
         """The result and how it was had; keepers hear of the run's begin and of its end, whatever that is."""
         tell_all(self.keepers, lambda keeper: keeper.begun(job))
-        # What is told are copies: an error raised here holds, by its traceback, all that this run holds.
+        # Keepers get copies: the error itself would, by its traceback, keep this run's pictures in memory.
         outcome: Result | HubError = CancelledError("The run was interrupted.")
         try:
             answer = self.running.answer(job)

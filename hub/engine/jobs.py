@@ -64,7 +64,7 @@ class Stop:
 
 
 class Followed(Cancel):
-    """Of a run that pages follow. It is also set when none has for a while: so a page may be loaded again meanwhile."""
+    """For a run that pages follow: sets itself when none has for a while, which leaves time to reload a page."""
 
     def __init__(self, patience_s: float = LEFT_S) -> None:
         super().__init__()

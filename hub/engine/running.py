@@ -102,7 +102,7 @@ class Running:
         """Computes, and tells all who wait. Raises nothing."""
         self._metrics.in_work.inc()
         answer: Answer | None = None
-        # What is told are copies: an error raised here holds, by its traceback, all that this run holds.
+        # Who waits gets a copy: the error itself would, by its traceback, keep this run's pictures in memory.
         failure: HubError = CancelledError("The run was interrupted.")
         try:
             stored = self._results.get(job.id)  # again: an equal run may have ended since we looked
@@ -121,7 +121,7 @@ class Running:
             imports.forget_halves(error)
             failure = unexpected(job.page.slug, error)
         self._metrics.in_work.dec()
-        with self._lock:  # before the others hear of it, so that none of them finds an ended run
+        with self._lock:  # before the others hear of it: one that asks again must not join a run that has ended
             del self._futures[job.id]
             self._in_work -= not job.background
         if answer is not None:

@@ -49,7 +49,7 @@ class Shown:
         try:
             return self._ran_at(who.id, result) if who.ids else None
         except HubError:
-            return None  # the history's own doors tell it
+            return None  # the history's pages report that its file cannot be read
 
     def give(self, who: Owner, result: Result, total_ms: float) -> Result:
         """A stored result as the answer to a request of `who`, who have had it from now on."""

@@ -72,7 +72,7 @@ def draw(
 ) -> Generator[tuple[int, NDArray[Any] | None], None, tuple[NDArray[Any], list[bool]]]:
     """Yields (step, previews or None) and returns pictures, uint8 [n, height, width, 3], with flags.
 
-    Previews are of the pictures `shown`, half as wide and high. The flag of a picture is True where the pipeline's
+    Previews are of the pictures `previewed`, half as wide and high. The flag of a picture is True where the pipeline's
     safety checker hid it.
     """
     import torch

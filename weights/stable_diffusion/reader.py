@@ -68,9 +68,9 @@ class Heads(nn.Module):
 
 
 def train(
-    encoder: Any, tokens: Tensor, labels_of: Tensor, val_tokens: Tensor, plan: Plan, batch_size: int, out: Path
+    encoder: Any, tokens: Tensor, truth: Tensor, val_tokens: Tensor, plan: Plan, batch_size: int, out: Path
 ) -> Any:
-    """The averaged encoder. `tokens` [n, 24], `wanted` [n, 13]; `held`: the tokens of `checked_requests()`."""
+    """The averaged encoder. `tokens` [n, 24], `truth` [n, 13]; `val_tokens`: the tokens of `checked_requests()`."""
     parts = nn.ModuleDict({"text_encoder": encoder, "heads": Heads(encoder.config.hidden_size)})
     answers = torch.tensor([labels(request) for request in checked_requests()])
 
@@ -79,7 +79,7 @@ def train(
         with torch.autocast("cpu", torch.bfloat16):
             answers_given = parts["heads"](parts["text_encoder"](tokens[indices]).last_hidden_state)
         return torch.stack(
-            [cross_entropy(a.float(), b) for a, b in zip(answers_given, labels_of[indices].T, strict=True)]
+            [cross_entropy(a.float(), b) for a, b in zip(answers_given, truth[indices].T, strict=True)]
         ).sum()
 
     def watch(parts: nn.ModuleDict, step: int) -> dict[str, float]:
