@@ -132,7 +132,9 @@ class Residency:
             for k, n in sizes.read().items()
             if k.startswith(kind) and isinstance(n, int) and n > 0
         }
-        if device.type in devices.OWN_MEMORY:  # they may have had more room then
+        if (
+            device.type in devices.OWN_MEMORY
+        ):  # measured when the device may have had more room: such a size would never fit now
             known_bytes = {k: n for k, n in known_bytes.items() if n <= budget or not self._shrinks(_weights_of(k))}
         pool = ModelPool(
             budget,
@@ -177,7 +179,7 @@ class Residency:
             raise
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
-                raise  # somebody's Ctrl+C
+                raise  # Ctrl+C is for the whole process
             log.error("the load of %s left", key, exc_info=error)
             text = "{key} could not be loaded: {reason}. {why}"
             raise UnavailableError(text, key=key, reason=brief(error), why=LEFT) from error

@@ -35,7 +35,7 @@ class Allowance:
         self._lock = threading.Lock()
         self._items: list[RateLimitItem] = []
         self._counts: FixedWindowRateLimiter | None = None
-        if rate_limit or quota:  # else its tenth of a second is not worth paying
+        if rate_limit or quota:  # else its import, a tenth of a second, would be for nothing
             from limits import parse
             from limits.storage import MemoryStorage
             from limits.strategies import FixedWindowRateLimiter

@@ -170,7 +170,7 @@ class ResultStore:
 
     @contextmanager
     def _set_aside_damaged(self, id: str) -> Iterator[None]:
-        """Around all that reads a result's files: a damaged one is set aside, so that it is told and met once."""
+        """Around all that reads a result's files: a damaged one is set aside, and so is reported once."""
         try:
             yield
         except FileNotFoundError:
@@ -213,7 +213,7 @@ class ResultStore:
         try:
             staging.mkdir()
             size = records.write_result(staging, result)
-            os.utime(staging, (result.created, result.created))  # its age is told by that at the next start
+            os.utime(staging, (result.created, result.created))  # the next start reads its age from that
             if not target.parent.is_dir():
                 clear(target.parent)
             target.parent.mkdir(exist_ok=True)

@@ -145,7 +145,7 @@ def write(planned: SpacePlan, out: Path) -> list[Drift]:
 
 
 def manifest(options: Options, paths: Iterable[str]) -> bytes:
-    """What `earlier` and `written` read."""
+    """What `earlier` and `paths_in` read."""
     paths = sorted({*paths, MANIFEST})
     return _json({"made by": "python -m hub export-space", "options": asdict(options), "files": paths})
 

@@ -163,7 +163,9 @@ class Zero:
                     if isinstance(message, Progress):
                         yield message
                     else:
-                        last = message  # and read on: who leaves now would seem to give up
+                        last = (
+                            message  # and read to the end: to stop here would look to `spaces` like a visitor who left
+                        )
         except Exception as error:
             # Gradio's errors are how `spaces` says that there is no GPU to be had: quota, queue, a lost worker.
             text = _plain(getattr(error, "message", "")) if type(error).__module__.startswith("gradio") else ""

@@ -192,9 +192,9 @@ def _wait_s(error: Exception, attempt: int) -> float | None:
 
     response = getattr(error, "response", None)
     if isinstance(error, ConnectError) and attempt > 1:
-        return None  # nobody there twice: there is no network
+        return None  # nothing answered twice: there is no network, and waiting would not help
     if isinstance(error, OSError) and error.errno is not None:
-        return None  # the disk, not the network; without a number it is the client's word for too few bytes
+        return None  # the disk, which a retry does not mend; without a number it is the client's error for a cut answer
     if response is None:
         return float(attempt)
     if response.status_code == 429 or response.status_code >= 500:
