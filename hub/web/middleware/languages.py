@@ -43,7 +43,11 @@ class Languages:
         parameter = query.get(PARAMETER, [""])[-1]
         cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
         catalogue = self.hub.texts[choose_language(parameter, cookie, headers.get("accept-language", ""))]
-        keep = catalogue.language if texts.language_of(parameter) and texts.language_of(cookie) != catalogue.language else ""
+        keep = (
+            catalogue.language
+            if texts.language_of(parameter) and texts.language_of(cookie) != catalogue.language
+            else ""
+        )
         scope = {**scope, SCOPE: catalogue}
         # What `mark_page` changes must not be packed. A page in a tab of its own needs that for its language alone.
         alone = headers.get("sec-fetch-dest") == "document"
