@@ -39,6 +39,7 @@ class Tables:
     functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)  # of ours that the scripts call
     private: bool = False  # only the owner of the file may read it
     derived: bool = False  # it can be made anew: a damaged file or one of a newer hub is deleted, else it is kept
+    newer: str = "{path} was written by a newer hub; update this one to use it."
 
 
 class Database:
@@ -127,7 +128,7 @@ def connect(path: Path | None, tables: Tables) -> tuple[sqlite3.Connection, int]
         db.execute("SELECT count(*) FROM sqlite_master")  # notices that it is no database
         version = version_of(db)
         if version > len(tables.steps):
-            raise StorageError("{path} was written by a newer hub; update this one to use it.", path=str(path))
+            raise StorageError(tables.newer, path=str(path))
         for pragma in tables.pragmas:
             db.execute(f"PRAGMA {pragma}")
         for name, function in tables.functions.items():

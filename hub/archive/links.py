@@ -75,6 +75,7 @@ LINKS = Tables(
     (TABLES, OWNED),
     ("foreign_keys = ON", "secure_delete = ON"),  # what was taken back is not left in the file
     private=True,  # what people share is theirs and the hub's
+    newer="{path} was written by a newer hub; update this one to use its links.",
 )
 # Of a document, with what they must be for the page of a link to be drawn.
 PARTS = {"page": dict, "headline": str, "inputs": list, "parameters": list, "outputs": list, "receipt": dict}

@@ -7,7 +7,7 @@ import binascii
 import json
 import re
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -17,12 +17,13 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from hub.errors import InputError, UnsupportedMediaError
+from hub.errors import InputError, TooLargeError, UnsupportedMediaError
 from hub.spec import Choices, Demo, ImageInput
 from hub.suggest import unknown
 from hub.web.middleware.bounds import PARTS, SLACK_BYTES, Parts, pieces
 from hub.web.problems import MalformedError
 
+WISHES_BYTES = 64 * 2**10
 DATA_URL = re.compile(r"data:[^,;]*(?:;[^,;]*)*;base64,", re.IGNORECASE)
 WANTED = (
     "Send multipart/form-data (files and fields by input name), application/x-www-form-urlencoded (without files) or "
@@ -73,26 +74,50 @@ async def read_texts(request: Request, names: Sequence[str], required: Sequence[
     return texts
 
 
-async def read_object(request: Request, names: Sequence[str], required: Sequence[str] = ()) -> dict[str, Any]:
-    """A small JSON object with some of these names; an empty body is one where none is required. Raises HubError."""
-    body = bytearray()
-    async for piece in pieces(request, SLACK_BYTES):
-        body += piece
+async def read_object(request: Request, names: Sequence[str], required: Sequence[str]) -> dict[str, Any]:
+    """A small JSON object with some of these names. Raises HubError."""
     media_type, _ = parse_options_header(request.headers.get("content-type", ""))
     if media_type != b"application/json":  # which another website's form cannot send
         raise UnsupportedMediaError("Send application/json with {listed}.", listed=", ".join(names))
-    if not body and not required:
-        return {}
-    fields = _parse_json(body)
-    if not isinstance(fields, dict):
-        raise InputError("The body must be a JSON object, got a {kind}.", kind=type(fields).__name__)
-    for name in fields:
-        if name not in names:
-            raise InputError(unknown("field", str(name), names), field=str(name))
+    body = bytearray()
+    async for piece in pieces(request, SLACK_BYTES):
+        body += piece
+    fields = _json_inputs(body, frozenset())
+    _check_fields(fields, names)
     for name in required:
         if not fields.get(name):
             raise InputError("{name} is missing.", name=name, field=name)
     return fields
+
+
+async def read_wishes(request: Request, names: Sequence[str]) -> dict[str, Any]:
+    """A very small JSON object with some of these names, or nothing at all. Raises HubError.
+
+    A name that is given twice counts as it was given last: clients of links have always been read so.
+    """
+    too_large = TooLargeError("The request has more than the {most} KB that are read.", most=WISHES_BYTES // 2**10)
+    body = bytearray()
+    async for piece in pieces(request, WISHES_BYTES, too_large=too_large):
+        body += piece
+    media_type, _ = parse_options_header(request.headers.get("content-type", ""))
+    if media_type != b"application/json":  # which another website's form cannot send
+        raise UnsupportedMediaError(
+            "Send application/json, with {listed} or {{}}; got {given}.",
+            listed=", ".join(names),
+            given=media_type.decode("latin-1")[:60] or "none",
+        )
+    fields = _parse_json(body, dict) if body else {}
+    if not isinstance(fields, dict):
+        raise InputError("The body must be a JSON object, got a {kind}.", kind=type(fields).__name__)
+    _check_fields(fields, names)
+    return fields
+
+
+def _check_fields(fields: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Raises InputError for the first name that is not among these."""
+    for name in fields:
+        if name not in names:
+            raise InputError(unknown("field", name, names), field=name)
 
 
 # --- multipart ------------------------------------------------------------------------------------
@@ -179,7 +204,9 @@ def _form_inputs(parts: list[_Part], demo: Demo, pictures: frozenset[str]) -> di
 
 
 def _json_inputs(body: bytearray, pictures: frozenset[str]) -> dict[str, Any]:
-    inputs = _parse_json(body)
+    if not body.strip():
+        raise MalformedError('The body is empty; send a JSON object with the inputs by name, such as {"seed": 1}.')
+    inputs = _parse_json(body, _refuse_repeated)
     if not isinstance(inputs, dict):
         raise MalformedError(
             "The body must be a JSON object with the inputs by name, got {kind}.", kind=type(inputs).__name__
@@ -187,14 +214,12 @@ def _json_inputs(body: bytearray, pictures: frozenset[str]) -> dict[str, Any]:
     return {name: decode_picture(name, value) if name in pictures else value for name, value in inputs.items()}
 
 
-def _parse_json(body: bytearray) -> Any:
-    """What a body says, which is emptied. Raises MalformedError, InputError."""
-    if not body.strip():
-        raise MalformedError('The body is empty; send a JSON object with the inputs by name, such as {"seed": 1}.')
+def _parse_json(body: bytearray, object_of: Callable[[list[tuple[str, Any]]], dict[str, Any]]) -> Any:
+    """What a body says, which is emptied. `object_of` makes an object of its pairs. Raises MalformedError."""
     try:
         text = body.decode(json.detect_encoding(body), "surrogatepass")
         body.clear()  # the caller holds it as long as the run is in work
-        return json.loads(text, object_pairs_hook=_refuse_repeated)
+        return json.loads(text, object_pairs_hook=object_of)
     except RecursionError:
         raise MalformedError("The body is JSON nested too deeply.") from None
     except ValueError as error:  # JSONDecodeError, UnicodeDecodeError, or a number of thousands of digits

@@ -17,7 +17,7 @@ from hub.errors import ForbiddenError, InputError
 from hub.hub import Hub
 from hub.people.owners import Owner
 from hub.web import drawers
-from hub.web.api.bodies import read_object
+from hub.web.api.bodies import read_wishes
 from hub.web.api.links_schema import FeedbackAnswer, LinkAnswer, LinkMadeAnswer, LinkShownAnswer, SharedRun
 from hub.web.middleware import addresses, guard
 from hub.web.routes import API, FRESH, json_answer, routes_of
@@ -44,7 +44,7 @@ class LinkRoutes:
         self.hub, self.links = hub, hub.sharing.links
 
     async def make(self, request: Request) -> Response:
-        body = await read_object(request, ("note", "expires_in_days", "leave_out"))
+        body = await read_wishes(request, ("note", "expires_in_days", "leave_out"))
         leave_out = body.get("leave_out") or []
         if not isinstance(leave_out, list) or not all(isinstance(name, str) for name in leave_out):
             raise InputError("leave_out must be a list of names of inputs.", field="leave_out")
@@ -88,7 +88,7 @@ class LinkRoutes:
         return Response(status_code=204, headers=FRESH)
 
     async def say(self, request: Request) -> Response:
-        body = await read_object(request, ("thumb", "text"))
+        body = await read_wishes(request, ("thumb", "text"))
         call = partial(
             self.links.say, request.path_params["id"], body.get("thumb"), body.get("text"), self._who(request)
         )

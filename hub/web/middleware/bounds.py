@@ -210,10 +210,12 @@ def _replay(whole: deque[bytearray], receive: Receive) -> Receive:
     return again
 
 
-async def pieces(request: Request, limit: int, look: Look = len) -> AsyncGenerator[bytes, None]:
+async def pieces(
+    request: Request, limit: int, look: Look = len, too_large: TooLargeError | None = None
+) -> AsyncGenerator[bytes, None]:
     """The body as it arrives. Raises TooLargeError at once when Content-Length is too large, else when it is."""
     refusal: HubError | None = None
-    too_large = TooLargeError(
+    too_large = too_large or TooLargeError(
         "The request has more than the {most:.0f} MB that are read. Send less at once.", most=limit / 2**20
     )
     declared = request.headers.get("content-length", "")
