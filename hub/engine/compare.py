@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
-from typing import Any, TypeGuard
+from typing import Any, TypedDict, TypeGuard
 
-from hub.engine.differences import NumberPair, Pair, pairs, rows
+from hub.engine.differences import NumberPair, Pair, PictureDifference, pairs, rows
 from hub.engine.engine import Engine
 from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, HubError, InputError
@@ -33,6 +33,14 @@ class Comparison:
     rows: tuple[NumberPair, ...]
     pictures: tuple[Pair, ...]
     notes: tuple[str, ...]
+
+
+class Figures(TypedDict):
+    """What differs: each `NumberPair` and each `PictureDifference` by the names of its fields."""
+
+    rows: list[dict[str, Any]]
+    pictures: list[dict[str, Any]]
+    notes: list[str]
 
 
 def compare(
@@ -77,12 +85,10 @@ def compare(
     return Comparison(result_a, result_b, rows(demo, result_a, result_b), pairs(demo, result_a, result_b), notes)
 
 
-def figures(comparison: Comparison) -> dict[str, Any]:
+def figures(comparison: Comparison) -> Figures:
     """What differs, as JSON data, the same through every door; the pictures themselves are in both answers."""
-    pictures = [
-        {"output": p.output, "number": p.number, "differ": p.differ, "levels": p.levels, "note": p.note}
-        for p in comparison.pictures
-    ]
+    names = [field.name for field in fields(PictureDifference)]
+    pictures = [{name: getattr(pair, name) for name in names} for pair in comparison.pictures]
     return {"rows": [asdict(row) for row in comparison.rows], "pictures": pictures, "notes": list(comparison.notes)}
 
 

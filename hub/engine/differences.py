@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from itertools import zip_longest
-from typing import Any
+from typing import Annotated, Any
 
 from PIL import ImageChops
+from pydantic import Field
 
 from hub.decoding import budget
 from hub.results.result import Picture, Result
@@ -28,23 +29,26 @@ class NumberPair:
     column: str  # of a table; else empty
     a: float | None
     b: float | None
-    difference: float | None
+    difference: Annotated[float | None, Field(description="b - a; null where one of them has no such number")]
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """One output picture of both answers, and the share of pixels in [0, 1] that differ.
-
-    A pixel differs when one of its channels does by more than `levels` of 255. `differ` None: `note` says why not.
-    """
+class PictureDifference:
+    """How much of one output picture differs between both answers."""
 
     output: str
     number: int  # in a gallery, from 0
+    differ: Annotated[float | None, Field(ge=0, le=1, description="Share of the pixels; null: see note")]
+    levels: Annotated[int, Field(description="A pixel differs when a channel does by more than this, of 255")]
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pair(PictureDifference):
+    """One output picture of both answers, and how much of it differs."""
+
     a: Picture | None
     b: Picture | None
-    differ: float | None
-    levels: int
-    note: str = ""
 
 
 def rows(demo: Demo, a: Result, b: Result) -> tuple[NumberPair, ...]:
@@ -123,9 +127,8 @@ def pairs(demo: Demo, a: Result, b: Result) -> tuple[Pair, ...]:
 
 def _pair(output: str, number: int, a: Picture | None, b: Picture | None) -> Pair:
     if a is None or b is None:
-        return Pair(
-            output, number, a, b, None, 0, sentence("Only {side} has this picture.", side="A" if b is None else "B")
-        )
+        note = sentence("Only {side} has this picture.", side="A" if b is None else "B")
+        return Pair(output, number, None, 0, note, a, b)
     levels = JPEG_LEVELS if "image/jpeg" in (a.media_type, b.media_type) else 0
     if (a.width, a.height) != (b.width, b.height):
         text = (
@@ -133,8 +136,8 @@ def _pair(output: str, number: int, a: Picture | None, b: Picture | None) -> Pai
             "pixels are compared in pictures of one size only."
         )
         sizes = {"a_width": a.width, "a_height": a.height, "b_width": b.width, "b_height": b.height}
-        return Pair(output, number, a, b, None, levels, Sentence(text, sizes))
-    return Pair(output, number, a, b, round(_share(a, b, levels), 6), levels)
+        return Pair(output, number, None, levels, Sentence(text, sizes), a, b)
+    return Pair(output, number, round(_share(a, b, levels), 6), levels, "", a, b)
 
 
 def _share(a: Picture, b: Picture, levels: int) -> float:

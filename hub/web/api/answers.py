@@ -16,7 +16,14 @@ from hub.pages.registry import Page
 from hub.results.result import Result
 from hub.spec import Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask
 from hub.web.api import schema
-from hub.web.api.shapes import DemoAnswer, SimilarAnswer, SimilarPictureAnswer
+from hub.web.api.shapes import (
+    ComparisonAnswer,
+    DemoAnswer,
+    ResultAnswer,
+    ResultExtras,
+    SimilarAnswer,
+    SimilarPictureAnswer,
+)
 from hub.web.routes import API
 from hub.weights import facts
 
@@ -24,7 +31,7 @@ SIMILAR_LIMIT, SIMILAR_MOST = 8, 50  # similar pictures where nobody says how ma
 KINDS = {ImageOutput: "image", Mask: "mask", Labels: "labels", Json: "json", Gallery: "gallery"}
 
 
-def result_to_json(result: Result, page: Page | None, root_path: str = "") -> dict[str, Any]:
+def result_to_json(result: Result, page: Page | None, root_path: str = "") -> ResultAnswer:
     """A result as JSON data; pictures are URLs. `page` None: its demo is no longer here."""
     values = result.values
     demo = page.declared if page else None
@@ -39,19 +46,20 @@ def result_to_json(result: Result, page: Page | None, root_path: str = "") -> di
             group = result.pictures[name]
             entries = [{"url": f"{base}/{name}/{n}", "caption": p.caption} for n, p in enumerate(group)]
             outputs[name] = entries if name in galleries or len(group) != 1 else f"{base}/{name}"
-    body = {"id": result.id, "demo": result.capsule["page"], "outputs": outputs}
+    extras: ResultExtras = {}
     single = [name for name in outputs if len(result.pictures.get(name, ())) == 1 and name not in galleries]
     if captions := {name: text for name in single if (text := result.pictures[name][0].caption)}:
-        body["captions"] = captions
+        extras["captions"] = captions
     if result.seed is not None:
-        body["seed"] = result.seed
-    return {**body, "receipt": asdict(result.receipt)}
+        extras["seed"] = result.seed
+    receipt = asdict(result.receipt)
+    return {"id": result.id, "demo": result.capsule["page"], "outputs": outputs, **extras, "receipt": receipt}
 
 
-def comparison_to_json(compared: Comparison, page: Page, root_path: str = "") -> dict[str, Any]:
+def comparison_to_json(compared: Comparison, page: Page, root_path: str = "") -> ComparisonAnswer:
     """Both answers as `result_to_json` has them, and what differs."""
-    both = {side: result_to_json(result, page, root_path) for side, result in (("a", compared.a), ("b", compared.b))}
-    return {"demo": page.slug, **both, **figures(compared)}
+    a, b = result_to_json(compared.a, page, root_path), result_to_json(compared.b, page, root_path)
+    return {"demo": page.slug, "a": a, "b": b, **figures(compared)}
 
 
 def similar_to_json(result: Result, matches: Sequence[Match], complete: bool, root_path: str = "") -> SimilarAnswer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -10,18 +10,32 @@ from typing_extensions import TypedDict
 from hub.archive import gallery
 from hub.archive.gallery import PAGES_MOST, PER_PAGE, PER_PAGE_MOST, TEXT_CHARS
 from hub.batch.small import MOST
-from hub.pages.inputs import SEED_LIMIT
 from hub.web.api import shapes
-from hub.web.api.shapes import Count, Instant, Schema
+from hub.web.api.shapes import (
+    BINARY,
+    OBJECT,
+    TEXT,
+    Count,
+    Instant,
+    ReceiptFields,
+    Schema,
+    SeedNumber,
+    in_path,
+    in_query,
+    json_body,
+    json_of,
+    make_operation,
+    pages_in_query,
+    ref,
+)
 from hub.web.routes import API
 
-TEXT: Schema = {"type": "string"}
+TAG = "Gallery"
 WORDS: Schema = {"type": "string", "pattern": "\\S"}
 FILTER: Schema = {"type": "string", "maxLength": TEXT_CHARS}
 DAY: Schema = {"anyOf": [{"type": "string", "format": "date"}, {"const": ""}]}
-OBJECT: Schema = {"type": "object"}
-COUNT: Schema = {"type": "integer", "minimum": 0}
-SEED: Schema = {"type": "integer", "minimum": 0, "maximum": SEED_LIMIT - 1}
+COUNT: Schema = shapes.schema_of(Count)
+SEED: Schema = shapes.schema_of(SeedNumber)
 HELP = {
     "q": "Words of the prompt, subject, style, page or model; each may be the beginning of one",
     "model": "Weights: NAME or NAME@DIGEST",
@@ -43,7 +57,7 @@ class PictureAnswer(TypedDict):
     prompt: str
     subject: str
     style: str
-    seed: Annotated[int, Field(ge=0, le=SEED_LIMIT - 1)] | None
+    seed: SeedNumber | None
     weights: str
     digest: str
     run: str
@@ -84,43 +98,99 @@ class PairsAnswer(TypedDict):
     pairs: list[PairAnswer]
 
 
+class DrawnPictureAnswer(TypedDict):
+    """One picture of a cell."""
+
+    url: str
+    caption: str
+    width: Count
+    height: Count
+
+
+class DrawnCellAnswer(TypedDict):
+    """What a cell shows, once it is drawn."""
+
+    cell: str
+    id: str
+    pictures: list[DrawnPictureAnswer]
+    receipt: ReceiptFields
+
+
+class GridCellAnswer(TypedDict):
+    """One cell of a grid: what it is to show and, in the document at the end, what it shows or why it failed."""
+
+    cell: str
+    subject: str
+    style: str
+    seed: SeedNumber
+    prompt: str
+    settings: dict[str, Any]
+    open: str
+    id: NotRequired[str]
+    pictures: NotRequired[list[DrawnPictureAnswer]]
+    receipt: NotRequired[ReceiptFields]
+    problem: NotRequired[str]
+
+
+class GridPlanAnswer(TypedDict):
+    """What a grid is to show."""
+
+    run: str
+    demo: str
+    weights: str
+    digest: str
+    subjects: list[str]
+    styles: list[str]
+    seeds: list[SeedNumber]
+    gallery: str
+    cells: list[GridCellAnswer]
+
+
+class GridAnswer(GridPlanAnswer):
+    """A grid at the end: `kept` are those that a stored result answered."""
+
+    drawn: Count
+    kept: Count
+    failed: Count
+    seconds: float
+
+
 def paths() -> dict[str, Any]:
     """The operations, by path."""
     kinds = {"seed": SEED, "since": DAY, "until": DAY}
-    filters = [_query(name, kinds.get(name, FILTER), HELP.get(name, "")) for name in gallery.FILTERS]
-    paging = [_query("page", {"type": "integer", "minimum": 1, "maximum": PAGES_MOST, "default": 1})]
-    paging.append(_query("per_page", {"type": "integer", "minimum": 1, "maximum": PER_PAGE_MOST, "default": PER_PAGE}))
-    order = _query("order", {"type": "string", "enum": list(gallery.ORDER_NAMES), "default": "new"})
-    runs = [{**_query(side, WORDS, "A grid"), "required": True} for side in ("a", "b")]
-    ids = _query("ids", TEXT, "Ids of pictures with commas between")
-    kind = _query("format", {"type": "string", "enum": ["zip", "csv"], "default": "zip"})
+    filters = [in_query(name, kinds.get(name, FILTER), HELP.get(name, "")) for name in gallery.FILTERS]
+    paging = pages_in_query(PAGES_MOST, PER_PAGE, PER_PAGE_MOST)
+    order = in_query("order", {"type": "string", "enum": list(gallery.ORDER_NAMES), "default": "new"})
+    runs = [{**in_query(side, WORDS, "A grid"), "required": True} for side in ("a", "b")]
+    ids = in_query("ids", TEXT, "Ids of pictures with commas between")
+    kind = in_query("format", {"type": "string", "enum": ["zip", "csv"], "default": "zip"})
     id = {"type": "string", "pattern": "^[0-9a-f]{24}$"}
-    one = [{"name": "id", "in": "path", "required": True, "schema": id}]
-    files = {"application/zip": _binary(), "text/csv": TEXT}
-    search = _get("searchGallery", "Pictures made from words", _ref("Pictures"), [*filters, *paging, order])
+    one = [in_path("id", id)]
+    files = {"application/zip": BINARY, "text/csv": TEXT}
+    search = _get("searchGallery", "Pictures made from words", ref("Pictures"), [*filters, *paging, order])
     search["get"]["description"] = WHO
     return {
         f"{API}/gallery": search,
         f"{API}/gallery/facets": _get("listGalleryFilters", "Values of the filters, with counts", OBJECT, []),
         f"{API}/gallery/pairs": _get(
-            "compareGrids", "Pictures of the same subject, style and seed of two grids", _ref("Pairs"),
+            "compareGrids", "Pictures of the same subject, style and seed of two grids", ref("Pairs"),
             [*runs, *filters, *paging],
         ),
         f"{API}/gallery/download": _file("download", "Pictures and prompts.csv", files, [*filters, ids, kind], 422),
         f"{API}/demos/{{slug}}/grid": {"post": _grid()},
-        f"{API}/gallery/{{id}}": _get("getPicture", "One picture's settings", _ref("Picture"), one, 404),
+        f"{API}/gallery/{{id}}": _get("getPicture", "One picture's settings", ref("Picture"), one, 404),
         f"{API}/gallery/{{id}}/image": _file(
-            "getPictureFile", "A picture's file", {"image/png": _binary(), "image/jpeg": _binary()}, one, 404
+            "getPictureFile", "A picture's file", {"image/png": BINARY, "image/jpeg": BINARY}, one, 404
         ),
         f"{API}/gallery/{{id}}/thumbnail": _file(
-            "getPictureThumbnail", "At most 256 pixels a side", {"image/webp": _binary()}, one, 404
+            "getPictureThumbnail", "At most 256 pixels a side", {"image/webp": BINARY}, one, 404
         ),
     }  # fmt: skip
 
 
 def schemas() -> dict[str, Schema]:
     """The components that `paths` refers to."""
-    return shapes.components(PicturesAnswer, PairsAnswer)
+    return shapes.components(PicturesAnswer, PairsAnswer, GridAnswer)
 
 
 def _grid() -> Schema:
@@ -131,52 +201,27 @@ def _grid() -> Schema:
     seeds = {"oneOf": [TEXT, COUNT, {"type": "array", "items": SEED}], "default": "1"}
     seeds["description"] = "How many (4), or which (7,12,40-49)"
     wish = {"subjects": subjects, "styles": texts, "seeds": seeds, "template": TEXT, "settings": OBJECT, "run": TEXT}
-    cell = _object({"cell": TEXT, "subject": TEXT, "style": TEXT, "seed": SEED, "prompt": TEXT, "settings": OBJECT,
-                    "open": TEXT})  # fmt: skip
-    counts = dict.fromkeys(("drawn", "kept", "failed"), COUNT)
-    found = _object({"run": TEXT, "demo": TEXT, "cells": {"type": "array", "items": cell}, **counts})
     told = {"type": "string", "description": "Events plan, cell, picture and failed, at the end result or error."}
-    parameters = [{"name": "slug", "in": "path", "required": True, "schema": TEXT}]
-    operation: Schema = _file(
-        "drawGrid", "Every subject in every style with every seed",
-        {"application/json": {**found, "additionalProperties": True}, "text/event-stream": told}, parameters, 422,
-    )["get"]  # fmt: skip
-    for status in ("404", "415", "429", "503"):
-        operation["responses"][status] = {"$ref": f"#/components/responses/Problem{status}"}
     body = {"type": "object", "properties": wish, "required": ["subjects"], "additionalProperties": False}
-    operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
-    operation["description"] = (
+    text = (
         f"At most {MOST} pictures, each a run that counts. Who closes the connection cancels what is not drawn; the "
         "same request again draws only what is missing. A cell that failed has `problem` in the place of `pictures`."
     )
-    return operation
+    found = make_operation(
+        "drawGrid",
+        "Every subject in every style with every seed",
+        {**json_of(ref("Grid")), "text/event-stream": told},
+        (404, 415, 422, 429, 503),
+        tag=TAG,
+        text=text,
+        parameters=[in_path("slug")],
+    )
+    return {**found, "requestBody": json_body(body)}
 
 
 def _get(id: str, summary: str, answer: Schema, parameters: list[Schema], problem: int = 422) -> dict[str, Any]:
-    return _file(id, summary, {"application/json": answer}, parameters, problem)
+    return _file(id, summary, json_of(answer), parameters, problem)
 
 
 def _file(id: str, summary: str, content: Schema, parameters: list[Schema], problem: int) -> dict[str, Any]:
-    kinds = {kind: {"schema": schema} for kind, schema in content.items()}
-    answers = {
-        "200": {"description": summary, "content": kinds},
-        str(problem): {"$ref": f"#/components/responses/Problem{problem}"},
-    }
-    found = {"operationId": id, "summary": summary, "tags": ["Gallery"], "responses": answers}
-    return {"get": {**found, "parameters": parameters} if parameters else found}
-
-
-def _query(name: str, schema: Schema, help: str = "") -> Schema:
-    return {"name": name, "in": "query", "schema": schema, **({"description": help} if help else {})}
-
-
-def _binary() -> Schema:
-    return {"type": "string", "format": "binary"}
-
-
-def _object(properties: Schema) -> Schema:
-    return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-def _ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
+    return {"get": make_operation(id, summary, content, (problem,), tag=TAG, parameters=parameters)}

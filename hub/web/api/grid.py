@@ -25,6 +25,7 @@ from hub.people.users import Caller
 from hub.spec import Progress
 from hub.web.api import events
 from hub.web.api.bodies import read_object
+from hub.web.api.gallery_schema import DrawnCellAnswer, DrawnPictureAnswer, GridAnswer, GridCellAnswer, GridPlanAnswer
 from hub.web.middleware import guard
 from hub.web.routes import API, dump_json, json_answer, routes_of
 
@@ -92,40 +93,52 @@ class _Answer:
         cell, text = what
         return events.format_event("failed", {"cell": cell.name, "detail": text})
 
-    def plan_to_json(self) -> dict[str, Any]:
+    def plan_to_json(self) -> GridPlanAnswer:
         plan = self.grid
         return {
             "run": plan.run, "demo": plan.page, "weights": plan.weights, "digest": plan.digest,
-            "subjects": plan.subjects, "styles": plan.styles, "seeds": plan.seeds,
+            "subjects": [*plan.subjects], "styles": [*plan.styles], "seeds": [*plan.seeds],
             "gallery": f"{self.root}/gallery?run={plan.run}",
             "cells": [self.cell_to_json(cell) for cell in plan.cells()],
         }  # fmt: skip
 
-    def cell_to_json(self, cell: Cell) -> dict[str, Any]:
+    def cell_to_json(self, cell: Cell) -> GridCellAnswer:
         place = gallery.address(self.grid.page, cell.parameters, self.grid.weights if self._several() else "")
         return {
             "cell": cell.name, "subject": cell.subject, "style": cell.style, "seed": cell.seed, "prompt": cell.prompt,
             "settings": dict(cell.parameters), "open": f"{self.root}/{place}",
         }  # fmt: skip
 
-    def picture_to_json(self, drawn: Drawn) -> dict[str, Any]:
+    def picture_to_json(self, drawn: Drawn) -> DrawnCellAnswer:
         result = drawn.result
-        pictures = [
+        pictures: list[DrawnPictureAnswer] = [
             {"url": f"{self.root}{API}/results/{result.id}/{name}/{number}", "caption": picture.caption,
              "width": picture.width, "height": picture.height}
             for name in self.outputs for number, picture in enumerate(result.pictures.get(name, ()))
         ]  # fmt: skip
         return {"cell": drawn.cell.name, "id": result.id, "pictures": pictures, "receipt": asdict(result.receipt)}
 
-    def document(self, done: Done, seconds: float) -> dict[str, Any]:
-        head, pictures = self.plan_to_json(), {drawn.cell.name: self.picture_to_json(drawn) for drawn in done.drawn}
-        problems = {name: {"problem": text} for name, text in done.failed.items()}
-        cells = [{**cell, **pictures.get(cell["cell"], {}), **problems.get(cell["cell"], {})} for cell in head["cells"]]
-        counts = {"drawn": done.computed, "kept": len(done.drawn) - done.computed, "failed": len(done.failed)}
-        return {**head, "cells": cells, **counts, "seconds": round(seconds, 2)}
+    def document(self, done: Done, seconds: float) -> GridAnswer:
+        head, drawn = self.plan_to_json(), {one.cell.name: self.picture_to_json(one) for one in done.drawn}
+        cells = [_add_outcome(cell, drawn.get(cell["cell"]), done.failed.get(cell["cell"])) for cell in head["cells"]]
+        return {
+            **head,
+            "cells": cells,
+            "drawn": done.computed,
+            "kept": len(done.drawn) - done.computed,
+            "failed": len(done.failed),
+            "seconds": round(seconds, 2),
+        }
 
     def _several(self) -> bool:
         return len(self.page.demo.weights) > 1
+
+
+def _add_outcome(cell: GridCellAnswer, drawn: DrawnCellAnswer | None, problem: str | None) -> GridCellAnswer:
+    """A cell with what came of it."""
+    if drawn is not None:
+        cell = {**cell, **drawn}
+    return cell if problem is None else {**cell, "problem": problem}
 
 
 def _step_to_json(cell: Cell, stage: str, progress: Progress | None) -> dict[str, Any]:

@@ -11,13 +11,24 @@ from hub.archive.gallery import PAGES_MOST, TEXT_CHARS
 from hub.archive.history import PER_PAGE, PER_PAGE_MOST
 from hub.archive.history_store import State
 from hub.web.api import shapes
-from hub.web.api.shapes import Count, Instant, Schema
+from hub.web.api.shapes import (
+    BINARY,
+    OBJECT,
+    TEXT,
+    Count,
+    Instant,
+    Schema,
+    in_path,
+    in_query,
+    json_of,
+    make_operation,
+    pages_in_query,
+    ref,
+)
 from hub.web.middleware.sessions import TOKEN
 from hub.web.routes import API
 
-TEXT: Schema = {"type": "string"}
 GIVEN: Schema = {"type": "string", "minLength": 1}
-OBJECT: Schema = {"type": "object"}
 WHO = (
     "The history of who asks, and never another's: of the user who signed in; else of the browser session that the "
     "cookie hub_session names (32 to 128 letters, digits, - or _; send it with runs too). Empty for who sends neither."
@@ -100,40 +111,41 @@ class DeletedAnswer(TypedDict):
 
 def paths() -> dict[str, Any]:
     """The operations, by path."""
-    one = [{"name": "id", "in": "path", "required": True, "schema": TEXT}]
-    name = {"name": "name", "in": "path", "required": True, "schema": TEXT}
+    one = [in_path("id")]
+    name = in_path("name")
     paging = [
-        _query(
+        in_query(
             "q",
             {**TEXT, "maxLength": TEXT_CHARS},
             "Words of the page, its settings, weights or answer; all of them must be there",
         ),
-        _query("demo", TEXT, "Of one page"),
-        _query("page", {"type": "integer", "minimum": 1, "maximum": PAGES_MOST, "default": 1}),
-        _query("per_page", {"type": "integer", "minimum": 1, "maximum": PER_PAGE_MOST, "default": PER_PAGE}),
+        in_query("demo", TEXT, "Of one page"),
+        *pages_in_query(PAGES_MOST, PER_PAGE, PER_PAGE_MOST),
     ]
     which = [
-        _query("ids", TEXT, "Ids of runs with commas between; this or `all` is needed"),
-        _query("all", {"type": "string", "enum": ["true"]}, "In the place of ids: all that ended"),
+        in_query("ids", TEXT, "Ids of runs with commas between; this or `all` is needed"),
+        in_query("all", {"type": "string", "enum": ["true"]}, "In the place of ids: all that ended"),
     ]
-    sides = [{**_query(side, GIVEN, "A run"), "required": True} for side in ("a", "b")]
+    sides = [{**in_query(side, GIVEN, "A run"), "required": True} for side in ("a", "b")]
     return {
         f"{API}/history": {
-            "get": _operation("listHistory", "What was run, the newest first", _ref("Runs"), [*paging, COOKIE], (422,)),
+            "get": _operation(
+                "listHistory", "What was run, the newest first", json_of(ref("Runs")), [*paging, COOKIE], (422,)
+            ),
             "delete": _operation(
-                "deleteRuns", "Runs deleted", _ref("Deleted"), [*which, COOKIE], (403, 422), text=FORGETS
+                "deleteRuns", "Runs deleted", json_of(ref("Deleted")), [*which, COOKIE], (403, 422), text=FORGETS
             ),
         },
         f"{API}/history/compare": {
             "get": _operation(
-                "compareRuns", "Two runs of one page: what was asked, and what differs", OBJECT, [*sides, COOKIE],
-                (404, 422),
+                "compareRuns", "Two runs of one page: what was asked, and what differs", json_of(OBJECT),
+                [*sides, COOKIE], (404, 422),
             )
         },
         f"{API}/history/{{id}}": {
-            "get": _operation("getRun", "A run", _ref("Run"), [*one, COOKIE], (404,)),
+            "get": _operation("getRun", "A run", json_of(ref("Run")), [*one, COOKIE], (404,)),
             "delete": _operation(
-                "deleteRun", "A run deleted", _ref("Deleted"), [*one, COOKIE], (403, 404), text=FORGETS
+                "deleteRun", "A run deleted", json_of(ref("Deleted")), [*one, COOKIE], (403, 404), text=FORGETS
             ),
         },
         f"{API}/history/{{id}}/stop": {"post": _stop([*one, COOKIE])},
@@ -161,36 +173,26 @@ def schemas() -> dict[str, Schema]:
 
 
 def _operation(
-    id: str, summary: str, answer: Schema, parameters: list[Schema], problems: tuple[int, ...], text: str = ""
+    id: str,
+    summary: str,
+    content: dict[str, Schema],
+    parameters: list[Schema],
+    problems: tuple[int, ...],
+    text: str = "",
+    status: int = 200,
 ) -> dict[str, Any]:
-    answers: dict[str, Any] = {"200": {"description": summary, "content": {"application/json": {"schema": answer}}}}
-    return {
-        "operationId": id,
-        "summary": summary,
-        "description": " ".join(filter(None, (WHO, text))),
-        "tags": ["History"],
-        "parameters": parameters,
-        "responses": {**answers, **{str(s): {"$ref": f"#/components/responses/Problem{s}"} for s in problems}},
-    }
+    text = " ".join(filter(None, (WHO, text)))
+    return make_operation(
+        id, summary, content, problems, status=status, tag="History", text=text, parameters=parameters
+    )
 
 
 def _stop(parameters: list[Schema]) -> dict[str, Any]:
-    found = _operation("stopRun", "Ends a run that is in work, whichever door it came through", {}, parameters, (404,))
-    found["responses"]["204"] = {"description": "It ends at its next step"}
-    del found["responses"]["200"]
+    summary = "Ends a run that is in work, whichever door it came through"
+    found = _operation("stopRun", summary, {}, parameters, (404,), status=204)
+    found["responses"]["204"]["description"] = "It ends at its next step"
     return found
 
 
 def _file(id: str, summary: str, kinds: tuple[str, ...], parameters: list[Schema]) -> dict[str, Any]:
-    found = _operation(id, summary, {}, parameters, (404,))
-    binary = {"schema": {"type": "string", "format": "binary"}}
-    found["responses"]["200"]["content"] = dict.fromkeys(kinds, binary)
-    return found
-
-
-def _query(name: str, schema: Schema, help: str = "") -> Schema:
-    return {"name": name, "in": "query", "schema": schema, **({"description": help} if help else {})}
-
-
-def _ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
+    return _operation(id, summary, dict.fromkeys(kinds, BINARY), parameters, (404,))

@@ -10,9 +10,19 @@ from typing_extensions import TypedDict
 from hub.archive.links import LinkState, Thumb
 from hub.people.terms import ALPHABET, DAYS_MOST, FEEDBACK_CHARS, ID_CHARS, NOTE_CHARS
 from hub.web.api import schema, shapes
-from hub.web.api.shapes import Count, Instant, Schema
+from hub.web.api.shapes import (
+    TEXT,
+    Count,
+    Instant,
+    ReceiptFields,
+    Schema,
+    in_path,
+    json_body,
+    json_of,
+    make_operation,
+    ref,
+)
 
-TEXT: Schema = {"type": "string"}
 PATTERN = f"^[A-Za-z0-9]{{{ID_CHARS}}}$"
 ID: Schema = {"type": "string", "pattern": PATTERN, "description": "Cannot be guessed"}
 SECRET: Schema = {
@@ -65,7 +75,7 @@ class SharedRun(TypedDict):
     inputs: Annotated[Entries, Field(description="Pictures by `file`, an address; empty where they were left out")]
     parameters: Entries
     weights: dict[str, Any] | None
-    receipt: dict[str, Any]
+    receipt: ReceiptFields
     outputs: Entries
     feedback: NotRequired[Annotated[list[FeedbackAnswer], Field(description="For the link's owner")]]
 
@@ -76,8 +86,8 @@ class LinkShownAnswer(LinkAnswer, SharedRun):
 
 def paths() -> dict[str, Any]:
     """The operations, by path."""
-    result = {"name": "id", "in": "path", "required": True, "schema": schema.ID}
-    link = {**result, "schema": ID}
+    result = in_path("id", schema.ID)
+    link = in_path("id", ID)
     make = _operation(
         "post", "makeLink", "Make a link to a result", "LinkMade", 201, (400, 404, 409, 413, 415, 422, 429, 503)
     )
@@ -87,10 +97,10 @@ def paths() -> dict[str, Any]:
         "or sign in); send the same run again, then this, or leave it out. Without a cookie or a user nobody owns the "
         "link, and it ends after 30 days at most: expires_at tells."
     )
-    make["post"] |= {"parameters": [result], "requestBody": _body(_wanted())}
+    make["post"] |= {"parameters": [result], "requestBody": json_body(_wanted())}
     say = _operation("post", "sayFeedback", "Say what you think of a shared result", "Feedback", 201,
                      (400, 404, 410, 413, 415, 422, 429, 503))  # fmt: skip
-    say["post"] |= {"parameters": [link], "requestBody": _body(_feedback())}
+    say["post"] |= {"parameters": [link], "requestBody": json_body(_feedback())}
     show = _operation(
         "get", "getLink", "What a link shows; its owner gets the feedback too", "LinkShown", 200, (404, 410, 503)
     )
@@ -112,24 +122,14 @@ def paths() -> dict[str, Any]:
 
 def schemas() -> dict[str, Schema]:
     """The components that `paths` refers to."""
-    found = shapes.components(LinkMadeAnswer, LinkAnswer, LinkShownAnswer, FeedbackAnswer)
-    found["LinkShown"]["properties"]["receipt"] = _ref("Receipt")  # the component that all answers share
-    return found
+    return shapes.components(LinkMadeAnswer, LinkAnswer, LinkShownAnswer, FeedbackAnswer)
 
 
 def _operation(
     method: str, id: str, summary: str, answer: str, status: int, problems: tuple[int, ...]
 ) -> dict[str, Any]:
-    found: Schema = {"description": summary}
-    if answer:
-        found["content"] = {"application/json": {"schema": _ref(answer)}}
-    answers = {str(status): found}
-    answers |= {str(number): {"$ref": f"#/components/responses/Problem{number}"} for number in problems}
-    return {method: {"operationId": id, "summary": summary, "tags": ["Links"], "responses": answers}}
-
-
-def _body(wanted: Schema) -> Schema:
-    return {"required": True, "content": {"application/json": {"schema": wanted}}}
+    content = json_of(ref(answer)) if answer else {}
+    return {method: make_operation(id, summary, content, problems, status=status, tag="Links")}
 
 
 def _wanted() -> Schema:
@@ -148,7 +148,3 @@ def _feedback() -> Schema:
         {"required": ["text"], "properties": {"text": {"pattern": "\\S"}}},
     ]
     return {"type": "object", "properties": properties, "additionalProperties": False, "anyOf": either}
-
-
-def _ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}

@@ -13,6 +13,18 @@ from hub.pages.registry import Page, Registry
 from hub.spec import ImageInput
 from hub.web.api import gallery_schema, history_schema, links_schema, schema
 from hub.web.api.answers import SIMILAR_LIMIT, SIMILAR_MOST
+from hub.web.api.shapes import (
+    BINARY,
+    OBJECT,
+    TEXT,
+    in_path,
+    in_query,
+    json_body,
+    json_of,
+    make_operation,
+    problem_ref,
+    ref,
+)
 from hub.web.problems import MEDIA_TYPE
 from hub.weights import facts
 
@@ -36,7 +48,6 @@ PROBLEMS = {
 RUN_PROBLEMS = (400, 404, 413, 415, 422, 429, 500, 503, 504)
 ANYWHERE = (401, 403, 429, 500, 503)  # whatever is asked: who asks, from where, how often; a hub that stops
 WITH_BODY = (400, 408, 413, 415, 422)
-OBJECT = {"type": "object"}
 
 
 def of_hub(hub: Hub, place: str = "") -> dict[str, Any]:
@@ -50,16 +61,16 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], plac
     `options` tells what the weights of a page bring; `place` is where a proxy has the hub.
     """
     paths: dict[str, Any] = {
-        "/api/v1/demos": _get("listDemos", "All demos", {"type": "array", "items": _ref("Demo")}),
+        "/api/v1/demos": _get("listDemos", "All demos", {"type": "array", "items": ref("Demo")}),
         "/api/v1/demos/{slug}/assets/{name}": _file("getAsset", ["slug", "name"]),
-        "/api/v1/results/{id}": _get("getResult", "A stored result", _ref("Result"), ["id"], (404,)),
+        "/api/v1/results/{id}": _get("getResult", "A stored result", ref("Result"), ["id"], (404,)),
         "/api/v1/results/{id}/similar": _similar(),
         "/api/v1/results/{id}/thumbnail": _file("getThumbnail", ["id"]),
         "/api/v1/results/{id}/{output}": _file("getOutput", ["id", "output"]),
         "/api/v1/results/{id}/{output}/{number}": _file("getGalleryPicture", ["id", "output", "number"]),
         "/api/v1/status": _get("getStatus", "Device, models in memory, results, requests in work", OBJECT),
         "/api/v1/models": {
-            **_get("listModels", "Every page's models, in memory or not", {"type": "array", "items": _ref("Model")}),
+            **_get("listModels", "Every page's models, in memory or not", {"type": "array", "items": ref("Model")}),
             "post": _change_model(),
         },
         "/healthz": _get("getHealth", "Whether the process is up", OBJECT),
@@ -71,7 +82,7 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], plac
     }
     for page in registry:
         path = f"/api/v1/demos/{page.slug}"
-        paths[path] = _get(f"describe_{page.slug}", f"About {page.title}", _ref("Demo"), [], (404,))
+        paths[path] = _get(f"describe_{page.slug}", f"About {page.title}", ref("Demo"), [], (404,))
         if page.declared:
             paths[path]["post"] = _run(page, options(page))
             if len(page.declared.weights) > 1:
@@ -80,7 +91,7 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], plac
         for operation in operations.values():
             known = (*ANYWHERE, *(WITH_BODY if "requestBody" in operation else ()), *((404,) if "{" in path else ()))
             for status in known:
-                operation["responses"].setdefault(str(status), {"$ref": f"#/components/responses/Problem{status}"})
+                operation["responses"].setdefault(str(status), problem_ref(status))
     return {
         "openapi": "3.1.0",
         "info": {
@@ -97,16 +108,13 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], plac
                 "password": {"type": "http", "scheme": "basic"},
             },
             "schemas": {
-                **schema.fixed(),
-                "Result": _result(),
-                "Receipt": schema.receipt(),
-                "Model": schema.model(),
                 **links_schema.schemas(),
                 **gallery_schema.schemas(),
                 **history_schema.schemas(),
+                **schema.fixed(),  # the last: the components that all share are whole there
             },
             "responses": {
-                f"Problem{status}": {"description": text, "content": {MEDIA_TYPE: {"schema": _ref("Problem")}}}
+                f"Problem{status}": {"description": text, "content": {MEDIA_TYPE: {"schema": ref("Problem")}}}
                 for status, text in PROBLEMS.items()
             },
         },
@@ -114,14 +122,12 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], plac
 
 
 def _change_model() -> dict[str, Any]:
-    operation = _operation("changeModel", "The model as it stands now", {"application/json": _ref("Model")})
-    operation["responses"] |= {
-        str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in (403, 404, 409, 422, 503)
-    }
-    wish = {"demo": {"type": "string"}, "weights": {"type": "string"}, "action": {"enum": list(ACTIONS)}}
-    body = {"type": "object", "properties": wish, "required": ["demo", "action"]}
-    operation["summary"] = "Load, pin, unpin or unload a page's model"
-    return {**operation, "requestBody": {"required": True, "content": {"application/json": {"schema": body}}}}
+    found = make_operation(
+        "changeModel", "The model as it stands now", json_of(ref("Model")), (403, 404, 409, 422, 503)
+    )
+    wish = {"demo": TEXT, "weights": TEXT, "action": {"enum": list(ACTIONS)}}
+    body = json_body({"type": "object", "properties": wish, "required": ["demo", "action"]})
+    return {**found, "summary": "Load, pin, unpin or unload a page's model", "requestBody": body}
 
 
 def hub_version() -> str:
@@ -132,55 +138,40 @@ def hub_version() -> str:
         return "0.1.0"
 
 
-def _ref(name: str) -> dict[str, Any]:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
 def _operation(
     id: str, summary: str, content: dict[str, Any], parameters: list[str] | None = None, problems: tuple[int, ...] = ()
 ) -> dict[str, Any]:
-    answers: dict[str, Any] = {
-        "200": {"description": summary, "content": {kind: {"schema": schema} for kind, schema in content.items()}}
-    }
-    answers |= {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in problems}
-    found: dict[str, Any] = {"operationId": id, "summary": summary, "responses": answers}
-    if parameters:
-        found["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": _parameter(name)} for name in parameters
-        ]
-    return found
+    named = [in_path(name, _parameter(name)) for name in parameters or ()]
+    return make_operation(id, summary, content, problems, parameters=named)
 
 
 def _parameter(name: str) -> dict[str, Any]:
-    return schema.ID if name == "id" else {"type": "integer", "minimum": 0} if name == "number" else {"type": "string"}
+    return schema.ID if name == "id" else {"type": "integer", "minimum": 0} if name == "number" else TEXT
 
 
 def _get(
     id: str, summary: str, answer: dict[str, Any], parameters: list[str] | None = None, problems: tuple[int, ...] = ()
 ) -> dict[str, Any]:
-    return {"get": _operation(id, summary, {"application/json": answer}, parameters, problems)}
+    return {"get": _operation(id, summary, json_of(answer), parameters, problems)}
 
 
 def _file(id: str, parameters: list[str]) -> dict[str, Any]:
-    content = {kind: {"type": "string", "format": "binary"} for kind in ("image/png", "image/jpeg")}
-    operation = _operation(id, "A picture's file, or a value as JSON", {**content, "application/json": {}}, parameters)
-    operation["responses"] |= {
-        "304": {"description": "Not modified: the ETag of If-None-Match is right"},
-        "404": {"$ref": "#/components/responses/Problem404"},
-    }
-    return {"get": operation}
+    content = {"image/png": BINARY, "image/jpeg": BINARY, "application/json": {}}
+    found = _operation(id, "A picture's file, or a value as JSON", content, parameters, (404,))
+    found["responses"]["304"] = {"description": "Not modified: the ETag of If-None-Match is right"}
+    return {"get": found}
 
 
 def _similar() -> dict[str, Any]:
-    found = _get("findSimilar", "Similar pictures, nearest first", _ref("Similar"), ["id"], (404, 422))
+    found = _get("findSimilar", "Similar pictures, nearest first", ref("Similar"), ["id"], (404, 422))
     found["get"]["description"] = (
         "The page's examples, and past results: those of the browser session that the cookie hub_session names (32 to "
         "128 letters, digits, - or _; send it with runs too), or everyone's where the setting `similar` says so."
     )
     limit = {"type": "integer", "minimum": 1, "maximum": SIMILAR_MOST, "default": SIMILAR_LIMIT}
     found["get"]["parameters"] += [
-        {"name": "limit", "in": "query", "schema": limit},
-        {"name": "hub_session", "in": "cookie", "schema": {"type": "string"}},
+        in_query("limit", limit),
+        {"name": "hub_session", "in": "cookie", "schema": TEXT},
     ]
     return found
 
@@ -206,7 +197,7 @@ def _run(page: Page, options: schema.Options) -> dict[str, Any]:
     operation["responses"]["429"] = {
         "description": PROBLEMS[429],
         "headers": {"Retry-After": retry},
-        "content": {MEDIA_TYPE: {"schema": _ref("Problem")}},
+        "content": {MEDIA_TYPE: {"schema": ref("Problem")}},
     }
     return operation
 
@@ -239,13 +230,4 @@ def _compare(page: Page, options: schema.Options) -> dict[str, Any]:
         **operation,
         "operationId": f"compare_{page.slug}",
         "summary": f"Compare two sets of weights of {page.title}",
-    }
-
-
-def _result() -> dict[str, Any]:
-    properties = {"id": schema.ID, "demo": {"type": "string"}, "outputs": OBJECT, "receipt": _ref("Receipt")}
-    return {
-        "type": "object",
-        "properties": {**properties, "seed": {"type": "integer"}, "captions": schema.CAPTIONS},
-        "required": list(properties),
     }

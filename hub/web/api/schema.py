@@ -28,17 +28,12 @@ from hub.spec import (
     Slider,
 )
 from hub.web.api import shapes
-from hub.web.api.shapes import DemoAnswer, Schema, SimilarAnswer
+from hub.web.api.shapes import ComparisonAnswer, DemoAnswer, ResultAnswer, Schema, SimilarAnswer
 from hub.web.problems import ProblemAnswer
 
 Body = Literal["json", "form"]
 PICTURES = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
 Options = Mapping[str, tuple[str, ...]]  # by input: options that the weights bring
-CAPTIONS: Schema = {
-    "type": "object",
-    "additionalProperties": {"type": "string"},
-    "description": "What a page shows in the place of a picture's label, by output",
-}
 ID: Schema = shapes.schema_of(shapes.ResultId)
 
 
@@ -122,37 +117,29 @@ def _output(field: Output) -> Schema:
 
 def answer(page: Page) -> Schema:
     """What a run of the page's demo is answered with; needs the component `Receipt`."""
-    demo = page.demo
-    properties: Schema = {"id": ID, "demo": {"type": "string", "const": page.slug}, "outputs": outputs(demo)}
+    demo, result = page.demo, shapes.schema_of(ResultAnswer)
+    properties, required = result["properties"], list(result["required"])
     if any(f.name == "seed" for f in demo.inputs):
-        properties["seed"] = {"type": "integer", "description": "The seed that was used"}
-    properties["receipt"] = {"$ref": "#/components/schemas/Receipt"}
-    required = list(properties)
-    return {"type": "object", "properties": {**properties, "captions": CAPTIONS}, "required": required}
+        required.append("seed")
+    else:
+        del properties["seed"]
+    properties |= {"demo": {"type": "string", "const": page.slug}, "outputs": outputs(demo)}
+    return {"type": "object", "properties": properties, "required": required}
 
 
 def comparison(page: Page) -> Schema:
-    """What a comparison of two sets of weights is answered with."""
-    text, number, optional = {"type": "string"}, {"type": "integer"}, {"type": ["number", "null"]}
-    row = {"output": text, "name": text, "column": text, "a": optional, "b": optional}
-    row["difference"] = {**optional, "description": "b - a; null where one of them has no such number"}
-    share = {**optional, "minimum": 0, "maximum": 1, "description": "Share of the pixels; null: see note"}
-    levels = {**number, "description": "A pixel differs when a channel does by more than this, of 255"}
-    picture = {"output": text, "number": number, "differ": share, "levels": levels, "note": text}
-    properties: Schema = {
-        "demo": {**text, "const": page.slug},
-        "a": answer(page),
-        "b": answer(page),
-        "rows": {"type": "array", "items": {"type": "object", "properties": row, "required": list(row)}},
-        "pictures": {"type": "array", "items": {"type": "object", "properties": picture, "required": list(picture)}},
-        "notes": {"type": "array", "items": text, "description": "Where one side was not asked exactly what was given"},
-    }
-    return {"type": "object", "properties": properties, "required": list(properties)}
+    """What a comparison of two sets of weights is answered with; needs the components `fixed`."""
+    found = shapes.schema_of(ComparisonAnswer)
+    both = answer(page)
+    found["properties"] |= {"demo": {"type": "string", "const": page.slug}, "a": both, "b": both}
+    return found
 
 
 def fixed() -> dict[str, Schema]:
     """The components of answers that are the same for all pages, from the classes that the doors make them with."""
-    return shapes.components(DemoAnswer, SimilarAnswer, ProblemAnswer)
+    found = shapes.components(DemoAnswer, ResultAnswer, ComparisonAnswer, SimilarAnswer, ProblemAnswer)
+    del found["Comparison"]  # each page has its own
+    return {**found, "Receipt": receipt(), "Model": model()}
 
 
 def receipt() -> Schema:

@@ -5,22 +5,72 @@ Such a class is a TypedDict called `...Answer`; its component in the document is
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, GetCoreSchemaHandler, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 from typing_extensions import TypedDict
 
 from hub.describe import StateCode
+from hub.engine.differences import NumberPair, PictureDifference
+from hub.pages.inputs import SEED_LIMIT
+from hub.results.result import Receipt
 
 Schema = dict[str, Any]
 REF = "#/components/schemas/{model}"
+TEXT: Schema = {"type": "string"}
+OBJECT: Schema = {"type": "object"}
+BINARY: Schema = {"type": "string", "format": "binary"}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldsOf:
+    """Beside `dict[str, Any]`: what `asdict` makes of this dataclass, whose schema it has in the document."""
+
+    shape: type
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return handler.generate_schema(self.shape)
+
 
 Count = Annotated[int, Field(ge=0)]
+SeedNumber = Annotated[int, Field(ge=0, le=SEED_LIMIT - 1)]
+ReceiptFields = Annotated[dict[str, Any], FieldsOf(Receipt)]
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]  # ISO 8601, UTC
 Address = Annotated[str, Field(json_schema_extra={"format": "uri-reference"})]
 ResultId = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="Names the result; the same run, the same id")]
+
+
+class ResultExtras(TypedDict, total=False):
+    """What some results have."""
+
+    captions: Annotated[
+        dict[str, str], Field(description="What a page shows in the place of a picture's label, by output")
+    ]
+    seed: Annotated[int, Field(description="The seed that was used")]
+
+
+class ResultAnswer(ResultExtras):
+    """What a run is answered with."""
+
+    id: ResultId
+    demo: str
+    outputs: dict[str, Any]
+    receipt: ReceiptFields
+
+
+class ComparisonAnswer(TypedDict):
+    """What a comparison of two sets of weights is answered with."""
+
+    demo: str
+    a: ResultAnswer
+    b: ResultAnswer
+    rows: list[Annotated[dict[str, Any], FieldsOf(NumberPair)]]
+    pictures: list[Annotated[dict[str, Any], FieldsOf(PictureDifference)]]
+    notes: Annotated[list[str], Field(description="Where one side was not asked exactly what was given")]
 
 
 class SimilarPictureAnswer(TypedDict):
@@ -83,9 +133,14 @@ class Steps(TypedDict):
     left_s: NotRequired[float]
 
 
+# --- schemas of these classes ---------------------------------------------------------------------
+
+
 def schema_of(shape: Any) -> Schema:
-    """The schema of a value that is no component."""
-    return TypeAdapter(shape).json_schema(ref_template=REF, schema_generator=_Generator)
+    """The schema of a value that is no component; those that it is made of are."""
+    found = TypeAdapter(shape).json_schema(ref_template=REF, schema_generator=_Generator)
+    found.pop("$defs", None)
+    return found
 
 
 def components(*answers: type) -> dict[str, Schema]:
@@ -109,6 +164,11 @@ class _Generator(GenerateJsonSchema):
         found.pop("title", None)
         return found
 
+    def dataclass_schema(self, schema: core_schema.DataclassSchema) -> JsonSchemaValue:
+        found = super().dataclass_schema(schema)
+        found.pop("title", None)
+        return found
+
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
         found = super().dict_schema(schema)
         if found.get("additionalProperties") is True:  # which is so where nothing is said
@@ -120,3 +180,71 @@ class _Generator(GenerateJsonSchema):
         if isinstance(inner.get("type"), str):
             return {**inner, "type": [inner["type"], "null"]}
         return super().nullable_schema(schema)
+
+
+# --- pieces of the document -----------------------------------------------------------------------
+
+
+def make_operation(
+    id: str,
+    summary: str,
+    content: Mapping[str, Schema],
+    problems: Iterable[int] = (),
+    *,
+    status: int = 200,
+    tag: str = "",
+    text: str = "",
+    parameters: Sequence[Schema] = (),
+) -> Schema:
+    """An operation that answers with `content`, a schema by media type, or with one of these problems."""
+    answer: Schema = {"description": summary}
+    if content:
+        answer["content"] = {kind: {"schema": schema} for kind, schema in content.items()}
+    found: Schema = {"operationId": id, "summary": summary}
+    if text:
+        found["description"] = text
+    if tag:
+        found["tags"] = [tag]
+    if parameters:
+        found["parameters"] = [*parameters]
+    found["responses"] = {str(status): answer, **{str(number): problem_ref(number) for number in problems}}
+    return found
+
+
+def json_of(schema: Schema) -> dict[str, Schema]:
+    """The content of an answer in JSON alone."""
+    return {"application/json": schema}
+
+
+def json_body(schema: Schema) -> Schema:
+    """The body that an operation takes in JSON alone."""
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
+def in_path(name: str, schema: Schema = TEXT) -> Schema:
+    """A parameter that is part of the address."""
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def in_query(name: str, schema: Schema, help: str = "") -> Schema:
+    """A parameter behind the question mark."""
+    return {"name": name, "in": "query", "schema": schema, **({"description": help} if help else {})}
+
+
+def pages_in_query(most: int, per_page: int, per_page_most: int) -> list[Schema]:
+    """The parameters of a list that is answered page by page."""
+    whole = {"type": "integer", "minimum": 1}
+    return [
+        in_query("page", {**whole, "maximum": most, "default": 1}),
+        in_query("per_page", {**whole, "maximum": per_page_most, "default": per_page}),
+    ]
+
+
+def ref(name: str) -> Schema:
+    """A component's schema, by its name."""
+    return {"$ref": REF.format(model=name)}
+
+
+def problem_ref(status: int) -> Schema:
+    """The component of the problems of this status."""
+    return {"$ref": f"#/components/responses/Problem{status}"}
