@@ -336,6 +336,22 @@ def test_after_a_restart_pictures_are_asked_for_again(make: Callable[..., tuple[
     assert after.post(f"/api/v1/results/{id}/links", json={}).status_code == 201
 
 
+def test_links_read_a_small_object_or_nothing_and_the_last_of_a_name_given_twice(client: TestClient) -> None:
+    links, json = f"/api/v1/results/{run(client)}/links", {"Content-Type": "application/json"}
+    assert client.post(links, content=b"", headers=json).status_code == 201
+    assert client.post(links, content=b'{"note": "a", "note": "b"}', headers=json).json()["note"] == "b"
+    for content, headers, status, detail in (
+        (b" ", json, 400, "The body is not valid JSON: Expecting value: line 1 column 2 (char 1)."),
+        (b"[]", json, 422, "The body must be a JSON object, got a list."),
+        (b" " * 70_000, json, 413, "The request has more than the 64 KB that are read."),
+        (b"{}", {"Content-Type": "Text/Plain; x=1"}, 415,
+         "Send application/json, with note, expires_in_days, leave_out or {}; got text/plain."),
+        (b"", {}, 415, "Send application/json, with note, expires_in_days, leave_out or {}; got none."),
+    ):  # fmt: skip
+        refused = client.post(links, content=content, headers=headers)
+        assert (refused.status_code, refused.json()["detail"]) == (status, detail)
+
+
 def test_links_can_be_switched_off(make: Callable[..., tuple[Hub, TestClient]]) -> None:
     _, client = make(links_disk_mb=0.0)
     answer = client.post(f"/api/v1/results/{run(client)}/links", json={"leave_out": ["image"]})
