@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.filesize import decimal
@@ -210,8 +211,8 @@ def _publish(args: argparse.Namespace, settings: Settings) -> int:
         print(f"Would be uploaded to {planned.source.repo}{' (private)' if planned.private else ''}. Nothing was sent.")
         return 0
     commit = publish.upload(planned)
-    print(f"Published hf://{planned.source.repo}@{commit}")
-    print(f"Try it here: python app.py --weights {args.name}=hf://{planned.source.repo}")
+    print(f"Published {replace(planned.source, revision=commit).address}")
+    print(f"Try it here: python app.py --weights {args.name}={planned.source.address_of_newest}")
     return 0
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from hub.errors import UnavailableError
 from hub.files import read_text
 from hub.settings import ROOT
-from hub.weights.sources import HubSource, parse_repository
+from hub.weights.sources import HUB, HubSource, parse_repository
 
 PATH = ROOT / "weights" / "catalogue.toml"
 
@@ -37,7 +37,7 @@ class CatalogueEntry:
 
     @property
     def address(self) -> str:
-        return f"hf://{self.repository}"
+        return f"{HUB}{self.repository}"
 
     @property
     def usable(self) -> bool:

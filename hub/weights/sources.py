@@ -49,7 +49,12 @@ class HubSource:
 
     @property
     def address(self) -> str:
-        return f"{HUB}{self.repo}@{self.revision}" + (f"/{self.folder}" if self.folder else "")
+        return f"{self.address_of_newest}@{self.revision}" + (f"/{self.folder}" if self.folder else "")
+
+    @property
+    def address_of_newest(self) -> str:
+        """Of the repository as its main branch has it."""
+        return f"{HUB}{self.repo}"
 
 
 Source = Bundled | Local | HubSource
