@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import ast
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from hub.hub import Hub
 from hub.web import server
 from hub.web.api import openapi
 from hub.web.streamlit_ui import host
-from tests.served import run_async
+from tests.served import ROOT, run_async
 from tests.test_imports import imported_by
+from tests.test_layers import module_of, modules
 
 PUBLIC = "https://models.example.org/hub"
 BOTH = """\
@@ -92,6 +94,47 @@ def test_streamlit_alone_serves_all_of_it_behind_a_proxy(
     assert client.get("/hub/_stcore/metrics").status_code == 404, "Streamlit's own door is closed as ever"
 
 
+def drags_in(begin: str) -> set[str]:
+    """Libraries that modules of ours import as soon as those that begin like this are imported; read, not run."""
+    known, seen, libraries = modules(ROOT), set[str](), set[str]()
+    waiting = [name for name in known if f"{name}.".startswith(f"{begin}.")]
+    while waiting:
+        module = waiting.pop()
+        if module in seen:
+            continue
+        seen.add(module)
+        for node in at_once(ast.parse(known[module].read_text(encoding="utf-8")).body):
+            names = [alias.name for alias in node.names]
+            if isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{name}" for name in names]
+            for name in names:
+                if name.startswith("hub."):
+                    waiting.append(module_of(name, known))
+                else:
+                    libraries.add(name.partition(".")[0])
+    assert len(seen) > 1
+    return libraries
+
+
+def at_once(body: Sequence[ast.stmt]) -> Iterator[ast.Import | ast.ImportFrom]:
+    """The imports that run with the module: not those of functions, nor those for type checkers alone."""
+    for node in body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        elif isinstance(node, ast.Try | ast.With | ast.ClassDef):
+            yield from at_once(node.body)
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" not in ast.unparse(node.test):
+            yield from at_once([*node.body, *node.orelse])
+
+
+def test_neither_entry_points_pages_are_made_of_what_draws_the_others() -> None:
+    faces = {"gradio", "streamlit", "torch"}
+    assert drags_in("hub.web.server") & faces == set()
+    assert drags_in("hub.web.streamlit_ui") & faces == {"streamlit"}
+    assert drags_in("hub.web.gradio_ui") & faces == {"gradio"}
+
+
+@pytest.mark.slow
 def test_neither_entry_point_imports_what_draws_the_pages_of_the_other(tmp_path: Path) -> None:
     begin = "import os; os.environ.update(HUB_DATA='data', HUB_DEVICE='cpu')\nfrom hub.web import server\n"
     hub = "from hub.hub import Hub\nfrom hub.settings import Settings\nhub = Hub(Settings(data='data', device='cpu'))\n"
