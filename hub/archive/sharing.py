@@ -148,8 +148,8 @@ class Sharing:
             if name not in {f.name for f in demo.inputs}:
                 raise InputError(unknown("input", name, [f.name for f in demo.inputs]), field="leave_out")
         self._check_words(result, demo, who, leave_out)
-        held = {**(given or {}), **self._uploads_of(id, who)}
-        pictures = self._pictures(result, demo, leave_out, held)
+        uploads = {**(given or {}), **self._uploads_of(id, who)}
+        pictures = self._pictures(result, demo, leave_out, uploads)
         content = snapshot(self._weights, page, result, pictures, leave_out)
         headline = content.document["headline"]
         return self.links.add(content, page=page.slug, headline=headline, who=who, note=note, days=days)

@@ -40,14 +40,14 @@ def look(slug: str, output: Any, image: Image.Image, owner: str) -> Sight | None
         or embedding.dtype.kind != "f"
         or not embedding.size
     ):
-        given = (
+        what = (
             f"{embedding.dtype} {list(embedding.shape)}" if isinstance(embedding, np.ndarray) else type(output).__name__
         )
         raise HubError(
             '{slug}: with similar=True, infer must return dicts which hold "embedding", a float32 array '
             "[features]; got {given}.",
             slug=slug,
-            given=given,
+            given=what,
         )
     unit = embedding.astype(np.float32)  # a copy: the output is shared
     length = float(np.linalg.norm(unit))

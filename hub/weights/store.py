@@ -266,8 +266,8 @@ class WeightsStore:
             expected, mend = locked or (snapshot.entry if snapshot else None), "Fetch it again: python -m hub pull"
         if expected is None:
             return
-        read = {path: file for path, file in expected.files.items() if formats.is_read(path)}
-        wrong = lock.differences(entry, Locked(expected.commit, read))
+        readable = {path: file for path, file in expected.files.items() if formats.is_read(path)}
+        wrong = lock.differences(entry, Locked(expected.commit, readable))
         if wrong:
             raise UnavailableError(
                 "Weights {name!r} are refused: {reason}. {mend}",
