@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-from hub.texts import current, say
+from hub.texts import current, say, unpacked
 from hub.web.parts import wording
 from hub.web.routes import TEMPLATES
 
@@ -41,7 +41,7 @@ def environment() -> Environment:
         undefined=StrictUndefined,
     )
     templates.globals.update(say=say, marked=marked, language=lambda: current().language, wording=wording, quote=quote)
-    templates.filters.update(say=say, quote=quote)
+    templates.filters.update(say=say, quote=quote, unpacked=unpacked)
     return templates
 
 

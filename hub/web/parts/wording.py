@@ -79,6 +79,11 @@ def day(when: float | str) -> str:
     return moment(when).strftime(say("%-d %b %Y"))
 
 
+def minute(when: float | str) -> str:
+    """`21 Nov 2026, 12:00 UTC`, or as the visitor's language has it."""
+    return moment(when).strftime(say("%-d %b %Y, %H:%M UTC"))
+
+
 def moment(when: float | str) -> datetime:
     """A time of a record or of a document."""
     return datetime.fromisoformat(when) if isinstance(when, str) else datetime.fromtimestamp(when, UTC)

@@ -11,7 +11,7 @@ from hub.hub import Hub
 from hub.web.api.gallery import DOWNLOAD_MOST
 from hub.web.middleware import guard
 from hub.web.routes import ASKING, file, routes_of
-from hub.web.site.templates import templates
+from hub.web.site.templates import draw_page
 
 
 def routes(hub: Hub) -> list[BaseRoute]:
@@ -27,9 +27,9 @@ class GalleryPages:
         self.hub = hub
 
     async def page(self, request: Request) -> Response:
-        text = templates().get_template("gallery.html").render(
-            home="./", here="r/", signed_in=guard.caller(request).name, singles=self.hub.settings.similar,
-            most=DOWNLOAD_MOST, words=texts.section(texts.current().language, "gallery"),
+        text = draw_page(
+            "gallery.html", home="./", here="r/", signed_in=guard.caller(request).name, most=DOWNLOAD_MOST,
+            singles=self.hub.settings.similar, words=texts.section(texts.current().language, "gallery"),
         )  # fmt: skip
         return HTMLResponse(text, headers=ASKING)
 

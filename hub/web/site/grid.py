@@ -15,7 +15,7 @@ from hub.hub import Hub
 from hub.pages.kinds import prompt_input
 from hub.spec import Choice, Demo, Slider, Text
 from hub.web.routes import ASKING, file, routes_of
-from hub.web.site.templates import templates
+from hub.web.site.templates import draw_page
 
 KINDS = {Slider: "number", Choice: "choice", Text: "text"}  # of settings that the page offers
 
@@ -40,9 +40,9 @@ class GridPages:
         query = request.query_params
         field_values = {name: query.get(name, "") for name in ("subjects", "styles", "seeds", "template")}
         demo = selected.demo if selected else None
-        text = templates().get_template("grid.html").render(
-            home="./", here="r/", words=texts.section(texts.current().language, "grid"), pages=pages, chosen=selected,
-            most=small.MOST, given=field_values,
+        text = draw_page(
+            "grid.html", home="./", here="r/", words=texts.section(texts.current().language, "grid"),
+            pages=pages, chosen=selected, most=small.MOST, given=field_values,
             singles=self.hub.settings.similar, fields=_fields(demo, query) if demo else [],
             hints=[example.inputs.get(prompt_input(demo)) for example in demo.examples] if demo else [],
         )  # fmt: skip

@@ -34,7 +34,7 @@ from hub.web.parts import comparison as compare_html
 from hub.web.routes import ASKING, HEADERS, Endpoint, file, routes_of
 from hub.web.site import history_texts
 from hub.web.site import links as permalinks
-from hub.web.site.templates import templates
+from hub.web.site.templates import draw_page
 
 log = logging.getLogger(__name__)
 RESULT_GONE = "Its result is not kept any more."
@@ -88,9 +88,7 @@ class HistoryPages:
         )  # fmt: skip
 
     def _render(self, request: Request, template: str, **parts: Any) -> Response:
-        text = templates().get_template(template).render(
-            home="./", here="r/", say=say, quote=quote, signed_in=guard.caller(request).name, **parts
-        )  # fmt: skip
+        text = draw_page(template, home="./", here="r/", signed_in=guard.caller(request).name, **parts)
         return HTMLResponse(text, headers=ASKING)
 
     # --- one run ----------------------------------------------------------------------------------
@@ -110,9 +108,9 @@ class HistoryPages:
         left_out = [f.name for f in page.declared.inputs if isinstance(f, ImageInput) and f.name not in pictures]
         document = snapshot(self.hub.weights, page, result, pictures, left_out).document
         return self._render(
-            request, "history_run.html", entry=entry, id=f"history/{entry.id}", own=True, **document,
+            request, "history_run.html", entry=entry, id=f"history/{entry.id}", own=True, note="",
             again_url=self._again_url(entry), shares=self.hub.sharing.enabled, note_chars=NOTE_CHARS,
-            private=bool(private_inputs(page.declared)), ends=history_texts.ENDS,
+            **permalinks.drawn_parts(document), private=bool(private_inputs(page.declared)), ends=history_texts.ENDS,
         )  # fmt: skip
 
     def _again_url(self, entry: HistoryEntry) -> str:
@@ -214,6 +212,5 @@ def _titles(both: Beside) -> list[str]:
 def _problem(error: HubError, request: Request) -> HTMLResponse:
     up = max(0, request.scope["path"].strip("/").count("/")) * "../"
     title = say("Not in your history") if isinstance(error, NotFoundError | GoneError) else say(error.title)
-    template = templates().get_template("problem.html")
-    text = template.render(title=title, message=say(error.message), home=up or "./", here=f"{up}r/", say=say)
+    text = draw_page("problem.html", home=up or "./", here=f"{up}r/", title=title, message=say(error.message))
     return HTMLResponse(text, error.status, headers=HEADERS)

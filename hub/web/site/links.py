@@ -21,10 +21,11 @@ from hub.texts import say
 from hub.web.middleware import addresses, guard
 from hub.web.problems import MalformedError
 from hub.web.routes import HEADERS, TEMPLATES, Endpoint, routes_of
-from hub.web.site.templates import templates
+from hub.web.site.templates import draw_page
 
 STYLE = Path(__file__).parents[1] / "style.css"
 FORM_BYTES, FORM_FIELDS = 16 * 1024, 20
+DRAWN = ("page", "headline", "inputs", "parameters", "outputs", "weights", "receipt", "remarks", "result")
 TITLES = {404: "Nothing is shared here", 410: "This link has ended", 403: "That is not yours to change"}
 
 
@@ -139,8 +140,7 @@ def _problem(error: HubError, request: Request) -> HTMLResponse:
     up = max(1, request.scope["path"].strip("/").count("/") + request.scope["path"].endswith("/")) * "../"
     title = say(TITLES.get(error.status, error.title))
     home, here = (up, f"{up}r/") if request.scope["path"] != "/r" else ("./", "r/")
-    parts = {"title": title, "message": say(error.message), "home": home, "here": here}
-    text = templates().get_template("problem.html").render(parts)
+    text = draw_page("problem.html", home=home, here=here, title=title, message=say(error.message))
     return HTMLResponse(text, error.status, headers=HEADERS)
 
 
@@ -149,6 +149,12 @@ def _problem(error: HubError, request: Request) -> HTMLResponse:
 
 def draw(link: Link, document: Mapping[str, Any], **more: Any) -> str:
     """A link's page from its document, of this or any earlier format; everything in it is escaped."""
-    template = templates().get_template("permalink.html")
-    parts = {**document, "feedback_chars": FEEDBACK_CHARS, "home": "../", "here": ""}
-    return template.render(**{**parts, "link": link, "id": link.id, "note": link.note, **more})
+    return draw_page(
+        "permalink.html", home="../", here="", link=link, id=link.id, own=False, note=link.note,
+        feedback_chars=FEEDBACK_CHARS, **drawn_parts(document), **more,
+    )  # fmt: skip
+
+
+def drawn_parts(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What a page draws of a document; what an earlier format had not is empty."""
+    return {**dict.fromkeys(DRAWN, ()), **{name: document[name] for name in DRAWN if name in document}}

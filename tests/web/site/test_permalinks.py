@@ -216,7 +216,8 @@ def test_a_document_of_format_1_is_drawn(tmp_path: Path) -> None:
 def test_pages_of_links_need_neither_torch_nor_gradio() -> None:
     """So that they answer while the hub is still importing both."""
     script = (
-        "import sys\nfrom hub.web.site.templates import templates\ntemplates().get_template('permalink.html')\n"
+        "import sys\nfrom hub.web.site import links\nfrom hub.web.parts.pieces import environment\n"
+        "environment().get_template('permalink.html')\n"
         "print(*{name.split('.')[0] for name in sys.modules})"
     )
     done = subprocess.run(
