@@ -201,22 +201,22 @@ def _grid() -> Schema:
     seeds = {"oneOf": [TEXT, COUNT, {"type": "array", "items": SEED}], "default": "1"}
     seeds["description"] = "How many (4), or which (7,12,40-49)"
     wish = {"subjects": subjects, "styles": texts, "seeds": seeds, "template": TEXT, "settings": OBJECT, "run": TEXT}
-    told = {"type": "string", "description": "Events plan, cell, picture and failed, at the end result or error."}
+    events = {"type": "string", "description": "Events plan, cell, picture and failed, at the end result or error."}
     body = {"type": "object", "properties": wish, "required": ["subjects"], "additionalProperties": False}
     text = (
         f"At most {MOST} pictures, each a run that counts. Who closes the connection cancels what is not drawn; the "
         "same request again draws only what is missing. A cell that failed has `problem` in the place of `pictures`."
     )
-    found = make_operation(
+    operation = make_operation(
         "drawGrid",
         "Every subject in every style with every seed",
-        {**json_of(ref("Grid")), "text/event-stream": told},
+        {**json_of(ref("Grid")), "text/event-stream": events},
         (404, 415, 422, 429, 503),
         tag=TAG,
         text=text,
         parameters=[in_path("slug")],
     )
-    return {**found, "requestBody": json_body(body)}
+    return {**operation, "requestBody": json_body(body)}
 
 
 def _get(id: str, summary: str, answer: Schema, parameters: list[Schema], problem: int = 422) -> dict[str, Any]:

@@ -189,9 +189,9 @@ def _operation(
 
 def _stop(parameters: list[Schema]) -> dict[str, Any]:
     summary = "Ends a run that is in work, whichever door it came through"
-    found = _operation("stopRun", summary, {}, parameters, (404,), status=204)
-    found["responses"]["204"]["description"] = "It ends at its next step"
-    return found
+    operation = _operation("stopRun", summary, {}, parameters, (404,), status=204)
+    operation["responses"]["204"]["description"] = "It ends at its next step"
+    return operation
 
 
 def _file(id: str, summary: str, kinds: tuple[str, ...], parameters: list[Schema]) -> dict[str, Any]:

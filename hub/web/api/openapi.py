@@ -89,8 +89,8 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], plac
                 paths[f"{path}/compare"] = {"post": _compare(page, options(page))}
     for path, operations in paths.items():
         for operation in operations.values():
-            known = (*ANYWHERE, *(WITH_BODY if "requestBody" in operation else ()), *((404,) if "{" in path else ()))
-            for status in known:
+            statuses = (*ANYWHERE, *(WITH_BODY if "requestBody" in operation else ()), *((404,) if "{" in path else ()))
+            for status in statuses:
                 operation["responses"].setdefault(str(status), problem_ref(status))
     return {
         "openapi": "3.1.0",
@@ -122,12 +122,12 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], plac
 
 
 def _change_model() -> dict[str, Any]:
-    found = make_operation(
+    operation = make_operation(
         "changeModel", "The model as it stands now", json_of(ref("Model")), (403, 404, 409, 422, 503)
     )
     wish = {"demo": TEXT, "weights": TEXT, "action": {"enum": list(ACTIONS)}}
     body = json_body({"type": "object", "properties": wish, "required": ["demo", "action"]})
-    return {**found, "summary": "Load, pin, unpin or unload a page's model", "requestBody": body}
+    return {**operation, "summary": "Load, pin, unpin or unload a page's model", "requestBody": body}
 
 
 def hub_version() -> str:
@@ -157,29 +157,29 @@ def _get(
 
 def _file(id: str, parameters: list[str]) -> dict[str, Any]:
     content = {"image/png": BINARY, "image/jpeg": BINARY, "application/json": {}}
-    found = _operation(id, "A picture's file, or a value as JSON", content, parameters, (404,))
-    found["responses"]["304"] = {"description": "Not modified: the ETag of If-None-Match is right"}
-    return {"get": found}
+    operation = _operation(id, "A picture's file, or a value as JSON", content, parameters, (404,))
+    operation["responses"]["304"] = {"description": "Not modified: the ETag of If-None-Match is right"}
+    return {"get": operation}
 
 
 def _similar() -> dict[str, Any]:
-    found = _get("findSimilar", "Similar pictures, nearest first", ref("Similar"), ["id"], (404, 422))
-    found["get"]["description"] = (
+    operation = _get("findSimilar", "Similar pictures, nearest first", ref("Similar"), ["id"], (404, 422))
+    operation["get"]["description"] = (
         "The page's examples, and past results: those of the browser session that the cookie hub_session names (32 to "
         "128 letters, digits, - or _; send it with runs too), or everyone's where the setting `similar` says so."
     )
     limit = {"type": "integer", "minimum": 1, "maximum": SIMILAR_MOST, "default": SIMILAR_LIMIT}
-    found["get"]["parameters"] += [
+    operation["get"]["parameters"] += [
         in_query("limit", limit),
         {"name": "hub_session", "in": "cookie", "schema": TEXT},
     ]
-    return found
+    return operation
 
 
 def _run(page: Page, options: schema.Options) -> dict[str, Any]:
     demo = page.demo
-    told = {"type": "string", "description": "Events stage and progress, at the end result or error, with JSON."}
-    content = {"application/json": schema.answer(page), "text/event-stream": told}
+    events = {"type": "string", "description": "Events stage and progress, at the end result or error, with JSON."}
+    content = {"application/json": schema.answer(page), "text/event-stream": events}
     operation = _operation(page.slug, f"Run {page.title}", content, [], RUN_PROBLEMS)
     operation["description"] = " ".join(filter(None, (demo.summary, demo.note)))
     operation["tags"] = [demo.task]
@@ -202,14 +202,14 @@ def _run(page: Page, options: schema.Options) -> dict[str, Any]:
     return operation
 
 
-def _with_null(wanted: dict[str, Any]) -> dict[str, Any]:
+def _with_null(shape: dict[str, Any]) -> dict[str, Any]:
     """Of an input that may be left out, null says the same."""
-    required = wanted.get("required", ())
+    required = shape.get("required", ())
     properties = {
         name: one if name in required else {"anyOf": [one, {"type": "null"}]}
-        for name, one in wanted["properties"].items()
+        for name, one in shape["properties"].items()
     }
-    return {**wanted, "properties": properties}
+    return {**shape, "properties": properties}
 
 
 def _compare(page: Page, options: schema.Options) -> dict[str, Any]:

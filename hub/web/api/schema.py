@@ -74,8 +74,8 @@ def _input(field: Input, body: Body, options: Options) -> Schema:
             schema["x-unit"] = field.unit
             notes.append(f"In {field.unit}")
     elif isinstance(field, Choice | Choices):
-        known = options.get(field.name, () if field.options_from else field.options)
-        option = {"type": "string", **({"enum": list(known)} if known else {})}
+        names = options.get(field.name, () if field.options_from else field.options)
+        option = {"type": "string", **({"enum": list(names)} if names else {})}
         several = {"type": "array", "items": option, "uniqueItems": True}
         schema |= option if isinstance(field, Choice) else several
         schema["default"] = field.default if isinstance(field, Choice) else list(field.default)
@@ -129,17 +129,17 @@ def answer(page: Page) -> Schema:
 
 def comparison(page: Page) -> Schema:
     """What a comparison of two sets of weights is answered with; needs the components `fixed`."""
-    found = shapes.schema_of(ComparisonAnswer)
+    document = shapes.schema_of(ComparisonAnswer)
     both = answer(page)
-    found["properties"] |= {"demo": {"type": "string", "const": page.slug}, "a": both, "b": both}
-    return found
+    document["properties"] |= {"demo": {"type": "string", "const": page.slug}, "a": both, "b": both}
+    return document
 
 
 def fixed() -> dict[str, Schema]:
     """The components of answers that are the same for all pages, from the classes that the doors make them with."""
-    found = shapes.components(DemoAnswer, ResultAnswer, ComparisonAnswer, SimilarAnswer, ProblemAnswer)
-    del found["Comparison"]  # each page has its own
-    return {**found, "Receipt": receipt(), "Model": model()}
+    document = shapes.components(DemoAnswer, ResultAnswer, ComparisonAnswer, SimilarAnswer, ProblemAnswer)
+    del document["Comparison"]  # each page has its own
+    return {**document, "Receipt": receipt(), "Model": model()}
 
 
 def receipt() -> Schema:

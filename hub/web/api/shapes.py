@@ -138,16 +138,16 @@ class Steps(TypedDict):
 
 def schema_of(shape: Any) -> Schema:
     """The schema of a value that is no component; those that it is made of are."""
-    found = TypeAdapter(shape).json_schema(ref_template=REF, schema_generator=_Generator)
-    found.pop("$defs", None)
-    return found
+    document = TypeAdapter(shape).json_schema(ref_template=REF, schema_generator=_Generator)
+    document.pop("$defs", None)
+    return document
 
 
 def components(*answers: type) -> dict[str, Schema]:
     """The components of these classes, and of those that they are made of, by name."""
-    wanted: list[tuple[str, Any, TypeAdapter[Any]]] = [(a.__name__, "validation", TypeAdapter(a)) for a in answers]
-    _, found = TypeAdapter.json_schemas(wanted, ref_template=REF, schema_generator=_Generator)
-    return dict(found["$defs"])
+    adapters: list[tuple[str, Any, TypeAdapter[Any]]] = [(a.__name__, "validation", TypeAdapter(a)) for a in answers]
+    _, document = TypeAdapter.json_schemas(adapters, ref_template=REF, schema_generator=_Generator)
+    return dict(document["$defs"])
 
 
 class _Generator(GenerateJsonSchema):
@@ -160,20 +160,20 @@ class _Generator(GenerateJsonSchema):
         return False
 
     def typed_dict_schema(self, schema: core_schema.TypedDictSchema) -> JsonSchemaValue:
-        found = super().typed_dict_schema(schema)
-        found.pop("title", None)
-        return found
+        document = super().typed_dict_schema(schema)
+        document.pop("title", None)
+        return document
 
     def dataclass_schema(self, schema: core_schema.DataclassSchema) -> JsonSchemaValue:
-        found = super().dataclass_schema(schema)
-        found.pop("title", None)
-        return found
+        document = super().dataclass_schema(schema)
+        document.pop("title", None)
+        return document
 
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
-        found = super().dict_schema(schema)
-        if found.get("additionalProperties") is True:  # which is so where nothing is said
-            del found["additionalProperties"]
-        return found
+        document = super().dict_schema(schema)
+        if document.get("additionalProperties") is True:  # which is so where nothing is said
+            del document["additionalProperties"]
+        return document
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         inner = self.generate_inner(schema["schema"])
@@ -200,15 +200,15 @@ def make_operation(
     answer: Schema = {"description": summary}
     if content:
         answer["content"] = {kind: {"schema": schema} for kind, schema in content.items()}
-    found: Schema = {"operationId": id, "summary": summary}
+    operation: Schema = {"operationId": id, "summary": summary}
     if text:
-        found["description"] = text
+        operation["description"] = text
     if tag:
-        found["tags"] = [tag]
+        operation["tags"] = [tag]
     if parameters:
-        found["parameters"] = [*parameters]
-    found["responses"] = {str(status): answer, **{str(number): problem_ref(number) for number in problems}}
-    return found
+        operation["parameters"] = [*parameters]
+    operation["responses"] = {str(status): answer, **{str(number): problem_ref(number) for number in problems}}
+    return operation
 
 
 def json_of(schema: Schema) -> dict[str, Schema]:
