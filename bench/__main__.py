@@ -1,123 +1,208 @@
-"""`python -m bench`: the hub against plain baselines, side by side. A table, then one JSON line on stdout.
+"""`python -m bench`: the hub against what a person would use instead, side by side in one run.
 
-`--quick` is a short run to see that all works; its figures are not for quoting. Figures are worth something
-only on a machine that does nothing else: the report says how much of it others took.
+A table, the bars with what was measured, and one line of JSON, which is last whatever happens: a part that fails is a
+row that says why, and the others are measured. Figures are worth something only on a machine that does nothing else:
+the report says when it did. `--plan quick` takes about three minutes; its figures are for seeing where things stand.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from rich.console import Console
 
-from bench import burst, gradio_clients, memory, pictures, report, rest, soak, startup
-from bench.context import FULL, QUICK, Bench, BenchError, Findings
+from bench import (
+    beside,
+    burst,
+    busy,
+    forms,
+    gradio_clients,
+    kills,
+    many_pages,
+    memory,
+    photos,
+    pictures,
+    pool,
+    quiet,
+    report,
+    rest,
+    results,
+    soak,
+    speedups,
+    startup,
+    streamlit_pages,
+    turns,
+)
+from bench.bars import judge
+from bench.context import PLANS, Bench, BenchError, Findings
+from bench.figures import Gap
 from bench.processes import ROOT, ProcessError, Processes
 from hub.errors import HubError
 from hub.pages.registry import Registry, discover
 from hub.weights.store import WeightsStore
 
-MEASUREMENTS: dict[str, Callable[[Bench], Findings]] = {
+PARTS: dict[str, Callable[[Bench], Findings]] = {
+    "forms": forms.choose,
     "rest": rest.measure,
+    "busy": busy.measure,
+    "turns": turns.measure,
+    "beside": beside.measure,
+    "speedups": speedups.measure,
+    "photos": photos.measure,
     "gradio": gradio_clients.measure,
-    "memory": memory.measure,
+    "streamlit": streamlit_pages.measure,
     "startup": startup.measure,
+    "memory": memory.measure,
+    "many_pages": many_pages.measure,
+    "pool": pool.measure,
+    "kills": kills.measure,
     "pictures": pictures.measure,
     "soak": soak.measure,
     "burst": burst.measure,
 }
+LONG = {"pictures", "soak", "burst"}  # left out of a quick run
+NO_FORMS = {"forms", "pool", "many_pages", "soak", "burst"}  # parts for which it does not matter how models run
 PAGE = "vehicle_classifier"
+WIDTH = 170  # of the table where it is not on a terminal
 HARDWARE = """
 import sys, pathlib
-from hub import devices
+from hub.execution import devices
 device = devices.pick_device("auto")
 print(device, str(devices.pick_dtype("auto", device, pathlib.Path(sys.argv[1]))).removeprefix("torch."))
 """
 
 
+class PartTimeout(Exception):
+    """A part took longer than its plan allows."""
+
+
+@dataclass
+class Run:
+    """What is known so far, so that it can be reported whenever the run ends."""
+
+    given: argparse.Namespace
+    began: float = field(default_factory=time.perf_counter)
+    found: dict[str, Findings] = field(default_factory=dict)
+    others: dict[str, float] = field(default_factory=dict)
+    steal: dict[str, float] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    given = _options(arguments)
+    run = Run(_options(arguments))
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(143))  # so that child processes are stopped
+    load, before, code = os.getloadavg()[0], quiet.calibrate(), 0
     try:
-        return _run(given)
-    except (BenchError, ProcessError, HubError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+        _measure(run)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        code = stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else 130
+        run.about["error"] = "stopped"
+    except Exception as error:
+        code, run.about["error"] = 1, _words(error)
+    _report(run, load, before)
+    failed = any(isinstance(row, Gap) and "." not in row.key for found in run.found.values() for row in found.rows)
+    return code or int(failed)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="a short run of about a minute")
-    parser.add_argument("--only", type=_names, default=list(MEASUREMENTS), metavar="A,B", help=", ".join(MEASUREMENTS))
+    parser.add_argument(
+        "--plan", choices=PLANS, default="full", help="how much of everything; smoke: only whether it runs"
+    )
+    parser.add_argument("--only", type=_names, metavar="A,B", help=", ".join(PARTS))
+    parser.add_argument(
+        "--demos", type=lambda text: text.split(","), default=[], metavar="A,B", help="pages; default: all"
+    )
     parser.add_argument("--weights-folder", type=Path, default=ROOT / "weights", help="default: weights/ beside app.py")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="write the tables as Markdown, too")
+    peers = ROOT / ".venv-bench" / "bin" / "python"
+    parser.add_argument("--peers", type=Path, default=peers, metavar="PYTHON", help="of the environment with LitServe")
     return parser.parse_args(arguments)
 
 
 def _names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in MEASUREMENTS]
+    unknown = [name for name in names if name not in PARTS]
     if unknown or not names:
-        raise argparse.ArgumentTypeError(f"{text!r}: choose from {', '.join(MEASUREMENTS)}")
+        raise argparse.ArgumentTypeError(f"{text!r}: choose from {', '.join(PARTS)}")
     return names
 
 
-def _run(given: argparse.Namespace) -> int:
-    began, others = time.perf_counter(), dict[str, float]()
-    weights_folder = given.weights_folder.resolve()
-    registry = _registry(weights_folder)
-    found: dict[str, Findings] = {}
+def _measure(run: Run) -> None:
+    """Every part, as far as it comes."""
+    given = run.given
+    weights_folder, plan = given.weights_folder.resolve(), PLANS[given.plan]
+    registry = _registry(weights_folder, given.demos)
     with tempfile.TemporaryDirectory(prefix="demo-hub-bench-") as name, Processes(Path(name)) as processes:
         device, dtype = _hardware(Path(name))
         slug = PAGE if PAGE in registry.pages else next(iter(registry.pages))
-        plan = QUICK if given.quick else FULL
-        bench = Bench(plan, registry, slug, weights_folder, device, dtype, Path(name), processes)
-        for measurement in given.only:
-            _tell(f"{measurement} ...")
-            begin, meter = time.perf_counter(), report.Others()
+        run.about |= {"device": device, "dtype": dtype, "pages": list(registry.pages), "page": slug}
+        bench = Bench(plan, registry, slug, weights_folder, device, dtype, Path(name), processes, given.peers)
+        for part in _parts(given):
+            _say(f"{part} ...")
+            begin, meter = time.perf_counter(), quiet.Others()
             try:
-                found[measurement] = MEASUREMENTS[measurement](bench)
-            except (ConnectionError, BenchError) as error:
-                raise BenchError(f"{measurement}: {error}\n{processes.ended()}") from error
-            others[measurement] = round(meter.percent(), 1)
-            _tell(f"{measurement}: {time.perf_counter() - begin:.0f} s, others took {others[measurement]} %")
-    about = {
-        "date": report.now(),
-        "commit": _commit(),
-        "quick": given.quick,
-        "seconds": round(time.perf_counter() - began, 1),
-        "machine": report.machine(),
-        "others_percent": others,
-        "versions": report.versions(),
-        "device": device,
-        "dtype": dtype,
-        "pages": list(registry.pages),
-        "page": slug,
-    }
-    _show(found, about)
-    return 0
+                run.found[part] = _within(plan.limit_s, PARTS[part], bench)
+            except Exception as error:  # the other parts can still be measured
+                ended = processes.ended()
+                run.found[part] = Findings((Gap(part, _words(error)),), {"ended": ended} if ended else {})
+                _say(f"{part} failed: {_words(error)}\n{ended}".rstrip())
+            finally:
+                processes.stop_all()
+                run.others[part], run.steal[part] = round(meter.percent(), 1), round(meter.steal_percent(), 1)
+            _say(f"{part}: {time.perf_counter() - begin:.0f} s, others took {run.others[part]} %")
 
 
-def _registry(weights_folder: Path) -> Registry:
+def _parts(given: argparse.Namespace) -> list[str]:
+    wanted = set(given.only or PARTS) - (set() if given.only or given.plan != "quick" else LONG)
+    if wanted <= NO_FORMS:
+        wanted -= {"forms"}
+    else:
+        wanted.add("forms")
+    return [part for part in PARTS if part in wanted]
+
+
+def _within(limit_s: float, part: Callable[[Bench], Findings], bench: Bench) -> Findings:
+    """Raises PartTimeout: a server that hangs must not keep the others from being measured."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise PartTimeout(f"took longer than {limit_s:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, limit_s)
+    try:
+        return part(bench)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _registry(weights_folder: Path, only: Sequence[str]) -> Registry:
     """The pages that can answer: declared well, and their weights are here. Raises BenchError when there is none."""
     store, pages = WeightsStore(weights_folder), {}
     for page in discover():
+        if only and page.slug not in only:
+            continue
         try:
             for weights in page.demo.weights[:1]:
                 store.size_bytes(weights.name)
         except HubError as error:
-            _tell(f"{page.slug} is left out: {error.message}")
+            _say(f"{page.slug} is left out: {error.message}")
             continue
         pages[page.slug] = page
     if not pages:
@@ -149,22 +234,58 @@ def _commit() -> str:
     return commit + ("+" if commit and git("--no-optional-locks", "status", "--porcelain", "hub", "demos") else "")
 
 
-def _show(found: dict[str, Findings], about: dict[str, object]) -> None:
-    report_ = report.document(found, about)
-    others = max(report_["others_percent"].values())
+def _report(run: Run, load: float, before: quiet.Calibration) -> None:
+    others, steal = (max(shares.values(), default=0.0) for shares in (run.others, run.steal))
+    after = quiet.calibrate()
+    about = {
+        "date": report.now(),
+        "commit": _commit(),
+        "plan": run.given.plan,
+        "seconds": round(time.perf_counter() - run.began, 1),
+        "machine": report.machine(),
+        "load": [load, os.getloadavg()[0]],
+        "calibration_ms": [before.best_ms, after.best_ms],
+        "others_percent": run.others,
+        "steal_percent": run.steal,
+        "not_quiet": quiet.why_not(others, steal, before, after),
+        "versions": report.versions(),
+        "device": "",
+        "dtype": "",
+        **run.about,
+    }
+    rows = [row for findings in run.found.values() for row in findings.rows]
+    console, verdicts, table = Console(width=None if sys.stdout.isatty() else WIDTH), judge(rows), _table(rows, about)
+    console.print(table, report.bars_table(verdicts))
+    if run.given.results and "error" not in about:
+        paper = Console(width=WIDTH, file=io.StringIO(), color_system=None)
+        paper.print(table)
+        results.write(run.given.results, about, verdicts, paper.file.getvalue())  # type: ignore[attr-defined]  # StringIO
+    print(report.line(report.document(run.found, about)), flush=True)
+
+
+def _table(rows: Sequence[Any], about: dict[str, Any]) -> Any:
     caption = (
-        f"medians (first .. third quartile); ratios within rounds, hub and baseline in turn. {report_['device']}, "
-        f"{report_['dtype']}, {report_['machine']['cores']} cores of {report_['machine']['cpu']}; other programs took "
-        f"up to {others:.0f}% of them meanwhile."
+        f"medians (first .. third quartile); ratios within rounds, hub and baseline in turn. {about['device']}, "
+        f"{about['dtype']}, {about['machine']['cores']} cores of {about['machine']['cpu']}."
     )
-    if report_["quick"] or others > report.QUIET_PERCENT:
-        caption += " NOT FOR QUOTING: " + ("a quick run." if report_["quick"] else "the machine was busy.")
-    rows = [row for findings in found.values() for row in findings.rows]
-    Console(width=None if sys.stdout.isatty() else 150).print(report.table(rows, caption))
-    print(report.line(report_), flush=True)
+    if about["plan"] != "full":
+        caption += f" NOT FOR QUOTING: a {about['plan']} run."
+    if about["not_quiet"]:
+        caption += f" NOT FOR QUOTING, THE MACHINE WAS NOT QUIET: {'; '.join(about['not_quiet'])}."
+    if "error" in about:
+        caption += f" ENDED EARLY: {about['error']}"
+    return report.table(rows, caption)
 
 
-def _tell(text: str) -> None:
+def _words(error: Exception) -> str:
+    """What went wrong in a line, without its kind where it is one of ours; with the end of a log that it has."""
+    lines = (getattr(error, "message", "") or str(error) or repr(error)).strip().splitlines()
+    text = lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1].strip()}"
+    ours = isinstance(error, BenchError | PartTimeout | HubError | ConnectionError | ProcessError)
+    return text if ours else f"{type(error).__name__}: {text}"
+
+
+def _say(text: str) -> None:
     print(f"bench: {text}", file=sys.stderr, flush=True)
 
 

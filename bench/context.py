@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import io
 import shutil
-from dataclasses import dataclass
+import subprocess
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from bench.figures import Row
-from bench.processes import Processes, Server, free_port
+from bench.figures import Gap, Row
+from bench.processes import ROOT, Processes, Server, free_port
 from hub.pages.registry import Registry
+from hub.settings import Settings
 from hub.spec import Demo
+
+BEFORE = "6fe03ac0b859"  # the hub of 2026-11-28, which bars of large photos are against
+KEPT = ("dtype.json", "backends.json", "backends")  # what a hub remembers of the machine
+CHOOSES = "backend" in {field.name for field in fields(Settings)}  # whether this hub has forms to choose from
+
+
+def copy_kept(source: Path, target: Path) -> None:
+    for name in KEPT:
+        if (source / name).is_dir():
+            shutil.copytree(source / name, target / name, dirs_exist_ok=True)
+        elif (source / name).exists():
+            shutil.copy(source / name, target)
 
 
 class BenchError(Exception):
@@ -19,73 +36,114 @@ class BenchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How often each thing is done; `full` keeps a run on two free cores to about six minutes, `quick` to about one."""
+    """How much of each thing is done."""
 
+    name: str
     rounds: int
-    latency_requests: int  # in each round
-    throughput_requests: int
-    client_rounds: int
-    client_alone: int
-    client_many: int
+    requests: Mapping[int, int]  # in each round, by clients
+    samples: int  # of what one client asks for, one after the other
+    gradio_calls: int  # in each round and way of calling
     memory_rounds: int
     starts: int
-    soak_first: int
-    soak_last: int
-    soak_steps: int  # readings on the way
+    photos: int
+    many_pages: int
+    pool_requests: int
+    kill_s: float
+    kill_every_s: float
+    soak: tuple[int, int, int]  # first reading, last reading, readings on the way
     burst: int  # large pictures at once
-    clients: int = 16
+    limit_s: float  # a part that takes longer is given up
 
 
-FULL = Plan(6, 24, 128, 4, 12, 64, 3, 7, 200, 2000, 10, 64)
-QUICK = Plan(1, 8, 32, 1, 4, 16, 1, 1, 10, 50, 1, 16)
+# On two free cores: about half an hour, three minutes without the parts that take long, and a minute.
+FULL = Plan(
+    "full", 5, {1: 40, 8: 160, 32: 256}, 100, 24, 3, 5, 6, 1000, 20_000, 120, 5, (200, 2000, 10), 64, 1800
+)  # fmt: skip
+QUICK = Plan("quick", 1, {1: 12, 8: 32, 32: 64}, 24, 6, 1, 1, 2, 1000, 4000, 12, 4, (10, 50, 1), 16, 300)
+SMOKE = Plan("smoke", 1, {1: 2, 8: 4, 32: 8}, 3, 1, 1, 1, 1, 12, 300, 3, 1, (4, 12, 1), 4, 300)
+PLANS = {plan.name: plan for plan in (FULL, QUICK, SMOKE)}
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What one measurement found: rows of the table, and what explains them."""
+    """What one part found: rows of the table, and what explains them."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[Row | Gap, ...]
     details: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Handed to every measurement."""
+    """Handed to every part."""
 
     plan: Plan
     registry: Registry
-    slug: str  # the page that single-page measurements use
+    slug: str  # the page that single-page parts use
     weights_folder: Path
     device: str
     dtype: str
-    folder: Path  # temporary; holds `dtype.json`
+    folder: Path  # temporary; holds KEPT, which every hub's data folder starts with
     processes: Processes
+    peers_python: Path  # of the environment with the servers that the hub is held against
+    forms: dict[str, str] = field(default_factory=dict)  # how pages run on this machine (bench/forms.py)
 
     @property
     def demo(self) -> Demo:
         return self.registry.get(self.slug).demo
 
-    def hub(self, data: str) -> Server:
-        """A hub as users start it, but for its data folder `data` and the choice of pages."""
+    def hub(self, data: str, *flags: str, backend: str = "auto") -> Server:
+        """A hub as users start it, but for its data folder `data`, the choice of pages, and `flags`."""
+        chosen = ["--backend", backend] if CHOOSES and backend != "auto" else []
+        return self._hub(data, [*chosen, *flags], ROOT)
+
+    def hub_before(self, data: str) -> Server:
+        """The hub as it was at BEFORE, from this checkout's history. Raises BenchError."""
+        root = self.folder / "before"
+        if not root.exists():
+            packed = subprocess.run(["git", "archive", BEFORE], cwd=ROOT, capture_output=True, check=False)
+            if packed.returncode != 0:
+                raise BenchError(f"commit {BEFORE}, to compare with, is not in this checkout")
+            with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as tar:
+                tar.extractall(root, filter="data")
+        return self._hub(data, [], root)
+
+    def _hub(self, data: str, flags: Sequence[str], root: Path) -> Server:
         place = self.folder / data
         place.mkdir(exist_ok=True)
-        shutil.copy(self.folder / "dtype.json", place)  # as after a first start
+        copy_kept(self.folder, place)
         port = free_port()
-        flags = ["--port", str(port), "--data", str(place), "--demos", ",".join(self.registry.pages), "--offline"]
-        command = ["app.py", *flags, "--weights-folder", str(self.weights_folder), "--log-level", "warning"]
-        return self.processes.serve("hub", command, port)
+        where = ["--port", str(port), "--data", str(place), "--weights-folder", str(self.weights_folder), "--offline"]
+        pages = [] if "--demos-folder" in flags else ["--demos", ",".join(self.registry.pages)]
+        return self.processes.serve(
+            "hub", ["app.py", *where, *pages, "--log-level", "warning", *flags], port, root=root
+        )
+
+    def keep(self, data: str) -> None:
+        """New hubs start with what one found out in its data folder about this machine."""
+        copy_kept(self.folder / data, self.folder)
 
     def gradio_page(self, slug: str) -> Server:
         """A bare Gradio app with one page."""
-        port = free_port()
-        return self.processes.serve(f"gradio-{slug}", [*self.baseline("gradio_page", slug)], port)
+        return self.processes.serve(f"gradio-{slug}", self.baseline("gradio_page", slug), free_port())
 
     def gradio_app(self) -> Server:
         """A bare Gradio app with all pages."""
-        port = free_port()
-        return self.processes.serve("gradio-app", self.baseline("gradio_app", *self.registry.pages), port)
+        return self.processes.serve("gradio-app", self.baseline("gradio_app", *self.registry.pages), free_port())
 
-    def baseline(self, module: str, *slugs: str) -> list[str]:
+    def streamlit_app(self) -> Server:
+        """A bare Streamlit app with the page."""
+        port, (_, _, *model) = free_port(), self.baseline("streamlit_app", self.slug)
+        options = ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"]
+        file = str(ROOT / "bench" / "baselines" / "streamlit_app.py")
+        quiet = ["--browser.gatherUsageStats", "false", "--server.fileWatcherType", "none"]
+        return self.processes.serve("streamlit", ["-m", "streamlit", "run", file, *options, *quiet, "--", *model], port)
+
+    def baseline(self, module: str, *arguments: str, dtype: str = "") -> list[str]:
         """The arguments of Python that run one of `bench.baselines`."""
-        model = ["--weights-folder", str(self.weights_folder), "--device", self.device, "--dtype", self.dtype]
-        return ["-m", f"bench.baselines.{module}", *model, *slugs]
+        model = ["--weights-folder", str(self.weights_folder), "--device", self.device, "--dtype", dtype or self.dtype]
+        return ["-m", f"bench.baselines.{module}", *model, *arguments]
+
+    def chosen_weights(self, slug: str) -> list[str]:
+        """What calls of the hub's Gradio endpoint have after the inputs."""
+        weights = self.registry.get(slug).demo.weights
+        return [weights[0].name] if len(weights) > 1 else []

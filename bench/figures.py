@@ -22,20 +22,38 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table. `ratio` is hub over baseline, taken within each round, so drift cancels out."""
+    """One line of the table. `key` names it for bars and programs: the part's name, a dot, and what it is.
 
-    measurement: str
+    `ratio` is hub over baseline, taken within each round, so drift cancels out; None without a baseline.
+    """
+
+    key: str
     what: str
     unit: str
     better: Better
     hub: Spread
-    baseline_name: str
-    baseline: Spread
-    ratio: Spread
+    baseline_name: str = ""
+    baseline: Spread | None = None
+    ratio: Spread | None = None
+
+    @property
+    def figure(self) -> float:
+        """What a bar is held against: the ratio, or the hub's own number where there is nothing to compare."""
+        return self.hub.median if self.ratio is None else self.ratio.median
 
     @property
     def hub_wins(self) -> bool:
+        if self.ratio is None:
+            return False
         return self.ratio.median < 1 if self.better == "lower" else self.ratio.median > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A line of the table that could not be measured. Without a dot `key` stands for a whole part."""
+
+    key: str
+    reason: str
 
 
 def spread(samples: Sequence[float]) -> Spread:
@@ -48,8 +66,12 @@ def spread(samples: Sequence[float]) -> Spread:
     return Spread(middle, q1, q3, len(samples))
 
 
+def percentile95(samples: Sequence[float]) -> float:
+    return samples[0] if len(samples) == 1 else quantiles(samples, n=20, method="inclusive")[-1]
+
+
 def compare(
-    measurement: str,
+    key: str,
     what: str,
     unit: str,
     hub: Sequence[Sequence[float]],
@@ -60,7 +82,7 @@ def compare(
     """`hub` and `baseline` hold a list of samples for each round; round `i` of both was measured back to back."""
     ratios = [median(ours) / median(theirs) for ours, theirs in zip(hub, baseline, strict=True)]
     return Row(
-        measurement,
+        key,
         what,
         unit,
         better,
@@ -69,3 +91,21 @@ def compare(
         spread([sample for samples in baseline for sample in samples]),
         spread(ratios),
     )
+
+
+def compare95(
+    key: str,
+    what: str,
+    unit: str,
+    hub: Sequence[Sequence[float]],
+    baseline: Sequence[Sequence[float]],
+    baseline_name: str,
+) -> Row:
+    """As `compare`, of each round's 95th percentile."""
+    ours, theirs = ([[percentile95(samples)] for samples in side] for side in (hub, baseline))
+    return compare(key, f"{what}, p95", unit, ours, theirs, baseline_name)
+
+
+def count(key: str, what: str, unit: str, number: float) -> Row:
+    """A number of the hub's own."""
+    return Row(key, what, unit, "lower", spread([number]))

@@ -1,7 +1,8 @@
 """Memory of one hub with all pages warm, against one bare Gradio process a page, each with its model warm.
 
-RSS counts shared libraries in every process that maps them, PSS shares them out. Each side is measured while
-the other is not running; other programs that map the same libraries would lower the PSS of both.
+The hub's worker processes count with it, and so do the faster forms of its models beside the eager ones. RSS counts
+shared libraries in every process that maps them, PSS shares them out. Each side is measured while the other is not
+running; other programs that map the same libraries would lower the PSS of both.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from bench.client import gradio_call
 from bench.context import Bench, Findings
 from bench.figures import compare
+from bench.forms import settle
 from bench.inputs import values
 from bench.processes import Server
 
@@ -25,6 +27,7 @@ def measure(bench: Bench) -> Findings:
         server.wait()
         for slug in slugs:
             _warm(bench, server, slug)
+            settle(bench, server, slug)
         ours.append(server.memory_mb())
         bench.processes.stop(server)
 
@@ -43,16 +46,16 @@ def measure(bench: Bench) -> Findings:
         for turn in (hub, bare) if number % 2 == 0 else (bare, hub):
             turn()
     what, name = f"all {len(slugs)} pages warm", f"{len(slugs)} bare processes"
-    rows = [compare("memory", f"RSS, {what}", "MB", [[rss] for rss, _ in ours], [[rss] for rss, _ in theirs], name)]
+    rows = [compare("memory.rss", f"RSS, {what}", "MB", [[rss] for rss, _ in ours], [[rss] for rss, _ in theirs], name)]
     our_pss, their_pss = [[p] for _, p in ours if p], [[p] for _, p in theirs if p]
     if len(our_pss) == len(their_pss) == bench.plan.memory_rounds:
-        rows.append(compare("memory", f"PSS, {what}", "MB", our_pss, their_pss, name))
+        rows.append(compare("memory.pss", f"PSS, {what}", "MB", our_pss, their_pss, name))
     return Findings(tuple(rows), {"bare_rss_mb": each})
 
 
 def _warm(bench: Bench, server: Server, slug: str) -> None:
     demo = bench.registry.get(slug).demo
-    extra = [demo.weights[0].name] if server.name == "hub" and len(demo.weights) > 1 else []
+    extra = bench.chosen_weights(slug) if server.name == "hub" else []
     with server.http() as http:
         for number in range(WARM):
             gradio_call(http, slug, [*values(demo, number).values(), *extra])

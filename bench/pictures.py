@@ -35,7 +35,9 @@ def measure(bench: Bench) -> Findings:
                     overheads[side.name].append(100 * beside / told["own"])
                     previews += [100 * told["previews"] / told["own"]] if side is hub else []
         what = f"pictures of {STEPS} steps, {images} at once"
-        rows.append(compare("pictures", what, "1/min", found["hub"], found["plain"], "diffusers' loop", "higher"))
+        rows.append(
+            compare(f"pictures.{images}", what, "1/min", found["hub"], found["plain"], "diffusers' loop", "higher")
+        )
     bench.processes.stop(hub.worker, plain.worker)
     overhead: dict[str, Any] = {f"step_overhead_percent_{side}": median(values) for side, values in overheads.items()}
     spreads = {side: spread(values) for side, values in overheads.items()}

@@ -1,4 +1,4 @@
-"""Child processes that surely end: by name, with their log, their memory, and what they say over HTTP."""
+"""Child processes that surely end, and sleep while others are timed: by name, with their log, memory and HTTP."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 START_S, STOP_S = 180.0, 15.0
 PR_SET_PDEATHSIG = 1
 POLL_S = 0.01
-DYING_S = 3.0  # a server that is told to stop closes its port first
+DYING_S = 3.0  # a server that has to stop closes its port first
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
@@ -41,16 +41,20 @@ class Worker:
     log: Path
 
     def line(self) -> str:
+        """What it says next: that it is ready, or an answer."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
             raise ProcessError(f"{self.name} ended:\n{tail(self.log)}")
         return line
 
-    def ask(self, order: Any) -> dict[str, Any]:
+    def send(self, order: Any) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
+
+    def ask(self, order: Any) -> dict[str, Any]:
+        self.send(order)
         return dict(json.loads(self.line()))
 
 
@@ -116,19 +120,20 @@ class Processes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end(self._running)
+        self.stop_all()
 
     def _start(
-        self, name: str, arguments: list[str], *, pipes: bool = False, **environment: str
-    ) -> subprocess.Popen[str]:
+        self, name: str, arguments: list[str], *, pipes: bool = False, python: str = sys.executable, root: Path = ROOT,
+        **environment: str,
+    ) -> subprocess.Popen[str]:  # fmt: skip
         """Python with `arguments`; its log is a file. With `pipes` its stdin and stdout are ours."""
         self._count += 1
         log = self._log(name)
         with log.open("w") as stream:
             out: int | IO[str] = subprocess.PIPE if pipes else stream
             process = subprocess.Popen(
-                [sys.executable, *arguments],
-                cwd=ROOT,
+                [python, *arguments],
+                cwd=root,
                 env={**self._environment(), **environment},
                 stdin=subprocess.PIPE if pipes else subprocess.DEVNULL,
                 stdout=out,
@@ -141,9 +146,11 @@ class Processes:
         self._logs[process.pid] = log
         return process
 
-    def serve(self, name: str, arguments: list[str], port: int) -> Server:
+    def serve(
+        self, name: str, arguments: list[str], port: int, *, python: str = sys.executable, root: Path = ROOT
+    ) -> Server:
         started = time.perf_counter()
-        process = self._start(name, arguments, GRADIO_SERVER_PORT=str(port))
+        process = self._start(name, arguments, python=python, root=root, GRADIO_SERVER_PORT=str(port))
         return Server(name, port, process, started, self._log(name))
 
     def work(self, name: str, arguments: list[str]) -> Worker:
@@ -151,21 +158,40 @@ class Processes:
         process = self._start(name, arguments, pipes=True)
         return Worker(name, process, self._log(name))
 
+    def wake_only(self, *which: Worker | Server) -> None:
+        """All other processes sleep (SIGSTOP): some spin or poll while they wait, which slows whoever is timed."""
+        awake = {one.process.pid for one in which}
+        for process in self._running:
+            if process.pid not in awake:
+                _signal_tree(process, signal.SIGSTOP)
+        for process in self._running:
+            if process.pid in awake:
+                _signal_tree(process, signal.SIGCONT)
+
     def stop(self, *which: Worker | Server) -> None:
         self._end([one.process for one in which])
 
+    def stop_all(self) -> None:
+        self._end(self._running)
+
     def _end(self, processes: list[subprocess.Popen[str]]) -> None:
+        trees = {process.pid: _tree(process) for process in processes}
         for process in processes:
             _signal(process, signal.SIGTERM)
+            _signal_tree(process, signal.SIGCONT)  # who sleeps hears nothing
         end = time.monotonic() + STOP_S
         for process in processes:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, end - time.monotonic()))
             _signal(process, signal.SIGKILL)  # and whatever it may have left in its group
+            for left in trees[process.pid]:
+                with contextlib.suppress(psutil.Error):
+                    left.kill()  # or outside of it
             process.wait()
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
-                    pipe.close()
+                    with contextlib.suppress(BrokenPipeError):
+                        pipe.close()
         self._running = [process for process in self._running if process not in processes]
 
     def ended(self) -> str:
@@ -201,6 +227,23 @@ def _end_with_parent() -> None:
     """In the child: be killed when the benchmark dies, even of SIGKILL (Linux)."""
     if LIBC is not None:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _tree(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """All that it started, and what those started."""
+    try:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _signal_tree(process: subprocess.Popen[str], number: int) -> None:
+    """To its group, and to those of its children that left the group."""
+    _signal(process, number)
+    for child in _tree(process):
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if os.getpgid(child.pid) != process.pid:
+                child.send_signal(number)
 
 
 def _signal(process: subprocess.Popen[str], number: int) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import resource
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,44 +13,73 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from rich.markup import escape
 from rich.table import Table
 
+from bench.bars import Verdict, judge
 from bench.context import Findings
-from bench.figures import Row, Spread
+from bench.figures import Gap, Row, Spread
 
 PACKAGES = ("gradio", "gradio_client", "torch", "torchvision", "timm", "segmentation-models-pytorch", "pillow", "numpy")
-FORMAT = 1  # raise it when a key of the JSON line changes its meaning
-QUIET_PERCENT = 5.0  # of all cores; with more taken by other programs, figures are not for quoting
+FORMAT = 2  # raise it when a key of the JSON line changes its meaning
 
 
-def table(rows: Iterable[Row], caption: str) -> Table:
-    shown = Table(caption=caption, caption_justify="left")
+def table(rows: Iterable[Row | Gap], caption: str) -> Table:
+    made = Table(caption=caption, caption_justify="left")
     for title in ("", "what", "unit", "hub", "baseline", "", "hub / baseline", "n"):
-        shown.add_column(title, justify="left" if title in ("", "what", "unit") else "right")
+        made.add_column(title, justify="left" if title in ("", "what", "unit") else "right")
     last = ""
     for row in rows:
-        if last not in ("", row.measurement):
-            shown.add_section()
-        good = "green" if row.hub_wins else "default"
-        shown.add_row(
-            row.measurement if row.measurement != last else "",
-            row.what,
-            row.unit,
-            _with_spread(row.hub),
-            _with_spread(row.baseline),
-            row.baseline_name,
-            f"[{good}]{_with_spread(row.ratio, ratio=True)}[/]",
-            str(row.hub.n) if row.hub.n == row.baseline.n else f"{row.hub.n} / {row.baseline.n}",
-        )
-        last = row.measurement
-    return shown
+        part = row.key.split(".")[0]
+        if last not in ("", part):
+            made.add_section()
+        name, last = part if part != last else "", part
+        if isinstance(row, Gap):
+            rest = row.key.partition(".")[2]
+            made.add_row(name, escape(f"{rest + ': ' if rest else ''}not measured: {row.reason}"))
+        else:
+            made.add_row(name, *_cells(row))
+    return made
+
+
+def _cells(row: Row) -> list[str]:
+    good = "green" if row.hub_wins else "default"
+    ratio = f"[{good}]{_with_spread(row.ratio, ratio=True)}[/]" if row.ratio else ""
+    same = row.baseline is None or row.hub.n == row.baseline.n
+    n = str(row.hub.n) if same or row.baseline is None else f"{row.hub.n} / {row.baseline.n}"
+    theirs = _with_spread(row.baseline) if row.baseline else ""
+    return [row.what, row.unit, _with_spread(row.hub), theirs, row.baseline_name, ratio, n]
+
+
+def bars_table(verdicts: Iterable[Verdict]) -> Table:
+    """Figure, bar, whether it is met."""
+    made = Table(title="bars")
+    for title in ("figure", "measured", "bar", "met", "how"):
+        made.add_column(title, justify="right" if title in ("measured", "bar") else "left")
+    colours = {"yes": "green", "no": "red", "not measured": "yellow"}
+    for verdict in verdicts:
+        bar = verdict.bar
+        measured = "" if verdict.figure is None else _number(verdict.figure, ratio=True)
+        how = bar.how if verdict.figure is not None else verdict.reason
+        met = f"[{colours[verdict.met]}]{verdict.met}[/]"
+        made.add_row(escape(bar.figure), measured, bound(verdict), met, escape(how))
+    return made
+
+
+def bound(verdict: Verdict) -> str:
+    return f"{'>=' if verdict.bar.least else '<='} {verdict.bar.bound:g}"
 
 
 def document(found: Mapping[str, Findings], about: Mapping[str, Any]) -> dict[str, Any]:
     """All figures with what they depend on; JSON-able."""
-    rows = [_rounded(asdict(row)) for findings in found.values() for row in findings.rows]
+    every = [row for findings in found.values() for row in findings.rows]
+    rows = [_rounded(asdict(row)) for row in every if isinstance(row, Row)]
+    gaps = [asdict(row) for row in every if isinstance(row, Gap)]
+    held = [{"key": v.bar.key, "figure": _rounded(v.figure), "bar": bound(v), "met": v.met} for v in judge(every)]
     details = {name: _rounded(findings.details) for name, findings in found.items() if findings.details}
-    return {"bench": "demo-hub", "format": FORMAT, **about, "rows": rows, "details": details}
+    return {
+        "bench": "demo-hub", "format": FORMAT, **about, "rows": rows, "gaps": gaps, "bars": held, "details": details
+    }  # fmt: skip
 
 
 def line(report: Mapping[str, Any]) -> str:
@@ -76,31 +103,6 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-class Others:
-    """How much of the machine other programs (and the hypervisor) took since this was made, in percent of all cores.
-
-    Exact once every process of ours has ended and been waited for; until then ours count as others.
-    """
-
-    def __init__(self) -> None:
-        self._busy, self._own, self._begin = _busy_s(), _own_s(), time.perf_counter()
-
-    def percent(self) -> float:
-        taken = (_busy_s() - self._busy) - (_own_s() - self._own)
-        return max(0.0, 100 * taken / ((time.perf_counter() - self._begin) * (os.cpu_count() or 1)))
-
-
-def _busy_s() -> float:
-    times = psutil.cpu_times()._asdict()
-    within = ("guest", "guest_nice")  # already part of user and nice
-    return float(sum(s for kind, s in times.items() if kind not in ("idle", "iowait", *within)))
-
-
-def _own_s() -> float:
-    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
-
-
 def _with_spread(spread: Spread, *, ratio: bool = False) -> str:
     if spread.n == 1:
         return _number(spread.median, ratio)
@@ -108,6 +110,8 @@ def _with_spread(spread: Spread, *, ratio: bool = False) -> str:
 
 
 def _number(value: float, ratio: bool = False) -> str:
+    if value == int(value) and value < 10:
+        return str(int(value))
     digits = 3 if value < 0.1 else 2 if ratio or value < 10 else 1 if value < 100 else 0
     return f"{value:.{digits}f}"
 

@@ -1,97 +1,223 @@
-"""The REST path against a plain loop over the same four functions; alone, with 16 clients, and a stored answer.
+"""The REST path with 1, 8 and 32 clients, beside what a person would serve the same page with.
 
-The clock of the hub runs from the first byte sent to the last one read, in a client that costs about 0.2 ms
-a request and shares the machine's cores with the hub; bodies are built before. The plain loop has no client:
-its clock runs from the picture's bytes to what `present` returned. So all of HTTP counts against the hub.
+- A plain loop over the same four functions, in one process and without HTTP: its clock runs from the picture's bytes
+  to what `present` returned, the hub's from the first byte sent to the last one read: HTTP counts against the hub.
+- The same in two processes of one thread each at once, the most that plain code makes of two cores.
+- LitServe in several ways (`LITSERVE`); for each number of clients the best of them counts.
+
+The hub is there twice: with eager models, as all the others have, and as shipped. Who is not timed sleeps.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import threading
-import time
-from collections.abc import Sequence
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 from bench.client import Http, multipart
 from bench.context import Bench, BenchError, Findings
-from bench.figures import compare
+from bench.figures import Gap, Row, compare, compare95, percentile95
+from bench.forms import settle
 from bench.inputs import values
-from bench.processes import Server, Worker
+from bench.load import Load, request_bytes, send_all
+from bench.processes import ProcessError, Server, free_port
 from hub.spec import ImageInput, Labels
 
-WARM = 16  # requests before the first round, alone and together
 TOLERANCE = 0.06  # bfloat16 in a batch differs a little from bfloat16 alone
 STAGES = ("queue_ms", "prepare_ms", "infer_ms", "present_ms", "total_ms")
+# Weighed for 0.2.19 on two cores. Batches (8, 4 ms) never won against two workers; more API servers than workers cost.
+LITSERVE: Mapping[str, tuple[str, ...]] = {
+    "one worker, fast queue": ("--fast-queue",),
+    "one worker": (),
+    "one worker, batches of 8": ("--batch", "8"),
+    "two one-thread workers": ("--workers", "2", "--threads", "1"),
+}
+EAGER, SHIPPED, LOOP, TWO, LIT = "hub", "hub, as shipped", "plain loop", "two one-thread processes", "LitServe"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The same input for both sides."""
+    """The same input for all sides."""
 
-    body: bytes
+    fields: bytes  # the body, as multipart
     files: dict[str, str]  # picture files by input name
     plain: dict[str, Any]  # the other inputs
 
 
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What one side did with one round's requests."""
+
+    rate: float
+    each_ms: list[float]
+
+
+class OverHttp:
+    """A server. `receipts` holds those of the hub by number of clients."""
+
+    def __init__(self, server: Server, path: str, is_hub: bool):
+        self.processes, self.path, self.is_hub = [server], path, is_hub
+        self.server, self.receipts = server, dict[int, list[dict[str, Any]]]()
+
+    def wait(self) -> None:
+        self.server.wait("/" if self.is_hub else "/health")
+
+    def load(self, requests: Sequence[Request], clients: int) -> Load:
+        done = send_all(self.server.port, [request_bytes(self.path, r.fields) for r in requests], clients)
+        failed = [answer for answer in done.answers if answer.status != 200]
+        if failed:
+            raise BenchError(f"{self.server.name}: {len(failed)} requests failed: {failed[0].body[:300]!r}")
+        return done
+
+    def time(self, requests: Sequence[Request], clients: int) -> Timing:
+        done = self.load(requests, clients)
+        if self.is_hub:
+            found = receipts([answer.body for answer in done.answers], cached=False)
+            self.receipts.setdefault(clients, []).extend(found)
+        return Timing(done.rate, done.latencies_ms)
+
+
+class Plain:
+    """`bench.baselines.plain_loop` in one process, or in several at once with a share of the requests each."""
+
+    def __init__(self, bench: Bench, count: int, threads: int):
+        command = bench.baseline("plain_loop", "--threads", str(threads), bench.slug)
+        self.workers = [bench.processes.work("plain-loop", command) for _ in range(count)]
+        self.processes = self.workers
+
+    def wait(self) -> None:
+        for worker in self.workers:
+            worker.line()
+
+    def time(self, requests: Sequence[Request], clients: int) -> Timing:
+        shares = [requests[n :: len(self.workers)] for n in range(len(self.workers))]
+        done = self.ask(shares)
+        rate = sum(len(share) / answer["seconds"] for share, answer in zip(shares, done, strict=True))
+        return Timing(rate, [seconds * 1000 for answer in done for seconds in answer["each"]])
+
+    def ask(self, shares: Sequence[Sequence[Request]]) -> list[dict[str, Any]]:
+        for worker, share in zip(self.workers, shares, strict=True):
+            worker.send({"files": [r.files for r in share], "inputs": [r.plain for r in share]})
+        return [dict(json.loads(worker.line())) for worker in self.workers]
+
+
+Side = OverHttp | Plain
+
+
 def measure(bench: Bench) -> Findings:
-    plan, path = bench.plan, f"/api/v1/demos/{bench.slug}"
-    # The threads have a process of their own: OpenMP stops spinning, and so slows down, once several threads use it.
-    hub, loop, pool = bench.hub("rest"), plain_loop(bench), plain_loop(bench)
-    hub.wait()
-    loop.line()
-    pool.line()
+    sides, why = _sides(bench)
     maker = Requests(bench)
-    with hub.http() as http:
-        warm = maker.make(WARM)
-        _, answers = alone(http, path, warm)
-        together(hub, path, maker.make(WARM), plan.clients)
-        by_loop(loop, warm[:-1], 1)
-        by_loop(pool, warm, plan.clients)
-        _agree(bench, answers[-1], by_loop(loop, warm[-1:], 1)["answer"])
-        hub_alone, hub_stored, hub_many = list[list[float]](), list[list[float]](), list[list[float]]()
-        loop_alone, loop_many, loop_threads = list[list[float]](), list[list[float]](), list[list[float]]()
-        single, batched = list[dict[str, Any]](), list[dict[str, Any]]()
+    for name, side in list(sides.items()):
+        try:
+            side.wait()
+        except ProcessError as error:
+            if not name.startswith(LIT):
+                raise
+            del sides[name]  # the peer's other ways still count
+            why = str(error)
+    for name, side in sides.items():
+        bench.processes.wake_only(*side.processes)
+        most = max(bench.plan.requests)
+        side.time(maker.make(min(most, bench.plan.requests[most])), most)
+        if name == SHIPPED and isinstance(side, OverHttp):
+            settle(bench, side.server, bench.slug)
+    _agree(bench, sides, maker.make(1)[0])
+    timings: dict[str, dict[int, list[Timing]]] = {name: {c: [] for c in bench.plan.requests} for name in sides}
+    stored = list[list[float]]()
+    for number in range(bench.plan.rounds):
+        turn = list(sides.items())[:: 1 if number % 2 == 0 else -1]
+        for clients, count in bench.plan.requests.items():
+            requests = maker.make(count)
+            for name, side in turn:
+                if name == (LOOP if clients > 1 else TWO):
+                    continue  # a loop takes one request at a time
+                bench.processes.wake_only(*side.processes)
+                side.time(maker.make(max(2, min(count, clients) // 4)), clients)
+                timings[name][clients].append(side.time(requests, clients))
+                if clients == 1 and name == EAGER:
+                    stored.append(_stored(side, requests))
+    details = _details(sides, timings)
+    for side in sides.values():
+        bench.processes.stop(*side.processes)
+    peers = [f"{clients}.{what}" for clients in bench.plan.requests for what in ("litserve", "litserve_p95", "shipped")]
+    gaps = [] if any(name.startswith(LIT) for name in sides) else [Gap(f"rest.{row}", why) for row in peers]
+    return Findings((*_rows(timings, stored), *gaps), details)
 
-        def ours(few: list[Request], many: list[Request]) -> None:
-            taken, bodies = alone(http, path, few)
-            hub_alone.append(taken)
-            single.extend(_receipts(bodies, cached=False))
-            taken, bodies = alone(http, path, few)
-            hub_stored.append(taken)
-            _receipts(bodies, cached=True)
-            seconds, bodies = together(hub, path, many, plan.clients)
-            hub_many.append([len(many) / seconds])
-            batched.extend(_receipts(bodies, cached=False))
 
-        def theirs(few: list[Request], many: list[Request]) -> None:
-            loop_alone.append(by_loop(loop, few, 1)["each"])
-            loop_many.append([len(many) / by_loop(loop, many, 1)["seconds"]])
-            loop_threads.append([len(many) / by_loop(pool, many, plan.clients)["seconds"]])
-
-        for number in range(plan.rounds):
-            few, many = maker.make(plan.latency_requests), maker.make(plan.throughput_requests)
-            for turn in (ours, theirs) if number % 2 == 0 else (theirs, ours):
-                turn(few, many)
-        floor = [_timed(lambda: http.get("/healthz")) for _ in range(100)]
-    bench.processes.stop(hub, loop, pool)
-    clients = f"{plan.clients} clients"
-    rows = (
-        compare("rest", "latency, alone", "ms", _ms(hub_alone), _ms(loop_alone), "plain loop"),
-        compare("rest", "latency, stored answer", "ms", _ms(hub_stored), _ms(loop_alone), "plain loop, computing"),
-        compare("rest", f"throughput, {clients}", "1/s", hub_many, loop_many, "plain loop", "higher"),
-        compare("rest", f"throughput, {clients}", "1/s", hub_many, loop_threads, "plain, 16 threads", "higher"),
-    )
-    details = {
-        "healthz_ms": round(median(floor) * 1000, 3),
-        "receipt_alone": {stage: median(receipt[stage] for receipt in single) for stage in STAGES},
-        "receipt_many": {stage: median(receipt[stage] for receipt in batched) for stage in STAGES},
-        "batch_size_many": median(receipt["batch_size"] for receipt in batched),
+def _sides(bench: Bench) -> tuple[dict[str, Side], str]:
+    """Who takes part, started; and why LitServe does not, if so."""
+    path = f"/api/v1/demos/{bench.slug}"
+    sides: dict[str, Side] = {
+        EAGER: OverHttp(bench.hub("rest-eager", backend="eager"), path, True),
+        SHIPPED: OverHttp(bench.hub("rest"), path, True),
+        LOOP: Plain(bench, 1, 0),
+        TWO: Plain(bench, 2, 1) if (os.cpu_count() or 1) > 1 else Plain(bench, 1, 1),
     }
-    return Findings(rows, details)
+    why = why_no_litserve(bench)
+    if why:
+        return sides, why
+    for name, options in LITSERVE.items():
+        port = free_port()
+        command = bench.baseline("litserve_app", "--port", str(port), *options, bench.slug)
+        server = bench.processes.serve("litserve", command, port, python=str(bench.peers_python))
+        sides[f"{LIT}, {name}"] = OverHttp(server, "/predict", False)
+    return sides, ""
+
+
+def why_no_litserve(bench: Bench) -> str:
+    """Empty where LitServe can be started."""
+    if not bench.peers_python.is_file():
+        return "LitServe is not installed (make bench installs it where there is internet access)"
+    tried = subprocess.run([bench.peers_python, "-c", "import litserve"], capture_output=True, text=True, check=False)
+    return "" if tried.returncode == 0 else f"LitServe cannot be imported: {tried.stderr.strip()[-200:]}"
+
+
+def _rows(timings: Mapping[str, Mapping[int, Sequence[Timing]]], stored: Sequence[Sequence[float]]) -> list[Row]:
+    ours, shipped, loop, two = (timings[name] for name in (EAGER, SHIPPED, LOOP, TWO))
+    alone = [t.each_ms for t in ours[1]]
+    rows = [
+        compare("rest.1.loop", "one request", "ms", alone, [t.each_ms for t in loop[1]], LOOP),
+        compare("rest.1.stored", "a stored answer", "ms", stored, [t.each_ms for t in loop[1]], f"{LOOP}, computing"),
+    ]
+    for clients in ours:
+        what = f"{clients} clients" if clients > 1 else "1 client"
+        if clients > 1:
+            rows.append(_rate(f"rest.{clients}.two", what, ours[clients], two[clients], TWO))
+        peers = {name: found[clients] for name, found in timings.items() if name.startswith(LIT)}
+        if not peers:
+            continue
+        best = max(peers, key=lambda name: median(t.rate for t in peers[name]))
+        calm = min(peers, key=lambda name: median(percentile95(t.each_ms) for t in peers[name]))
+        rows.append(_rate(f"rest.{clients}.litserve", what, ours[clients], peers[best], best))
+        each, theirs = [t.each_ms for t in ours[clients]], [t.each_ms for t in peers[calm]]
+        rows.append(compare95(f"rest.{clients}.litserve_p95", what, "ms", each, theirs, calm))
+        rows.append(_rate(f"rest.{clients}.shipped", f"{what}, as shipped", shipped[clients], peers[best], best))
+    return rows
+
+
+def _rate(key: str, what: str, ours: Sequence[Timing], theirs: Sequence[Timing], name: str) -> Row:
+    return compare(
+        key, f"requests, {what}", "1/s", [[t.rate] for t in ours], [[t.rate] for t in theirs], name, "higher"
+    )
+
+
+def _details(sides: Mapping[str, Side], timings: Mapping[str, Mapping[int, Sequence[Timing]]]) -> dict[str, Any]:
+    """Where the hub's milliseconds go, and how all sides did."""
+    spent = {
+        f"{name}, {clients} clients": {s: median(r[s] for r in found) for s in (*STAGES, "batch_size")}
+        for name, side in sides.items()
+        if isinstance(side, OverHttp)
+        for clients, found in side.receipts.items()
+    }
+    rates = {name: {c: median(t.rate for t in of) for c, of in each.items() if of} for name, each in timings.items()}
+    shipped = sides[SHIPPED]
+    assert isinstance(shipped, OverHttp)
+    forms = sorted({str(r.get("backend", "")) for found in shipped.receipts.values() for r in found})
+    return {"receipts_ms": spent, "requests_per_s": rates, "backends": forms}
 
 
 class Requests:
@@ -117,89 +243,44 @@ class Requests:
         return Request(multipart(pictures, given), files, given)
 
 
-def plain_loop(bench: Bench) -> Worker:
-    """`bench.baselines.plain_loop` in a process of its own."""
-    return bench.processes.work("plain-loop", bench.baseline("plain_loop", bench.slug))
+def post(http: Http, path: str, body: bytes) -> dict[str, Any]:
+    """One answer. Raises BenchError."""
+    status, answer = http.post(path, body)
+    if status != 200:
+        raise BenchError(f"POST {path}: {status} {answer[:300]!r}")
+    return dict(json.loads(answer))
 
 
-def by_loop(loop: Worker, requests: Sequence[Request], threads: int) -> dict[str, Any]:
-    return loop.ask({"files": [r.files for r in requests], "inputs": [r.plain for r in requests], "threads": threads})
-
-
-def alone(http: Http, path: str, requests: Sequence[Request]) -> tuple[list[float], list[bytes]]:
-    """Seconds and answer of each request, one after the other."""
-    taken, bodies = [], []
-    for request in requests:
-        begin = time.perf_counter()
-        status, body = http.post(path, request.body)
-        taken.append(time.perf_counter() - begin)
-        bodies.append(body)
-        if status != 200:
-            raise BenchError(f"POST {path}: {status} {body[:300]!r}")
-    return taken, bodies
-
-
-def together(server: Server, path: str, requests: Sequence[Request], clients: int) -> tuple[float, list[bytes]]:
-    """Seconds for all requests from `clients` threads, each with a connection of its own, and the answers."""
-    waiting, lock = iter(requests), threading.Lock()
-    bodies: list[bytes] = []
-    problems: list[BaseException] = []
-    start = threading.Barrier(clients + 1)
-
-    def client() -> None:
-        try:
-            with server.http() as http:
-                http.get("/healthz")  # connected before the clock starts
-                start.wait()
-                while True:
-                    with lock:
-                        request = next(waiting, None)
-                    if request is None:
-                        return
-                    _, answers = alone(http, path, [request])
-                    bodies.extend(answers)
-        except Exception as error:  # told by the main thread, which would otherwise report a high speed
-            problems.append(error)
-            start.abort()
-
-    threads = [threading.Thread(target=client, daemon=True) for _ in range(clients)]
-    for thread in threads:
-        thread.start()
-    with contextlib.suppress(threading.BrokenBarrierError):
-        start.wait()
-    begin = time.perf_counter()
-    for thread in threads:
-        thread.join()
-    seconds = time.perf_counter() - begin
-    if problems:
-        raise BenchError(f"{len(problems)} clients failed") from problems[0]
-    return seconds, bodies
-
-
-def _receipts(bodies: Sequence[bytes], *, cached: bool) -> list[dict[str, Any]]:
-    """Receipts, after a check that the hub computed (or did not) as this measurement claims."""
-    receipts = [dict(json.loads(body)["receipt"]) for body in bodies]
-    wrong = [r for r in receipts if r["cached"] != cached or (not cached and r["batch_size"] == 0)]
+def receipts(bodies: Sequence[bytes], *, cached: bool) -> list[dict[str, Any]]:
+    """Receipts, after a check that the hub computed (or did not) as the part claims."""
+    found = [dict(json.loads(body)["receipt"]) for body in bodies]
+    wrong = [r for r in found if r["cached"] != cached or (not cached and r["batch_size"] == 0)]
     if wrong:
-        raise BenchError(f"{len(wrong)} of {len(receipts)} answers were {'computed' if cached else 'from a store'}")
-    return receipts
+        raise BenchError(f"{len(wrong)} of {len(found)} answers were {'computed' if cached else 'from a store'}")
+    return found
 
 
-def _agree(bench: Bench, body: bytes, answer: dict[str, Any]) -> None:
-    """Both sides must have done the same work: probabilities of one picture are alike."""
-    outputs = json.loads(body)["outputs"]
-    for field in bench.demo.outputs:
-        if isinstance(field, Labels):
-            gap = max(abs(outputs[field.name][name] - share) for name, share in answer[field.name].items())
-            if gap > TOLERANCE:
-                raise BenchError(f"the hub and the plain loop disagree by {gap:.3f} in {field.name}")
+def _stored(side: Side, requests: Sequence[Request]) -> list[float]:
+    """Milliseconds of each request again, which the hub has an answer to."""
+    assert isinstance(side, OverHttp)
+    done = side.load(requests, 1)
+    receipts([answer.body for answer in done.answers], cached=True)
+    return done.latencies_ms
 
 
-def _timed(call: Any) -> float:
-    begin = time.perf_counter()
-    call()
-    return time.perf_counter() - begin
-
-
-def _ms(rounds: Sequence[Sequence[float]]) -> list[list[float]]:
-    return [[seconds * 1000 for seconds in samples] for samples in rounds]
+def _agree(bench: Bench, sides: Mapping[str, Side], request: Request) -> None:
+    """All sides must do the same work: probabilities of one picture are alike."""
+    loop = sides[LOOP]
+    assert isinstance(loop, Plain)
+    bench.processes.wake_only(*loop.processes)
+    (due,) = (done["answer"] for done in loop.ask([[request]]))
+    for name, side in sides.items():
+        if not isinstance(side, OverHttp):
+            continue
+        bench.processes.wake_only(*side.processes)
+        outputs = json.loads(side.load([request], 1).answers[0].body)["outputs"]
+        for field in bench.demo.outputs:
+            if isinstance(field, Labels):
+                gap = max(abs(outputs[field.name][label] - share) for label, share in due[field.name].items())
+                if gap > TOLERANCE:
+                    raise BenchError(f"{name} and the plain loop disagree by {gap:.3f} in {field.name}")

@@ -35,10 +35,10 @@ class Asked:
 
 
 def measure(bench: Bench) -> Findings:
-    first, last = bench.plan.soak_first, bench.plan.soak_last
+    first, last, steps = bench.plan.soak
     server = bench.hub("soak")
     server.wait()
-    step = last // bench.plan.soak_steps
+    step = last // steps
     marks = sorted({first, *range(step, last + 1, step), last})
     series, answered, statuses = [], 0, dict[str, int]()
     for mark in marks:
@@ -49,7 +49,7 @@ def measure(bench: Bench) -> Findings:
     bench.processes.stop(server)
     by_mark = {entry["requests"]: entry["rss_mb"] for entry in series}
     row = compare(
-        "soak", f"RSS after {last} requests", "MB", [[by_mark[last]]], [[by_mark[first]]], f"the hub after {first}"
+        "soak.rss", f"RSS after {last} requests", "MB", [[by_mark[last]]], [[by_mark[first]]], f"the hub after {first}"
     )
     return Findings((row,), {"series": series, "statuses": statuses, "clients": CLIENTS})
 

@@ -14,7 +14,7 @@ from bench.context import Bench, Findings
 from bench.figures import compare
 from bench.inputs import values
 
-WHATS = ("first page /", "first demo page", "first answer")
+WHATS = {"page": "first page /", "demo": "first demo page", "answer": "first answer"}
 
 
 def measure(bench: Bench) -> Findings:
@@ -26,9 +26,14 @@ def measure(bench: Bench) -> Findings:
                 taken[side].append(times)
     rows = [
         compare(
-            "startup", what, "s", [[t[n]] for t in taken["hub"]], [[t[n]] for t in taken["bare"]], "bare Gradio app"
+            f"startup.{key}",
+            what,
+            "s",
+            [[t[n]] for t in taken["hub"]],
+            [[t[n]] for t in taken["bare"]],
+            "bare Gradio app",
         )
-        for n, what in enumerate(WHATS)
+        for n, (key, what) in enumerate(WHATS.items())
     ]
     return Findings(tuple(rows), {"pages": list(bench.registry.pages)})
 
@@ -36,7 +41,7 @@ def measure(bench: Bench) -> Findings:
 def _start(bench: Bench, side: str, number: int) -> tuple[float, ...]:
     """Seconds since the start of the process at each of `WHATS`."""
     picture = values(bench.demo, number)
-    extra = [bench.demo.weights[0].name] if side == "hub" and len(bench.demo.weights) > 1 else []
+    extra = bench.chosen_weights(bench.slug) if side == "hub" else []
     server = bench.hub("startup") if side == "hub" else bench.gradio_app()
     times = [server.wait(), server.wait(f"/{bench.slug}")]
     with server.http() as http:

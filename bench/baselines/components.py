@@ -1,12 +1,13 @@
-"""The usual Gradio component for each declared field."""
+"""The usual Gradio component for each declared field, and what it is given."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
 
-from hub.spec import Choice, Gallery, ImageInput, ImageOutput, Input, Labels, Mask, Output, Slider, Text
+from hub.spec import Choice, Choices, Demo, Gallery, ImageInput, ImageOutput, Input, Labels, Mask, Output, Slider, Text
 
 
 def input_component(field: Input) -> Any:
@@ -16,6 +17,8 @@ def input_component(field: Input) -> Any:
         return gr.Slider(field.minimum, field.maximum, field.default, step=field.step, label=field.label)
     if isinstance(field, Choice):
         return gr.Radio(list(field.options), value=field.default, label=field.label)
+    if isinstance(field, Choices):
+        return gr.CheckboxGroup(list(field.options), value=list(field.default), label=field.label)
     if isinstance(field, Text):
         return gr.Textbox(field.default, lines=field.lines, label=field.label)
     return gr.Number(0, precision=0, label=field.label)
@@ -29,3 +32,20 @@ def output_component(field: Output) -> Any:
     if isinstance(field, Gallery):
         return gr.Gallery(label=field.label)
     return gr.JSON(label=field.label)
+
+
+def runner(demo: Demo, predict: Callable[..., dict[str, Any]]) -> Callable[..., Any]:
+    """What the button calls: values in declared order -> values of the output components."""
+
+    def run(*values: Any) -> Any:
+        presented = predict(**{field.name: value for field, value in zip(demo.inputs, values, strict=True)})
+        answers = [output_value(field, presented) for field in demo.outputs]
+        return answers if len(answers) > 1 else answers[0]
+
+    return run
+
+
+def output_value(field: Output, presented: Mapping[str, Any]) -> Any:
+    """None where an optional output is left out; a picture without its caption."""
+    value = presented.get(field.name)
+    return value[0] if isinstance(field, ImageOutput) and isinstance(value, tuple) else value

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import gradio as gr
 
-from bench.baselines.components import input_component, output_component
+from bench.baselines.components import input_component, output_component, runner
 from bench.baselines.plain import demo_of, options, predictor
-from hub.spec import Demo
 
 given = options()
 predictors = {slug: predictor(slug, given) for slug in given.slugs}
-
-
-def runner(demo: Demo, predict: Callable[..., dict[str, Any]]) -> Callable[..., Any]:
-    def run(*values: Any) -> Any:
-        shown = predict(**{field.name: value for field, value in zip(demo.inputs, values, strict=True)})
-        answers = [shown[field.name] for field in demo.outputs]
-        return answers if len(answers) > 1 else answers[0]
-
-    return run
-
 
 with gr.Blocks(title="Models") as app:
     gr.Markdown("# Models\n" + "\n".join(f"- [{demo_of(slug).title}](/{slug})" for slug in predictors))
