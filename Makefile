@@ -13,11 +13,11 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --generate-hashes
 # The lock lists the CUDA packages of the torch on PyPI, since with hashes nothing may be installed that is not listed.
-# The CPU build wants none of them; neither do the other two locks, whose torch is installed by then.
+# The CPU build wants none of them; neither do the other locks, whose torch is installed by then.
 NOT_CUDA := awk '/^[a-z]/ { cuda = /^(cuda-|nvidia-|triton)/ } !cuda'
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-slow schemas check lint bench soak flow lock setup setup-dev clean
+.PHONY: help serve test test-slow schemas check lint bench bench-full soak flow lock setup setup-dev setup-bench clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,8 +42,11 @@ lint: setup-dev  ## ruff, mypy and bandit
 	$(BIN)/mypy
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive hub demos weights bench app.py streamlit_app.py
 
-bench: setup-dev  ## measure the hub against plain baselines, side by side (ARGS="--quick" for a short run)
-	$(BIN)/python -m bench $(ARGS)
+bench: setup-bench  ## measure the hub beside what else one would use, in about three minutes (ARGS="--only rest" to choose)
+	$(BIN)/python -m bench --plan quick $(ARGS)
+
+bench-full: setup-bench  ## all of it, at length, on a quiet machine; writes bench/RESULTS.md
+	$(BIN)/python -m bench --results bench/RESULTS.md $(ARGS)
 
 soak: setup-dev  ## what takes long to show: memory after thousands of requests, and after a burst of large pictures
 	$(BIN)/python -m bench --only soak,burst $(ARGS)
@@ -54,12 +57,16 @@ flow: $(VENV)/.installed-flow  ## draw a grid of pictures with Metaflow (ARGS="-
 lock: setup-dev  ## write requirements*.txt from requirements*.in, with hashes (ARGS=--upgrade takes newer versions too)
 	$(PIP) --quiet uv
 	$(LOCK) $(ARGS) requirements.in --output-file requirements.txt
-	for name in requirements-dev requirements-flow; do \
+	for name in requirements-dev requirements-flow requirements-bench; do \
 		$(LOCK) $(ARGS) $$name.in --output-file $$name.txt && $(NOT_CUDA) $$name.txt > $$name.new && mv $$name.new $$name.txt || exit 1; \
 	done
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
+
+# Where the other servers cannot be had, for want of internet access say, their rows say so, and the next run tries again.
+setup-bench: setup-dev
+	@$(MAKE) --no-print-directory $(VENV)-bench/.installed || echo "The bench goes on without the other servers."
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -85,5 +92,14 @@ $(VENV)/.installed-flow: requirements-flow.txt $(VENV)/.installed
 	$(PIP) --require-hashes -r requirements-flow.txt
 	@touch $@
 
+# An environment of its own, so that it changes nothing in the hub's; it sees the hub's packages, too.
+$(VENV)-bench/.installed: requirements-bench.txt $(VENV)/.installed
+	$(BIN)/python -m venv $(VENV)-bench
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $(VENV)-bench/hub.pth
+	echo 'import sys; sys.modules["mcp"] = None' >> $(VENV)-bench/hub.pth  # LitServe does not start beside the hub's version
+	mv $(VENV)-bench/hub.pth $(VENV)-bench/lib/python*/site-packages/
+	$(VENV)-bench/bin/python -m pip install --disable-pip-version-check --require-hashes -r requirements-bench.txt
+	@touch $@
+
 clean:  ## remove the environment and what tools left behind (never results or weights)
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-bench .pytest_cache .mypy_cache .ruff_cache

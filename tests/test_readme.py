@@ -57,7 +57,7 @@ def test_space_front_matter_fits_the_requirements() -> None:
 
 
 def test_requirements_are_pinned_and_hashed() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt", "requirements-flow.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-flow.txt", "requirements-bench.txt"):
         lines = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
         assert lines
         for line in lines:
