@@ -20,6 +20,7 @@ from hub.batch import grid
 from hub.batch.folder import Record, RunFolder
 from hub.batch.grid import Pace
 from hub.batch.plan import Cell, Plan
+from hub.engine.jobs import Cancel
 from hub.errors import HubError, UnavailableError, brief
 from hub.hub import Hub
 from hub.settings import Settings, go_offline
@@ -47,7 +48,15 @@ class Tally:
         pace.end = time.monotonic()
 
 
-def here(hub: Hub, folder: RunFolder, plan: Plan, cells: Sequence[Cell], hear: OnEvent, worker: str = "1") -> Tally:
+def here(
+    hub: Hub,
+    folder: RunFolder,
+    plan: Plan,
+    cells: Sequence[Cell],
+    hear: OnEvent,
+    worker: str = "1",
+    cancel: Cancel | None = None,
+) -> Tally:
     """Draws in this process. Raises HubError."""
     tally = Tally()
     tally.ready(worker, grid.load(hub, plan))
@@ -61,7 +70,7 @@ def here(hub: Hub, folder: RunFolder, plan: Plan, cells: Sequence[Cell], hear: O
         tally.failed[cell.name] = error.message
         hear("failed", (cell, error.message))
 
-    grid.draw(hub, folder, plan, cells, on_done=on_done, on_failed=on_failed, worker=worker)
+    grid.draw(hub, folder, plan, cells, on_done=on_done, on_failed=on_failed, cancel=cancel, worker=worker)
     return tally
 
 

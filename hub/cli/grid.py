@@ -23,7 +23,9 @@ from hub.batch.plan import Plan
 from hub.batch.workers import Tally
 from hub.cli import run as cli_run
 from hub.cli.files import why_not, write
+from hub.cli.interrupt import cancelling
 from hub.cli.show import console, print_json, tell
+from hub.engine.jobs import Cancel
 from hub.errors import HubError, InputError
 from hub.files import read_text
 from hub.hub import Hub
@@ -106,7 +108,9 @@ def _draw(hub: Hub, folder: RunFolder, grid_plan: Plan, cells: Any, count: int, 
     if not cells:
         return Tally()
     if count == 1:
-        return workers.here(hub, folder, grid_plan, cells, hear)
+        cancel = Cancel()
+        with cancelling(cancel):
+            return workers.here(hub, folder, grid_plan, cells, hear, cancel=cancel)
     return workers.apart(hub.settings, folder, grid_plan, cells, count, hear)
 
 

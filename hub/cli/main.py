@@ -27,6 +27,7 @@ from hub.cli import compare as cli_compare
 from hub.cli import export as cli_export
 from hub.cli import grid as cli_grid
 from hub.cli import history as cli_history
+from hub.cli import interrupt
 from hub.cli import links as cli_links
 from hub.cli import mcp as cli_mcp
 from hub.cli import run as cli_run
@@ -35,6 +36,7 @@ from hub.cli import status as cli_status
 from hub.cli import users as cli_users
 from hub.cli import weights as cli_hub
 from hub.cli.show import console, exit_status, never_refuse, print_json, tell
+from hub.engine.jobs import Cancel
 from hub.errors import HubError, InputError, UnavailableError
 from hub.pages import new
 from hub.pages.registry import Page, discover
@@ -48,6 +50,16 @@ LIMITS = ("max_batch", "batch_window_ms", "deadline_s", "max_upload_mb", "max_me
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
+    interrupted = Cancel()
+    try:
+        with interrupt.cancelling(interrupted):
+            status = _run_command(arguments)
+    except KeyboardInterrupt:
+        return interrupt.STATUS
+    return interrupt.STATUS if interrupted.is_set() else status
+
+
+def _run_command(arguments: Sequence[str] | None) -> int:
     never_refuse()
     try:
         args = _parser().parse_args(arguments)
@@ -65,8 +77,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HubError as error:
         tell(error)
         return exit_status(error)
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from hub.cli.files import OutFolder
+from hub.cli.interrupt import cancelling
 from hub.cli.show import console, document, download_bar, exit_status, print_json, show, tell
 from hub.engine.jobs import Cancel
 from hub.errors import HubError, InputError
@@ -180,11 +181,13 @@ def _answers(
                 except HubError as error:
                     yield error
 
-        futures: deque[Future[T]] = deque(workers.submit(work, inputs) for inputs in runs)
-        for future in () if alone else futures:
-            future.add_done_callback(lambda done: bar.advance(task))
+        futures: deque[Future[T]] = deque()
         try:
-            yield collect()
+            with cancelling(cancel):
+                futures.extend(workers.submit(work, inputs) for inputs in runs)
+                for future in () if alone else futures:
+                    future.add_done_callback(lambda done: bar.advance(task))
+                yield collect()
         finally:
             cancel.set()
             workers.shutdown(wait=False, cancel_futures=True)

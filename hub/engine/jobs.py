@@ -27,14 +27,15 @@ class Cancel:
     """A flag the caller may set; the run stops at the next step it can. The hub sets it too, when it ends."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        # No Event: a signal handler that sets one waits for ever if it interrupted this very thread in setting it.
+        self._is_set = False
         self.hub_ends: threading.Event | None = None  # from its first run on
 
     def set(self) -> None:
-        self._event.set()
+        self._is_set = True
 
     def is_set(self) -> bool:
-        return self._event.is_set() or (self.hub_ends is not None and self.hub_ends.is_set())
+        return self._is_set or (self.hub_ends is not None and self.hub_ends.is_set())
 
 
 class Stop:

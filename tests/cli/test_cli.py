@@ -8,6 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -17,7 +21,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hub.cli import run as cli_run
+from hub.cli.interrupt import cancelling
 from hub.cli.main import main
+from hub.engine.jobs import Cancel
 from hub.hub import Hub
 from hub.settings import ROOT, Settings
 
@@ -257,6 +264,15 @@ def test_a_demo_without_pictures_runs_once(run: Any, capsys: pytest.CaptureFixtu
     assert json.loads(capsys.readouterr().out)["outputs"] == {"said": "a=b"}
 
 
+@pytest.fixture
+def keys() -> Iterator[None]:
+    """Ctrl+C works in this process and in those it starts, also where the tests run in the background of a script."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("keys")
 def test_interrupting_ends_with_130_and_no_traceback(hub: Path) -> None:
     command = [sys.executable, "-m", "hub", "run", "shades", "--image", str(hub / "teal.png"), "--set", "seconds=10"]
     command += ["--image", f"style={hub / 'pink.png'}", *flags(hub), "--log-level", "info"]
@@ -273,6 +289,46 @@ def test_interrupting_ends_with_130_and_no_traceback(hub: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
         assert "Traceback" not in process.stderr.read()
+
+
+@pytest.mark.usefixtures("keys")
+def test_an_interrupt_that_python_drops_ends_the_run_all_the_same(
+    run: Any, hub: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dropped: list[type[BaseException] | None] = []
+
+    class Futures(deque[Any]):
+        def popleft(self) -> Any:  # the main thread begins to wait for the answer
+            self.reference = weakref.ref(type("Dropped", (), {})(), lambda gone: signal.raise_signal(signal.SIGINT))
+            return super().popleft()
+
+    monkeypatch.setattr(sys, "unraisablehook", lambda dropping: dropped.append(dropping.exc_type))
+    monkeypatch.setattr(cli_run, "deque", Futures)
+    assert run("--image", str(hub / "teal.png"), "--set", "seconds=5") == 130
+    assert dropped == [KeyboardInterrupt]
+    assert "The run was cancelled." in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("keys")
+def test_an_interrupt_that_python_drops_is_remembered_to_the_end(
+    run: Any, hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def show(*answer: Any) -> None:
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(cli_run, "show", show)
+    assert run("--image", str(hub / "teal.png")) == 130
+
+
+def test_who_ignores_interrupts_for_a_command_is_obeyed() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with cancelling(cancel := Cancel()):
+            signal.raise_signal(signal.SIGINT)
+        assert not cancel.is_set()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 # --- status ---------------------------------------------------------------------------------------
