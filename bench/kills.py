@@ -30,7 +30,7 @@ from bench.rest import TOLERANCE, Plain, Request
 from hub.spec import ImageInput, Labels
 
 CLIENTS, PICTURES = 16, 24
-HELPERS = ("resource_tracker", "semaphore_tracker")  # of multiprocessing; they run no models
+WORKER = "hub.execution.worker"  # the program of the processes that run models
 STORES_NOTHING = ("--results-memory-mb", "0", "--results-disk-mb", "0")
 
 
@@ -90,11 +90,11 @@ def _kill_while_asking(bench: Bench, server: Server, whole: list[bytes]) -> tupl
 
 
 def _workers(server: Server) -> list[psutil.Process]:
-    """The hub's children that may run models."""
+    """The hub's processes that run models."""
     found = []
     for child in psutil.Process(server.process.pid).children():
         with contextlib.suppress(psutil.Error):
-            if not any(helper in " ".join(child.cmdline()) for helper in HELPERS):
+            if WORKER in child.cmdline():
                 found.append(child)
     return found
 
