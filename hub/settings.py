@@ -57,6 +57,7 @@ class Settings:
     preload: bool = _setting(False, "load models at start, as many as fit, instead of on first use")
     device: str = _setting("auto", "cuda, cuda:1, mps or cpu; auto takes the first of these that works")
     dtype: str = _setting("auto", "float32, bfloat16 or float16; auto measures which is faster on the device")
+    backend: str = _setting("auto", "eager, openvino, or auto: the faster one; compiled forms are for CPUs only")
     offline: bool = _setting(False, "never touch the network; use the weights on this machine")
     auth: str = _setting("", "USER:PASSWORD or a users file (`hub users`), asked for at every door; empty: open")
     space_users: str = _setting("", "on a Space with hf_oauth, who may sign in: NAME:ROLE,... (* is anyone); empty: no")
@@ -125,7 +126,11 @@ def default_folder(name: str) -> Path:
 
 
 TABLE: tuple[tuple[str, Any, str], ...] = tuple((f.name, f.default, str(f.metadata["help"])) for f in fields(Settings))
-OPTIONS = {"similar": ("session", "everyone", "off"), "manage": ("local", "everyone", "nobody")}
+OPTIONS = {
+    "backend": ("auto", "eager", "openvino"),
+    "similar": ("session", "everyone", "off"),
+    "manage": ("local", "everyone", "nobody"),
+}
 # Of texts that are not empty: (pattern, what it asks for). Told here, before anything heavy is imported.
 PATTERNS = {
     "public_url": (re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?"), "an address such as https://demos.example.org/hub"),

@@ -7,6 +7,9 @@ import os
 if "PYTEST_XDIST_WORKER" in os.environ:  # else each of the workers and their hubs would want all cores for one model
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# A hub of the tests that is not about it compiles nothing in the background: tests/execution/test_backends.py is.
+os.environ.setdefault("HUB_BACKEND", "eager")
+
 import gc
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -47,6 +50,16 @@ def quick_unloading() -> Iterator[None]:
     """A full garbage collection takes a tenth of a second with torch loaded; test_models tests real unloading."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(residency, "ModelPool", partial(ModelPool, release=lambda: None))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def eager_networks() -> Iterator[None]:
+    """Where a test names no backend, networks stay eager: else every hub would compile its models beside the test."""
+    made = residency.Residency._workshop
+    with pytest.MonkeyPatch.context() as patch:
+        named = lambda self, *given: made(self, *given) if self.settings.backend == "openvino" else None  # noqa: E731
+        patch.setattr(residency.Residency, "_workshop", named)
         yield
 
 

@@ -44,7 +44,7 @@ from hub.settings import INSTALLED, TABLE, Settings, add_flags, default_folder, 
 from hub.weights.store import WeightsStore, open_store
 
 FOLDERS = ("demos_folder", "weights_folder", "weights", "hub_folder", "settings_file")
-MACHINE = ("device", "dtype", "pool_gb", "data", "offline")
+MACHINE = ("device", "dtype", "backend", "pool_gb", "data", "offline")
 LIMITS = ("max_batch", "batch_window_ms", "deadline_s", "max_upload_mb", "max_megapixels")
 
 

@@ -98,7 +98,8 @@ def receipt_line(result: Result) -> str:
         return f"stored result {result.id}, {receipt.total_ms:.0f} ms{seed}"
     load = f", of which {receipt.load_ms:.0f} ms loading the model" if receipt.cold else ""
     weights = f", weights {receipt.weights}@{receipt.digest[:12]}" if receipt.weights else ""
-    return f"result {result.id}, {receipt.total_ms:.0f} ms{load}, {receipt.device} {receipt.dtype}{weights}{seed}"
+    how = f"{receipt.device} {receipt.dtype} {receipt.backend}"
+    return f"result {result.id}, {receipt.total_ms:.0f} ms{load}, {how}{weights}{seed}"
 
 
 @contextmanager

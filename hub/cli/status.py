@@ -176,7 +176,8 @@ def _size(one: dict[str, Any]) -> str:
 
 def _state(one: dict[str, Any]) -> str:
     words = {"ready": "in memory", "loading": "loading", "absent": "not in memory", "missing": str(one["reason"])}
-    return words[one["state"]] + (", pinned" if one["pinned"] else "")
+    backend = f", {one['backend']}" if one.get("backend") else ""
+    return words[one["state"]] + backend + (", pinned" if one["pinned"] else "")
 
 
 def _duration(seconds: float) -> str:

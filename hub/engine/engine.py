@@ -154,6 +154,7 @@ class Engine:
             dtype=self.executor.dtype_name(self._left_s(begin)),
             parameters=job_inputs.parameters,
             inputs=job_inputs.digests,
+            tolerance=self.executor.tolerance(self._left_s(begin)),
         )
         # A live run has an id of its own, by which nobody finds, shares or keeps it.
         id = secrets.token_hex(16) if kind == "live" else capsule.identify(self.results.secret)
@@ -197,6 +198,7 @@ class Engine:
             digest=job.capsule.digest,
             created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             remarks=computed.remarks,
+            backend=computed.backend,
         )
 
     def _left_s(self, begin: float) -> float:

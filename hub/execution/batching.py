@@ -18,6 +18,7 @@ from typing import Any
 
 from hub import imports
 from hub.errors import LEFT, CancelledError, DeadlineError, HubError, OutOfMemoryError, brief
+from hub.execution.backends.points import EAGER, take_used
 from hub.execution.devices import is_out_of_memory
 from hub.execution.leases import Lease
 from hub.spec import Progress
@@ -38,6 +39,7 @@ class Outcome:
     infer_ms: float
     cold: bool
     batch_size: int
+    backend: str = EAGER
 
 
 @dataclass(slots=True, eq=False)
@@ -188,18 +190,21 @@ class Batcher:
                 if not batch:
                     return
                 _tell(batch, "running")
+                take_used()
                 results, infer_ms = self._attempt(lease.model, batch)
+                backend = take_used()
             self._on_batch(len(batch))
         # Whatever came up belongs to those who wait for it; even SystemExit must not end the thread they wait for.
         except BaseException as error:
             explained = error if isinstance(error, HubError) else self._explained(error)
             results, infer_ms, cold, load_ms = [explained.with_traceback(None)] * len(batch), 0.0, False, 0.0
+            backend = EAGER
         for ticket, result in zip(batch, results, strict=True):
             if isinstance(result, Exception):
                 ticket.error = result
             else:
                 queue_ms = (begin - ticket.begin) * 1000
-                ticket.outcome = Outcome(result, queue_ms, load_ms, infer_ms, cold, len(batch))
+                ticket.outcome = Outcome(result, queue_ms, load_ms, infer_ms, cold, len(batch), backend)
             ticket.done.set()
 
     def _attempt(self, model: Any, batch: list[Ticket]) -> tuple[list[Any], float]:

@@ -64,7 +64,7 @@ def pick_dtype(name: str, device: torch.device, memory: Path | None = None) -> t
         return dtypes[name]
     if device.type == "mps":
         return torch.float32
-    what = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.processor()} {_cpu_flags()}"
+    what = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     key = f"{device.type} | {what} | torch {torch.__version__}"
     remembered = Remembered(memory)
     name_of_dtype = remembered.read().get(key)
@@ -130,6 +130,11 @@ def _ratio(measures: tuple[Callable[[], float], Callable[[], float]]) -> float:
     return best[0] / best[1]
 
 
+def processor() -> str:
+    """What tells this CPU from others as far as speed goes."""
+    return f"{platform.processor()} {_cpu_flags()}"
+
+
 @lru_cache(maxsize=1)
 def _cpu_flags() -> str:
     """The instruction sets that decide bfloat16 speed."""
@@ -190,6 +195,7 @@ def model_bytes(model: Any) -> int:
                 total += storage.nbytes()
         elif isinstance(part, torch.nn.Module):
             unvisited += [*part.parameters(), *part.buffers()]
+            total += sum(getattr(own, "form_bytes", 0) for module in part.modules() for own in vars(module).values())
         elif isinstance(part, dict):
             unvisited += part.values()
         elif isinstance(part, list | tuple):

@@ -59,6 +59,7 @@ class Computed:
     remarks: tuple[Sentence, ...]  # what a reader should know of how the inputs were read
     sentences: tuple[Sentence, ...]  # among the values, so that they can be translated
     sight: Sight | None = None  # nobody's yet
+    backend: str = "eager"  # how the model ran
 
 
 class Executor(Protocol):
@@ -69,6 +70,9 @@ class Executor(Protocol):
 
     def dtype_name(self, left_s: float) -> str:
         """The precision that models run in here, such as "float32". Raises HubError, DeadlineError past `left_s`."""
+
+    def tolerance(self, left_s: float) -> float:
+        """How far answers may be apart by how the model ran (hub/execution/backends); 0: it runs in one way only."""
 
     def why_late(self, work: Work) -> Sentence | None:
         """What keeps a run waiting whose time is over; None: nothing that is known."""

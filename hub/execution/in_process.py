@@ -55,8 +55,8 @@ class InProcess:
         # Guards the two below. Never held while a demo's code, a load or a wait runs.
         self._lock = threading.Lock()
         self._batchers: dict[str, Batcher] = {}
-        self._outputs: LRUCache[tuple[str, str], tuple[Any, int]] = LRUCache(
-            outputs_bytes, getsizeof=lambda entry: entry[1]
+        self._outputs: LRUCache[tuple[str, str], tuple[Any, str, int]] = LRUCache(
+            outputs_bytes, getsizeof=lambda entry: entry[2]
         )
 
     def compute(self, work: Work, on_event: OnEvent, cancel: Flag) -> Computed:
@@ -72,6 +72,9 @@ class InProcess:
 
     def dtype_name(self, left_s: float) -> str:
         return self._models.hardware(left_s).dtype_name
+
+    def tolerance(self, left_s: float) -> float:
+        return self._models.hardware(left_s).tolerance
 
     def why_late(self, work: Work) -> Sentence | None:
         return self._why_late(model_key(work.slug, work.weights, work.digest))
@@ -89,17 +92,17 @@ class InProcess:
 
     # --- what runs share --------------------------------------------------------------------------
 
-    def find_output(self, key: str, digest: str) -> Any:
-        """What the same weights made of the same item before, in a tuple of one; None: it is not there any more."""
+    def find_output(self, key: str, digest: str) -> tuple[Any, str] | None:
+        """What the same weights made of the same item before, and by which backend; None: it is not there any more."""
         with self._lock:
             entry = self._outputs.get((key, digest))
-        return None if entry is None else entry[:1]
+        return None if entry is None else entry[:2]
 
-    def keep(self, key: str, digest: str, output: Any, size: int | None) -> None:
+    def keep(self, key: str, digest: str, output: Any, backend: str, size: int | None) -> None:
         """Remembers an output of so many bytes. None: how many cannot be told, so it is not kept."""
         if digest and size is not None and size <= self._outputs.maxsize:
             with self._lock:
-                self._outputs[key, digest] = (output, size)
+                self._outputs[key, digest] = (output, backend, size)
 
     def batcher(self, page: Page, folder: WeightsFolder | None, key: str) -> Batcher:
         """The one batcher of a model."""
@@ -196,6 +199,7 @@ class _Run:
             cold=outcome.cold,
             device=models.used_device(self.key),
             dtype=models.hardware().dtype_name,
+            backend=outcome.backend,
             remarks=tuple(remarks),
             sentences=tuple(texts.sentences_in(presented)),
             sight=sight,
@@ -210,7 +214,8 @@ class _Run:
         earlier = executor.find_output(self.key, digest) if digest else None
         if earlier is not None:
             executor._metrics.cache_hits.labels(self.page.slug, "output").inc()
-            return Outcome(earlier[0], 0.0, 0.0, 0.0, False, 0)
+            output, backend = earlier
+            return Outcome(output, 0.0, 0.0, 0.0, False, 0, backend)
 
         def unwanted() -> bool:  # asked four times a second while the model works
             self.inputs.lend()
@@ -218,7 +223,7 @@ class _Run:
 
         outcome = submit(item, self.left_s(), self.on_event, unwanted)
         output, size = outputs.seal(outcome.output)
-        executor.keep(self.key, digest, output, size)
+        executor.keep(self.key, digest, output, outcome.backend, size)
         return replace(outcome, output=output)
 
     def check_wanted(self) -> None:

@@ -321,6 +321,28 @@ class ModelPool:
     def _used(self) -> int:
         return sum(e.bytes for e in self._entries.values() if e.admitted)
 
+    def in_use(self) -> bool:
+        """Whether any model runs now."""
+        with self._changed:
+            return any(entry.leases for entry in self._entries.values())
+
+    def measure_again(self, key: str) -> None:
+        """A model in memory has grown: what is too much then leaves, as far as it is idle."""
+        with self._changed:
+            entry = self._entries.get(key)
+            if entry is None or not entry.ready:
+                return
+            entry.bytes = self._known_bytes[key] = size = self._measure(entry.model)
+            over = self._used() - self.budget_bytes
+            for victim in self._idle(entry):
+                if over <= 0:
+                    break
+                over -= victim.bytes
+                self._drop(victim)
+            self._on_change("bytes", self._used())
+        self._on_measured(key, size)
+        self._release()
+
     def known_bytes(self) -> dict[str, int]:
         """Measured bytes by model, here or in earlier processes, the latest last."""
         with self._changed:

@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING, Any
 from hub import imports
 from hub.errors import LEFT, ConflictError, DeadlineError, HubError, InputError, UnavailableError, brief
 from hub.execution import devices
+from hub.execution.backends.measuring import TOLERANCE
+from hub.execution.backends.orders import Origin
+from hub.execution.backends.points import EAGER, OPENVINO
+from hub.execution.backends.workshop import Workshop
 from hub.execution.construction import CONSTRUCTION
 from hub.execution.leases import Lease, ModelStatus, model_key
 from hub.execution.pool import ModelPool
@@ -42,6 +46,12 @@ class Hardware:
     device: torch.device
     dtype: torch.dtype
     pool: ModelPool
+    workshop: Workshop | None = None  # makes networks faster; None: all stay eager
+
+    @property
+    def tolerance(self) -> float:
+        """How far a compiled form may be from the eager network; 0 where there are none."""
+        return TOLERANCE[self.dtype_name] if self.workshop else 0.0
 
     @property
     def dtype_name(self) -> str:
@@ -65,6 +75,7 @@ class Resident:
     idle_for_s: float = 0.0
     load_ms: float = 0.0
     leaves: int = 0  # its turn to leave when room is needed: 1 is the next one; 0: not before this changes
+    backend: str = ""  # how its networks run: eager or openvino; empty while it is not in memory
 
 
 class Residency:
@@ -77,6 +88,7 @@ class Residency:
         self._finding: Future[Hardware] | None = None
         self._hardware: Hardware | None = None
         self._placed: dict[str, str] = {}  # how models use the device that are not wholly on it, by `model_key`
+        self._backends: dict[str, str] = {}  # how networks run, by `model_key`
 
     def hardware(self, left_s: float | None = None) -> Hardware:
         """Device, dtype and pool. The first call imports torch, so that pages can be served before it is there.
@@ -144,7 +156,14 @@ class Residency:
             on_measured=lambda key, size: sizes.add({kind + key: size}),
         )
         log.info("models run on %s in %s, in at most %.1f GB", device, dtype, budget / devices.GB)
-        return Hardware(device, dtype, pool)
+        return Hardware(device, dtype, pool, self._workshop(device, dtype, pool))
+
+    def _workshop(self, device: torch.device, dtype: torch.dtype, pool: ModelPool) -> Workshop | None:
+        chosen = self.settings.backend
+        if chosen == EAGER or device.type != "cpu" or str(dtype).removeprefix("torch.") not in TOLERANCE:
+            return None
+        always = chosen == OPENVINO
+        return Workshop(self.settings.data_folder, pool.in_use, always=always)
 
     @property
     def pool(self) -> ModelPool:
@@ -185,7 +204,24 @@ class Residency:
             raise UnavailableError(text, key=key, reason=brief(error), why=LEFT) from error
         placed = devices.place(model, hardware.device, hardware.dtype, hardware.pool.budget_bytes)
         self._placed[key] = getattr(getattr(placed, "placement", None), "text", "")
+        self._backends[key] = EAGER
+        if hardware.workshop is not None and folder is not None:
+            origin = Origin(
+                slug=key.partition("/")[0],
+                version=demo.version,
+                pages=self.settings.pages_folder,
+                weights=folder.name,
+                digest=folder.digest,
+                folder=folder.path,
+                dtype=hardware.dtype_name,
+            )
+            hardware.workshop.attach(placed, origin, partial(self._compiled, hardware.pool, key))
         return placed
+
+    def _compiled(self, pool: ModelPool, key: str) -> None:
+        """One more of a model's networks runs in a compiled form, which takes memory, too."""
+        self._backends[key] = OPENVINO
+        pool.measure_again(key)
 
     def used_device(self, key: str) -> str:
         """The device as receipts tell it, with how a model uses it that is not wholly on it."""
@@ -314,12 +350,15 @@ class Residency:
                 idle_for_s=round(model.idle_for_s, 1),
                 load_ms=round(model.load_ms, 1),
                 leaves=model.leaves,
+                backend=self._backends.get(model.key, "") if model.state == "ready" else "",
             )
         return resident
 
     def close(self) -> None:
         """Drops all models."""
         if self._hardware is not None:
+            if self._hardware.workshop is not None:
+                self._hardware.workshop.close()
             self._hardware.pool.close()
 
 

@@ -5,7 +5,9 @@ Weights are read from safetensors alone; code that a repository brings is never 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from hub.errors import InputError, UnavailableError
@@ -40,6 +42,8 @@ def image_classifier(folder: Path) -> nn.Module:
 def segmenter(folder: Path) -> nn.Module:
     """A network of segmentation-models-pytorch in eval mode, from config.json and model.safetensors alone.
 
+    It has `deepest` and `scores_and_deepest` as methods, too, each of which can run as one compiled form.
+
     What `smp.from_pretrained` does, without its fall-back to a pickle, its line on stdout and its look for ImageNet
     weights on the network; and a config can name an architecture, not any function of smp. Raises UnavailableError.
     """
@@ -59,7 +63,28 @@ def segmenter(folder: Path) -> nn.Module:
     settings = {name: value for name, value in config.items() if not name.startswith("_")}
     model: nn.Module = smp.MODEL_ARCHITECTURES_MAPPING[kind](**settings)
     model.load_state_dict(load_file(folder / "model.safetensors"))
+    own: Any = model
+    own.deepest, own.scores_and_deepest = MethodType(deepest, model), MethodType(scores_and_deepest, model)
+    own.compiled_parts = ("deepest", "scores_and_deepest")
     return model.eval()
+
+
+def own_method(model: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The model's method of that name, which may run as a compiled form; else the function itself, for that model."""
+    found: Callable[..., Any] = getattr(model, function.__name__, None) or partial(function, model)
+    return found
+
+
+def deepest(model: Any, pictures: Tensor) -> Tensor:
+    """The last features of a segmentation network's encoder."""
+    features: Tensor = model.encoder(pictures)[-1]
+    return features
+
+
+def scores_and_deepest(model: Any, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """What a segmentation network says of each pixel, and the last features of its encoder."""
+    features = model.encoder(pictures)
+    return model.segmentation_head(model.decoder(features)), features[-1]
 
 
 def model_input(image: Image.Image, settings: Mapping[str, Any]) -> Image.Image:
@@ -112,6 +137,8 @@ def _halves(classifier: nn.Module) -> nn.Module:
     import torch
 
     class Halves(torch.nn.Module):
+        compiled_parts = ("classifier.forward",)
+
         def __init__(self) -> None:
             super().__init__()
             self.classifier = classifier

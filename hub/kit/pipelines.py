@@ -49,6 +49,7 @@ def load(folder: Path) -> Any:
     class Diffusion(torch.nn.Module):
         """The parts with weights; `pipeline` holds the same ones, with tokenizers and scheduler."""
 
+        compiled_parts = ("unet.forward", "vae.decoder.forward")  # texts are encoded once, so that nothing is won there
         placement = offload.Placement("whole", 0)
         device_bytes: int | None = None  # what it takes of the device; None: all it has
 

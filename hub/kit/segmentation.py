@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hub.kit.networks import own_method, scores_and_deepest
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -48,11 +50,11 @@ def _look(model: Any, batch: Tensor, scale: float, mirrored: bool, multiple: int
     view = batch if scale == 1 else interpolate(batch, (height, width), mode="bilinear", align_corners=False)
     view = view.flip(3) if mirrored else view
     view = pad(view, (0, -width % multiple, 0, -height % multiple), mode="replicate")
-    features = model.encoder(view.contiguous(memory_format=torch.channels_last))
-    logits = model.segmentation_head(model.decoder(features)).float()[:, :, :height, :width]
+    scores, deepest = own_method(model, scores_and_deepest)(view.contiguous(memory_format=torch.channels_last))
+    logits = scores.float()[:, :, :height, :width]
     logits = logits.flip(3) if mirrored else logits
     logits = logits if scale == 1 else interpolate(logits, size, mode="bilinear", align_corners=False)
-    return log_softmax(logits, 1), features[-1].float().mean((2, 3))
+    return log_softmax(logits, 1), deepest.float().mean((2, 3))
 
 
 def best_class(logits: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from hub.kit.networks import deepest, own_method, scores_and_deepest
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
@@ -133,7 +135,11 @@ def find_hands(
         for canvas, size, views in zip(small, sizes, candidates, strict=True)
     ]
     answers = (
-        model.classification_head(_features(model, crops)[-1]).float().cpu().numpy().reshape(len(sizes), POSES, -1)
+        model.classification_head(own_method(model, deepest)(_batch(model, crops)))
+        .float()
+        .cpu()
+        .numpy()
+        .reshape(len(sizes), POSES, -1)
     )
     best = []
     for views, rows in zip(candidates, answers, strict=True):
@@ -158,10 +164,10 @@ def find_points(
     import numpy as np
 
     crops = [cut(canvas, size, own, *shape) for canvas, size, own in zip(canvases, sizes, views, strict=True)]
-    features = _features(model, crops)
-    heat = model.segmentation_head(model.decoder(features)).float()
+    scores, last = own_method(model, scores_and_deepest)(_batch(model, crops))
+    heat = scores.float()
     places = expectation(heat)[0].cpu().numpy().astype(np.float64).reshape(len(sizes), -1, heat.shape[1], 2)
-    embeddings = features[-1].float().mean((2, 3)).cpu().numpy().reshape(len(sizes), places.shape[1], -1)
+    embeddings = last.float().mean((2, 3)).cpu().numpy().reshape(len(sizes), places.shape[1], -1)
     in_photos = [
         np.stack([view.to_photo(points) for view, points in zip(own, rows, strict=True)])
         for own, rows in zip(views, places, strict=True)
@@ -169,11 +175,12 @@ def find_points(
     return in_photos, embeddings[:, 0]
 
 
-def _features(model: Any, crops: list[Tensor]) -> Any:
+def _batch(model: Any, crops: list[Tensor]) -> Tensor:
+    """The crops together, as the network takes them."""
     import torch
 
     batch = torch.cat(crops).to(next(model.parameters()).dtype)
-    return model.encoder(batch.contiguous(memory_format=torch.channels_last))
+    return batch.contiguous(memory_format=torch.channels_last)
 
 
 def expectation(heat: Tensor) -> tuple[Tensor, Tensor]:

@@ -58,6 +58,7 @@ class StoredCapsule(_Strict):
     dtype: str
     parameters: dict[str, Any]
     inputs: dict[str, str]
+    tolerance: float = 0.0
 
 
 class Record(_Strict):

@@ -32,9 +32,14 @@ class Capsule:
     dtype: str
     parameters: Mapping[str, Any]  # with the seed that was used
     inputs: Mapping[str, str]  # sha256 of each picture
+    tolerance: float = 0.0  # how far a network's answers may be apart by the backend, of the largest number in them
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        """Without a tolerance of 0: ids are made of this, and so stay what they were before there were backends."""
+        content = asdict(self)
+        if not self.tolerance:
+            del content["tolerance"]
+        return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     def identify(self, secret: bytes) -> str:
         """The id: 32 hex digits, the same for the same run here, not to be guessed without `secret`."""
@@ -64,6 +69,7 @@ class Receipt:
     digest: str
     created_at: str | None  # ISO 8601, UTC; None for who never ran it
     remarks: tuple[str, ...] = ()  # what a reader should know of how the inputs were read; each a Sentence
+    backend: str = "eager"  # how the network ran: eager PyTorch, or a compiled form, openvino
 
 
 @dataclass(frozen=True, slots=True)

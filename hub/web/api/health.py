@@ -17,6 +17,7 @@ def status(hub: Hub) -> dict[str, Any]:
     return {
         "device": str(hardware.device),
         "dtype": hardware.dtype_name,
+        "backend": hub.settings.backend,
         "pool": {
             "budget_bytes": hardware.pool.budget_bytes,
             "used_bytes": hardware.pool.used_bytes(),

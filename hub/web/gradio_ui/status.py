@@ -138,6 +138,7 @@ def _cells(one: Resident) -> dict[str, str]:
     turn = "pinned" if one.pinned else "after its run" if ready and one.leases else turn
     size = say("{size} of files", size=decimal(one.bytes)) if one.bytes else ""
     size = decimal(one.bytes) if one.measured else size
+    size = f"{size}, {one.backend}" if one.backend else size
     state = {"loading": "being loaded", "missing": one.reason, "absent": "loads on first use"}.get(one.state, "")
     state = say(state)
     return {"Size": size, "Loaded": since or state, "State": state, "In use by": users, "Leaves": say(turn)}

@@ -62,7 +62,7 @@ def facts(run: Receipt, id: str, seed: int | None) -> list[tuple[str, str]]:
     entries = [
         (say("Model"), say("cold" if run.cold else "warm")),
         (say("Batch"), batch),
-        (say("Device"), f"{run.device}, {run.dtype}"),
+        (say("Device"), f"{run.device}, {run.dtype}, {run.backend}"),
         (say("Weights"), f"{run.weights} {run.digest[:12]}" if run.weights else say("none")),
         (say("Result"), id[:12]),
     ]
