@@ -15,6 +15,7 @@ from PIL.Image import Resampling
 Thumbnail = Literal["tile", "step", "cell", "sight", "still", "view"]
 Palette = Sequence[Sequence[int]] | NDArray[np.uint8]  # one (red, green, blue) per class id
 BAND = 256  # rows that are worked on together
+ENOUGH_SIDE = 1000  # px: the longer side of what is drawn on a photo that may come reduced (hub/spec.py: `reduced_for`)
 LONGEST = 2048  # px: what is drawn on a large photo is made smaller, so that it can be looked at
 SAMPLES = 3  # pixels looked at per pixel of a `sight` and side
 HEAT = "inferno"  # dark to bright in even steps, also to colour-blind eyes and in grey print
@@ -43,14 +44,24 @@ def encode(image: Image.Image, format: Literal["png", "jpeg"]) -> bytes:
 
 def encode_mask(ids: NDArray[np.uint8]) -> bytes:
     """Class ids as an 8-bit grey PNG whose pixel values are exactly the ids."""
-    return encode(_ids_image(ids), "png")
+    import cv2  # four times as fast as Pillow, which tries five filters on each row, and a third of its bytes
+
+    options = {
+        cv2.IMWRITE_PNG_FILTER: cv2.IMWRITE_PNG_FILTER_UP,  # what is equal to the row above becomes 0
+        cv2.IMWRITE_PNG_STRATEGY: cv2.IMWRITE_PNG_STRATEGY_RLE,
+        cv2.IMWRITE_PNG_COMPRESSION: 1,
+    }
+    written, data = cv2.imencode(".png", _checked_ids(ids), [number for pair in options.items() for number in pair])
+    if not written:
+        raise ValueError("the class ids could not be written as a PNG")
+    return data.tobytes()
 
 
-def _ids_image(ids: NDArray[np.uint8]) -> Image.Image:
+def _checked_ids(ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if not isinstance(ids, np.ndarray) or ids.dtype != np.uint8 or ids.ndim != 2 or ids.size == 0:
         what = f"{ids.dtype} {list(ids.shape)}" if isinstance(ids, np.ndarray) else type(ids).__name__
         raise ValueError(f"class ids must be a uint8 array [height, width], got {what}")
-    return Image.fromarray(np.ascontiguousarray(ids))
+    return np.ascontiguousarray(ids)
 
 
 # --- size and numbers -----------------------------------------------------------------------------
@@ -132,7 +143,7 @@ def overlay(
     """The picture with each class's flat colour laid over it; ids in `ignore` stay as they are."""
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity must be between 0 and 1, got {opacity}")
-    index = _ids_image(ids)
+    index = Image.fromarray(_checked_ids(ids))
     if index.size != image.size:
         sizes = [f"{width} x {height}" for width, height in (index.size, image.size)]
         raise ValueError(f"class ids are {sizes[0]}, the picture {sizes[1]}")

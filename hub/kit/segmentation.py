@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +14,12 @@ from numpy.typing import NDArray
 from hub.kit.networks import own_method, scores_and_deepest
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor
 
 STRIP = 32  # rows of the photo that are worked on at a time
+FEW = 4  # pixels of the photo to a place of the network's grid and side: with fewer, most cells lie at an edge
+SURE = 2.0**-20  # of the largest score: a lead that no rounding turns into a tie
 
 
 def size_of_area(size: tuple[int, int], area: int) -> tuple[int, int]:
@@ -67,19 +73,90 @@ def best_class(logits: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     """
     from PIL import Image
 
-    if logits.shape[:0:-1] == size:
+    width, height = size
+    rows, columns = logits.shape[1:]
+    if (columns, rows) == size:
         ids: NDArray[Any] = logits.argmax(0).astype(np.uint8)
         return ids
-    width, height = size
-    planes = [Image.fromarray(plane) for plane in logits]
+    large = width >= FEW * columns and height >= FEW * rows
+    fill = _Cells(logits, width).fill if large else partial(_compare_all, [Image.fromarray(plane) for plane in logits])
     mask = np.zeros((height, width), np.uint8)
+    share = rows / height
     for top in range(0, height, STRIP):
-        rows = mask[top : top + STRIP]
-        share = logits.shape[1] / height
-        box = (0, top * share, logits.shape[2], (top + len(rows)) * share)
-        best = np.full(rows.shape, -np.inf, np.float32)
-        for number, plane in enumerate(planes):
-            enlarged = np.asarray(plane.resize(rows.shape[::-1], Image.Resampling.BILINEAR, box))
-            np.copyto(rows, number, where=enlarged > best)
-            np.maximum(best, enlarged, out=best)
+        strip = mask[top : top + STRIP]
+        fill(strip, top * share, (top + len(strip)) * share)
     return mask
+
+
+def _compare_all(planes: Sequence[Image.Image], strip: NDArray[Any], start: float, end: float) -> None:
+    """Writes the strongest class of each pixel of a strip, which lies over the rows from `start` to `end`."""
+    from PIL.Image import Resampling
+
+    best = np.full(strip.shape, -np.inf, np.float32)
+    for number, plane in enumerate(planes):
+        enlarged = np.asarray(plane.resize(strip.shape[::-1], Resampling.BILINEAR, (0, start, plane.width, end)))
+        np.copyto(strip, number, where=enlarged > best)
+        np.maximum(best, enlarged, out=best)
+
+
+class _Cells:
+    """The same mask in a tenth of the time, for photos much larger than the network's grid.
+
+    A cell is what lies between four neighbours on the grid. Where one class leads at all four, it leads in the whole
+    cell: nothing need be enlarged there. Only where it does not are scores enlarged, to the last bit as Pillow does.
+    """
+
+    def __init__(self, logits: NDArray[Any], width: int):
+        self.logits = logits
+        self.across = _between(logits.shape[2], 0, logits.shape[2], width)
+        second, first = np.partition(logits, -2, axis=0)[-2:]
+        self.ids = logits.argmax(0).astype(np.uint8)
+        unsure = ~(first - second > SURE * np.abs(logits).max())
+        down, right = (np.minimum(np.arange(count) + 1, count - 1) for count in self.ids.shape)
+        for other in (self.ids[down], self.ids[:, right], self.ids[down][:, right]):
+            unsure |= other != self.ids
+        for axis, following in ((0, down), (1, right)):
+            unsure |= unsure.take(following, axis)
+        self.unsure = unsure
+
+    def fill(self, strip: NDArray[Any], start: float, end: float) -> None:
+        """As `_compare_all`."""
+        along, across = _between(self.logits.shape[1], start, end, len(strip)), self.across
+        edges = [0, *np.flatnonzero(np.diff(along.low)) + 1, len(strip)]
+        for top, bottom in pairwise(edges):  # rows between the same two of the grid
+            row, rows = along.low[top], slice(top, bottom)
+            strip[rows] = self.ids[row][across.low]
+            open_ = np.flatnonzero(self.unsure[row][across.low])
+            near = self.logits[:, [row, along.high[bottom - 1]]]
+            left, right = near[:, :, across.low[open_]], near[:, :, across.high[open_]]
+            scores = (left * across.low_share[open_] + right * across.high_share[open_]).astype(np.float32)
+            best = np.full((bottom - top, len(open_)), -np.inf, np.float32)
+            ids = np.zeros(best.shape, np.uint8)
+            for number, (above, below) in enumerate(scores):
+                blended = above * along.low_share[rows, None] + below * along.high_share[rows, None]
+                enlarged = blended.astype(np.float32)
+                np.copyto(ids, number, where=enlarged > best)
+                np.maximum(best, enlarged, out=best)
+            strip[rows, open_] = ids
+
+
+@dataclass(frozen=True, slots=True)
+class _Between:
+    """For each of many pixels in a line: the two places of the grid it lies between, and what each counts."""
+
+    low: NDArray[Any]
+    high: NDArray[Any]  # at the ends of the grid the same as `low`
+    low_share: NDArray[Any]
+    high_share: NDArray[Any]
+
+
+def _between(count: int, start: float, end: float, pixels: int) -> _Between:
+    """`pixels` over the part from `start` to `end` of `count` places, as Pillow's enlarging filter lays them."""
+    first, last = np.float32(start), np.float32(end)  # Pillow keeps a box in single precision, all else in double
+    middles = float(first) + (np.arange(pixels) + 0.5) * (float(last - first) / pixels)
+    low = np.maximum(middles - 0.5, 0).astype(int)
+    high = np.minimum((middles + 1.5).astype(int), count) - 1
+    low_share = 1 - np.abs(low - middles + 0.5)
+    high_share = np.where(high > low, 1 - np.abs(high - middles + 0.5), 0)
+    total = low_share + high_share
+    return _Between(low, high, low_share / total, high_share / total)
