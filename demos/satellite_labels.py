@@ -60,7 +60,12 @@ DEMO = Demo(
     summary="Names everything it sees from above: buildings, cars, trees, rivers, fields, forest and more.",
     task="Multi-label image classification",
     inputs=(
-        ImageInput("image", "Aerial picture", "Straight down: 80 m across for land use, 1 km for the Amazon"),
+        ImageInput(
+            "image",
+            "Aerial picture",
+            "Straight down: 80 m across for land use, 1 km for the Amazon",
+            reduced_for="pretrained_cfg.input_size",
+        ),
         Slider(
             "threshold",
             "Threshold",
@@ -100,7 +105,7 @@ DEMO = Demo(
         Example({"image": "forest_fields.jpg", "weights": AMAZON}, title="Fields, a road and farms in a forest"),
         Example({"image": "forest_clouds.jpg", "weights": AMAZON}, title="Clouds over a rain forest"),
     ),
-    version="2",
+    version="3",
     max_batch=8,
     similar=True,
     order=30,

@@ -57,7 +57,9 @@ DEMO = Demo(
     summary="Tells police cars, ambulances and fire engines from ordinary vehicles.",
     task="Image classification",
     inputs=(
-        ImageInput("image", "Photo", "One vehicle, most of it visible", webcam=True),
+        ImageInput(
+            "image", "Photo", "One vehicle, most of it visible", webcam=True, reduced_for="pretrained_cfg.input_size"
+        ),
         Choice(
             "views",
             "Views",
@@ -91,6 +93,7 @@ DEMO = Demo(
         Example({"image": "fire_engine.jpg"}, title="Fire engine in front of its station"),
         Example({"image": "saloon.jpg"}, title="Silver saloon in a car park"),
     ),
+    version="2",
     max_batch=16,
     live={"views": SINGLE},
     similar=True,

@@ -23,6 +23,7 @@ COEFFICIENT_BYTES = 2  # of a sample of a progressive picture, which are held un
 _SCAN = 0xDA
 BAND = 256  # rows that are compared together
 _LAST_BLOCKS = 512  # pixels: two blocks of 16 x 16, which is little in a picture of any size
+DIVISORS = (2, 4, 8)  # of both sides, with which libjpeg makes a smaller picture at once, without the large one
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # not in the packed data: neither a stuffed byte nor a restart
 
 
@@ -35,7 +36,10 @@ def read(data: bytes, reading: Reading) -> RawPicture:
     """Raises a HubError, or what Pillow raises on damaged data."""
     beside_bytes = _check_kind(data, reading)
     with _JpegFile(GuardedFile(data, reading.check_time)) as image:
-        reading.admit(image.size, image.mode, beside_bytes * image.size[0] * image.size[1])
+        full = image.size
+        divisor = reading.enough.divisor(full, DIVISORS) if reading.enough else 1
+        _reduce(image, divisor)
+        reading.admit(full, image.mode, beside_bytes * full[0] * full[1], reduced=image.size)
         turn = of_exif(image.info.get("exif") or b"") or of_xmp(image.info.get("xmp") or b"") or 1
         profile = image.info.get("icc_profile")
         try:
@@ -44,8 +48,8 @@ def read(data: bytes, reading: Reading) -> RawPicture:
         except ReadingStoppedError:
             raise
         except OSError as error:
-            reading.admit(image.size, image.mode)  # two more
-            picture = _nearly_whole(data, reading, error)
+            reading.admit(full, image.mode, reduced=image.size)  # two more
+            picture = _nearly_whole(data, reading, divisor, error)
     return RawPicture(picture, profile, turn)
 
 
@@ -86,7 +90,7 @@ def _check_frame(frame: bytes, reading: Reading) -> None:
         raise reading.unsupported(sentence("a JPEG of unusual sampling"))
 
 
-def _nearly_whole(data: bytes, reading: Reading, error: OSError) -> Image.Image:
+def _nearly_whole(data: bytes, reading: Reading, divisor: int, error: OSError) -> Image.Image:
     """A file that ends too soon, if next to nothing of the picture is missing. Raises `error` else.
 
     Ended in two ways, once with nothing and once with noise, the two pictures differ where data is missing.
@@ -95,21 +99,28 @@ def _nearly_whole(data: bytes, reading: Reading, error: OSError) -> Image.Image:
         raise error
     noise = random.Random(0).randbytes(20_000).replace(b"\xff", b"\xfe")
     data = data.rstrip(b"\xff")  # half of the marker of the end
-    grey, noisy = (_decode(data + more + _END, reading) for more in (b"", noise))
+    grey, noisy = (_decode(data + more + _END, reading, divisor) for more in (b"", noise))
     differ = 0
     for top in range(0, grey.height, BAND):
         box = (0, top, grey.width, min(top + BAND, grey.height))
         pair = [np.asarray(one.crop(box)).reshape(box[3] - top, grey.width, -1) for one in (grey, noisy)]
         differ += int((pair[0] != pair[1]).any(axis=2).sum())
-    if differ > max(_LAST_BLOCKS, NEARLY * grey.width * grey.height):
+    if differ > max(_LAST_BLOCKS / divisor**2, NEARLY * grey.width * grey.height):
         raise error
     return grey
 
 
-def _decode(data: bytes, reading: Reading) -> Image.Image:
+def _decode(data: bytes, reading: Reading, divisor: int) -> Image.Image:
     with _JpegFile(GuardedFile(data, reading.check_time)) as image:
+        _reduce(image, divisor)
         image.load()
         return plain(image)
+
+
+def _reduce(image: Image.Image, divisor: int) -> None:
+    """Before it is decoded: both sides are to be divided by one of DIVISORS, and rounded up."""
+    if divisor > 1:
+        image.draft(None, (image.width // divisor, image.height // divisor))
 
 
 def _has_all_scans(data: bytes) -> bool:

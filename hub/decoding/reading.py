@@ -26,6 +26,19 @@ class ImageLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Enough:
+    """Pixels that are enough of a picture: a reader that can skip the rest makes it no smaller than that."""
+
+    shorter: int  # least of its shorter side
+    longer: int
+
+    def divisor(self, size: tuple[int, int], divisors: tuple[int, ...]) -> int:
+        """The largest of these by which both sides can be divided; 1 where none fits."""
+        fits = (n for n in divisors if min(size) >= n * self.shorter and max(size) >= n * self.longer)
+        return max(fits, default=1)
+
+
+@dataclass(frozen=True, slots=True)
 class RawPicture:
     """A file's first picture as its reader has it: 8 bits, any mode of Pillow's, not turned, not yet sRGB."""
 
@@ -57,6 +70,7 @@ class Reading:
     name: str
     kind: str
     limits: ImageLimits
+    enough: Enough | None = None  # None: every pixel is wanted
     remarks: list[Sentence] = field(default_factory=list)
     looks_only: bool = False  # to hear what a picture will take, nothing is decoded
     deadline: float = 0.0
@@ -73,13 +87,15 @@ class Reading:
                 sentence("takes more than {seconds:g} seconds to read", seconds=self.limits.max_cpu_s)
             )
 
-    def admit(self, size: tuple[int, int], mode: str, beside: int = 0) -> None:
+    def admit(
+        self, size: tuple[int, int], mode: str, beside: int = 0, *, reduced: tuple[int, int] | None = None
+    ) -> None:
         """Before anything is decoded: within the limits, and there is room for it, and for so many bytes that are
-        held beside it meanwhile. Raises a HubError."""
+        held beside it meanwhile. `reduced`: what of its size is really made. Raises a HubError."""
         self.check_size(*size)
         if self.looks_only:
-            raise LookedError(budget.weigh(size, mode, beside))
-        budget.ask(size, mode, beside)
+            raise LookedError(budget.weigh(reduced or size, mode, beside))
+        budget.ask(reduced or size, mode, beside)
 
     def check_size(self, width: int, height: int) -> None:
         """Raises TooLargeError or InputError."""

@@ -23,7 +23,7 @@ from hub.execution.residency import Residency
 from hub.metrics import Metrics
 from hub.pages import outputs
 from hub.pages.inputs import Opened
-from hub.pages.kinds import first_picture
+from hub.pages.kinds import enough_pixels, first_picture
 from hub.pages.registry import Page, Registry, call
 from hub.results import capsules
 from hub.results.sight import look
@@ -160,7 +160,8 @@ class _Run:
         if self.folder and self.folder.digest != work.digest:
             raise UnavailableError("The weights {name!r} changed just now. Try again.", name=work.weights)
         self.key = model_key(work.slug, work.weights, work.digest)
-        self.inputs = Opened(work.parameters, work.pictures, executor._limits, room)
+        enough = enough_pixels(self.page.demo, self.folder.config if self.folder else None)
+        self.inputs = Opened(work.parameters, work.pictures, executor._limits, room, enough)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Calls a demo's function with the inputs, and with `config` where it asks for it."""

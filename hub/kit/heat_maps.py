@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hub.errors import InputError
-from hub.images import heat_map
+from hub.images import ENOUGH_SIDE, heat_map
 from hub.texts import sentence
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def draw_heat_map(
         "What speaks for {label} ({share:.0%})" if peak >= FAINT else "Next to nothing speaks for {label} ({share:.0%})"
     )
     caption = sentence(words, label=sentence(name), share=shares[name])
-    return heat_map(image, cam / np.float32(max(peak, FULL_HEAT))), caption
+    return heat_map(image, cam / np.float32(max(peak, FULL_HEAT)), ENOUGH_SIDE), caption
 
 
 def class_maps(model: nn.Module, features: Tensor, classes: Sequence[int], *, exclusive: bool) -> NDArray[np.float32]:

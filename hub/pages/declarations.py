@@ -18,6 +18,10 @@ def field_problems(demo: Demo) -> list[str]:
             texts.append(
                 f"{entry.name}: default_from names a number in the weights' config.json, and this demo has no weights."
             )
+        if isinstance(entry, ImageInput) and entry.reduced_for and not demo.weights:
+            found.append(
+                f"{entry.name}: reduced_for names a list in the weights' config.json, and this demo has no weights."
+            )
         if isinstance(entry, Choice | Choices) and entry.options_from and not demo.weights:
             texts.append(
                 f"{entry.name}: options_from names a list in the weights' config.json, and this demo has no weights."
@@ -40,6 +44,8 @@ def _input_problems(entry: Input) -> list[str]:
             return [f"{entry.name}: step {entry.step} must be above 0 and fit into the range."]
         if not isinstance(entry.default_from, str):
             return [f"{entry.name}: default_from must be a key of config.json, got {entry.default_from!r}."]
+    if isinstance(entry, ImageInput) and not isinstance(entry.reduced_for, str):
+        return [f"{entry.name}: reduced_for must be keys of config.json, got {entry.reduced_for!r}."]
     if isinstance(entry, Choice | Choices):
         return _option_problems(entry)
     if isinstance(entry, Text):

@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 from hub.decoding import budget
-from hub.decoding.decode import ImageLimits, declared, decode
+from hub.decoding.decode import Enough, ImageLimits, declared, decode
 from hub.errors import DeclarationError, InputError, TooLargeError
 from hub.images import encode
 from hub.spec import Choice, Choices, Demo, ImageInput, Input, Seed, Slider, Text
@@ -42,14 +42,20 @@ def decoded(
     pictures: Mapping[str, bytes],
     limits: ImageLimits,
     remarks: list[Sentence] | None = None,
+    enough: Mapping[str, Enough] | None = None,
 ) -> dict[str, Any]:
     """All inputs as `prepare` and `present` get them. Raises InputError for a bad picture.
 
-    `remarks` is given what a reader should know of how the pictures were read.
+    `remarks` is given what a reader should know of how the pictures were read. `enough`: of pictures that may come
+    reduced.
     """
+    enough = enough or {}
     if len(pictures) > 1:  # in one go: two runs that each hold one and wait for another would wait for ever
-        budget.reserve(sum(declared(data, limits) for data in pictures.values()))
-    images = {name: decode(data, limits, field=name, remarks=remarks) for name, data in pictures.items()}
+        budget.reserve(sum(declared(data, limits, enough.get(name)) for name, data in pictures.items()))
+    images = {
+        name: decode(data, limits, field=name, remarks=remarks, enough=enough.get(name))
+        for name, data in pictures.items()
+    }
     return {**parameters, **images}
 
 
@@ -57,9 +63,15 @@ class Opened:
     """A run's inputs with its pictures decoded, in the run's room of the budget."""
 
     def __init__(
-        self, parameters: Mapping[str, Any], pictures: Mapping[str, bytes], limits: ImageLimits, room: budget.PixelRoom
+        self,
+        parameters: Mapping[str, Any],
+        pictures: Mapping[str, bytes],
+        limits: ImageLimits,
+        room: budget.PixelRoom,
+        enough: Mapping[str, Enough],
     ):
         self._parameters, self._pictures, self._limits, self._room = parameters, pictures, limits, room
+        self._enough = enough
         self._values: dict[str, Any] | None = None
         self._since = time.monotonic()
         self.remarks: list[Sentence] = []
@@ -68,7 +80,7 @@ class Opened:
         """As `prepare` and `present` get them; decoded again if they were lent. Raises HubError."""
         if self._values is None:
             self.remarks = []
-            self._values = decoded(self._parameters, self._pictures, self._limits, self.remarks)
+            self._values = decoded(self._parameters, self._pictures, self._limits, self.remarks, self._enough)
             self._since = time.monotonic()
         return self._values
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from hub.decoding.reading import Enough
+from hub.images import ENOUGH_SIDE
 from hub.spec import Choice, Choices, Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Output, Seed, Text
+
+MARGIN = 3.5  # sides of a reduced photo to the network's: with 3, a probability in hundreds moves by more than 0.005
 
 
 def first_picture(demo: Demo) -> str:
@@ -41,3 +49,16 @@ def on_page(demo: Demo) -> list[Output]:
 def is_table(field: Output) -> bool:
     """Whether an output is rows of a table."""
     return isinstance(field, Json) and field.table
+
+
+def enough_pixels(demo: Demo, config: Mapping[str, Any] | None) -> dict[str, Enough]:
+    """What suffices of each picture that may come reduced with these weights, by the input's name."""
+    found = {}
+    for field in demo.inputs:
+        if isinstance(field, ImageInput) and field.reduced_for:
+            sides: Any = config
+            for key in field.reduced_for.split("."):
+                sides = sides.get(key) if isinstance(sides, Mapping) else None
+            if isinstance(sides, list | tuple) and all(isinstance(side, int) for side in sides[-2:]):
+                found[field.name] = Enough(math.ceil(MARGIN * max(sides[-2:], default=0)), ENOUGH_SIDE)
+    return found

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hub.decoding.decode import ImageLimits
+from hub.decoding.decode import Enough, ImageLimits
 from hub.errors import DeclarationError, InputError, TooLargeError
 from hub.images import encode
 from hub.pages.inputs import SEED_LIMIT, Inputs, decoded, default, options, read
+from hub.pages.kinds import enough_pixels
 from hub.spec import Choice, Choices, Demo, ImageInput, Json, Seed, Slider, Text, Weights
 from tests.fakes import picture
 
@@ -368,6 +369,27 @@ def test_a_file_over_the_limit_is_refused_before_it_is_read(tmp_path: Path) -> N
         stream.truncate(3 * 2**20)
     with pytest.raises(TooLargeError, match=r"image has 3\.0 MB; at most 1 MB are read"):
         read(demo(PHOTO), {"image": path}, ImageLimits(max_bytes=2**20))
+
+
+REDUCED = ImageInput("image", "Photo", reduced_for="seen.size")
+
+
+@pytest.mark.parametrize(
+    "config", [{}, {"seen": [3, 8, 9]}, {"seen": {"size": "large"}}, {"seen": {"size": [3, None, 9]}}]
+)
+def test_a_picture_comes_whole_where_the_weights_do_not_say_what_is_enough(config: dict[str, Any]) -> None:
+    assert enough_pixels(demo(REDUCED), config) == {}
+    assert enough_pixels(demo(REDUCED), None) == {}
+    assert enough_pixels(demo(PHOTO), {"seen": {"size": [3, 8, 9]}}) == {}
+
+
+def test_a_picture_that_may_come_reduced_keeps_several_times_what_the_network_sees() -> None:
+    assert enough_pixels(demo(REDUCED), {"seen": {"size": (3, 384, 512)}}) == {"image": Enough(1792, 1000)}
+    one = demo(REDUCED, ImageInput("other", "Other"))
+    checked = read(one, {name: encode(picture(2000, 1200), "jpeg") for name in ("image", "other")})
+    enough = enough_pixels(one, {"seen": {"size": [100, 100]}})
+    images = decoded(checked.parameters, checked.pictures, ImageLimits(), enough=enough)
+    assert (images["image"].size, images["other"].size) == ((1000, 600), (2000, 1200))
 
 
 # --- names ----------------------------------------------------------------------------------------
