@@ -126,18 +126,18 @@ class _Cells:
         for top, bottom in pairwise(edges):  # rows between the same two of the grid
             row, rows = along.low[top], slice(top, bottom)
             strip[rows] = self.ids[row][across.low]
-            open_ = np.flatnonzero(self.unsure[row][across.low])
+            undecided = np.flatnonzero(self.unsure[row][across.low])
             near = self.logits[:, [row, along.high[bottom - 1]]]
-            left, right = near[:, :, across.low[open_]], near[:, :, across.high[open_]]
-            scores = (left * across.low_share[open_] + right * across.high_share[open_]).astype(np.float32)
-            best = np.full((bottom - top, len(open_)), -np.inf, np.float32)
+            left, right = near[:, :, across.low[undecided]], near[:, :, across.high[undecided]]
+            scores = (left * across.low_share[undecided] + right * across.high_share[undecided]).astype(np.float32)
+            best = np.full((bottom - top, len(undecided)), -np.inf, np.float32)
             ids = np.zeros(best.shape, np.uint8)
             for number, (above, below) in enumerate(scores):
                 blended = above * along.low_share[rows, None] + below * along.high_share[rows, None]
                 enlarged = blended.astype(np.float32)
                 np.copyto(ids, number, where=enlarged > best)
                 np.maximum(best, enlarged, out=best)
-            strip[rows, open_] = ids
+            strip[rows, undecided] = ids
 
 
 @dataclass(frozen=True, slots=True)

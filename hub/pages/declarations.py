@@ -19,7 +19,7 @@ def field_problems(demo: Demo) -> list[str]:
                 f"{entry.name}: default_from names a number in the weights' config.json, and this demo has no weights."
             )
         if isinstance(entry, ImageInput) and entry.reduced_for and not demo.weights:
-            found.append(
+            texts.append(
                 f"{entry.name}: reduced_for names a list in the weights' config.json, and this demo has no weights."
             )
         if isinstance(entry, Choice | Choices) and entry.options_from and not demo.weights:

@@ -53,12 +53,12 @@ def is_table(field: Output) -> bool:
 
 def enough_pixels(demo: Demo, config: Mapping[str, Any] | None) -> dict[str, Enough]:
     """What suffices of each picture that may come reduced with these weights, by the input's name."""
-    found = {}
+    enough = {}
     for field in demo.inputs:
         if isinstance(field, ImageInput) and field.reduced_for:
             sides: Any = config
             for key in field.reduced_for.split("."):
                 sides = sides.get(key) if isinstance(sides, Mapping) else None
             if isinstance(sides, list | tuple) and all(isinstance(side, int) for side in sides[-2:]):
-                found[field.name] = Enough(math.ceil(MARGIN * max(sides[-2:], default=0)), ENOUGH_SIDE)
-    return found
+                enough[field.name] = Enough(math.ceil(MARGIN * max(sides[-2:], default=0)), ENOUGH_SIDE)
+    return enough
