@@ -72,9 +72,10 @@ class Http:
 
 
 def multipart(files: Mapping[str, bytes], fields: Mapping[str, Any] | None = None) -> bytes:
-    """A multipart body with JPEG files and plain fields."""
+    """A multipart body with JPEG files and plain fields; options of one field with commas between."""
     parts = []
     for name, value in (fields or {}).items():
+        value = ",".join(value) if isinstance(value, tuple | list) else value
         parts.append(f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode())
     for name, data in files.items():
         head = f'Content-Disposition: form-data; name="{name}"; filename="photo.jpg"\r\nContent-Type: image/jpeg'

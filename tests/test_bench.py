@@ -20,7 +20,7 @@ from bench import __main__ as program
 from bench import bars, pool, processes, quiet, report, results
 from bench.bars import judge
 from bench.baselines.components import output_value, runner
-from bench.client import MULTIPART
+from bench.client import MULTIPART, multipart
 from bench.context import Bench, BenchError, Findings
 from bench.figures import Gap, Spread, compare, count, spread
 from bench.inputs import photo, values
@@ -118,6 +118,11 @@ def test_the_oracle_loads_least_and_lru_more() -> None:
     best, ours, lru = pool.oracle_loads(asked), pool.pool_loads(asked), pool.lru_loads(asked)
     assert best <= min(ours, lru) and ours <= len(asked)
     assert pool.oracle_loads([1, 2, 1, 2]) == 2
+
+
+def test_options_of_one_field_have_commas_between_and_none_is_empty() -> None:
+    body = multipart({}, {"none": (), "two": ("sky", "road"), "number": 1})
+    assert b'name="none"\r\n\r\n\r\n' in body and b"\r\nsky,road\r\n" in body and b"\r\n1\r\n" in body
 
 
 class Echo(BaseHTTPRequestHandler):
