@@ -176,7 +176,7 @@ def test_rest_and_the_command_line_change_a_running_hub(
     loaded = httpx.post(models, json={"demo": "slow", "action": "load"}, timeout=60)
     assert (loaded.status_code, loaded.json()["state"]) == (200, "ready")
     assert main(["pin", "slow", "--url", url]) == 0
-    assert "slow: in memory, pinned" in capsys.readouterr().out
+    assert "slow: in memory, eager, pinned" in capsys.readouterr().out
     assert main(["status", "--url", url, "--json"]) == 0
     status = json.loads(capsys.readouterr().out)
     assert status["models"][0]["pinned"]

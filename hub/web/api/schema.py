@@ -144,19 +144,18 @@ def fixed() -> dict[str, Schema]:
 
 def receipt() -> Schema:
     """What a result cost."""
-    schema: Schema = TypeAdapter(Receipt).json_schema()
+    schema: Schema = TypeAdapter(Receipt).json_schema(mode="serialization")  # fields with defaults are always there
     schema["description"] = (
         "What the result cost, in milliseconds. total_ms is of this request; stages are of the run that computed the "
         "result, which may have been another's. cached and created_at tell of who asks alone: whether they had it "
         "before, and since when (null: they never ran it)."
     )
     schema["properties"]["remarks"]["description"] = "What to know of how the inputs were read, one sentence each"
-    schema["required"].append("remarks")
     return schema
 
 
 def model() -> Schema:
     """One page's model with one set of weights."""
-    schema: Schema = TypeAdapter(Resident).json_schema()
+    schema: Schema = TypeAdapter(Resident).json_schema(mode="serialization")
     schema["description"] = "A page's model, in memory or not. Sizes in bytes, times in seconds but load_ms."
     return schema
