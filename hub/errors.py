@@ -23,9 +23,12 @@ HubError                      500  internal_error
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from hub.texts import Sentence, sentence
+
+log = logging.getLogger(__name__)
 
 
 class HubError(Exception):
@@ -141,3 +144,14 @@ LEFT = sentence(
     "Its code tried to end the hub, as sys.exit() does, where it should raise an error: a fault of the page, not of "
     "the input."
 )
+
+
+def unexpected(slug: str, error: BaseException) -> HubError:
+    """What users read of an error that is none of ours."""
+    if isinstance(error, MemoryError):
+        log.error("%s had no memory", slug)
+        return OutOfMemoryError("The hub has no memory left for this input. Make it smaller, or try again later.")
+    log.error("%s failed", slug, exc_info=error)
+    if not isinstance(error, Exception):
+        return HubError("{page} failed: {reason}. {why}", page=slug, reason=brief(error), why=LEFT)
+    return HubError("{page} failed: {reason}. The hub's log has the details.", page=slug, reason=brief(error))

@@ -16,9 +16,13 @@ from hub.decoding.decode import ImageLimits
 from hub.engine.engine import Engine
 from hub.engine.jobs import Stop
 from hub.engine.shown import Shown
+from hub.errors import UnavailableError
+from hub.execution.executor import Executor
 from hub.execution.in_process import InProcess
+from hub.execution.models import Models
 from hub.execution.pool import ModelPool
-from hub.execution.residency import Hardware, Residency
+from hub.execution.residency import Residency
+from hub.execution.workers import Workers, process_count
 from hub.metrics import Metrics
 from hub.pages.registry import Registry, discover
 from hub.people.owners import Owners
@@ -30,7 +34,6 @@ from hub.spaces.zero import Zero
 from hub.weights.store import open_store
 
 OUTPUTS_SHARE = 4  # model outputs kept for other parameters take at most 1/4 of the results' memory
-GIANTS = 4  # of the largest pictures are open at once, where the settings do not say
 
 
 class Copies(Protocol):
@@ -46,11 +49,18 @@ class Copies(Protocol):
 class Hub:
     """A hub in this process. Make one, in the entry point, and hand it down.
 
-    `spaces` is the package of that name on a ZeroGPU Space, and `port` the one that will be served there.
+    `spaces` is the package of that name on a ZeroGPU Space, and `port` the one that will be served there. `serving`:
+    models live in processes of their own, as the settings say, so that doors never wait for one; else in this process.
     """
 
     def __init__(
-        self, settings: Settings | None = None, registry: Registry | None = None, *, spaces: Any = None, port: int = 0
+        self,
+        settings: Settings | None = None,
+        registry: Registry | None = None,
+        *,
+        spaces: Any = None,
+        port: int = 0,
+        serving: bool = False,
     ):
         self.settings = settings = settings or Settings()
         if settings.offline:
@@ -61,7 +71,8 @@ class Hub:
         self.metrics = Metrics()
         self.limits = ImageLimits(int(settings.max_upload_mb * 2**20), int(settings.max_megapixels * 1_000_000))
         memory.settle()
-        budget.BUDGET.resize(int(settings.open_megapixels * 1_000_000) or GIANTS * self.limits.max_pixels)
+        processes = process_count(settings) if serving and not spaces else 0
+        budget.BUDGET.resize(budget.pixels_of(settings.open_megapixels, self.limits.max_pixels) // (processes + 1))
         kept_bytes = int(settings.results_memory_mb * 2**20)
         self.results = ResultStore(
             settings.data_folder,
@@ -70,9 +81,11 @@ class Hub:
             max_age_s=settings.results_days * 86_400,
         )
         self.disk, self.owners = Disk(settings.data_folder), Owners(self.results.secret)
-        self.models = Residency(settings, self.registry, self.weights, self.metrics)
+        self.zero: Zero | None = None
+        self._residency: Residency | None = None
+        self.models, self.executor = self._place_models(processes, kept_bytes // OUTPUTS_SHARE, spaces, port)
         if settings.device not in ("auto", "cpu"):
-            self.models.hardware()  # a device that is not here should stop the start, not the first visitor
+            self.models.machine()  # a device that is not here should stop the start, not the first visitor
         self.history = History(settings, self.registry, self.results, self.owners, self.limits)
         self.shown = Shown(self.history.ran_at)
         self.sharing = Sharing(settings, self.registry, self.weights, self.results, self.shown, self.limits, kept_bytes)
@@ -82,12 +95,6 @@ class Hub:
             run=lambda slug, inputs, cancel: self.engine.run(slug, inputs, cancel=cancel, kind="background"),
             in_work=lambda: self.engine.in_work,
             memory_bytes=kept_bytes,
-        )  # fmt: skip
-        self.zero = Zero(settings, self.registry, self.weights, self.models, spaces, port) if spaces else None
-        self.executor = InProcess(
-            settings, self.registry, self.weights, self.models, self.metrics, self.limits,
-            outputs_bytes=kept_bytes // OUTPUTS_SHARE,
-            infer_of=self.zero.lent if self.zero else None,
         )  # fmt: skip
         self.engine: Engine = Engine(
             settings, self.registry, self.weights, self.results, self.executor,
@@ -102,13 +109,27 @@ class Hub:
         """Whether the hub is about to end."""
         return self.engine.stop
 
-    def hardware(self) -> Hardware:
-        """Device, dtype and pool. The first call imports torch, so that pages can be served before it is there."""
-        return self.models.hardware()
+    def _place_models(self, processes: int, outputs_bytes: int, spaces: Any, port: int) -> tuple[Models, Executor]:
+        """Where models live and run."""
+        settings, registry, weights, metrics = self.settings, self.registry, self.weights, self.metrics
+        if processes:
+            workers = Workers(settings, registry, weights, metrics, count=processes, outputs_bytes=outputs_bytes)
+            return workers, workers
+        self._residency = here = Residency(settings, registry, weights, metrics)
+        if spaces:
+            self.zero = Zero(settings, registry, weights, here, spaces, port)
+        infer_of = self.zero.lent if self.zero else None
+        executor = InProcess(
+            settings, registry, weights, here, metrics, self.limits, outputs_bytes=outputs_bytes, infer_of=infer_of
+        )
+        return here, executor
 
     @property
     def pool(self) -> ModelPool:
-        return self.models.pool
+        """Of the models in this process. Raises UnavailableError where they live in others."""
+        if self._residency is None:
+            raise UnavailableError("The models of this hub live in processes of their own.")
+        return self._residency.pool
 
     def opened_at(self, url: str, host: str) -> None:
         """The hub is on the internet now: links made from now on are for those who were given this address."""

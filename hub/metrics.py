@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class PoolMetrics(Protocol):
+    """Who hears what the pool does."""
+
+    def pool_changed(self, event: str, amount: float) -> None:
+        """load (seconds), eviction (count), bytes (now in use), budget (bytes)."""
+
+
+class RunMetrics(PoolMetrics, Protocol):
+    """Who hears what happens where models run, which may be another process."""
+
+    def batch_passed(self, slug: str, size: int) -> None:
+        """One forward pass of a page's model is over, with so many requests in it."""
+
+    def output_reused(self, slug: str) -> None:
+        """A run had no need of the model: what it made of the same input was still there."""
 
 
 class Metrics:
@@ -51,14 +70,24 @@ class Metrics:
         self.in_work = Gauge("hub_requests_in_work", "Runs in work now", registry=self.registry)
 
     def pool_changed(self, event: str, amount: float) -> None:
-        """The pool's `on_change`: load (seconds), eviction (count), bytes (now in use)."""
+        """As PoolMetrics says."""
         if event == "load":
             self.model_loads.inc()
             self.model_load_seconds.observe(amount)
         elif event == "eviction":
             self.evictions.inc(amount)
+        elif event == "budget":
+            self.pool_budget_bytes.set(amount)
         else:
             self.pool_bytes.set(amount)
+
+    def batch_passed(self, slug: str, size: int) -> None:
+        """As RunMetrics says."""
+        self.batch_size.labels(slug).observe(size)
+
+    def output_reused(self, slug: str) -> None:
+        """As RunMetrics says."""
+        self.cache_hits.labels(slug, "output").inc()
 
     def render(self) -> bytes:
         """The text exposition format."""

@@ -58,6 +58,7 @@ class Settings:
     device: str = _setting("auto", "cuda, cuda:1, mps or cpu; auto takes the first of these that works")
     dtype: str = _setting("auto", "float32, bfloat16 or float16; auto measures which is faster on the device")
     backend: str = _setting("auto", "eager, openvino, or auto: the faster one; compiled forms are for CPUs only")
+    workers: str = _setting("auto", "processes that models run in; 0: none but the hub's own; auto: as cores allow")
     offline: bool = _setting(False, "never touch the network; use the weights on this machine")
     auth: str = _setting("", "USER:PASSWORD or a users file (`hub users`), asked for at every door; empty: open")
     space_users: str = _setting("", "on a Space with hf_oauth, who may sign in: NAME:ROLE,... (* is anyone); empty: no")
@@ -136,6 +137,7 @@ PATTERNS = {
     "public_url": (re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?"), "an address such as https://demos.example.org/hub"),
     "device": (re.compile(r"auto|cpu|mps|cuda(:\d+)?"), "auto, cuda, cuda:N, mps or cpu"),
     "dtype": (re.compile(r"auto|float32|bfloat16|float16"), "auto, float32, bfloat16 or float16"),
+    "workers": (re.compile(r"auto|\d{1,2}"), "auto or a number of processes"),
     "space_users": (re.compile(rf"{MEMBER}(,{MEMBER})*"), "names with roles such as ann:admin,ben:run,*:view"),
     "rate_limit": (re.compile(LIMIT), "a number per second, minute, hour or day, such as 60/minute"),
     "quota": (re.compile(LIMIT), "a number per second, minute, hour or day, such as 500/day"),

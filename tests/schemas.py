@@ -52,7 +52,7 @@ def make_app(folder: Path, **settings: Any) -> Any:
     }
     chosen = {"data": str(folder / "data"), "device": "cpu", "dtype": "float32", "allow_host": "testserver", **settings}
     hub = Hub(Settings(**chosen), Registry(pages))
-    hub.hardware()
+    hub.models.machine()
     return server.build_app(hub)
 
 

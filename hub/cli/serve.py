@@ -74,7 +74,7 @@ def serve_on(listener: socket.socket, hub_settings: settings.Settings) -> int:
     from hub.weights.store import fetch_ahead
 
     port = listener.getsockname()[1]
-    hub = Hub(hub_settings, spaces=zero.claim(), port=port)
+    hub = Hub(hub_settings, spaces=zero.claim(), port=port, serving=True)
     fetch_ahead(hub.weights, hub.registry)
     app = server.build_app(hub)
     share.announce(hub, port)

@@ -125,11 +125,11 @@ def _machine(settings: Settings) -> dict[str, Any]:
 
     registry, store = open_store(settings, discover(settings.pages_folder))
     here = Residency(settings, registry, store, Metrics())
-    hardware = here.hardware()
+    machine = here.machine()
     return {
-        "device": str(hardware.device),
-        "dtype": hardware.dtype_name,
-        "budget_bytes": hardware.pool.budget_bytes,
+        "device": machine.device,
+        "dtype": machine.dtype,
+        "budget_bytes": machine.budget_bytes,
         "models": [asdict(one) for one in here.residents()],
     }
 
@@ -142,7 +142,7 @@ def _show_running(out: Console, url: str, answer: dict[str, Any]) -> None:
     out.print(f"Hub at {url}: {answer['device']} in {answer['dtype']}, {queue['in_work']} of at most ", end="")
     out.print(f"{queue['limit']} requests in work")
     out.print(f"Models: {decimal(pool['used_bytes'])} of at most {decimal(pool['budget_bytes'])}; ", end="")
-    out.print(f"the whole process {decimal(answer['process_bytes'])}")
+    out.print(f"the whole hub {decimal(answer['process_bytes'])}")
     _show_models(out, answer["models"])
     out.print(f"Results: {results['memory_results']} in memory ({decimal(results['memory_bytes'])}), ", end="")
     out.print(f"{results['disk_results']} on disk ({decimal(results['disk_bytes'])})")

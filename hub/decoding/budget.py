@@ -29,6 +29,7 @@ SMALL_SHARE = 8  # of the room is for small pictures alone; a picture is small i
 PATIENCE_S = 20.0  # how long a thumbnail or preview waits, whose request has no deadline of its own
 LOOK_S = 0.25  # between two looks whether the caller has left
 RETRY_S = 5
+GIANTS = 4  # of the largest pictures are open at once, where the settings do not say
 
 
 @dataclass(slots=True, eq=False)
@@ -118,6 +119,11 @@ class Budget:
         """Whether others wait for what a room holds."""
         with self._changed:
             return room.lane is not None and bool(room.lane.waiting)
+
+
+def pixels_of(megapixels: float, largest: int) -> int:
+    """How many pixels may be open in a whole hub: as its settings say, else so many as a few of the largest have."""
+    return int(megapixels * 1_000_000) or GIANTS * largest
 
 
 BUDGET = Budget(200_000_000)  # of the process: memory is the process's too. An engine sets what its settings say.

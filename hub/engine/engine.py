@@ -14,9 +14,9 @@ from typing import Any
 from hub.decoding.decode import ImageLimits
 from hub.engine.jobs import Cancel, Events, Job, Kind, Stop
 from hub.engine.keepers import Keeper, tell_all
-from hub.engine.running import Running, unexpected
+from hub.engine.running import Running
 from hub.engine.shown import HUB, Shown
-from hub.errors import CancelledError, DeadlineError, HubError, too_late
+from hub.errors import CancelledError, DeadlineError, HubError, too_late, unexpected
 from hub.execution.executor import Computed, Executor, OnEvent
 from hub.metrics import Metrics
 from hub.pages.inputs import read

@@ -16,13 +16,11 @@ from hub import imports
 from hub.engine.jobs import Job
 from hub.engine.shown import Shown
 from hub.errors import (
-    LEFT,
     BusyError,
     CancelledError,
     DeadlineError,
     HubError,
-    OutOfMemoryError,
-    brief,
+    unexpected,
 )
 from hub.metrics import Metrics
 from hub.results.result import Result
@@ -153,14 +151,3 @@ class Running:
         if isinstance(error, CancelledError | DeadlineError) and not mine:
             return self.answer(job)
         raise copy.copy(error)
-
-
-def unexpected(slug: str, error: BaseException) -> HubError:
-    """What users read of an error that is none of ours."""
-    if isinstance(error, MemoryError):
-        log.error("%s had no memory", slug)
-        return OutOfMemoryError("The hub has no memory left for this input. Make it smaller, or try again later.")
-    log.error("%s failed", slug, exc_info=error)
-    if not isinstance(error, Exception):
-        return HubError("{page} failed: {reason}. {why}", page=slug, reason=brief(error), why=LEFT)
-    return HubError("{page} failed: {reason}. The hub's log has the details.", page=slug, reason=brief(error))

@@ -1,6 +1,6 @@
 """Batcher: requests for one model that arrive close together become one forward pass.
 
-One worker thread per model, started on demand. A request that is alone never waits; while a batch runs,
+One thread at work for each model that has requests. A request that is alone never waits; while a batch runs,
 the next one collects. An item that fails, fails alone.
 """
 
@@ -19,12 +19,13 @@ from typing import Any
 from hub import imports
 from hub.errors import LEFT, CancelledError, DeadlineError, HubError, OutOfMemoryError, brief
 from hub.execution.backends.points import EAGER, take_used
+from hub.execution.batch_sizes import BatchSizes
 from hub.execution.devices import is_out_of_memory
+from hub.execution.forward import THREADS
 from hub.execution.leases import Lease
 from hub.spec import Progress
 
 log = logging.getLogger(__name__)
-LINGER_S = 30.0  # an idle worker thread ends after this long
 
 Infer = Callable[[Any, list[Any]], Any]
 
@@ -78,11 +79,12 @@ class Batcher:
         self.name, self.max_batch, self.window_s = name, max_batch, window_s
         self._infer, self._lease, self._guard, self._relieve = infer, lease, guard, relieve
         self._is_loaded, self._on_batch, self._explain_late = is_loaded, on_batch, too_late
-        # Guards _queue, _coming and _worker. Taken alone: no other lock is asked for while it is held.
+        # Guards _queue, _coming and _at_work. Of other locks only that of THREADS is asked for while it is held.
         self._changed = threading.Condition()
         self._queue: list[Ticket] = []
         self._coming = 0
-        self._worker: threading.Thread | None = None
+        self._at_work = False
+        self._sizes = BatchSizes(max_batch)
 
     @contextmanager
     def coming(self) -> Any:
@@ -109,9 +111,9 @@ class Batcher:
             with self._changed:
                 self._queue.append(ticket)
                 arrive()
-                if self._worker is None:
-                    self._worker = threading.Thread(target=self._work, name=f"batch-{self.name}", daemon=True)
-                    self._worker.start()
+                if not self._at_work:
+                    self._at_work = True
+                    THREADS.start(self._work)
             try:
                 return self._await(ticket, end, is_cancelled)
             finally:
@@ -154,23 +156,22 @@ class Batcher:
     def _work(self) -> None:
         while True:
             with self._changed:
-                if not self._queue and not self._changed.wait_for(lambda: bool(self._queue), LINGER_S):
-                    self._worker = None
-                    return
                 batch = self._collect()
-            if batch:
-                self._run(batch)
-            del batch  # or the last batch's arrays would stay while the thread lingers
+                if not batch:
+                    self._at_work = False
+                    return
+            self._run(batch)
+            del batch  # or its arrays would stay while the next one is collected
 
     def _collect(self) -> list[Ticket]:
-        """Takes the oldest ticket and up to `max_batch` like it. Waits only while a request is on its way."""
-        end = time.monotonic() + self.window_s
+        """Takes the oldest ticket and as many like it as are worth a pass. Waits only while a request is on its way."""
+        end, most = time.monotonic() + self.window_s, self._sizes.limit()
 
         def waiting() -> list[Ticket]:
-            return [t for t in self._queue if t.signature == self._queue[0].signature][: self.max_batch]
+            return [t for t in self._queue if t.signature == self._queue[0].signature][:most]
 
         self._changed.wait_for(
-            lambda: not self._queue or not self._coming or len(waiting()) >= self.max_batch,
+            lambda: not self._queue or not self._coming or len(waiting()) >= most,
             max(0.0, end - time.monotonic()),
         )
         if not self._queue:
@@ -194,6 +195,9 @@ class Batcher:
                 results, infer_ms = self._attempt(lease.model, batch)
                 backend = take_used()
             self._on_batch(len(batch))
+            if not any(isinstance(result, Exception) for result in results):
+                with self._changed:
+                    self._sizes.note(len(batch), infer_ms / 1000)
         # Whatever came up belongs to those who wait for it; even SystemExit must not end the thread they wait for.
         except BaseException as error:
             explained = error if isinstance(error, HubError) else self._explained(error)

@@ -20,25 +20,25 @@ class Turn:
     since: float
 
     @property
-    def page(self) -> str:
-        return self.key.partition("/")[0]
-
-    @property
     def seconds(self) -> float:
         return time.monotonic() - self.since
 
     def explain(self) -> Sentence:
-        """Why other models cannot be loaded, and the way out.
+        return explain(self.key, self.seconds)
 
-        The turn is not taken from a load that hangs: it may have patched torch for everybody, and may go on any time.
-        """
-        return sentence(
-            "The model of {page} has been loading for {seconds} s. Models are loaded one at a time, so no other can be "
-            "until it ends; those in memory go on. If it hangs, restart the hub; if it hangs again, leave the page out "
-            "with --demos.",
-            page=self.page,
-            seconds=f"{self.seconds:.0f}",
-        )
+
+def explain(key: str, seconds: float) -> Sentence:
+    """Why other models cannot be loaded while this one is, and the way out.
+
+    The turn is not taken from a load that hangs: it may have patched torch for everybody, and may go on any time.
+    """
+    return sentence(
+        "The model of {page} has been loading for {seconds} s. Models are loaded one at a time, so no other can be "
+        "until it ends; those in memory go on. If it hangs, restart the hub; if it hangs again, leave the page out "
+        "with --demos.",
+        page=key.partition("/")[0],
+        seconds=f"{seconds:.0f}",
+    )
 
 
 class Construction:

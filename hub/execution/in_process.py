@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,9 +17,10 @@ from hub.decoding.decode import ImageLimits
 from hub.errors import CancelledError, DeadlineError, UnavailableError
 from hub.execution.batching import Batcher, Infer, Outcome
 from hub.execution.executor import DECODED, Computed, Flag, OnEvent, Work
+from hub.execution.forward import Cores
 from hub.execution.leases import model_key
 from hub.execution.residency import Residency
-from hub.metrics import Metrics
+from hub.metrics import RunMetrics
 from hub.pages import outputs
 from hub.pages.inputs import Opened
 from hub.pages.kinds import enough_pixels, first_picture
@@ -44,14 +44,16 @@ class InProcess:
         registry: Registry,
         weights: WeightsStore,
         models: Residency,
-        metrics: Metrics,
+        metrics: RunMetrics,
         limits: ImageLimits,
         *,
         outputs_bytes: int,
         infer_of: Callable[[str], Infer] | None = None,
+        cores: Cores | None = None,
     ):
         self._settings, self._registry, self._weights, self._models = settings, registry, weights, models
         self._metrics, self._limits, self._infer_of = metrics, limits, infer_of
+        self._cores = cores or Cores()
         # Guards the two below. Never held while a demo's code, a load or a wait runs.
         self._lock = threading.Lock()
         self._batchers: dict[str, Batcher] = {}
@@ -129,10 +131,10 @@ class InProcess:
             partial(self._models.lease, demo, folder, key, settings.deadline_s),
             max_batch=min(settings.max_batch, demo.max_batch),
             window_s=settings.batch_window_ms / 1000,
-            guard=_inference_mode,
+            guard=self._cores.inference,
             relieve=partial(self._models.pool.evict_idle, key),
             is_loaded=partial(self._models.pool.is_loaded, key),
-            on_batch=self._metrics.batch_size.labels(page.slug).observe,
+            on_batch=partial(self._metrics.batch_passed, page.slug),
             too_late=partial(self.too_late, page.slug, key),
         )
 
@@ -214,7 +216,7 @@ class _Run:
         executor, digest = self.executor, "" if self.work.live else outputs.digest(item)
         earlier = executor.find_output(self.key, digest) if digest else None
         if earlier is not None:
-            executor._metrics.cache_hits.labels(self.page.slug, "output").inc()
+            executor._metrics.output_reused(self.page.slug)
             output, backend = earlier
             return Outcome(output, 0.0, 0.0, 0.0, False, 0, backend)
 
@@ -233,9 +235,3 @@ class _Run:
             raise CancelledError("The run was cancelled.")
         if self.left_s() <= 0:
             raise self.executor.too_late(self.page.slug, self.key)
-
-
-def _inference_mode() -> AbstractContextManager[Any]:
-    import torch
-
-    return torch.inference_mode()

@@ -7,26 +7,26 @@ import logging
 import threading
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hub import imports
-from hub.errors import LEFT, ConflictError, DeadlineError, HubError, InputError, UnavailableError, brief
-from hub.execution import devices
+from hub.errors import LEFT, DeadlineError, HubError, UnavailableError, brief
+from hub.execution import devices, models
 from hub.execution.backends.measuring import TOLERANCE
 from hub.execution.backends.orders import Origin
 from hub.execution.backends.points import EAGER, OPENVINO
 from hub.execution.backends.workshop import Workshop
 from hub.execution.construction import CONSTRUCTION
 from hub.execution.leases import Lease, ModelStatus, model_key
+from hub.execution.models import Machine, PoolState, ProcessStatus, Resident
 from hub.execution.pool import ModelPool
 from hub.execution.remembered import Remembered
-from hub.metrics import Metrics
+from hub.metrics import PoolMetrics
 from hub.pages.registry import Page, Registry
 from hub.settings import Settings
 from hub.spec import Demo
-from hub.suggest import unknown
 from hub.texts import Sentence, sentence
 from hub.weights.store import PATIENCE_S, WeightsFolder, WeightsStore
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     import torch
 
 log = logging.getLogger(__name__)
-ACTIONS = ("load", "pin", "unpin", "unload")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,31 +57,14 @@ class Hardware:
         return str(self.dtype).removeprefix("torch.")
 
 
-@dataclass(frozen=True, slots=True)
-class Resident:
-    """One page's model with one set of weights, in memory or not; sizes in bytes, times in seconds."""
-
-    demo: str
-    title: str
-    weights: str  # empty: the page has none
-    state: str  # ready, loading, absent, or missing: its weights are not on this machine
-    bytes: int  # measured while it was in memory; before the first time, what its files take
-    measured: bool
-    reason: str = ""  # why it is missing
-    leases: int = 0
-    pinned: bool = False
-    loaded_for_s: float = 0.0
-    idle_for_s: float = 0.0
-    load_ms: float = 0.0
-    leaves: int = 0  # its turn to leave when room is needed: 1 is the next one; 0: not before this changes
-    backend: str = ""  # how its networks run: eager or openvino; empty while it is not in memory
-
-
 class Residency:
     """Brings the pages' models into the pool, tells who is there, and changes it for who may."""
 
-    def __init__(self, settings: Settings, registry: Registry, weights: WeightsStore, metrics: Metrics):
+    def __init__(
+        self, settings: Settings, registry: Registry, weights: WeightsStore, metrics: PoolMetrics, *, share: int = 1
+    ):
         self.settings, self.registry, self.weights, self.metrics = settings, registry, weights, metrics
+        self._share = share  # models of so many processes live on the device; each has its part of the room
         # Guards _finding, which is there while the hardware is found out; taken alone.
         self._lock = threading.Lock()
         self._finding: Future[Hardware] | None = None
@@ -136,8 +118,8 @@ class Residency:
         settings = self.settings
         device = devices.pick_device(settings.device)
         dtype = devices.pick_dtype(settings.dtype, device, settings.data_folder / "dtype.json")
-        budget = int(settings.pool_gb * devices.GB) or devices.default_budget(device)
-        self.metrics.pool_budget_bytes.set(budget)
+        budget = (int(settings.pool_gb * devices.GB) or devices.default_budget(device)) // self._share
+        self.metrics.pool_changed("budget", budget)
         sizes, kind = Remembered(settings.data_folder / "sizes.json"), f"{device.type} {dtype} "
         known_bytes = {
             k.removeprefix(kind): n
@@ -168,6 +150,10 @@ class Residency:
     @property
     def pool(self) -> ModelPool:
         return self.hardware().pool
+
+    def machine(self, left_s: float | None = None) -> Machine:
+        hardware = self.hardware(left_s)
+        return Machine(str(hardware.device), hardware.dtype_name, hardware.pool.budget_bytes, hardware.tolerance)
 
     def lease(
         self, demo: Demo, folder: WeightsFolder | None, key: str, timeout_s: float
@@ -251,7 +237,8 @@ class Residency:
         Returns whether it is in memory. Raises HubError.
         """
         demo = self.registry.get(slug).demo
-        folder = self.weights.obtain(_weights_name(demo, weights), patience_s=PATIENCE_S) if demo.weights else None
+        name = models.weights_name(demo, weights)
+        folder = self.weights.obtain(name, patience_s=PATIENCE_S) if name else None
         key = model_key(slug, folder.name, folder.digest) if folder else slug
         return self.pool.ensure(
             key,
@@ -263,96 +250,58 @@ class Residency:
         )
 
     def change(self, slug: str, weights: str, action: str) -> Resident:
-        """Loads, pins, unpins or unloads a demo's model; to pin an absent one loads it. Returns how it stands now.
-
-        Raises HubError: ConflictError while it is in use, InputError for what is not known.
-        """
-        if action not in ACTIONS:
-            others, last = ", ".join(ACTIONS[:-1]), ACTIONS[-1]
-            text = "action must be {known} or {last}, got {given!r}."
-            raise InputError(text, known=others, last=last, given=action[:40], field="action")
+        """As `Models` says."""
+        models.check_action(action)
         page = self.registry.get(slug)
-        name = _weights_name(page.demo, weights)
+        name = models.weights_name(page.demo, weights)
         if action in ("load", "pin"):
             self.preload(slug, name, evict=True, pin=action == "pin")
         else:
-            for model in self._models(slug, name):
+            for model in models.of_page(self.state().models, slug, name):
                 if action == "unpin":
                     self.pool.pin(model.key, False)
                 elif not self.pool.unload(model.key):
-                    self._still_there(page, model)
-        return self._resident(page, name)
+                    self._check_gone(page, model)
+        return models.resident(self.weights, self.state(), page, name)
 
-    def _still_there(self, page: Page, model: ModelStatus) -> None:
-        """Says why a model could not be unloaded, unless it has gone by itself."""
-        now = next((m for m in self.pool.status() if m.key == model.key), None)
-        if now is not None:
-            why = f"in use by {now.leases} run{'s' * (now.leases != 1)}" if now.state == "ready" else "being loaded"
-            raise ConflictError(
-                "{title} is {why} and stays until that ends. Try again in a moment.", title=page.title, why=why
-            )
+    def _check_gone(self, page: Page, model: ModelStatus) -> None:
+        """Raises ConflictError for a model that could not be unloaded, unless it has gone by itself."""
+        for now in self.pool.status():
+            if now.key == model.key:
+                raise models.in_use(page, now)
 
     # --- state ------------------------------------------------------------------------------------
 
+    def state(self) -> PoolState:
+        """What is in memory now. Never waits for torch or a load."""
+        if self._hardware is None:
+            return PoolState()
+        pool = self._hardware.pool
+        return PoolState(pool.used_bytes(), tuple(pool.status()), pool.known_bytes(), dict(self._backends))
+
+    def loaded(self) -> frozenset[str]:
+        """The keys of what is in memory."""
+        return frozenset(model.key for model in self.state().models if model.state == "ready")
+
     def is_loaded(self, slug: str) -> bool:
         """Whether a demo's default model is in memory. Never waits for torch or a load."""
-        names = [w.name for w in self.registry.get(slug).demo.weights] or [""]
-        return any(model.state == "ready" for model in self._models(slug, names[0]))
+        return models.default_loaded(self.loaded(), self.registry.get(slug).demo, slug)
 
     def holds(self, key: str) -> bool:
         """Whether a model is in memory, by its `model_key`. Never waits for torch or a load."""
         return self._hardware is not None and self._hardware.pool.is_loaded(key)
 
+    def warnings(self) -> list[Sentence]:
+        """As `Models` says."""
+        return imports.warnings()
+
+    def processes(self) -> list[ProcessStatus]:
+        """As `Models` says."""
+        return []
+
     def residents(self) -> list[Resident]:
-        """Every page's models: in memory first, in the order in which they would leave; then the others by page."""
-        residents = [
-            self._resident(page, name)
-            for page in self.registry
-            if page.declared
-            for name in ([w.name for w in page.declared.weights] or [""])
-        ]
-        return sorted(residents, key=lambda r: (r.state not in ("ready", "loading"), not r.leaves, r.leaves))
-
-    def _models(self, slug: str, weights: str) -> list[ModelStatus]:
-        """What the pool holds for a page and weights: one model, or also one of bytes that changed on disk since."""
-        if self._hardware is None:
-            return []
-        prefix = f"{slug}/{weights}@" if weights else slug
-        return [m for m in self._hardware.pool.status() if m.key == slug or (weights and m.key.startswith(prefix))]
-
-    def _resident(self, page: Page, weights: str) -> Resident:
-        size, reason = 0, ""
-        try:
-            size = self.weights.size_bytes(weights) if weights else 0
-        except UnavailableError as error:
-            reason = error.message
-        known_bytes = self._hardware.pool.known_bytes() if self._hardware else {}
-        family = model_key(page.slug, weights, "")
-        sizes = [n for key, n in known_bytes.items() if key == family or (weights and key.startswith(family))]
-        resident = Resident(
-            demo=page.slug,
-            title=page.title,
-            weights=weights,
-            state="missing" if reason else "absent",
-            bytes=sizes[-1] if sizes else size,
-            measured=bool(sizes),
-            reason=reason,
-        )
-        for model in self._models(page.slug, weights)[-1:]:
-            resident = replace(
-                resident,
-                state=model.state,
-                bytes=model.bytes,
-                measured=resident.measured and model.state == "ready",
-                leases=model.leases,
-                pinned=model.pinned,
-                loaded_for_s=round(model.loaded_for_s, 1),
-                idle_for_s=round(model.idle_for_s, 1),
-                load_ms=round(model.load_ms, 1),
-                leaves=model.leaves,
-                backend=self._backends.get(model.key, "") if model.state == "ready" else "",
-            )
-        return resident
+        """As `Models` says."""
+        return models.residents(self.registry, self.weights, self.state())
 
     def close(self) -> None:
         """Drops all models."""
@@ -369,11 +318,3 @@ def _is_pipeline(folder: Path) -> bool:
 def _weights_of(key: str) -> str:
     """The name of the weights in a `model_key`."""
     return key.partition("/")[2].rpartition("@")[0]
-
-
-def _weights_name(demo: Demo, weights: str) -> str:
-    """The name of a demo's weights, its default for an empty one. Raises InputError."""
-    names = [w.name for w in demo.weights]
-    if weights and weights not in names:
-        raise InputError(unknown("weights", weights, names), field="weights")
-    return weights or (names[0] if names else "")

@@ -154,7 +154,7 @@ def warm_up(hub: Hub) -> None:
     for reason in describe.missing(hub):
         log.warning("%s", reason)
     try:
-        hub.hardware()
+        hub.models.machine()
     except HubError as error:
         log.error("%s", error.message)
         return

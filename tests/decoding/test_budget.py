@@ -88,7 +88,7 @@ class Gate:
 def test_64_pictures_at_once_stay_within_the_budget(make_hub: Make) -> None:
     gate = Gate()
     hub = make_hub(shade=gate.demo(), settings=TINY)
-    hub.hardware()
+    hub.models.machine()
     threads = [run_in_thread(hub, "shade", {"image": png(n)}) for n in range(64)]
     wait_until(lambda: BUDGET.waiting == 62, "all others wait")
     assert (gate.now, BUDGET.used) == (2, 2 * WIDTH * HEIGHT)
@@ -102,7 +102,7 @@ def test_64_pictures_at_once_stay_within_the_budget(make_hub: Make) -> None:
 def test_a_small_picture_is_not_stuck_behind_giants(make_hub: Make) -> None:
     gate = Gate()
     hub = make_hub(shade=gate.demo(), frames=shade_demo(), settings=TINY)
-    hub.hardware()
+    hub.models.machine()
     threads = [run_in_thread(hub, "shade", {"image": png(n)}) for n in range(4)]
     wait_until(lambda: BUDGET.waiting == 2, "giants wait")
     assert hub.engine.run("frames", {"image": png(9, 40, 30)}, kind="live").values
@@ -115,7 +115,7 @@ def test_a_small_picture_is_not_stuck_behind_giants(make_hub: Make) -> None:
 def test_who_waits_past_the_deadline_is_told_when_to_try_again(make_hub: Make) -> None:
     gate = Gate()
     hub = make_hub(shade=gate.demo(), settings={**TINY, "deadline_s": 0.05})
-    hub.hardware()
+    hub.models.machine()
     with budget.room() as room:
         room.ask(BUDGET.pixels)
         thread, outcome = run_in_thread(hub, "shade", {"image": png(1)})
@@ -128,7 +128,7 @@ def test_who_waits_past_the_deadline_is_told_when_to_try_again(make_hub: Make) -
 
 def test_a_cancelled_run_gives_up_its_place(make_hub: Make, full: None) -> None:
     hub, cancel = make_hub(shade=shade_demo()), Cancel()
-    hub.hardware()
+    hub.models.machine()
     thread, outcome = run_in_thread(hub, "shade", {"image": png(1)}, cancel=cancel)
     wait_until(lambda: BUDGET.waiting == 1)
     cancel.set()
@@ -144,7 +144,7 @@ def test_runs_of_two_pictures_never_wait_for_each_other(make_hub: Make) -> None:
         outputs=(Labels("shade", "Shade"),),
     )
     hub = make_hub(shade=demo, settings={"open_megapixels": 0.08})  # room for two pictures of 30,000 pixels
-    hub.hardware()
+    hub.models.machine()
     jobs = [lambda n=n: hub.engine.run("shade", {"one": png(n), "other": png(n + 50)}) for n in range(8)]
     assert all(isinstance(outcome, Result) for outcome in in_threads(jobs))
 
@@ -182,7 +182,7 @@ def test_a_run_whose_model_is_slow_lends_its_room(make_hub: Make, monkeypatch: p
     gate = Gate()
     gate.opened.set()
     hub = make_hub(slow=gate.demo(infer=slow), quick=shade_demo(), settings={"open_megapixels": 0.05})
-    hub.hardware()
+    hub.models.machine()
     thread, outcome = run_in_thread(hub, "slow", {"image": png(1)})
     assert begun.wait(PATIENCE_S)
     assert hub.engine.run("quick", {"image": png(2)}).values  # the picture of the slow one would have filled the room

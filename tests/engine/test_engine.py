@@ -272,7 +272,7 @@ def test_one_request_over_the_limit_is_busy_and_equal_ones_are_not_counted(make_
 def test_a_run_that_takes_too_long_is_a_deadline_error(make_hub: Make) -> None:
     calls = Calls(hold=threading.Event())
     hub = make_hub(doubler=counting_demo(calls), settings={"deadline_s": 0.05})
-    hub.hardware()  # else that may take the time
+    hub.models.machine()  # else that may take the time
     with pytest.raises(DeadlineError, match="doubler did not answer in"):
         hub.engine.run("doubler", {"number": 1, "seed": 1})
     assert calls.hold is not None

@@ -90,7 +90,7 @@ def test_a_machine_that_is_slow_to_start_keeps_nobody_past_the_deadline(
     with pytest.raises(DeadlineError, match="still finding out what this machine can do"):
         hub.engine.run("doubler", {"number": 1, "seed": 1})
     hold.set()
-    assert hub.hardware().dtype_name == "float32"
+    assert hub.models.machine().dtype == "float32"
 
 
 def test_a_machine_that_was_not_found_out_is_asked_again(make_hub: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +163,7 @@ def test_a_load_that_hangs_is_told_and_loaded_pages_go_on(make_hub: Make) -> Non
 
 def test_a_hub_whose_every_page_waits_for_a_load_that_hangs_is_not_ready(make_hub: Make) -> None:
     hub = make_hub(doubler=counting_demo(Calls()), settings={"deadline_s": 0.05})
-    hub.hardware()
+    hub.models.machine()
     with CONSTRUCTION.turn("another/model@1", None):
         wait_until(lambda: not health.readiness(hub)[0])
         assert "The model of another has been loading" in health.readiness(hub)[1]["demos"]["doubler"]
@@ -266,7 +266,7 @@ def test_readiness_over_http_tells_what_hangs(make_hub: Make) -> None:
     from hub.web.api import demos as rest
 
     hub = make_hub(doubler=counting_demo(Calls()), settings={"deadline_s": 0.05})
-    hub.hardware()
+    hub.models.machine()
     app = FastAPI()
     app.router.routes[:0] = rest.routes(hub)
     with CONSTRUCTION.turn("another", None), TestClient(app) as client:

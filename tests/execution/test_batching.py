@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -448,12 +449,20 @@ def test_who_left_while_the_model_loaded_is_not_run() -> None:
     assert infer.batches == [[2]]
 
 
-def test_an_idle_worker_thread_ends_and_the_next_request_starts_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hub.execution.batching.LINGER_S", 0.0)
-    one = batcher(Doubling())
-    assert ask(one, 1).output == 2
-    wait_until(lambda: one._worker is None)
-    assert ask(one, 2).output == 4
+def test_all_models_run_in_the_thread_that_was_at_work_last() -> None:
+    """Each thread that runs forward passes has a team of OpenMP's, and the teams slow each other down."""
+    threads: list[int] = []
+
+    def infer(model: Any, items: list[int]) -> list[int]:
+        threads.append(threading.get_ident())
+        return [2 * item for item in items]
+
+    one, other = batcher(infer), batcher(infer)
+    for number, model in enumerate((one, other, one, other)):
+        assert ask(model, number).output == 2 * number
+        wait_until(lambda model=model: not model._at_work)
+        time.sleep(0.01)  # until the thread has said that it is idle
+    assert len(set(threads)) == 1
 
 
 # --- what is told, what is kept -------------------------------------------------------------------

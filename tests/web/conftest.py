@@ -66,7 +66,7 @@ def serve(make_hub: Callable[..., Hub]) -> Iterator[Callable[..., tuple[str, Hub
 
     def start(**settings: Any) -> tuple[str, Hub]:
         hub = make_hub(**settings)
-        hub.hardware()
+        hub.models.machine()
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.bind(("127.0.0.1", 0))
         listener.listen()

@@ -57,7 +57,7 @@ def serve(make_hub: Callable[..., Hub]) -> Iterator[Serve]:
 
         def start(patience: Patience = PATIENCE, **settings: Any) -> ServedHub:
             hub = make_hub(only=("slow",), **settings)
-            hub.hardware()
+            hub.models.machine()
             listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
             app = ending.Ending(app_of(hub), hub)
             config = serving.configure_server(app, most=MOST, patience=patience, lifespan="off")

@@ -191,7 +191,7 @@ def built(make_hub: Callable[..., Hub], tmp_path_factory: pytest.TempPathFactory
         UsersFile(data / "users.txt").put("ann", "admin", PASSWORD)
         tokens = {name: TokenStore(data).add(name)[1] for name in users.ROLES}
         hub = make_hub(only=("shades", "slow"), auth=str(data / "users.txt"), data=str(data))
-        hub.hardware()
+        hub.models.machine()
         yield hub, tokens, canary
 
 

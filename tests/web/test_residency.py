@@ -13,8 +13,8 @@ import pytest
 
 from hub.cli.main import main
 from hub.errors import ConflictError, InputError, NotFoundError, OutOfMemoryError
+from hub.execution.models import Resident
 from hub.execution.remembered import Remembered
-from hub.execution.residency import Resident
 from hub.hub import Hub
 from hub.settings import Settings
 from hub.web.middleware.access import refusal
@@ -59,14 +59,14 @@ def only(hub: Hub) -> Resident:
 def test_measured_bytes_are_known_at_the_next_start(make: Callable[..., Hub], tmp_path: Path) -> None:
     demo = large_demo(Calls(), tmp_path, "model")
     hub = make(demo)
-    hub.hardware()
+    hub.models.machine()
     before = only(hub)
     assert (before.state, before.measured) == ("absent", False)
     assert before.bytes < 1_000
     hub.engine.run("doubler", {"number": 1})
     assert (only(hub).state, only(hub).bytes, only(hub).measured) == ("ready", 5_000_000, True)
     again = make(demo)
-    again.hardware()
+    again.models.machine()
     assert (only(again).state, only(again).bytes, only(again).measured) == ("absent", 5_000_000, True)
 
 

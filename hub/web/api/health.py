@@ -7,29 +7,35 @@ from typing import Any
 
 import psutil
 
-from hub import describe, imports
+from hub import describe
 from hub.hub import Hub
 
 
 def status(hub: Hub) -> dict[str, Any]:
     """What the hub holds and does now. The first call may have to find out about the hardware."""
-    hardware = hub.hardware()
+    machine, state = hub.models.machine(), hub.models.state()
     return {
-        "device": str(hardware.device),
-        "dtype": hardware.dtype_name,
+        "device": machine.device,
+        "dtype": machine.dtype,
         "backend": hub.settings.backend,
         "pool": {
-            "budget_bytes": hardware.pool.budget_bytes,
-            "used_bytes": hardware.pool.used_bytes(),
-            "models": [asdict(model) for model in hardware.pool.status()],
+            "budget_bytes": machine.budget_bytes,
+            "used_bytes": state.used_bytes,
+            "models": [asdict(model) for model in state.models],
         },
         "warnings": warnings(hub),
         "results": {**hub.results.stats(), "warning": hub.results.warning},
         "queue": {"in_work": hub.engine.in_work, "limit": hub.settings.queue_limit},
         "models": [asdict(one) for one in hub.models.residents()],
-        "process_bytes": psutil.Process().memory_info().rss,
+        "process_bytes": memory_bytes(hub),
+        "processes": [asdict(one) for one in hub.models.processes()],
         "demos": {page.slug: asdict(describe.state(hub, page)) for page in hub.registry},
     }
+
+
+def memory_bytes(hub: Hub) -> int:
+    """What the hub and its model processes hold of the machine's memory."""
+    return int(psutil.Process().memory_info().rss) + sum(one.bytes for one in hub.models.processes())
 
 
 def warnings(hub: Hub) -> list[str]:
@@ -42,7 +48,7 @@ def warnings(hub: Hub) -> list[str]:
         *filter(None, [hub.disk.trouble()]),
         *describe.notices(hub),
         *([stuck] if (stuck := hub.models.stuck()) else []),
-        *imports.warnings(),
+        *hub.models.warnings(),
     ]
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from hub.execution.residency import ACTIONS
+from hub.execution.models import ACTIONS
 from hub.hub import Hub
 from hub.pages.registry import Page, Registry
 from hub.spec import ImageInput

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from hub.decoding.decode import FORMATS
-from hub.execution.residency import Resident
+from hub.execution.models import Resident
 from hub.pages.inputs import SEED_LIMIT
 from hub.pages.registry import Page
 from hub.results.result import Receipt

@@ -155,5 +155,5 @@ def _warn(hub: Hub, page: Page, capsule: dict[str, Any], filled: Filled) -> None
         same = same and (not name or hub.weights.find(str(name)).digest == capsule.get("digest"))
     except HubError:
         same = False
-    if not same or capsule.get("dtype") != hub.hardware().dtype_name:
+    if not same or capsule.get("dtype") != hub.models.machine().dtype:
         filled.notes.append("The page, its weights or their precision differ from then, so the picture may differ.")

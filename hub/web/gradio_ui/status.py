@@ -7,13 +7,12 @@ from functools import partial
 from typing import Any
 
 import gradio as gr
-import psutil
 from anyio import to_thread
 from markupsafe import Markup
 from rich.filesize import decimal
 
 from hub.errors import ForbiddenError, HubError
-from hub.execution.residency import Resident
+from hub.execution.models import Resident
 from hub.hub import Hub
 from hub.texts import say, sentence
 from hub.web.api import health
@@ -94,17 +93,17 @@ class _View:
         return piece("status", "changed", say(DONE[action], name=name), took)
 
     def _draw(self, refused: str) -> str:
-        hardware = self.hub.hardware()
+        machine, state = self.hub.models.machine(), self.hub.models.state()
         residents = self.hub.models.residents()
         here = [one for one in residents if one.state in ("ready", "loading")]
         away = [one for one in residents if one not in here]
-        used, budget = hardware.pool.used_bytes(), hardware.pool.budget_bytes
+        used, budget = state.used_bytes, machine.budget_bytes
         results = self.hub.results.stats()
         limit = self.hub.settings.queue_limit
         tiles = [
-            (say("Device"), hardware.device, hardware.dtype_name),
+            (say("Device"), machine.device, machine.dtype),
             (say("Models"), decimal(used), say("of at most {most}", most=decimal(budget))),
-            (say("Whole process"), decimal(round(psutil.Process().memory_info().rss, -7)), ""),
+            (say("Whole hub"), decimal(round(health.memory_bytes(self.hub), -7)), ""),
             (say("In work"), self.hub.engine.in_work, say("of at most {most}", most=limit)),
             (
                 say("Results"),

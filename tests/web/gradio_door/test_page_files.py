@@ -47,7 +47,7 @@ HERE = str(Path(__file__).resolve())
 def served(make_hub: Callable[..., Hub]) -> Iterator[httpx.Client]:
     """A whole hub with one page."""
     hub = make_hub(("shades",))
-    hub.hardware()
+    hub.models.machine()
     ENGINES.append(hub)
 
     async def build() -> FastAPI:  # in a running event loop: outside of one, Gradio makes loops it never closes

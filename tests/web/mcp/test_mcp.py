@@ -35,7 +35,7 @@ from tests.web.doors import STOPPED, png
 def served_hub(make_hub: Callable[..., Hub]) -> Iterator[str]:
     """The REST and MCP doors over the fake demos; pictures of at most 1 MB."""
     hub = make_hub(max_upload_mb=1)
-    hub.hardware()
+    hub.models.machine()
     door = mcp_server.HttpDoor(hub)
     app = FastAPI(lifespan=lambda app: door.run(), docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
     app.router.routes[:0] = rest.routes(hub)

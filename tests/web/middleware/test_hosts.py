@@ -33,7 +33,7 @@ def served(make_hub: Callable[..., Hub]) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(streamlit_mount, "_build", lambda hub: Echo())
         hub = make_hub(only=("shades", "slow"))
-        hub.hardware()
+        hub.models.machine()
 
         async def build() -> FastAPI:
             return server.build_app(hub)

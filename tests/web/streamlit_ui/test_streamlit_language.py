@@ -29,7 +29,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     (folder / f"{CHINESE}.toml").write_text('[page]\n"Shades" = "明暗"\n"front" = "正面"\n', encoding="utf-8")
     settings = Settings(data=str(folder / "data"), device="cpu", dtype="float32")
     made = Hub(settings, Registry({"shades": Page("shades", "a test", folder, declared=SHADES)}))
-    made.hardware()  # torch is imported here, not while a page waits
+    made.models.machine()  # torch is imported here, not while a page waits
     streamlit_host.use(made)
     yield made
     made.close()

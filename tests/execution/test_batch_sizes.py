@@ -1,0 +1,37 @@
+"""How many requests go into one pass is learned from passes."""
+
+from __future__ import annotations
+
+from hub.execution.batch_sizes import AGAIN, ENOUGH, BatchSizes
+
+
+def learned(item_s: dict[int, float], most: int = 16) -> BatchSizes:
+    sizes = BatchSizes(most)
+    for size, seconds in item_s.items():
+        for _ in range(ENOUGH):
+            sizes.note(size, size * seconds)
+    return sizes
+
+
+def test_before_anything_is_known_all_may_go_together() -> None:
+    assert BatchSizes(8).limit() == 8
+    assert learned({8: 1.0}, most=8).limit() == 8
+
+
+def test_larger_ones_are_taken_where_they_are_faster_or_as_fast() -> None:
+    assert learned({1: 1.0, 2: 0.7, 4: 0.6, 8: 0.5, 16: 0.51}).limit() == 16
+
+
+def test_where_larger_ones_are_slower_the_best_is_the_most() -> None:
+    assert learned({1: 1.0, 2: 0.8, 4: 0.7, 8: 0.9}).limit() == 4
+    assert learned({1: 1.0, 2: 1.2}).limit() == 1
+
+
+def test_what_was_slow_is_tried_again_after_a_while() -> None:
+    sizes = learned({1: 1.0, 2: 1.2})
+    limits = []
+    for _ in range(AGAIN):
+        limits.append(sizes.limit())
+        sizes.note(1, 1.0)
+    assert limits.count(16) == 1
+    assert set(limits) == {1, 16}

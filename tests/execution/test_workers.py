@@ -1,0 +1,214 @@
+"""Models in processes of their own: the same answers as in one, progress, cancelling, and processes that end."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from PIL import Image
+
+from hub.engine.jobs import Cancel
+from hub.errors import CancelledError, DeadlineError, HubError, InputError, UnavailableError
+from hub.execution.workers import Workers
+from hub.hub import Hub
+from hub.settings import ROOT, Settings
+from hub.spec import Progress
+from tests.fakes import PATIENCE_S, wait_until
+
+PAGES = {
+    "steps": """
+def infer(model, items):
+    for step in range(1, 201):
+        time.sleep(float(items[0]) / 200)
+        yield Progress(step, 200)
+    return [item * 2 for item in items]
+""",
+    "deadly": """
+def infer(model, items):
+    if items[0] == 13:
+        os._exit(9)
+    return [item * 2 for item in items]
+""",
+    "hanging": """
+def infer(model, items):
+    time.sleep(600 if items[0] == 13 else 0)
+    return [item * 2 for item in items]
+""",
+    "raising": """
+def infer(model, items):
+    raise SystemExit("away") if items[0] == 13 else ValueError("no such thing")
+""",
+}
+TEXT = """import os
+import time
+from hub.spec import Demo, Json, Progress, Slider
+{infer}
+DEMO = Demo(
+    title="{slug}", summary="A page for tests.", task="Test",
+    inputs=(Slider("number", "Number", 0.0, 100.0, step=0.01, default=1.0),),
+    outputs=(Json("double", "Double"),),
+    load=lambda folder, device: object(),
+    prepare=lambda number: number, infer=infer, present=lambda output, number: {{"double": output}},
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """A hub whose models live in two processes: pages of these tests, and one of the repository's."""
+    folder = tmp_path_factory.mktemp("pages")
+    for slug, infer in PAGES.items():
+        (folder / f"{slug}.py").write_text(TEXT.format(slug=slug, infer=infer), encoding="utf-8")
+    shutil.copy(ROOT / "demos" / "satellite_labels.py", folder)
+    shutil.copytree(ROOT / "demos" / "assets" / "satellite_labels", folder / "assets" / "satellite_labels")
+    settings = Settings(
+        data=str(tmp_path_factory.mktemp("data")), demos_folder=str(folder), device="cpu", dtype="float32",
+        workers="2", offline=True, deadline_s=60.0,
+    )  # fmt: skip
+    hub = Hub(settings, serving=True)
+    yield hub
+    hub.close()
+
+
+@pytest.fixture
+def workers(served: Hub) -> Workers:
+    assert isinstance(served.executor, Workers)
+    return served.executor
+
+
+def picture() -> Image.Image:
+    return Image.effect_noise((300, 200), 90).convert("RGB")
+
+
+def test_answers_are_those_of_one_process(served: Hub, tmp_path: Path) -> None:
+    photo = picture()
+    alone = Hub(Settings(data=str(tmp_path), device="cpu", dtype="float32", offline=True, demos="satellite_labels"))
+    expected = alone.engine.run("satellite_labels", {"image": photo})
+    result = served.engine.run("satellite_labels", {"image": photo})
+    alone.close()
+
+    # How many threads share a sum decides its last digit.
+    assert result.values["tags"] == expected.values["tags"]
+    assert result.values["probabilities"] == pytest.approx(expected.values["probabilities"], abs=1e-4)
+    assert {name: [p.data for p in group] for name, group in result.pictures.items()} == {
+        name: [p.data for p in group] for name, group in expected.pictures.items()
+    }
+    assert (result.receipt.device, result.receipt.dtype, result.receipt.cold) == ("cpu", "float32", True)
+    assert served.models.is_loaded("satellite_labels")
+    assert served.engine.run("satellite_labels", {"image": photo}).receipt.cached
+
+
+def test_progress_arrives_in_order_and_cancelling_ends_the_run(served: Hub, workers: Workers) -> None:
+    heard: list[tuple[str, int]] = []
+    cancel = Cancel()
+
+    def hear(stage: str, progress: Progress | None) -> None:
+        heard.append((stage, progress.step if progress else 0))
+        if progress and progress.step == 5:
+            cancel.set()
+
+    with pytest.raises(CancelledError):
+        served.engine.run("steps", {"number": 60.0}, on_event=hear, cancel=cancel)
+
+    steps = [step for stage, step in heard if stage == "running" and step]
+    assert steps == list(range(1, len(steps) + 1))
+    assert heard[0] == ("queued", 0)
+    wait_until(lambda: not any(one.in_work for one in workers.processes()))
+    wait_until(lambda: not any(model.leases for model in served.models.state().models))
+
+
+def test_a_run_whose_process_is_killed_is_tried_once_more(served: Hub, workers: Workers) -> None:
+    begun = threading.Event()
+
+    def hear(stage: str, progress: Progress | None) -> None:
+        if progress:
+            begun.set()
+
+    with ThreadPoolExecutor() as threads:
+        run = threads.submit(served.engine.run, "steps", {"number": 2.0}, on_event=hear)
+        assert begun.wait(PATIENCE_S)
+        victim = next(one.pid for one in workers.processes() if one.in_work)
+        psutil.Process(victim).kill()
+        result = run.result(PATIENCE_S)
+
+    assert result.values == {"double": 4.0}
+    wait_until(lambda: victim not in [one.pid for one in workers.processes()])
+    assert served.engine.run("deadly", {"number": 3.0}).values == {"double": 6.0}
+
+
+def test_an_input_that_kills_processes_is_told_so_and_the_hub_goes_on(served: Hub) -> None:
+    with pytest.raises(UnavailableError, match=r"ended before it answered.*status 9, status 9"):
+        served.engine.run("deadly", {"number": 13.0})
+
+    assert served.engine.run("deadly", {"number": 4.0}).values == {"double": 8.0}
+
+
+def test_errors_of_a_page_are_told_as_they_are_in_one_process(served: Hub) -> None:
+    with pytest.raises(HubError, match="raising failed on this input: ValueError: no such thing"):
+        served.engine.run("raising", {"number": 1.0})
+    with pytest.raises(HubError, match="tried to end the hub"):
+        served.engine.run("raising", {"number": 13.0})
+
+
+def test_code_that_hangs_keeps_nobody_past_the_deadline(served: Hub, workers: Workers) -> None:
+    cancel = Cancel()
+    begun = threading.Event()
+
+    def hear(stage: str, progress: Progress | None) -> None:
+        if stage == "running":
+            begun.set()
+
+    with ThreadPoolExecutor() as threads:
+        run = threads.submit(served.engine.run, "hanging", {"number": 13.0}, on_event=hear, cancel=cancel)
+        assert begun.wait(PATIENCE_S)
+        cancel.set()
+        with pytest.raises((CancelledError, DeadlineError)):
+            run.result(PATIENCE_S)
+    assert served.engine.run("deadly", {"number": 5.0}).values == {"double": 10.0}
+
+
+def test_what_is_in_memory_is_told_and_changed_over_all_processes(served: Hub, workers: Workers) -> None:
+    slug = "satellite_labels"
+    here = served.models.change(slug, "", "pin")
+    assert (here.state, here.pinned) == ("ready", True)
+    assert any(one.demo == slug and one.pinned for one in served.models.residents())
+    assert served.models.state().used_bytes >= here.bytes > 0
+    assert not served.models.change(slug, "", "unpin").pinned
+    assert served.models.change(slug, "", "unload").state == "absent"
+    wait_until(lambda: not served.models.is_loaded(slug))
+    with pytest.raises(InputError):
+        served.models.change(slug, "", "polish")
+    text = served.metrics.render().decode()
+    assert "hub_model_loads_total 0" not in text
+    assert 'hub_batch_size_count{demo="satellite_labels"}' in text
+
+
+def test_the_second_process_is_started_when_there_is_something_to_do(served: Hub, workers: Workers) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        runs = [threads.submit(served.engine.run, "steps", {"number": 3.0 + n / 100}) for n in range(4)]
+        assert [run.result(PATIENCE_S).values["double"] for run in runs] == [6.0, 6.02, 6.04, 6.06]
+
+    assert len(workers.processes()) == 2
+
+
+def test_processes_end_with_their_hub(tmp_path: Path) -> None:
+    hub = Hub(
+        Settings(data=str(tmp_path), device="cpu", workers="1", offline=True, demos="satellite_labels"), serving=True
+    )
+    assert isinstance(hub.executor, Workers)
+    (one,) = hub.executor.processes()
+    with ThreadPoolExecutor() as threads:
+        run: Any = threads.submit(hub.engine.run, "satellite_labels", {"image": picture()})
+        time.sleep(0.2)
+        hub.close()
+        error = run.exception(PATIENCE_S)
+
+    assert isinstance(error, HubError)
+    assert not psutil.pid_exists(one.pid)
