@@ -86,6 +86,8 @@ def serving(
     """Starts `python app.py` on a free port, waits until it says where it is, and stops it in the end."""
     command = [*start, "--port", "0", "--data", str(data), "--offline", *flags]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HUB_")}
+    # One model process, which compiles nothing beside the tests: those of hub/execution have more.
+    environment |= {"HUB_WORKERS": "1", "HUB_BACKEND": "eager"}
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
