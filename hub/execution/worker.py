@@ -58,12 +58,15 @@ class Worker:
             "why_late": self._executor.why_late,
             "drop_outputs": self._executor.drop_outputs,
         }
-        # Guards both below; taken alone.
+        # Guards the three below; taken alone.
         self._lock = threading.Lock()
         self._cancels: dict[int, threading.Event] = {}
-        self._ended_at: float | None = None  # when the last run ended, until what it freed is given back
+        self._in_hand = 0  # runs and calls
+        self._ended_at: float | None = None  # when the last of them ended, until what it freed is given back
+        self._stirred = threading.Event()  # something is to be looked at; while nothing is, the process sleeps
         self._last: Pulse | None = None  # written with _pulsing held, so that no older one is sent last
         self._pulsing = threading.Lock()
+        self._stirred.set()
 
     def serve(self) -> None:
         """Until the hub is gone."""
@@ -99,7 +102,6 @@ class Worker:
         finally:
             with self._lock:
                 del self._cancels[number]
-                self._ended_at = time.monotonic()
 
     def _tell(self, number: int, stage: str, progress: Any) -> None:
         if stage != "queued":  # the hub has said so itself
@@ -110,6 +112,9 @@ class Worker:
 
     def _end(self, number: int, name: str, function: Callable[..., Any], *arguments: Any) -> None:
         """Calls a function and sends what came of it, whatever that is. Raises nothing."""
+        with self._lock:
+            self._in_hand += 1
+        self._stirred.set()
         try:
             answer = Answer(number, function(*arguments))
         except HubError as error:
@@ -118,6 +123,9 @@ class Worker:
         except BaseException as error:
             imports.forget_halves(error)
             answer = Answer(number, error=unexpected(name, error))
+        with self._lock:
+            self._in_hand -= 1
+            self._ended_at = time.monotonic()
         self._pulse()  # first, so that who has the answer knows what is loaded
         self._send(answer)
 
@@ -125,6 +133,7 @@ class Worker:
 
     def pool_changed(self, event: str, amount: float) -> None:
         """As PoolMetrics says."""
+        self._stirred.set()
         self._send(Counted("pool_changed", (event, amount)))
 
     def batch_passed(self, slug: str, size: int) -> None:
@@ -137,15 +146,17 @@ class Worker:
 
     def _tick(self) -> None:
         while True:
-            time.sleep(PULSE_S)
-            self._pulse()
-            with self._lock:
-                ended_at = self._ended_at
-                idle = ended_at is not None and not self._cancels and time.monotonic() - ended_at > memory.IDLE_S
-                if idle:
-                    self._ended_at = None
-            if idle:
-                memory.trim()
+            self._stirred.wait()
+            self._stirred.clear()
+            while True:
+                self._pulse()
+                with self._lock:
+                    ended_at = self._ended_at
+                    if not self._in_hand and (ended_at is None or time.monotonic() - ended_at > memory.IDLE_S):
+                        self._ended_at = None
+                        break
+                time.sleep(PULSE_S)
+            memory.trim()
 
     def _pulse(self) -> None:
         turn, state = CONSTRUCTION.now, self._models.state()
