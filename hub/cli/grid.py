@@ -47,7 +47,9 @@ def add_grid(parser: argparse.ArgumentParser) -> None:
         "--template", default="", metavar="TEXT", help="how prompts are made (default: '{subject}, {style}')"
     )
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another input of the page")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes, each with its own model")
+    parser.add_argument(
+        "--workers", dest="processes", type=int, default=1, metavar="N", help="processes, each with its own model"
+    )
     parser.add_argument("--run", default="", metavar="NAME", help="a name for the run (default: date and time)")
     parser.add_argument("--resume", default="", metavar="RUN", help="draw what an earlier run has not drawn")
     parser.add_argument(
@@ -58,8 +60,8 @@ def add_grid(parser: argparse.ArgumentParser) -> None:
 
 def run_grid(args: argparse.Namespace, settings: Settings) -> int:
     """Draws what is missing of a new or an earlier grid; 1 where pictures failed."""
-    if args.workers < 1:
-        raise InputError("--workers must be 1 or more, got {workers}.", workers=args.workers)
+    if args.processes < 1:
+        raise InputError("--workers must be 1 or more, got {workers}.", workers=args.processes)
     hub = Hub(grid.settings_for(settings))
     try:
         root = args.out or grid.root(settings)
@@ -69,7 +71,7 @@ def run_grid(args: argparse.Namespace, settings: Settings) -> int:
             before = len({cell.name for cell in grid_plan.cells()}) - len(cells)
             with _progress(grid_plan, len(cells), before) as hear, redirect_stdout(sys.stderr):
                 try:
-                    tally = _draw(hub, folder, grid_plan, cells, args.workers, hear)
+                    tally = _draw(hub, folder, grid_plan, cells, args.processes, hear)
                 except (KeyboardInterrupt, HubError):
                     print(f"Go on with: python -m hub grid --resume {grid_plan.run}", file=sys.stderr)
                     raise

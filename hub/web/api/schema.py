@@ -144,7 +144,8 @@ def fixed() -> dict[str, Schema]:
 
 def receipt() -> Schema:
     """What a result cost."""
-    schema: Schema = TypeAdapter(Receipt).json_schema(mode="serialization")  # fields with defaults are always there
+    schema: Schema = TypeAdapter(Receipt).json_schema()
+    schema["required"] = list(schema["properties"])  # those with a default too: an answer has them all
     schema["description"] = (
         "What the result cost, in milliseconds. total_ms is of this request; stages are of the run that computed the "
         "result, which may have been another's. cached and created_at tell of who asks alone: whether they had it "
@@ -156,6 +157,7 @@ def receipt() -> Schema:
 
 def model() -> Schema:
     """One page's model with one set of weights."""
-    schema: Schema = TypeAdapter(Resident).json_schema(mode="serialization")
+    schema: Schema = TypeAdapter(Resident).json_schema()
+    schema["required"] = list(schema["properties"])
     schema["description"] = "A page's model, in memory or not. Sizes in bytes, times in seconds but load_ms."
     return schema
