@@ -1,7 +1,8 @@
 """Loads of the real ModelPool against an oracle that knows what comes, on traces; no model, a made-up clock.
 
 Popularity is Zipf(1.1) over 100 models of one size with room for five; fixed, or with the ranks drawn anew every 1,000
-requests. The oracle drops the model that is asked for latest (Belady). LRU stands beside.
+requests. Then what good rules for these are bad at: two pages in turn after a crowd that used five others (counts),
+and six models in turn (LRU). The oracle drops the model that is asked for latest (Belady). LRU stands beside.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import logging
 import random
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import mean
 
 from bench.context import Bench, Findings
@@ -24,11 +25,11 @@ SECONDS_APART = 1.0
 def measure(bench: Bench) -> Findings:
     rows, lru = [], dict[str, float]()
     logging.getLogger("hub.execution.pool").setLevel(logging.WARNING)
-    for key, every, what in (("fixed", 0, "fixed"), ("shifting", SHIFT_EVERY, "shifting")):
-        traces = [trace(bench.plan.pool_requests, every, seed) for seed in range(TRACES)]
+    for key, what, make in KINDS:
+        traces = [make(bench.plan.pool_requests, seed) for seed in range(TRACES)]
         ours, best = [[pool_loads(t)] for t in traces], [[oracle_loads(t)] for t in traces]
         lru[key] = mean(lru_loads(t) / found for t, (found,) in zip(traces, best, strict=True))
-        rows.append(compare(f"pool.{key}", f"loads, {what} popularity", "loads", ours, best, "oracle"))
+        rows.append(compare(f"pool.{key}", f"loads, {what}", "loads", ours, best, "oracle"))
     return Findings(tuple(rows), {"lru_to_oracle": lru, "requests": bench.plan.pool_requests})
 
 
@@ -41,6 +42,29 @@ def trace(count: int, shift_every: int, seed: int) -> list[int]:
         chance.shuffle(models)
         asked += chance.choices(models, weights, k=min(shift_every or count, count - len(asked)))
     return asked
+
+
+def pairs(count: int, seed: int) -> list[int]:
+    """Again and again 200 requests for five models, then 80 for two others in turn."""
+    chance, asked = random.Random(seed), list[int]()
+    while len(asked) < count:
+        crowd = chance.sample(range(MODELS), ROOM + 2)
+        asked += chance.choices(crowd[:ROOM], range(1, ROOM + 1), k=200) + crowd[ROOM:] * 40
+    return asked[:count]
+
+
+def circle(count: int, seed: int) -> list[int]:
+    """One model more than there is room for, one after the other."""
+    return [(seed + number) % (ROOM + 1) for number in range(count)]
+
+
+Kind = tuple[str, str, Callable[[int, int], list[int]]]
+KINDS: tuple[Kind, ...] = (
+    ("fixed", "fixed popularity", lambda count, seed: trace(count, 0, seed)),
+    ("shifting", "shifting popularity", lambda count, seed: trace(count, SHIFT_EVERY, seed)),
+    ("pairs", "two in turn after a crowd", pairs),
+    ("circle", "six in turn, room for five", circle),
+)
 
 
 def pool_loads(asked: Sequence[int]) -> float:

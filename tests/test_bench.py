@@ -120,6 +120,13 @@ def test_the_oracle_loads_least_and_lru_more() -> None:
     assert pool.oracle_loads([1, 2, 1, 2]) == 2
 
 
+@pytest.mark.parametrize("kind, bar", [("fixed", 1.2), ("shifting", 1.3), ("pairs", 1.1), ("circle", 1.1)])
+def test_the_pool_loads_little_more_than_an_oracle(kind: str, bar: float) -> None:
+    [make] = [make for key, _, make in pool.KINDS if key == kind]
+    asked = make(2000, 7)
+    assert pool.pool_loads(asked) <= bar * pool.oracle_loads(asked)
+
+
 def test_options_of_one_field_have_commas_between_and_none_is_empty() -> None:
     body = multipart({}, {"none": (), "two": ("sky", "road"), "number": 1})
     assert b'name="none"\r\n\r\n\r\n' in body and b"\r\nsky,road\r\n" in body and b"\r\n1\r\n" in body
@@ -191,7 +198,7 @@ def test_a_part_that_fails_is_a_row_and_the_others_are_measured(
     table, _, line = capsys.readouterr().out.rstrip("\n").rpartition("\n")
     read = json.loads(line)
     assert read["gaps"] == [{"key": "memory", "reason": "no room"}]
-    assert {row["key"] for row in read["rows"]} == {"pool.fixed", "pool.shifting"}
+    assert {row["key"] for row in read["rows"]} == {f"pool.{key}" for key, _, _ in pool.KINDS}
     assert "not measured: no room" in table and "loads / oracle" in table
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hub.errors import HubError, UnavailableError
+from hub.errors import HubError, OutOfMemoryError, UnavailableError
+from hub.texts import sentence
 
 
 class NoRoomError(UnavailableError):
@@ -52,7 +53,36 @@ class ModelStatus:
     loaded_for_s: float
     idle_for_s: float
     load_ms: float
-    leaves: int  # its turn to leave when room is needed: 1 is the next one; 0: pinned, in use or loading
+    # Its turn to leave when room is needed: 1 is the next one, unless those after it make enough room without it.
+    # 0: pinned, in use or loading.
+    leaves: int
+
+
+def status_of(entry: PoolEntry, now: float, leaves: int) -> ModelStatus:
+    """An entry's line."""
+    return ModelStatus(
+        key=entry.key,
+        state="ready" if entry.ready else "loading",
+        bytes=entry.bytes,
+        leases=entry.leases,
+        pinned=entry.pinned,
+        loaded_for_s=now - entry.loaded_at if entry.ready else 0.0,
+        idle_for_s=now - entry.last_used if entry.ready and not entry.leases else 0.0,
+        load_ms=entry.load_ms,
+        leaves=leaves,
+    )
+
+
+def too_large(entry: PoolEntry, budget_bytes: int, pinned_bytes: int) -> OutOfMemoryError:
+    """What is told of a model for which no eviction makes room enough."""
+    keep = " and pinned models keep {size:.0f} MB of it"
+    return OutOfMemoryError(
+        "{model} needs {size:.0f} MB; models may take {most:.0f} MB here{pinned}. Raise --pool-gb, or unpin a model.",
+        model=entry.key,
+        size=entry.bytes / 1e6,
+        most=budget_bytes / 1e6,
+        pinned=sentence(keep, size=pinned_bytes / 1e6) if pinned_bytes else "",
+    )
 
 
 def model_key(slug: str, weights: str, digest: str) -> str:

@@ -1,7 +1,8 @@
 """ModelPool: which models are in memory, who uses them, who leaves.
 
 A budget in measured bytes; single-flight loads; hits never wait behind another model's load; leased and
-pinned models never leave; least recently used leaves first, before the next one is loaded.
+pinned models never leave; who is likely to be missed least (hub/execution/popularity.py) leaves first, before the
+next one is loaded.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from hub import imports
 from hub.errors import DeadlineError, HubError, OutOfMemoryError, UnavailableError
 from hub.execution.construction import CONSTRUCTION
 from hub.execution.devices import give_back, is_out_of_memory, model_bytes
-from hub.execution.leases import Lease, ModelStatus, NoRoomError, PoolEntry
-from hub.texts import sentence
+from hub.execution.leases import Lease, ModelStatus, NoRoomError, PoolEntry, status_of, too_large
+from hub.execution.popularity import Popularity, enough
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class ModelPool:
         self._changed = threading.Condition()
         self._entries: dict[str, PoolEntry] = {}
         self._known_bytes = dict(known_bytes or {})  # measured sizes outlive the models, so the next load can plan
+        self._popularity = Popularity()
         self._first: PoolEntry | None = None  # has waited `patience_s`: room is for this one first
         self._closed = False
         self._reaper: threading.Thread | None = None
@@ -192,8 +194,11 @@ class ModelPool:
     def _leave(self, entry: PoolEntry, was_used: bool = True) -> None:
         with self._changed:
             entry.leases -= 1
-            entry.used = entry.used or was_used
             entry.last_used = self._clock()
+            if was_used:
+                entry.used = True
+                size = 0 if entry.pinned else entry.bytes
+                self._popularity.note(entry.key, size, entry.load_ms / 1000, self.budget_bytes - self._pinned_bytes())
             last = self._closed and not entry.leases
             if last:
                 self._drop(entry)
@@ -233,43 +238,31 @@ class ModelPool:
         """
         turn = entry.admitted or self._first in (None, entry)
         entry.admitted = False
-        pinned_bytes = sum(e.bytes for e in self._entries.values() if e.pinned and e is not entry)
+        pinned_bytes = self._pinned_bytes(entry)
         if evict and entry.bytes + pinned_bytes > self.budget_bytes:
-            keep = " and pinned models keep {size:.0f} MB of it"
-            pinned = sentence(keep, size=pinned_bytes / 1e6) if pinned_bytes else ""
-            raise OutOfMemoryError(
-                "{model} needs {size:.0f} MB; models may take {most:.0f} MB here{pinned}. Raise --pool-gb, or unpin "
-                "a model.",
-                model=entry.key,
-                size=entry.bytes / 1e6,
-                most=self.budget_bytes / 1e6,
-                pinned=pinned,
-            )
+            raise too_large(entry, self.budget_bytes, pinned_bytes)
         over = self._used() + entry.bytes - self.budget_bytes
         idle = self._idle(entry) if evict else []
         if not turn or over > sum(e.bytes for e in idle):
             return None
-        evicted = 0
-        while over > 0:
-            victim = idle[evicted]
-            over -= victim.bytes
-            evicted += 1
+        victims = enough(((e, e.bytes) for e in idle), over)
+        for victim, _ in victims:
             self._drop(victim)
         entry.admitted = True
-        return evicted
+        return len(victims)
 
     def _hold_back(self, entry: PoolEntry) -> None:
-        """Marks models in use, least recently used first, until `entry` will fit when their leases end."""
+        """Marks models, idle ones first, until `entry` will fit when the leases of those in use end."""
         over = self._used() + entry.bytes - self.budget_bytes
         candidates = [e for e in self._entries.values() if e.ready and not e.pinned and e is not entry]
-        for other in sorted(candidates, key=lambda e: (e.leases > 0, e.last_used)):
+        for other in sorted(candidates, key=lambda e: (e.leases > 0, self._popularity.worth(e.key))):
             other.leaving = over > 0
             over -= other.bytes
 
     def _idle(self, keep: PoolEntry | None) -> list[PoolEntry]:
-        """Who may leave, least recently used first; never-used fresh ones only after all others."""
+        """Who may leave, the least popular first; never-used fresh ones only after all others."""
         idle = [e for e in self._entries.values() if e.ready and not e.leases and not e.pinned and e is not keep]
-        return sorted(idle, key=lambda e: (not e.used, e.last_used))
+        return sorted(idle, key=lambda e: (not e.used, self._popularity.worth(e.key), e.last_used))
 
     def _drop(self, entry: PoolEntry) -> None:
         """Forgets an entry; the caller releases memory after letting go of the lock."""
@@ -321,6 +314,9 @@ class ModelPool:
     def _used(self) -> int:
         return sum(e.bytes for e in self._entries.values() if e.admitted)
 
+    def _pinned_bytes(self, but: PoolEntry | None = None) -> int:
+        return sum(e.bytes for e in self._entries.values() if e.pinned and e is not but)
+
     def in_use(self) -> bool:
         """Whether any model runs now."""
         with self._changed:
@@ -334,10 +330,7 @@ class ModelPool:
                 return
             entry.bytes = self._known_bytes[key] = size = self._measure(entry.model)
             over = self._used() - self.budget_bytes
-            for victim in self._idle(entry):
-                if over <= 0:
-                    break
-                over -= victim.bytes
+            for victim, _ in enough(((e, e.bytes) for e in self._idle(entry)), over):
                 self._drop(victim)
             self._on_change("bytes", self._used())
         self._on_measured(key, size)
@@ -359,20 +352,8 @@ class ModelPool:
             now = self._clock()
             turns = {e.key: turn for turn, e in enumerate(self._idle(None), 1)}
             others = sorted((e for e in self._entries.values() if e.key not in turns), key=lambda e: e.last_used)
-            return [
-                ModelStatus(
-                    key=e.key,
-                    state="ready" if e.ready else "loading",
-                    bytes=e.bytes,
-                    leases=e.leases,
-                    pinned=e.pinned,
-                    loaded_for_s=now - e.loaded_at if e.ready else 0.0,
-                    idle_for_s=now - e.last_used if e.ready and not e.leases else 0.0,
-                    load_ms=e.load_ms,
-                    leaves=turns.get(e.key, 0),
-                )
-                for e in [*(self._entries[key] for key in turns), *others]
-            ]
+            ready_to_leave = [self._entries[key] for key in turns]
+            return [status_of(e, now, turns.get(e.key, 0)) for e in (*ready_to_leave, *others)]
 
     def close(self) -> None:
         """Drops everything; waiting threads get UnavailableError."""

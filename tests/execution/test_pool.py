@@ -154,13 +154,28 @@ def test_a_load_that_always_runs_out_of_memory_is_an_out_of_memory_error() -> No
 # --- room -----------------------------------------------------------------------------------------
 
 
-def test_the_least_recently_used_idle_model_leaves_first() -> None:
-    clock = Clock()
-    pool = fake_pool(100, clock=clock)
+def test_the_least_recently_used_idle_model_leaves_first_while_nothing_else_is_known() -> None:
+    pool = fake_pool(100)
     for key in ("a", "b", "a", "c"):
-        clock.now += 1
         use(pool, key)
     assert keys(pool) == {"a", "c"}
+
+
+def test_what_is_used_often_outlives_many_that_are_used_once() -> None:
+    pool, loads = fake_pool(100), list[str]()
+    for number in range(40):
+        for key in ("often", f"once {number}", f"once too {number}"):
+            with pool.lease(key, lambda k=key: loads.append(k) or FakeModel(k, 40), estimate_bytes=40):
+                pass
+    assert loads.count("often") < 10  # least recently used first: 40
+
+
+def test_a_small_model_stays_where_the_large_one_after_it_makes_room_enough() -> None:
+    pool = fake_pool(100)
+    use(pool, "small", 10)
+    use(pool, "large", 80)
+    use(pool, "next", 80)
+    assert keys(pool) == {"small", "next"}
 
 
 def test_a_leased_model_is_never_evicted() -> None:
