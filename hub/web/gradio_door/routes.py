@@ -9,6 +9,7 @@ from __future__ import annotations
 import mimetypes
 from collections import Counter
 from collections.abc import AsyncGenerator, Collection
+from contextlib import nullcontext
 from typing import Any
 
 from anyio import to_thread
@@ -27,6 +28,7 @@ from hub.people.users import Caller
 from hub.texts import say
 from hub.web.gradio_door import refusals
 from hub.web.gradio_door.page_files import FILES, OF_CALLER, PageFiles
+from hub.web.gradio_ui.parts import HOME, Parts, asked_for
 from hub.web.middleware import guard
 from hub.web.problems import problem
 
@@ -67,10 +69,9 @@ FIELDS = 4  # of an upload's form that are no files
 class GradioDoor:
     """ASGI layer between the hub and the mounted Gradio app."""
 
-    def __init__(self, app: ASGIApp, files: PageFiles, pages: Collection[str]):
-        self.app, self.files = app, files
+    def __init__(self, app: ASGIApp, files: PageFiles, parts: Parts):
+        self.app, self.files, self._parts = app, files, parts
         self.routes = getattr(app, "routes", [])  # all that Gradio mounts, for what lists the app's routes
-        self._pages = frozenset(pages)
         self._beats = Counter[str]()  # open pages by address; used in the event loop only
         if isinstance(app, FastAPI):
             app.add_exception_handler(RequestValidationError, _explain_refusal)
@@ -92,7 +93,10 @@ class GradioDoor:
         if answer is not None:
             await answer(scope, receive, send)
             return
+        page, scope = self._page(scope, path)
         scope = {**scope, refusals.REFUSED: []}
+        if page is not None:
+            await to_thread.run_sync(self._parts.make, page)
 
         async def with_status(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -100,7 +104,8 @@ class GradioDoor:
             await send(message)
 
         if not path.startswith(f"/{API}/heartbeat/"):
-            await self.app(scope, receive, with_status)
+            with asked_for(page) if page is not None and method in GET else nullcontext():
+                await self.app(scope, receive, with_status)
             return
         address = network(guard.caller(Request(scope)).address)
         if self._beats.total() >= BEATS or self._beats[address] >= BEATS_OF_ADDRESS:
@@ -112,6 +117,23 @@ class GradioDoor:
             await self.app(scope, receive, with_status)
         finally:
             self._beats -= Counter({address: 1})
+
+    def _page(self, scope: Scope, path: str) -> tuple[str | None, Scope]:
+        """The page that a request is about, None: no one page; and the request as Gradio, which has `/`, is asked."""
+        name, *rest = path.removeprefix("/").split("/")
+        if not rest and name in self._parts.names:
+            asked = Request(scope).query_params.get("page", "") if name == HOME else name
+            if name != HOME:
+                query = scope["query_string"] + b"&" if scope["query_string"] else b""
+                inner = scope.get("root_path", "") + "/"
+                scope = {**scope, "path": inner, "raw_path": inner.encode(), "query_string": query + b"page=" + name.encode()}
+        elif path in ("/config", f"/{API}/info"):
+            asked = Request(scope).query_params.get("page")
+        elif name == API and rest[:1] in (["call"], ["run"]) and len(rest) > 1:  # by the name of an endpoint
+            asked = rest[1] if rest[1] in self._parts.names else rest[1].removesuffix("_compare")
+        else:
+            return None, scope
+        return (asked if asked in self._parts.names else None), scope
 
     def _is_awaited(self, path: str, scope: Scope) -> bool:
         """Whether there is something to stream. Gradio notices once its answer has begun, and fails then."""
@@ -137,7 +159,7 @@ class GradioDoor:
         if route[-1] == "**":
             return parts[: len(route) - 1] == route[:-1] and len(parts) >= len(route)
         return len(route) == len(parts) and all(
-            one == part or (one == "*" and part != "") or (one == "{page}" and part in self._pages)
+            one == part or (one == "*" and part != "") or (one == "{page}" and part and part in self._parts.names)
             for one, part in zip(route, parts, strict=True)
         )
 

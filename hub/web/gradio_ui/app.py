@@ -10,7 +10,7 @@ from contextlib import aclosing, nullcontext
 from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 
@@ -37,6 +37,7 @@ from hub.web.gradio_ui import restore as restore_ui
 from hub.web.gradio_ui import similar as similar_ui
 from hub.web.gradio_ui import status as status_ui
 from hub.web.gradio_ui.blocks import Pages, draw, translate_options
+from hub.web.gradio_ui.parts import HOME, Part, Parts
 from hub.web.gradio_ui.runs import Moment, Runs
 from hub.web.middleware import guard
 from hub.web.parts import html, model_cards
@@ -51,24 +52,16 @@ DAY_S = 86_400
 
 
 def build(hub: Hub) -> gr.Blocks:
-    """All pages of the hub's registry in one Blocks."""
+    """All pages of the hub's registry in one Blocks, each made when it is first asked for."""
     ui = _Pages(hub)
-    with Pages(title="Demo Hub", analytics_enabled=False, delete_cache=(3600, DAY_S)) as blocks:
-        blocks.hub_files = ui.files
-        draw(partial(html.masthead, hub.registry, home=True, signed_in=hub.settings.asks))
-        cards = draw(ui.gallery)
-        blocks.load(ui.gallery, outputs=cards, show_progress="hidden", queue=False, api_visibility="private")
-    for page in hub.registry:
-        with blocks.route(page.title, f"/{page.slug}", show_in_navbar=False):
-            draw(partial(html.masthead, hub.registry, home=False, here=page.slug, signed_in=hub.settings.asks))
-            if page.declared is None:
-                draw(partial(html.broken, page))
-            else:
-                _Page(ui, page).build(blocks)
-    with blocks.route("Status", "/status", show_in_navbar=False):
-        draw(partial(html.masthead, hub.registry, home=False, here="status", signed_in=hub.settings.asks))
-        status_ui.build(blocks, hub)
-    return blocks
+    blocks: Any = Pages(title="Demo Hub", analytics_enabled=False, delete_cache=(3600, DAY_S))
+    blocks.hub_files = ui.files
+    pages = [Part(page.slug, page.title, partial(ui.draw_page, page)) for page in hub.registry]
+    blocks.hub_parts = Parts(
+        blocks, [Part(HOME, "Home", ui.draw_home), *pages, Part("status", "Status", ui.draw_status)]
+    )
+    blocks.config = blocks.get_config_file()
+    return cast(gr.Blocks, blocks)
 
 
 class _Pages:
@@ -79,6 +72,26 @@ class _Pages:
         self.threads = ThreadPoolExecutor(hub.settings.queue_limit + 8, thread_name_prefix="page")
         self.files = PageFiles(hub)
         self.folder = self.files.results
+
+    def draw_home(self, blocks: gr.Blocks) -> None:
+        self._draw_masthead(HOME)
+        cards = draw(self.gallery)
+        blocks.load(self.gallery, outputs=cards, show_progress="hidden", queue=False, api_visibility="private")
+
+    def draw_page(self, page: Page, blocks: gr.Blocks) -> None:
+        self._draw_masthead(page.slug)
+        if page.declared is None:
+            draw(partial(html.broken, page))
+        else:
+            _Page(self, page).build(blocks)
+
+    def draw_status(self, blocks: gr.Blocks) -> None:
+        self._draw_masthead("status")
+        status_ui.build(blocks, self.hub)
+
+    def _draw_masthead(self, here: str) -> None:
+        hub = self.hub
+        draw(partial(html.masthead, hub.registry, home=not here, here=here, signed_in=hub.settings.asks))
 
     def gallery(self) -> str:
         pages = [(page, describe.state(self.hub, page)) for page in self.hub.registry]

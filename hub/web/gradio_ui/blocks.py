@@ -21,6 +21,7 @@ from hub.texts import Catalogue
 from hub.web.gradio_door import payloads, refusals
 from hub.web.gradio_door.page_files import PageFiles
 from hub.web.gradio_door.refusals import Refusal
+from hub.web.gradio_ui.parts import Part, asked_for
 from hub.web.middleware import guard, languages
 
 TRANSLATED = ("label", "info", "placeholder")  # properties that Gradio's front end looks up
@@ -41,26 +42,26 @@ def translate_options(options: Sequence[str]) -> list[str | tuple[str, str]]:
     return [option if (name := texts.say(option)) == option else (name, option) for option in options]
 
 
-def _config(self: gr.Blocks) -> Any:
+def _config(self: Any) -> Any:
     """What the page is made of, for whoever is drawn for. Gradio reads it for each page and at /config."""
-    return _translate_config(self, texts.current())
+    return self.hub_parts.config(self.hub_settings, partial(_translate_part, self, texts.current()))
 
 
 def _set_config(self: Any, config: Any) -> None:
-    self.hub_config, self.hub_configs = config, {}
+    self.hub_settings = config
 
 
-def _translate_config(blocks: Any, catalogue: Catalogue) -> Any:
+def _translate_part(blocks: Any, catalogue: Catalogue, part: Part) -> Any:
     if catalogue.language == texts.ENGLISH:
-        return blocks.hub_config
-    config = blocks.hub_configs.get(catalogue.language)
+        return part.config
+    config = part.translated.get(catalogue.language)
     if config is None:  # two threads may both make it, and make the same
         words = dict[str, str]()
         i18n = gr.I18n(**{catalogue.language: words})
         with texts.speaking(catalogue):
-            components = [_translate_component(blocks, entry, i18n, words) for entry in blocks.hub_config["components"]]
-        config = {**blocks.hub_config, "components": components, "i18n_translations": i18n.translations_dict}
-        blocks.hub_configs[catalogue.language] = config
+            components = [_translate_component(blocks, entry, i18n, words) for entry in part.config["components"]]
+        config = {**part.config, "components": components, "i18n_translations": i18n.translations_dict}
+        part.translated[catalogue.language] = config
     return config
 
 
@@ -87,7 +88,7 @@ def _ignore(self: Any, value: Any) -> None:
 
 
 def _i18n(self: Any) -> gr.I18n | None:
-    words = _translate_config(self, texts.current()).get("i18n_translations") if hasattr(self, "hub_config") else None
+    words = self.config["i18n_translations"] if hasattr(self, "hub_settings") else None
     return gr.I18n(**words) if words else None
 
 
@@ -96,10 +97,21 @@ def _create_limiter(self: Any) -> None:
     self.limiter = CapacityLimiter(GRADIO_THREADS)
 
 
-def _api_info(self: gr.Blocks, *arguments: Any, **named: Any) -> Any:
-    """Gradio keeps the first answer for all, so it is English."""
+def _api_info(self: Any, *arguments: Any, page: str | None = None, **named: Any) -> Any:
+    """Gradio keeps the first answer for all, so it is English. It is put together page by page."""
+    info: dict[str, dict[str, Any]] = {"named_endpoints": {}, "unnamed_endpoints": {}}
     with texts.speaking(texts.PLAIN):
-        return gr.Blocks.get_api_info(self, *arguments, **named)
+        for name in self.hub_parts.names if page is None else [page]:
+            with asked_for(name):
+                self.hub_parts.make(name)
+                for kind, endpoints in gr.Blocks.get_api_info(self, *arguments, page=name, **named).items():
+                    info[kind].update(endpoints)
+    return info
+
+
+def _queue(self: Any, *arguments: Any, **named: Any) -> Any:
+    """A new Blocks asks for one of any length, and makes an app for it; what is served asks again, with options."""
+    return gr.Blocks.queue(self, *arguments, **named) if arguments or named else self
 
 
 async def _process_api(self: Any, block_fn: Any, inputs: list[Any], *arguments: Any, **named: Any) -> Any:
@@ -138,6 +150,7 @@ Pages: type[gr.Blocks] = type.__new__(
         "i18n_instance": property(_i18n, _ignore),
         "create_limiter": _create_limiter,
         "get_api_info": _api_info,
+        "queue": _queue,
         "process_api": _process_api,
     },
 )

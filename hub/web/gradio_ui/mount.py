@@ -27,7 +27,7 @@ from hub.web.middleware import addresses, streams
 from hub.web.parts import html
 
 ICON = Path(__file__).parents[1] / "favicon.png"
-OPEN_PAGES = 512  # of which Gradio keeps a copy of the page each, nearly a megabyte; the oldest goes
+OPEN_PAGES = 512  # of which Gradio keeps what changed on each; the oldest goes
 
 
 def layers(hub: Hub) -> list[Middleware]:
@@ -67,7 +67,7 @@ def mount(app: FastAPI, hub: Hub, pages: Any) -> FastAPI:
         )
     last = mounted.router.routes[-1]
     assert isinstance(last, Mount)
-    last.app = GradioDoor(last.app, pages.hub_files, [*hub.registry.pages, "status"])
+    last.app = GradioDoor(last.app, pages.hub_files, pages.hub_parts)
     return mounted
 
 

@@ -116,7 +116,7 @@ def test_the_openapi_document_has_it_where_there_are_two_sets(client: TestClient
 
 def test_only_a_page_with_two_sets_has_it(hub: Hub) -> None:
     async def build() -> dict[str, Any]:  # in a loop: outside of one, Gradio makes loops that it never closes
-        return dict(gradio_ui.build(hub).get_config_file())
+        return dict(gradio_ui.build(hub).config)
 
     config = run_async(build())
     drawn = [c["props"] for c in config["components"]]

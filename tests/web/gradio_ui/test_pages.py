@@ -66,7 +66,7 @@ def drawn_by(hub: Hub) -> list[dict[str, Any]]:
 
     # In a running event loop: outside of one, Gradio makes loops that it never closes.
     async def build() -> list[dict[str, Any]]:
-        return list(gradio_ui.build(hub).get_config_file()["components"])
+        return list(gradio_ui.build(hub).config["components"])
 
     return run_async(build())
 
@@ -112,7 +112,7 @@ def test_a_number_of_the_weights_stands_on_the_page_wherever_the_weights_are_cho
 def test_the_page_starts_at_a_number_of_its_weights_and_clients_that_leave_it_out_send_none(hub: Hub) -> None:
     async def build() -> Any:
         made = gradio_ui.build(hub)
-        return made.get_config_file()["components"], made.get_api_info()["named_endpoints"]
+        return made.config["components"], made.get_api_info()["named_endpoints"]
 
     drawn, endpoints = run_async(build())
     (least,) = [c for c in components(drawn, "Least") if c["type"] == "slider"]

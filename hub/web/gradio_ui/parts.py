@@ -1,0 +1,185 @@
+"""Gradio's pages, each made when it is first asked for: one Blocks that is served, put together from parts.
+
+`Blocks.route` makes Gradio's whole configuration and an app anew for each page, and every open page gets a copy of all
+components: with a thousand pages the first takes hours, the second gigabytes. So each page is drawn in a Blocks of its
+own, and joins the served one; what is sent of it is its own part, and an open page keeps what changed on it only. Who
+asks for all (gradio_client: /config and /gradio_api/info) has the rest made first.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from contextvars import Context as Fresh
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import gradio as gr
+from gradio.blocks import BlocksConfig
+from gradio.context import Context, set_render_context
+from gradio.exceptions import DuplicateBlockError
+
+V = TypeVar("V")
+HOME = ""
+TRIES = 5
+# Gradio's place for the page that is being drawn is one for the whole process. Guards it, and all that a drawing adds.
+_BUILDING = threading.Lock()
+_asked: ContextVar[str | None] = ContextVar("asked", default=None)  # the page that a request is about; None: all
+
+
+@dataclass(slots=True)
+class Part:
+    """One page: what draws it, and once it is drawn its share of Gradio's configuration, by language."""
+
+    name: str
+    title: str
+    draw: Callable[[gr.Blocks], None]
+    config: dict[str, Any] | None = None
+    translated: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@contextmanager
+def asked_for(name: str) -> Iterator[None]:
+    """Within, the configuration is this page's."""
+    before = _asked.set(name)
+    try:
+        yield
+    finally:
+        _asked.reset(before)
+
+
+class Parts:
+    """All pages of one served Blocks."""
+
+    def __init__(self, served: gr.Blocks, parts: Collection[Part]):
+        self._served = served
+        self._parts = {part.name: part for part in parts}
+        served.default_config = _Shared(served)
+
+    @property
+    def names(self) -> Collection[str]:
+        return self._parts.keys()
+
+    def make(self, name: str) -> Part:
+        """The page of this name, drawn. From any thread; takes some milliseconds the first time."""
+        part = self._parts[name]
+        if part.config is None:
+            with _BUILDING:
+                if part.config is None:
+                    Fresh().run(self._build, part)  # as at the start: nobody's language, nobody's request
+        return part
+
+    def asked(self) -> list[Part]:
+        """The page that is asked for, or all."""
+        name = _asked.get()
+        return [self.make(one) for one in ([*self._parts] if name is None else [name])]
+
+    def config(self, settings: dict[str, Any], share: Callable[[Part], dict[str, Any]]) -> dict[str, Any]:
+        """Gradio's configuration of what is asked for: `settings`, and of each part what `share` says."""
+        parts = self.asked()
+        shares = [share(part) for part in parts]
+        words: dict[str, Any] = {}
+        for one in shares:
+            for language, texts in (one.get("i18n_translations") or {}).items():
+                words.setdefault(language, {}).update(texts)
+        children = [child for one in shares for child in one["layout"]["children"]]
+        return {
+            **settings,
+            "pages": [(HOME, "Home", True), *((p.name, p.title, False) for p in parts if p.name != HOME)],
+            "page": {name: page for one in shares for name, page in one["page"].items()},
+            "components": [component for one in shares for component in one["components"]],
+            "dependencies": [event for one in shares for event in one["dependencies"]],
+            "layout": {"id": self._served._id, "children": children},
+            "connect_heartbeat": True,  # some pages have a state, and Gradio asks for all or none
+            "i18n_translations": words or None,
+        }
+
+    def _build(self, part: Part) -> None:
+        for last in (False,) * (TRIES - 1) + (True,):
+            drawn = _DrawnPart(title=self._served.title, analytics_enabled=False)
+            drawn._id = self._served._id  # so that a page's load event is the served one's
+            drawn.current_page, drawn.pages = part.name, [(part.name, part.title, False)]
+            drawn.default_config.fn_id = self._served.default_config.fn_id
+            try:
+                with drawn:
+                    part.draw(drawn)
+            except DuplicateBlockError:
+                if last:
+                    raise
+                continue
+            # An event that makes a component meanwhile counts the same numbers, and so may give one twice.
+            if last or self._served.blocks.keys().isdisjoint(drawn.blocks):
+                break
+        config = drawn.default_config.get_config()
+        self._served.blocks.update(drawn.blocks)
+        self._served.fns.update(drawn.fns)
+        self._served.default_config.fn_id = drawn.default_config.fn_id
+        self._served.temp_file_sets.extend(drawn.temp_file_sets)
+        part.config = dict(config)
+
+
+class _Growing(dict[int, V]):
+    """A dict that may grow while others go through its values."""
+
+    def values(self) -> Any:
+        return [*super().values()]
+
+    def items(self) -> Any:
+        return [*super().items()]
+
+
+class _Changed(dict[int, Any], Generic[V]):
+    """What one open page changed of components that all share: its items are its own only, and it finds all."""
+
+    def __init__(self, shared: dict[int, V]):
+        super().__init__()
+        self._shared = shared
+
+    def __missing__(self, key: int) -> V:
+        return self._shared[key]
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(key) or key in self._shared
+
+    def get(self, key: int, default: Any = None) -> Any:
+        return self[key] if key in self else default
+
+
+class _Shared(BlocksConfig):
+    """The components and events of all pages that are made. Its copy is an open page's."""
+
+    def __init__(self, served: gr.Blocks):
+        super().__init__(served)
+        self.blocks, self.fns = _Growing(), _Growing()
+
+    def __copy__(self) -> BlocksConfig:
+        one = BlocksConfig(self.root_block)
+        one.blocks, one.fns, one.fn_id = _Changed(self.blocks), self.fns, self.fn_id
+        return one
+
+    def get_config(self, renderable: Any = None) -> dict[str, Any]:
+        """Of no page: Gradio asks for all whenever a setting changes."""
+        return {"page": {}, "components": [], "dependencies": [], "layout": {"id": self.root_block._id, "children": []}}
+
+
+def _no_queue(self: Any, *arguments: Any, **named: Any) -> Any:
+    """The served Blocks has it; making one makes an app, too."""
+    return self
+
+
+def _leave(self: Any, kind: type[BaseException] | None = None, *rest: Any) -> None:
+    """As Gradio's, which then makes the configuration and an app, for what is not served by itself."""
+    if kind is None:
+        self.fill_expected_parents()
+        set_render_context(self.parent)
+        self.default_config.attach_load_events()
+    set_render_context(None)
+    Context.root_block = None
+
+
+# Made past Gradio's own metaclass, which would write a .pyi file at every start.
+_DrawnPart: type[gr.Blocks] = type.__new__(
+    type(gr.Blocks), "DrawnPart", (gr.Blocks,), {"__module__": __name__, "queue": _no_queue, "__exit__": _leave}
+)
