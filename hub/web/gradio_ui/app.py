@@ -10,6 +10,7 @@ from contextlib import aclosing, nullcontext
 from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Any, cast
 
 import gradio as gr
@@ -75,7 +76,7 @@ class _Pages:
 
     def draw_home(self, blocks: gr.Blocks) -> None:
         self._draw_masthead(HOME)
-        cards = draw(self.gallery)
+        cards = draw(partial(self.gallery, html.AT_ONCE))
         blocks.load(self.gallery, outputs=cards, show_progress="hidden", queue=False, api_visibility="private")
 
     def draw_page(self, page: Page, blocks: gr.Blocks) -> None:
@@ -93,9 +94,10 @@ class _Pages:
         hub = self.hub
         draw(partial(html.masthead, hub.registry, home=not here, here=here, signed_in=hub.settings.asks))
 
-    def gallery(self) -> str:
-        pages = [(page, describe.state(self.hub, page)) for page in self.hub.registry]
-        return html.gallery(pages, describe.notices(self.hub))
+    def gallery(self, most: int | None = None) -> str:
+        """The cards; `most`: no more than so many."""
+        pages = [(page, describe.state(self.hub, page)) for page in islice(self.hub.registry, most)]
+        return html.gallery(pages, describe.notices(self.hub), len(self.hub.registry.pages))
 
 
 class _Page:

@@ -47,6 +47,12 @@ def _config(self: Any) -> Any:
     return self.hub_parts.config(self.hub_settings, partial(_translate_part, self, texts.current()))
 
 
+def _read_settings(self: Any) -> Any:
+    """What Gradio asks for whenever a setting changes: no page is made for it."""
+    with asked_for():
+        return gr.Blocks.get_config_file(self)
+
+
 def _set_config(self: Any, config: Any) -> None:
     self.hub_settings = config
 
@@ -150,6 +156,7 @@ Pages: type[gr.Blocks] = type.__new__(
         "i18n_instance": property(_i18n, _ignore),
         "create_limiter": _create_limiter,
         "get_api_info": _api_info,
+        "get_config_file": _read_settings,
         "queue": _queue,
         "process_api": _process_api,
     },

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from hub.pages.registry import RESERVED_SLUGS
 from hub.web.gradio_door.routes import GradioDoor
 from hub.web.gradio_ui import app as gradio_ui
 from hub.web.gradio_ui import theme
+from hub.web.gradio_ui.parts import asked_for
 from hub.web.middleware import addresses, streams
 from hub.web.parts import html
 
@@ -48,8 +48,7 @@ def build(hub: Hub) -> Any:
 
 def mount(app: FastAPI, hub: Hub, pages: Any) -> FastAPI:
     """Adds the pages after all routes of `app`."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="SSR mode is not supported")  # warned of even when it is switched off
+    with asked_for():  # Gradio looks at the configuration as it mounts: no page is made for that
         mounted: FastAPI = gr.mount_gradio_app(
             app,
             pages,

@@ -9,7 +9,7 @@ asks for all (gradio_client: /config and /gradio_api/info) has the rest made fir
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Context as Fresh
 from contextvars import ContextVar
@@ -26,7 +26,7 @@ HOME = ""
 TRIES = 5
 # Gradio's place for the page that is being drawn is one for the whole process. Guards it, and all that a drawing adds.
 _BUILDING = threading.Lock()
-_asked: ContextVar[str | None] = ContextVar("asked", default=None)  # the page that a request is about; None: all
+_asked: ContextVar[Sequence[str] | None] = ContextVar("asked", default=None)  # what a request is about; None: all
 
 
 @dataclass(slots=True)
@@ -41,9 +41,9 @@ class Part:
 
 
 @contextmanager
-def asked_for(name: str) -> Iterator[None]:
-    """Within, the configuration is this page's."""
-    before = _asked.set(name)
+def asked_for(*names: str) -> Iterator[None]:
+    """Within, the configuration is that of these pages."""
+    before = _asked.set(names)
     try:
         yield
     finally:
@@ -73,8 +73,8 @@ class Parts:
 
     def asked(self) -> list[Part]:
         """The page that is asked for, or all."""
-        name = _asked.get()
-        return [self.make(one) for one in ([*self._parts] if name is None else [name])]
+        names = _asked.get()
+        return [self.make(name) for name in ([*self._parts] if names is None else names)]
 
     def config(self, settings: dict[str, Any], share: Callable[[Part], dict[str, Any]]) -> dict[str, Any]:
         """Gradio's configuration of what is asked for: `settings`, and of each part what `share` says."""

@@ -25,16 +25,17 @@ SEARCH_FROM = 13  # a gallery of more than a dozen gets a search field
 STAGES = (("queued", "Queued"), ("loading", "Loading the model"), ("running", "Running"))
 COMPACT_FROM = 7  # as many labels or more are drawn one line each
 NOTHING = Markup("")
+IN_MENU, AT_ONCE = 60, 60  # demos in the menu of every page; and cards in the home page as it is first sent
 
 
 # --- around pages ---------------------------------------------------------------------------------
 
 
 def masthead(pages: Iterable[Page], home: bool, here: str = "", signed_in: bool = False) -> Markup:
-    """The bar on top of every page, with a menu of all demos. `here`: the page's own address, empty for the home."""
-    listed = [*pages]
-    has_pictures = any(from_words(page.declared) for page in listed)
-    return piece("frame", "masthead", listed, home, here or "./", _others(), signed_in, has_pictures)
+    """The bar on top of every page, with a menu of demos. `here`: the page's own address, empty for the home."""
+    every = [*pages]
+    has_pictures = any(from_words(page.declared) for page in every)
+    return piece("frame", "masthead", every[:IN_MENU], home, here or "./", _others(), signed_in, has_pictures)
 
 
 def sign_out(kind: str = "", home: str = "") -> Markup:
@@ -56,13 +57,16 @@ def asset_url(slug: str, name: str) -> str:
     return f"api/v1/demos/{quote(slug)}/assets/{quote(name)}"
 
 
-def gallery(entries: Sequence[tuple[Page, State]], warnings: Sequence[str]) -> Markup:
-    """The home page: a card per demo, and a search field once there are more than a dozen."""
+def gallery(entries: Sequence[tuple[Page, State]], warnings: Sequence[str], count: int) -> Markup:
+    """The home page of `count` demos: a card each, and a search field once there are more than a dozen.
+
+    `entries` may be the first of them only: the home page has the others when its load event was answered.
+    """
     cards = [
         (page, state, asset_url(page.slug, page.cover.name) if page.cover else "", _search_text(page))
         for page, state in entries
     ]
-    return piece("frame", "home", cards, warnings, len(entries) >= SEARCH_FROM, invitation(len(entries)))
+    return piece("frame", "home", cards, warnings, count >= SEARCH_FROM, invitation(count))
 
 
 def _search_text(page: Page) -> str:
