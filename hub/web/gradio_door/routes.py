@@ -28,7 +28,7 @@ from hub.people.users import Caller
 from hub.texts import say
 from hub.web.gradio_door import refusals
 from hub.web.gradio_door.page_files import FILES, OF_CALLER, PageFiles
-from hub.web.gradio_ui.parts import HOME, Parts, asked_for
+from hub.web.gradio_door.parts import HOME, Parts, asked_for
 from hub.web.middleware import guard
 from hub.web.problems import problem
 
@@ -82,21 +82,23 @@ class GradioDoor:
                 await send({"type": "websocket.close", "code": 1008})
             return
         method, path = scope["method"], get_route_path(scope)
+        page: str | None = None
         try:
             answer = await self._own(method, path, Request(scope, receive))
             if answer is None and not self.has(method, path):
                 raise NotFoundError("There is nothing at this address.")
             if answer is None and method in GET and not self._is_awaited(path, scope):
                 raise NotFoundError("No answer is on its way here: it came already, or nothing was asked.")
+            if answer is None:
+                page, scope = self._page(scope, path)
+                if page is not None and not self._parts.is_made(page):
+                    await to_thread.run_sync(self._parts.make, page)
         except HubError as error:
             answer = problem(error, Request(scope))
         if answer is not None:
             await answer(scope, receive, send)
             return
-        page, scope = self._page(scope, path)
         scope = {**scope, refusals.REFUSED: []}
-        if page is not None:
-            await to_thread.run_sync(self._parts.make, page)
 
         async def with_status(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -119,20 +121,17 @@ class GradioDoor:
             self._beats -= Counter({address: 1})
 
     def _page(self, scope: Scope, path: str) -> tuple[str | None, Scope]:
-        """The page that a request is about, None: no one page; and the request as Gradio, which has `/`, is asked."""
+        """The page that a request is about, None: no one page; and the request as Gradio is asked, which has `/`."""
         name, *rest = path.removeprefix("/").split("/")
-        if not rest and name in self._parts.names:
-            asked = Request(scope).query_params.get("page", "") if name == HOME else name
-            if name != HOME:
-                query = scope["query_string"] + b"&" if scope["query_string"] else b""
-                inner = scope.get("root_path", "") + "/"
-                scope = {**scope, "path": inner, "raw_path": inner.encode(), "query_string": query + b"page=" + name.encode()}
-        elif path in ("/config", f"/{API}/info"):
-            asked = Request(scope).query_params.get("page")
-        elif name == API and rest[:1] in (["call"], ["run"]) and len(rest) > 1:  # by the name of an endpoint
+        asked: str | None = None
+        if not rest and name != HOME and name in self._parts.names:
+            asked, query = name, b"&".join(filter(None, (scope["query_string"], b"page=" + name.encode())))
+            root = scope.get("root_path", "") + "/"
+            scope = {**scope, "path": root, "raw_path": root.encode(), "query_string": query}
+        elif path in ("/", "/config", f"/{API}/info"):
+            asked = Request(scope).query_params.get("page", HOME if path == "/" else None)
+        elif name == API and len(rest) > 1 and rest[0] in ("call", "run"):  # by the name of an endpoint
             asked = rest[1] if rest[1] in self._parts.names else rest[1].removesuffix("_compare")
-        else:
-            return None, scope
         return (asked if asked in self._parts.names else None), scope
 
     def _is_awaited(self, path: str, scope: Scope) -> bool:

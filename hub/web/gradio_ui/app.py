@@ -27,6 +27,7 @@ from hub.spec import Choice, Choices, ImageInput, Slider
 from hub.texts import say
 from hub.web.api import events
 from hub.web.gradio_door.page_files import PageFiles
+from hub.web.gradio_door.parts import HOME, Part, Parts
 from hub.web.gradio_ui import api as gradio_api
 from hub.web.gradio_ui import code as code_ui
 from hub.web.gradio_ui import compare as compare_ui
@@ -38,7 +39,6 @@ from hub.web.gradio_ui import restore as restore_ui
 from hub.web.gradio_ui import similar as similar_ui
 from hub.web.gradio_ui import status as status_ui
 from hub.web.gradio_ui.blocks import Pages, draw, translate_options
-from hub.web.gradio_ui.parts import HOME, Part, Parts
 from hub.web.gradio_ui.runs import Moment, Runs
 from hub.web.middleware import guard
 from hub.web.parts import html, model_cards

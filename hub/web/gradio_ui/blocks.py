@@ -20,8 +20,8 @@ from hub.errors import HubError
 from hub.texts import Catalogue
 from hub.web.gradio_door import payloads, refusals
 from hub.web.gradio_door.page_files import PageFiles
+from hub.web.gradio_door.parts import Part, asked_for
 from hub.web.gradio_door.refusals import Refusal
-from hub.web.gradio_ui.parts import Part, asked_for
 from hub.web.middleware import guard, languages
 
 TRANSLATED = ("label", "info", "placeholder")  # properties that Gradio's front end looks up

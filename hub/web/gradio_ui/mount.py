@@ -19,10 +19,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hub.errors import NotFoundError
 from hub.hub import Hub
 from hub.pages.registry import RESERVED_SLUGS
+from hub.web.gradio_door.parts import asked_for
 from hub.web.gradio_door.routes import GradioDoor
 from hub.web.gradio_ui import app as gradio_ui
 from hub.web.gradio_ui import theme
-from hub.web.gradio_ui.parts import asked_for
 from hub.web.middleware import addresses, streams
 from hub.web.parts import html
 

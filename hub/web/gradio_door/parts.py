@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import Context as Fresh
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import gradio as gr
 from gradio.blocks import BlocksConfig
@@ -36,7 +36,8 @@ class Part:
     name: str
     title: str
     draw: Callable[[gr.Blocks], None]
-    config: dict[str, Any] | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    made: bool = False
     translated: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -62,12 +63,15 @@ class Parts:
     def names(self) -> Collection[str]:
         return self._parts.keys()
 
+    def is_made(self, name: str) -> bool:
+        return self._parts[name].made
+
     def make(self, name: str) -> Part:
         """The page of this name, drawn. From any thread; takes some milliseconds the first time."""
         part = self._parts[name]
-        if part.config is None:
+        if not part.made:
             with _BUILDING:
-                if part.config is None:
+                if not part.made:
                     Fresh().run(self._build, part)  # as at the start: nobody's language, nobody's request
         return part
 
@@ -117,7 +121,7 @@ class Parts:
         self._served.fns.update(drawn.fns)
         self._served.default_config.fn_id = drawn.default_config.fn_id
         self._served.temp_file_sets.extend(drawn.temp_file_sets)
-        part.config = dict(config)
+        part.config, part.made = dict(config), True
 
 
 class _Growing(dict[int, V]):
@@ -130,29 +134,29 @@ class _Growing(dict[int, V]):
         return [*super().items()]
 
 
-class _Changed(dict[int, Any], Generic[V]):
+class _Changed(dict[int, Any]):
     """What one open page changed of components that all share: its items are its own only, and it finds all."""
 
-    def __init__(self, shared: dict[int, V]):
+    def __init__(self, shared: dict[int, Any]):
         super().__init__()
         self._shared = shared
 
-    def __missing__(self, key: int) -> V:
+    def __missing__(self, key: int) -> Any:
         return self._shared[key]
 
     def __contains__(self, key: object) -> bool:
         return super().__contains__(key) or key in self._shared
 
     def get(self, key: int, default: Any = None) -> Any:
-        return self[key] if key in self else default
+        return super().get(key, self._shared.get(key, default))
 
 
-class _Shared(BlocksConfig):
+class _Shared(BlocksConfig):  # type: ignore[misc]  # Gradio has no types here
     """The components and events of all pages that are made. Its copy is an open page's."""
 
     def __init__(self, served: gr.Blocks):
         super().__init__(served)
-        self.blocks, self.fns = _Growing(), _Growing()
+        self.blocks, self.fns = _Growing[Any](), _Growing[Any]()
 
     def __copy__(self) -> BlocksConfig:
         one = BlocksConfig(self.root_block)
