@@ -93,7 +93,7 @@ def test_a_start_makes_no_page_and_as_many_apps_whatever_the_number(app_with: An
 
 
 def test_a_page_is_made_once_when_it_is_asked_for_and_all_for_who_asks_for_all(app_with: Any, counts: Counts) -> None:
-    with running(app_with(FEW)) as url, httpx.Client(base_url=url, timeout=60) as client:
+    with running(app_with(FEW), lifespan="off") as url, httpx.Client(base_url=url, timeout=60) as client:
         made = []
         for path in ("/", "/page_001", "/page_001", "/page_002?threshold=1", "/config?page=page_003", "/status"):
             assert client.get(path, headers={"Accept": "text/html"}).status_code == 200
@@ -113,7 +113,7 @@ def test_a_page_is_made_once_when_it_is_asked_for_and_all_for_who_asks_for_all(a
 def test_pages_of_a_large_hub_have_as_much_in_them_as_those_of_a_small_one(app_with: Any) -> None:
     levels, sizes = [], []
     for number in (FEW, MANY):
-        with running(app_with(number)) as url, httpx.Client(base_url=url, timeout=60) as client:
+        with running(app_with(number), lifespan="off") as url, httpx.Client(base_url=url, timeout=60) as client:
             home, page = client.get("/").text, client.get("/page_003").text
         levels.append(len(LEVEL.findall(page)))
         sizes.append(len(page))
@@ -159,7 +159,7 @@ def test_who_opens_a_page_first_does_not_decide_its_language(app_with: Any) -> N
         text = client.get(path, headers={"Accept-Language": language}).text
         return re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), text)
 
-    with running(app_with(FEW)) as url, httpx.Client(base_url=url, timeout=60) as client:
+    with running(app_with(FEW), lifespan="off") as url, httpx.Client(base_url=url, timeout=60) as client:
         assert say_in_chinese("Status") in read("/page_001", "zh-CN")
         first, second = read("/page_001", "en"), read("/page_002", "en")
     assert {*CHINESE.findall(first)} == {*CHINESE.findall(second)}
