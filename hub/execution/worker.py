@@ -22,6 +22,7 @@ from hub import imports, logs, memory, settings
 from hub.decoding import budget
 from hub.decoding.decode import ImageLimits
 from hub.errors import HubError, unexpected
+from hub.execution.backends.compiled import RESTING_S, release_resting
 from hub.execution.construction import CONSTRUCTION
 from hub.execution.forward import Cores
 from hub.execution.in_process import InProcess
@@ -62,7 +63,7 @@ class Worker:
         self._lock = threading.Lock()
         self._cancels: dict[int, threading.Event] = {}
         self._in_hand = 0  # runs and calls
-        self._ended_at: float | None = None  # when the last of them ended, until what it freed is given back
+        self._ended_at = time.monotonic()  # when the last of them ended
         self._stirred = threading.Event()  # something is to be looked at; while nothing is, the process sleeps
         self._last: Pulse | None = None  # written with _pulsing held, so that no older one is sent last
         self._pulsing = threading.Lock()
@@ -148,15 +149,20 @@ class Worker:
         while True:
             self._stirred.wait()
             self._stirred.clear()
-            while True:
+            is_trimmed = False
+            while (idle_s := self._idle_s()) <= RESTING_S + PULSE_S:
                 self._pulse()
-                with self._lock:
-                    ended_at = self._ended_at
-                    if not self._in_hand and (ended_at is None or time.monotonic() - ended_at > memory.IDLE_S):
-                        self._ended_at = None
-                        break
+                if release_resting() or (idle_s > memory.IDLE_S and not is_trimmed):
+                    memory.trim()
+                is_trimmed = idle_s > memory.IDLE_S
                 time.sleep(PULSE_S)
-            memory.trim()
+            if release_resting():
+                memory.trim()
+
+    def _idle_s(self) -> float:
+        """How long nothing was in hand."""
+        with self._lock:
+            return 0.0 if self._in_hand else time.monotonic() - self._ended_at
 
     def _pulse(self) -> None:
         turn, state = CONSTRUCTION.now, self._models.state()

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hub.execution import devices
-from hub.execution.backends import export, measuring, points, store, workshop
+from hub.execution.backends import compiled, export, measuring, points, store, workshop
 from hub.execution.backends.orders import Origin, RefusedError
 from hub.execution.backends.points import EAGER, OPENVINO, Point, take_used
 from hub.execution.backends.store import SUMS
@@ -30,6 +30,7 @@ from hub.kit.networks import image_classifier
 from hub.pages.registry import discover
 from hub.results.result import Capsule
 from hub.settings import ROOT, Settings
+from tests.fakes import in_threads
 
 SLUG = "vehicle_classifier"
 pytestmark = pytest.mark.timeout(300)  # the export runs with low priority, beside whatever else runs
@@ -126,6 +127,24 @@ def test_a_form_that_is_there_answers_as_the_eager_network_does(opened: Callable
         slow, plain = passed(lambda: eager.forward_features(batch))  # noqa: B023
         assert (used, plain) == (OPENVINO, EAGER)
         assert measuring.differ([fast], [slow]) < TOLERANCE
+
+
+@pytest.mark.usefixtures("no_export")
+def test_a_form_that_rests_gives_back_what_its_passes_took_once_and_answers_as_before(
+    opened: Callable[..., Workshop], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = fast_model(opened, data)[0]
+    (form,) = model.forward_features.compiled.values()
+    before, _ = passed(lambda: model.forward_features(pictures(2, 1)))
+    assert not form.release(3600.0), "it was called just now"
+    assert [form.release(), form.release()] == [True, False]
+    after, used = passed(lambda: model.forward_features(pictures(2, 1)))
+    assert used == OPENVINO
+    assert torch.equal(after, before)
+    monkeypatch.setattr(compiled, "RESTING_S", 0.0)
+    in_threads([lambda: passed(lambda: model.forward_features(pictures())), compiled.release_resting] * 20)
+    with form._lock:
+        assert form._in_use == 0
 
 
 @pytest.mark.usefixtures("no_export")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +16,9 @@ from hub import imports
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+
+RESTING_S = 10.0  # a form that nobody called for so long gives back what its passes took
 
 
 class Compiled:
@@ -37,9 +43,12 @@ class Compiled:
         )
         # Constants are kept as the processor takes them, in the precision that they run in.
         self.nbytes = len(constants) // (2 if precision == "bf16" else 1)
-        # Guards the list of requests that nobody uses; taken alone.
+        # Guards the three below; taken alone.
         self._lock = threading.Lock()
-        self._idle: list[Any] = []
+        self._idle: list[Any] = []  # requests that nobody uses
+        self._in_use, self._used_at = 0, math.inf  # `_used_at`: infinite when there is nothing to give back
+        with _LISTING:
+            _ALL.add(self)
 
     def run(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """The answer's tensors, float numbers in float32. They are the caller's."""
@@ -47,13 +56,41 @@ class Compiled:
 
         given = [(t.float() if t.is_floating_point() else t).contiguous().numpy() for t in tensors]
         with self._lock:
-            request = self._idle.pop() if self._idle else self._network.create_infer_request()
+            self._in_use += 1
+            request = self._idle.pop() if self._idle else None
         try:
+            request = request or self._network.create_infer_request()
             answers = request.infer(given, share_inputs=True, share_outputs=False)
             return [torch.from_numpy(answers[number]) for number in range(len(self._network.outputs))]
         finally:
             with self._lock:
-                self._idle.append(request)
+                self._in_use, self._used_at = self._in_use - 1, time.monotonic()
+                if request is not None:
+                    self._idle.append(request)
+
+    def release(self, resting_s: float = 0.0) -> bool:
+        """Gives back what passes took, hundreds of megabytes for large batches; the next pass takes it anew, slower.
+
+        Does so where nobody called for so long; returns whether it did.
+        """
+        with self._lock:  # held meanwhile, so that no pass begins: that could wait for this, and this for it
+            rests = not self._in_use and time.monotonic() - self._used_at >= resting_s
+            if rests:
+                self._used_at = math.inf
+                self._network.release_memory()
+        return rests
+
+
+_LISTING = threading.Lock()  # guards the set below; taken alone
+_ALL: weakref.WeakSet[Compiled] = weakref.WeakSet()
+
+
+def release_resting() -> bool:
+    """Forms that nobody called of late give back what their passes took; whether any did."""
+    with _LISTING:
+        forms = list(_ALL)
+    released = [form.release(RESTING_S) for form in forms]
+    return any(released)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hub import memory
 from hub.execution import devices
 from hub.execution.backends import export, measuring
 from hub.execution.backends.compiled import Compiled, Form
@@ -105,6 +106,7 @@ class Workshop:
                 if form is not None:
                     order.ready()
             del point, order, form  # the next one is waited for without this model
+            memory.trim_soon()  # to make and to measure one takes hundreds of megabytes for a moment
 
     def _complain(self, order: Order, error: Exception) -> None:
         """Once a network: it stays eager, and everything works."""
@@ -141,6 +143,7 @@ class Workshop:
                 }
                 self._known.add({note: known})
                 log.info("%s of %s: %s", order.label, order.origin.slug, known)
+            compiled.release()  # it was measured with a larger batch than the next ones may have
         except RefusedError as error:
             if error.lasting:
                 self._known.add({note: {"chosen": EAGER, "why": str(error)[:200]}})
