@@ -76,7 +76,7 @@ class Settings:
     keep_alive_s: float = _setting(900.0, "an unused model leaves memory after this many seconds; 0: never")
     max_batch: int = _setting(8, "most requests in one forward pass (a demo may allow fewer)")
     batch_window_ms: float = _setting(4.0, "how long a request waits for others already on their way; 0 if alone")
-    queue_limit: int = _setting(64, "requests in work at once; one more is answered 429")
+    queue_limit: int = _setting(64, "requests in work at once; one more is answered 429; one caller has two thirds")
     deadline_s: float = _setting(120.0, "a request that takes longer is answered 504")
     grace_s: float = _setting(30.0, "at SIGTERM or Ctrl-C, what is in work has so many seconds to end; 0: none")
     max_upload_mb: float = _setting(20.0, "largest upload, in MB")

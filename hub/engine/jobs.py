@@ -168,5 +168,5 @@ class Job:
         capsule = self.capsule
         return Work(
             capsule.page, capsule.weights, capsule.digest, capsule.parameters, self.inputs.pictures, capsule.to_json(),
-            left_s, self.live, wants_sight, (self.owner.place, self.owner.id),
+            left_s, self.live, wants_sight, (self.owner.source, self.owner.id),
         )  # fmt: skip

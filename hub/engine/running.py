@@ -14,6 +14,7 @@ from functools import partial
 
 from hub import imports
 from hub.engine.jobs import Job
+from hub.engine.shares import Shares
 from hub.engine.shown import Shown
 from hub.errors import (
     BusyError,
@@ -54,10 +55,11 @@ class Running:
         self._settings, self._metrics, self._results, self._shown = settings, metrics, results, shown
         self._compute, self._left_s, self._too_late = compute, left_s, too_late
         self._threads = Threads("run")
-        # Guards the two below. Never held while a demo's code, a load or a wait runs.
+        # Guards the three below. Never held while a demo's code, a load or a wait runs.
         self._lock = threading.Lock()
         self._futures: dict[str, Future[Answer]] = {}
         self._in_work = 0
+        self._shares = Shares(settings.queue_limit)
 
     @property
     def in_work(self) -> int:
@@ -73,21 +75,23 @@ class Running:
         with self._lock:
             future = self._futures.get(job.id)
             mine = future is None
+            if future is None and self._in_work >= self._settings.queue_limit and not job.background:
+                raise BusyError(
+                    "{count} requests are in work, the most this hub takes. Try again in a moment.",
+                    count=self._in_work,
+                    retry_after_s=1,
+                )
+            if not job.background:
+                self._shares.take(job.owner)
             if future is None:
-                if self._in_work >= self._settings.queue_limit and not job.background:
-                    raise BusyError(
-                        "{count} requests are in work, the most this hub takes. Try again in a moment.",
-                        count=self._in_work,
-                        retry_after_s=1,
-                    )
                 future = self._futures[job.id] = Future()
                 self._in_work += not job.background
         if mine:
             # In the caller's context: hub/spaces/zero.py counts GPU seconds to who asks.
             self._threads.start(partial(copy_context().run, self._lead, future, job))
-        else:
-            job.events.tell("running", None)
-        return self._await(future, job, mine)
+            return self._await(future, job, GRACE_S)
+        job.events.tell("running", None)
+        return self._follow(future, job) or self.answer(job)
 
     def _hit(self, result: Result, job: Job) -> Answer:
         self._metrics.cache_hits.labels(job.page.slug, "result").inc()
@@ -121,19 +125,36 @@ class Running:
         self._metrics.in_work.dec()
         with self._lock:  # before the others hear of it: one that asks again must not join a run that has ended
             del self._futures[job.id]
-            self._in_work -= not job.background
+            if not job.background:
+                self._in_work -= 1
+                self._shares.give_back(job.owner)
         if answer is not None:
             future.set_result(answer)
         else:
             future.set_exception(failure)
 
-    def _await(self, future: Future[Answer], job: Job, mine: bool) -> Answer:
-        """Waits for a run. If it was another's, and that was cancelled or ran out of time, runs anew."""
+    def _follow(self, future: Future[Answer], job: Job) -> Answer | None:
+        """Waits for another's run; None: that was cancelled or ran out of time, and this one has to run itself."""
+        try:
+            result, _ = self._await(future, job, 0.0)
+        except (CancelledError, DeadlineError):
+            if not future.done() or job.cancel.is_set() or self._left_s(job) <= 0:
+                raise
+            return None
+        finally:
+            if not job.background:
+                with self._lock:
+                    self._shares.give_back(job.owner)
+        self._metrics.cache_hits.labels(job.page.slug, "shared").inc()
+        return self._as_cached(result, job), "shared"
+
+    def _await(self, future: Future[Answer], job: Job, grace_s: float) -> Answer:
+        """Waits for a run. Raises its error; CancelledError and DeadlineError when nobody wants it any more."""
         until: float | None = None
         while True:
             left_s, cancelled = self._left_s(job), job.cancel.is_set()
             if cancelled or left_s <= 0:
-                until = until or time.monotonic() + (GRACE_S if mine else 0.0)
+                until = until or time.monotonic() + grace_s
                 if time.monotonic() >= until:
                     raise CancelledError("The run was cancelled.") if cancelled else self._too_late(job)
                 left_s = until - time.monotonic()
@@ -142,12 +163,6 @@ class Running:
             except FutureTimeout:
                 continue
             break
-        if error is None:
-            result, outcome = future.result()
-            if mine:
-                return result, outcome
-            self._metrics.cache_hits.labels(job.page.slug, "shared").inc()
-            return self._as_cached(result, job), "shared"
-        if isinstance(error, CancelledError | DeadlineError) and not mine:
-            return self.answer(job)
-        raise copy.copy(error)
+        if error is not None:
+            raise copy.copy(error)
+        return future.result()

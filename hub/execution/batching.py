@@ -1,7 +1,7 @@
 """Batcher: requests for one model that arrive close together become one forward pass.
 
 One thread at work for each model that has requests. A request that is alone never waits; while a batch runs,
-the next one collects. An item that fails, fails alone.
+the next one collects, of each caller in turn. An item that fails, fails alone.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from hub.execution.batch_sizes import BatchSizes
 from hub.execution.devices import is_out_of_memory
 from hub.execution.forward import THREADS
 from hub.execution.leases import Lease
+from hub.execution.turns import Turns
 from hub.spec import Progress
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Ticket:
     item: Any
     on_event: Callable[[str, Progress | None], None]
     signature: Any = None
+    asker: tuple[str, str] = ("", "")  # whose turn it takes, as `Work` has it
     unwanted: Callable[[], bool] = lambda: False  # whether nobody waits any more, asked before each step
     begin: float = field(default_factory=time.perf_counter)
     context: Context = field(default_factory=copy_context)  # of who asks; hub/spaces/zero.py counts GPU seconds to them
@@ -81,7 +83,7 @@ class Batcher:
         self._is_loaded, self._on_batch, self._explain_late = is_loaded, on_batch, too_late
         # Guards _queue, _coming and _at_work. Of other locks only that of THREADS is asked for while it is held.
         self._changed = threading.Condition()
-        self._queue: list[Ticket] = []
+        self._queue: Turns[Ticket] = Turns()
         self._coming = 0
         self._at_work = False
         self._sizes = BatchSizes(max_batch)
@@ -105,11 +107,12 @@ class Batcher:
             timeout_s: float,
             on_event: Callable[[str, Progress | None], None],
             is_cancelled: Callable[[], bool],
+            asker: tuple[str, str] = ("", ""),
         ) -> Outcome:
             end = time.monotonic() + timeout_s
-            ticket = Ticket(item, on_event, signature(item), lambda: is_cancelled() or time.monotonic() >= end)
+            ticket = Ticket(item, on_event, signature(item), asker, lambda: is_cancelled() or time.monotonic() >= end)
             with self._changed:
-                self._queue.append(ticket)
+                self._queue.add(asker, ticket)
                 arrive()
                 if not self._at_work:
                     self._at_work = True
@@ -149,7 +152,7 @@ class Batcher:
         with self._changed:
             ticket.cancelled = True
             if ticket in self._queue:
-                self._queue.remove(ticket)
+                self._queue.remove(ticket.asker, ticket)
 
     # --- the worker -------------------------------------------------------------------------------
 
@@ -164,11 +167,12 @@ class Batcher:
             del batch  # or its arrays would stay while the next one is collected
 
     def _collect(self) -> list[Ticket]:
-        """Takes the oldest ticket and as many like it as are worth a pass. Waits only while a request is on its way."""
+        """Takes the next ticket and as many like it as are worth a pass. Waits only while a request is on its way."""
         end, most = time.monotonic() + self.window_s, self._sizes.limit()
 
         def waiting() -> list[Ticket]:
-            return [t for t in self._queue if t.signature == self._queue[0].signature][:most]
+            queue = list(self._queue)
+            return [t for t in queue if t.signature == queue[0].signature][:most]
 
         self._changed.wait_for(
             lambda: not self._queue or not self._coming or len(waiting()) >= most,
@@ -177,7 +181,8 @@ class Batcher:
         if not self._queue:
             return []
         batch = waiting()
-        self._queue = [t for t in self._queue if t not in batch]
+        for ticket in batch:
+            self._queue.remove(ticket.asker, ticket, had_turn=True)
         return batch
 
     def _run(self, batch: list[Ticket]) -> None:

@@ -159,8 +159,15 @@ class Dispatch:
             # Runs that take long never have all processes, so that the others find one that is quick.
             free = [p for p in self._at_work if not self._has_long(p)]
             room = [p for p in room if p not in free or len(free) > 1]
+        if self._is_long(ticket):
+            # Nor does one caller have all places of a process for a long time, while it could wait with the others.
+            room = [p for p in room if self._in_hand(p, ticket.path) < max(1, self._most // 2)]
         room = [p for p in room if p not in ticket.refused] or room
         return min(room, key=lambda p: self._cost(p, ticket), default=None)
+
+    def _in_hand(self, process: ModelProcess, path: tuple[str, str, str]) -> int:
+        """Places that an account or address has in a process."""
+        return sum(other.path[0] == path[0] for other in self._at_work[process])
 
     def _cost(self, process: ModelProcess, ticket: Ticket) -> float:
         load_s = 0.0 if ticket.key in process.pulse.loaded else LOAD_S

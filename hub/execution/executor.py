@@ -39,7 +39,10 @@ class Work:
     left_s: float  # seconds from now until nobody waits for it
     live: bool = False  # a camera's frame: nothing of it is kept, not even in memory
     wants_sight: bool = False  # whether the embedding is to be kept, with a thumbnail
-    asker: tuple[str, str] = ("", "")  # whose turn it takes, by address and by caller, hashed; empty: the hub's own
+    asker: tuple[str, str] = (
+        "",
+        "",
+    )  # whose turn it takes, by account or address and by caller, hashed; empty: the hub's own
 
 
 @dataclass(frozen=True, slots=True)

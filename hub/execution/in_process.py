@@ -224,7 +224,7 @@ class _Run:
             self.inputs.lend()
             return self.cancel.is_set()
 
-        outcome = submit(item, self.left_s(), self.on_event, unwanted)
+        outcome = submit(item, self.left_s(), self.on_event, unwanted, self.work.asker)
         output, size = outputs.seal(outcome.output)
         executor.keep(self.key, digest, output, outcome.backend, size)
         return replace(outcome, output=output)

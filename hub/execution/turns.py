@@ -1,4 +1,4 @@
-"""Whose turn it is: round by address, then by who asks, then by page, so that nobody starves behind another's many."""
+"""Whose turn it is: by account or address, then by who asks, then by page: nobody starves behind another's many."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ class Owner:
     lasting: bool = True  # they can be told again tomorrow: a user, or a browser with its cookie
     weak: bool = False  # nothing is known but the address, which others may have too
     session: str = ""  # of the browser of a user; older entries are kept by it
+    source: str = ""  # of the account or the address: turns and shares go by it first, since sessions can be made up
 
     @property
     def is_machine(self) -> bool:
@@ -60,9 +61,9 @@ class Owners:
         if caller.name:
             # A token may have been given to many: each browser that has it is another.
             who = f"{caller.name} {session}" if caller.name.startswith(TOKEN) else f"user {caller.name}"
-            return Owner(self.hash(who), session=self.hash(session))
+            return Owner(self.hash(who), session=self.hash(session), source=self.hash(f"account {caller.name}"))
         address = network(caller.address)
         place = self.hash(f"address {address}")
         if session:
-            return Owner(self.hash(session), place, lasting=not session.startswith(PAGE))
-        return Owner(self.hash(f"no session {address}"), place, lasting=False, weak=True)
+            return Owner(self.hash(session), place, lasting=not session.startswith(PAGE), source=place)
+        return Owner(self.hash(f"no session {address}"), place, lasting=False, weak=True, source=place)

@@ -28,6 +28,7 @@ from hub.errors import (
 from hub.hub import Hub
 from hub.images import encode
 from hub.pages.registry import Page, Registry
+from hub.people.users import Caller
 from hub.results.result import Result
 from hub.settings import Settings
 from hub.spec import Progress
@@ -267,6 +268,49 @@ def test_one_request_over_the_limit_is_busy_and_equal_ones_are_not_counted(make_
         assert isinstance(outcome[0], Result)
     assert hub.engine.run("doubler", {"number": 3, "seed": 1}).values
     assert hub.engine.in_work == 0
+
+
+def test_one_visitor_with_200_requests_leaves_places_and_turns_to_others(make_hub: Make) -> None:
+    go, computed = threading.Event(), list[float]()
+
+    def infer(model: Any, items: list[np.ndarray]) -> list[np.ndarray]:
+        computed.extend(float(item[0]) for item in items)
+        assert go.wait(PATIENCE_S)
+        return items
+
+    calls = Calls()
+    hub = make_hub(doubler=counting_demo(calls, infer=infer))
+    ann, ben = Caller(session="ann", address="203.0.113.7"), Caller(session="ben", address="203.0.113.8")
+    threads = [run_in_thread(hub, "doubler", {"number": number, "seed": 1}, caller=ann) for number in range(200)]
+    wait_until(lambda: hub.engine.in_work + sum(map(len, (outcome for _, outcome in threads))) == 200)
+    last = run_in_thread(hub, "doubler", {"number": 1000, "seed": 1}, caller=ben)
+    [batcher] = hub.executor._batchers.values()
+    wait_until(lambda: len(computed) + len(list(batcher._queue)) == 44, "all but the first wait for their turn")
+    go.set()
+    for thread, _ in (*threads, last):
+        thread.join(PATIENCE_S)
+
+    refused = [str(outcome[0]) for _, outcome in threads if isinstance(outcome[0], BusyError)]
+    assert isinstance(last[1][0], Result)
+    assert computed.index(1000) < 12  # the second dozen of the 200 begins there
+    assert len(computed) == 44
+    assert refused == 157 * [
+        "43 of your requests are in work, your share of the 64 that this hub takes. Send the next one when one of "
+        "them has ended."
+    ]
+
+
+def test_who_waits_for_runs_of_others_has_no_more_than_a_share_either(make_hub: Make) -> None:
+    calls = Calls(hold=threading.Event())
+    hub = make_hub(doubler=counting_demo(calls), settings={"queue_limit": 4})
+    ann = Caller(session="ann", address="203.0.113.7")
+    threads = [run_in_thread(hub, "doubler", {"number": 1, "seed": 1}, caller=ann) for _ in range(20)]
+    wait_until(lambda: sum(not outcome for _, outcome in threads) == 3)
+    calls.hold.set()
+    for thread, _ in threads:
+        thread.join(PATIENCE_S)
+    assert sum(isinstance(outcome[0], BusyError) for _, outcome in threads) == 17
+    assert hub.engine.run("doubler", {"number": 2, "seed": 1}, caller=ann).values  # places came back
 
 
 def test_a_run_that_takes_too_long_is_a_deadline_error(make_hub: Make) -> None:

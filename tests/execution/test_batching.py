@@ -103,7 +103,7 @@ def test_while_a_batch_runs_the_next_one_collects() -> None:
     rest = [threading.Thread(target=ask, args=(one, n)) for n in range(1, 6)]
     for thread in rest:
         thread.start()
-    wait_until(lambda: len(one._queue) == 5)
+    wait_until(lambda: len(list(one._queue)) == 5)
     infer.hold.set()
     for thread in [first, *rest]:
         thread.join(PATIENCE_S)

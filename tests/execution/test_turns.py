@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -133,6 +134,21 @@ def test_what_takes_long_never_has_all_processes() -> None:
     slow = {id(places.where[name]) for name in places.order if name != "quick"}
     assert len(slow) == 1
     assert id(places.where["quick"]) not in slow
+
+
+def test_one_visitor_never_has_all_places_for_what_takes_long() -> None:
+    dispatch = Dispatch(4, 2, warm=lambda process, ticket: None)
+    dispatch.add(process())
+    dispatch.learn("drawing", computed(30.0))
+    places = Places(dispatch)
+    for number in range(6):
+        places.start(f"ann {number}", work("drawing", "ann"))
+    wait_until(lambda: len(places.order) == 2)
+    places.start("ben", replace(work("drawing", "ben"), asker=("other address", "ben")))
+    wait_until(lambda: len(places.order) == 3)
+    places.end()
+
+    assert places.order[2] == "ben"
 
 
 def test_a_run_goes_where_its_model_is_and_spreads_where_there_is_more_to_do() -> None:

@@ -1,0 +1,62 @@
+"""Shares of the queue: whoever takes much, the next one who comes finds a place."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+from hub.engine.shares import Shares
+from hub.errors import BusyError
+from hub.people.owners import MACHINE, Owner
+
+
+def who(name: str, source: str = "") -> Owner:
+    return Owner(name, source=source or f"of {name}")
+
+
+def fill(shares: Shares, owner: Owner, most: int = 1000) -> int:
+    """Takes as many places as it gets."""
+    taken = 0
+    with suppress(BusyError):
+        for _ in range(most):
+            shares.take(owner)
+            taken += 1
+    return taken
+
+
+def test_each_who_takes_all_it_can_leaves_places_to_the_next() -> None:
+    shares = Shares(64)
+    assert [fill(shares, who(name)) for name in "abcde"] == [43, 14, 5, 1, 1]
+
+
+def test_made_up_sessions_of_one_address_do_not_fill_the_queue() -> None:
+    shares = Shares(64)
+    taken = sum(fill(shares, who(f"session {number}", "one address")) for number in range(100))
+    assert 43 < taken <= 48
+    assert fill(shares, who("other")) >= 5
+
+
+def test_what_has_ended_is_given_back() -> None:
+    shares, ann = Shares(64), who("ann")
+    for _ in range(3):
+        assert fill(shares, ann) == 43
+        for _ in range(43):
+            shares.give_back(ann)
+    assert not shares._callers and not shares._sources and not shares._taken
+
+
+def test_a_queue_of_one_takes_one() -> None:
+    assert fill(Shares(1), who("ann")) == 1
+
+
+def test_this_machines_own_requests_have_no_share() -> None:
+    assert fill(Shares(4), MACHINE, 10) == 10
+
+
+def test_the_error_says_what_to_do() -> None:
+    shares, ann = Shares(4), who("ann")
+    fill(shares, ann)
+    with pytest.raises(BusyError, match=r"3 of your requests .* share of the 4 .* Send the next one when") as caught:
+        shares.take(ann)
+    assert caught.value.retry_after_s == 1
