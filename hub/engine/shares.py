@@ -1,4 +1,4 @@
-"""Shares of the queue: how much of it one caller and one address may have, so that others always find a place."""
+"""Shares of a queue: how much of it one caller and one address may have, so that others always find a place."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Shares:
         self._callers: Counter[str] = Counter()
         self._sources: Counter[str] = Counter()
 
-    def take(self, who: Owner) -> None:
-        """One request more. Raises BusyError beyond a share; this machine's own have none."""
+    def check(self, who: Owner) -> None:
+        """Raises BusyError where one more is beyond a share; this machine's own have none."""
         if not who.is_machine:
             free = max(0, self._limit - self._taken - 1)
             if self._callers[who.id] > OF_CALLER * free:
@@ -41,6 +41,10 @@ class Shares:
                     limit=self._limit,
                     retry_after_s=1,
                 )
+
+    def take(self, who: Owner) -> None:
+        """One request more. Raises BusyError."""
+        self.check(who)
         self._taken += 1
         self._callers[who.id] += 1
         self._sources[who.source] += 1

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute
 
 from hub.engine.compare import compare
 from hub.engine.jobs import Cancel
-from hub.errors import BusyError, ForbiddenError, NotFoundError
+from hub.errors import ForbiddenError, NotFoundError
 from hub.execution.executor import OnEvent
 from hub.hub import Hub
 from hub.pages.registry import Page
@@ -29,9 +29,9 @@ from hub.web.api.answers import SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.api.bodies import read_inputs, read_texts
 from hub.web.middleware import access, guard
 from hub.web.routes import API, FOREVER, Endpoint, dump_json, json_answer, routes_of, whole_number
+from hub.web.waiting import WaitingThreads
 
 log = logging.getLogger(__name__)
-WAITING_THREADS = 64  # beyond the queue's limit: requests that share an equal one's run wait in threads of their own
 
 
 def routes(hub: Hub) -> list[BaseRoute]:
@@ -63,9 +63,7 @@ class DemoRoutes:
     """The endpoints over one hub."""
 
     def __init__(self, hub: Hub):
-        self.hub = hub
-        # More threads than the queue takes, so that the engine says 429 at once rather than anybody waiting unseen.
-        self.threads = CapacityLimiter(hub.settings.queue_limit + WAITING_THREADS)
+        self.hub, self.threads = hub, WaitingThreads(hub)
 
     # --- runs -------------------------------------------------------------------------------------
 
@@ -78,13 +76,11 @@ class DemoRoutes:
         """As `_work`, but each step is sent as an event. What is wrong before the run is a plain problem."""
         page = self.hub.registry.get(request.path_params["slug"])
         inputs = await read_inputs(request, page.demo, self.hub.limits.max_bytes)
-        if self.threads.available_tokens < 1:
-            raise BusyError("Too many requests wait for an answer. Try again in a moment.", retry_after_s=1)
         who, root_path = guard.caller(request), request.scope.get("root_path", "")
+        self.threads.check(who)
 
         async def work(hear: OnEvent, cancel: Cancel) -> bytes:
-            run = partial(self._run, page, inputs, cancel, who, root_path, hear)
-            return await to_thread.run_sync(run, limiter=self.threads, abandon_on_cancel=True)
+            return await self.threads.run(who, partial(self._run, page, inputs, cancel, who, root_path, hear))
 
         return events.stream(request, work)
 
@@ -96,14 +92,11 @@ class DemoRoutes:
         slug = request.path_params["slug"]
         page = self.hub.registry.get(slug)
         inputs = await read_inputs(request, page.demo, self.hub.limits.max_bytes)
-        if self.threads.available_tokens < 1:
-            raise BusyError("Too many requests wait for an answer. Try again in a moment.", retry_after_s=1)
         who, root_path = guard.caller(request), request.scope.get("root_path", "")
+        self.threads.check(who)
 
         async def work(hear: OnEvent, cancel: Cancel) -> bytes:
-            return await to_thread.run_sync(
-                partial(run, page, inputs, cancel, who, root_path), limiter=self.threads, abandon_on_cancel=True
-            )
+            return await self.threads.run(who, partial(run, page, inputs, cancel, who, root_path))
 
         return json_answer(await events.answer_once(request, work))
 
@@ -224,9 +217,7 @@ class DemoRoutes:
             raise ForbiddenError("This request may not change what is in memory. {why}", why=sentence(why))
         wish = await read_texts(request, ("demo", "weights", "action"), ("demo", "action"))
         work = partial(self.hub.models.change, wish["demo"], wish.get("weights", ""), wish["action"])
-        return json_answer(
-            asdict(await to_thread.run_sync(work, limiter=self.threads, abandon_on_cancel=True)), headers={}
-        )
+        return json_answer(asdict(await self.threads.run(who, work)), headers={})
 
     async def healthz(self, request: Request) -> Response:
         return json_answer({"status": "ok"})

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 import anyio
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -35,16 +35,17 @@ from hub.engine.jobs import Cancel
 from hub.errors import BusyError, DeclarationError, ForbiddenError, HubError
 from hub.hub import Hub
 from hub.pages.registry import Page
+from hub.people.users import Caller
 from hub.spec import Progress
 from hub.web.api.openapi import hub_version
 from hub.web.mcp import tools as mcp_tools
 from hub.web.middleware import access, addresses, guard, hosts
 from hub.web.middleware.bounds import call_bytes
 from hub.web.problems import problem
+from hub.web.waiting import WaitingThreads
 
 log = logging.getLogger(__name__)
 PATH = "/mcp"
-WAITING_THREADS = 64  # as at the REST door: requests that share an equal one's run wait in threads of their own
 STAGES = {"queued": 0.0, "loading": 0.1, "running": 0.2}  # progress has to grow; a page's own steps count from 1
 INSTRUCTIONS = (
     "Each tool runs one live model demo. Leave out what you do not care about: only pictures and texts are required. "
@@ -72,7 +73,7 @@ class ToolCalls:
 
     def __init__(self, hub: Hub, files: bool):
         self.hub, self.files = hub, files
-        self.threads = CapacityLimiter(hub.settings.queue_limit + WAITING_THREADS)
+        self.threads = WaitingThreads(hub)
 
     async def list_tools(
         self, context: ServerRequestContext[Any, Any], params: PaginatedRequestParams | None
@@ -90,26 +91,30 @@ class ToolCalls:
             raise MCPError(INVALID_PARAMS, error.message) from None
         if page.declared is None:
             return mcp_tools.failure(DeclarationError(page.error))
-        if self.threads.available_tokens < 1:
-            return mcp_tools.failure(BusyError("Too many requests wait for an answer. Try again in a moment."))
+        request = context.request
+        who = guard.caller(request) if isinstance(request, Request) else None  # over stdio it is this machine's user
         events: asyncio.Queue[tuple[str, Progress | None] | None] = asyncio.Queue()
         loop, cancel = asyncio.get_running_loop(), Cancel()
 
         def hear(stage: str, progress: Progress | None) -> None:
             loop.call_soon_threadsafe(events.put_nowait, (stage, progress))
 
-        work = partial(self._run, page, params.arguments or {}, hear, cancel, context.request)
+        work = partial(self._run, page, params.arguments or {}, hear, cancel, who, request)
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(_report_progress, context, events)
-                answer = await to_thread.run_sync(work, limiter=self.threads, abandon_on_cancel=True)
+                try:
+                    answer = await self.threads.run(who, work)
+                except BusyError as error:
+                    answer = mcp_tools.failure(error)
                 events.put_nowait(None)
         finally:
             cancel.set()
         return answer
 
-    def _run(self, page: Page, arguments: dict[str, Any], hear: Any, cancel: Cancel, request: Any) -> CallToolResult:
-        who = guard.caller(request) if isinstance(request, Request) else None  # over stdio it is this machine's user
+    def _run(
+        self, page: Page, arguments: dict[str, Any], hear: Any, cancel: Cancel, who: Caller | None, request: Any
+    ) -> CallToolResult:
         base = addresses.base(self.hub.settings, request) if isinstance(request, Request) else ""
         try:
             inputs = mcp_tools.inputs(self.hub, page, arguments, self.files)

@@ -1,0 +1,42 @@
+"""Threads in which the requests of a door wait for their answers; one caller has no more than a share of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from anyio import CapacityLimiter, to_thread
+
+from hub.engine.shares import Shares
+from hub.errors import BusyError
+from hub.hub import Hub
+from hub.people.users import Caller
+
+T = TypeVar("T")
+MORE_THAN_QUEUE = 64  # requests that share an equal one's run wait in threads of their own
+
+
+class WaitingThreads:
+    """More than the queue takes, so that the engine says 429 at once rather than anybody waiting unseen.
+
+    Used in one event loop only.
+    """
+
+    def __init__(self, hub: Hub):
+        most = hub.settings.queue_limit + MORE_THAN_QUEUE
+        self._owners, self._limiter, self._shares = hub.engine.owners, CapacityLimiter(most), Shares(most)
+
+    def check(self, who: Caller | None) -> None:
+        """Raises BusyError where there is no thread for this caller."""
+        self._shares.check(self._owners.of(who))
+        if self._limiter.available_tokens < 1:
+            raise BusyError("Too many requests wait for an answer. Try again in a moment.", retry_after_s=1)
+
+    async def run(self, who: Caller | None, work: Callable[[], T]) -> T:
+        """What `work` returns. Whoever is cancelled leaves it behind. Raises BusyError."""
+        owner = self._owners.of(who)
+        self._shares.take(owner)
+        try:
+            return await to_thread.run_sync(work, limiter=self._limiter, abandon_on_cancel=True)
+        finally:
+            self._shares.give_back(owner)
