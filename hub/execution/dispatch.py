@@ -163,7 +163,8 @@ class Dispatch:
             # Nor does one caller have all places of a process for a long time, while it could wait with the others.
             room = [p for p in room if self._in_hand(p, ticket.path) < max(1, self._most // 2)]
         room = [p for p in room if p not in ticket.refused] or room
-        return min(room, key=lambda p: self._cost(p, ticket), default=None)
+        # Among equals the one with fewest models, so that pages are spread and one does not wait for another.
+        return min(room, key=lambda p: (self._cost(p, ticket), len(p.pulse.loaded)), default=None)
 
     def _in_hand(self, process: ModelProcess, path: tuple[str, str, str]) -> int:
         """Places that an account or address has in a process."""

@@ -67,7 +67,7 @@ class ModelProcess:
                 [sys.executable, "-m", "hub.execution.worker", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, "PYTHONPATH": path, "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "passive")},
+                env={**os.environ, "PYTHONPATH": path},
             )
         finally:
             theirs.close()

@@ -1,8 +1,8 @@
 """The executor of a serving hub: models live in processes of their own, so that doors never wait for one.
 
-Each has an in-process executor (hub/execution/worker.py). The first is started with the hub, others as they have
-something to do, up to the number that the machine has room for. One that ends is replaced, and its runs are tried
-once more.
+Each has an in-process executor (hub/execution/worker.py). The first is started with the hub, the second once that
+has answered, others as they have something to do, up to the number that the machine has room for. One that ends is
+replaced, and its runs are tried once more.
 """
 
 from __future__ import annotations
@@ -92,6 +92,8 @@ class Workers:
                     log.warning("a run of %s was lost with its process", work.slug)
                 else:
                     self._dispatch.learn(work.slug, computed)
+                    if len(self._alive()) == 1:  # the second takes seconds to start: it is there before it is needed
+                        self._grow()
                     return computed
             if len(refused) == LOST_TWICE:
                 raise lost(work.slug, [process.exit_status for process in refused])
