@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hub.images import normalise, shrink
 from hub.kit.hands import draw_hand, finger_rows, lengths, point_rows, ratio_rows
 from hub.kit.networks import segmenter
-from hub.kit.sentences import joined
+from hub.kit.sentences import joined, sentence
 from hub.kit.views import find_hands, find_points
 from hub.spec import Choice, Demo, Example, ImageInput, ImageOutput, Json, Labels, Weights
 
@@ -100,6 +100,14 @@ def present(output: dict[str, Any], image: Image.Image, quality: str, config: Ma
     }
 
 
+def headline(outputs: Mapping[str, Any]) -> str:
+    shares, points = outputs["hand"], outputs["points"]
+    if not points:
+        return sentence("No open palm found")
+    hand = RIGHT if shares[RIGHT] > shares[LEFT] else LEFT
+    return sentence("{hand}, {number} points", hand=sentence(hand), number=len(points))
+
+
 DEMO = Demo(
     title="Palm keypoints",
     summary="Finds finger tips, finger bases and the heart line on a palm; measures the fingers.",
@@ -125,6 +133,7 @@ DEMO = Demo(
     prepare=prepare,
     infer=infer,
     present=present,
+    headline=headline,
     weights=(Weights("palm_keypoints"),),
     examples=(
         Example({"image": "left_palm.jpg"}, title="Left hand, fingers to the left"),

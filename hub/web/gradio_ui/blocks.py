@@ -51,7 +51,7 @@ def _set_config(self: Any, config: Any) -> None:
 
 
 def _translate_config(blocks: Any, catalogue: Catalogue) -> Any:
-    if catalogue.language == texts.ENGLISH:
+    if not catalogue.texts:
         return blocks.hub_config
     config = blocks.hub_configs.get(catalogue.language)
     if config is None:  # two threads may both make it, and make the same

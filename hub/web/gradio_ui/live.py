@@ -18,6 +18,7 @@ from hub.errors import HubError
 from hub.hub import Hub
 from hub.pages import kinds
 from hub.pages.registry import Page
+from hub.results.headline import headline
 from hub.results.result import Picture, Result
 from hub.spec import Demo, ImageInput, ImageOutput, Json, Labels
 from hub.texts import say, sentence
@@ -160,7 +161,8 @@ class Live:
             return unchanged
         rate = self._on.setdefault(tab, Meter()).tick()
         began = rate is None  # the model is in memory now
-        answer: list[Any] = [self.draw_head() if began else gr.skip(), html.live(rate, result.receipt)]
+        line = html.live(headline(self.demo, result), rate, result.receipt)
+        answer: list[Any] = [self.draw_head() if began else gr.skip(), line]
         if self.picture is not None:
             answer.append(self.draw_view(self.picture, result))
         return [*answer, self.draw_panels(result)]

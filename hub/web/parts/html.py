@@ -133,9 +133,9 @@ def remarks(receipt: Receipt) -> Markup:
     return piece("run", "remarks", receipt)
 
 
-def done(receipt: Receipt) -> Markup:
-    """One line: that it worked, how long it took, and how; below it the remarks."""
-    return piece("run", "done", receipt)
+def done(headline: str, receipt: Receipt) -> Markup:
+    """The answer in a few words; below it the remarks."""
+    return piece("run", "done", headline, receipt)
 
 
 def live_waiting() -> Markup:
@@ -143,9 +143,9 @@ def live_waiting() -> Markup:
     return piece("run", "live_waiting")
 
 
-def live(rate: float | None, receipt: Receipt) -> Markup:
-    """Where live mode is: the measured rate, and what the last frame took."""
-    return piece("run", "live", rate, receipt)
+def live(headline: str, rate: float | None, receipt: Receipt) -> Markup:
+    """Where live mode is: the last frame's answer in a few words, the measured rate, and what the frame took."""
+    return piece("run", "live", headline, rate, receipt)
 
 
 # --- answers --------------------------------------------------------------------------------------

@@ -264,6 +264,7 @@ def _draw_answer(host: Host, page: Page, state: _State, base: str) -> None:
         if state.earlier:
             notice.info(say_plainly("An earlier result, not of what is on the left."), icon=":material/history:")
         with receipt:
+            streamlit_outputs.answer_words(page.demo, outcome)
             streamlit_outputs.receipt(outcome.receipt, outcome.id, outcome.seed)
         with outputs:
             streamlit_outputs.show(page.demo, outcome, state.before)

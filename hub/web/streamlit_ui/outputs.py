@@ -14,6 +14,7 @@ from cachetools import LRUCache
 from hub.decoding import budget
 from hub.errors import BusyError
 from hub.images import encode
+from hub.results.headline import headline
 from hub.results.result import Picture, Receipt, Result
 from hub.spec import Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask, Output
 from hub.texts import say
@@ -207,13 +208,19 @@ def labels(values: Mapping[str, float], top: int, line: float | None) -> None:
     st.altair_chart(alt.layer(*layers).properties(height=alt.Step(step)), width="stretch", alt=description)
 
 
+def answer_words(demo: Demo, result: Result) -> None:
+    """The answer in a few words."""
+    words = answer(headline(demo, result)) or say("Done")
+    st.success(f"**{escape_markdown(words[:1].upper() + words[1:])}**")
+
+
 def receipt(paid: Receipt, id: str, seed: int | None) -> None:
-    """What the result cost, stage by stage, and what it was made with."""
-    headline = say("**Done** in {time}", time=wording.duration(paid.total_ms))
-    st.success(f"{headline} · {wording.how(paid)}", icon=":material/check_circle:")
+    """What the result cost, stage by stage, and what it was made with; above it the remarks."""
     for remark in paid.remarks:
         st.warning(escape_markdown(say(remark)), icon=":material/info:")
     with st.expander(say_plainly("Receipt"), icon=":material/receipt_long:"):
+        took = say("Done in {time}", time=wording.duration(paid.total_ms))
+        st.markdown(escape_markdown(f"{took} · {wording.how(paid)}"))
         with st.container(horizontal=True):
             for stage in STAGES:
                 st.metric(say_plainly(stage.capitalize()), wording.duration(getattr(paid, f"{stage}_ms")), width=110)
