@@ -155,8 +155,9 @@ DEMO = Demo(
         Json(
             "faces",
             "Ages",
-            "In years, from low to high the interval; largest face first; boxes in px of the photo from its top left",
+            "In years, from low to high the interval; largest face first",
             table=True,
+            unseen=BOX,
         ),
     ),
     load=load,

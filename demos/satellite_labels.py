@@ -122,10 +122,10 @@ DEMO = Demo(
         ),
     ),
     outputs=(
-        Json("tags", "Picked labels", "At or above the threshold", table=True),
+        Json("tags", "Picked labels", "At or above the threshold", table=True, chips=True),
         ImageOutput("why", "Why", "Heat map over the picture: bright is what counts", format="jpeg", optional=True),
         Json("threshold_used", "Threshold used"),
-        Labels("probabilities", "All probabilities", top=17, line="threshold_used"),
+        Labels("probabilities", "All probabilities", top=17, line="threshold_used", folded=True),
     ),
     load=load,
     prepare=prepare,

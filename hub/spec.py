@@ -164,7 +164,7 @@ class Labels:
     """`present` returns `{label: probability}` with probabilities in [0, 1].
 
     `line` names a `Json` output with a number in [0, 1], such as a threshold: the page draws it through all
-    bars instead of showing it on its own.
+    bars instead of showing it on its own. `folded`: people open it themselves.
     """
 
     name: str
@@ -173,6 +173,7 @@ class Labels:
     top: int = 5
     line: str = ""
     optional: bool = False
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,8 @@ class Json:
     """`present` returns JSON-able data. With `table=True` it is a list of flat dicts with equal keys.
 
     In a table, a column `colour` (`#rrggbb`) is drawn as a swatch and one whose name ends in
-    `percent` as a bar; rows whose column `shown` is False are pale.
+    `percent` as a bar; rows whose column `shown` is False are pale. People do not see the columns in `unseen`, which
+    programs get; a table with `chips` is drawn as a row of labels with their percent; one that is `folded` people open.
     """
 
     name: str
@@ -188,6 +190,9 @@ class Json:
     help: str = ""
     table: bool = False
     optional: bool = False
+    unseen: tuple[str, ...] = ()
+    chips: bool = False
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

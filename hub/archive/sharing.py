@@ -262,8 +262,10 @@ def _output(field: Output, result: Result, files: dict[str, Picture]) -> dict[st
             return None
         entry["value"] = values[field.name]
         if isinstance(field, Labels):
-            return {**entry, "kind": "labels", "top": field.top, "line": values.get(field.line)}
-        return {**entry, "kind": "table" if field.table else "json"}
+            drawn = {"top": field.top, "line": values.get(field.line), "folded": field.folded}
+            return {**entry, "kind": "labels", **drawn}
+        drawn = {"unseen": list(field.unseen), "chips": field.chips, "folded": field.folded}
+        return {**entry, "kind": "table", **drawn} if field.table else {**entry, "kind": "json"}
     if field.name not in result.pictures:
         return None
     pictures = []

@@ -104,7 +104,8 @@ class Live:
             if self.picture is not None:
                 self.components.append(
                     View(label=self.picture.label, interactive=False, buttons=["fullscreen"], type="filepath",
-                         alt_text=_live_label(self.picture), elem_classes="hub-picture")
+                         visible=not self.picture.optional, alt_text=_live_label(self.picture),
+                         elem_classes="hub-picture")
                 )  # fmt: skip
             self.components.append(gr.HTML("", apply_default_css=False))
 
@@ -170,9 +171,11 @@ class Live:
     def draw_view(self, field: ImageOutput, result: Result) -> Any:
         """The picture with what it says of itself; an optional one that a frame has not is gone."""
         if field.name not in result.pictures:
-            return None
+            return gr.update(visible=False, value=None)
         words = wording.picture_words(field, result)
-        return gr.update(value=result.pictures[field.name][0], label=words, alt_text=say("{name}, live", name=words))
+        return gr.update(
+            visible=True, value=result.pictures[field.name][0], label=words, alt_text=say("{name}, live", name=words)
+        )
 
     def draw_panels(self, result: Result) -> Markup:
         """Labels, tables and values, one below the other."""

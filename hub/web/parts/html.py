@@ -15,7 +15,7 @@ from hub.errors import HubError
 from hub.pages.kinds import from_words
 from hub.pages.registry import Page
 from hub.results.result import Receipt
-from hub.spec import Labels, Output
+from hub.spec import Json, Labels, Output
 from hub.texts import NAMES, current, say
 from hub.web.parts import wording
 from hub.web.parts.pieces import piece
@@ -171,18 +171,34 @@ def labels(values: Mapping[str, float], top: int, line: float | None = None, cou
     return piece("values", "labels", bars, line, len(bars) >= COMPACT_FROM, above)
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> Markup:
+def table(rows: Sequence[Mapping[str, Any]], unseen: Sequence[str] = ()) -> Markup:
     """A table of flat dicts; `colour` becomes a swatch, a column ending in `percent` a bar; `shown` false is pale."""
-    columns = [column for column in rows[0] if column != "colour"] if rows else []
-    return piece("values", "table", columns, rows)
+    names = [column for column in rows[0] if column != "colour" and column not in unseen] if rows else []
+    return piece("values", "table", [(name, wording.decimals([row[name] for row in rows])) for name in names], rows)
+
+
+def chips(rows: Sequence[Mapping[str, Any]]) -> Markup:
+    """The first text of each row as a label, with its percent."""
+    share = next((column for column in rows[0] if column.endswith("percent")), None) if rows else None
+    entries = [
+        (next((v for v in row.values() if isinstance(v, str)), ""), row[share] if share else None) for row in rows
+    ]
+    return piece("values", "chips", entries)
 
 
 def panel(field: Output, value: Any, line: float | None = None) -> Markup:
     """Labels and tables as the hub draws them; `value` None: nothing yet; `line` is drawn through all labels."""
     body = None
     if value is not None:
-        body = labels(value, field.top, line) if isinstance(field, Labels) else table(value)
+        body = labels(value, field.top, line) if isinstance(field, Labels) else rows_of(field, value)
     return piece("values", "panel", field, body)
+
+
+def rows_of(field: Output, rows: Sequence[Mapping[str, Any]]) -> Markup:
+    """A table as its field wants it drawn."""
+    if isinstance(field, Json):
+        return chips(rows) if field.chips and rows else table(rows, field.unseen)
+    return table(rows)
 
 
 def receipt(run: Receipt, id: str, seed: int | None, opened: bool = False) -> Markup:

@@ -42,8 +42,10 @@ def show(demo: Demo, result: Result, before: Mapping[str, Given]) -> None:
     for field in demo.outputs:
         if field.name in lines or (field.name not in values and field.name not in result.pictures):
             continue  # the number that another output draws as a line; an optional output that is not there
-        with st.container(border=True):
-            st.markdown(f"**{say_plainly(field.label)}**")
+        folded = isinstance(field, Labels | Json) and field.folded
+        with st.expander(f"**{say_plainly(field.label)}**") if folded else st.container(border=True):
+            if not folded:
+                st.markdown(f"**{say_plainly(field.label)}**")
             compared = isinstance(field, ImageOutput) and field.compare  # its help is about Gradio's slider
             if field.help and not compared:
                 st.caption(say_plainly(field.help))
@@ -63,7 +65,8 @@ def _show_output(
     if isinstance(field, Labels):
         labels(values[field.name], field.top, values.get(field.line))
     elif isinstance(field, Json) and field.table:
-        table(values[field.name])
+        rows = [{name: v for name, v in row.items() if name not in field.unseen} for row in values[field.name]]
+        table(rows)
     elif isinstance(field, Json):
         value(values[field.name])
     elif isinstance(field, Mask):
