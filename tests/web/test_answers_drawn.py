@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from hub.pages.registry import discover
 from hub.spec import Json, Labels
 from hub.texts import ENGLISH, catalogues, speaking
-from hub.web.parts import html, wording
+from hub.web.parts import html, model_cards, wording
+from hub.weights.facts import Metric, WeightsFacts
 
 
 @pytest.mark.parametrize(
@@ -35,3 +38,22 @@ def test_picked_labels_are_chips_in_readable_words_and_long_lists_are_folded() -
         folded = html.panel(Labels("all", "All probabilities", folded=True), {"slash_burn": 0.5})
     assert "<li>trees blown down <span>51.2 %</span></li>" in chips and "&lt;b&gt;" in chips
     assert folded.startswith("<details") and "slash-and-burn clearing" in folded and " open" not in folded
+
+
+def test_a_hostile_card_gives_short_lines_and_no_tags() -> None:
+    card = (
+        "## Data\n\n"
+        + "<script>x" * 9000
+        + "\n\n## Limits\n\n"
+        + "- a\n" * 900
+        + "\n| class | share |\n|---|---|\n"
+        + "| <b> | 0.5 |\n" * 900
+    )
+    facts = WeightsFacts("w", "W", 1, "d" * 64, "<i>", (Metric("<u>", 0.5, ""),), card)
+    drawn = model_cards.summary(facts)
+    assert len(drawn) < 9000 and not re.search("<(script|b|i|u)>", drawn) and "&lt;u&gt;" in drawn
+
+
+def test_the_commands_of_a_card_come_last() -> None:
+    drawn = model_cards.draw("# Model\n\n    python -m train\n\n## Limits\n\nNone.\n")
+    assert drawn.index("None.") < drawn.index("Commands of the recipe") < drawn.index("python -m train")

@@ -17,7 +17,7 @@ from hub.pages.registry import Page
 from hub.results.result import Receipt
 from hub.spec import Json, Labels, Output
 from hub.texts import NAMES, current, say
-from hub.web.parts import wording
+from hub.web.parts import model_cards, wording
 from hub.web.parts.pieces import piece
 from hub.weights.facts import WeightsFacts
 
@@ -214,8 +214,9 @@ def receipt(run: Receipt, id: str, seed: int | None, opened: bool = False) -> Ma
 
 
 def weights(sets: Iterable[WeightsFacts], several: bool = False) -> Markup:
-    """The figures of the card in short: metrics as tiles, then size, digest and licence."""
-    return piece("values", "weights", [(facts, decimal(facts.size_bytes)) for facts in sets], several)
+    """The card in four lines with a chart, then source, size and digest."""
+    entries = [(facts, decimal(facts.size_bytes), model_cards.summary(facts)) for facts in sets]
+    return piece("values", "weights", entries, several)
 
 
 def examples(slug: str, entries: Sequence[tuple[str, str, bool]]) -> Markup:
