@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 FIND, WHOLE = "find the faces", "the picture is one face"
 SINGLE, MIRRORED = "face as it is", "face and its mirror image"
+SINGLE_AGE = "About {age} years ({low:.0f} to {high:.0f})"
+SEVERAL_AGES = "{number} faces: about {youngest} to {oldest} years"
+LISTED = 4  # faces whose ages a headline has one by one
 CROWD = 12  # with more faces, intervals are in the table alone
 BOX = ("x_px", "y_px", "width_px", "height_px")  # columns
 
@@ -97,6 +100,20 @@ def present(
     return {"overlay": (overlay, joined([count, level]) if rows else count), "faces": rows}
 
 
+def headline(outputs: Mapping[str, Any]) -> str:
+    rows = outputs["faces"]
+    if not rows:
+        return sentence("No face found")
+    ages = [round(row["age"]) for row in rows]
+    if len(rows) == 1:
+        template = "About {age} year ({low:.0f} to {high:.0f})" if ages == [1] else SINGLE_AGE
+        return sentence(template, age=ages[0], low=rows[0]["low"], high=rows[0]["high"])
+    if len(rows) <= LISTED:
+        return sentence("{number} faces: about {ages} years", number=len(rows), ages=joined(map(str, ages)))
+    template = "The {number} largest faces: about {youngest} to {oldest} years" if len(rows) == MOST else SEVERAL_AGES
+    return sentence(template, number=len(rows), youngest=min(ages), oldest=max(ages))
+
+
 def label(row: Mapping[str, Any], count: int) -> str:
     """`34 (27-42)`; among others with the face's number, `2: 34 (27-42)`; in a crowd `2: 34`."""
     text = f"{row['age']:.0f}" if count > CROWD else f"{row['age']:.0f} ({row['low']:.0f}-{row['high']:.0f})"
@@ -138,14 +155,16 @@ DEMO = Demo(
         Json(
             "faces",
             "Ages",
-            "In years, from low to high the interval; largest face first; boxes in px of the photo from its top left",
+            "In years, from low to high the interval; largest face first",
             table=True,
+            unseen=BOX,
         ),
     ),
     load=load,
     prepare=prepare,
     infer=infer,
     present=present,
+    headline=headline,
     weights=(Weights("age_regression"),),
     examples=(
         Example({"image": "collins.jpg"}, title="Astronaut Eileen Collins, about 1998"),

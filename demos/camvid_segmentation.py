@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from hub.images import normalise, overlay
 from hub.kit.networks import segmenter
-from hub.kit.segmentation import best_class, look_at_views, size_of_area
+from hub.kit.segmentation import best_class, count_regions, look_at_views, size_of_area
+from hub.kit.sentences import joined, percent, sentence
 from hub.spec import Choice, Choices, Demo, Example, ImageInput, ImageOutput, Json, Mask, Slider, Weights
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 BEST, FAST = "best", "fast"
+CAR, LARGEST = "car", 2  # classes in the headline, beside the cars
 # Test-time augmentation: the probabilities of these views are averaged. Each is (scale, mirrored).
 VIEWS = {BEST: ((1.0, 0.0), (1.0, 1.0), (1.25, 0.0), (1.25, 1.0)), FAST: ((1.0, 0.0),)}
 
@@ -93,6 +95,24 @@ def present(
     }
 
 
+def headline(outputs: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """The classes that take most of the picture, and in how many places there are cars.
+
+    Places, not cars: two that overlap are one region of pixels, and one behind a pole may be two.
+    """
+    rows = [row for row in outputs["legend"] if row.get("shown", True) and row["percent"] > 0]
+    if not rows:
+        return sentence("Nothing of what was asked for")
+    parts = [sentence("{label} {share}", label=sentence(r["class"]), share=percent(r["percent"] / 100)) for r in rows]
+    car = next((number for number, entry in enumerate(config["_classes"]) if entry["name"] == CAR), None)
+    if car is None or CAR not in {row["class"] for row in rows}:
+        return joined(parts[:LARGEST])
+    parts = [part for part, row in zip(parts, rows, strict=True) if row["class"] != CAR][:LARGEST]
+    count = count_regions(outputs["mask"] == car)
+    text = "cars in {number} place" if count == 1 else "cars in {number} places"
+    return joined([*parts, sentence(text, number=count)] if count else parts)
+
+
 DEMO = Demo(
     title="Street scene",
     summary="Colours every pixel of a street photo: road, pavement, car, pedestrian and seven more.",
@@ -118,6 +138,7 @@ DEMO = Demo(
     prepare=prepare,
     infer=infer,
     present=present,
+    headline=headline,
     weights=(Weights("camvid_segmentation"),),
     examples=(
         Example({"image": "high_street.jpg"}, title="Shopping street with parked cars and a cyclist"),

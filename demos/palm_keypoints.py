@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hub.images import normalise, shrink
 from hub.kit.hands import draw_hand, finger_rows, lengths, point_rows, ratio_rows
 from hub.kit.networks import segmenter
-from hub.kit.sentences import joined
+from hub.kit.sentences import joined, sentence
 from hub.kit.views import find_hands, find_points
 from hub.spec import Choice, Demo, Example, ImageInput, ImageOutput, Json, Labels, Weights
 
@@ -100,6 +100,14 @@ def present(output: dict[str, Any], image: Image.Image, quality: str, config: Ma
     }
 
 
+def headline(outputs: Mapping[str, Any]) -> str:
+    shares, points = outputs["hand"], outputs["points"]
+    if not points:
+        return sentence("No open palm found")
+    hand = RIGHT if shares[RIGHT] > shares[LEFT] else LEFT
+    return sentence("{hand}, {number} points", hand=sentence(hand), number=len(points))
+
+
 DEMO = Demo(
     title="Palm keypoints",
     summary="Finds finger tips, finger bases and the heart line on a palm; measures the fingers.",
@@ -119,12 +127,20 @@ DEMO = Demo(
         Labels("hand", "Hand", "Which hand it is, or that none is seen", top=3),
         Json("fingers", "Finger lengths", "From crease to tip, in px of the photo", table=True),
         Json("ratios", "Ratios", "Of finger lengths; index : ring is known as 2D:4D", table=True),
-        Json("points", "Points", "In px of the photo from its top left; spread: how far views are apart", table=True),
+        Json(
+            "points",
+            "Points",
+            "In px of the photo from its top left; spread: how far views are apart",
+            table=True,
+            folded=True,
+        ),
     ),
     load=load,
     prepare=prepare,
     infer=infer,
     present=present,
+    headline=headline,
+    names={"of middle percent": "Compared with the middle finger (%)", "length px": "Length (px)"},
     weights=(Weights("palm_keypoints"),),
     examples=(
         Example({"image": "left_palm.jpg"}, title="Left hand, fingers to the left"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hub.images import normalise
 from hub.kit.heat_maps import OFF, classify, draw_heat_map
 from hub.kit.networks import image_classifier, model_input
+from hub.kit.sentences import Sentence, joined, percent, sentence
 from hub.spec import Choice, Demo, Example, ImageInput, ImageOutput, Json, Labels, Slider, Weights
 
 if TYPE_CHECKING:
@@ -20,6 +21,26 @@ if TYPE_CHECKING:
 
 STRONGEST = "strongest"
 AMAZON = "satellite_amazon"
+LISTED = 5  # labels in the headline
+NAMES = {  # what a label means, where its own name does not say so
+    "artisinal_mine": "artisanal mine",
+    "bare-soil": "bare soil",
+    "bare_ground": "bare ground",
+    "blooming": "trees in bloom",
+    "blow_down": "trees blown down",
+    "chaparral": "shrubs",
+    "clear": "clear sky",
+    "conventional_mine": "conventional mine",
+    "court": "sports court",
+    "cultivation": "small farm plots",
+    "habitation": "dwellings",
+    "mobile-home": "mobile homes",
+    "partly_cloudy": "partly cloudy",
+    "primary": "rain forest",
+    "selective_logging": "selective logging",
+    "slash_burn": "slash-and-burn clearing",
+    "tanks": "storage tanks",
+}
 
 
 def load(folder: Path, device: torch.device) -> nn.Module:
@@ -55,6 +76,21 @@ def present(
     }
 
 
+def headline(outputs: Mapping[str, Any]) -> str:
+    """The picked labels; where none is, the strongest."""
+    tags = [readable(row["label"]) for row in outputs["tags"]]
+    if not tags:
+        shares = outputs["probabilities"]
+        best = max(shares, key=lambda name: shares[name])
+        return sentence("Nothing picked; {label}, {share}", label=readable(best), share=percent(shares[best]))
+    first, more = joined(tags[:LISTED]), len(tags) - LISTED
+    return sentence("{first} and {number} more", first=first, number=more) if more > 0 else first
+
+
+def readable(label: str) -> Sentence:
+    return sentence(NAMES.get(label, label))
+
+
 DEMO = Demo(
     title="Satellite labels",
     summary="Names everything it sees from above: buildings, cars, trees, rivers, fields, forest and more.",
@@ -86,15 +122,17 @@ DEMO = Demo(
         ),
     ),
     outputs=(
-        Json("tags", "Picked labels", "At or above the threshold", table=True),
+        Json("tags", "Picked labels", "At or above the threshold", table=True, chips=True),
         ImageOutput("why", "Why", "Heat map over the picture: bright is what counts", format="jpeg", optional=True),
         Json("threshold_used", "Threshold used"),
-        Labels("probabilities", "All probabilities", top=17, line="threshold_used"),
+        Labels("probabilities", "All probabilities", top=17, line="threshold_used", folded=True),
     ),
     load=load,
     prepare=prepare,
     infer=infer,
     present=present,
+    headline=headline,
+    names=NAMES,
     weights=(Weights("satellite_landuse", "Land use (17 labels)"), Weights(AMAZON, "Amazon (17 tags)")),
     examples=(
         Example({"image": "houses.jpg"}, title="Houses along a street"),

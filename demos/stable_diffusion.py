@@ -12,7 +12,7 @@ from hub.kit.sentences import joined, sentence
 from hub.spec import Choice, Demo, Example, Gallery, ImageInput, Json, Progress, Seed, Slider, Text, Weights
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
     from pathlib import Path
 
     import torch
@@ -101,6 +101,13 @@ def present(output: dict[str, Any], scheduler: str, **_: Any) -> dict[str, Any]:
     return {"pictures": pictures, "settings": rows, "remarks": remarks}
 
 
+def headline(outputs: Mapping[str, Any], prompt: str) -> str:
+    """The prompt; how many pictures, where there are several."""
+    count = len(outputs["pictures"])
+    words = sentence("{words}", words=prompt)
+    return words if count == 1 else sentence("{words}, {number} pictures", words=words, number=count)
+
+
 NOTE = (
     "The bundled model is very small. It draws coloured shapes on 64 pixels and nothing else: circles, squares, "
     "triangles, stars, hearts and crosses in red, orange, yellow, green, cyan, blue, purple or pink; small or large, "
@@ -153,6 +160,7 @@ DEMO = Demo(
     prepare=prepare,
     infer=infer,
     present=present,
+    headline=headline,
     weights=(Weights("stable_diffusion", "Coloured shapes, bundled"),),
     examples=(
         Example(

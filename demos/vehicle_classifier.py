@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hub.images import normalise
 from hub.kit.heat_maps import OFF, classify, draw_heat_map
 from hub.kit.networks import image_classifier, model_input
+from hub.kit.sentences import joined, percent
 from hub.spec import Choice, Demo, Example, ImageInput, ImageOutput, Labels, Weights
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 SINGLE, MIRRORED = "photo as it is", "photo and its mirror image"
 ANSWER = "the answer"
+VERDICTS = {"emergency": "Emergency vehicle", "ordinary": "Ordinary vehicle"}  # other weights may have other classes
 
 
 def load(folder: Path, device: torch.device) -> nn.Module:
@@ -50,6 +52,12 @@ def present(
     shares /= shares.sum()
     probabilities = dict(zip(config["label_names"], map(float, shares), strict=True))
     return {"probabilities": probabilities, "why": draw_heat_map(image, output, why, probabilities)}
+
+
+def headline(outputs: Mapping[str, Any]) -> str:
+    probabilities = outputs["probabilities"]
+    best = max(probabilities, key=lambda name: probabilities[name])
+    return joined([VERDICTS.get(best, best), percent(probabilities[best])])
 
 
 DEMO = Demo(
@@ -84,6 +92,7 @@ DEMO = Demo(
     prepare=prepare,
     infer=infer,
     present=present,
+    headline=headline,
     weights=(Weights("vehicle_classifier"),),
     examples=(
         Example({"image": "police_car.jpg"}, title="Police car with blue and yellow checks"),

@@ -67,7 +67,8 @@ class Hub:
             go_offline()
         entries = registry or discover(settings.pages_folder, settings.only())
         self.registry, self.weights = open_store(settings, entries)
-        self.texts = texts.catalogues(page.assets for page in self.registry)  # by language
+        names = {label: words for page in self.registry if page.declared for label, words in page.demo.names.items()}
+        self.texts = texts.catalogues((page.assets for page in self.registry), names)  # by language
         self.metrics = Metrics()
         self.limits = ImageLimits(int(settings.max_upload_mb * 2**20), int(settings.max_megapixels * 1_000_000))
         memory.settle()

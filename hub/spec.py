@@ -164,7 +164,7 @@ class Labels:
     """`present` returns `{label: probability}` with probabilities in [0, 1].
 
     `line` names a `Json` output with a number in [0, 1], such as a threshold: the page draws it through all
-    bars instead of showing it on its own.
+    bars instead of showing it on its own. `folded`: people open it themselves.
     """
 
     name: str
@@ -173,6 +173,7 @@ class Labels:
     top: int = 5
     line: str = ""
     optional: bool = False
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,8 @@ class Json:
     """`present` returns JSON-able data. With `table=True` it is a list of flat dicts with equal keys.
 
     In a table, a column `colour` (`#rrggbb`) is drawn as a swatch and one whose name ends in
-    `percent` as a bar; rows whose column `shown` is False are pale.
+    `percent` as a bar; rows whose column `shown` is False are pale. People do not see the columns in `unseen`, which
+    programs get; a table with `chips` is drawn as a row of labels with their percent; one that is `folded` people open.
     """
 
     name: str
@@ -188,6 +190,9 @@ class Json:
     help: str = ""
     table: bool = False
     optional: bool = False
+    unseen: tuple[str, ...] = ()
+    chips: bool = False
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +245,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """One page, declared once. The four functions, in the order they run:
+    """One page, declared once. The four functions and `headline`, in the order they run:
 
     load(folder, device) -> model
         `folder`: `Path` of the verified weights (None for a demo without weights); `device`: a
@@ -257,7 +262,13 @@ class Demo:
         Pure, CPU: one output -> one entry per declared output. Beside them it may return "remarks": sentences
         (`hub.kit.sentences.sentence`) on what was not used of the inputs, which every door tells.
 
-    `prepare`, `infer` and `present` may also name a parameter `config`: they get the weights'
+    headline(outputs, ...) -> str
+        Optional: the answer in a few plain words, for a reader who sees nothing else ("Right hand, 12 points"; a
+        `hub.kit.sentences.sentence` is translated). `outputs` is what `present` returned. It also gets the inputs
+        whose names it has as parameters; a shared result that leaves one of these out goes without its words.
+        Without one, or where it fails, the hub makes a headline of the declared outputs.
+
+    `prepare`, `infer`, `present` and `headline` may also name a parameter `config`: they get the weights'
     `config.json` (size, mean, std, class names), a read-only mapping.
     """
 
@@ -281,3 +292,5 @@ class Demo:
     similar: bool = False  # `infer` returns dicts with "embedding": the page shows what the model finds similar
     order: int = 100  # place in the gallery, small first
     links: Mapping[str, str] = field(default_factory=dict)  # title -> address, for "About this model"
+    names: Mapping[str, str] = field(default_factory=dict)  # raw label or option -> words that pages show in its place
+    headline: Callable[..., str] | None = None  # the answer in a few plain words; None: made from the outputs

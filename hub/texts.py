@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from string import Formatter
+from types import MappingProxyType
 from typing import Any
 
 from hub.files import read_text
@@ -160,8 +161,11 @@ def own() -> Mapping[str, Catalogue]:
     return {ENGLISH: PLAIN, CHINESE: _read(LOCALES / f"{CHINESE}.toml", CHINESE)}
 
 
-def catalogues(folders: Iterable[Path]) -> Mapping[str, Catalogue]:
-    """By language: the hub's own texts with those in the pages' folders. A word has one translation: the first."""
+def catalogues(folders: Iterable[Path], names: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, Catalogue]:
+    """By language: the hub's own texts with those in the pages' folders. A word has one translation: the first.
+
+    `names` are English words for labels that do not say what they mean, such as `blow_down`: every language has them.
+    """
     by_language = dict(own())
     for folder in folders:
         for language in by_language:
@@ -175,6 +179,9 @@ def catalogues(folders: Iterable[Path]) -> Mapping[str, Catalogue]:
                 continue
             before = by_language[language]
             by_language[language] = Catalogue(language, {**more.texts, **before.texts})
+    for language, known in by_language.items():
+        readable = {label: known.say(words) for label, words in names.items()}
+        by_language[language] = Catalogue(language, {**readable, **known.texts})
     return by_language
 
 

@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
+from markdown_it import MarkdownIt
 
 from hub import errors, texts
 from hub.pages.registry import discover
@@ -19,6 +21,7 @@ from hub.spec import Choice, Choices, Demo
 from hub.suggest import unknown_option
 from hub.texts import CHINESE, ENGLISH, PLACEHOLDER, Sentence, joined, negotiated, sentence
 from hub.web.middleware.languages import choose_language, mark_page
+from hub.web.parts.card_summary import summarise
 from tests.served import ROOT
 
 FILES = [
@@ -257,6 +260,18 @@ def constants() -> Iterator[str]:
                 yield node.value.capitalize()  # a stage's name, an action's
     for path in ROOT.glob("weights/*/config.json"):
         yield from _texts_of(json.loads(path.read_text(encoding="utf-8")))
+    for path in ROOT.glob("weights/*/README.md"):
+        yield from _texts_of_card(path.read_text(encoding="utf-8"))
+
+
+def _texts_of_card(text: str) -> Iterator[str]:
+    """What a page shows of a card in few words."""
+    _, head, card = text.split("---\n", 2)
+    yield from (
+        one["name"] for model in yaml.safe_load(head)["model-index"] for r in model["results"] for one in r["metrics"]
+    )
+    summary = summarise(MarkdownIt().enable("table"), card)
+    yield from (summary.data, summary.limits, summary.chart.title if summary.chart else "")
 
 
 def _texts_of(value: object) -> Iterator[str]:

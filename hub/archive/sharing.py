@@ -23,12 +23,12 @@ from hub.engine.jobs import Job
 from hub.engine.shown import Shown
 from hub.errors import ConflictError, HubError, InputError, NotFoundError
 from hub.images import encode
+from hub.pages.headlines import headline_without
 from hub.pages.kinds import on_page, private_inputs
 from hub.pages.registry import Page, Registry
 from hub.people.owners import MACHINE, Owner
 from hub.people.terms import checked_days, checked_note
 from hub.results import capsules
-from hub.results.headline import headline
 from hub.results.result import Picture, Result
 from hub.results.store import ResultStore
 from hub.settings import Settings
@@ -229,7 +229,7 @@ def snapshot(
                 files[str(upload["file"])] = pictures[field.name]
             inputs.append(upload)
     outputs = [entry for f in on_page(demo) if (entry := _output(f, result, files)) is not None]
-    says = headline(demo, result)
+    says = headline_without(demo, result, leave_out)
     remarks = () if leave_out else result.receipt.remarks  # they may tell of what is left out
     files["preview.jpg"] = card(demo.title, says or demo.summary, _face(outputs, inputs, files))
     document = {
@@ -262,8 +262,10 @@ def _output(field: Output, result: Result, files: dict[str, Picture]) -> dict[st
             return None
         entry["value"] = values[field.name]
         if isinstance(field, Labels):
-            return {**entry, "kind": "labels", "top": field.top, "line": values.get(field.line)}
-        return {**entry, "kind": "table" if field.table else "json"}
+            drawn = {"top": field.top, "line": values.get(field.line), "folded": field.folded}
+            return {**entry, "kind": "labels", **drawn}
+        drawn = {"unseen": list(field.unseen), "chips": field.chips, "folded": field.folded}
+        return {**entry, "kind": "table", **drawn} if field.table else {**entry, "kind": "json"}
     if field.name not in result.pictures:
         return None
     pictures = []

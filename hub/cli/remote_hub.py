@@ -138,7 +138,8 @@ class RemoteHub:
         receipt = Receipt(**{**content, "remarks": tuple(map(str, content.get("remarks", ())))})
         seed = {"seed": answer["seed"]} if "seed" in answer else {}
         capsule = json.dumps({"page": answer["demo"], "parameters": seed})
-        return Result(answer["id"], capsule, json.dumps(values), groups, receipt), addresses
+        headline = str(answer.get("headline", ""))  # an older hub has none
+        return Result(answer["id"], capsule, json.dumps(values), groups, receipt, headline=headline), addresses
 
     def _here(self, url: str) -> str:
         """A picture's address as it can be reached from here, whatever the hub thinks it is called."""

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hub.errors import HubError, InputError, NotFoundError
+from hub.results.headline import headline
 from hub.results.result import Result
 from hub.spec import Demo, Gallery, Json, Labels
 from hub.weights.snapshots import OnBytes
@@ -43,7 +44,12 @@ def document(demo: Demo, result: Result, paths: Paths) -> dict[str, Any]:
         else:
             outputs[field.name] = files_of[0] if files_of else None
     seed = {} if result.seed is None else {"seed": result.seed}
-    body = {"id": result.id, "demo": result.capsule["page"], "outputs": outputs}
+    body = {
+        "id": result.id,
+        "demo": result.capsule["page"],
+        "headline": headline(demo, result),
+        "outputs": outputs,
+    }
     return {**body, **seed, "receipt": asdict(result.receipt)}
 
 
@@ -52,6 +58,8 @@ def show(out: Console, demo: Demo, result: Result, paths: Paths, heading: str) -
     values, block = result.values, "#" if out.options.ascii_only else "█"
     if heading:
         out.print(Text(heading, style="bold"), soft_wrap=True)
+    if words := headline(demo, result):
+        out.print(Text(words, style="bold green"), soft_wrap=True)
     for field in demo.outputs:
         if field.name not in values and field.name not in result.pictures:
             continue  # optional, and not there this time

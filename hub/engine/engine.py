@@ -171,7 +171,7 @@ class Engine:
         asked_by = HUB if job.background else job.owner.id
         return Result(
             job.id, job.capsule.to_json(), computed.values_json, computed.pictures, receipt, sight,
-            computed.sentences, asked_by,
+            computed.sentences, asked_by, computed.headline,
         )  # fmt: skip
 
     def _receipt(self, job: Job, computed: Computed) -> Receipt:

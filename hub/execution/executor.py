@@ -64,6 +64,7 @@ class Computed:
     sentences: tuple[Sentence, ...]  # among the values, so that they can be translated
     sight: Sight | None = None  # nobody's yet
     backend: str = "eager"  # how the model ran
+    headline: str = ""  # the answer in a few words
 
 
 class Executor(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -21,11 +22,12 @@ from hub.execution.forward import Cores
 from hub.execution.leases import model_key
 from hub.execution.residency import Residency
 from hub.metrics import RunMetrics
-from hub.pages import outputs
+from hub.pages import headlines, outputs
 from hub.pages.inputs import Opened
 from hub.pages.kinds import enough_pixels, first_picture
 from hub.pages.registry import Page, Registry, call
 from hub.results import capsules
+from hub.results.headline import default_headline
 from hub.results.sight import look
 from hub.settings import Settings
 from hub.texts import Sentence
@@ -186,9 +188,14 @@ class _Run:
             sight = look(work.slug, outcome.output, self.inputs.values()[first_picture(demo)], "")
         begin = time.perf_counter()
         presented, unread = outputs.split(demo, self.call(demo.present, outcome.output))
+        told = headlines.named_inputs(demo, self.inputs.values())
         self.inputs.forget()  # to encode what was made of them takes memory too
         remarks = [*self.inputs.remarks, *unread]
         values_json, pictures = outputs.encode(work.slug, demo, presented)
+        config = self.folder.config if self.folder else None
+        headline = headlines.write(work.slug, demo, presented, config, told) or default_headline(
+            demo, json.loads(values_json), pictures
+        )
         pictures = capsules.stamped(demo, pictures, work.capsule_json, remarks)
         return Computed(
             values_json,
@@ -206,6 +213,7 @@ class _Run:
             remarks=tuple(remarks),
             sentences=tuple(texts.sentences_in(presented)),
             sight=sight,
+            headline=headline,
         )
 
     def infer(self, item: Any, submit: Callable[..., Outcome]) -> Outcome:

@@ -225,6 +225,8 @@ def problems(slug: str, demo: Demo, assets: Path) -> list[str]:
         faults.append("weights: two have the same name; names must differ.")
     if not _all_are(Example, demo.examples):
         faults.append("examples must be a tuple of Example, such as (Example({'image': 'car.jpg'}, 'A car'),).")
+    if not all(isinstance(text, str) for pair in dict(demo.names).items() for text in pair):
+        faults.append("names must be a dict of texts, such as {'blow_down': 'trees blown down'}.")
     faults += _function_problems(demo)
     return faults or _asset_problems(demo, assets)
 
@@ -260,7 +262,23 @@ def _function_problems(demo: Demo) -> list[str]:
                 name, parameters
             )
             faults.append(f"{name}{signature} does not fit ({error}); write def {name}({parameters}).")
-    return faults
+    return faults + ([] if demo.headline is None else _headline_problems(demo))
+
+
+def _headline_problems(demo: Demo) -> list[str]:
+    """The headline gets the outputs, and by name what it asks for: inputs and the config."""
+    if not callable(demo.headline):
+        return [f"headline must be a function or None, got {demo.headline!r}."]
+    signature = inspect.signature(demo.headline)
+    known = {*(f.name for f in demo.inputs), "config"}
+    try:
+        signature.bind(None, **{name: None for name in list(signature.parameters)[1:] if name in known})
+    except TypeError as error:
+        return [
+            f"headline{signature} does not fit ({error}); write def headline(outputs), with names of inputs or config "
+            "behind it where it needs them."
+        ]
+    return []
 
 
 @lru_cache(maxsize=1024)

@@ -1,36 +1,62 @@
-"""An answer in a few words."""
+"""An answer in a few words: as its page wrote it, else made of its declared outputs."""
 
 from __future__ import annotations
 
-from hub.results.result import Result
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hub.results.result import Picture, Result
 from hub.spec import Demo, Json, Labels
 from hub.texts import Sentence, joined, sentence
 
 NAMES_IN_HEADLINE, ROWS_IN_HEADLINE = 4, 3
+VALUE_CHARS = 60  # of a text that is an output
 
 
 def headline(demo: Demo, result: Result) -> str:
-    """The answer in a few words: `ambulance 97 %`, `car, road, trees`, a table's first rows, a picture's caption."""
-    values = result.values
+    """What was stored with the result; of a result that an older hub stored, what its outputs tell."""
+    return result.headline or default_headline(demo, result.values, result.pictures)
+
+
+def default_headline(demo: Demo, values: Mapping[str, Any], pictures: Mapping[str, Sequence[Picture]]) -> str:
+    """`ambulance 97 %`, `car, road, trees`, a table's first rows, a picture's caption, a number; tells no inputs."""
     for field in demo.outputs:
-        if isinstance(field, Labels) and values.get(field.name):
-            labels = values[field.name]
-            limit = values.get(field.line) if field.line else None
-            if limit is None:
-                best = max(labels, key=lambda name: labels[name])
-                return _share(best, 100 * labels[best])
-            names = [name for name in labels if labels[name] >= limit]
-            first, more = joined(names[:NAMES_IN_HEADLINE]), len(names) - NAMES_IN_HEADLINE
-            return sentence("{first} and {number} more", first=first, number=more) if more > 0 else first
-        if isinstance(field, Json) and field.table and values.get(field.name):
-            rows = values[field.name]
-            share = next((column for column in rows[0] if column.endswith("percent")), None)
-            name = next((column for column, value in rows[0].items() if column != "colour" and value != ""), None)
-            if share and name and isinstance(rows[0][name], str):
-                best = sorted(rows, key=lambda row: -row[share])[:ROWS_IN_HEADLINE]
-                return joined(_share(row[name], row[share]) for row in best)
-    captions = [p.caption for group in result.pictures.values() for p in group]
-    return next(filter(None, captions), "")
+        value = values.get(field.name)
+        if isinstance(field, Labels) and value:
+            return _of_labels(value, values.get(field.line) if field.line else None)
+        if isinstance(field, Json) and field.table and value and (rows := _of_rows(value)):
+            return rows
+    captions = [picture.caption for group in pictures.values() for picture in group]
+    return next(filter(None, captions), "") or next(filter(None, (_of_value(f, values) for f in demo.outputs)), "")
+
+
+def _of_labels(labels: Mapping[str, float], limit: float | None) -> Sentence:
+    if limit is None:
+        best = max(labels, key=lambda name: labels[name])
+        return _share(best, 100 * labels[best])
+    names = [name for name in labels if labels[name] >= limit]
+    first, more = joined(names[:NAMES_IN_HEADLINE]), len(names) - NAMES_IN_HEADLINE
+    return sentence("{first} and {number} more", first=first, number=more) if more > 0 else first
+
+
+def _of_rows(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The names with the largest shares, of a table that has both."""
+    share = next((column for column in rows[0] if column.endswith("percent")), None)
+    name = next((column for column, value in rows[0].items() if column != "colour" and value != ""), None)
+    if not share or not name or not isinstance(rows[0][name], str):
+        return ""
+    best = sorted(rows, key=lambda row: -row[share])[:ROWS_IN_HEADLINE]
+    return joined(_share(row[name], row[share]) for row in best)
+
+
+def _of_value(field: Any, values: Mapping[str, Any]) -> str:
+    """`Sharpness: 0.82` of a number or a short text."""
+    value = values.get(field.name)
+    if not isinstance(field, Json) or isinstance(value, bool) or not isinstance(value, int | float | str):
+        return ""
+    text = f"{value:g}" if isinstance(value, int | float) else " ".join(value[:VALUE_CHARS].split())
+    colon = sentence(": ")
+    return sentence("{name}{colon}{value}", name=sentence(field.label), colon=colon, value=text) if text else ""
 
 
 def _share(label: str, percent: float) -> Sentence:

@@ -72,6 +72,7 @@ class Record(_Strict):
     sentences: list[dict[str, Any]] = []
     sight: StoredSight | None = None
     asked_by: str | None = None
+    headline: dict[str, Any] = {}  # as `remarks`; empty in those of older hubs
     sum: str = ""  # of all the rest
 
     @property
@@ -112,7 +113,7 @@ def read_record(folder: Path) -> Record:
 def read_result(folder: Path, id: str) -> Result:
     """A stored result, every byte of it as it was written. Raises DamagedError, OSError."""
     record = read_record(folder)
-    remarks, sentences = _sentences(record)
+    remarks, sentences, headline = _sentences(record)
     pictures = {
         name: tuple(
             Picture(
@@ -125,14 +126,16 @@ def read_result(folder: Path, id: str) -> Result:
     }  # fmt: skip
     sight_of_run, receipt = read_sight(folder, record), replace(record.receipt, remarks=remarks)
     return Result(
-        id, record.capsule, record.values, MappingProxyType(pictures), receipt, sight_of_run, sentences, record.asked_by
+        id, record.capsule, record.values, MappingProxyType(pictures), receipt, sight_of_run, sentences,
+        record.asked_by, next(iter(headline), ""),
     )  # fmt: skip
 
 
 def _sentences(record: Record) -> list[tuple[Sentence, ...]]:
-    """The remarks, and the sentences among the values. Raises DamagedError."""
+    """The remarks, the sentences among the values, and the headline, if there is one. Raises DamagedError."""
+    headlines = [record.headline] if record.headline else []
     try:
-        return [tuple(map(unpacked, packs)) for packs in (record.remarks, record.sentences)]
+        return [tuple(map(unpacked, packs)) for packs in (record.remarks, record.sentences, headlines)]
     except NOT_OURS as error:
         raise DamagedError(f"its sentences: {error!r}"[:200]) from None
 
@@ -180,6 +183,7 @@ def write_result(folder: Path, result: Result) -> int:
         "sentences": [packed(one) for one in result.sentences],
         "sight": sight_entry,
         "asked_by": result.asked_by,
+        "headline": packed(result.headline) if result.headline else {},
     }
     record = json.loads(json.dumps(record))  # the sum is of what will be read
     return size + (folder / RECORD).write_bytes(json.dumps({**record, "sum": _sum(record)}).encode())

@@ -99,6 +99,7 @@ class Result:
     sight: Sight | None = None  # of a page that finds similar pictures
     sentences: tuple[Sentence, ...] = ()  # among the values, so that they can be translated
     asked_by: str | None = None  # who had it computed (an id of hub/people/owners.py); None: not known
+    headline: str = ""  # the answer in a few words; empty: an older hub stored it, see hub/results/headline.py
 
     @property
     def capsule(self) -> dict[str, Any]:

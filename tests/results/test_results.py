@@ -99,6 +99,20 @@ def test_remarks_are_kept_with_their_templates_and_a_record_from_before_them_is_
     assert found is not None and found.receipt.remarks == ()
 
 
+def test_a_headline_is_kept_with_its_template_and_a_record_from_before_them_is_still_read(tmp_path: Path) -> None:
+    one = result(1)
+    store(tmp_path).put(replace(one, headline=sentence("{hand}, {number} points", hand=sentence("Left"), number=12)))
+    found = store(tmp_path).get(one.id)
+    assert found is not None and found.headline == "Left, 12 points" and isinstance(found.headline, Sentence)
+    assert found.headline.template == "{hand}, {number} points"
+    file = next(tmp_path.rglob("record.json"))
+    record = json.loads(file.read_text())
+    del record["headline"], record["sum"]
+    file.write_text(json.dumps(record))
+    found = store(tmp_path).get(one.id)
+    assert found is not None and found.headline == ""
+
+
 def store(folder: Path | None, **options: Any) -> ResultStore:
     chosen = {"memory_bytes": 2**20, "disk_bytes": 2**20, "max_age_s": 30 * DAY, "clock": Clock(NOW), **options}
     return ResultStore(folder, **chosen)

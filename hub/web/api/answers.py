@@ -13,6 +13,7 @@ from hub.engine.compare import Comparison, figures
 from hub.engine.shown import iso
 from hub.hub import Hub
 from hub.pages.registry import Page
+from hub.results.headline import headline
 from hub.results.result import Result
 from hub.spec import Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask
 from hub.web.api import schema
@@ -53,7 +54,14 @@ def result_to_json(result: Result, page: Page | None, root_path: str = "") -> Re
     if result.seed is not None:
         extras["seed"] = result.seed
     receipt = asdict(result.receipt)
-    return {"id": result.id, "demo": result.capsule["page"], "outputs": outputs, **extras, "receipt": receipt}
+    return {
+        "id": result.id,
+        "demo": result.capsule["page"],
+        "headline": headline(demo, result) if demo else result.headline,
+        "outputs": outputs,
+        **extras,
+        "receipt": receipt,
+    }
 
 
 def comparison_to_json(compared: Comparison, page: Page, root_path: str = "") -> ComparisonAnswer:

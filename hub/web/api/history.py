@@ -32,6 +32,7 @@ from hub.web.api.history_schema import (
     SettingAnswer,
 )
 from hub.web.middleware import guard
+from hub.web.parts import wording
 from hub.web.routes import API, FRESH, check_names, json_answer, routes_of, whole_number
 
 TEXT_CHARS, AT_ONCE = 500, 200
@@ -204,6 +205,7 @@ def run_to_json(hub: Hub, entry: HistoryEntry, root: str, work: InWork | None = 
         "id": entry.id, "demo": entry.page, "title": page.title if page else entry.page, "state": entry.state,
         "created_at": datetime.fromtimestamp(entry.begun, UTC).isoformat(timespec="milliseconds"),
         "took_ms": entry.took_ms, "cached": entry.cached, "times": entry.times, "headline": entry.headline,
+        "spoken": wording.answer(entry.headline),
         "message": entry.message, "settings": settings, "weights": entry.weights, "digest": entry.digest,
         "inputs": {name: f"{here}/inputs/{quote(name)}" for name in entry.inputs},
         "result": f"{root}{API}/results/{entry.result}" if is_done else None,

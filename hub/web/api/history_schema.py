@@ -71,6 +71,7 @@ class RunAnswer(TypedDict):
     cached: Annotated[bool, Field(description="A stored result was the answer")]
     times: Annotated[Count, Field(description="How often the same was run")]
     headline: str
+    spoken: Annotated[str, Field(description="The headline in the language of who asks, as the history's page has it")]
     message: Annotated[str, Field(description="Why it failed")]
     settings: list[SettingAnswer]
     weights: str

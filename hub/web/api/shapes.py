@@ -58,6 +58,7 @@ class ResultAnswer(ResultExtras):
 
     id: ResultId
     demo: str
+    headline: Annotated[str, Field(description="The answer in a few plain words")]
     outputs: dict[str, Any]
     receipt: ReceiptFields
 

@@ -22,6 +22,7 @@ from hub.execution.executor import OnEvent
 from hub.hub import Hub
 from hub.pages import kinds
 from hub.pages.registry import Page
+from hub.results.headline import headline
 from hub.results.result import Result
 from hub.spec import Choice, Choices, ImageInput, Slider
 from hub.texts import say
@@ -384,7 +385,7 @@ class _Page:
         if problem is None:
             result = task.result()
             paid = html.receipt(result.receipt, result.id, result.seed)
-            return [html.done(result.receipt), hidden, paid, self.head()]
+            return [html.done(headline(self.demo, result), result.receipt), hidden, paid, self.head()]
         if isinstance(problem, CancelledError):
             return [html.stopped(html.earlier()), hidden, gr.skip(), gr.skip()]
         if isinstance(problem, HubError):

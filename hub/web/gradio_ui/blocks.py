@@ -58,7 +58,7 @@ def _set_config(self: Any, config: Any) -> None:
 
 
 def _translate_part(blocks: Any, catalogue: Catalogue, part: Part) -> Any:
-    if catalogue.language == texts.ENGLISH:
+    if not catalogue.texts:
         return part.config
     config = part.translated.get(catalogue.language)
     if config is None:  # two threads may both make it, and make the same

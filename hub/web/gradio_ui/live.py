@@ -18,6 +18,7 @@ from hub.errors import HubError
 from hub.hub import Hub
 from hub.pages import kinds
 from hub.pages.registry import Page
+from hub.results.headline import headline
 from hub.results.result import Picture, Result
 from hub.spec import Demo, ImageInput, ImageOutput, Json, Labels
 from hub.texts import say, sentence
@@ -103,7 +104,8 @@ class Live:
             if self.picture is not None:
                 self.components.append(
                     View(label=self.picture.label, interactive=False, buttons=["fullscreen"], type="filepath",
-                         alt_text=_live_label(self.picture), elem_classes="hub-picture")
+                         visible=not self.picture.optional, alt_text=_live_label(self.picture),
+                         elem_classes="hub-picture")
                 )  # fmt: skip
             self.components.append(gr.HTML("", apply_default_css=False))
 
@@ -160,7 +162,8 @@ class Live:
             return unchanged
         rate = self._on.setdefault(tab, Meter()).tick()
         began = rate is None  # the model is in memory now
-        answer: list[Any] = [self.draw_head() if began else gr.skip(), html.live(rate, result.receipt)]
+        line = html.live(headline(self.demo, result), rate, result.receipt)
+        answer: list[Any] = [self.draw_head() if began else gr.skip(), line]
         if self.picture is not None:
             answer.append(self.draw_view(self.picture, result))
         return [*answer, self.draw_panels(result)]
@@ -168,9 +171,11 @@ class Live:
     def draw_view(self, field: ImageOutput, result: Result) -> Any:
         """The picture with what it says of itself; an optional one that a frame has not is gone."""
         if field.name not in result.pictures:
-            return None
+            return gr.update(visible=False, value=None)
         words = wording.picture_words(field, result)
-        return gr.update(value=result.pictures[field.name][0], label=words, alt_text=say("{name}, live", name=words))
+        return gr.update(
+            visible=True, value=result.pictures[field.name][0], label=words, alt_text=say("{name}, live", name=words)
+        )
 
     def draw_panels(self, result: Result) -> Markup:
         """Labels, tables and values, one below the other."""

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from hub.archive.similar import Match
 from hub.hub import Hub
 from hub.pages import kinds
+from hub.pages.headlines import headline_without
 from hub.pages.registry import Page
 from hub.people.owners import Owner
 from hub.results.result import Result
@@ -99,7 +100,8 @@ class Row:
         if match.example is not None:
             return say(match.title)
         result = self.hub.results.get(match.id)
-        answer = verdict(result, self.page.demo) if result else ""
+        demo = self.page.demo  # what others wrote stays theirs
+        answer = wording.answer(headline_without(demo, result, [f.name for f in demo.inputs])) if result else ""
         when = ago(match.created) if match.created is not None else say("earlier")
         return say(", ").join((answer, when)) if answer else when[:1].upper() + when[1:]
 
@@ -120,14 +122,6 @@ def draw_result(result: Result, demo: Demo) -> Markup:
         elif isinstance(field, Json) and field.table and field.name in values:
             parts.append(html.panel(field, values[field.name]))
     return piece("page", "opened", base, ago(result.created), parts)
-
-
-def verdict(result: Result, demo: Demo) -> str:
-    """The most probable label of a result, such as `ambulance 97 %`; empty for a demo without labels."""
-    name = next((f.name for f in demo.outputs if isinstance(f, Labels)), "")
-    labels: dict[str, Any] = result.values.get(name) or {}
-    best = max(labels, key=lambda label: labels[label], default="")
-    return wording.answer(f"{best} {100 * labels[best]:.0f}\N{NO-BREAK SPACE}%") if best else ""
 
 
 def ago(created: float, now: float | None = None) -> str:

@@ -17,6 +17,7 @@ from hub.errors import HubError
 from hub.hub import Hub
 from hub.images import encode
 from hub.pages.registry import Page
+from hub.results.headline import headline
 from hub.results.result import Picture, Result
 from hub.spec import Demo, ImageInput, Json, Labels, Mask
 from hub.web.api import schema
@@ -88,6 +89,7 @@ def _output_schema(page: Page) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "id": schema.ID,
         "demo": {"type": "string", "const": page.slug},
+        "headline": {**text, "description": "The answer in a few plain words"},
         "outputs": {
             **all_outputs,
             "properties": {name: one for name, one in all_outputs["properties"].items() if name in values},
@@ -135,14 +137,16 @@ def answer(result: Result, page: Page, base: str) -> CallToolResult:
     structured = {
         "id": result.id,
         "demo": page.slug,
+        "headline": headline(demo, result),
         "outputs": {name: values[name] for name in fields if name in values},
         "pictures": picture_entries,
         **({} if result.seed is None else {"seed": result.seed}),
         "receipt": asdict(result.receipt),
     }
-    # The same as text, for clients that know no structured content.
+    # The same as text, for clients that know no structured content; before it the answer in words.
     text = TextContent(text=json.dumps(structured, ensure_ascii=False, separators=(",", ":")))
-    return CallToolResult(content=[text, *contents], structured_content=structured)
+    words = [TextContent(text=said)] if (said := headline(demo, result)) else []
+    return CallToolResult(content=[*words, text, *contents], structured_content=structured)
 
 
 def _image(picture: Picture, exact: bool) -> ImageContent:

@@ -15,9 +15,9 @@ from hub.errors import HubError
 from hub.pages.kinds import from_words
 from hub.pages.registry import Page
 from hub.results.result import Receipt
-from hub.spec import Labels, Output
+from hub.spec import Json, Labels, Output
 from hub.texts import NAMES, current, say
-from hub.web.parts import wording
+from hub.web.parts import model_cards, wording
 from hub.web.parts.pieces import piece
 from hub.weights.facts import WeightsFacts
 
@@ -137,9 +137,9 @@ def remarks(receipt: Receipt) -> Markup:
     return piece("run", "remarks", receipt)
 
 
-def done(receipt: Receipt) -> Markup:
-    """One line: that it worked, how long it took, and how; below it the remarks."""
-    return piece("run", "done", receipt)
+def done(headline: str, receipt: Receipt) -> Markup:
+    """The answer in a few words; below it the remarks."""
+    return piece("run", "done", headline, receipt)
 
 
 def live_waiting() -> Markup:
@@ -147,9 +147,9 @@ def live_waiting() -> Markup:
     return piece("run", "live_waiting")
 
 
-def live(rate: float | None, receipt: Receipt) -> Markup:
-    """Where live mode is: the measured rate, and what the last frame took."""
-    return piece("run", "live", rate, receipt)
+def live(headline: str, rate: float | None, receipt: Receipt) -> Markup:
+    """Where live mode is: the last frame's answer in a few words, the measured rate, and what the frame took."""
+    return piece("run", "live", headline, rate, receipt)
 
 
 # --- answers --------------------------------------------------------------------------------------
@@ -175,18 +175,34 @@ def labels(values: Mapping[str, float], top: int, line: float | None = None, cou
     return piece("values", "labels", bars, line, len(bars) >= COMPACT_FROM, above)
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> Markup:
+def table(rows: Sequence[Mapping[str, Any]], unseen: Sequence[str] = ()) -> Markup:
     """A table of flat dicts; `colour` becomes a swatch, a column ending in `percent` a bar; `shown` false is pale."""
-    columns = [column for column in rows[0] if column != "colour"] if rows else []
-    return piece("values", "table", columns, rows)
+    names = [column for column in rows[0] if column != "colour" and column not in unseen] if rows else []
+    return piece("values", "table", [(name, wording.decimals([row[name] for row in rows])) for name in names], rows)
+
+
+def chips(rows: Sequence[Mapping[str, Any]]) -> Markup:
+    """The first text of each row as a label, with its percent."""
+    share = next((column for column in rows[0] if column.endswith("percent")), None) if rows else None
+    entries = [
+        (next((v for v in row.values() if isinstance(v, str)), ""), row[share] if share else None) for row in rows
+    ]
+    return piece("values", "chips", entries)
 
 
 def panel(field: Output, value: Any, line: float | None = None) -> Markup:
     """Labels and tables as the hub draws them; `value` None: nothing yet; `line` is drawn through all labels."""
     body = None
     if value is not None:
-        body = labels(value, field.top, line) if isinstance(field, Labels) else table(value)
+        body = labels(value, field.top, line) if isinstance(field, Labels) else rows_of(field, value)
     return piece("values", "panel", field, body)
+
+
+def rows_of(field: Output, rows: Sequence[Mapping[str, Any]]) -> Markup:
+    """A table as its field wants it drawn."""
+    if isinstance(field, Json):
+        return chips(rows) if field.chips and rows else table(rows, field.unseen)
+    return table(rows)
 
 
 def receipt(run: Receipt, id: str, seed: int | None, opened: bool = False) -> Markup:
@@ -202,8 +218,9 @@ def receipt(run: Receipt, id: str, seed: int | None, opened: bool = False) -> Ma
 
 
 def weights(sets: Iterable[WeightsFacts], several: bool = False) -> Markup:
-    """The figures of the card in short: metrics as tiles, then size, digest and licence."""
-    return piece("values", "weights", [(facts, decimal(facts.size_bytes)) for facts in sets], several)
+    """The card in four lines with a chart, then source, size and digest."""
+    entries = [(facts, decimal(facts.size_bytes), model_cards.summary(facts)) for facts in sets]
+    return piece("values", "weights", entries, several)
 
 
 def examples(slug: str, entries: Sequence[tuple[str, str, bool]]) -> Markup:

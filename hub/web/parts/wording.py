@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from hub.results.result import Receipt, Result
 from hub.spec import ImageOutput
 from hub.texts import Sentence, current, say
 
+MOST_DECIMALS = 6
 AGAIN = "Times are of the run that made this result; it was kept and shown again."
 AMONG_OWN = "Among the examples and your own earlier ones, as the model sees them. 1 is the same."
 AMONG_ALL = "Among the examples and everyone's earlier ones, as the model sees them. 1 is the same."
@@ -30,6 +32,15 @@ def duration(ms: float) -> str:
     if ms >= 1000:
         return say("{number} s", number=f"{ms / 1000:.2f}")
     return say("{number} ms", number=f"{ms:.0f}" if ms >= 10 else f"{ms:.1f}")
+
+
+def decimals(values: Sequence[Any]) -> int | None:
+    """How many decimals all numbers of a column are written with; None: it has no numbers."""
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    texts = [f"{value:.6g}" for value in numbers if isinstance(value, float)]
+    if any("e" in text for text in texts):
+        return MOST_DECIMALS
+    return max((len(text.partition(".")[2]) for text in texts), default=0) if numbers else None
 
 
 def heading(column: str) -> str:

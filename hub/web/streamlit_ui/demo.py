@@ -264,6 +264,7 @@ def _draw_answer(host: Host, page: Page, state: _State, base: str) -> None:
         if state.earlier:
             notice.info(say_plainly("An earlier result, not of what is on the left."), icon=":material/history:")
         with receipt:
+            streamlit_outputs.answer_words(page.demo, outcome)
             streamlit_outputs.receipt(outcome.receipt, outcome.id, outcome.seed)
         with outputs:
             streamlit_outputs.show(page.demo, outcome, state.before)
@@ -306,14 +307,7 @@ def _draw_facts(fact: WeightsFacts) -> None:
     if fact.reason:
         st.warning(say_plainly(fact.reason), icon=":material/warning:")
         return
-    with st.container(horizontal=True):
-        for metric in fact.metrics:
-            st.metric(
-                escape_markdown(metric.name),
-                f"{metric.value:.3g}",
-                help=escape_markdown(metric.dataset) or None,
-                width=170,
-            )
+    st.html(model_cards.summary(fact))
     locked = say(", as locked") if fact.locked else ""
     size, licence = decimal(fact.size_bytes), say("licence: {name}", name=say(fact.licence))
     st.caption(

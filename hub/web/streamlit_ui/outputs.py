@@ -14,6 +14,7 @@ from cachetools import LRUCache
 from hub.decoding import budget
 from hub.errors import BusyError
 from hub.images import encode
+from hub.results.headline import headline
 from hub.results.result import Picture, Receipt, Result
 from hub.spec import Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask, Output
 from hub.texts import say
@@ -41,8 +42,10 @@ def show(demo: Demo, result: Result, before: Mapping[str, Given]) -> None:
     for field in demo.outputs:
         if field.name in lines or (field.name not in values and field.name not in result.pictures):
             continue  # the number that another output draws as a line; an optional output that is not there
-        with st.container(border=True):
-            st.markdown(f"**{say_plainly(field.label)}**")
+        folded = isinstance(field, Labels | Json) and field.folded
+        with st.expander(f"**{say_plainly(field.label)}**") if folded else st.container(border=True):
+            if not folded:
+                st.markdown(f"**{say_plainly(field.label)}**")
             compared = isinstance(field, ImageOutput) and field.compare  # its help is about Gradio's slider
             if field.help and not compared:
                 st.caption(say_plainly(field.help))
@@ -62,7 +65,8 @@ def _show_output(
     if isinstance(field, Labels):
         labels(values[field.name], field.top, values.get(field.line))
     elif isinstance(field, Json) and field.table:
-        table(values[field.name])
+        rows = [{name: v for name, v in row.items() if name not in field.unseen} for row in values[field.name]]
+        table(rows)
     elif isinstance(field, Json):
         value(values[field.name])
     elif isinstance(field, Mask):
@@ -207,13 +211,19 @@ def labels(values: Mapping[str, float], top: int, line: float | None) -> None:
     st.altair_chart(alt.layer(*layers).properties(height=alt.Step(step)), width="stretch", alt=description)
 
 
+def answer_words(demo: Demo, result: Result) -> None:
+    """The answer in a few words."""
+    words = answer(headline(demo, result)) or say("Done")
+    st.success(f"**{escape_markdown(words[:1].upper() + words[1:])}**")
+
+
 def receipt(paid: Receipt, id: str, seed: int | None) -> None:
-    """What the result cost, stage by stage, and what it was made with."""
-    headline = say("**Done** in {time}", time=wording.duration(paid.total_ms))
-    st.success(f"{headline} · {wording.how(paid)}", icon=":material/check_circle:")
+    """What the result cost, stage by stage, and what it was made with; above it the remarks."""
     for remark in paid.remarks:
         st.warning(escape_markdown(say(remark)), icon=":material/info:")
     with st.expander(say_plainly("Receipt"), icon=":material/receipt_long:"):
+        took = say("Done in {time}", time=wording.duration(paid.total_ms))
+        st.markdown(escape_markdown(f"{took} · {wording.how(paid)}"))
         with st.container(horizontal=True):
             for stage in STAGES:
                 st.metric(say_plainly(stage.capitalize()), wording.duration(getattr(paid, f"{stage}_ms")), width=110)

@@ -8,8 +8,8 @@ from functools import partial
 import streamlit as st
 
 from hub.archive.similar import Match
+from hub.pages.headlines import headline_without
 from hub.pages.registry import Page
-from hub.results.headline import headline
 from hub.results.result import Result
 from hub.texts import Catalogue, current, say, speak
 from hub.web.parts import wording
@@ -70,7 +70,8 @@ def _draw_tile(
     page: Page, match: Match, similar_result: Result, run: Callable[[int], None], show: Callable[[Result], None]
 ) -> None:
     assert similar_result.sight is not None
-    title = say(match.title) or wording.answer(headline(page.demo, similar_result)) or say("Earlier result")
+    answer = headline_without(page.demo, similar_result, [f.name for f in page.demo.inputs])  # others' words are theirs
+    title = say(match.title) or wording.answer(answer) or say("Earlier result")
     st.image(similar_result.sight.thumbnail, alt=title, caption=f"{match.similarity:.2f}", width="stretch")
     key = f"{page.slug}/similar/{match.id}"
     if match.example is not None:

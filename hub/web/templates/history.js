@@ -158,7 +158,7 @@ function thumbnail(run, place) {
 function row(run) {
   const when = new Date(run.created_at), place = run.state === "done" ? run.page : run.open ?? run.page;
   const chip = {failed: "Failed", stopped: "Stopped"}[run.state];
-  const what = make("p", {class: "his-what"}, make("a", {href: place}, say(run.title)), run.headline && make("span", {}, run.headline),
+  const what = make("p", {class: "his-what"}, make("a", {href: place}, say(run.title)), run.spoken && make("span", {}, run.spoken),
     chip && make("span", {class: `his-chip his-${run.state}`}, say(chip)));
   const facts = [clock.format(when), took(run.took_ms), run.cached && say("kept from an earlier run"), run.times > 1 && say("run {count} times", {count: run.times}), run.weights];
   const text = make("div", {class: "his-text"}, what, run.settings.length ? settings(run) : null, run.message && make("p", {class: "his-wrong"}, run.message),

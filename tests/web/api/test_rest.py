@@ -23,7 +23,7 @@ def test_a_form_with_a_file_is_answered_with_id_outputs_seed_and_receipt(client:
     assert answer.headers["content-type"] == "application/json"
     body = answer.json()
     id = body["id"]
-    assert list(body) == ["id", "demo", "outputs", "captions", "seed", "receipt"]
+    assert list(body) == ["id", "demo", "headline", "outputs", "captions", "seed", "receipt"]
     assert body["captions"] == {"picture": "as it came"}
     assert list(body["outputs"]) == ["picture", "mask", "shares", "facts", "copies"]
     assert body["outputs"]["picture"] == f"/api/v1/results/{id}/picture"
