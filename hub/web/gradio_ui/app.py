@@ -199,7 +199,7 @@ class _Page:
     def examples(self) -> gr.HTML | None:
         if not self.demo.examples:
             return None
-        return draw(partial(html.examples, self.page.slug, [*self.page.tiles()]), js_on_load=EXAMPLE_CLICK)
+        return draw(partial(html.examples, self.page), js_on_load=EXAMPLE_CLICK)
 
     def about(self, blocks: gr.Blocks) -> None:
         facts = weights_facts.weights_facts(self.hub.weights, self.page)

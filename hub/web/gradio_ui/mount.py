@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hub.errors import NotFoundError
 from hub.hub import Hub
 from hub.pages.registry import RESERVED_SLUGS
+from hub.web.gradio_door import heads
 from hub.web.gradio_door.parts import asked_for
 from hub.web.gradio_door.routes import GradioDoor
 from hub.web.gradio_ui import app as gradio_ui
@@ -32,7 +33,7 @@ OPEN_PAGES = 512  # of which Gradio keeps what changed on each; the oldest goes
 
 def layers(hub: Hub) -> list[Middleware]:
     """What Gradio's pages need around them, outermost first."""
-    return [Middleware(KnownPages, hub=hub), Middleware(streams.Streams)]
+    return [Middleware(KnownPages, hub=hub), Middleware(heads.Heads, hub=hub), Middleware(streams.Streams)]
 
 
 def build(hub: Hub) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -53,8 +55,18 @@ def _others() -> list[tuple[str, str]]:
     return [(tag, name) for tag, name in NAMES.items() if tag != current().language]
 
 
-def asset_url(slug: str, name: str) -> str:
-    return f"api/v1/demos/{quote(slug)}/assets/{quote(name)}"
+def picture_url(page: Page, place: str, name: str) -> str:
+    """Where a picture of a page is as small as its place. Another file has another address."""
+    return f"pictures/{quote(page.slug)}/{place}/{quote(name)}?v={mark_of(page.assets / name)}"
+
+
+def mark_of(path: Path) -> str:
+    """Tells a file from others that were in its place."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return ""
+    return hashlib.sha256(f"{stat.st_mtime_ns} {stat.st_size}".encode()).hexdigest()[:12]
 
 
 def gallery(entries: Sequence[tuple[Page, State]], warnings: Sequence[str], count: int) -> Markup:
@@ -63,7 +75,7 @@ def gallery(entries: Sequence[tuple[Page, State]], warnings: Sequence[str], coun
     `entries` may be the first of them only: the home page has the others when its load event was answered.
     """
     cards = [
-        (page, state, asset_url(page.slug, page.cover.name) if page.cover else "", _search_text(page))
+        (page, state, picture_url(page, "cover", page.cover.name) if page.cover else "", _search_text(page))
         for page, state in entries
     ]
     return piece("frame", "home", cards, warnings, count >= SEARCH_FROM, invitation(count))
@@ -206,7 +218,7 @@ def weights(sets: Iterable[WeightsFacts], several: bool = False) -> Markup:
     return piece("values", "weights", [(facts, decimal(facts.size_bytes)) for facts in sets], several)
 
 
-def examples(slug: str, entries: Sequence[tuple[str, str, bool]]) -> Markup:
-    """Buttons that run an example in one click; entries as `Page.tiles` has them. A result is seen whole."""
-    tiles = [(name and asset_url(slug, name), text, is_input) for name, text, is_input in entries]
+def examples(page: Page) -> Markup:
+    """Buttons that run an example in one click. A result is seen whole."""
+    tiles = [(name and picture_url(page, "tile", name), text, is_input) for name, text, is_input in page.tiles()]
     return piece("values", "examples", tiles)
