@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from anyio import to_thread
 from markupsafe import Markup
@@ -38,6 +38,7 @@ from hub.web.site.templates import draw_page
 
 log = logging.getLogger(__name__)
 RESULT_GONE = "Its result is not kept any more."
+GIVEN = "cookie"  # in the address, once a browser was given its cookie
 INPUT_FILE = "in-"  # how the names of pictures begin that went in, and are drawn anew for each look
 
 
@@ -69,7 +70,18 @@ class HistoryPages:
             return await drawers.draw(guard.caller(request), self._run, request)
         if "a" in query or "b" in query:
             return await drawers.draw(guard.caller(request), self._compare, request)
-        return await to_thread.run_sync(self._list, request)
+        return self._ask_for_cookie(request) or await to_thread.run_sync(self._list, request)
+
+    def _ask_for_cookie(self, request: Request) -> Response | None:
+        """A browser's first visit may be to this page: whether it keeps cookies is known once it was given one."""
+        query = {name: value for name, value in request.query_params.items() if name != GIVEN}
+        is_known, was_given = bool(self._owner(request)), GIVEN in request.query_params
+        if is_known != was_given:
+            return None
+        place = urlencode(query if is_known else {**query, GIVEN: "1"})
+        # As HTML, with which the cookie is given.
+        headers = {**HEADERS, "Location": f"history?{place}" if place else "history"}
+        return HTMLResponse("", 303, headers=headers)
 
     async def static(self, request: Request) -> Response:
         return file(request.path_params["name"], "history")
