@@ -92,7 +92,7 @@ class _Pages:
 
     def _draw_masthead(self, here: str) -> None:
         hub = self.hub
-        draw(partial(html.masthead, hub.registry, home=not here, here=here, signed_in=hub.settings.asks))
+        draw(partial(html.masthead, hub.registry, here, signed_in=hub.settings.asks))
 
     def gallery(self, most: int | None = None) -> str:
         """The cards; `most`: no more than so many."""

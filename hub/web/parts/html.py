@@ -33,21 +33,18 @@ IN_MENU, AT_ONCE = 60, 60  # demos in the menu of every page; and cards in the h
 # --- around pages ---------------------------------------------------------------------------------
 
 
-def masthead(pages: Iterable[Page], home: bool, here: str = "", signed_in: bool = False) -> Markup:
-    """The bar on top of every page, with a menu of demos. `here`: the page's own address, empty for the home."""
+def masthead(
+    pages: Iterable[Page], place: str | None, *, root: str = "", here: str | None = None, signed_in: bool = False
+) -> Markup:
+    """The bar on top of every page, with a menu; with no `pages`, as on shared results, it leads home only.
+
+    `place`: which page this is, by its address from the hub's `root`; None: one of none that the bar has. `here`: what
+    its links to other languages begin with; None: its place.
+    """
     every = [*pages]
     has_pictures = any(from_words(page.declared) for page in every)
-    return piece("frame", "masthead", every[:IN_MENU], home, here or "./", _others(), signed_in, has_pictures)
-
-
-def sign_out(kind: str = "", home: str = "") -> Markup:
-    """The button that ends who is signed in. `home`: the hub's root from here."""
-    return piece("frame", "sign_out", kind, home)
-
-
-def languages(here: str = "") -> Markup:
-    """Links to the page at the address `here` in the other languages, each by its own name."""
-    return piece("frame", "languages", here, _others())
+    address = (place or "./") if here is None else here
+    return piece("frame", "masthead", every[:IN_MENU], root, place, address, _others(), signed_in, has_pictures)
 
 
 def _others() -> list[tuple[str, str]]:

@@ -52,7 +52,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
         "/history/{id}/{file}": {"GET": endpoints.file},
         "/history/{name}": {"GET": endpoints.static},
     }
-    return routes_of(table, "history", page=_problem)
+    return routes_of(table, "history", page=partial(_problem, hub))
 
 
 class HistoryPages:
@@ -100,7 +100,10 @@ class HistoryPages:
         )  # fmt: skip
 
     def _render(self, request: Request, template: str, **parts: Any) -> Response:
-        text = draw_page(template, home="./", here="r/", signed_in=guard.caller(request).name, **parts)
+        text = draw_page(
+            template, home="./", here="r/", menu=self.hub.registry, place="history",
+            signed_in=guard.caller(request).name, **parts,
+        )  # fmt: skip
         return HTMLResponse(text, headers=ASKING)
 
     # --- one run ----------------------------------------------------------------------------------
@@ -221,8 +224,11 @@ def _titles(both: Beside) -> list[str]:
     return [datetime.fromtimestamp(run.begun, UTC).strftime(say("%-d %b %Y, %H:%M:%S UTC")) for run in (both.a, both.b)]
 
 
-def _problem(error: HubError, request: Request) -> HTMLResponse:
+def _problem(hub: Hub, error: HubError, request: Request) -> HTMLResponse:
     up = max(0, request.scope["path"].strip("/").count("/")) * "../"
     title = say("Not in your history") if isinstance(error, NotFoundError | GoneError) else say(error.title)
-    text = draw_page("problem.html", home=up or "./", here=f"{up}r/", title=title, message=say(error.message))
+    text = draw_page(
+        "problem.html", home=up or "./", here=f"{up}r/", menu=hub.registry, place="history", title=title,
+        message=say(error.message), signed_in=guard.caller(request).name,
+    )  # fmt: skip
     return HTMLResponse(text, error.status, headers=HEADERS)

@@ -1,4 +1,4 @@
-"""What chats and search engines show of an address: each page's own words and picture; and pictures as small as needed."""
+"""What chats and search engines show of an address: a page's own words and card; and small pictures."""
 
 from __future__ import annotations
 
