@@ -97,13 +97,12 @@ def title(page: Page, state: State) -> Markup:
 
 
 def broken(page: Page) -> Markup:
-    """The page of a demo that could not be built: what is wrong, where to mend it."""
-    return piece("frame", "broken", page)
-
-
-def not_found(problem: HubError, home: str) -> Markup:
-    """A whole page for an address that is none."""
-    return piece("frame", "not_found", problem, home)
+    """The page of a demo that could not be built: what is wrong, where to mend it. Visitors learn no folder."""
+    folders = {page.assets, *page.assets.parents, *Path(page.source).parents}
+    error = page.error
+    for folder in sorted((f"{folder}/" for folder in folders if len(folder.parts) > 1), key=len, reverse=True):
+        error = error.replace(folder, "")
+    return piece("frame", "broken", page, error)
 
 
 # --- a run ----------------------------------------------------------------------------------------

@@ -20,4 +20,6 @@ def draw_page(
     """
     bar = html.masthead(menu, place, root=home, here="", signed_in=bool(signed_in))
     template = environment().get_template(file)
-    return template.render(html=html, masthead=bar, home=home, here=here, signed_in=signed_in, **parts)
+    return template.render(
+        html=html, masthead=bar, home=home, here=here, signed_in=signed_in, **{"offered": (), **parts}
+    )
