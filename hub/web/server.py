@@ -40,7 +40,7 @@ from hub.web.middleware import (
     sockets,
     space_signin,
 )
-from hub.web.site import embed
+from hub.web.site import embed, pictures
 from hub.web.site import gallery as gallery_pages
 from hub.web.site import grid as grid_pages
 from hub.web.site import history as history_pages
@@ -64,6 +64,7 @@ def routes(hub: Hub, mcp: mcp_mount.McpRoutes) -> list[BaseRoute]:
         *gallery_pages.routes(hub),
         *gallery.routes(hub),
         *permalinks.routes(hub),
+        *pictures.routes(hub),
         *links_rest.routes(hub),
         *rest.routes(hub),
     ]

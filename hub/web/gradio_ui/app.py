@@ -93,7 +93,7 @@ class _Pages:
 
     def _draw_masthead(self, here: str) -> None:
         hub = self.hub
-        draw(partial(html.masthead, hub.registry, home=not here, here=here, signed_in=hub.settings.asks))
+        draw(partial(html.masthead, hub.registry, here, signed_in=hub.settings.asks))
 
     def gallery(self, most: int | None = None) -> str:
         """The cards; `most`: no more than so many."""
@@ -200,7 +200,7 @@ class _Page:
     def examples(self) -> gr.HTML | None:
         if not self.demo.examples:
             return None
-        return draw(partial(html.examples, self.page.slug, [*self.page.tiles()]), js_on_load=EXAMPLE_CLICK)
+        return draw(partial(html.examples, self.page), js_on_load=EXAMPLE_CLICK)
 
     def about(self, blocks: gr.Blocks) -> None:
         facts = weights_facts.weights_facts(self.hub.weights, self.page)

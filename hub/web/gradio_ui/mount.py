@@ -16,15 +16,15 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hub.errors import NotFoundError
 from hub.hub import Hub
 from hub.pages.registry import RESERVED_SLUGS
+from hub.web.gradio_door import heads
 from hub.web.gradio_door.parts import asked_for
 from hub.web.gradio_door.routes import GradioDoor
 from hub.web.gradio_ui import app as gradio_ui
 from hub.web.gradio_ui import theme
-from hub.web.middleware import addresses, streams
-from hub.web.parts import html
+from hub.web.middleware import addresses, guard, streams
+from hub.web.site import problems
 
 ICON = Path(__file__).parents[1] / "favicon.png"
 OPEN_PAGES = 512  # of which Gradio keeps what changed on each; the oldest goes
@@ -32,7 +32,7 @@ OPEN_PAGES = 512  # of which Gradio keeps what changed on each; the oldest goes
 
 def layers(hub: Hub) -> list[Middleware]:
     """What Gradio's pages need around them, outermost first."""
-    return [Middleware(KnownPages, hub=hub), Middleware(streams.Streams)]
+    return [Middleware(KnownPages, hub=hub), Middleware(heads.Heads, hub=hub), Middleware(streams.Streams)]
 
 
 def build(hub: Hub) -> Any:
@@ -82,11 +82,9 @@ class KnownPages:
             name = request.url.path.strip("/")
             accepts = request.headers.get("accept", "")
             if name and "/" not in name and "text/html" in accepts and not self._is_known(name):
-                try:
-                    self.hub.registry.get(name)
-                except NotFoundError as error:
-                    await HTMLResponse(html.not_found(error, "./"), status_code=404)(scope, receive, send)
-                    return
+                page = problems.draw_unknown(self.hub, name, guard.caller(request).name)
+                await HTMLResponse(page, 404)(scope, receive, send)
+                return
         await self.app(scope, receive, send)
 
     def _is_known(self, name: str) -> bool:

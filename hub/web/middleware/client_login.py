@@ -1,13 +1,16 @@
-"""`POST /login`, where `gradio_client.Client(url, auth=("user", "password"))` signs in before anything else."""
+"""`POST /login`: the form of the sign-in page, and `gradio_client.Client(url, auth=("user", "password"))`.
+
+Another website's form is refused by the guard before it comes here; wrong passwords are counted as those by HTTP Basic.
+"""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import Scope
 
 from hub.errors import TooLargeError
@@ -15,6 +18,7 @@ from hub.people.signin import TICKET_S, SignIn
 from hub.web.problems import MalformedError
 
 PATH, FORM = "/login", "application/x-www-form-urlencoded"
+NEXT = "next"  # in the address: where the browser wanted to go
 MOST_BYTES, MOST_FIELDS = 8192, 20
 
 Cookie = Callable[[Scope, str, int | None], str]  # the sign-in's cookie with a value, for so many seconds
@@ -30,7 +34,11 @@ async def answer(signin: SignIn, cookie: Cookie, request: Request, address: str)
 
     A wrong one is counted, and slowed down, as one that came by HTTP Basic.
     """
-    success = JSONResponse({"success": True}, headers={"Cache-Control": "no-store"})
+    fresh = {"Cache-Control": "no-store"}
+    success: Response = JSONResponse({"success": True}, headers=fresh)
+    if "text/html" in request.headers.get("accept", ""):
+        place = request.scope.get("root_path", "") + wanted(request)
+        success = RedirectResponse(place, 303, headers=fresh)
     body = b""
     async for piece in request.stream():
         body += piece
@@ -46,3 +54,10 @@ async def answer(signin: SignIn, cookie: Cookie, request: Request, address: str)
     account = await signin.identify({"authorization": f"Basic {base64.b64encode(pair).decode()}"}, {}, address)
     success.headers.append("Set-Cookie", cookie(request.scope, signin.ticket(account), int(TICKET_S)))
     return success
+
+
+def wanted(request: Request) -> str:
+    """Where the browser wanted to go: a place on this hub, whatever the address says."""
+    place = request.query_params.get(NEXT, "")[:2000]
+    # One slash at the start: with two, or a backslash, the browser would take what follows for another host.
+    return "/" + quote(place.lstrip("/\\"), safe="/?&=%:@!$'()*+,;~-._")

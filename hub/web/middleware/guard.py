@@ -91,7 +91,7 @@ class Guard:
         """Raises InputError for a users file that cannot be read."""
         self.app, self.hub = app, hub
         self.signin = SignIn(hub.settings)
-        self._sign_out = sign_out.SignOut(self.signin, self._cookie, CHALLENGE)
+        self._sign_out = sign_out.SignOut(self.signin, self._cookie)
 
     @property
     def settings(self) -> Settings:
@@ -116,7 +116,7 @@ class Guard:
                 if moved := self._take_token(scope, method):
                     await moved(scope, receive, send)
                     return
-                if signing := await self._sign_out.answer(scope, method, path, cookies):
+                if signing := self._sign_out.answer(scope, method, path, cookies):
                     await signing(scope, receive, send)
                     return
                 account = await self.signin.identify(headers, cookies, who.address, space_signin.user(scope))
@@ -239,10 +239,10 @@ async def refuse(error: HubError, space: bool, scope: Scope, receive: Receive, s
         answer = PlainTextResponse(f"{error.title}. {error.message}\n", error.status)
     answer.headers["Cache-Control"] = "no-store"
     if isinstance(error, SignInError):
-        answer.headers["WWW-Authenticate"] = 'Bearer realm="Demo Hub"' if space else CHALLENGE  # the latter prompts
-        if error.message == sign_out.SIGNED_OUT:  # a browser asks for the password at one address only
-            answer.headers["WWW-Authenticate"] = 'Bearer realm="Demo Hub"'
-        if error.message == UNKNOWN_TOKEN:  # no prompt for a password that its bearer never had; a reload shows one
+        # The latter makes a browser ask by itself, in a box of its own; a page has the hub's form.
+        has_form = space or answer.media_type == "text/html"
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="Demo Hub"' if has_form else CHALLENGE
+        if error.message == UNKNOWN_TOKEN:
             answer.headers["WWW-Authenticate"] = 'Bearer realm="Demo Hub", error="invalid_token"'
             answer.delete_cookie(COOKIE, path=f"{scope.get('root_path', '')}/", httponly=True, samesite="lax")
     if isinstance(error, BusyError):
@@ -253,14 +253,19 @@ async def refuse(error: HubError, space: bool, scope: Scope, receive: Receive, s
 def _page(error: HubError, space: bool, scope: Scope) -> str:
     """Why somebody may not come in, and what to do."""
     message: str = error.message
-    root, hint = scope.get("root_path", ""), ""
-    if isinstance(error, SignInError):
-        hint = sign_out.HINT
+    root, hint, action = scope.get("root_path", ""), "", ""
+    path, request = _path(scope), Request(scope)
+    if isinstance(error, SignInError) or (path == client_login.PATH and isinstance(error, BusyError)):
         if error.message == sign_out.SIGNED_OUT:
             return piece("door", "signed_out", error.message, "", f"{root}{sign_out.IN}")
+        hint = sign_out.HINT
+        if not space:
+            query = scope.get("query_string", b"").decode("latin-1")
+            here = f"{path}?{query}" if query else path
+            action = sign_out.login_place(root, client_login.wanted(request) if path == client_login.PATH else here)
         if error.message == ASK:
-            message = "" if space else "Reload this page to be asked for your user name and password."
+            message = "" if space else "This hub asks for a user name and a password."
     elif isinstance(error, RoleError):
         hint = "Ask whoever gave you access for more, or sign in as somebody else."
     place = f"{root}{space_signin.PLACE}?{urlencode({'_target_url': _path(scope)})}" if space else ""
-    return piece("door", "refused", say(error.title), [line for line in (message, hint) if line], place)
+    return piece("door", "refused", say(error.title), [line for line in (message, hint) if line], place, action)

@@ -1,26 +1,28 @@
-"""Signing out: `/sign-out` ends the session, `/sign-in` asks for the password again.
+"""Signing out: `/sign-out` ends the session, `/sign-in` has the form with which to sign in again.
 
-A browser goes on sending the password that it once asked for, and no answer makes it forget for sure. So who signed out
-carries a mark in the place of the sign-in's cookie: with it a password counts at `/sign-in` alone, and there only once
-the browser has been told that the one it sent by itself is not wanted.
+A browser that asked for a password by itself goes on sending it, and no answer makes it forget for sure. So who signed
+out carries a mark in the place of the sign-in's cookie: with it no password counts but that of the form.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from urllib.parse import urlencode
 
 from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Scope
 
-from hub.errors import HubError, SignInError
-from hub.people.signin import COOKIE, TICKET_S, SignIn
-from hub.web.middleware import sessions, space_signin
+from hub.errors import SignInError
+from hub.people.signin import COOKIE, SignIn
+from hub.texts import say
+from hub.web.middleware import client_login, sessions, space_signin
 from hub.web.parts.pieces import piece
 
 OUT, IN = "/sign-out", "/sign-in"
-OUT_MARK, ASKED_MARK = MARKS = "signed-out", "asked-again"
+OUT_MARK = "signed-out"
 SIGNED_OUT = "You have signed out of this hub."
+ASKED = SignInError.title
 SURE = "Sign out of this hub in this browser? What you ran stays in your history."
 HINT = "If somebody gave you a link with access, open the whole link again, or ask them for a new one."
 FRESH = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
@@ -31,19 +33,19 @@ Cookie = Callable[[Scope, str, int | None], str]  # the sign-in's cookie with a 
 class SignOut:
     """Both addresses, over one hub's sign-in."""
 
-    def __init__(self, signin: SignIn, cookie: Cookie, challenge: str):
-        self.signin, self._cookie, self._challenge = signin, cookie, challenge
+    def __init__(self, signin: SignIn, cookie: Cookie):
+        self.signin, self._cookie = signin, cookie
 
-    async def answer(self, scope: Scope, method: str, path: str, cookies: Mapping[str, str]) -> Response | None:
+    def answer(self, scope: Scope, method: str, path: str, cookies: Mapping[str, str]) -> Response | None:
         """What these addresses answer; None for all others. Raises SignInError for who signed out and is elsewhere."""
         mark, root = cookies.get(COOKIE, ""), scope.get("root_path", "")
         if path == OUT and method == "POST":
             return self._end(scope, mark, root)
         if path == OUT and method in ("GET", "HEAD"):
-            return HTMLResponse(draw_end(root) if mark in MARKS else draw_question(root), headers=FRESH)
+            return HTMLResponse(draw_end(root) if mark == OUT_MARK else draw_question(root), headers=FRESH)
         if path == IN and method in ("GET", "HEAD"):
-            return await self._again(scope, mark, root)
-        if mark in MARKS and not Headers(scope=scope).get("authorization", "").lower().startswith("bearer "):
+            return self._again(scope, mark, root)
+        if mark == OUT_MARK and not Headers(scope=scope).get("authorization", "").lower().startswith("bearer "):
             raise SignInError(SIGNED_OUT)
         return None
 
@@ -56,35 +58,25 @@ class SignOut:
         answer.delete_cookie(sessions.COOKIE, path="/", httponly=True, samesite="lax")
         return answer
 
-    async def _again(self, scope: Scope, mark: str, root: str) -> Response:
+    def _again(self, scope: Scope, mark: str, root: str) -> Response:
         if self.signin.space:
             home = RedirectResponse(f"{root}{space_signin.PLACE}", 303, headers=FRESH)
             home.headers.append("Set-Cookie", self._cookie(scope, "", 0))
             return home
-        if mark not in MARKS:
+        if mark != OUT_MARK:
             return RedirectResponse(f"{root}/", 303, headers=FRESH)
-        headers, address = Headers(scope=scope), str((scope.get("client") or [""])[0])
-        status, text = 401, ""
-        if mark == ASKED_MARK and "authorization" in headers:
-            try:
-                account = await self.signin.identify(headers, {}, address)
-            except HubError as error:
-                status, text = error.status, error.message
-            else:
-                answer = RedirectResponse(f"{root}/", 303, headers=FRESH)
-                value, seconds = (self.signin.ticket(account), int(TICKET_S)) if account.by_password else ("", 0)
-                answer.headers.append("Set-Cookie", self._cookie(scope, value, seconds))
-                return answer
-        question = HTMLResponse(draw_end(root, text), status, headers=FRESH)
-        if status == 401:
-            question.headers["WWW-Authenticate"] = self._challenge
-        question.headers.append("Set-Cookie", self._cookie(scope, ASKED_MARK, None))
-        return question
+        return HTMLResponse(piece("door", "refused", say(ASKED), [HINT], "", login_place(root)), headers=FRESH)
 
 
-def draw_end(root: str, text: str = "") -> str:
-    """The page of who signed out; `text`: what went wrong on the way back."""
-    return piece("door", "signed_out", "You are signed out", text or HINT, f"{root}{IN}")
+def login_place(root: str, wanted: str = "") -> str:
+    """Where the form of the sign-in goes, so that the browser then opens what it `wanted`."""
+    query = f"?{urlencode({client_login.NEXT: wanted})}" if wanted else ""
+    return f"{root}{client_login.PATH}{query}"
+
+
+def draw_end(root: str) -> str:
+    """The page of who signed out."""
+    return piece("door", "signed_out", "You are signed out", HINT, f"{root}{IN}")
 
 
 def draw_question(root: str) -> str:

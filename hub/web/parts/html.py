@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -31,21 +33,18 @@ IN_MENU, AT_ONCE = 60, 60  # demos in the menu of every page; and cards in the h
 # --- around pages ---------------------------------------------------------------------------------
 
 
-def masthead(pages: Iterable[Page], home: bool, here: str = "", signed_in: bool = False) -> Markup:
-    """The bar on top of every page, with a menu of demos. `here`: the page's own address, empty for the home."""
+def masthead(
+    pages: Iterable[Page], place: str | None, *, root: str = "", here: str | None = None, signed_in: bool = False
+) -> Markup:
+    """The bar on top of every page, with a menu; with no `pages`, as on shared results, it leads home only.
+
+    `place`: which page this is, by its address from the hub's `root`; None: one of none that the bar has. `here`: what
+    its links to other languages begin with; None: its place.
+    """
     every = [*pages]
     has_pictures = any(from_words(page.declared) for page in every)
-    return piece("frame", "masthead", every[:IN_MENU], home, here or "./", _others(), signed_in, has_pictures)
-
-
-def sign_out(kind: str = "", home: str = "") -> Markup:
-    """The button that ends who is signed in. `home`: the hub's root from here."""
-    return piece("frame", "sign_out", kind, home)
-
-
-def languages(here: str = "") -> Markup:
-    """Links to the page at the address `here` in the other languages, each by its own name."""
-    return piece("frame", "languages", here, _others())
+    address = (place or "./") if here is None else here
+    return piece("frame", "masthead", every[:IN_MENU], root, place, address, _others(), signed_in, has_pictures)
 
 
 def _others() -> list[tuple[str, str]]:
@@ -53,8 +52,18 @@ def _others() -> list[tuple[str, str]]:
     return [(tag, name) for tag, name in NAMES.items() if tag != current().language]
 
 
-def asset_url(slug: str, name: str) -> str:
-    return f"api/v1/demos/{quote(slug)}/assets/{quote(name)}"
+def picture_url(page: Page, place: str, name: str) -> str:
+    """Where a picture of a page is as small as its place. Another file has another address."""
+    return f"pictures/{quote(page.slug)}/{place}/{quote(name)}?v={mark_of(page.assets / name)}"
+
+
+def mark_of(path: Path) -> str:
+    """Tells a file from others that were in its place."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return ""
+    return hashlib.sha256(f"{stat.st_mtime_ns} {stat.st_size}".encode()).hexdigest()[:12]
 
 
 def gallery(entries: Sequence[tuple[Page, State]], warnings: Sequence[str], count: int) -> Markup:
@@ -63,7 +72,7 @@ def gallery(entries: Sequence[tuple[Page, State]], warnings: Sequence[str], coun
     `entries` may be the first of them only: the home page has the others when its load event was answered.
     """
     cards = [
-        (page, state, asset_url(page.slug, page.cover.name) if page.cover else "", _search_text(page))
+        (page, state, picture_url(page, "cover", page.cover.name) if page.cover else "", _search_text(page))
         for page, state in entries
     ]
     return piece("frame", "home", cards, warnings, count >= SEARCH_FROM, invitation(count))
@@ -88,13 +97,12 @@ def title(page: Page, state: State) -> Markup:
 
 
 def broken(page: Page) -> Markup:
-    """The page of a demo that could not be built: what is wrong, where to mend it."""
-    return piece("frame", "broken", page)
-
-
-def not_found(problem: HubError, home: str) -> Markup:
-    """A whole page for an address that is none."""
-    return piece("frame", "not_found", problem, home)
+    """The page of a demo that could not be built: what is wrong, where to mend it. Visitors learn no folder."""
+    folders = {page.assets, *page.assets.parents, *Path(page.source).parents}
+    error = page.error
+    for folder in sorted((f"{folder}/" for folder in folders if len(folder.parts) > 1), key=len, reverse=True):
+        error = error.replace(folder, "")
+    return piece("frame", "broken", page, error)
 
 
 # --- a run ----------------------------------------------------------------------------------------
@@ -223,7 +231,7 @@ def weights(sets: Iterable[WeightsFacts], several: bool = False) -> Markup:
     return piece("values", "weights", entries, several)
 
 
-def examples(slug: str, entries: Sequence[tuple[str, str, bool]]) -> Markup:
-    """Buttons that run an example in one click; entries as `Page.tiles` has them. A result is seen whole."""
-    tiles = [(name and asset_url(slug, name), text, is_input) for name, text, is_input in entries]
+def examples(page: Page) -> Markup:
+    """Buttons that run an example in one click. A result is seen whole."""
+    tiles = [(name and picture_url(page, "tile", name), text, is_input) for name, text, is_input in page.tiles()]
     return piece("values", "examples", tiles)

@@ -41,7 +41,8 @@ class GridPages:
         field_values = {name: query.get(name, "") for name in ("subjects", "styles", "seeds", "template")}
         demo = selected.demo if selected else None
         text = draw_page(
-            "grid.html", home="./", here="r/", words=texts.section(texts.current().language, "grid"),
+            "grid.html", home="./", here="r/", menu=self.hub.registry, place="grid",
+            words=texts.section(texts.current().language, "grid"),
             pages=pages, chosen=selected, most=small.MOST, given=field_values,
             singles=self.hub.settings.similar, fields=_fields(demo, query) if demo else [],
             hints=[example.inputs.get(prompt_input(demo)) for example in demo.examples] if demo else [],

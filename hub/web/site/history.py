@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from anyio import to_thread
 from markupsafe import Markup
@@ -40,6 +40,7 @@ from hub.weights.facts import all_options
 
 log = logging.getLogger(__name__)
 RESULT_GONE = "Its result is not kept any more."
+GIVEN = "cookie"  # in the address, once a browser was given its cookie
 INPUT_FILE = "in-"  # how the names of pictures begin that went in, and are drawn anew for each look
 
 
@@ -53,7 +54,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
         "/history/{id}/{file}": {"GET": endpoints.file},
         "/history/{name}": {"GET": endpoints.static},
     }
-    return routes_of(table, "history", page=_problem)
+    return routes_of(table, "history", page=partial(_problem, hub))
 
 
 class HistoryPages:
@@ -71,7 +72,18 @@ class HistoryPages:
             return await drawers.draw(guard.caller(request), self._run, request)
         if "a" in query or "b" in query:
             return await drawers.draw(guard.caller(request), self._compare, request)
-        return await to_thread.run_sync(self._list, request)
+        return self._ask_for_cookie(request) or await to_thread.run_sync(self._list, request)
+
+    def _ask_for_cookie(self, request: Request) -> Response | None:
+        """A browser's first visit may be to this page: whether it keeps cookies is known once it was given one."""
+        query = {name: value for name, value in request.query_params.items() if name != GIVEN}
+        is_known, was_given = bool(self._owner(request)), GIVEN in request.query_params
+        if is_known != was_given:
+            return None
+        place = urlencode(query if is_known else {**query, GIVEN: "1"})
+        # As HTML, with which the cookie is given.
+        headers = {**HEADERS, "Location": f"history?{place}" if place else "history"}
+        return HTMLResponse("", 303, headers=headers)
 
     async def static(self, request: Request) -> Response:
         return file(request.path_params["name"], "history")
@@ -97,7 +109,10 @@ class HistoryPages:
         return [*(f.label for f in fields), *(option for option in options if say(option) != option)]
 
     def _render(self, request: Request, template: str, **parts: Any) -> Response:
-        text = draw_page(template, home="./", here="r/", signed_in=guard.caller(request).name, **parts)
+        text = draw_page(
+            template, home="./", here="r/", menu=self.hub.registry, place="history",
+            signed_in=guard.caller(request).name, **parts,
+        )  # fmt: skip
         return HTMLResponse(text, headers=ASKING)
 
     # --- one run ----------------------------------------------------------------------------------
@@ -218,8 +233,11 @@ def _titles(both: Beside) -> list[str]:
     return [datetime.fromtimestamp(run.begun, UTC).strftime(say("%-d %b %Y, %H:%M:%S UTC")) for run in (both.a, both.b)]
 
 
-def _problem(error: HubError, request: Request) -> HTMLResponse:
+def _problem(hub: Hub, error: HubError, request: Request) -> HTMLResponse:
     up = max(0, request.scope["path"].strip("/").count("/")) * "../"
     title = say("Not in your history") if isinstance(error, NotFoundError | GoneError) else say(error.title)
-    text = draw_page("problem.html", home=up or "./", here=f"{up}r/", title=title, message=say(error.message))
+    text = draw_page(
+        "problem.html", home=up or "./", here=f"{up}r/", menu=hub.registry, place="history", title=title,
+        message=say(error.message), signed_in=guard.caller(request).name,
+    )  # fmt: skip
     return HTMLResponse(text, error.status, headers=HEADERS)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from hub.pages.registry import Page
 from hub.web.parts import html
 from hub.web.parts.pieces import environment
 
 
-def draw_page(file: str, /, *, home: str, here: str, signed_in: str = "", **parts: Any) -> str:
-    """A page from its template. `home`: the hub's root from here; `here`: where its style and scripts are."""
+def draw_page(
+    file: str, /, *, home: str, here: str, menu: Iterable[Page] = (), place: str | None = None, signed_in: str = "",
+    **parts: Any,
+) -> str:  # fmt: skip
+    """A page from its template. `home`: the hub's root from here; `here`: where its style and scripts are.
+
+    `menu` and `place`: what the bar on top leads to, and where in it this page is.
+    """
+    bar = html.masthead(menu, place, root=home, here="", signed_in=bool(signed_in))
     template = environment().get_template(file)
-    return template.render(html=html, home=home, here=here, signed_in=signed_in, **parts)
+    return template.render(
+        html=html, masthead=bar, home=home, here=here, signed_in=signed_in, **{"offered": (), **parts}
+    )

@@ -369,8 +369,10 @@ def test_a_browser_with_a_password_stays_signed_in_until_it_is_changed(served: S
     file.put("eva", "run", PASSWORD)
     with httpx.Client(base_url=served.url, headers={"accept": "text/html"}) as browser:
         asked = browser.get("/")
-        assert (asked.status_code, asked.headers["www-authenticate"][:5]) == (401, "Basic")
-        assert "asked for your user name and password" in asked.text
+        assert (asked.status_code, asked.headers["www-authenticate"][:6]) == (401, "Bearer")
+        assert 'name="password"' in asked.text, "the hub's own form, not the browser's box"
+        headless = browser.get("/", headers={"accept": "*/*"})
+        assert (headless.status_code, headless.headers["www-authenticate"][:5]) == (401, "Basic")
         first = browser.get("/", auth=("eva", PASSWORD))
         assert first.status_code == 200
         assert "hub_key=" in first.headers["set-cookie"]
@@ -378,6 +380,27 @@ def test_a_browser_with_a_password_stays_signed_in_until_it_is_changed(served: S
         assert browser.get("/", headers={"authorization": "Basic ????"}).status_code == 200  # a proxy's own
         file.put("eva", "run", "another password")
         assert browser.get("/").status_code == 401
+
+
+def test_the_form_of_the_sign_in_leads_where_the_browser_wanted_to_go_and_nowhere_else(served: ServedHub) -> None:
+    file = UsersFile(served.hub.settings.data_folder / "users.txt")
+    file.put("eve", "run", PASSWORD)
+    right, wrong = {"username": "eve", "password": PASSWORD}, {"username": "eve", "password": "not hers at all"}
+    with httpx.Client(base_url=served.url, headers={"accept": "text/html"}) as browser:
+        form = re.search('action="([^"]*)"', browser.get("/shades?threshold=0.5").text)
+        assert form is not None
+        refused = browser.post(form[1], data=wrong)
+        assert refused.status_code == 401 and "do not belong together" in refused.text and form[1] in refused.text
+        assert "hub_key=" not in refused.headers.get("set-cookie", "")
+        elsewhere = {"origin": "http://evil.example", "sec-fetch-site": "cross-site"}
+        assert browser.post(form[1], data=right, headers=elsewhere).status_code == 403
+        opened = browser.post(form[1], data=right)
+        assert (opened.status_code, opened.headers["location"]) == (303, "/shades?threshold=0.5")
+        assert browser.get("/history").status_code == 200
+        for place in ("//evil.example", "/\\evil.example", "http://evil.example", "\\\\evil.example", "%0d%0aX: y"):
+            answer = browser.post("/login", params={"next": place}, data=right)
+            assert answer.headers["location"].startswith("/") and answer.headers["location"][1:2] not in ("/", "\\")
+            assert "x" not in answer.headers
 
 
 def test_a_stale_link_is_told_without_asking_for_a_password(served: ServedHub) -> None:
@@ -390,7 +413,7 @@ def test_a_stale_link_is_told_without_asking_for_a_password(served: ServedHub) -
         assert stale.status_code == 401
         assert "was revoked, or is past its day" in stale.text
         assert stale.headers["www-authenticate"].startswith("Bearer")
-        assert browser.get("/").headers["www-authenticate"].startswith("Basic")  # the cookie is gone
+        assert 'name="password"' in browser.get("/").text  # the cookie is gone
         assert browser.get(f"/?token={text}").status_code == 401
 
 

@@ -26,6 +26,13 @@ document.addEventListener("click", (event) => {
   here.searchParams.set("lang", link.lang);
   location.assign(here);
 });
+document.addEventListener("click", (event) => {
+  const heading = event.target.closest(".hub-skip") && document.querySelector(".hub-hero h1, .hub-title h1");
+  if (!heading) return;
+  event.preventDefault();  // Gradio's pages have a base address, by which a place in this page is one in another
+  heading.tabIndex = -1;
+  heading.focus();
+});
 let early = null;
 if (location.search) document.documentElement.classList.add("hub-filling");
 function hubFilled() {
