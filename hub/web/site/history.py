@@ -72,7 +72,8 @@ class HistoryPages:
             return await drawers.draw(guard.caller(request), self._run, request)
         if "a" in query or "b" in query:
             return await drawers.draw(guard.caller(request), self._compare, request)
-        return self._ask_for_cookie(request) or await to_thread.run_sync(self._list, request)
+        asked = self._ask_for_cookie(request)
+        return asked if asked is not None else await to_thread.run_sync(self._list, request)
 
     def _ask_for_cookie(self, request: Request) -> Response | None:
         """A browser's first visit may be to this page: whether it keeps cookies is known once it was given one."""
