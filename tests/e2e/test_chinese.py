@@ -130,7 +130,7 @@ def test_a_chinese_browser_runs_an_example_and_switches_to_english(browser: Brow
     expect(tab.get_by_text("判断依据", exact=True)).to_be_visible()
     tab.get_by_role("radio", name="原图", exact=True).check()  # its value is the English one
     tab.get_by_role("button", name="绿色方格涂装的黄色救护车").click()
-    expect(tab.locator(".hub-done")).to_contain_text("完成")
+    expect(tab.locator(".hub-done")).to_contain_text("应急车辆，")
     expect(tab.locator(".hub-labels li").first).to_contain_text("应急车辆")
     tab.locator(".hub-receipt summary").click()
     expect(tab.locator(".hub-receipt")).to_contain_text("推理")
