@@ -112,7 +112,7 @@ def test_what_was_kept_is_read_in_the_language_of_who_opens_it(hub: Served) -> N
         made = browser.post(f"/api/v1/results/{done['id']}/links", json={}).json()
         chinese = fetch(f"{hub.url}/r/{made['id']}").text
         assert re.search(r"支持“应急车辆”的区域（\d+%）", chinese)
-        assert re.search(r"应急车辆 \d+%", chinese)
+        assert re.search(r"应急车辆，\d+%", chinese)
         assert re.search(r"What speaks for emergency \(\d+%\)", fetch(f"{hub.url}/r/{made['id']}?lang=en").text)
         refused = browser.get("/history?run=nothing", headers={"Accept-Language": "zh-CN", "Accept": "text/html"}).text
         assert "历史记录中没有这次运行" in refused
