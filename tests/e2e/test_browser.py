@@ -227,7 +227,7 @@ def test_the_card_is_on_the_page(page: Page, hub: Served) -> None:
     page.get_by_role("button", name="About this model").click()
     about = page.locator(".hub-facts")
     expect(about).to_contain_text("licence")
-    expect(about.locator(".hub-tiles dd").first).not_to_be_empty()
+    expect(about.locator(".hub-summary-lines dd").first).not_to_be_empty()
     expect(page.locator(".hub-model-card").first).to_contain_text("Limits")
 
 

@@ -112,7 +112,7 @@ def test_what_was_kept_is_read_in_the_language_of_who_opens_it(hub: Served) -> N
         made = browser.post(f"/api/v1/results/{done['id']}/links", json={}).json()
         chinese = fetch(f"{hub.url}/r/{made['id']}").text
         assert re.search(r"支持“应急车辆”的区域（\d+%）", chinese)
-        assert re.search(r"应急车辆 \d+%", chinese)
+        assert re.search(r"应急车辆，\d+%", chinese)
         assert re.search(r"What speaks for emergency \(\d+%\)", fetch(f"{hub.url}/r/{made['id']}?lang=en").text)
         refused = browser.get("/history?run=nothing", headers={"Accept-Language": "zh-CN", "Accept": "text/html"}).text
         assert "历史记录中没有这次运行" in refused
@@ -130,7 +130,7 @@ def test_a_chinese_browser_runs_an_example_and_switches_to_english(browser: Brow
     expect(tab.get_by_text("判断依据", exact=True)).to_be_visible()
     tab.get_by_role("radio", name="原图", exact=True).check()  # its value is the English one
     tab.get_by_role("button", name="绿色方格涂装的黄色救护车").click()
-    expect(tab.locator(".hub-done")).to_contain_text("完成")
+    expect(tab.locator(".hub-done")).to_contain_text("应急车辆，")
     expect(tab.locator(".hub-labels li").first).to_contain_text("应急车辆")
     tab.locator(".hub-receipt summary").click()
     expect(tab.locator(".hub-receipt")).to_contain_text("推理")
