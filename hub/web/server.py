@@ -35,6 +35,7 @@ from hub.web.middleware import (
     headers,
     hosts,
     languages,
+    packing,
     paths,
     sessions,
     sockets,
@@ -79,6 +80,7 @@ def layers(hub: Hub, pages: Sequence[Middleware], sign_in: Sequence[Middleware] 
     return [
         Middleware(ending.Ending, hub=hub),  # outermost: it answers whatever the hub's end cuts off
         Middleware(headers.SafeHeaders, hub=hub),
+        Middleware(packing.Packed),  # around all that changes pages
         Middleware(hosts.Names, hub=hub),  # no layer may answer under a name that is not the hub's
         *proxied,  # around all others, so that they see paths without the proxy's
         *sign_in,
