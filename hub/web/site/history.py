@@ -70,7 +70,9 @@ class HistoryPages:
             return await drawers.draw(guard.caller(request), self._run, request)
         if "a" in query or "b" in query:
             return await drawers.draw(guard.caller(request), self._compare, request)
-        return self._ask_for_cookie(request) or await to_thread.run_sync(self._list, request)
+        if (asking := self._ask_for_cookie(request)) is not None:
+            return asking
+        return await to_thread.run_sync(self._list, request)
 
     def _ask_for_cookie(self, request: Request) -> Response | None:
         """A browser's first visit may be to this page: whether it keeps cookies is known once it was given one."""

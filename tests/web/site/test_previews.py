@@ -98,3 +98,14 @@ def test_pages_are_compressed_and_files_named_after_their_content_are_kept_for_l
     assert script is not None
     assert "immutable" in visitor.get(f"/{script[0]}").headers["cache-control"]
     assert "immutable" not in visitor.get("/assets/none.js").headers["cache-control"]
+
+
+@pytest.mark.parametrize("path", ["/", "/shades", "/history"])
+def test_the_hub_can_be_installed_as_an_app(path: str, visitor: TestClient) -> None:
+    page = visitor.get(path).text
+    assert re.findall('rel="manifest" href="([^"]*)"', page) in (["app.webmanifest"], ["./app.webmanifest"])
+    app = visitor.get("/app.webmanifest").json()
+    assert app["name"] == "Demo Hub" and app["theme_color"] and app["start_url"] == "./"
+    for icon in app["icons"]:
+        side = int(icon["sizes"].split("x")[0])
+        assert Image.open(io.BytesIO(visitor.get(f"/{icon['src']}").content)).size == (side, side)
