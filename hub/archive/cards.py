@@ -23,14 +23,22 @@ def card(title: str, text: str, picture: bytes | None) -> Picture:
     canvas.paste(_cover(picture) if picture else _colours(PICTURE_WIDTH, SIZE[1]), (0, 0))
     draw, text_left = ImageDraw.Draw(canvas), PICTURE_WIDTH + MARGIN
     width = SIZE[0] - text_left - MARGIN
-    mark = Image.new("L", (36, 36), 0)
-    ImageDraw.Draw(mark).rounded_rectangle((0, 0, 35, 35), 11, 255)
-    canvas.paste(_colours(36, 36), (text_left, MARGIN), mark)
+    sign = mark(36)
+    canvas.paste(sign, (text_left, MARGIN), sign)
     draw.text((text_left + 50, MARGIN + 17), "Demo Hub", SOFT, lettering.font(SMALL_PX), anchor="lm")
     y = 150.0
     y = _write(draw, (text_left, y), title, TITLE_PX, TEAL, width, 2) + 22
     _write(draw, (text_left, y), text, TEXT_PX if len(text) < LONG else LONG_PX, INK, width, LINES)
     return Picture(encode(canvas, "jpeg"), "image/jpeg", *SIZE)
+
+
+def mark(side: int) -> Image.Image:
+    """The hub's sign: its colours in a square with round corners."""
+    corners = Image.new("L", (side, side), 0)
+    ImageDraw.Draw(corners).rounded_rectangle((0, 0, side - 1, side - 1), round(0.3 * side), 255)
+    sign = _colours(side, side)
+    sign.putalpha(corners)
+    return sign
 
 
 def _cover(data: bytes) -> Image.Image:

@@ -25,7 +25,8 @@ TEMPLATES = Path(__file__).with_name("templates")
 # Inline styles are the widths of bars and the colours of swatches; there is no inline script.
 POLICY = (
     "default-src 'none'; object-src 'none'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
-    "script-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
+    "script-src 'self'; manifest-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'self'"
 )
 HEADERS = {
     "Content-Security-Policy": POLICY,

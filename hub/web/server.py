@@ -35,12 +35,13 @@ from hub.web.middleware import (
     headers,
     hosts,
     languages,
+    packing,
     paths,
     sessions,
     sockets,
     space_signin,
 )
-from hub.web.site import embed, pictures
+from hub.web.site import embed, manifest, pictures
 from hub.web.site import gallery as gallery_pages
 from hub.web.site import grid as grid_pages
 from hub.web.site import history as history_pages
@@ -65,6 +66,7 @@ def routes(hub: Hub, mcp: mcp_mount.McpRoutes) -> list[BaseRoute]:
         *gallery.routes(hub),
         *permalinks.routes(hub),
         *pictures.routes(hub),
+        *manifest.routes(),
         *links_rest.routes(hub),
         *rest.routes(hub),
     ]
@@ -79,6 +81,7 @@ def layers(hub: Hub, pages: Sequence[Middleware], sign_in: Sequence[Middleware] 
     return [
         Middleware(ending.Ending, hub=hub),  # outermost: it answers whatever the hub's end cuts off
         Middleware(headers.SafeHeaders, hub=hub),
+        Middleware(packing.Packed),  # around all that changes pages
         Middleware(hosts.Names, hub=hub),  # no layer may answer under a name that is not the hub's
         *proxied,  # around all others, so that they see paths without the proxy's
         *sign_in,

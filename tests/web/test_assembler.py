@@ -21,7 +21,7 @@ from tests.test_layers import module_of, modules
 
 PUBLIC = "https://models.example.org/hub"
 BOTH = """\
-Ending SafeHeaders Names BehindProxy Languages Guard Sockets Bounds Paths FromPage SessionCookie ... Arrivals"""
+Ending SafeHeaders Packed Names BehindProxy Languages Guard Sockets Bounds Paths FromPage SessionCookie ... Arrivals"""
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from hub.web.site import pictures
 
 STATUS = "status"
 BEGIN, END = b"<head>", b"window.gradio_config"  # between them nothing is a visitor's
+MANIFEST = b'<link rel="manifest" href="/manifest.json" />'
 GRADIOS = re.compile(rb'<meta\s+(?:property="og:|name="twitter:)[^>]*>|<title>[^<]*</title>')
 
 
@@ -51,11 +52,15 @@ class Heads:
         await self.app(scope, receive, with_head)
 
     def _with_head(self, body: bytes, name: str, request: Request) -> bytes:
+        # Relative to the page, also behind a proxy: addresses of pages have one part.
         before, begin, rest = body.partition(BEGIN)
         head, end, page = rest.partition(END)
         if not end:
             return body
-        return before + begin + self._draw(name, request).encode() + GRADIOS.sub(b"", head) + end + page
+        words = self._draw(name, request) + piece("heads", "app", "")
+        # Gradio's own manifest, which it does not serve here, stands after its configuration.
+        page = page.replace(MANIFEST, b"", 1)
+        return before + begin + words.encode() + GRADIOS.sub(b"", head) + end + page
 
     def _draw(self, name: str, request: Request) -> str:
         if name == STATUS:

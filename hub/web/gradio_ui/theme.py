@@ -1,4 +1,4 @@
-"""The hub's look: a Gradio theme, and style.css for the hub's own pieces. All fonts come with Gradio."""
+"""The hub's look: a Gradio theme, and style.css for the hub's own pieces. The font comes with Gradio."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def make() -> gr.themes.Base:
         text_size=gr.themes.sizes.text_md,
         # Gradio's copies of these two weights hold the whole alphabet; its semi-bold ones do not.
         font=(gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif"),
-        font_mono=(gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700)), "ui-monospace", "monospace"),
+        font_mono=("ui-monospace", "monospace"),  # the machine's own: Gradio would load a font for every page
     )
     return theme.set(
         body_background_fill="#f6f7f9",

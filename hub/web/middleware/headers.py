@@ -20,6 +20,8 @@ COMMON = (
     "script-src 'self' 'unsafe-inline' 'unsafe-eval'"  # Gradio's `js` and Streamlit's charts are made into functions
 )
 PICTURE = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"  # of a drawing that is a document too
+# Of Gradio's files: the names of the first tell what is in them, those of the second do not.
+LASTING = {"assets": "public, max-age=31536000, immutable", "static": "public, max-age=86400"}
 # Another site could lay these under its own buttons; the demos change nothing, and may be framed (`embed`).
 NOT_FRAMED = frozenset({"status", "history", "gallery", "grid", "r", "sign-in", "sign-out", "login", "api", "mcp"})
 
@@ -34,12 +36,12 @@ class SafeHeaders:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message.setdefault("headers", [])
-                self._add(scope, MutableHeaders(scope=message))
+                self._add(scope, MutableHeaders(scope=message), message["status"] == 200)
             await send(message)
 
         await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
 
-    def _add(self, scope: Scope, headers: MutableHeaders) -> None:
+    def _add(self, scope: Scope, headers: MutableHeaders, is_there: bool) -> None:
         kind = headers.get("content-type", "")
         headers.setdefault("X-Content-Type-Options", "nosniff")
         headers.setdefault("Referrer-Policy", "same-origin")  # an address may be a key: other sites do not hear it
@@ -51,6 +53,8 @@ class SafeHeaders:
                 headers.setdefault("X-Frame-Options", "SAMEORIGIN")
         elif "svg" in kind or "xml" in kind:
             headers.setdefault("Content-Security-Policy", PICTURE)
+        if is_there and (lasting := LASTING.get(self._first(scope))):
+            headers.setdefault("Cache-Control", lasting)
         headers.setdefault("Cache-Control", "private")  # what others share (a proxy's cache) keeps nothing
         if self.hub.settings.asks and scope["path"] != SCRIPT and "public" in headers["cache-control"]:
             headers["Cache-Control"] = headers["cache-control"].replace("public", "private")

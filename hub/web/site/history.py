@@ -23,7 +23,6 @@ from hub.errors import GoneError, HubError, NotFoundError
 from hub.hub import Hub
 from hub.pages import kinds
 from hub.pages.kinds import private_inputs
-from hub.pages.registry import Page
 from hub.people.terms import NOTE_CHARS
 from hub.results.result import Picture
 from hub.spec import ImageInput, ImageOutput
@@ -36,7 +35,6 @@ from hub.web.routes import ASKING, HEADERS, Endpoint, file, routes_of
 from hub.web.site import history_texts
 from hub.web.site import links as permalinks
 from hub.web.site.templates import draw_page
-from hub.weights.facts import all_options
 
 log = logging.getLogger(__name__)
 RESULT_GONE = "Its result is not kept any more."
@@ -72,8 +70,9 @@ class HistoryPages:
             return await drawers.draw(guard.caller(request), self._run, request)
         if "a" in query or "b" in query:
             return await drawers.draw(guard.caller(request), self._compare, request)
-        asked = self._ask_for_cookie(request)
-        return asked if asked is not None else await to_thread.run_sync(self._list, request)
+        if (asking := self._ask_for_cookie(request)) is not None:
+            return asking
+        return await to_thread.run_sync(self._list, request)
 
     def _ask_for_cookie(self, request: Request) -> Response | None:
         """A browser's first visit may be to this page: whether it keeps cookies is known once it was given one."""
@@ -95,19 +94,12 @@ class HistoryPages:
         who = guard.caller(request)
         words = {text: say(text) for text in history_texts.SCRIPT}
         for page in self.hub.registry:
-            words |= {text: say(text) for text in (page.title, *self._words_of(page))}
+            labels = [f.label for f in page.declared.inputs] if page.declared else []
+            words |= {text: say(text) for text in (page.title, *labels)}
         return self._render(
             request, "history.html", words=words, days=f"{self.hub.settings.results_days:g}", by_name=bool(who.name),
             known=bool(self.history.owner(who)), more=history_texts.MENU,
         )  # fmt: skip
-
-    def _words_of(self, page: Page) -> list[str]:
-        """What the page's script writes of a run: what inputs are called, and the options that were chosen."""
-        if page.declared is None:
-            return []
-        fields, more = page.declared.inputs, all_options(self.hub.weights, page)
-        options = [option for f in fields for option in (*getattr(f, "options", ()), *more.get(f.name, ()))]
-        return [*(f.label for f in fields), *(option for option in options if say(option) != option)]
 
     def _render(self, request: Request, template: str, **parts: Any) -> Response:
         text = draw_page(

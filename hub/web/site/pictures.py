@@ -28,7 +28,7 @@ from hub.web.middleware import guard
 from hub.web.parts import html
 from hub.web.routes import routes_of
 
-SIDES: dict[str, int] = {"tile": 240, "cover": 480}  # px of the longer side
+SIDES: dict[str, int] = {"tile": 240, "cover": 400}  # px of the longer side
 HOME = "home"  # no demo can be called so
 KEPT_BYTES = 32 * 2**20
 DAY, FOREVER = "public, max-age=86400", "public, max-age=31536000, immutable"

@@ -7,7 +7,7 @@ from typing import Any
 
 from hub.pages.registry import Page
 from hub.web.parts import html
-from hub.web.parts.pieces import environment
+from hub.web.parts.pieces import environment, piece
 
 
 def draw_page(
@@ -19,7 +19,5 @@ def draw_page(
     `menu` and `place`: what the bar on top leads to, and where in it this page is.
     """
     bar = html.masthead(menu, place, root=home, here="", signed_in=bool(signed_in))
-    template = environment().get_template(file)
-    return template.render(
-        html=html, masthead=bar, home=home, here=here, signed_in=signed_in, **{"offered": (), **parts}
-    )
+    frame = {"html": html, "masthead": bar, "app": piece("heads", "app", home), "home": home, "here": here}
+    return environment().get_template(file).render(**frame, signed_in=signed_in, **{"offered": (), **parts})

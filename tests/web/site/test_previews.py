@@ -87,3 +87,25 @@ def test_pictures_are_as_small_as_their_place_and_kept_for_long_under_their_own_
 )  # fmt: skip
 def test_no_other_file_and_no_other_size_is_served(path: str, visitor: TestClient) -> None:
     assert visitor.get(f"/pictures/{path}").status_code == 404
+
+
+def test_pages_are_compressed_and_files_named_after_their_content_are_kept_for_long(visitor: TestClient) -> None:
+    headers = {"accept": "text/html", "accept-encoding": "gzip", "sec-fetch-dest": "document"}
+    for path in ("/", "/shades", "/gallery"):
+        page = visitor.get(path, headers=headers)
+        assert page.headers["content-encoding"] == "gzip" and "</html>" in page.text, path
+    script = re.search(r"assets/index-[\w-]+\.js", visitor.get("/").text)
+    assert script is not None
+    assert "immutable" in visitor.get(f"/{script[0]}").headers["cache-control"]
+    assert "immutable" not in visitor.get("/assets/none.js").headers["cache-control"]
+
+
+@pytest.mark.parametrize("path", ["/", "/shades", "/history"])
+def test_the_hub_can_be_installed_as_an_app(path: str, visitor: TestClient) -> None:
+    page = visitor.get(path).text
+    assert re.findall('rel="manifest" href="([^"]*)"', page) in (["app.webmanifest"], ["./app.webmanifest"])
+    app = visitor.get("/app.webmanifest").json()
+    assert app["name"] == "Demo Hub" and app["theme_color"] and app["start_url"] == "./"
+    for icon in app["icons"]:
+        side = int(icon["sizes"].split("x")[0])
+        assert Image.open(io.BytesIO(visitor.get(f"/{icon['src']}").content)).size == (side, side)
