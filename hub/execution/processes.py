@@ -86,12 +86,13 @@ class ModelProcess:
             until: float | None = None
             while True:
                 message = _next(inbox)
-                if isinstance(message, Event):
-                    on_event(message.stage, message.progress)
-                elif isinstance(message, Answer):
+                if isinstance(message, Answer):
                     value: Computed = _value(message)
                     return value
-                elif until is None and (cancel.is_set() or time.monotonic() >= end):
+                if isinstance(message, Event):
+                    on_event(message.stage, message.progress)
+                # After a message too: a run that tells its steps often would not be stopped otherwise.
+                if until is None and (cancel.is_set() or time.monotonic() >= end):
                     self._send(Cancel(number))
                     until = time.monotonic() + GRACE_S
                 elif until is not None and time.monotonic() >= until:

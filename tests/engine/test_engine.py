@@ -575,5 +575,5 @@ def test_after_2000_mixed_requests_every_structure_is_within_its_bound(make_hub:
     assert hub.engine.running._futures == {}
     assert hub.engine.in_work == 0
     assert len(hub.executor._batchers) == 3
-    assert all(b._queue == [] and b._coming == 0 for b in hub.executor._batchers.values())
+    assert all(not list(b._queue) and b._coming == 0 for b in hub.executor._batchers.values())
     assert all(s.leases == 0 for s in hub.pool.status())
