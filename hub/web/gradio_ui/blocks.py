@@ -47,7 +47,9 @@ def _config(self: gr.Blocks) -> Any:
 
 
 def _set_config(self: Any, config: Any) -> None:
-    self.hub_config, self.hub_configs = config, {}
+    # Gradio would keep a stream open as long as a page is, because of live cameras. A browser opens six connections to
+    # one host, so the seventh tab would wait for ever. A page's own events tell well enough that it has gone.
+    self.hub_config, self.hub_configs = {**config, "connect_heartbeat": False}, {}
 
 
 def _translate_config(blocks: Any, catalogue: Catalogue) -> Any:
