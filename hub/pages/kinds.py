@@ -23,6 +23,11 @@ def prompt_input(demo: Demo | None) -> str:
     return next((f.name for f in demo.inputs if isinstance(f, Text)), "") if demo else ""
 
 
+def asked_first(demo: Demo) -> list[str]:
+    """Inputs that a page asks for on top: what a run cannot do without; where it can, all. The others are settings."""
+    return [f.name for f in demo.inputs if f.required] or [f.name for f in demo.inputs if f.name not in demo.more]
+
+
 def picture_outputs(demo: Demo | None) -> tuple[str, ...]:
     """Names of the outputs that are pictures to look at."""
     return tuple(f.name for f in demo.outputs if isinstance(f, ImageOutput | Gallery)) if demo else ()

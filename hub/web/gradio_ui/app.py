@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Container, Mapping
+from collections.abc import AsyncIterator, Collection, Container, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, nullcontext
 from contextvars import copy_context
@@ -21,6 +21,7 @@ from hub.execution.executor import OnEvent
 from hub.hub import Hub
 from hub.pages import kinds
 from hub.pages.registry import Page
+from hub.results.headline import headline
 from hub.results.result import Result
 from hub.spec import Choice, Choices, ImageInput, Slider
 from hub.texts import say
@@ -39,7 +40,7 @@ from hub.web.gradio_ui import status as status_ui
 from hub.web.gradio_ui.blocks import Pages, draw, translate_options
 from hub.web.gradio_ui.runs import Moment, Runs
 from hub.web.middleware import guard
-from hub.web.parts import html, model_cards
+from hub.web.parts import html, model_cards, wording
 from hub.weights import facts as weights_facts
 from hub.weights.sources import HubSource
 
@@ -110,30 +111,37 @@ class _Page:
         demo = self.demo
         head = draw(self.head)
         blocks.load(self.head, outputs=head, show_progress="hidden", queue=False, api_visibility="private")
-        with gr.Row(equal_height=False):
-            with gr.Column(scale=5, min_width=320):
+        asked, drawn = kinds.asked_first(demo), dict[str, Any]()
+        with gr.Row(equal_height=False, elem_classes="hub-stage"):  # style.css says what stands where
+            with gr.Column(elem_classes="hub-ask"):
                 notice = draw(visible=False)
-                inputs = self.inputs()
+                self.draw_fields(asked, drawn)
                 with gr.Column() as buttons:
+                    example_tiles = self.examples()
                     with gr.Row():
                         run = gr.Button("Run", variant="primary", scale=3, elem_classes="hub-run")
                         stop = gr.Button("Stop", variant="stop", scale=1, visible=False)
-                    example_tiles = self.examples()
-                self.restore.build(notice, inputs)
-                self.past.build()
-            with gr.Column(scale=7, min_width=320):
+                if self.live.wanted:
+                    self.live.draw_switch()
+            with gr.Column(elem_classes="hub-answer-side"):
                 with gr.Column(elem_classes="hub-answers") as answers:
-                    status = draw(partial(html.hint, bool(demo.examples)))
-                    outputs = [fields.output_component(f) for f in self.outputs]
+                    status = draw(partial(html.hint, demo))
                     self.restore.build_buttons()
-                    receipt = draw()
-                    self.share.build(receipt, inputs)
-                    self.similar.build(receipt, EXAMPLE_CLICK)
+                    share = self.share.build()
+                    outputs = [fields.output_component(f) for f in self.outputs]
+                    with gr.Column(elem_classes="hub-after"):
+                        receipt = draw()
+                        self.similar.build(receipt, EXAMPLE_CLICK)
                 if self.live.wanted:
                     self.live.view()
+            with gr.Column(elem_classes="hub-settings"):
+                inputs = self.draw_settings(asked, drawn)
+                self.restore.build(notice, inputs)
+                self.past.build()
         compare = self.compare.build(inputs)
         self.about(blocks)
         code_ui.build(blocks, self.hub, self.page)
+        self.share.connect(share, receipt, inputs)
         self.connect(inputs, [status, stop, receipt, head, *outputs], run, stop, example_tiles)
         fixed = [
             c for c, f in zip(inputs, demo.inputs, strict=False) if isinstance(f, ImageInput) or f.name in demo.live
@@ -153,27 +161,30 @@ class _Page:
                 self.hub, self.pages.threads, self.pages.folder, self.page, inputs, self.compare.sides
             )
 
-    def inputs(self) -> list[Any]:
-        """Draws what asks for the inputs, then for the weights where there is a choice; returned in declared order."""
+    def draw_fields(self, names: Container[str], drawn: dict[str, Any]) -> None:
+        """Draws what asks for these inputs, and adds it to `drawn`."""
         options = self.options(self.demo.weights[0].name if self.demo.weights else "")
         own = weights_facts.own_defaults(self.hub.weights, self.page)
-        components = dict[str, Any]()
+        for field in self.demo.inputs:
+            if field.name in names:
+                if isinstance(field, Slider) and field.name in own:
+                    field = replace(field, default=own[field.name])
+                drawn[field.name] = fields.input_component(field, options.get(field.name))
+                if isinstance(field, ImageInput) and self.live.wanted:
+                    self.live.camera(field)
 
-        def draw_these(names: Container[str]) -> None:
-            for field in self.demo.inputs:
-                if field.name in names:
-                    if isinstance(field, Slider) and field.name in own:
-                        field = replace(field, default=own[field.name])
-                    components[field.name] = fields.input_component(field, options.get(field.name))
-                    if isinstance(field, ImageInput) and self.live.wanted:
-                        self.live.camera(field)
+    def draw_settings(self, asked: Collection[str], drawn: dict[str, Any]) -> list[Any]:
+        """Draws the inputs that were not asked first, and the weights where there is a choice.
 
-        draw_these({f.name for f in self.demo.inputs} - {*self.demo.more})
+        Returns all of them in declared order.
+        """
+        more = {*self.demo.more} - {*asked}
+        self.draw_fields({f.name for f in self.demo.inputs} - {*asked} - more, drawn)
         weights = fields.weights_choice(self.demo)
-        if self.demo.more:
+        if more:
             with gr.Accordion("More settings", open=False):
-                draw_these(self.demo.more)
-        return [components[f.name] for f in self.demo.inputs] + ([weights] if weights else [])
+                self.draw_fields(more, drawn)
+        return [drawn[f.name] for f in self.demo.inputs] + ([weights] if weights else [])
 
     def options(self, weights: str) -> dict[str, tuple[str, ...]]:
         return weights_facts.options(self.hub.weights, self.page, weights)
@@ -369,12 +380,16 @@ class _Page:
         if problem is None:
             result = task.result()
             paid = html.receipt(result.receipt, result.id, result.seed)
-            return [html.done(result.receipt), hidden, paid, self.head()]
+            return [self.draw_title(result), hidden, paid, self.head()]
         if isinstance(problem, CancelledError):
             return [html.stopped(html.earlier()), hidden, gr.skip(), gr.skip()]
         if isinstance(problem, HubError):
             return [html.error(problem, html.earlier()), hidden, gr.skip(), gr.skip()]
         raise problem
+
+    def draw_title(self, result: Result) -> str:
+        """What stands above an answer: the answer in a few words."""
+        return html.done(result.receipt, wording.answer(headline(self.demo, result)))
 
     async def stop(self, request: gr.Request) -> None:
         """Cancels this browser session's runs on this page; each shows by its last update that it was stopped."""

@@ -12,10 +12,11 @@ from rich.filesize import decimal
 
 from hub.describe import State
 from hub.errors import HubError
+from hub.pages import kinds
 from hub.pages.kinds import from_words
 from hub.pages.registry import Page
 from hub.results.result import Receipt
-from hub.spec import Labels, Output
+from hub.spec import Demo, Labels, Output
 from hub.texts import NAMES, current, say
 from hub.web.parts import wording
 from hub.web.parts.pieces import piece
@@ -96,9 +97,9 @@ def not_found(problem: HubError, home: str) -> Markup:
 # --- a run ----------------------------------------------------------------------------------------
 
 
-def hint(has_examples: bool) -> Markup:
-    """What to do on a page that was just opened."""
-    return piece("run", "hint", has_examples)
+def hint(demo: Demo) -> Markup:
+    """What to do on a page that was just opened, and what there will be to see."""
+    return piece("run", "hint", bool(demo.examples), [field for field in kinds.on_page(demo) if not field.optional])
 
 
 def status(
@@ -133,9 +134,9 @@ def remarks(receipt: Receipt) -> Markup:
     return piece("run", "remarks", receipt)
 
 
-def done(receipt: Receipt) -> Markup:
-    """One line: that it worked, how long it took, and how; below it the remarks."""
-    return piece("run", "done", receipt)
+def done(receipt: Receipt, title: str) -> Markup:
+    """The answer in a few words, where there are such; whether it was answered just now; below it the remarks."""
+    return piece("run", "done", receipt, title)
 
 
 def live_waiting() -> Markup:

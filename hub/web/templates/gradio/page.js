@@ -1,4 +1,4 @@
-// Runs once per page: names the tab after the demo; shows the result on a phone, where it is below the examples;
+// Runs once per page: names the tab after the demo; brings the answer into view;
 // on the home page, search filters the cards as people type; the links to other languages keep the address's values.
 // An address with values fills the page in a moment after it is shown: a run asked for before waits for that.
 // In another site's frame: tells its height (embed.js).
@@ -14,10 +14,20 @@ document.addEventListener("input", (event) => {
   });
   document.querySelector(".hub-none").hidden = shown > 0;
 });
-document.addEventListener("click", (event) => {
-  if (window.innerWidth > 700 || !event.target.closest(".hub-run, [data-example]")) return;
-  setTimeout(() => document.querySelector(".hub-status")?.scrollIntoView({behavior: "smooth", block: "start"}), 200);
-});
+// The answer is brought into view where it is not: after Run, an example or a new picture, never after a setting.
+let asked = 0;
+document.addEventListener("click", (event) => { if (event.target.closest(".hub-run, [data-example]")) asked = Date.now(); });
+for (const kind of ["change", "drop", "paste"]) document.addEventListener(kind, (event) => {
+  if (kind !== "change" || event.target.closest("input[type=file]")) asked = Date.now();
+}, true);
+new MutationObserver(() => {
+  const answers = asked && document.querySelector(".hub-answers");
+  if (!answers || !answers.querySelector(".hub-busy, .hub-done, .hub-error")) return;
+  const {top} = answers.getBoundingClientRect(), isRecent = Date.now() - asked < 20000;
+  asked = 0;
+  const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
+  if (isRecent && (top < 0 || top > window.innerHeight / 3)) answers.scrollIntoView({behavior, block: "start"});
+}).observe(document.documentElement, {childList: true, subtree: true});
 document.addEventListener("click", (event) => {
   const link = event.target.closest(".hub-language");
   if (!link) return;
@@ -26,9 +36,19 @@ document.addEventListener("click", (event) => {
   here.searchParams.set("lang", link.lang);
   location.assign(here);
 });
+// A page is seen once it stands: Gradio builds it piece by piece, and its first answer comes a moment later.
+document.documentElement.classList.add("hub-arriving");
+const hubArrived = () => document.documentElement.classList.remove("hub-arriving");
+new MutationObserver((_, observer) => {
+  if (!document.querySelector(".hub-title h1, .hub-hero h1")) return;
+  observer.disconnect();
+  setTimeout(hubArrived, document.querySelector(".hub-stage") ? 3000 : 150);
+}).observe(document.documentElement, {childList: true, subtree: true});
+setTimeout(hubArrived, 15000);
 let early = null;
 if (location.search) document.documentElement.classList.add("hub-filling");
 function hubFilled() {
+  setTimeout(hubArrived, 120);
   document.documentElement.classList.remove("hub-filling");
   if (early) setTimeout((button) => button.click(), 100, early);
   early = null;
