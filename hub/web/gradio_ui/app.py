@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from collections.abc import AsyncIterator, Collection, Container, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, nullcontext
@@ -16,7 +17,7 @@ import gradio as gr
 
 from hub import describe
 from hub.engine.jobs import Cancel, Followed
-from hub.errors import CancelledError, HubError
+from hub.errors import CancelledError, HubError, InputError
 from hub.execution.executor import OnEvent
 from hub.hub import Hub
 from hub.pages import kinds
@@ -24,7 +25,7 @@ from hub.pages.registry import Page
 from hub.results.headline import headline
 from hub.results.result import Result
 from hub.spec import Choice, Choices, ImageInput, Slider
-from hub.texts import say
+from hub.texts import say, sentence
 from hub.web.api import events
 from hub.web.gradio_door.page_files import PageFiles
 from hub.web.gradio_ui import api as gradio_api
@@ -126,10 +127,10 @@ class _Page:
             with gr.Column(elem_classes="hub-answer-side"):
                 with gr.Column(elem_classes="hub-answers") as answers:
                     status = draw(partial(html.hint, demo))
-                    self.restore.build_buttons()
                     share = self.share.build()
                     outputs = [fields.output_component(f) for f in self.outputs]
                     with gr.Column(elem_classes="hub-after"):
+                        self.restore.build_buttons()
                         receipt = draw()
                         self.similar.build(receipt, EXAMPLE_CLICK)
                 if self.live.wanted:
@@ -148,7 +149,10 @@ class _Page:
         ]
         beside = [*fixed, buttons, answers, *([compare] if compare else [])]
         self.live.connect(inputs, beside, head, self.head)
-        opened = deep_links.connect(blocks, self.hub, self.page, notice, self.names, inputs, self.pages.folder)
+        opened = deep_links.connect(
+            blocks, self.hub, self.page, notice, self.names, inputs, self.pages.folder,
+            [status, stop, receipt, head, *outputs], self.open_first,
+        )  # fmt: skip
         self.past.connect(blocks, receipt)
         # After what the address fills in: a run in work says what it was asked, whatever the address says.
         opened.then(
@@ -237,8 +241,12 @@ class _Page:
         triggers += [c.submit for c in inputs if isinstance(c, gr.Textbox) and c.lines == 1]
         quick = not inspect.isgeneratorfunction(self.demo.infer)
         pictures = [c for c in inputs if isinstance(c, fields.Upload)]
-        if quick and len(pictures) == 1 and all(not f.required for f in self.demo.inputs if f.name != self._picture()):
+        if kinds.runs_at_once(self.demo):
             triggers += [pictures[0].upload]
+            outputs[2].change(
+                lambda: gr.update(value=say("Run again")), outputs=run, show_progress="hidden", queue=False,
+                api_visibility="private",
+            )  # fmt: skip
         gr.on(triggers, self.run, trigger_mode="multiple", **options)
         for picture in pictures:
             picture.upload(
@@ -290,14 +298,25 @@ class _Page:
             updates.append(gr.update(choices=translate_options(options_now), value=value))
         return updates[0] if len(updates) == 1 else updates
 
-    def _picture(self) -> str:
-        return next((f.name for f in self.demo.inputs if isinstance(f, ImageInput)), "")
+    def _missing(self, inputs: Mapping[str, Any]) -> InputError | None:
+        """What to say of an input that the page cannot do without, by the name that stands above it."""
+        for field in self.demo.inputs:
+            if field.required and not inputs.get(field.name):
+                is_picture = isinstance(field, ImageInput)
+                text = "{name} is missing: choose one first." if is_picture else "{name} is missing: write it first."
+                return InputError(text, name=sentence(field.label), field=field.name)
+        return None
 
     def pick(self, event: gr.EventData) -> Any:
         """Fills the inputs with an example's; what it leaves out goes back to its default."""
         number = event._data.get("example") if isinstance(event._data, dict) else None
         if not isinstance(number, int) or not 0 <= number < len(self.demo.examples):
             raise gr.Error(say("There is no such example; reload the page."), print_exception=False)
+        values = self.example_values(number)
+        return values[0] if len(values) == 1 else values
+
+    def example_values(self, number: int) -> list[Any]:
+        """An example as values of the inputs' components."""
         example = self.demo.examples[number].inputs
         values: list[Any] = []
         weights = str(example.get("weights", self.demo.weights[0].name if self.demo.weights else ""))
@@ -313,7 +332,7 @@ class _Page:
             values.append(value)
         if "weights" in self.names:
             values.append(example.get("weights", self.demo.weights[0].name))
-        return values[0] if len(values) == 1 else values
+        return values
 
     async def run_again(self, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
         """A parameter was changed: runs if the pictures are there; a live camera's next frame has it anyway."""
@@ -327,7 +346,10 @@ class _Page:
     async def run(self, request: gr.Request, *values: Any, adjusting: bool = False) -> AsyncIterator[list[Any]]:
         """One run with its stages as they happen; leaving the page or Stop cancels it."""
         inputs = {n: v for n, v in zip(self.names, values, strict=True) if v is not None}
-        who = guard.caller_on_page(request)
+        who, missing = guard.caller_on_page(request), self._missing(inputs)
+        if missing is not None:
+            yield [html.error(missing, html.earlier()), *[gr.skip()] * (3 + len(self.outputs))]
+            return
 
         def work(hear: OnEvent, cancel: Cancel) -> Result:
             slug = self.page.slug
@@ -350,14 +372,39 @@ class _Page:
             line = html.status(stage, now.seconds, step, total, left_s, so_far)
             return [line, gr.update(visible=True), gr.skip(), gr.skip(), *unchanged]
         if task.exception() is None:
-            self.similar.remember_result(request, task.result())
-            self.share.remember_result(request, task.result())
-            self.restore.remember_result(request, task.result())
+            self.remember_result(request, task.result())
             await self.past.remember_result(request, task.result(), adjusting)
             fill = partial(fields.fill_outputs, self.demo, task.result(), self.pages.folder, inputs)
             work_of = copy_context().run  # the thread draws for the same visitor
             unchanged = await asyncio.get_running_loop().run_in_executor(self.pages.threads, work_of, fill)
         return [*self.draw_outcome(task), *unchanged]
+
+    def remember_result(self, request: gr.Request, result: Result) -> None:
+        """Remembers which result an open page shows."""
+        for part in (self.similar, self.share, self.restore):
+            part.remember_result(request, result)
+
+    async def open_first(self, request: gr.Request) -> list[Any] | None:
+        """What a page shows that was just opened: its first example with its answer. None: there is no such answer yet.
+
+        It is no run of the visitor's, and not in their history.
+        """
+        who, begin = guard.caller_on_page(request), time.perf_counter()
+        if not self.demo.examples or self.hub.history.in_work(self.hub.history.owner(who), self.page.slug):
+            return None
+        result = await asyncio.to_thread(self.hub.first_answers.get, self.page)
+        if result is None:
+            return None
+        result = self.hub.shown.give(self.hub.owners.of(who), result, (time.perf_counter() - begin) * 1000)
+        self.remember_result(request, result)
+        pictures = {
+            f.name: self.page.assets / str(self.demo.examples[0].inputs[f.name])
+            for f in self.demo.inputs
+            if isinstance(f, ImageInput) and f.name in self.demo.examples[0].inputs
+        }
+        answer = await asyncio.to_thread(fields.fill_outputs, self.demo, result, self.pages.folder, pictures)
+        paid = html.receipt(result.receipt, result.id, result.seed)
+        return [*self.example_values(0), self.draw_title(result), gr.skip(), paid, gr.skip(), *answer]
 
     async def show_open_run(self, request: gr.Request) -> AsyncIterator[list[Any]]:
         """The page was opened: shows the run that its address names, or one that was in work when it was left."""

@@ -112,8 +112,7 @@ def input_component(field: Input, options: Sequence[str] | None = None) -> gr.co
     """The component that asks for `field`; `options` are all a choice has, its weights' included."""
     if isinstance(field, ImageInput):
         sources = ["upload", "clipboard", *(["webcam"] if field.webcam else [])]
-        help = sentence(field.help or "Drop a picture here")
-        placeholder = sentence("# {help}\nor click to choose one", help=help)
+        placeholder = sentence("# Drop a photo here\nor click to choose. {help}", help=sentence(field.help))
         return Upload(
             label=field.label,
             type="filepath",

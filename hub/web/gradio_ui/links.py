@@ -98,7 +98,7 @@ class Share:
 
     def build(self) -> Panel:
         """Draws the actions, empty until there is a result."""
-        actions = gr.HTML("", apply_default_css=False, js_on_load=ACTIONS)
+        actions = gr.HTML("", apply_default_css=False, js_on_load=ACTIONS, elem_classes="hub-actions-place")
         link = gr.HTML("", apply_default_css=False, js_on_load=CLICKS)
         with gr.Column(visible=False, elem_classes="hub-panel hub-share") as options:
             with gr.Row():

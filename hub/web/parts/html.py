@@ -99,7 +99,8 @@ def not_found(problem: HubError, home: str) -> Markup:
 
 def hint(demo: Demo) -> Markup:
     """What to do on a page that was just opened, and what there will be to see."""
-    return piece("run", "hint", bool(demo.examples), [field for field in kinds.on_page(demo) if not field.optional])
+    outputs = [field for field in kinds.on_page(demo) if not field.optional]
+    return piece("run", "hint", bool(demo.examples), outputs, kinds.runs_at_once(demo))
 
 
 def status(

@@ -15,18 +15,45 @@ document.addEventListener("input", (event) => {
   document.querySelector(".hub-none").hidden = shown > 0;
 });
 // The answer is brought into view where it is not: after Run, an example or a new picture, never after a setting.
-let asked = 0;
-document.addEventListener("click", (event) => { if (event.target.closest(".hub-run, [data-example]")) asked = Date.now(); });
+let asked = 0, before = null;  // when a run was asked for last, and the status that was seen last
+function ask() {
+  asked = Date.now();
+  before = document.querySelector(".hub-answers .hub-status");
+}
+// `then` once the page's parts have kept their height for a while, at the latest after so many ms.
+function whenStill(most, then) {
+  let last = "", same = 0, waited = 0;
+  const timer = setInterval(() => {
+    const parts = document.querySelectorAll(".hub-title, .hub-stage > *, .hub-stage > * > *, .hub-answers > *");
+    const now = [...parts].map((part) => part.offsetHeight).join();
+    const comes = document.querySelector("gradio-app .loading") || document.querySelector(".hub-answers .hub-picture:not(:has(img))")
+      || [...document.querySelectorAll(".hub-answers img")].some((image) => !image.complete);
+    same = now === last && !comes ? same + 1 : 0;
+    last = now;
+    waited += 50;
+    if (same < 5 && waited < most) return;
+    clearInterval(timer);
+    then();
+  }, 50);
+}
+document.addEventListener("click", (event) => { if (event.target.closest(".hub-run, [data-example]")) ask(); });
 for (const kind of ["change", "drop", "paste"]) document.addEventListener(kind, (event) => {
-  if (kind !== "change" || event.target.closest("input[type=file]")) asked = Date.now();
+  if (kind !== "change" || event.target.closest("input[type=file]")) ask();
 }, true);
 new MutationObserver(() => {
   const answers = asked && document.querySelector(".hub-answers");
-  if (!answers || !answers.querySelector(".hub-busy, .hub-done, .hub-error")) return;
-  const {top} = answers.getBoundingClientRect(), isRecent = Date.now() - asked < 20000;
-  asked = 0;
+  const now = answers && answers.querySelector(".hub-busy, .hub-done, .hub-error");
+  if (!now || now === before) return;
+  const isEnd = !now.matches(".hub-busy"), isFirst = !before?.matches(".hub-busy");
+  before = now;
+  if (now.matches(".hub-done")) {
+    document.documentElement.classList.add("hub-settling");
+    whenStill(1500, () => document.documentElement.classList.remove("hub-settling"));
+  }
+  if (isEnd) asked = 0;
+  const {top} = answers.getBoundingClientRect();
   const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
-  if (isRecent && (top < 0 || top > window.innerHeight / 3)) answers.scrollIntoView({behavior, block: "start"});
+  if (isFirst && (top < 0 || top > window.innerHeight / 3)) answers.scrollIntoView({behavior, block: "start"});
 }).observe(document.documentElement, {childList: true, subtree: true});
 document.addEventListener("click", (event) => {
   const link = event.target.closest(".hub-language");
@@ -42,13 +69,14 @@ const hubArrived = () => document.documentElement.classList.remove("hub-arriving
 new MutationObserver((_, observer) => {
   if (!document.querySelector(".hub-title h1, .hub-hero h1")) return;
   observer.disconnect();
-  setTimeout(hubArrived, document.querySelector(".hub-stage") ? 3000 : 150);
+  if (!document.querySelector(".hub-stage")) whenStill(3000, hubArrived);
+  else setTimeout(hubArrived, 5000);
 }).observe(document.documentElement, {childList: true, subtree: true});
 setTimeout(hubArrived, 15000);
 let early = null;
 if (location.search) document.documentElement.classList.add("hub-filling");
 function hubFilled() {
-  setTimeout(hubArrived, 120);
+  whenStill(4000, hubArrived);
   document.documentElement.classList.remove("hub-filling");
   if (early) setTimeout((button) => button.click(), 100, early);
   early = null;
