@@ -15,10 +15,19 @@ document.addEventListener("input", (event) => {
   document.querySelector(".hub-none").hidden = shown > 0;
 });
 // The answer is brought into view where it is not: after Run, an example or a new picture, never after a setting.
-let asked = 0, before = null;  // when a run was asked for last, and the status that was seen last
+let asked = 0, before = "";  // when a run was asked for last, and what the status said then; 0: its answer is there
+const statusNow = () => document.querySelector(".hub-answers .hub-status")?.outerHTML ?? "";
 function ask() {
   asked = Date.now();
-  before = document.querySelector(".hub-answers .hub-status");
+  before = statusNow();
+  setTimeout(bringIntoView, 700, asked);  // an equal answer changes nothing that could be noticed
+}
+function bringIntoView(of) {
+  const answers = document.querySelector(".hub-answers");
+  if (of !== asked || !answers?.querySelector(".hub-busy, .hub-done, .hub-error")) return;
+  const {top} = answers.getBoundingClientRect();
+  const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
+  if (top < -1 || top > window.innerHeight / 3) answers.scrollIntoView({behavior, block: "start"});
 }
 // `then` once the page's parts have kept their height for a while, at the latest after so many ms.
 function whenStill(most, then) {
@@ -41,20 +50,16 @@ for (const kind of ["change", "drop", "paste"]) document.addEventListener(kind, 
   if (kind !== "change" || event.target.closest("input[type=file]")) ask();
 }, true);
 new MutationObserver(() => {
-  const answers = asked && document.querySelector(".hub-answers");
-  const now = answers && answers.querySelector(".hub-busy, .hub-done, .hub-error");
-  if (!now || now === before) return;
-  const isEnd = !now.matches(".hub-busy"), isFirst = !before?.matches(".hub-busy");
+  const now = asked ? statusNow() : before;
+  if (now === before) return;
+  const isFirst = !before.includes("hub-busy");
   before = now;
-  if (now.matches(".hub-done")) {
-    document.documentElement.classList.add("hub-settling");
-    whenStill(1500, () => document.documentElement.classList.remove("hub-settling"));
-  }
-  if (isEnd) asked = 0;
-  const {top} = answers.getBoundingClientRect();
-  const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
-  if (isFirst && (top < 0 || top > window.innerHeight / 3)) answers.scrollIntoView({behavior, block: "start"});
-}).observe(document.documentElement, {childList: true, subtree: true});
+  if (isFirst) bringIntoView(asked);
+  if (now.includes("hub-busy")) return;
+  asked = 0;
+  document.documentElement.classList.add("hub-settling");
+  whenStill(1500, () => document.documentElement.classList.remove("hub-settling"));
+}).observe(document.documentElement, {childList: true, subtree: true, characterData: true});
 document.addEventListener("click", (event) => {
   const link = event.target.closest(".hub-language");
   if (!link) return;
