@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from hub import memory, texts
+from hub.archive.first_answers import FirstAnswers
 from hub.archive.history import History
 from hub.archive.pictures import Pictures
 from hub.archive.sharing import Sharing
@@ -14,7 +15,7 @@ from hub.archive.similar import Similar
 from hub.decoding import budget
 from hub.decoding.decode import ImageLimits
 from hub.engine.engine import Engine
-from hub.engine.jobs import Stop
+from hub.engine.jobs import Cancel, Stop
 from hub.engine.shown import Shown
 from hub.errors import UnavailableError
 from hub.execution.executor import Executor
@@ -28,6 +29,7 @@ from hub.pages.registry import Registry, discover
 from hub.people.owners import Owners
 from hub.people.users import Caller
 from hub.results.disk import Disk
+from hub.results.result import Result
 from hub.results.store import ResultStore
 from hub.settings import Settings, go_offline
 from hub.spaces.zero import Zero
@@ -93,15 +95,17 @@ class Hub:
         self.pictures = Pictures(settings, self.registry, self.results)
         self.similar = Similar(
             settings, self.registry, self.results, self.shown, self.models.holds,
-            run=lambda slug, inputs, cancel: self.engine.run(slug, inputs, cancel=cancel, kind="background"),
-            in_work=lambda: self.engine.in_work,
-            memory_bytes=kept_bytes,
+            run=self._run_for_nobody, in_work=lambda: self.engine.in_work, memory_bytes=kept_bytes,
+        )  # fmt: skip
+        self.first_answers = FirstAnswers(
+            self.registry, self.results, self._run_for_nobody, in_work=lambda: self.engine.in_work,
+            makes=self.zero is None,  # seconds of a GPU there are the visitors'
         )  # fmt: skip
         self.engine: Engine = Engine(
             settings, self.registry, self.weights, self.results, self.executor,
             owners=self.owners, shown=self.shown, limits=self.limits, metrics=self.metrics,
             # History comes last: who follows a run hears of its end from there, when the others know it already.
-            keepers=(self.similar, self.sharing, self.pictures, self.history),
+            keepers=(self.similar, self.first_answers, self.sharing, self.pictures, self.history),
         )  # fmt: skip
         self._copies: list[Copies] = []
 
@@ -109,6 +113,9 @@ class Hub:
     def stop(self) -> Stop:
         """Whether the hub is about to end."""
         return self.engine.stop
+
+    def _run_for_nobody(self, slug: str, inputs: Mapping[str, Any], cancel: Cancel) -> Result:
+        return self.engine.run(slug, inputs, cancel=cancel, kind="background")
 
     def _place_models(self, processes: int, outputs_bytes: int, spaces: Any, port: int) -> tuple[Models, Executor]:
         """Where models live and run."""

@@ -68,8 +68,8 @@ def test_a_template_is_translated_and_so_are_the_words_of_ours_among_its_values(
     )  # fmt: skip
     assert str(told) == told.message == "threshold must be between 0 and 1, got 300."
     assert chinese.say(told.message) == "threshold 必须介于 0 和 1 之间，收到的是 300。"
-    help = sentence("# {help}\nor click to choose one", help=sentence("Seen from a car, by day"))
-    assert chinese.say(help) == "# 白天从车内拍摄\n或点击选择"
+    help = sentence("# Drop a photo here\nor click to choose. {help}", help=sentence("Seen from a car, by day"))
+    assert chinese.say(help) == "# 将照片拖到此处\n或点击选择。白天从车内拍摄"
     fallback = sentence(
         "{label}: weights '{name}' have no '{missing}', so {side} ran with '{value}'.",
         label=sentence("Why"), name="satellite_amazon", missing=joined(["cars"]), side="B", value=joined(["off"]),

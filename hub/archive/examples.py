@@ -14,6 +14,7 @@ from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, HubError, brief
 from hub.execution.leases import model_key
 from hub.pages.registry import Page, Registry
+from hub.results.result import Result
 from hub.spec import Example, ImageInput
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class _Wish:
 class Run(Protocol):
     """How an example is run for nobody."""
 
-    def __call__(self, slug: str, inputs: Mapping[str, Any], cancel: Cancel) -> object:
+    def __call__(self, slug: str, inputs: Mapping[str, Any], cancel: Cancel) -> Result:
         """Raises HubError."""
 
 
@@ -70,7 +71,7 @@ class Examples:
         if page.slug not in self._digests:
             numbers: dict[str, int] = {}
             for number, example in enumerate(page.demo.examples):
-                path = next((v for v in _inputs(page, example).values() if v in _files(page, example)), None)
+                path = next((v for v in example_inputs(page, example).values() if v in _files(page, example)), None)
                 if path is not None and path.is_file():
                     numbers.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), number)
             self._digests[page.slug] = numbers
@@ -123,7 +124,7 @@ class Examples:
             if not self._wait(wish):
                 return
             digest, number = next(iter(missing.items()))
-            inputs = _inputs(page, page.demo.examples[number])
+            inputs = example_inputs(page, page.demo.examples[number])
             if len(page.demo.weights) > 1:
                 inputs["weights"] = wish.weights
             self._cancel = Cancel()
@@ -159,7 +160,7 @@ def _files(page: Page, example: Example) -> list[Any]:
     return [page.assets / str(example.inputs[name]) for name in names if name in example.inputs]
 
 
-def _inputs(page: Page, example: Example) -> dict[str, Any]:
+def example_inputs(page: Page, example: Example) -> dict[str, Any]:
     """An example's inputs as the engine takes them."""
     pictures = {f.name for f in page.demo.inputs if isinstance(f, ImageInput)}
     return {k: page.assets / str(v) if k in pictures else v for k, v in example.inputs.items()}

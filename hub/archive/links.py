@@ -153,10 +153,7 @@ class LinkStore:
         note or a number of days that is not allowed, BusyError when there is no room.
         """
         note, now = checked_note(note), self.clock()
-        days = None if days is None else checked_days(days)
-        if not who.lasting:
-            days = min(days or OWNERLESS_DAYS, OWNERLESS_DAYS)
-        expires = None if days is None else now + days * DAY_S
+        expires = _end_of(days, who, now)
         id, secret = "".join(secrets.choice(ALPHABET) for _ in range(ID_CHARS)), secrets.token_urlsafe(32)
         link = Link(id, who.id, page, headline, note, now, expires, None, content.size_bytes)
         with self._open(write=True) as db:
@@ -194,6 +191,12 @@ class LinkStore:
         note = checked_note(note)
         with self._open(write=True) as db:
             db.execute("UPDATE link SET note = ? WHERE id = ?", (note, self._find(db, id, live=True).id))
+
+    def set_end(self, id: str, days: float | None, who: Owner) -> None:
+        """The link ends so many days from now; None: never, where it may. Raises NotFoundError, InputError."""
+        expires = _end_of(days, who, self.clock())
+        with self._open(write=True) as db:
+            db.execute("UPDATE link SET expires = ? WHERE id = ?", (expires, self._find(db, id, live=True).id))
 
     # --- looking ----------------------------------------------------------------------------------
 
@@ -292,6 +295,14 @@ class LinkStore:
                 connection, _ = connect(None, LINKS)  # a hub that has no link writes no file
             with closing(connection) as db, transaction(db, "BEGIN IMMEDIATE" if write else "BEGIN"):
                 yield db
+
+
+def _end_of(days: float | None, who: Owner, now: float) -> float | None:
+    """When a link ends. Raises InputError."""
+    days = None if days is None else checked_days(days)
+    if not who.lasting:
+        days = min(days or OWNERLESS_DAYS, OWNERLESS_DAYS)
+    return None if days is None else now + days * DAY_S
 
 
 def _link(db: sqlite3.Connection, row: Sequence[Any]) -> Link:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,18 @@ def first_picture(demo: Demo) -> str:
 def prompt_input(demo: Demo | None) -> str:
     """Name of the input that says what a picture shows; empty: the page takes no words."""
     return next((f.name for f in demo.inputs if isinstance(f, Text)), "") if demo else ""
+
+
+def asked_first(demo: Demo) -> list[str]:
+    """Inputs that a page asks for on top: what a run cannot do without; where it can, all. The others are settings."""
+    return [f.name for f in demo.inputs if f.required] or [f.name for f in demo.inputs if f.name not in demo.more]
+
+
+def runs_at_once(demo: Demo) -> bool:
+    """Whether a page runs as soon as a picture is chosen: it needs nothing else, and its answer takes a moment only."""
+    needed = [f for f in demo.inputs if f.required]
+    pictures = [f for f in demo.inputs if isinstance(f, ImageInput)]
+    return len(pictures) == 1 and needed in ([], pictures) and not inspect.isgeneratorfunction(demo.infer)
 
 
 def picture_outputs(demo: Demo | None) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ SETTLE_S = 0.5  # with nothing in work before the end: an answer may be on its w
 ENDING_S = 3.0  # for what is in work to hear that the grace is over
 AT_LAST_S = 10.0  # after which the process ends, even where a thread never heard that it should
 # Answers that never end: an open tab's.
-ENDLESS = re.compile(r"/gradio_api/(heartbeat/.*|queue/data|startup-events)")
+ENDLESS = re.compile(r"/gradio_api/(queue/data|startup-events)")
 
 
 def serve(app: Any, hub: Hub, listener: socket.socket, **options: Any) -> None:

@@ -24,15 +24,20 @@ pytestmark = pytest.mark.browser
 
 def test_a_result_is_shared_opened_by_a_stranger_tried_and_taken_back(browser: Browser, hub: Served) -> None:
     complaints: list[str] = []  # a policy that blocks what the page needs would be told here
-    mine, other = visitor(browser, complaints), visitor(browser, complaints)
+    mine = visitor(browser, complaints, permissions=["clipboard-read", "clipboard-write"])
+    other = visitor(browser, complaints)
     mine.goto(f"{hub.url}/vehicle_classifier")
     mine.locator(".hub-examples button").first.click()
-    mine.get_by_role("button", name="Share this result").click()
-    mine.get_by_label("Note").fill("Look at <b>this</b>")
-    mine.get_by_role("button", name="Make the link").click()
+    mine.get_by_role("button", name="Share", exact=True).click()
     link = mine.locator(".hub-link input")
     expect(link).to_be_visible()
     address = link.input_value()
+    expect(mine.get_by_role("button", name="Copied")).to_be_visible()
+    assert mine.evaluate("navigator.clipboard.readText()") == address
+    mine.get_by_label("Note").fill("Look at <b>this</b>")
+    mine.get_by_role("button", name="Save", exact=True).click()
+    expect(mine.get_by_text("Saved: ")).to_be_visible()
+    assert link.input_value() == address
     assert address.startswith(f"{hub.url}/r/")
 
     other.goto(address)

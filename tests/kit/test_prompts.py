@@ -123,7 +123,7 @@ def test_what_was_not_read_is_in_the_receipt_the_settings_the_picture_and_on_the
     image = Image.open(io.BytesIO(result.pictures["pictures"][0].data))
     assert json.loads(image.info["demo-hub"])["remarks"] == [*said]
     assert capsules.read(result.pictures["pictures"][0].data)[0]["parameters"]["prompt"] == "a red dog <b>"
-    assert "&#39;dog&#39;" in html.done(result.receipt) and "<b>" not in html.remarks(result.receipt)
+    assert "&#39;dog&#39;" in html.done(result.headline, result.receipt) and "<b>" not in html.remarks(result.receipt)
     again = run(hub, "a red dog <b>", negative_prompt="cat " + "white " * 30)
     assert again.receipt.cached and again.receipt.remarks == said
     # Without guidance the negative prompt has no say, so nothing of it is told.

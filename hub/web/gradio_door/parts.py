@@ -96,7 +96,10 @@ class Parts:
             "components": [component for one in shares for component in one["components"]],
             "dependencies": [event for one in shares for event in one["dependencies"]],
             "layout": {"id": self._served._id, "children": children},
-            "connect_heartbeat": True,  # some pages have a state, and Gradio asks for all or none
+            # Gradio would keep a stream open as long as a page is, because of live cameras. A browser opens six
+            # connections to one host, so the seventh tab would wait for ever. A page's own events tell well enough
+            # that it has gone.
+            "connect_heartbeat": False,
             "i18n_translations": words or None,
         }
 

@@ -7,7 +7,6 @@ What is not in the table is 404, also what a later Gradio adds.
 from __future__ import annotations
 
 import mimetypes
-from collections import Counter
 from collections.abc import AsyncGenerator, Collection
 from contextlib import nullcontext
 from typing import Any
@@ -23,7 +22,6 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.errors import BusyError, HubError, InputError, NotFoundError, TooLargeError, UnavailableError
-from hub.people.limits import network
 from hub.people.users import Caller
 from hub.texts import say
 from hub.web.gradio_door import refusals
@@ -49,7 +47,6 @@ ROUTES: tuple[tuple[Collection[str], str], ...] = (
     (GET, f"{API}/info"),  # what endpoints there are
     (GET, f"{API}/app_id"),  # by which an open page knows that the hub was started anew
     (GET, f"{API}/startup-events"),
-    (GET, f"{API}/heartbeat/*"),  # tells that a page was closed
     (POST, f"{API}/run/*"),  # events that wait for nobody
     (POST, f"{API}/queue/join"),  # all others, and their answers
     (GET, f"{API}/queue/data"),
@@ -62,7 +59,6 @@ ROUTES: tuple[tuple[Collection[str], str], ...] = (
 )
 PICTURES = {"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"}  # which a browser may open by itself
 UPLOAD_DONE = b'data: {"msg":"done"}\n\n'  # to a page that asks how far its upload is
-BEATS, BEATS_OF_ADDRESS = 1024, 256  # heartbeats: each holds a connection as long as its page is open
 FIELDS = 4  # of an upload's form that are no files
 
 
@@ -72,7 +68,6 @@ class GradioDoor:
     def __init__(self, app: ASGIApp, files: PageFiles, parts: Parts):
         self.app, self.files, self._parts = app, files, parts
         self.routes = getattr(app, "routes", [])  # all that Gradio mounts, for what lists the app's routes
-        self._beats = Counter[str]()  # open pages by address; used in the event loop only
         if isinstance(app, FastAPI):
             app.add_exception_handler(RequestValidationError, _explain_refusal)
 
@@ -105,20 +100,8 @@ class GradioDoor:
                 message["status"] = refusals.status_of(scope, message["status"])
             await send(message)
 
-        if not path.startswith(f"/{API}/heartbeat/"):
-            with asked_for(page) if page is not None and method in GET else nullcontext():
-                await self.app(scope, receive, with_status)
-            return
-        address = network(guard.caller(Request(scope)).address)
-        if self._beats.total() >= BEATS or self._beats[address] >= BEATS_OF_ADDRESS:
-            busy = BusyError("Too many pages are open. Close some, or try again in a moment.", retry_after_s=30)
-            await problem(busy, Request(scope))(scope, receive, send)
-            return
-        self._beats[address] += 1
-        try:
+        with asked_for(page) if page is not None and method in GET else nullcontext():
             await self.app(scope, receive, with_status)
-        finally:
-            self._beats -= Counter({address: 1})
 
     def _page(self, scope: Scope, path: str) -> tuple[str | None, Scope]:
         """The page that a request is about, None: no one page; and the request as Gradio is asked, which has `/`."""

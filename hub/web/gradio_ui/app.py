@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Container, Mapping
+import time
+from collections.abc import AsyncIterator, Collection, Container, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, nullcontext
 from contextvars import copy_context
@@ -17,7 +18,7 @@ import gradio as gr
 
 from hub import describe
 from hub.engine.jobs import Cancel, Followed
-from hub.errors import CancelledError, HubError
+from hub.errors import CancelledError, HubError, InputError
 from hub.execution.executor import OnEvent
 from hub.hub import Hub
 from hub.pages import kinds
@@ -25,7 +26,7 @@ from hub.pages.registry import Page
 from hub.results.headline import headline
 from hub.results.result import Result
 from hub.spec import Choice, Choices, ImageInput, Slider
-from hub.texts import say
+from hub.texts import say, sentence
 from hub.web.api import events
 from hub.web.gradio_door.page_files import PageFiles
 from hub.web.gradio_door.parts import HOME, Part, Parts
@@ -126,37 +127,47 @@ class _Page:
         demo = self.demo
         head = draw(self.head)
         blocks.load(self.head, outputs=head, show_progress="hidden", queue=False, api_visibility="private")
-        with gr.Row(equal_height=False):
-            with gr.Column(scale=5, min_width=320):
+        asked, drawn = kinds.asked_first(demo), dict[str, Any]()
+        with gr.Row(equal_height=False, elem_classes="hub-stage"):  # style.css says what stands where
+            with gr.Column(elem_classes="hub-ask"):
                 notice = draw(visible=False)
-                inputs = self.inputs()
+                self.draw_fields(asked, drawn)
                 with gr.Column() as buttons:
+                    example_tiles = self.examples()
                     with gr.Row():
                         run = gr.Button("Run", variant="primary", scale=3, elem_classes="hub-run")
                         stop = gr.Button("Stop", variant="stop", scale=1, visible=False)
-                    example_tiles = self.examples()
-                self.restore.build(notice, inputs)
-                self.past.build()
-            with gr.Column(scale=7, min_width=320):
+                if self.live.wanted:
+                    self.live.draw_switch()
+            with gr.Column(elem_classes="hub-answer-side"):
                 with gr.Column(elem_classes="hub-answers") as answers:
-                    status = draw(partial(html.hint, bool(demo.examples)))
+                    status = draw(partial(html.hint, demo))
+                    share = self.share.build()
                     outputs = [fields.output_component(f) for f in self.outputs]
-                    self.restore.build_buttons()
-                    receipt = draw()
-                    self.share.build(receipt, inputs)
-                    self.similar.build(receipt, EXAMPLE_CLICK)
+                    with gr.Column(elem_classes="hub-after"):
+                        self.restore.build_buttons()
+                        receipt = draw()
+                        self.similar.build(receipt, EXAMPLE_CLICK)
                 if self.live.wanted:
                     self.live.view()
+            with gr.Column(elem_classes="hub-settings"):
+                inputs = self.draw_settings(asked, drawn)
+                self.restore.build(notice, inputs)
+                self.past.build()
         compare = self.compare.build(inputs)
         self.about(blocks)
         code_ui.build(blocks, self.hub, self.page)
+        self.share.connect(share, receipt, inputs)
         self.connect(inputs, [status, stop, receipt, head, *outputs], run, stop, example_tiles)
         fixed = [
             c for c, f in zip(inputs, demo.inputs, strict=False) if isinstance(f, ImageInput) or f.name in demo.live
         ]
         beside = [*fixed, buttons, answers, *([compare] if compare else [])]
         self.live.connect(inputs, beside, head, self.head)
-        opened = deep_links.connect(blocks, self.hub, self.page, notice, self.names, inputs, self.pages.folder)
+        opened = deep_links.connect(
+            blocks, self.hub, self.page, notice, self.names, inputs, self.pages.folder,
+            [status, stop, receipt, head, *outputs], self.open_first,
+        )  # fmt: skip
         self.past.connect(blocks, receipt)
         # After what the address fills in: a run in work says what it was asked, whatever the address says.
         opened.then(
@@ -169,27 +180,30 @@ class _Page:
                 self.hub, self.pages.threads, self.pages.folder, self.page, inputs, self.compare.sides
             )
 
-    def inputs(self) -> list[Any]:
-        """Draws what asks for the inputs, then for the weights where there is a choice; returned in declared order."""
+    def draw_fields(self, names: Container[str], drawn: dict[str, Any]) -> None:
+        """Draws what asks for these inputs, and adds it to `drawn`."""
         options = self.options(self.demo.weights[0].name if self.demo.weights else "")
         own = weights_facts.own_defaults(self.hub.weights, self.page)
-        components = dict[str, Any]()
+        for field in self.demo.inputs:
+            if field.name in names:
+                if isinstance(field, Slider) and field.name in own:
+                    field = replace(field, default=own[field.name])
+                drawn[field.name] = fields.input_component(field, options.get(field.name))
+                if isinstance(field, ImageInput) and self.live.wanted:
+                    self.live.camera(field)
 
-        def draw_these(names: Container[str]) -> None:
-            for field in self.demo.inputs:
-                if field.name in names:
-                    if isinstance(field, Slider) and field.name in own:
-                        field = replace(field, default=own[field.name])
-                    components[field.name] = fields.input_component(field, options.get(field.name))
-                    if isinstance(field, ImageInput) and self.live.wanted:
-                        self.live.camera(field)
+    def draw_settings(self, asked: Collection[str], drawn: dict[str, Any]) -> list[Any]:
+        """Draws the inputs that were not asked first, and the weights where there is a choice.
 
-        draw_these({f.name for f in self.demo.inputs} - {*self.demo.more})
+        Returns all of them in declared order.
+        """
+        more = {*self.demo.more} - {*asked}
+        self.draw_fields({f.name for f in self.demo.inputs} - {*asked} - more, drawn)
         weights = fields.weights_choice(self.demo)
-        if self.demo.more:
+        if more:
             with gr.Accordion("More settings", open=False):
-                draw_these(self.demo.more)
-        return [components[f.name] for f in self.demo.inputs] + ([weights] if weights else [])
+                self.draw_fields(more, drawn)
+        return [drawn[f.name] for f in self.demo.inputs] + ([weights] if weights else [])
 
     def options(self, weights: str) -> dict[str, tuple[str, ...]]:
         return weights_facts.options(self.hub.weights, self.page, weights)
@@ -242,8 +256,12 @@ class _Page:
         triggers += [c.submit for c in inputs if isinstance(c, gr.Textbox) and c.lines == 1]
         quick = not inspect.isgeneratorfunction(self.demo.infer)
         pictures = [c for c in inputs if isinstance(c, fields.Upload)]
-        if quick and len(pictures) == 1 and all(not f.required for f in self.demo.inputs if f.name != self._picture()):
+        if kinds.runs_at_once(self.demo):
             triggers += [pictures[0].upload]
+            outputs[2].change(
+                lambda: gr.update(value=say("Run again")), outputs=run, show_progress="hidden", queue=False,
+                api_visibility="private",
+            )  # fmt: skip
         gr.on(triggers, self.run, trigger_mode="multiple", **options)
         for picture in pictures:
             picture.upload(
@@ -295,14 +313,25 @@ class _Page:
             updates.append(gr.update(choices=translate_options(options_now), value=value))
         return updates[0] if len(updates) == 1 else updates
 
-    def _picture(self) -> str:
-        return next((f.name for f in self.demo.inputs if isinstance(f, ImageInput)), "")
+    def _missing(self, inputs: Mapping[str, Any]) -> InputError | None:
+        """What to say of an input that the page cannot do without, by the name that stands above it."""
+        for field in self.demo.inputs:
+            if field.required and not inputs.get(field.name):
+                is_picture = isinstance(field, ImageInput)
+                text = "{name} is missing: choose one first." if is_picture else "{name} is missing: write it first."
+                return InputError(text, name=sentence(field.label), field=field.name)
+        return None
 
     def pick(self, event: gr.EventData) -> Any:
         """Fills the inputs with an example's; what it leaves out goes back to its default."""
         number = event._data.get("example") if isinstance(event._data, dict) else None
         if not isinstance(number, int) or not 0 <= number < len(self.demo.examples):
             raise gr.Error(say("There is no such example; reload the page."), print_exception=False)
+        values = self.example_values(number)
+        return values[0] if len(values) == 1 else values
+
+    def example_values(self, number: int) -> list[Any]:
+        """An example as values of the inputs' components."""
         example = self.demo.examples[number].inputs
         values: list[Any] = []
         weights = str(example.get("weights", self.demo.weights[0].name if self.demo.weights else ""))
@@ -318,7 +347,7 @@ class _Page:
             values.append(value)
         if "weights" in self.names:
             values.append(example.get("weights", self.demo.weights[0].name))
-        return values[0] if len(values) == 1 else values
+        return values
 
     async def run_again(self, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
         """A parameter was changed: runs if the pictures are there; a live camera's next frame has it anyway."""
@@ -332,7 +361,10 @@ class _Page:
     async def run(self, request: gr.Request, *values: Any, adjusting: bool = False) -> AsyncIterator[list[Any]]:
         """One run with its stages as they happen; leaving the page or Stop cancels it."""
         inputs = {n: v for n, v in zip(self.names, values, strict=True) if v is not None}
-        who = guard.caller_on_page(request)
+        who, missing = guard.caller_on_page(request), self._missing(inputs)
+        if missing is not None:
+            yield [html.error(missing, html.earlier()), *[gr.skip()] * (3 + len(self.outputs))]
+            return
 
         def work(hear: OnEvent, cancel: Cancel) -> Result:
             slug = self.page.slug
@@ -355,14 +387,39 @@ class _Page:
             line = html.status(stage, now.seconds, step, total, left_s, so_far)
             return [line, gr.update(visible=True), gr.skip(), gr.skip(), *unchanged]
         if task.exception() is None:
-            self.similar.remember_result(request, task.result())
-            self.share.remember_result(request, task.result())
-            self.restore.remember_result(request, task.result())
+            self.remember_result(request, task.result())
             await self.past.remember_result(request, task.result(), adjusting)
             fill = partial(fields.fill_outputs, self.demo, task.result(), self.pages.folder, inputs)
             work_of = copy_context().run  # the thread draws for the same visitor
             unchanged = await asyncio.get_running_loop().run_in_executor(self.pages.threads, work_of, fill)
         return [*self.draw_outcome(task), *unchanged]
+
+    def remember_result(self, request: gr.Request, result: Result) -> None:
+        """Remembers which result an open page shows."""
+        for part in (self.similar, self.share, self.restore):
+            part.remember_result(request, result)
+
+    async def open_first(self, request: gr.Request) -> list[Any] | None:
+        """What a page shows that was just opened: its first example with its answer. None: there is no such answer yet.
+
+        It is no run of the visitor's, and not in their history.
+        """
+        who, begin = guard.caller_on_page(request), time.perf_counter()
+        if not self.demo.examples or self.hub.history.in_work(self.hub.history.owner(who), self.page.slug):
+            return None
+        result = await asyncio.to_thread(self.hub.first_answers.get, self.page)
+        if result is None:
+            return None
+        result = self.hub.shown.give(self.hub.owners.of(who), result, (time.perf_counter() - begin) * 1000)
+        self.remember_result(request, result)
+        pictures = {
+            f.name: self.page.assets / str(self.demo.examples[0].inputs[f.name])
+            for f in self.demo.inputs
+            if isinstance(f, ImageInput) and f.name in self.demo.examples[0].inputs
+        }
+        answer = await asyncio.to_thread(fields.fill_outputs, self.demo, result, self.pages.folder, pictures)
+        paid = html.receipt(result.receipt, result.id, result.seed)
+        return [*self.example_values(0), self.draw_title(result), gr.skip(), paid, gr.skip(), *answer]
 
     async def show_open_run(self, request: gr.Request) -> AsyncIterator[list[Any]]:
         """The page was opened: shows the run that its address names, or one that was in work when it was left."""
@@ -385,12 +442,16 @@ class _Page:
         if problem is None:
             result = task.result()
             paid = html.receipt(result.receipt, result.id, result.seed)
-            return [html.done(headline(self.demo, result), result.receipt), hidden, paid, self.head()]
+            return [self.draw_title(result), hidden, paid, self.head()]
         if isinstance(problem, CancelledError):
             return [html.stopped(html.earlier()), hidden, gr.skip(), gr.skip()]
         if isinstance(problem, HubError):
             return [html.error(problem, html.earlier()), hidden, gr.skip(), gr.skip()]
         raise problem
+
+    def draw_title(self, result: Result) -> str:
+        """What stands above an answer: the answer in a few words."""
+        return html.done(headline(self.demo, result), result.receipt)
 
     async def stop(self, request: gr.Request) -> None:
         """Cancels this browser session's runs on this page; each shows by its last update that it was stopped."""

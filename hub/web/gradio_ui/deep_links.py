@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +21,26 @@ from hub.weights import facts
 
 def connect(
     blocks: gr.Blocks, hub: Hub, page: Page, notice: gr.HTML, names: Sequence[str], inputs: Sequence[Any],
-    folder: Path,
+    folder: Path, answer: Sequence[Any], open_first: Callable[[gr.Request], Awaitable[list[Any] | None]],
 ) -> Any:  # fmt: skip
-    """Fills `inputs`, which are called `names`, when the page is fill_in; `notice` says what was done with them.
+    """Fills `inputs`, which are called `names`, when the page is opened; `notice` says what was done with them.
 
-    Returns the event.
+    Where the address says nothing, `open_first` has values of `inputs` and of `answer`, or None. Returns the event.
     """
 
     async def fill_in(request: gr.Request) -> list[Any]:
         query = [*request.query_params.multi_items()]
         if not any(is_ours(page, name) for name, _ in query):
-            return [gr.skip()] * (1 + len(inputs))
+            first = await open_first(request)
+            return [gr.skip(), *(first or [gr.skip()] * (len(inputs) + len(answer)))]
         owner = hub.history.owner(guard.caller(request.request))
         filled = await to_thread.run_sync(read, hub, page, query, folder, owner)
         text = draw_notice(filled)
-        return [gr.update(value=text, visible=bool(text)), *updates(hub, page, names, filled)]
+        unchanged = [gr.skip()] * len(answer)
+        return [gr.update(value=text, visible=bool(text)), *updates(hub, page, names, filled), *unchanged]
 
     filling = blocks.load(
-        fill_in, outputs=[notice, *inputs], show_progress="hidden", queue=False, api_visibility="private"
+        fill_in, outputs=[notice, *inputs, *answer], show_progress="hidden", queue=False, api_visibility="private"
     )
     return filling.then(None, js="() => hubFilled()", api_visibility="private")  # templates/gradio/page.js
 

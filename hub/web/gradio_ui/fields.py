@@ -40,6 +40,7 @@ from hub.web.gradio_door.refusals import Refusal
 from hub.web.gradio_ui import blocks
 from hub.web.parts import html, wording
 
+INPUT_HEIGHT = 230  # px; with it the examples and Run are above the end of a 768 px screen
 RADIO_UP_TO = 4  # more options become a dropdown
 TICKS_UP_TO = 14  # more options to tick become a dropdown
 
@@ -111,14 +112,13 @@ def input_component(field: Input, options: Sequence[str] | None = None) -> gr.co
     """The component that asks for `field`; `options` are all a choice has, its weights' included."""
     if isinstance(field, ImageInput):
         sources = ["upload", "clipboard", *(["webcam"] if field.webcam else [])]
-        help = sentence(field.help or "Drop a picture here")
-        placeholder = sentence("# {help}\nor click to choose one", help=help)
+        placeholder = sentence("# Drop a photo here\nor click to choose. {help}", help=sentence(field.help))
         return Upload(
             label=field.label,
             type="filepath",
             image_mode=None,
             sources=sources,
-            height=300 if field.required else 160,
+            height=INPUT_HEIGHT if field.required else 160,
             placeholder=placeholder,
             elem_classes=f"hub-field-{field.name}",
             webcam_options=gr.WebcamOptions(mirror=False),  # a mirrored left hand would be called a right one
@@ -166,25 +166,24 @@ def weights_choice(demo: Demo) -> gr.components.Component | None:
 
 
 def output_component(field: Output) -> gr.components.Component:
-    """The component people see `field` in; an optional one is hidden until there is something to see."""
-    visible = not field.optional
+    """The component people see `field` in, hidden until there is something to see: before that, a hint says what."""
     if isinstance(field, ImageOutput) and field.compare:
         return gr.ImageSlider(
-            label=field.label, interactive=False, type="filepath", buttons=["download", "fullscreen"], visible=visible,
+            label=field.label, interactive=False, type="filepath", buttons=["download", "fullscreen"], visible=False,
             elem_classes=["hub-picture", f"hub-over-{field.compare}"],
         )  # fmt: skip
     if isinstance(field, ImageOutput):
         return gr.Image(
             label=field.label, interactive=False, type="filepath", buttons=["download", "fullscreen"],
-            alt_text=field.label, visible=visible, elem_classes="hub-picture",
+            alt_text=field.label, visible=False, elem_classes="hub-picture",
         )  # fmt: skip
     if isinstance(field, Mask):
-        return gr.File(label=field.label, interactive=False, visible=visible, height=110)
+        return gr.File(label=field.label, interactive=False, visible=False, height=110)
     if isinstance(field, Gallery):
-        return gr.Gallery(label=field.label, interactive=False, columns=3, object_fit="contain", visible=visible)
+        return gr.Gallery(label=field.label, interactive=False, columns=3, object_fit="contain", visible=False)
     if isinstance(field, Json) and not field.table:
-        return gr.JSON(label=field.label, visible=visible)
-    return blocks.draw(partial(html.panel, field, None), visible=visible)
+        return gr.JSON(label=field.label, visible=False)
+    return blocks.draw(partial(html.panel, field, None), visible=False)
 
 
 def api_component(field: Output) -> gr.components.Component:
@@ -219,7 +218,7 @@ def fill_outputs(demo: Demo, result: Result, folder: Path, before: Mapping[str, 
                 value = [(path, wording.answer(caption)) for path, caption in value]
             elif isinstance(field, Labels):
                 value = html.panel(field, value, values.get(field.line))
-            answers.append(gr.update(visible=True, value=value) if field.optional else value)
+            answers.append(gr.update(visible=True, value=value))
     return answers
 
 

@@ -83,12 +83,15 @@ class Live:
     # --- layout -----------------------------------------------------------------------------------
 
     def camera(self, field: ImageInput) -> None:
-        """Draws the switch and the camera, which is hidden until it is switched on."""
+        """Draws the camera in the picture's place, hidden until it is switched on."""
         self.feed = fields.Upload(
             label=_live_label(field), streaming=True, sources=["webcam"], type="filepath", image_mode=None,
-            height=300, visible=False, webcam_options=gr.WebcamOptions(mirror=False, constraints=CAMERA),
-            elem_classes="hub-camera",
+            height=fields.INPUT_HEIGHT, visible=False, elem_classes="hub-camera",
+            webcam_options=gr.WebcamOptions(mirror=False, constraints=CAMERA),
         )  # fmt: skip
+
+    def draw_switch(self) -> None:
+        """Draws what switches the camera on."""
         self.switch = gr.Checkbox(
             label="Live camera", info="Answers what the camera sees, again and again. Nothing of it is kept.",
             container=False, elem_classes="hub-live-switch",

@@ -9,12 +9,12 @@ import gradio as gr
 from hub.web.parts.pieces import piece, script
 
 STYLE = Path(__file__).parents[1] / "style.css"
-SCRIPTS = ("gradio/page.js", "gradio/over.js")
+LAYOUT, SCRIPTS = "gradio/layout.css", ("gradio/page.js", "gradio/over.js")
 
 
 def head() -> str:
-    """What stands in the head of every page: scripts, and the style that a page has in another site's frame."""
-    return piece("heads", "gradio", [script(name) for name in SCRIPTS])
+    """What stands in the head of every page: scripts, and what stands where."""
+    return piece("heads", "gradio", script(LAYOUT), [script(name) for name in SCRIPTS])
 
 
 def make() -> gr.themes.Base:

@@ -44,7 +44,7 @@ def draw_busy(mark: str, title: str, line: Markup) -> Markup:
 def draw_head(comparison: Comparison, titles: Sequence[str]) -> Markup:
     """That it is done; who is A and who is B; what one of them could not be asked."""
     cached_count = sum(result.receipt.cached for result in (comparison.a, comparison.b))
-    how = ("both ran now", "one of them kept from an earlier run", "both kept from earlier runs")[cached_count]
+    how = ("both ran now", "one of them answered before", "both answered before")[cached_count]
     return draw("head", how, titles, comparison.notes)
 
 

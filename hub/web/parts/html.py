@@ -14,10 +14,11 @@ from rich.filesize import decimal
 
 from hub.describe import State
 from hub.errors import HubError
+from hub.pages import kinds
 from hub.pages.kinds import from_words
 from hub.pages.registry import Page
 from hub.results.result import Receipt
-from hub.spec import Json, Labels, Output
+from hub.spec import Demo, Json, Labels, Output
 from hub.texts import NAMES, current, say
 from hub.web.parts import model_cards, wording
 from hub.web.parts.pieces import piece
@@ -108,9 +109,10 @@ def broken(page: Page) -> Markup:
 # --- a run ----------------------------------------------------------------------------------------
 
 
-def hint(has_examples: bool) -> Markup:
-    """What to do on a page that was just opened."""
-    return piece("run", "hint", has_examples)
+def hint(demo: Demo) -> Markup:
+    """What to do on a page that was just opened, and what there will be to see."""
+    outputs = [field for field in kinds.on_page(demo) if not field.optional]
+    return piece("run", "hint", bool(demo.examples), outputs, kinds.runs_at_once(demo))
 
 
 def status(
@@ -146,7 +148,7 @@ def remarks(receipt: Receipt) -> Markup:
 
 
 def done(headline: str, receipt: Receipt) -> Markup:
-    """The answer in a few words; below it the remarks."""
+    """The answer in a few words; whether it was answered before; below it the remarks."""
     return piece("run", "done", headline, receipt)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -22,11 +23,13 @@ def all_of(slug: str, demo: Demo, base: str) -> list[tuple[str, str, str]]:
     ]
 
 
-def python(slug: str, demo: Demo, base: str) -> str:
-    arguments = [
-        f"    {f.name}=" + (f'handle_file("{PHOTO}"),' if isinstance(f, ImageInput) else f"{_value(demo, f)!r},")
-        for f in demo.inputs
-        if f.required or _value(demo, f) is not None
+def python(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = None) -> str:
+    """`values` by name, where it is a certain result's call; a picture is a file in any case."""
+    given = {f.name: _value(demo, f) for f in demo.inputs} if values is None else values
+    pictures = {f.name: f.required for f in demo.inputs if isinstance(f, ImageInput)}
+    arguments = [f'    {name}=handle_file("{PHOTO}"),' for name, required in pictures.items() if required]
+    arguments += [
+        f"    {name}={value!r}," for name, value in given.items() if name not in pictures and value is not None
     ]
     names = ", ".join([*(f.name for f in demo.outputs), "receipt"])
     body = "\n".join([*arguments, f'    api_name="/{slug}",'])
@@ -34,6 +37,12 @@ def python(slug: str, demo: Demo, base: str) -> str:
         "from gradio_client import Client, handle_file\n\n"
         f'client = Client("{base}")\n{names} = client.predict(\n{body}\n)\n'
     )
+
+
+def values_of(demo: Demo, result: Result) -> dict[str, Any]:
+    """What a result was made with, as `python` takes it."""
+    values = {name: list(v) if isinstance(v, tuple) else v for name, v in result.capsule["parameters"].items()}
+    return values | ({"weights": result.capsule["weights"]} if len(demo.weights) > 1 else {})
 
 
 def curl(slug: str, demo: Demo, base: str) -> str:

@@ -63,7 +63,7 @@ def above_line(above: int, count: int, line: float) -> str:
 def how(receipt: Receipt) -> str:
     """Whether the model ran for it, and from where it came."""
     if receipt.cached:
-        return say("kept from an earlier run")
+        return say("answered before, shown again")
     return say("first use, model loaded" if receipt.cold else "model ready")
 
 

@@ -15,7 +15,7 @@ SCRIPT = (
     "{seconds} s",
     "{ms} ms",
     "{seconds} s so far",
-    "kept from an earlier run",
+    "answered before, shown again",
     "run {count} times",
     "Show",
     "Stop",

@@ -160,7 +160,7 @@ function row(run) {
   const chip = {failed: "Failed", stopped: "Stopped"}[run.state];
   const what = make("p", {class: "his-what"}, make("a", {href: place}, say(run.title)), run.spoken && make("span", {}, run.spoken),
     chip && make("span", {class: `his-chip his-${run.state}`}, say(chip)));
-  const facts = [clock.format(when), took(run.took_ms), run.cached && say("kept from an earlier run"), run.times > 1 && say("run {count} times", {count: run.times}), run.weights];
+  const facts = [clock.format(when), took(run.took_ms), run.cached && say("answered before, shown again"), run.times > 1 && say("run {count} times", {count: run.times}), run.weights];
   const text = make("div", {class: "his-text"}, what, run.settings.length ? settings(run) : null, run.message && make("p", {class: "his-wrong"}, run.message),
     make("p", {class: "his-facts"}, make("time", {datetime: run.created_at, title: when.toLocaleString(language)}, facts[0]), ` · ${facts.slice(1).filter(Boolean).join(" · ")}`));
   const tick = make("input", {type: "checkbox", "aria-label": say("Choose: {what}", {what: `${say(run.title)}, ${facts[0]}`}), onchange: (event) => choose(run, event.target.checked)});

@@ -54,5 +54,5 @@ def test_a_run_is_in_its_callers_history_and_gallery_and_among_their_similar_pic
     assert [entry["id"] for entry in ask(mine, f"results/{second}/similar")["similar"]] == [first]
     assert ask(theirs, "history")["runs"] == ask(theirs, "gallery")["pictures"] == []
     assert ask(theirs, f"results/{second}/similar")["similar"] == []
-    for client in (mine, theirs):  # their heartbeats would hold the server up
+    for client in (mine, theirs):
         client.close()

@@ -32,7 +32,7 @@ GET /file/{path:path}
 GET /stream/{session_hash}/{run}/{component_id}/playlist.m3u8 · POST /process_recording · GET /deep_link
 GET /stream/{session_hash}/{run}/{component_id}/{segment_id}.{ext} · GET /vibe-code · POST /vibe-code
 GET /stream/{session_hash}/{run}/{component_id}/playlist-file · POST /vibe-edit · POST /undo-vibe-edit
-POST /vibe-starter-queries
+POST /vibe-starter-queries · GET /heartbeat/{session_hash}
 """
 CLOSED_AT_ROOT = """
 POST /login · GET /logout · GET /svelte/{path:path} · GET /pwa_icon · GET /pwa_icon/{size} · GET /manifest.json

@@ -139,7 +139,7 @@ def test_an_optional_output_is_hidden_when_it_is_not_there_and_shown_when_it_is(
 
     painted, shares, facts = shown(paints=[], detail="little")
     assert (painted["visible"], facts["visible"]) == (False, False)
-    assert "the line at 25.0 %" in shares
+    assert "the line at 25.0 %" in shares["value"]
     painted, _, facts = shown(paints=["red"], detail="much")
     assert (painted["visible"], facts["visible"]) == (True, True)
     before, after = (Path(one) for one in painted["value"])

@@ -137,7 +137,7 @@ def test_a_result_of_another_door_is_a_hit_and_all_its_outputs_are_shown(hub: Hu
     assert (result.id, result.receipt.cached) == (first.id, False), "nobody is told that another ran it before"
     page = press(page, "Run")
     assert outcome(page, "shades").receipt.cached
-    assert any("kept from an earlier run" in text.value for text in page.markdown)  # in the receipt
+    assert any("answered before, shown again" in text.value for text in page.markdown)  # in the receipt
     assert page.success[0].value == "**Light 100\N{NO-BREAK SPACE}%**"
     assert "Seed: **7**" in " ".join(m.value for m in page.markdown)
     names = [button.proto.label for button in page.get("download_button")]

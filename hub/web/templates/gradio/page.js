@@ -1,4 +1,4 @@
-// Runs once per page: names the tab after the demo; shows the result on a phone, where it is below the examples;
+// Runs once per page: names the tab after the demo; brings the answer into view;
 // on the home page, search filters the cards as people type; the links to other languages keep the address's values.
 // An address with values fills the page in a moment after it is shown: a run asked for before waits for that.
 // In another site's frame: tells its height (embed.js).
@@ -14,10 +14,52 @@ document.addEventListener("input", (event) => {
   });
   document.querySelector(".hub-none").hidden = shown > 0;
 });
-document.addEventListener("click", (event) => {
-  if (window.innerWidth > 700 || !event.target.closest(".hub-run, [data-example]")) return;
-  setTimeout(() => document.querySelector(".hub-status")?.scrollIntoView({behavior: "smooth", block: "start"}), 200);
-});
+// The answer is brought into view where it is not: after Run, an example or a new picture, never after a setting.
+let asked = 0, before = "";  // when a run was asked for last, and what the status said then; 0: its answer is there
+const statusNow = () => document.querySelector(".hub-answers .hub-status")?.outerHTML ?? "";
+function ask() {
+  asked = Date.now();
+  before = statusNow();
+  setTimeout(bringIntoView, 700, asked);  // an equal answer changes nothing that could be noticed
+}
+function bringIntoView(of) {
+  const answers = document.querySelector(".hub-answers");
+  if (of !== asked || !answers?.querySelector(".hub-busy, .hub-done, .hub-error")) return;
+  const {top} = answers.getBoundingClientRect();
+  const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
+  if (top < -1 || top > window.innerHeight / 3) answers.scrollIntoView({behavior, block: "start"});
+}
+// `then` once the page's parts have kept their height for a while, at the latest after so many ms.
+function whenStill(most, then) {
+  let last = "", same = 0, waited = 0;
+  const timer = setInterval(() => {
+    const parts = document.querySelectorAll(".hub-title, .hub-stage > *, .hub-stage > * > *, .hub-answers > *");
+    const now = [...parts].map((part) => part.offsetHeight).join();
+    const comes = document.querySelector("gradio-app .loading") || document.querySelector(".hub-answers .hub-picture:not(:has(img))")
+      || [...document.querySelectorAll(".hub-answers img")].some((image) => !image.complete);
+    same = now === last && !comes ? same + 1 : 0;
+    last = now;
+    waited += 50;
+    if (same < 5 && waited < most) return;
+    clearInterval(timer);
+    then();
+  }, 50);
+}
+document.addEventListener("click", (event) => { if (event.target.closest(".hub-run, [data-example]")) ask(); });
+for (const kind of ["change", "drop", "paste"]) document.addEventListener(kind, (event) => {
+  if (kind !== "change" || event.target.closest("input[type=file]")) ask();
+}, true);
+new MutationObserver(() => {
+  const now = asked ? statusNow() : before;
+  if (now === before) return;
+  const isFirst = !before.includes("hub-busy");
+  before = now;
+  if (isFirst) bringIntoView(asked);
+  if (now.includes("hub-busy")) return;
+  asked = 0;
+  document.documentElement.classList.add("hub-settling");
+  whenStill(1500, () => document.documentElement.classList.remove("hub-settling"));
+}).observe(document.documentElement, {childList: true, subtree: true, characterData: true});
 document.addEventListener("click", (event) => {
   const link = event.target.closest(".hub-language");
   if (!link) return;
@@ -33,9 +75,20 @@ document.addEventListener("click", (event) => {
   heading.tabIndex = -1;
   heading.focus();
 });
+// A page is seen once it stands: Gradio builds it piece by piece, and its first answer comes a moment later.
+document.documentElement.classList.add("hub-arriving");
+const hubArrived = () => document.documentElement.classList.remove("hub-arriving");
+new MutationObserver((_, observer) => {
+  if (!document.querySelector(".hub-title h1, .hub-hero h1")) return;
+  observer.disconnect();
+  if (!document.querySelector(".hub-stage")) whenStill(3000, hubArrived);
+  else setTimeout(hubArrived, 5000);
+}).observe(document.documentElement, {childList: true, subtree: true});
+setTimeout(hubArrived, 15000);
 let early = null;
 if (location.search) document.documentElement.classList.add("hub-filling");
 function hubFilled() {
+  whenStill(4000, hubArrived);
   document.documentElement.classList.remove("hub-filling");
   if (early) setTimeout((button) => button.click(), 100, early);
   early = null;

@@ -1,0 +1,70 @@
+"""What stands where on a demo's page, and that little moves: as people see it on a small desk and on a phone."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.visits import visitor
+from tests.served import Served
+
+pytestmark = pytest.mark.browser
+DESK, PHONE = {"width": 1280, "height": 768}, {"width": 390, "height": 844}
+SHIFTS = """window.shift = 0;
+new PerformanceObserver((list) => list.getEntries().forEach((entry) => {
+  if (!entry.hadRecentInput) window.shift += entry.value;
+})).observe({type: "layout-shift", buffered: true});"""
+IN_VIEW = "e => { const b = e.getBoundingClientRect(); return b.top >= -1 && b.top < innerHeight / 3; }"
+
+
+def visit(browser: Browser, url: str, viewport: dict[str, int]) -> Page:
+    page = visitor(browser, [], viewport=viewport)
+    page.add_init_script(SHIFTS)
+    page.goto(url)
+    expect(page.locator(".hub-run")).to_be_visible()
+    return page
+
+
+@pytest.mark.parametrize("slug", ["vehicle_classifier", "camvid_segmentation"])
+def test_input_examples_and_run_are_in_view_on_a_small_desk_and_the_answer_is_beside_them(
+    browser: Browser, hub: Served, slug: str
+) -> None:
+    page = visit(browser, f"{hub.url}/{slug}", DESK)
+    tops = [page.locator(s).first.bounding_box() for s in (".hub-ask .image-container", ".hub-examples", ".hub-run")]
+    boxes = [box for box in tops if box is not None]
+    assert len(boxes) == 3
+    assert [box["y"] for box in boxes] == sorted(box["y"] for box in boxes)
+    assert boxes[-1]["y"] + boxes[-1]["height"] <= DESK["height"]
+    page.locator(".hub-examples button").nth(1).click()
+    expect(page.locator(".hub-done")).to_be_visible()
+    assert page.locator(".hub-answers").evaluate(IN_VIEW)
+    page.context.close()
+
+
+def test_on_a_phone_the_answer_is_scrolled_to_and_little_moves(browser: Browser, hub: Served) -> None:
+    page = visit(browser, f"{hub.url}/vehicle_classifier", PHONE)
+    page.locator(".hub-examples button").nth(2).click()
+    expect(page.locator(".hub-receipt")).to_be_visible()
+    page.wait_for_function(f"({IN_VIEW})(document.querySelector('.hub-answers'))")
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("window.shift") <= 0.1
+    page.context.close()
+
+
+def test_a_page_opens_with_its_first_example_answered_once_that_was_made_while_nobody_waited(
+    browser: Browser, hub: Served
+) -> None:
+    page = visit(browser, f"{hub.url}/palm_keypoints", DESK)
+    for _ in range(60):
+        if page.locator(".hub-receipt").count():
+            break
+        expect(page.locator(".hub-done, .hub-hint")).to_be_visible()  # until then it says what there will be
+        page.wait_for_timeout(1000)
+        page.reload()
+        expect(page.locator(".hub-run")).to_be_visible()
+    expect(page.locator(".hub-done")).to_be_visible()
+    expect(page.locator(".hub-answers .hub-picture img").first).to_be_visible()
+    expect(page.get_by_role("button", name="Share", exact=True)).to_be_visible()
+    page.goto(f"{hub.url}/history")
+    expect(page.get_by_text("Palm", exact=False).filter(visible=True)).to_have_count(0)  # it was no run of theirs
+    page.context.close()
