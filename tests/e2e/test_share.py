@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, expect
 from hub.pages.registry import discover
 from hub.web.parts import qr
 from hub.web.site import embed
-from tests.e2e.visits import visitor
+from tests.e2e.visits import answered, open_page, visitor
 from tests.served import Served
 
 pytestmark = pytest.mark.browser
@@ -26,8 +26,8 @@ def test_a_result_is_shared_opened_by_a_stranger_tried_and_taken_back(browser: B
     complaints: list[str] = []  # a policy that blocks what the page needs would be told here
     mine = visitor(browser, complaints, permissions=["clipboard-read", "clipboard-write"])
     other = visitor(browser, complaints)
-    mine.goto(f"{hub.url}/vehicle_classifier")
-    mine.locator(".hub-examples button").first.click()
+    open_page(mine, f"{hub.url}/vehicle_classifier")
+    answered(mine, mine.locator(".hub-examples button").first.click)
     mine.get_by_role("button", name="Share", exact=True).click()
     link = mine.locator(".hub-link input")
     expect(link).to_be_visible()

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.visits import visitor
+from tests.e2e.visits import answered, open_page, visitor
 from tests.served import Served
 
 pytestmark = pytest.mark.browser
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 def visit(browser: Browser, hub: Served) -> Page:
     page = visitor(browser, [])
-    page.goto(f"{hub.url}/vehicle_classifier")
+    open_page(page, f"{hub.url}/vehicle_classifier")
     return page
 
 
@@ -27,7 +27,7 @@ def test_my_earlier_picture_opens_an_example_runs_and_nobody_else_sees_mine(
     with Image.open(photo) as image:
         ImageOps.mirror(image).save(mirrored)
     mine = visit(browser, hub)
-    mine.locator("input[type=file]").first.set_input_files(mirrored)
+    answered(mine, lambda: mine.locator("input[type=file]").first.set_input_files(mirrored))
     example = mine.locator(".hub-similar button[data-example]").first
     expect(example).to_be_visible()
     assert example.locator("img").evaluate("i => i.decode().then(() => i.naturalWidth)") == 160

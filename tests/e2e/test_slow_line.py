@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page
 
-from tests.e2e.visits import visitor
+from tests.e2e.visits import answered, open_page, visitor
 from tests.served import Served
 
 # Gradio tells an open page that its stream of answers ends. Here that arrives a second after the page's next question,
@@ -51,9 +51,8 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def test_what_is_asked_while_the_stream_of_answers_closes_is_answered(page: Page, hub: Served) -> None:
-    page.goto(f"{hub.url}/vehicle_classifier")
-    page.locator(".hub-examples button").first.click()
-    expect(page.locator(".hub-done")).to_be_visible()
+    open_page(page, f"{hub.url}/vehicle_classifier")
+    answered(page, page.locator(".hub-examples button").first.click)
     page.locator(".hub-examples button").nth(1).click()
     page.wait_for_function(ALL_ANSWERED, arg=5, timeout=60_000)  # opening, two runs, similar pictures of each
     assert page.evaluate("heldBack") > 0

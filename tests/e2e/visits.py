@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 PATIENCE_MS = 100_000  # a model is loaded, on a machine that may be busy
 # Gradio's scripts say this of a stream that is open while its page is left. Nobody is there any more to be troubled.
@@ -24,3 +25,17 @@ def visitor(browser: Browser, complaints: list[str], **options: Any) -> Page:
 
     page.on("console", lambda message: hear(message.type, message.text))
     return page
+
+
+def open_page(page: Page, address: str) -> None:
+    """Opens a demo's page, and waits until it stands: with its first answer, where there is one."""
+    page.goto(address)
+    page.locator(".hub-run").wait_for()
+    page.wait_for_function("!document.documentElement.classList.contains('hub-arriving')")
+
+
+def answered(page: Page, act: Callable[[], object]) -> None:
+    """Does what begins a run, and waits for its answer; a page may show another one before."""
+    page.evaluate("document.querySelectorAll('.hub-done').forEach((line) => { line.dataset.before = ''; })")
+    act()
+    expect(page.locator(".hub-answers .hub-done:not([data-before])")).to_be_visible()

@@ -43,7 +43,7 @@ from hub.web.gradio_ui import status as status_ui
 from hub.web.gradio_ui.blocks import Pages, draw, translate_options
 from hub.web.gradio_ui.runs import Moment, Runs
 from hub.web.middleware import guard
-from hub.web.parts import html, model_cards
+from hub.web.parts import html, model_cards, wording
 from hub.weights import facts as weights_facts
 from hub.weights.sources import HubSource
 
@@ -446,7 +446,7 @@ class _Page:
         if isinstance(problem, CancelledError):
             return [html.stopped(html.earlier()), hidden, gr.skip(), gr.skip()]
         if isinstance(problem, HubError):
-            return [html.error(problem, html.earlier()), hidden, gr.skip(), gr.skip()]
+            return [html.error(wording.by_label(self.demo, problem), html.earlier()), hidden, gr.skip(), gr.skip()]
         raise problem
 
     def draw_title(self, result: Result) -> str:

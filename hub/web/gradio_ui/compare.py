@@ -23,7 +23,7 @@ from hub.web.gradio_ui import blocks, fields
 from hub.web.gradio_ui.runs import Runs
 from hub.web.middleware import guard
 from hub.web.parts import comparison as compare_html
-from hub.web.parts import html
+from hub.web.parts import html, wording
 from hub.web.parts.pieces import piece
 from hub.weights import facts
 
@@ -106,7 +106,7 @@ class Compare:
                 elif isinstance(problem, CancelledError):
                     yield [hidden, html.stopped(), *unchanged]
                 elif isinstance(problem, HubError):
-                    yield [hidden, html.error(problem), *unchanged]
+                    yield [hidden, html.error(wording.by_label(self.page.demo, problem)), *unchanged]
                 else:
                     raise problem
 

@@ -160,7 +160,7 @@ class Live:
         try:
             result = await self.lanes.run(tab, lambda: loop.run_in_executor(self.threads, run))
         except HubError as problem:
-            return [gr.skip(), html.error(problem), *unchanged[2:]]
+            return [gr.skip(), html.error(wording.by_label(self.demo, problem)), *unchanged[2:]]
         if result is None:
             return unchanged
         rate = self._on.setdefault(tab, Meter()).tick()

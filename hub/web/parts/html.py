@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -27,6 +28,7 @@ from hub.weights.facts import WeightsFacts
 SEARCH_FROM = 13  # a gallery of more than a dozen gets a search field
 STAGES = (("queued", "Queued"), ("loading", "Loading the model"), ("running", "Running"))
 COMPACT_FROM = 7  # as many labels or more are drawn one line each
+DRAWN = count()
 NOTHING = Markup("")
 IN_MENU, AT_ONCE = 60, 60  # demos in the menu of every page; and cards in the home page as it is first sent
 
@@ -148,8 +150,11 @@ def remarks(receipt: Receipt) -> Markup:
 
 
 def done(headline: str, receipt: Receipt) -> Markup:
-    """The answer in a few words; whether it was answered before; below it the remarks."""
-    return piece("run", "done", headline, receipt)
+    """The answer in a few words; whether it was answered before; below it the remarks.
+
+    No two are equal: a page draws, and a screen reader reads, only what changed, and an equal answer is news, too.
+    """
+    return piece("run", "done", headline, receipt, next(DRAWN))
 
 
 def live_waiting() -> Markup:

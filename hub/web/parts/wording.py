@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from datetime import UTC, datetime
 from typing import Any
 
 from hub.archive.links import Link
+from hub.errors import HubError
 from hub.results.result import Receipt, Result
-from hub.spec import ImageOutput
-from hub.texts import Sentence, current, say
+from hub.spec import Demo, ImageOutput
+from hub.texts import Sentence, current, say, sentence
 
 MOST_DECIMALS = 6
 AGAIN = "Times are of the run that made this result; it was kept and shown again."
 AMONG_OWN = "Among the examples and your own earlier ones, as the model sees them. 1 is the same."
 AMONG_ALL = "Among the examples and everyone's earlier ones, as the model sees them. 1 is the same."
+
+
+def by_label(demo: Demo, problem: HubError) -> HubError:
+    """The problem as people read it: inputs have the names that stand above them, not those that programs use."""
+    field = next((field for field in demo.inputs if field.name == problem.field), None)
+    if field is None or not isinstance(problem.message, Sentence):
+        return problem
+    label = sentence(field.label)
+    values = {key: label if text == field.name else text for key, text in problem.message.values.items()}
+    labelled = copy(problem)
+    labelled.message = Sentence(problem.message.template, values)
+    return labelled
 
 
 def percent(share: float) -> str:

@@ -23,7 +23,7 @@ from hub.pages.registry import Page
 from hub.results.result import Result
 from hub.spec import ImageInput
 from hub.texts import say
-from hub.web.parts import filled, model_cards, snippets
+from hub.web.parts import filled, model_cards, snippets, wording
 from hub.web.streamlit_ui import inputs as streamlit_inputs
 from hub.web.streamlit_ui import outputs as streamlit_outputs
 from hub.web.streamlit_ui import run as streamlit_run
@@ -256,7 +256,8 @@ def _draw_answer(host: Host, page: Page, state: _State, base: str) -> None:
     elif isinstance(outcome, CancelledError):
         st.info(say_plainly("Stopped."), icon=":material/stop_circle:")
     elif isinstance(outcome, HubError):
-        st.error(f"**{say_plainly(outcome.title)}**  \n{say_plainly(outcome.message)}", icon=":material/error:")
+        message = wording.by_label(page.demo, outcome).message
+        st.error(f"**{say_plainly(outcome.title)}**  \n{say_plainly(message)}", icon=":material/error:")
     else:
         # A place for each part: what is open or typed is lost where a part moves because another came or went. The
         # similar pictures are last: they may come a minute after the answer, and would push a button away from a click.

@@ -244,7 +244,7 @@ $x^2$
 def test_a_card_is_drawn_without_html_pictures_and_odd_links() -> None:
     drawn = model_cards.draw(CARD)
     tags = {tag.lower() for tag in re.findall(r"<(\w+)", drawn)}
-    assert tags <= {"div", "h1", "p", "a", "table", "thead", "tbody", "tr", "th", "td", "pre", "code", "br"}
+    assert tags <= {"div", "h1", "h2", "p", "a", "table", "thead", "tbody", "tr", "th", "td", "pre", "code", "br"}
     assert re.findall(r'href="([^"]*)"', drawn) == ["https://example.org/paper", "https://example.org"]
     assert drawn.count('rel="noopener noreferrer nofollow"') == 2
     assert "<td>2</td>" in drawn and "print(&quot;&lt;b&gt;&quot;)" in drawn and "$x^2$" in drawn
