@@ -51,6 +51,25 @@ def test_on_a_phone_the_answer_is_scrolled_to_and_little_moves(browser: Browser,
     page.context.close()
 
 
+@pytest.mark.parametrize("slug", ["vehicle_classifier", "satellite_labels"])
+def test_on_a_phone_little_moves_when_why_and_similar_pictures_come_and_go(
+    browser: Browser, hub: Served, slug: str
+) -> None:
+    page = visit(browser, f"{hub.url}/{slug}", PHONE)
+    page.locator(".hub-examples button").nth(1).click()
+    expect(page.locator(".hub-receipt")).to_be_visible()
+    for option in (1, 0):  # some picture of why, and none
+        page.get_by_label("Why", exact=True).click()
+        page.get_by_role("option").nth(option).click()
+        expect(page.locator(".hub-answers .hub-picture")).to_have_count(option)
+        expect(page.locator("html")).not_to_have_class("hub-settling")
+    page.locator(".hub-similar button").first.click()
+    expect(page.locator(".hub-receipt")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("window.shift") <= 0.1
+    page.context.close()
+
+
 def test_a_page_opens_with_its_first_example_answered_once_that_was_made_while_nobody_waited(
     browser: Browser, hub: Served
 ) -> None:
