@@ -27,7 +27,7 @@ from hub.settings import Settings
 from hub.spec import Demo, Gallery, ImageInput, ImageOutput, Json
 
 SIZE = (640, 400)
-MOST_BYTES, QUALITIES = 25_000, (76, 68, 60, 52, 44, 36)
+MOST_BYTES, QUALITIES = 19_000, (76, 68, 60, 52, 44, 36)
 LETTERS, MARGIN = 21, 16  # px
 PLATE, WORDS = "#0f172a", "#ffffff"
 EXAMPLES = {"satellite_labels": 1}  # which one to show; of other pages the first

@@ -51,21 +51,13 @@ def test_on_a_phone_the_answer_is_scrolled_to_and_little_moves(browser: Browser,
     page.context.close()
 
 
-@pytest.mark.parametrize("slug", ["vehicle_classifier", "satellite_labels"])
-def test_on_a_phone_little_moves_when_why_and_similar_pictures_come_and_go(
-    browser: Browser, hub: Served, slug: str
-) -> None:
-    page = visit(browser, f"{hub.url}/{slug}", PHONE)
-    page.locator(".hub-examples button").nth(1).click()
-    expect(page.locator(".hub-receipt")).to_be_visible()
-    for option in (1, 0):  # some picture of why, and none
-        page.get_by_label("Why", exact=True).click()
-        page.get_by_role("option").nth(option).click()
-        expect(page.locator(".hub-answers .hub-picture")).to_have_count(option)
-        expect(page.locator("html")).not_to_have_class("hub-settling")
-    page.locator(".hub-similar button").first.click()
-    expect(page.locator(".hub-receipt")).to_be_visible()
-    page.wait_for_load_state("networkidle")
+def test_on_a_phone_little_moves_while_a_picture_is_drawn_step_by_step(browser: Browser, hub: Served) -> None:
+    page = visit(browser, f"{hub.url}/stable_diffusion", PHONE)
+    for number in (0, 1):
+        page.locator(".hub-examples button").nth(number).click()
+        expect(page.locator(".hub-busy")).to_be_visible()
+        expect(page.locator(".hub-busy")).to_have_count(0)
+        expect(page.locator(".hub-receipt")).to_be_visible()
     assert page.evaluate("window.shift") <= 0.1
     page.context.close()
 
