@@ -20,6 +20,6 @@ def draw_unknown(hub: Hub, name: str, signed_in: str, home: str) -> str:
     offered = [pages[slug] for slug in [*slugs][:MOST] or [*pages][:MOST]]
     message = say("Did you mean one of these?" if is_near else "These demos are here:") if offered else ""
     return draw_page(
-        "problem.html", home=home, here=f"{home}r/", menu=hub.registry, title=say("There is no such page"), message=message,
-        signed_in=signed_in, offered=offered,
+        "problem.html", home=home, here=f"{home}r/", menu=hub.registry, title=say("There is no such page"),
+        message=message, signed_in=signed_in, offered=offered,
     )  # fmt: skip
