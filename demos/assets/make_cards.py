@@ -130,7 +130,7 @@ def with_words(image: Image.Image, lines: list[str]) -> Image.Image:
 
 
 def encoded(image: Image.Image) -> bytes:
-    """A WebP file as good as MOST_BYTES allow."""
+    """A WebP file as good as MOST_BYTES allow; of a picture full of small things, the smallest that there is."""
     for quality in QUALITIES:
         file = io.BytesIO()
         image.save(file, "WEBP", quality=quality, method=6)
