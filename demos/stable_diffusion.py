@@ -178,7 +178,6 @@ DEMO = Demo(
             "stripes.png",
         ),
     ),
-    cover="cover.png",
     note=NOTE,
     more=("steps", "guidance", "size", "scheduler", "image", "strength"),
     max_batch=4,

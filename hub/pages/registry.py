@@ -25,6 +25,7 @@ from hub.pages.declarations import field_problems
 from hub.settings import INSTALLED, ROOT, default_folder
 from hub.spec import Demo, Example, ImageInput, Input, Output, Weights
 from hub.suggest import unknown
+from hub.texts import ENGLISH, NAMES
 
 log = logging.getLogger(__name__)
 
@@ -70,11 +71,26 @@ class Page:
     def title(self) -> str:
         return self.declared.title if self.declared else self.slug.replace("_", " ").capitalize()
 
+    def card_path(self, language: str = ENGLISH) -> Path:
+        """Where a picture of an answer is for the gallery, with words on it in this language, if somebody made one."""
+        return self.assets / ("card.webp" if language == ENGLISH else f"card.{language}.webp")
+
+    def cards(self) -> list[Path]:
+        """These pictures, in every language that has one."""
+        return [path for path in map(self.card_path, NAMES) if path.is_file()]
+
+    def cover_in(self, language: str) -> Path | None:
+        """The picture for the gallery as it is for who reads this language."""
+        path = self.card_path(language)
+        return path if self.declared is not None and path.is_file() else self.cover
+
     @property
     def cover(self) -> Path | None:
-        """The picture for the gallery, if the demo has one."""
+        """The picture for the gallery, if the demo has one: an answer's, else the one it declares, else an example."""
         if self.declared is None:
             return None
+        if self.card_path().is_file():
+            return self.card_path()
         names = [self.declared.cover] if self.declared.cover else [e for e, _ in self.example_images()]
         return self.assets / names[0] if names else None
 

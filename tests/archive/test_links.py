@@ -57,6 +57,22 @@ def add(store: LinkStore, owner: str = "me", place: str = "here", **options: Any
 # --- the store ------------------------------------------------------------------------------------
 
 
+def test_a_link_gets_another_end_and_one_of_who_has_no_cookie_always_has_one(store: LinkStore, clock: Clock) -> None:
+    link, _ = add(store, days=1.0)
+    store.set_end(link.id, 3.0, somebody())
+    assert store.get(link.id).expires == clock() + 3 * DAY_S
+    store.set_end(link.id, None, somebody())
+    assert store.get(link.id).expires is None
+    with pytest.raises(InputError):
+        store.set_end(link.id, -1.0, somebody())
+    weak, _ = add(store, owner="", days=1.0)
+    store.set_end(weak.id, None, somebody(""))
+    assert store.get(weak.id).expires is not None
+    clock.now += 1000 * DAY_S
+    with pytest.raises(GoneError):
+        store.set_end(weak.id, 3.0, somebody(""))
+
+
 def test_a_link_is_found_by_another_store_and_cannot_be_guessed(store: LinkStore, tmp_path: Path) -> None:
     made = [add(store, owner=str(n))[0] for n in range(20)]
     again = LinkStore(tmp_path, 10**6, store.clock)

@@ -51,6 +51,17 @@ def test_on_a_phone_the_answer_is_scrolled_to_and_little_moves(browser: Browser,
     page.context.close()
 
 
+def test_on_a_phone_little_moves_while_a_picture_is_drawn_step_by_step(browser: Browser, hub: Served) -> None:
+    page = visit(browser, f"{hub.url}/stable_diffusion", PHONE)
+    for number in (0, 1):
+        page.locator(".hub-examples button").nth(number).click()
+        expect(page.locator(".hub-busy")).to_be_visible()
+        expect(page.locator(".hub-busy")).to_have_count(0)
+        expect(page.locator(".hub-receipt")).to_be_visible()
+    assert page.evaluate("window.shift") <= 0.1
+    page.context.close()
+
+
 def test_a_page_opens_with_its_first_example_answered_once_that_was_made_while_nobody_waited(
     browser: Browser, hub: Served
 ) -> None:

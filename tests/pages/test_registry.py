@@ -335,5 +335,11 @@ def test_the_cover_is_the_declared_one_or_the_first_example(folder: Path) -> Non
     assert found.get("first").cover == assets / "first" / "a.png"
     assert found.get("none").cover is None
     assert list(found.get("first").example_images()) == [("a.png", "A"), ("b.png", "B")]
+    # An answer's picture comes before both; one with words on it is for who reads them.
+    for name in ("card.webp", "card.zh-CN.webp"):
+        (assets / "own" / name).write_bytes(encode(picture(), "png"))
+    assert found.get("own").cover == found.get("own").cover_in("en") == assets / "own" / "card.webp"
+    assert found.get("own").cover_in("zh-CN") == assets / "own" / "card.zh-CN.webp"
+    assert found.get("first").cover_in("zh-CN") == assets / "first" / "a.png"
     assert list(found.get("own").tiles()) == [("a.png", "A", True)]  # what goes in comes before what comes of it
     assert "there is no file" in found.get("wrong").error

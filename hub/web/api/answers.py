@@ -15,7 +15,7 @@ from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.results.headline import headline
 from hub.results.result import Result
-from hub.spec import Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask
+from hub.spec import Gallery, ImageInput, ImageOutput, Json, Labels, Mask
 from hub.web.api import schema
 from hub.web.api.shapes import (
     ComparisonAnswer,
@@ -129,8 +129,9 @@ def detail(hub: Hub, page: Page, root_path: str) -> DemoAnswer:
     }
 
 
-def pictures(demo: Demo) -> set[str]:
-    """File names of a demo's example pictures and cover: what of its assets may be served."""
+def pictures(page: Page) -> set[str]:
+    """File names of a demo's example pictures and covers: what of its assets may be served."""
+    demo, cards = page.demo, {path.name for path in page.cards()}
     images = {f.name for f in demo.inputs if isinstance(f, ImageInput)}
     files = {str(value) for example in demo.examples for name, value in example.inputs.items() if name in images}
-    return files | {demo.cover, *(example.picture for example in demo.examples)} - {""}
+    return files | cards | {demo.cover, *(example.picture for example in demo.examples)} - {""}

@@ -192,7 +192,7 @@ class DemoRoutes:
     async def asset(self, request: Request) -> Response:
         """A picture of an example, or the cover. Nothing else that lies in the folder is served."""
         page, name = self.hub.registry.get(request.path_params["slug"]), request.path_params["name"]
-        if page.declared is None or name not in answers.pictures(page.declared):
+        if page.declared is None or name not in answers.pictures(page):
             raise NotFoundError("{title} has no picture {name!r}.", title=page.title, name=name)
         return FileResponse(page.assets / name, headers={"Cache-Control": "public, max-age=3600"})
 

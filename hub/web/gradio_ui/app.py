@@ -140,7 +140,8 @@ class _Page:
                 if self.live.wanted:
                     self.live.draw_switch()
             with gr.Column(elem_classes="hub-answer-side"):
-                with gr.Column(elem_classes="hub-answers") as answers:
+                steps = "hub-stepwise" if inspect.isgeneratorfunction(demo.infer) else ""
+                with gr.Column(elem_classes=["hub-answers", steps]) as answers:
                     status = draw(partial(html.hint, demo))
                     share = self.share.build()
                     outputs = [fields.output_component(f) for f in self.outputs]

@@ -81,11 +81,13 @@ class KnownPages:
             request = Request(scope)
             name = request.url.path.strip("/")
             accepts = request.headers.get("accept", "")
-            if name and "/" not in name and "text/html" in accepts and not self._is_known(name):
-                page = problems.draw_unknown(self.hub, name, guard.caller(request).name)
+            if name and "text/html" in accepts and not self._is_known(name):
+                home = "../" * request.url.path.count("/", 1) or "./"
+                page = problems.draw_unknown(self.hub, name, guard.caller(request).name, home)
                 await HTMLResponse(page, 404)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 
     def _is_known(self, name: str) -> bool:
-        return name in self.hub.registry.pages or name in RESERVED_SLUGS or "." in name
+        first, *more = name.split("/")
+        return first in RESERVED_SLUGS or "." in name or (first in self.hub.registry.pages and not more)

@@ -92,7 +92,7 @@ def _own_picture(hub: Hub, name: str, address: str, kind: str, key: str, rest: s
     if kind == "demos":
         page = hub.registry.pages.get(key)
         file = rest.removeprefix("assets/")
-        if page and page.declared and rest != file and file in answers.pictures(page.declared):
+        if page and page.declared and rest != file and file in answers.pictures(page):
             return page.assets / file
     elif result := hub.results.get(key):
         output, _, number = rest.partition("/")

@@ -75,8 +75,9 @@ def gallery(entries: Sequence[tuple[Page, State]], warnings: Sequence[str], coun
     `entries` may be the first of them only: the home page has the others when its load event was answered.
     """
     cards = [
-        (page, state, picture_url(page, "cover", page.cover.name) if page.cover else "", _search_text(page))
+        (page, state, picture_url(page, "cover", cover.name) if cover else "", _search_text(page))
         for page, state in entries
+        for cover in [page.cover_in(current().language)]
     ]
     return piece("frame", "home", cards, warnings, count >= SEARCH_FROM, invitation(count))
 

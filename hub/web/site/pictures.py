@@ -21,7 +21,7 @@ from hub.errors import NotFoundError
 from hub.hub import Hub
 from hub.images import thumbnail
 from hub.pages.registry import Page
-from hub.texts import say
+from hub.texts import current, say
 from hub.web import drawers
 from hub.web.api.answers import pictures
 from hub.web.middleware import guard
@@ -56,10 +56,10 @@ class Pictures:
         """A picture that a page declares, in WebP and as large as its place."""
         slug, place, name = (request.path_params[part] for part in ("slug", "place", "name"))
         page = self.hub.registry.get(slug)
-        if place not in SIDES or page.declared is None or name not in pictures(page.declared):
+        if place not in SIDES or page.declared is None or name not in pictures(page):
             raise NotFoundError("{title} has no picture {name!r}.", title=page.title, name=name[:80])
         path = page.assets / name
-        data = await drawers.draw(guard.caller(request), self._small, path, place)
+        data = await drawers.draw(guard.caller(request), self._small, path, place, path in page.cards())
         # The address of a page's picture has its mark: another file has another address.
         lasting = request.query_params.get("v") == html.mark_of(path)
         return Response(data, media_type="image/webp", headers={"Cache-Control": FOREVER if lasting else DAY})
@@ -71,13 +71,16 @@ class Pictures:
         data = await drawers.draw(guard.caller(request), self._preview, page)
         return Response(data, media_type="image/jpeg", headers={"Cache-Control": DAY})
 
-    def _small(self, path: Path, place: str) -> bytes:
+    def _small(self, path: Path, place: str, is_card: bool) -> bytes:
+        if is_card:  # as large as a cover already
+            return path.read_bytes()
         key = (str(path), html.mark_of(path), place)
         return self._find(key) or self._keep(key, _made_small(path, SIDES[place]))
 
     def _preview(self, page: Page | None) -> bytes:
         title, text = describe(self.hub, page)
-        path = page.cover if page else next((one.cover for one in self.hub.registry if one.cover), None)
+        covers = (one.cover_in(current().language) for one in ([page] if page else self.hub.registry))
+        path = next(filter(None, covers), None)
         key = ("preview", title, text, str(path), html.mark_of(path) if path else "")
         return self._find(key) or self._keep(key, card(title, text, path.read_bytes() if path else None).data)
 

@@ -104,8 +104,8 @@ def gallery(host: Host, pages: dict[str, StreamlitPage]) -> None:
 
 
 def _draw_card(host: Host, page: Page, target: StreamlitPage) -> None:
-    if page.cover is not None:
-        st.image(streamlit_demo.small(page.cover, COVER), alt="", width="stretch")
+    if (cover := page.cover_in(texts.current().language)) is not None:
+        st.image(streamlit_demo.small(cover, COVER), alt="", width="stretch")
     if page.declared is not None:
         st.caption(say_plainly(page.declared.task))
     st.page_link(target, label=f"**{say_plainly(page.title)}**", icon=":material/arrow_forward:", icon_position="right")

@@ -87,9 +87,9 @@ function tell(other) {
   download.href = `${API}/download?${asked()}`;
   if (total) return;
   const any = new URLSearchParams(location.search).size;
-  const text = any ? "Nothing was found. Try fewer words or filters." : "Nothing was made from words yet. Draw a grid:";
-  const hint = any ? null : make("code", {}, 'python -m hub grid PAGE --subject "a red circle" --style "on black" --seeds 4');
-  pages.replaceChildren(make("p", {class: "gal-empty"}, say(text), hint && make("br"), hint));
+  const text = any ? "Nothing was found. Try fewer words or filters." : "Nothing was made from words yet.";
+  const button = any ? null : make("a", {class: "share-button", href: "grid"}, say("Draw a grid"));
+  pages.replaceChildren(make("p", {class: "gal-empty"}, say(text), button && make("br"), button));
 }
 
 // --- the grid -------------------------------------------------------------------------------------

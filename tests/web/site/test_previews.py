@@ -12,6 +12,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from hub.hub import Hub
+from hub.pages.registry import discover
 from hub.web import server
 from tests.served import run_async
 
@@ -109,3 +110,13 @@ def test_the_hub_can_be_installed_as_an_app(path: str, visitor: TestClient) -> N
     for icon in app["icons"]:
         side = int(icon["sizes"].split("x")[0])
         assert Image.open(io.BytesIO(visitor.get(f"/{icon['src']}").content)).size == (side, side)
+
+
+def test_the_home_page_shows_an_answer_of_each_of_the_projects_pages_in_the_visitors_language() -> None:
+    pages = discover()
+    assert all(page.cover == page.card_path() for page in pages)
+    for card in (card for page in pages for card in page.cards()):
+        assert card.stat().st_size <= 25_000
+        with Image.open(card) as image:
+            assert image.size == (640, 400)
+    assert pages.get("satellite_labels").cover_in("zh-CN") != pages.get("satellite_labels").cover

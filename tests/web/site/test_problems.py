@@ -29,6 +29,14 @@ def test_an_unknown_address_is_a_page_of_the_hub_that_suggests_titles(visitor: T
     assert '<a href="./shades">' in visitor.get("/qqqqqq").text, "where nothing is near, what there is"
 
 
+def test_an_unknown_address_of_several_parts_is_that_page_too_and_its_links_lead_home(visitor: TestClient) -> None:
+    answer = visitor.get("/shades/none")
+    assert answer.status_code == 404 and "<h1>There is no such page</h1>" in answer.text
+    assert '<a href="../shades">' in answer.text and 'href="../r/page.css"' in answer.text
+    assert visitor.get("/a/b", headers={"accept": "*/*"}).headers["content-type"] == "application/problem+json"
+    assert visitor.get("/api/v1/none").headers["content-type"] == "application/problem+json"
+
+
 def test_a_broken_page_shows_no_folder(hub: Hub) -> None:
     page = replace(
         hub.registry.get("broken"), source="/srv/secret/demos/broken.py",

@@ -45,6 +45,15 @@ function whenStill(most, then) {
     then();
   }, 50);
 }
+function settle() {
+  document.documentElement.classList.add("hub-settling");
+  whenStill(3000, () => document.documentElement.classList.remove("hub-settling"));
+}
+// A setting may bring one picture more, such as Why, which moves what is below it.
+new MutationObserver((records) => {
+  const added = records.flatMap((record) => [...record.addedNodes]).filter((node) => node.nodeType === 1);
+  if (added.some((node) => node.matches(".hub-answers .hub-picture") || node.querySelector(".hub-answers .hub-picture"))) settle();
+}).observe(document.documentElement, {childList: true, subtree: true});
 document.addEventListener("click", (event) => { if (event.target.closest(".hub-run, [data-example]")) ask(); });
 for (const kind of ["change", "drop", "paste"]) document.addEventListener(kind, (event) => {
   if (kind !== "change" || event.target.closest("input[type=file]")) ask();
@@ -57,8 +66,7 @@ new MutationObserver(() => {
   if (isFirst) bringIntoView(asked);
   if (now.includes("hub-busy")) return;
   asked = 0;
-  document.documentElement.classList.add("hub-settling");
-  whenStill(1500, () => document.documentElement.classList.remove("hub-settling"));
+  settle();
 }).observe(document.documentElement, {childList: true, subtree: true, characterData: true});
 document.addEventListener("click", (event) => {
   const link = event.target.closest(".hub-language");
