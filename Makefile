@@ -17,7 +17,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-ann
 NOT_CUDA := awk '/^[a-z]/ { cuda = /^(cuda-|nvidia-|triton)/ } !cuda'
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-slow schemas check lint bench bench-full soak flow lock setup setup-dev setup-bench clean
+.PHONY: help serve test test-slow schemas check lint bench bench-full soak flow docs lock setup setup-dev setup-bench clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -54,10 +54,13 @@ soak: setup-dev  ## what takes long to show: memory after thousands of requests,
 flow: $(VENV)/.installed-flow  ## draw a grid of pictures with Metaflow (ARGS="--page stable_diffusion --subjects ... --max-workers 4")
 	$(BIN)/python hub/batch/flow.py run $(ARGS)
 
+docs: $(VENV)-docs/.installed  ## make the documentation in site/; a dead link is an error
+	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --quiet
+
 lock: setup-dev  ## write requirements*.txt from requirements*.in, with hashes (ARGS=--upgrade takes newer versions too)
 	$(PIP) --quiet uv
 	$(LOCK) $(ARGS) requirements.in --output-file requirements.txt
-	for name in requirements-dev requirements-flow requirements-bench; do \
+	for name in requirements-dev requirements-flow requirements-bench requirements-docs; do \
 		$(LOCK) $(ARGS) $$name.in --output-file $$name.txt && $(NOT_CUDA) $$name.txt > $$name.new && mv $$name.new $$name.txt || exit 1; \
 	done
 
@@ -101,5 +104,11 @@ $(VENV)-bench/.installed: requirements-bench.txt $(VENV)/.installed
 	$(VENV)-bench/bin/python -m pip install --disable-pip-version-check --require-hashes -r requirements-bench.txt
 	@touch $@
 
+# An environment of its own, which needs nothing of the hub's and is there in seconds.
+$(VENV)-docs/.installed: requirements-docs.txt | $(VENV)/.created
+	$(PYTHON) -m venv $(VENV)-docs
+	$(VENV)-docs/bin/python -m pip install --disable-pip-version-check --require-hashes -r requirements-docs.txt
+	@touch $@
+
 clean:  ## remove the environment and what tools left behind (never results or weights)
-	rm -rf $(VENV) $(VENV)-bench .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-bench $(VENV)-docs site .pytest_cache .mypy_cache .ruff_cache

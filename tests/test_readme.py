@@ -1,16 +1,20 @@
-"""README.md is true: its settings table, its links and names. tests/e2e/test_readme_commands.py runs its commands."""
+"""README.md and docs/ are true: settings, links and names. tests/e2e/test_readme_commands.py runs their commands."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import yaml
+from PIL import Image
 
 from hub import settings
 from hub.pages.registry import discover
 from tests.served import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+TEXTS = {ROOT / "README.md": README, **{path: path.read_text(encoding="utf-8") for path in DOCS}}
 
 
 def settings_table() -> str:
@@ -20,7 +24,12 @@ def settings_table() -> str:
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.S)
+    return [block for text in TEXTS.values() for block in re.findall(rf"```{language}\n(.*?)```", text, flags=re.S)]
+
+
+def titled_blocks(path: Path) -> dict[str, str]:
+    """Files that a document has in full, by their names."""
+    return dict(re.findall(r'```py title="([^"]+)"\n(.*?)```', TEXTS[path], flags=re.S))
 
 
 def test_every_setting_is_documented() -> None:
@@ -35,7 +44,8 @@ def test_both_commands_stand_at_the_top() -> None:
 
 def test_every_make_target_named_here_exists() -> None:
     made = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.M))
-    assert set(re.findall(r"`?make ([a-z-]+)", README)) <= made
+    named = {name for text in TEXTS.values() for name in re.findall(r"(?:`|^|    )make ([a-z-]+)", text, flags=re.M)}
+    assert {"serve", "test", "docs"} <= named <= made
 
 
 def test_every_demo_and_only_those_are_listed() -> None:
@@ -44,8 +54,30 @@ def test_every_demo_and_only_those_are_listed() -> None:
 
 
 def test_links_to_files_lead_somewhere() -> None:
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+    for path, text in TEXTS.items():
+        for target in re.findall(r"\]\((?!http)([^)#]+)(?:#[^)]*)?\)", text):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_files_that_the_documents_name_are_there() -> None:
+    roots = "hub|demos|weights|tests|bench|docs"
+    for path, text in TEXTS.items():
+        for name in re.findall(rf"`((?:{roots})/[\w./-]+\.\w+)(?:::\w+)?`", text):
+            written = name.startswith(("demos/my_demo", "demos/brightness", "bench/RESULTS.md"))
+            assert written or (ROOT / name).exists(), f"{path.name}: {name}"
+
+
+def test_every_document_is_in_the_menu() -> None:
+    listed = re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    assert sorted(listed) == [path.name for path in DOCS]
+
+
+def test_pictures_are_small_and_one_moves() -> None:
+    pictures = {name: ROOT / "docs" / "pictures" / name for name in ("product.webp", "run.webp")}
+    assert pictures["product.webp"].stat().st_size <= 200 * 1024
+    assert pictures["run.webp"].stat().st_size <= 800 * 1024
+    with Image.open(pictures["run.webp"]) as moving:
+        assert getattr(moving, "n_frames", 1) > 10
 
 
 def test_space_front_matter_fits_the_requirements() -> None:
@@ -57,7 +89,13 @@ def test_space_front_matter_fits_the_requirements() -> None:
 
 
 def test_requirements_are_pinned_and_hashed() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt", "requirements-flow.txt", "requirements-bench.txt"):
+    for name in (
+        "requirements.txt",
+        "requirements-dev.txt",
+        "requirements-flow.txt",
+        "requirements-bench.txt",
+        "requirements-docs.txt",
+    ):
         lines = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
         assert lines
         for line in lines:

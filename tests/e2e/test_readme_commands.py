@@ -1,7 +1,8 @@
-"""The commands and Python blocks of README.md run as written, against a served hub."""
+"""The commands and Python blocks of README.md and docs/ run as written, against a served hub."""
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 import subprocess
@@ -12,10 +13,10 @@ import pytest
 
 from hub.cli import main as cli
 from hub.pages.registry import discover
-from tests.served import Done, Served, command
-from tests.test_readme import blocks
+from tests.served import ROOT, Done, Served, command
+from tests.test_readme import blocks, titled_blocks
 
-HERE = "http://127.0.0.1:7860"  # in README.md
+HERE = "http://127.0.0.1:7860"  # in the documents
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +52,17 @@ def test_python_blocks_run_as_written(hub: Served, capsys: pytest.CaptureFixture
         with ThreadPoolExecutor(1) as thread:  # without the event loop that Playwright leaves in the tests' thread
             thread.submit(exec, script, {}).result(60)
     assert "emergency" in capsys.readouterr().out
+
+
+def test_the_page_of_the_tutorial_works(tmp_path: Path) -> None:
+    (name, text), *others = titled_blocks(ROOT / "docs" / "write-a-page.md").items()
+    assert not others
+    path = tmp_path / name
+    path.parent.mkdir()
+    path.write_text(text, encoding="utf-8")
+    done = command(
+        cli.main, "run", path.stem, "--image", "photo.jpg", "--json", "--demos-folder", str(path.parent),
+        folder=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "picture" in json.loads(done.stdout)["headline"]

@@ -45,6 +45,7 @@ def test_a_result_of_rest_is_a_hit_in_streamlit_with_its_exact_mask_and_shared_f
     tab.get_by_text("Receipt", exact=True).click()
     expect(tab.get_by_text("answered before, shown again")).to_be_visible()
     expect(tab.get_by_text(made["id"][:12])).to_be_visible()
+    expect(tab.get_by_text("answered before, shown again")).to_be_visible()
 
     with tab.expect_download() as saved:
         tab.locator(f".st-key-{made['id']}-mask-0 button").click()
@@ -61,3 +62,19 @@ def test_a_result_of_rest_is_a_hit_in_streamlit_with_its_exact_mask_and_shared_f
     assert foreign == []
     assert "Traceback" not in hub.log()[before:]
     tab.context.close()
+
+
+def test_on_a_phone_an_example_leads_to_its_answer_with_chips_and_an_address_and_a_bar_leads_on(
+    browser: Browser, hub: Served
+) -> None:
+    tab = browser.new_page(viewport={"width": 390, "height": 844})
+    tab.goto(f"{hub.url}/streamlit/satellite_labels")
+    expect(tab).to_have_title("Satellite labels · Demo Hub")
+    tab.get_by_role("button", name=discover().get("satellite_labels").demo.examples[1].title, exact=True).click()
+    expect(tab.locator(".st-key-answer .hub-chips")).to_be_in_viewport()
+    assert urlsplit(tab.url).query == "example=2"
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    tab.locator(".hub-bar summary").click()
+    tab.locator(".hub-bar").get_by_role("link", name="History").locator("visible=true").click()
+    expect(tab).to_have_url(f"{hub.url}/history")
+    tab.close()

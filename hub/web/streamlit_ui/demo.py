@@ -24,11 +24,13 @@ from hub.results.result import Result
 from hub.spec import ImageInput
 from hub.texts import say
 from hub.web.parts import filled, model_cards, snippets, wording
+from hub.web.streamlit_ui import address as streamlit_address
 from hub.web.streamlit_ui import inputs as streamlit_inputs
 from hub.web.streamlit_ui import outputs as streamlit_outputs
 from hub.web.streamlit_ui import run as streamlit_run
 from hub.web.streamlit_ui import share as streamlit_share
 from hub.web.streamlit_ui import similar as streamlit_similar
+from hub.web.streamlit_ui.frame import scroll_to_answer
 from hub.web.streamlit_ui.host import Host
 from hub.web.streamlit_ui.inputs import Given, Values
 from hub.web.streamlit_ui.run import WatchedRun
@@ -46,13 +48,15 @@ class _State:
     """One page in one browser session."""
 
     values: Values
-    query: tuple[tuple[str, str], ...] = ()  # of the address that was filled in last
+    query: streamlit_address.Query = ()  # of the address that was filled in last
+    written: streamlit_address.Query | None = None  # what the address says of the inputs; None: as it came
     filled: filled.Filled = field(default_factory=filled.Filled)
     run: bool = False  # wanted, and not begun yet
     job: WatchedRun | None = None
     outcome: Result | HubError | None = None
     before: dict[str, Given] = field(default_factory=dict)  # the pictures that `outcome` was made from
     earlier: bool = False  # `outcome` is an earlier result that was opened, not of these inputs
+    runs: int = 0  # begun on this page
 
 
 def show(host: Host, page: Page, base: str) -> None:
@@ -68,18 +72,24 @@ def show(host: Host, page: Page, base: str) -> None:
     _fill_from_address(host.hub, page, state)
     if new:
         _rejoin_left_run(host.hub, page, state)
+    if new and state.job is None and not state.query:
+        _open_first(host.hub, page, state)
     place = _draw_head(page)
     with place:
         draw_badge(host.hub, page)
     left, right = st.columns([5, 7], gap="large")
     with left:
         _show_notes(state.filled)
-        _draw_inputs(host.hub, page, state)
+        _draw_pictures(host.hub, page, state)
         _draw_examples(host.hub, page, state)
+        _draw_settings(host.hub, page, state)
+    _follow_inputs(host.hub, page, state)
     with st.container():  # before the answer, which may take its time
         _draw_about(host.hub, page)
         _draw_code(page, base)
-    with right:
+    with right, st.container(key="answer"):
+        if state.runs or state.run:
+            scroll_to_answer(state.runs + state.run)
         running = st.empty()
         if state.run:
             _begin(host, page, state)
@@ -106,20 +116,39 @@ def _default_values(hub: Hub, page: Page, weights: str = "") -> dict[str, Any]:
 
 def _fill_from_address(hub: Hub, page: Page, state: _State) -> None:
     """Fills in what the address says, once for each address."""
-    query = tuple((name, value) for name in st.query_params for value in st.query_params.get_all(name))
+    query = streamlit_address.query()
     if query == state.query:
         return
-    state.query = query
+    state.query, state.written = query, None
     owner = streamlit_run.owner(hub)
     with tempfile.TemporaryDirectory() as folder:
         state.filled = filled.read(hub, page, query, Path(folder), owner)
         _fill(hub, page, state, state.filled.values)
+    state.values.source = streamlit_address.source_of(page, query) or state.values.source
     if id := dict(query).get(filled.HISTORY):
         with suppress(HubError):  # the notes above the inputs say what is wrong
             result = hub.history.result(hub.history.get(owner, id))
             if result.capsule["page"] == page.slug:
                 _open_result(state, result)
                 state.before, state.earlier = dict(state.values.pictures), False
+
+
+def _follow_inputs(hub: Hub, page: Page, state: _State) -> None:
+    """The address says what is filled in, once something was changed."""
+    now = streamlit_address.describe(hub, page, state.values)
+    if state.written is not None and now != state.written:
+        streamlit_address.write(page, now)
+        state.query = streamlit_address.query()
+    state.written = now
+
+
+def _open_first(hub: Hub, page: Page, state: _State) -> None:
+    """A page that was just opened shows its first example with its answer, once that was made in an idle moment."""
+    result = hub.first_answers.get(page)
+    if result is not None:
+        _fill_example(hub, page, state, 0)
+        _open_result(state, hub.shown.give(streamlit_run.who(hub), result, 0.0))
+        state.before, state.earlier = dict(state.values.pictures), False
 
 
 def _fill(hub: Hub, page: Page, state: _State, given_values: Mapping[str, Any]) -> None:
@@ -174,12 +203,16 @@ def draw_badge(hub: Hub, page: Page) -> None:
 # --- inputs ---------------------------------------------------------------------------------------
 
 
-def _draw_inputs(hub: Hub, page: Page, state: _State) -> None:
-    """Draws the inputs. Pictures and weights are outside of the form: they show at once."""
-    values = state.values
+def _draw_pictures(hub: Hub, page: Page, state: _State) -> None:
+    """Asks for pictures, outside of the form: they show at once."""
     for entry in page.demo.inputs:
         if isinstance(entry, ImageInput):
-            streamlit_inputs.picture(hub, page, entry, values)
+            streamlit_inputs.picture(hub, page, entry, state.values)
+
+
+def _draw_settings(hub: Hub, page: Page, state: _State) -> None:
+    """All other inputs. Weights are outside of the form: others bring their own numbers."""
+    values = state.values
     streamlit_inputs.weights(hub, page, values)
     with st.form(f"{page.slug}/form", border=any(not isinstance(f, ImageInput) for f in page.demo.inputs)):
         for entry in page.demo.inputs:
@@ -204,7 +237,7 @@ def _draw_examples(hub: Hub, page: Page, state: _State) -> None:
     if not page.demo.examples:
         return
     st.markdown(f"**{say_plainly('Examples')}**")
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, key="examples"):
         for number, (name, title, is_input) in enumerate(page.tiles()):
             with st.container(width=EXAMPLE_PX if name else "content"):
                 if name:
@@ -218,7 +251,12 @@ def _draw_examples(hub: Hub, page: Page, state: _State) -> None:
 
 
 def _run_example(hub: Hub, page: Page, state: _State, number: int) -> None:
-    """Fills the inputs with an example's; what it leaves out goes back to its default. Then runs."""
+    _fill_example(hub, page, state, number)
+    state.run = True
+
+
+def _fill_example(hub: Hub, page: Page, state: _State, number: int) -> None:
+    """Fills the inputs with an example's; what it leaves out goes back to its default."""
     pictures, example = {}, page.demo.examples[number]
     values = {**_default_values(hub, page, str(example.inputs.get("weights", ""))), **example.inputs}
     for entry in page.demo.inputs:
@@ -227,7 +265,7 @@ def _run_example(hub: Hub, page: Page, state: _State, number: int) -> None:
             pictures[entry.name] = streamlit_inputs.preview_picture(hub, file.read_bytes(), example.title)
     state.values.pictures.clear()
     state.values.fill(page, {n: v for n, v in values.items() if n in state.values.settings}, pictures)
-    state.run = True
+    state.values.source = (filled.EXAMPLE, str(number + 1))
 
 
 @lru_cache(maxsize=512)
@@ -243,7 +281,7 @@ def small(path: Path, size: tuple[int, int] = EXAMPLE) -> bytes:
 def _begin(host: Host, page: Page, state: _State) -> None:
     if state.job is not None:
         state.job.cancel.set()  # a newer run takes its place
-    state.run = state.earlier = False
+    state.run, state.earlier, state.runs = False, False, state.runs + 1
     state.before = dict(state.values.pictures)
     state.job = streamlit_run.start(host, page, state.values.all())
 

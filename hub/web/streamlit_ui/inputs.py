@@ -53,11 +53,12 @@ class Values:
     settings: dict[str, Any] = field(default_factory=dict)  # by input name; all but pictures
     pictures: dict[str, Given] = field(default_factory=dict)
     uploads: int = 0  # a new number makes new, empty widgets for uploads
+    source: tuple[str, str] | None = None  # what of an address brought the pictures: ("example", "2")
 
     def fill(self, page: Page, values: Mapping[str, Any], pictures: Mapping[str, Given]) -> None:
         """Puts these in. To be called before the widgets are drawn, or in a callback."""
         for name, value in values.items():
-            self.settings[name] = st.session_state[key(page, name)] = _widget_value(page.demo, name, value)
+            self.settings[name] = st.session_state[key(page, name)] = widget_value(page.demo, name, value)
         self.pictures |= pictures
         self.uploads += bool(pictures)
 
@@ -76,7 +77,8 @@ def defaults(demo: Demo) -> dict[str, Any]:
     return {**values, **({WEIGHTS: demo.weights[0].name} if len(demo.weights) > 1 else {})}
 
 
-def _widget_value(demo: Demo, name: str, value: Any) -> Any:
+def widget_value(demo: Demo, name: str, value: Any) -> Any:
+    """A value as its widget has it."""
     entry = next((f for f in demo.inputs if f.name == name), None)
     if isinstance(entry, Choices):
         return list(value or ())
@@ -125,11 +127,12 @@ def picture(hub: Hub, page: Page, entry: ImageInput, values: Values) -> None:
 def _leave_out(values: Values, entry: ImageInput) -> None:
     values.pictures.pop(entry.name, None)
     values.uploads += 1
+    values.source = None
 
 
 def _take_picture(hub: Hub, values: Values, entry: ImageInput, widget: str) -> None:
     """A picture was chosen, or the one that was there removed."""
-    file = st.session_state.get(widget)
+    file, values.source = st.session_state.get(widget), None
     if file is None:
         values.pictures.pop(entry.name, None)
     else:

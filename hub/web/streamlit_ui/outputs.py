@@ -18,7 +18,7 @@ from hub.results.headline import headline
 from hub.results.result import Picture, Receipt, Result
 from hub.spec import Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask, Output
 from hub.texts import say
-from hub.web.parts import wording
+from hub.web.parts import html, wording
 from hub.web.parts.wording import answer
 from hub.web.streamlit_ui.inputs import Given
 from hub.web.streamlit_ui.text import escape_markdown, say_plainly
@@ -64,6 +64,8 @@ def _show_output(
 ) -> None:
     if isinstance(field, Labels):
         labels(values[field.name], field.top, values.get(field.line))
+    elif isinstance(field, Json) and field.chips and values[field.name]:
+        st.html(html.chips(values[field.name]))
     elif isinstance(field, Json) and field.table:
         rows = [{name: v for name, v in row.items() if name not in field.unseen} for row in values[field.name]]
         table(rows)

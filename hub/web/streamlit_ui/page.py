@@ -10,10 +10,12 @@ from streamlit.navigation.page import StreamlitPage
 
 from hub import describe, texts
 from hub.pages.registry import Page
+from hub.spec import ImageInput
 from hub.texts import Catalogue, say, speak
 from hub.web.middleware import languages
 from hub.web.parts import html
 from hub.web.streamlit_ui import demo as streamlit_demo
+from hub.web.streamlit_ui.frame import draw_frame
 from hub.web.streamlit_ui.host import ICON, Host, current
 from hub.web.streamlit_ui.mount import PATH
 from hub.web.streamlit_ui.text import say_plainly
@@ -27,15 +29,19 @@ def draw() -> None:
     """What Streamlit runs for each visitor, at each click."""
     host = current()
     speak(language(host))
+    # First, since the icon of a page in the menu would be its favicon too, and be fetched from elsewhere.
     st.set_page_config("Demo Hub", page_icon=str(ICON), layout="wide")
-    st.logo(str(ICON), size="large")
     pages = {page.slug: _page(host, page) for page in host.hub.registry}
     show = partial(gallery, host, pages)
     home = st.Page(show, title=say("All demos"), icon=":material/apps:", default=True, url_path="all")
     page = st.navigation({"": [home], say("Demos"): list(pages.values())}, expanded=True)
+    st.set_page_config(f"{page.title} · Demo Hub" if page.url_path else "Demo Hub")
+    here = base(host, page.url_path)
     with st.sidebar:
         _draw_languages()
-        _draw_links(host, base(host, page.url_path), page.url_path)
+        if host.beside_gradio:
+            _draw_other_page(host, here, page.url_path)
+    draw_frame(host, here)
     page.run()
 
 
@@ -79,14 +85,17 @@ def base(host: Host, here: str) -> str:
     return f"{url.scheme}://{url.netloc}{path.removesuffix(PATH) if host.beside_gradio else path}"
 
 
-def _draw_links(host: Host, base: str, here: str) -> None:
-    """Ways to the other doors."""
-    ways = {say_plainly("History"): "history", "REST API": "api/v1/openapi.json"}
-    if host.beside_gradio:
-        ways = {say_plainly("Open in Gradio"): here, say_plainly("Status"): "status"} | ways
-    if host.hub.settings.asks:
-        ways[say_plainly("Sign out")] = "sign-out"
-    st.markdown("  \n".join(f"[{name}]({base}/{path})" for name, path in ways.items()))
+def _draw_other_page(host: Host, base: str, here: str) -> None:
+    """The way to the same page of Gradio, and what is there only."""
+    declared = host.hub.registry.get(here).declared if here else None
+    only_there = []
+    if declared is not None and len(declared.weights) > 1:
+        only_there.append(say("compare two sets of weights"))
+    if declared is not None and any(isinstance(field, ImageInput) and field.webcam for field in declared.inputs):
+        only_there.append(say("live camera"))
+    st.markdown(f"[{say_plainly('Open in Gradio')}]({base}/{here})")
+    if only_there:
+        st.caption(say_plainly("Only there: {what}", what=say(", ").join(only_there)))
 
 
 def gallery(host: Host, pages: dict[str, StreamlitPage]) -> None:

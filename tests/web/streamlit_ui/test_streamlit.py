@@ -14,6 +14,7 @@ import streamlit
 from fastapi import FastAPI
 from streamlit.testing.v1 import AppTest
 
+from hub.archive.first_answers import FirstAnswers
 from hub.errors import CancelledError
 from hub.hub import Hub
 from hub.pages.registry import Page, Registry
@@ -75,6 +76,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
 def a_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     """The harness has no requests, and so no cookies; tests/e2e/test_streamlit.py has."""
     monkeypatch.setattr(sessions, "session_of", lambda cookies, page="": "a browser of the tests")
+    monkeypatch.setattr(FirstAnswers, "get", lambda self, page: None)  # made in an idle moment, whenever that is
 
 
 def opened(slug: str, **query: str | list[str]) -> AppTest:
@@ -177,6 +179,29 @@ def test_an_address_fills_in_what_it_can_and_says_what_it_cannot(hub: Hub) -> No
     page = press(page, "Run")
     assert page.slider[0].value == 0.5, "the address is read once"
     assert outcome(page, "shades").capsule["parameters"]["threshold"] == 0.5
+
+
+def test_the_address_follows_what_is_filled_in_and_fills_it_in_again(hub: Hub) -> None:
+    page = press(opened("shades", lang="en"), "A grey square")
+    assert page.query_params == {"lang": "en", "example": "1"}
+    page.slider[0].set_value(0.75)
+    page = press(page, "Run")
+    assert page.query_params == {"lang": "en", "example": "1", "threshold": "0.75"}
+    again = opened("shades", **page.query_params)
+    assert again.slider[0].value == 0.75 and again.session_state["shades"].values.pictures
+    page = upload(page, png(colour="white"))
+    assert page.query_params == {"lang": "en", "threshold": "0.75"}, "no address can hold an upload"
+    page = opened("weighted").radio[0].set_value("trees").run()
+    assert page.query_params == {"weights": "trees"}, "its number is the weights' own"
+
+
+def test_a_page_opens_with_its_first_answer_once_there_is_one(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = outcome(press(opened("shades"), "A grey square"), "shades")
+    monkeypatch.setattr(FirstAnswers, "get", lambda self, page: result)
+    page = opened("shades")
+    assert outcome(page, "shades").id == result.id and page.slider[0].value == 0.2
+    assert not page.query_params
+    assert outcome(opened("shades", threshold="0.75"), "shades") is None, "an address has its own values"
 
 
 def test_choices_optional_outputs_and_the_line_through_labels(hub: Hub) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from hub.archive.first_answers import FirstAnswers
 from hub.hub import Hub
 from hub.pages.registry import Page, Registry
 from hub.settings import Settings
@@ -59,6 +60,7 @@ def test_a_demo_is_run_in_chinese_with_the_values_of_every_door(hub: Hub, monkey
         streamlit_demo.show(host, host.hub.registry.get("shades"), "http://hub.test")
 
     monkeypatch.setattr(sessions, "session_of", lambda cookies, page="": "a browser of the tests")
+    monkeypatch.setattr(FirstAnswers, "get", lambda self, page: None)  # made in an idle moment, whenever that is
     page = AppTest.from_function(script, default_timeout=PATIENCE_S).run()
     assert not page.exception
     assert page.radio[0].options == ["正面", "back"]
