@@ -11,7 +11,6 @@ from bench.forms import settle
 from bench.probes import DRAWING, ask, ask_all, body_of, need, timed_ms
 from bench.processes import Server
 
-STEPS, PICTURES = 40, 4
 WARM = 8
 
 
@@ -35,7 +34,7 @@ def measure(bench: Bench) -> Findings:
             beside.append(each)
             drawing_beside.append([whole])
     bench.processes.stop(server)
-    what = f"{STEPS} steps, {PICTURES} pictures"
+    what = "{} steps, {} pictures".format(*bench.plan.drawing)
     rows = (
         compare95("beside.page", f"{bench.slug} beside a drawing", "ms", beside, alone, "alone"),
         compare("beside.drawing", f"{what}, beside {bench.slug}", "ms", drawing_beside, drawing, "alone"),
@@ -68,4 +67,5 @@ def _together(bench: Bench, server: Server, numbers: count[int]) -> tuple[list[f
 
 
 def _wish(bench: Bench, seed: int) -> bytes:
-    return body_of(bench, DRAWING, seed, steps=STEPS, images=PICTURES, prompt="a red circle left of a blue square")
+    steps, pictures = bench.plan.drawing
+    return body_of(bench, DRAWING, seed, steps=steps, images=pictures, prompt="a red circle left of a blue square")

@@ -44,6 +44,8 @@ class Plan:
     samples: int  # of what one client asks for, one after the other
     gradio_calls: int  # in each round and way of calling
     memory_rounds: int
+    memory_requests: int  # distinct ones to each page, before its memory is read
+    drawing: tuple[int, int]  # steps, pictures
     starts: int
     photos: int
     many_pages: int
@@ -57,10 +59,10 @@ class Plan:
 
 # On two free cores: about half an hour, three minutes without the parts that take long, and a minute.
 FULL = Plan(
-    "full", 5, {1: 40, 8: 160, 32: 256}, 100, 24, 3, 5, 6, 1000, 20_000, 120, 5, (200, 2000, 10), 64, 1800
+    "full", 5, {1: 40, 8: 160, 32: 256}, 100, 24, 3, 4, (40, 4), 5, 6, 1000, 20_000, 120, 5, (200, 2000, 10), 64, 1800
 )  # fmt: skip
-QUICK = Plan("quick", 1, {1: 12, 8: 32, 32: 64}, 24, 6, 1, 1, 2, 1000, 4000, 12, 4, (10, 50, 1), 16, 300)
-SMOKE = Plan("smoke", 1, {1: 2, 8: 4, 32: 8}, 3, 1, 1, 1, 1, 12, 300, 3, 1, (4, 12, 1), 4, 300)
+QUICK = Plan("quick", 1, {1: 12, 8: 32, 32: 64}, 24, 6, 1, 4, (40, 4), 1, 2, 1000, 4000, 12, 4, (10, 50, 1), 16, 300)
+SMOKE = Plan("smoke", 1, {1: 2, 8: 4, 32: 8}, 3, 1, 1, 1, (2, 1), 1, 1, 12, 300, 3, 2, (4, 12, 1), 4, 300)
 PLANS = {plan.name: plan for plan in (FULL, QUICK, SMOKE)}
 
 

@@ -14,8 +14,6 @@ from bench.forms import settle
 from bench.inputs import values
 from bench.processes import Server
 
-WARM = 4  # distinct requests to each page
-
 
 def measure(bench: Bench) -> Findings:
     slugs = list(bench.registry.pages)
@@ -57,5 +55,5 @@ def _warm(bench: Bench, server: Server, slug: str) -> None:
     demo = bench.registry.get(slug).demo
     extra = bench.chosen_weights(slug) if server.name == "hub" else []
     with server.http() as http:
-        for number in range(WARM):
+        for number in range(bench.plan.memory_requests):
             gradio_call(http, slug, [*values(demo, number).values(), *extra])

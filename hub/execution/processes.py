@@ -51,7 +51,8 @@ class ModelProcess:
         on_lost: Callable[[ModelProcess], None],
     ):
         self.pulse = Pulse(frozenset(), None, 0, ())  # the last that it told, and when
-        self.pulse_at = self.started_at = time.monotonic()
+        self.pulse_at = time.monotonic()
+        self.has_answered = False  # a run, as yet
         self._on_pulse, self._on_counted, self._on_lost = on_pulse, on_counted, on_lost
         self._numbers = count()
         self._sending = threading.Lock()
@@ -87,6 +88,7 @@ class ModelProcess:
             while True:
                 message = _next(inbox)
                 if isinstance(message, Answer):
+                    self.has_answered = True
                     value: Computed = _value(message)
                     return value
                 if isinstance(message, Event):

@@ -37,8 +37,7 @@ from hub.weights.store import WeightsStore
 log = logging.getLogger(__name__)
 MOST_WORKERS = 4  # on a CPU, where the settings do not say: each has its own copy of a model
 ASK_S = 5.0  # patience with a process that is asked what it holds
-YOUNG_S = 20.0  # one that ended so soon after its start may do so again
-PAUSES_S = (0.0, 0.0, 1.0, 5.0, 15.0, 60.0)  # before the next start, by how many ended young in a row
+PAUSES_S = (0.0, 0.0, 1.0, 5.0, 15.0, 60.0)  # before the next start, by how many ended in a row without an answer
 LOST_TWICE = 2
 WARM_AGAIN_S = 60.0  # a process without room for a model is not asked again for so long
 
@@ -65,7 +64,7 @@ class Workers:
         self._lock = threading.Lock()
         self._processes: list[ModelProcess] = []
         self._closed = False
-        self._young = 0  # ended in a row soon after their start
+        self._in_vain = 0  # ended in a row before they answered a run
         self._starting = False
         self._pinned: dict[tuple[str, str], None] = {}  # pages and weights that a new process pins too
         self._warmed: dict[tuple[int, str], float] = {}  # when a process was asked to load a model ahead of use
@@ -280,8 +279,9 @@ class Workers:
             if process in self._processes:
                 self._processes.remove(process)
             closed, none_left = self._closed, not self._processes
-            self._young = self._young + 1 if time.monotonic() - process.started_at < YOUNG_S else 0
-            pause_s = PAUSES_S[min(self._young, len(PAUSES_S) - 1)]
+            # One that answered ends for the sake of what it was given, or was killed: the next one is no worse for it.
+            self._in_vain = 0 if process.has_answered else self._in_vain + 1
+            pause_s = PAUSES_S[min(self._in_vain, len(PAUSES_S) - 1)]
         if closed:
             return
         log.error("a model process ended (status %s); another takes its place", process.exit_status)
