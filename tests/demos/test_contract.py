@@ -427,6 +427,9 @@ def compare(demo: Demo, dtype: str, alone: dict[str, Any], together: dict[str, A
             assert one == pytest.approx(other, abs=PROBABILITY[dtype])
         elif isinstance(field, Mask):
             assert np.mean(np.asarray(one) == np.asarray(other)) >= EQUAL_PIXELS
+        elif isinstance(field, Boxes):
+            rows = ([{**box, "box": list(box["box"])} for box in shown[1]] for shown in (one, other))
+            assert_close(*rows, NUMBER[dtype])
         elif isinstance(field, ImageOutput | Gallery):
             if isinstance(field, ImageOutput):  # with or without a caption
                 one, other = ([shown if isinstance(shown, tuple) else (shown, "")] for shown in (one, other))
