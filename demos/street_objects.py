@@ -78,9 +78,7 @@ DEMO = Demo(
         ImageInput("image", "Street photo", "Seen from a car, by day", webcam=True),
         Choices("what", "Look for", tuple(KINDS.values()), help="None ticked: all three"),
         Slider("least", "Least score", 0.0, 0.95, LEAST, 0.05, help="Lower finds more, also more that is not there"),
-        Number(
-            "smallest", "Smallest object", SMALLEST, 0.02, 20, unit="% of the photo", help="Smaller ones are left out"
-        ),
+        Number("smallest", "Smallest object, % of the photo", SMALLEST, 0.02, 20, help="Smaller ones are left out"),
         Choice(
             "quality",
             "Quality",
@@ -97,9 +95,9 @@ DEMO = Demo(
     headline=headline,
     weights=(Weights("camvid_segmentation"),),
     examples=(
-        Example({"image": "high_street.jpg"}, title="Shopping street with parked cars and a cyclist"),
-        Example({"image": "leafy_road.jpg"}, title="Tree-lined road with a cyclist ahead"),
         Example({"image": "junction.jpg"}, title="Wide junction with bare trees"),
+        Example({"image": "leafy_road.jpg"}, title="Tree-lined road with a cyclist ahead"),
+        Example({"image": "high_street.jpg"}, title="Shopping street with parked cars and a cyclist"),
     ),
     max_batch=4,
     live={"quality": FAST},

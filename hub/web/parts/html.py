@@ -233,6 +233,8 @@ def boxes(found: found_boxes.Found, picture: str, export: str = "") -> Markup:
             colours[box["label"]],
             [100 * box["x0"] / size[0], 100 * box["y0"] / size[1]],
             [100 * (box["x1"] - box["x0"]) / size[0], 100 * (box["y1"] - box["y0"]) / size[1]],
+            # Its name stays in the picture: inside of a box at the upper edge, to the left of one at the right edge.
+            ["top"] * (box["y0"] < 0.06 * size[1]) + ["right"] * (box["x0"] > 0.75 * size[0]),
         )
         for box in found["boxes"]
     ]
