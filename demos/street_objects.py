@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 BEST, FAST = "best", "fast"
 VIEWS = {BEST: ((1.0, 0.0), (1.0, 1.0), (1.25, 0.0), (1.25, 1.0)), FAST: ((1.0, 0.0),)}  # (scale, mirrored)
 KINDS = {"car": "car", "pedestrian": "person", "bicyclist": "cyclist"}  # class of the model -> label
-PLURALS = {"car": "{number} cars", "person": "{number} people", "cyclist": "{number} cyclists"}
+COUNTED = {  # one, several
+    "car": ("{number} car", "{number} cars"),
+    "person": ("{number} person", "{number} people"),
+    "cyclist": ("{number} cyclist", "{number} cyclists"),
+}
 LEAST, SMALLEST = 0.8, 0.2  # score; percent of the photo. The weights' card has the figures at these
 
 
@@ -64,10 +68,7 @@ def headline(outputs: Mapping[str, Any]) -> str:
     counts = {label: labels.count(label) for label in KINDS.values() if label in labels}
     if not counts:
         return sentence("No cars, people or cyclists")
-    return joined(
-        sentence(PLURALS[label] if count > 1 else f"{{number}} {label}", number=count)
-        for label, count in counts.items()
-    )
+    return joined(sentence(COUNTED[label][count > 1], number=count) for label, count in counts.items())
 
 
 DEMO = Demo(
