@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hub.images import normalise, overlay
+from hub.images import overlay
 from hub.kit.networks import segmenter
-from hub.kit.segmentation import best_class, count_regions, look_at_views, size_of_area
+from hub.kit.segmentation import best_class, count_regions, frame_item, infer_frames
 from hub.kit.sentences import joined, percent, sentence
 from hub.spec import Choice, Choices, Demo, Example, ImageInput, ImageOutput, Json, Mask, Slider, Weights
 
@@ -32,36 +32,11 @@ def load(folder: Path, device: torch.device) -> nn.Module:
 def prepare(
     image: Image.Image, opacity: float, show: tuple[str, ...], quality: str, config: Mapping[str, Any]
 ) -> dict[str, NDArray[Any]]:
-    """`pixels` [3, height, width] in the photo's own shape, with the area of a training frame; `views` [views, 2].
-
-    The number of views is part of the item's shape, so fast and best runs never share a batch.
-    """
-    import numpy as np
-    from PIL import Image
-
-    settings = config["_preprocessing"]
-    size = size_of_area(image.size, settings["width"] * settings["height"])
-    if image.size != size:
-        image = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
-    pixels = normalise(image, settings["mean"], settings["std"])
-    return {"pixels": pixels, "views": np.array(VIEWS[quality], np.float32)}
+    return frame_item(image, config["_preprocessing"], VIEWS[quality])
 
 
 def infer(model: Any, items: list[dict[str, NDArray[Any]]], config: Mapping[str, Any]) -> list[dict[str, NDArray[Any]]]:
-    """`logits` [classes, height, width]: logarithms of the views' summed probabilities, at the item's own size.
-
-    `embedding` [features]: the deepest features of the first view, which every quality has, averaged over it.
-    """
-    import numpy as np
-    import torch
-
-    batch = torch.from_numpy(np.stack([item["pixels"] for item in items])).to(next(model.parameters()))
-    views: list[tuple[float, float]] = items[0]["views"].tolist()
-    logits, features = look_at_views(model, batch, views, config["_preprocessing"]["multiple"])
-    embeddings = features.cpu().numpy()
-    return [
-        {"logits": one, "embedding": embedding} for one, embedding in zip(logits.cpu().numpy(), embeddings, strict=True)
-    ]
+    return infer_frames(model, items, config["_preprocessing"]["multiple"])
 
 
 def present(

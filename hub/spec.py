@@ -84,6 +84,38 @@ class Slider:
 
 
 @dataclass(frozen=True, slots=True)
+class Number:
+    """A number that people type; `prepare` gets a `float` in [minimum, maximum], or an `int` with `integer=True`.
+
+    Headless: a JSON number, or text. Where a range of values is to be tried, a `Slider` is handier.
+    """
+
+    name: str
+    label: str
+    default: float | None = None  # None: must be given
+    minimum: float = -1_000_000_000_000
+    maximum: float = 1_000_000_000_000
+    integer: bool = False
+    unit: str = ""
+    help: str = ""
+
+    @property
+    def required(self) -> bool:
+        return self.default is None
+
+
+@dataclass(frozen=True, slots=True)
+class Toggle:
+    """Yes or no, as a `bool`. Headless: true or false in JSON; in forms and flags also yes, no, on, off, 1 and 0."""
+
+    name: str
+    label: str
+    default: bool = False
+    help: str = ""
+    required: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """One of a few named options, as a `str`.
 
@@ -126,7 +158,7 @@ class Seed:
     required: ClassVar[bool] = False
 
 
-Input = ImageInput | Text | Slider | Choice | Choices | Seed
+Input = ImageInput | Text | Slider | Number | Toggle | Choice | Choices | Seed
 
 # --- outputs --------------------------------------------------------------------------------------
 # With `optional=True`, `present` may leave an output out or return None for it: pages hide it, REST and the
@@ -205,7 +237,38 @@ class Gallery:
     optional: bool = False
 
 
-Output = ImageOutput | Mask | Labels | Json | Gallery
+@dataclass(frozen=True, slots=True)
+class TextOutput:
+    """`present` returns a text of at most 20,000 characters, shown as it is; with `markdown=True` as Markdown.
+
+    Of Markdown, tags stand as text, pictures are their words, and links lead to other websites only.
+    """
+
+    name: str
+    label: str
+    help: str = ""
+    markdown: bool = False
+    optional: bool = False
+    folded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """`present` returns `(PIL.Image, boxes)`: the picture and a list of at most 1,000 boxes in pixels of that picture.
+
+    A box is `{"label": str, "score": float, "box": (x0, y0, x1, y1)}` with the score in [0, 1]; it is clipped to the
+    picture. Pages draw them over a copy of at most 2048 px, with a legend, a table and a slider for the least score,
+    which does not run the model again. Headless: `{"width", "height", "boxes": [{"label", "score", "x0", "y0", "x1",
+    "y1"}]}`, surest first; over REST also as COCO and as a picture (docs/pages.md).
+    """
+
+    name: str
+    label: str
+    help: str = ""
+    optional: bool = False
+
+
+Output = ImageOutput | Mask | Labels | Json | Gallery | TextOutput | Boxes
 
 # --- the declaration ------------------------------------------------------------------------------
 

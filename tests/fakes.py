@@ -23,6 +23,7 @@ from hub.execution.leases import Lease
 from hub.execution.pool import ModelPool
 from hub.pages.registry import Page, Registry
 from hub.spec import (
+    Boxes,
     Choice,
     Choices,
     Demo,
@@ -31,13 +32,18 @@ from hub.spec import (
     Json,
     Labels,
     Mask,
+    Number,
     Progress,
     Seed,
     Slider,
     Text,
+    TextOutput,
+    Toggle,
     Weights,
 )
 
+HOSTILE = "<script>alert(1)</script>"
+STRIPES = (f"thick {HOSTILE}", "thin")  # labels
 PATIENCE_S = 30.0  # how long a test waits for another thread before it calls that a hang
 
 
@@ -346,6 +352,53 @@ def picky_demo(**changes: Any) -> Demo:
         "infer": infer,
         "present": present,
         "live": {"detail": "little"},
+    }
+    return Demo(**{**declared, **changes})
+
+
+def boxes_demo(**changes: Any) -> Demo:
+    """Finds `count` upright stripes, each half as sure as the one before: boxes, texts, a number and a switch."""
+
+    def prepare(image: Image.Image, count: int, wide: bool) -> np.ndarray:
+        return np.asarray(image.resize((8, 8)), np.float32) / 255
+
+    def infer(model: Any, items: list[np.ndarray]) -> list[np.ndarray]:
+        return [item.mean((0, 1)) for item in items]
+
+    def present(output: np.ndarray, image: Image.Image, count: int, wide: bool) -> dict[str, Any]:
+        step = image.width / count
+        stripes = [
+            {
+                "label": STRIPES[number % 2],
+                "score": 0.5**number,
+                "box": (number * step, 0.1 * image.height, (number + (1.5 if wide else 0.75)) * step, 1e6),
+            }
+            for number in range(count)
+        ]
+        return {
+            "stripes": (image, stripes),
+            "notes": f"**{count}** stripes, [more](javascript:alert(1)) <b>{HOSTILE}</b> ![x](http://elsewhere/x.png)",
+            "words": f"{count} stripes\n{HOSTILE}\x1b[31m",
+        }
+
+    declared: dict[str, Any] = {
+        "title": "Stripes",
+        "summary": "Cuts a picture into stripes.",
+        "task": "Object detection",
+        "inputs": (
+            ImageInput("image", "Photo", webcam=True),
+            Number("count", "Stripes", 3, 1, 1000, integer=True),
+            Toggle("wide", "Wide"),
+        ),
+        "outputs": (
+            Boxes("stripes", "Stripes"),
+            TextOutput("notes", "Notes", markdown=True),
+            TextOutput("words", "Words", folded=True),
+        ),
+        "load": lambda folder, device: FakeModel(),
+        "prepare": prepare,
+        "infer": infer,
+        "present": present,
     }
     return Demo(**{**declared, **changes})
 

@@ -1,6 +1,7 @@
 """Measure bundled weights through the page's own prepare, infer and present:
 
     python -m weights.evaluate vehicle_classifier --data FOLDER [--split val] [--weights FOLDER] [--json]
+    python -m weights.evaluate street_objects --data FOLDER
     python -m weights.evaluate stable_diffusion [--prompts 200]
 
 FOLDER is laid out like the training data: images/ and labels.csv with a split column, or for
@@ -40,10 +41,11 @@ def evaluate(
     inputs: Mapping[str, Any] | None = None,
 ) -> Figures:
     """The metrics of the weights `name` (or of the default weights of the page `name`)."""
-    demo, name = find(name)
+    asked = name
+    demo, name = find(asked)
     folder = weights or ROOT / name
     config = json.loads((folder / "config.json").read_bytes())
-    measure = MEASURES[name]
+    measure = MEASURES.get(asked) or MEASURES[name]
     samples = measure.samples(data, split, config)
     answers = predict(
         demo, folder, config, [sample.image for sample in samples], dict(measure.inputs) | dict(inputs or {})
@@ -54,7 +56,7 @@ def evaluate(
     figures = measure.figures(counts.mean(0), config)
     intervals = bootstrap(counts, lambda mean: measure.figures(mean, config))
     result: Figures = {
-        "name": name,
+        "name": asked if asked in MEASURES else name,
         "split": split,
         "images": len(samples),
         **figures,
@@ -69,6 +71,7 @@ def evaluate(
 def find(name: str) -> tuple[Demo, str]:
     """The page and the weights that `name` stands for: a slug, or a weights name."""
     pages = [page for page in discover() if page.declared is not None]
+    pages.sort(key=lambda page: page.slug != name)  # a page's own name before pages that share its weights
     for page in pages:
         names = [weights.name for weights in page.demo.weights]
         if name in names or page.slug == name:
@@ -160,7 +163,7 @@ def main(arguments: list[str] | None = None) -> int:
     elif options.data is None:
         parser.error(f"--data is missing: {name} is measured on a folder of pictures.")
     else:
-        result = evaluate(name, options.data, options.split, options.weights, inputs)
+        result = evaluate(options.name, options.data, options.split, options.weights, inputs)
     print(f"{result['name']}, {result['images']} pictures of '{result['split']}', 95 % interval in brackets")
     for name, (low, high) in result["interval_95"].items():
         print(f"{name:20} {result[name]:.4f}  [{low:.4f}, {high:.4f}]")

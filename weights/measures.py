@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from weights.objects import SMALLEST, count_objects, object_figures, objects_by_label
+
 Config = Mapping[str, Any]
 Figures = dict[str, Any]
 Array = NDArray[Any]
@@ -231,6 +233,8 @@ MEASURES = {
     "satellite_amazon": Measure(tag_samples, amazon_count, mean_f2, f2_by_tag),
     "satellite_landuse": Measure(tag_samples, tag_count, macro_f1, f1_by_tag),
     "camvid_segmentation": Measure(camvid_samples, camvid_count, camvid_figures, intersection_over_union),
+    # A page that answers in another way than the page its weights were made for.
+    "street_objects": Measure(camvid_samples, count_objects, object_figures, objects_by_label, {"smallest": SMALLEST}),
     "palm_keypoints": Measure(palm_samples, palm_count, palm_figures, palm_table),
     # The faces of the data are aligned and cropped already.
     "age_regression": Measure(age_samples, age_count, age_figures, age_table, {"faces": "the picture is one face"}),

@@ -34,6 +34,7 @@ PAGES: dict[str, tuple[Callable[[], float], ...]] = {
         portraits.saloon,
     ),
     "camvid_segmentation": (drives.high_street, drives.leafy_road, drives.junction),
+    "street_objects": (drives.high_street, drives.leafy_road, drives.junction),
     "palm_keypoints": (hands.left_palm, hands.right_palm, hands.left_on_wood, hands.right_downwards, hands.fork),
     "satellite_labels": (aerials.car_park, aerials.houses, aerials.harbour, aerials.courts),
 }

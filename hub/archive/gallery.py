@@ -16,7 +16,7 @@ from hub.archive import spreadsheets
 from hub.archive.picture_index import PictureRecord, Query, SortOrder
 from hub.archive.pictures import Pictures
 from hub.errors import InputError, NotFoundError
-from hub.pages.inputs import SEED_LIMIT
+from hub.pages.values import SEED_LIMIT
 from hub.results.result import EXTENSIONS
 
 COLUMNS = ("file", "prompt", "subject", "style", "seed", "page", "weights", "digest", "run", "created_at", "width",

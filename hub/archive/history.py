@@ -21,7 +21,7 @@ from hub.engine.shown import iso
 from hub.errors import BusyError, CancelledError, HubError, NotFoundError
 from hub.execution.executor import OnEvent
 from hub.images import thumbnail
-from hub.pages.kinds import picture_outputs
+from hub.pages.kinds import drawn_outputs
 from hub.pages.registry import Registry
 from hub.people.owners import Owners
 from hub.people.users import Caller
@@ -133,7 +133,7 @@ class History:
                 entry = replace(
                     entry, state="done", took_ms=outcome.receipt.total_ms, cached=outcome.receipt.cached,
                     headline=headline(page.demo, outcome),
-                    pictured=entry.pictured or any(outcome.pictures.get(n) for n in picture_outputs(page.declared)),
+                    pictured=entry.pictured or any(outcome.pictures.get(n) for n in drawn_outputs(page.declared)),
                 )  # fmt: skip
                 worth_keeping = self._results.created(outcome.id) is not None
             else:
@@ -291,7 +291,7 @@ class History:
     def _draw_thumbnail(self, entry: HistoryEntry) -> bytes:
         page = self._registry.pages.get(entry.page)
         result = self._results.get(entry.result) if entry.state == "done" else None
-        for name in picture_outputs(page.declared) if page and result else ():
+        for name in drawn_outputs(page.declared) if page and result else ():
             if result is not None and result.pictures.get(name):
                 with budget.opened(result.pictures[name][0].data, (SIDE * 2, SIDE * 2)) as image:
                     return thumbnail(image, SIDE, "tile")

@@ -32,7 +32,7 @@ from hub.results import capsules
 from hub.results.result import Picture, Result
 from hub.results.store import ResultStore
 from hub.settings import Settings
-from hub.spec import Demo, ImageInput, ImageOutput, Json, Labels, Mask, Output
+from hub.spec import Boxes, Demo, ImageInput, ImageOutput, Json, Labels, Mask, Output, TextOutput
 from hub.suggest import unknown
 from hub.texts import packed
 from hub.weights.facts import weights_facts
@@ -266,6 +266,9 @@ def _output(field: Output, result: Result, files: dict[str, Picture]) -> dict[st
             return {**entry, "kind": "labels", **drawn}
         drawn = {"unseen": list(field.unseen), "chips": field.chips, "folded": field.folded}
         return {**entry, "kind": "table", **drawn} if field.table else {**entry, "kind": "json"}
+    if isinstance(field, TextOutput):
+        words = {"value": values.get(field.name), "markdown": field.markdown, "folded": field.folded}
+        return {**entry, "kind": "text", **words} if field.name in values else None
     if field.name not in result.pictures:
         return None
     pictures = []
@@ -273,6 +276,8 @@ def _output(field: Output, result: Result, files: dict[str, Picture]) -> dict[st
         name = f"out-{field.name}-{number}.{picture.extension}"
         files[name] = capsules.without(picture)  # it would tell what people leave out
         pictures.append({"file": name, "caption": picture.caption, "width": picture.width, "height": picture.height})
+    if isinstance(field, Boxes):
+        return {**entry, "kind": "boxes", "files": pictures, "value": values[field.name]}
     return {**entry, "kind": "mask" if isinstance(field, Mask) else "pictures", "files": pictures}
 
 
@@ -298,6 +303,6 @@ def _weights(store: WeightsStore, page: Page, capsule: Mapping[str, Any]) -> dic
 
 def _face(outputs: list[dict[str, Any]], inputs: list[dict[str, Any]], files: Mapping[str, Picture]) -> bytes | None:
     """The picture a preview shows: the first that came out, else one that went in."""
-    names = [file["file"] for entry in outputs if entry["kind"] == "pictures" for file in entry["files"]]
+    names = [file["file"] for entry in outputs if entry["kind"] in ("pictures", "boxes") for file in entry["files"]]
     names += [entry["file"] for entry in inputs if entry["file"]]
     return files[names[0]].data if names else None

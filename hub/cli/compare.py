@@ -21,7 +21,7 @@ from hub.execution.executor import OnEvent
 from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.settings import Settings
-from hub.spec import Json, Labels, Progress
+from hub.spec import Json, Labels, Progress, TextOutput
 
 Paths = dict[str, list[Any]]
 
@@ -78,7 +78,7 @@ def show(out: Console, page: Page, comparison: Comparison, paths: list[Paths], h
         if rows:
             line(Text(field.label, style="cyan"))
             out.print(_table(rows, isinstance(field, Labels)))
-        elif isinstance(field, Json):
+        elif isinstance(field, Json | TextOutput):
             same = comparison.a.values.get(field.name) == comparison.b.values.get(field.name)
             line(Text.assemble((field.label, "cyan"), ": ", "the same" if same else "not the same; see --json"))
         for pair in (pair for pair in comparison.pictures if pair.output == field.name):

@@ -22,7 +22,22 @@ from hub.errors import BusyError, DeadlineError, HubError, InputError, SignInErr
 from hub.execution.executor import OnEvent
 from hub.people.users import TOKEN
 from hub.results.result import EXTENSIONS, Picture, Receipt, Result
-from hub.spec import Choices, Demo, Gallery, ImageInput, ImageOutput, Input, Json, Labels, Mask, Output, Progress, Text
+from hub.spec import (
+    Boxes,
+    Choices,
+    Demo,
+    Gallery,
+    ImageInput,
+    ImageOutput,
+    Input,
+    Json,
+    Labels,
+    Mask,
+    Output,
+    Progress,
+    Text,
+    TextOutput,
+)
 
 API = "/api/v1"
 CONNECT_S = 10.0
@@ -120,9 +135,12 @@ class RemoteHub:
             if field.name not in answer["outputs"]:
                 continue  # optional, and not there this time
             content = answer["outputs"][field.name]
-            if isinstance(field, Labels | Json):
+            if isinstance(field, Labels | Json | TextOutput):
                 values[field.name] = content
                 continue
+            if isinstance(field, Boxes):
+                drawn, _ = content.pop("picture"), content.pop("plain")
+                values[field.name], content = content, [{"url": drawn, "caption": ""}]
             entries = (
                 content if isinstance(content, list) else [{"url": content, "caption": captions.get(field.name, "")}]
             )
@@ -201,7 +219,7 @@ class RemoteHub:
 def declared(detail: Mapping[str, Any]) -> Demo:
     """A demo's fields as far as flags and answers need them; its functions are on the other side."""
     inputs = tuple(_input(name, schema) for name, schema in detail["inputs"]["properties"].items())
-    kinds: dict[str, Any] = {"image": ImageOutput, "mask": Mask, "gallery": Gallery}
+    kinds: dict[str, Any] = {"image": ImageOutput, "mask": Mask, "gallery": Gallery, "text": TextOutput, "boxes": Boxes}
     outputs: list[Output] = []
     for entry in detail["outputs"]:
         name, schema = entry["name"], entry["schema"]

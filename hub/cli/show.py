@@ -19,7 +19,7 @@ from rich.text import Text
 from hub.errors import HubError, InputError, NotFoundError
 from hub.results.headline import headline
 from hub.results.result import Result
-from hub.spec import Demo, Gallery, Json, Labels
+from hub.spec import Boxes, Demo, Gallery, Json, Labels, TextOutput
 from hub.weights.snapshots import OnBytes
 
 WIDTH = 160  # of tables that go to a file or pipe
@@ -33,6 +33,8 @@ def document(demo: Demo, result: Result, paths: Paths) -> dict[str, Any]:
     for field in demo.outputs:
         if field.name in values:
             outputs[field.name] = values[field.name]
+            if isinstance(field, Boxes):
+                outputs[field.name] |= {"file": next((str(path) for path in paths.get(field.name, [])), None)}
             continue
         if field.name not in result.pictures:
             continue  # optional, and not there this time
@@ -69,11 +71,17 @@ def show(out: Console, demo: Demo, result: Result, paths: Paths, heading: str) -
             out.print(Text(field.label, style="cyan"))
             for name, share in shares:
                 out.print(Text(f"  {name:{width}}  {share:6.1%}  {block * round(share * 24)}"))
+        elif isinstance(field, TextOutput):
+            out.print(Text(field.label, style="cyan"))
+            out.print(Text(values[field.name]), soft_wrap=True)
         elif isinstance(field, Json):
             out.print(Text(field.label, style="cyan"))
             out.print(_table(values[field.name]) if field.table else Text(json.dumps(values[field.name], indent=2)))
         else:
-            for number, picture in enumerate(result.pictures[field.name]):
+            if isinstance(field, Boxes):
+                out.print(Text(field.label, style="cyan"))
+                out.print(_table(values[field.name]["boxes"]))
+            for number, picture in enumerate(result.front_pictures[field.name]):
                 files_of = paths.get(field.name)
                 what = f"{picture.width} x {picture.height} {picture.extension}"
                 where = str(files_of[number]) if files_of else "not kept; give --out DIR"

@@ -13,8 +13,10 @@ from PIL import ImageChops
 from pydantic import Field
 
 from hub.decoding import budget
+from hub.pages import kinds
+from hub.results import boxes
 from hub.results.result import Picture, Result
-from hub.spec import Demo, Gallery, ImageOutput, Json, Labels, Mask
+from hub.spec import Boxes, Demo, Gallery, ImageOutput, Json, Labels, Mask
 from hub.texts import Sentence, sentence
 
 JPEG_LEVELS = 8  # of 255: JPEG changes the neighbours of a changed pixel by a little
@@ -59,12 +61,12 @@ def rows(demo: Demo, a: Result, b: Result) -> tuple[NumberPair, ...]:
     """
     values_a, values_b, all_rows = a.values, b.values, list[NumberPair]()
     for field in demo.outputs:
-        if not isinstance(field, Labels | Json):
+        if not isinstance(field, Labels | Json | Boxes):
             continue
         ours, theirs = (_numbers(field, values.get(field.name)) for values in (values_a, values_b))
         keys = dict.fromkeys([*ours, *theirs])
         part = [_row(field.name, key, ours.get(key), theirs.get(key)) for key in keys]
-        ordered = isinstance(field, Labels) or (field.table and len({column for _, column in keys}) == 1)
+        ordered = isinstance(field, Labels) or (kinds.is_table(field) and len({column for _, column in keys}) == 1)
         all_rows += sorted(part, key=_rank) if ordered else part
     return tuple(all_rows)
 
@@ -81,12 +83,14 @@ def _rank(row: NumberPair) -> tuple[int, float]:
     return (1, -row.a) if row.a is not None else (2, -(row.b or 0))
 
 
-def _numbers(field: Labels | Json, value: Any) -> dict[tuple[str, str], float]:
+def _numbers(field: Labels | Json | Boxes, value: Any) -> dict[tuple[str, str], float]:
     """The numbers of one output by name and column, in the answer's order."""
     if not value and not _is_number(value):  # not there, or an empty table
         return {}
     if isinstance(field, Labels):
         return {(name, ""): share for name, share in value.items()}
+    if isinstance(field, Boxes):
+        return {(name, ""): count for name, count in boxes.counts(value).items()}
     return dict(_cells(value) if field.table else _leaves(value, field.name, ""))
 
 
@@ -119,8 +123,10 @@ def pairs(demo: Demo, a: Result, b: Result) -> tuple[Pair, ...]:
     """Every output picture of both answers; those of galleries by their place."""
     all_pairs = []
     for field in demo.outputs:
-        if isinstance(field, ImageOutput | Mask | Gallery):
-            both = zip_longest(a.pictures.get(field.name, ()), b.pictures.get(field.name, ()))
+        if isinstance(field, ImageOutput | Mask | Gallery | Boxes):
+            groups = (side.pictures.get(field.name, ()) for side in (a, b))
+            # Of boxes the drawn picture: the plain one behind it is what went in.
+            both = zip_longest(*(group[:1] if isinstance(field, Boxes) else group for group in groups))
             all_pairs += [_pair(field.name, number, *two) for number, two in enumerate(both)]
     return tuple(all_pairs)
 

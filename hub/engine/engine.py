@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hub.decoding.decode import ImageLimits
+from hub.engine import drawn
 from hub.engine.jobs import Cancel, Events, Job, Kind, Stop
 from hub.engine.keepers import Keeper, tell_all
 from hub.engine.running import Running
@@ -168,9 +169,10 @@ class Engine:
         receipt = self._receipt(job, computed)
         # Whose embedding it is is no executor's business.
         sight = replace(computed.sight, owner=kept_by(job.owner)) if computed.sight else None
+        pictures = drawn.with_drawn(job.demo, computed.values_json, computed.pictures)
         asked_by = HUB if job.background else job.owner.id
         return Result(
-            job.id, job.capsule.to_json(), computed.values_json, computed.pictures, receipt, sight,
+            job.id, job.capsule.to_json(), computed.values_json, pictures, receipt, sight,
             computed.sentences, asked_by, computed.headline,
         )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hub.images import normalise
 from hub.kit.networks import own_method, scores_and_deepest
 
 if TYPE_CHECKING:
@@ -27,6 +28,36 @@ def size_of_area(size: tuple[int, int], area: int) -> tuple[int, int]:
     """Width and height with the shape of `size`, whatever it is, and about `area` pixels."""
     scale = (area / (size[0] * size[1])) ** 0.5
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def frame_item(
+    image: Image.Image, settings: Mapping[str, Any], views: Sequence[tuple[float, float]]
+) -> dict[str, NDArray[Any]]:
+    """`pixels` [3, height, width] in the photo's own shape, with the area of a training frame; `views` [views, 2].
+
+    The number of views is part of the item's shape, so runs with few and with many views never share a batch.
+    """
+    from PIL import Image
+
+    size = size_of_area(image.size, settings["width"] * settings["height"])
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
+    return {"pixels": normalise(image, settings["mean"], settings["std"]), "views": np.array(views, np.float32)}
+
+
+def infer_frames(
+    model: Any, items: Sequence[Mapping[str, NDArray[Any]]], multiple: int
+) -> list[dict[str, NDArray[Any]]]:
+    """`logits` [classes, height, width]: logarithms of the views' summed probabilities, at the item's own size.
+
+    `embedding` [features]: the deepest features of the first view, averaged over it; whatever the number of views.
+    """
+    import torch
+
+    batch = torch.from_numpy(np.stack([item["pixels"] for item in items])).to(next(model.parameters()))
+    logits, features = look_at_views(model, batch, items[0]["views"].tolist(), multiple)
+    pairs = zip(logits.cpu().numpy(), features.cpu().numpy(), strict=True)
+    return [{"logits": one, "embedding": embedding} for one, embedding in pairs]
 
 
 def look_at_views(

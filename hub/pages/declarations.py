@@ -6,7 +6,9 @@ import math
 
 from hub.errors import InputError
 from hub.pages import inputs
-from hub.spec import Choice, Choices, Demo, ImageInput, ImageOutput, Input, Json, Labels, Slider, Text
+from hub.spec import Choice, Choices, Demo, ImageInput, ImageOutput, Input, Json, Labels, Number, Slider, Text, Toggle
+
+EXACT = 2**53  # up to which JSON has every whole number
 
 
 def field_problems(demo: Demo) -> list[str]:
@@ -44,6 +46,10 @@ def _input_problems(entry: Input) -> list[str]:
             return [f"{entry.name}: step {entry.step} must be above 0 and fit into the range."]
         if not isinstance(entry.default_from, str):
             return [f"{entry.name}: default_from must be a key of config.json, got {entry.default_from!r}."]
+    if isinstance(entry, Number):
+        return _number_problems(entry)
+    if isinstance(entry, Toggle) and not isinstance(entry.default, bool):
+        return [f"{entry.name}: default must be True or False, got {entry.default!r}."]
     if isinstance(entry, ImageInput) and not isinstance(entry.reduced_for, str):
         return [f"{entry.name}: reduced_for must be keys of config.json, got {entry.reduced_for!r}."]
     if isinstance(entry, Choice | Choices):
@@ -53,6 +59,19 @@ def _input_problems(entry: Input) -> list[str]:
             return [f"{entry.name}: max_chars must be 1 or more, got {entry.max_chars}."]
         if entry.default is not None and len(entry.default) > entry.max_chars:
             return [f"{entry.name}: the default has more than max_chars = {entry.max_chars} characters."]
+    return []
+
+
+def _number_problems(entry: Number) -> list[str]:
+    numbers = [entry.minimum, entry.maximum, *([] if entry.default is None else [entry.default])]
+    if not all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in numbers):
+        return [f"{entry.name}: minimum, maximum and default must be finite numbers, got {tuple(numbers)}."]
+    if entry.integer and not all(n == int(n) and abs(n) <= EXACT for n in numbers):
+        return [f"{entry.name}: with integer=True all must be whole numbers up to 2**53, got {tuple(numbers)}."]
+    if not entry.minimum < entry.maximum:
+        return [f"{entry.name}: minimum {entry.minimum} must be below maximum {entry.maximum}."]
+    if entry.default is not None and not entry.minimum <= entry.default <= entry.maximum:
+        return [f"{entry.name}: default {entry.default} is not between {entry.minimum} and {entry.maximum}."]
     return []
 
 

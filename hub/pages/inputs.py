@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -18,11 +16,11 @@ from hub.decoding import budget
 from hub.decoding.decode import Enough, ImageLimits, declared, decode
 from hub.errors import DeclarationError, InputError, TooLargeError
 from hub.images import encode
-from hub.spec import Choice, Choices, Demo, ImageInput, Input, Seed, Slider, Text
-from hub.suggest import unknown, unknown_option
+from hub.pages.values import described, read_choice, read_choices, read_number, read_seed, read_switch, read_text
+from hub.spec import Choice, Choices, Demo, ImageInput, Input, Number, Seed, Slider, Text, Toggle
+from hub.suggest import unknown
 from hub.texts import Sentence, sentence
 
-SEED_LIMIT = 2**32
 LEND_S = 2.0  # a picture whose model takes longer makes room for others'; it is decoded again afterwards
 Config = Callable[[str], Mapping[str, Any]]  # weights by name -> their config.json
 
@@ -155,7 +153,7 @@ def default(entry: Slider, weights: str, config: Mapping[str, Any]) -> int | flo
     value = config.get(entry.default_from)
     if isinstance(value, int | float):
         with suppress(InputError):  # the text below says what to mend, and where
-            return _number(entry, value, value)
+            return read_number(entry, value, value)
     kind = "a whole number" if entry.integer else "a number"
     raise DeclarationError(
         "config.json of the weights {weights!r} must have {kind} {default_from!r} between {minimum:g} and "
@@ -166,7 +164,7 @@ def default(entry: Slider, weights: str, config: Mapping[str, Any]) -> int | flo
         minimum=entry.minimum,
         maximum=entry.maximum,
         name=entry.name,
-        given=_described(value),
+        given=described(value),
         field=entry.name,
     )
 
@@ -190,15 +188,19 @@ def _value(entry: Input, value: Any, weights: str | None, config: Config | None)
     if isinstance(entry, Slider):
         # Also where a value is given: weights without their number should say so at the first run.
         own = config(weights) if entry.default_from and config and weights else None
-        return _number(entry, value, entry.default if own is None else default(entry, weights or "", own))
+        return read_number(entry, value, entry.default if own is None else default(entry, weights or "", own))
     if isinstance(entry, Choice | Choices):
         unsure = bool(entry.options_from) and (config is None or weights is None)
         choices = None if unsure else options(entry, weights or "", config(weights) if config and weights else {})
-        return _choice(entry, value, choices) if isinstance(entry, Choice) else _choices(entry, value, choices)
+        return read_choice(entry, value, choices) if isinstance(entry, Choice) else read_choices(entry, value, choices)
     if isinstance(entry, Seed):
-        return _seed(entry, value)
+        return read_seed(entry, value)
+    if isinstance(entry, Number):
+        return read_number(entry, value, entry.default)
+    if isinstance(entry, Toggle):
+        return read_switch(entry, value)
     assert isinstance(entry, Text)
-    return _text(entry, value)
+    return read_text(entry, value)
 
 
 def _picture(entry: ImageInput, value: Any, limits: ImageLimits) -> bytes:
@@ -231,157 +233,6 @@ def _picture(entry: ImageInput, value: Any, limits: ImageLimits) -> bytes:
         "{name} must be {what}, got {given}.",
         name=name,
         what=sentence("a picture file"),
-        given=_described(value),
+        given=described(value),
         field=name,
     )
-
-
-def _number(entry: Slider, value: Any, usual: float) -> int | float:
-    """`usual`: what it is when it is left out."""
-    name = entry.name
-    bounds = {"low": entry.minimum, "high": entry.maximum, "unit": sentence(entry.unit)}
-    range_text = sentence("between {low:g} and {high:g}" + " {unit}" * bool(entry.unit), **bounds)
-    if value is None or value == "":
-        return usual if entry.integer else float(usual)
-    kind = "a whole number {range}" if entry.integer else "a number {range}"
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise InputError(
-            "{name} must be {what}, got {given}.",
-            name=name,
-            what=sentence(kind, range=range_text),
-            given=_described(value),
-            field=name,
-        )
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        raise InputError(
-            "{name} must be {what}, got {given}.",
-            name=name,
-            what=sentence(kind, range=range_text),
-            given=_described(value),
-            field=name,
-        ) from None
-    if not math.isfinite(number) or not entry.minimum <= number <= entry.maximum:
-        text = _short(str(value).strip())  # as it was written: "300" is not 300.0
-        raise InputError("{name} must be {what}, got {given}.", name=name, what=range_text, given=text, field=name)
-    if not entry.integer:
-        return number + 0.0  # -0.0 is 0.0: one value, one result
-    if number != int(number):
-        raise InputError(
-            "{name} must be {what}, got {given:g}.",
-            name=name,
-            what=sentence(kind, range=range_text),
-            given=number,
-            field=name,
-        )
-    return int(number)
-
-
-def _choice(entry: Choice, value: Any, allowed: tuple[str, ...] | None) -> str:
-    """`allowed` None: the weights' options are not known here, so any text may be one of them."""
-    if value is None or value == "":
-        return entry.default
-    if isinstance(value, str) and (allowed is None or value in allowed):
-        return value
-    choices = list(allowed or entry.options)
-    if not isinstance(value, str):
-        quoted = ", ".join(repr(o) for o in choices)
-        raise InputError(
-            "{name} must be {what}, got {given}.",
-            name=entry.name,
-            what=sentence("one of {listed}", listed=quoted),
-            given=_described(value),
-            field=entry.name,
-        )
-    raise InputError(unknown_option(entry.name, _short(value), choices), field=entry.name)
-
-
-def _choices(entry: Choices, value: Any, allowed: tuple[str, ...] | None) -> tuple[str, ...]:
-    """In the options' order, so that the same options ticked in another order are the same run."""
-    if value is None:
-        return entry.default
-    if isinstance(value, str):
-        exact = value in (allowed or ())  # a name from a config may have a comma
-        value = [value] if exact else [part.strip() for part in value.split(",") if part.strip()]
-    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
-        wrong = next((v for v in value if not isinstance(v, str)), "") if isinstance(value, list | tuple) else value
-        raise InputError(
-            "{name} must be {what}, got {given}.",
-            name=entry.name,
-            what=sentence("a list of texts, or text with commas"),
-            given=_described(wrong) if wrong is value else sentence("{what} in a list", what=_described(wrong)),
-            field=entry.name,
-        )
-    if allowed is None:
-        return tuple(dict.fromkeys(value))
-    for one in value:
-        if one not in allowed:
-            raise InputError(unknown_option(entry.name, _short(one), list(allowed)), field=entry.name)
-    return tuple(option for option in allowed if option in value)
-
-
-def _seed(entry: Seed, value: Any) -> int:
-    if value is None or value in ("", "-1") or (value == -1 and not isinstance(value, bool)):
-        return secrets.randbelow(SEED_LIMIT)
-    number = -1
-    if isinstance(value, int | str) or (isinstance(value, float) and value.is_integer()):
-        with suppress(ValueError):  # text that is no number stays -1, which is refused below
-            number = -1 if isinstance(value, bool) else int(value)
-    if not 0 <= number < SEED_LIMIT:
-        raise InputError(
-            "{name} must be a whole number from 0 to {high}, or empty for a new one, got {given}.",
-            name=entry.name,
-            high=SEED_LIMIT - 1,
-            given=_described(value),
-            field=entry.name,
-        )
-    return number
-
-
-def _text(entry: Text, value: Any) -> str:
-    if value is None:
-        if entry.default is None:
-            raise InputError("{name} is missing: write a text.", name=entry.name, field=entry.name)
-        return entry.default
-    if not isinstance(value, str):
-        raise InputError(
-            "{name} must be text, got {given}.", name=entry.name, given=_described(value), field=entry.name
-        )
-    text = value.strip()
-    if entry.default is None and not text:
-        raise InputError("{name} is empty: write a text.", name=entry.name, field=entry.name)
-    if len(text) > entry.max_chars:
-        raise InputError(
-            "{name} has {count} characters; at most {most} are read. Shorten it.",
-            name=entry.name,
-            count=len(text),
-            most=entry.max_chars,
-            field=entry.name,
-        )
-    if "\x00" in text or (not text.isascii() and _has_surrogate(text)):
-        raise InputError(
-            "{name} has characters that are not valid text (NUL or half a pair).", name=entry.name, field=entry.name
-        )
-    return text
-
-
-def _has_surrogate(text: str) -> bool:
-    return any("\ud800" <= c <= "\udfff" for c in text)
-
-
-def _short(text: str, limit: int = 60) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _described(value: Any) -> str:
-    """`'abc'`, `a list`, `300`: what was given, in few words."""
-    if isinstance(value, str):
-        return repr(_short(value))
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int) and abs(value) >= 10**60:
-        return "a number of more than 60 digits"  # Python refuses to write out the longest ones
-    if isinstance(value, int | float):
-        return str(value)
-    return "nothing" if value is None else f"a {type(value).__name__}"

@@ -9,7 +9,21 @@ from typing import Any
 
 from hub.decoding.reading import Enough
 from hub.images import ENOUGH_SIDE
-from hub.spec import Choice, Choices, Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Output, Seed, Text
+from hub.spec import (
+    Boxes,
+    Choice,
+    Choices,
+    Demo,
+    Gallery,
+    ImageInput,
+    ImageOutput,
+    Json,
+    Labels,
+    Output,
+    Seed,
+    Text,
+    TextOutput,
+)
 
 MARGIN = 3.5  # sides of a reduced photo to the network's: with 3, a probability in hundreds moves by more than 0.005
 
@@ -41,6 +55,11 @@ def picture_outputs(demo: Demo | None) -> tuple[str, ...]:
     return tuple(f.name for f in demo.outputs if isinstance(f, ImageOutput | Gallery)) if demo else ()
 
 
+def drawn_outputs(demo: Demo | None) -> tuple[str, ...]:
+    """Names of the outputs that show something: pictures, and pictures with boxes."""
+    return tuple(f.name for f in demo.outputs if isinstance(f, ImageOutput | Gallery | Boxes)) if demo else ()
+
+
 def from_words(demo: Demo | None) -> bool:
     """Whether a page makes pictures from words, and so is in the gallery."""
     return bool(prompt_input(demo) and picture_outputs(demo))
@@ -57,6 +76,11 @@ def on_page(demo: Demo) -> list[Output]:
     """The outputs that people see by themselves: not the number that another draws as a line."""
     lines = {f.line for f in demo.outputs if isinstance(f, Labels)}
     return [f for f in demo.outputs if f.name not in lines]
+
+
+def has_value(field: Output) -> bool:
+    """Whether an output is JSON data; boxes have pictures beside it."""
+    return isinstance(field, Labels | Json | TextOutput | Boxes)
 
 
 def is_table(field: Output) -> bool:

@@ -100,12 +100,12 @@ DEMO = Demo(
     summary="Finds the colours that make a picture, and paints it with them alone.",
     task="Image to image",
     # The inputs make the page's controls, the REST schema and the command's flags. Their names are the
-    # parameters of `prepare` and `present`. There are also Text, Choice, Choices and Seed.
+    # parameters of `prepare` and `present`. There are also Text, Number, Toggle, Choice, Choices and Seed.
     inputs=(
         ImageInput("image", "Picture", "Any photo or drawing"),
         Slider("colours", "Colours", minimum=2, maximum=24, default=6, step=1, help="How many paints to use"),
     ),
-    # There are also Mask, Labels and Gallery.
+    # There are also Mask, Labels, Gallery, TextOutput and Boxes.
     outputs=(
         ImageOutput("painting", "Painting", "The picture in these colours alone"),
         Json("palette", "Palette", "Share of the picture", table=True),

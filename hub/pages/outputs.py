@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import unicodedata
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -15,12 +16,15 @@ from PIL import Image
 from hub.errors import HubError
 from hub.images import encode as encode_image
 from hub.images import encode_mask
+from hub.results import boxes
 from hub.results.result import Picture
-from hub.spec import Demo, Gallery, ImageOutput, Json, Labels, Mask, Output
+from hub.spec import Boxes, Demo, Gallery, ImageOutput, Json, Labels, Mask, Output, TextOutput
 from hub.texts import Sentence, sentence
 
 REMARKS, REMARKS_MOST = "remarks", 8  # what `present` may return beside the declared outputs
 MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg"}
+TEXT_CHARS = 20_000  # of a text that is an output
+BESIDE_BOXES_PX = 2048  # the longer side of the picture that boxes are shown on
 
 
 def split(demo: Demo, presented: Any) -> tuple[Any, list[Sentence]]:
@@ -49,7 +53,9 @@ def encode(slug: str, demo: Demo, presented: Any) -> tuple[str, Mapping[str, tup
         if field.optional and value is None:
             continue
         try:
-            if isinstance(field, ImageOutput | Mask | Gallery):
+            if isinstance(field, Boxes):
+                values[field.name], pictures[field.name] = _boxes(value)
+            elif isinstance(field, ImageOutput | Mask | Gallery):
                 pictures[field.name] = _pictures(field, value)
             else:
                 values[field.name] = _value(field, value)
@@ -95,6 +101,8 @@ def _picture(image: Any, format: Any, caption: Any) -> Picture:
 def _value(field: Output, value: Any) -> Any:
     if isinstance(field, Labels):
         return _labels(value)
+    if isinstance(field, TextOutput):
+        return _text(value)
     assert isinstance(field, Json)
     if field.table:
         if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
@@ -103,6 +111,28 @@ def _value(field: Output, value: Any) -> Any:
             raise ValueError("the rows of a table must have the same columns in the same order")
     json.dumps(value, allow_nan=False)  # TypeError or ValueError names what is not JSON
     return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a text is wanted, got a {type(value).__name__}")
+    if len(value) > TEXT_CHARS:
+        raise ValueError(f"the text has {len(value)} characters; at most {TEXT_CHARS} are kept")
+    if isinstance(value, Sentence):
+        return value
+    # Neither half a pair, which no file can hold, nor what a terminal would act on.
+    return "".join(c for c in value if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
+
+
+def _boxes(value: Any) -> tuple[dict[str, Any], tuple[Picture, ...]]:
+    """The boxes, and the picture that they are shown on: a copy that is not too large."""
+    if not isinstance(value, tuple) or len(value) != 2 or not isinstance(value[0], Image.Image):
+        raise TypeError("(a PIL image, a list of boxes) is wanted")
+    image, entries = value
+    found = boxes.read(image.width, image.height, entries)
+    image = image.convert("RGB")
+    image.thumbnail((BESIDE_BOXES_PX, BESIDE_BOXES_PX), Image.Resampling.LANCZOS)
+    return found, (_picture(image, "jpeg", ""),)
 
 
 def _labels(value: Any) -> dict[str, float]:

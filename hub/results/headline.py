@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hub.results import boxes
 from hub.results.result import Picture, Result
-from hub.spec import Demo, Json, Labels
+from hub.spec import Boxes, Demo, Json, Labels, TextOutput
 from hub.texts import Sentence, joined, sentence
 
 NAMES_IN_HEADLINE, ROWS_IN_HEADLINE = 4, 3
-VALUE_CHARS = 60  # of a text that is an output
+VALUE_CHARS, WORDS_CHARS = 60, 120  # of a text among the data; of one that is the answer
 
 
 def headline(demo: Demo, result: Result) -> str:
@@ -19,11 +20,13 @@ def headline(demo: Demo, result: Result) -> str:
 
 
 def default_headline(demo: Demo, values: Mapping[str, Any], pictures: Mapping[str, Sequence[Picture]]) -> str:
-    """`ambulance 97 %`, `car, road, trees`, a table's first rows, a picture's caption, a number; tells no inputs."""
+    """`ambulance 97 %`, `3 × car, 1 × dog`, a table's first rows, a picture's caption, a number; tells no inputs."""
     for field in demo.outputs:
         value = values.get(field.name)
         if isinstance(field, Labels) and value:
             return _of_labels(value, values.get(field.line) if field.line else None)
+        if isinstance(field, Boxes) and value:
+            return _of_boxes(value)
         if isinstance(field, Json) and field.table and value and (rows := _of_rows(value)):
             return rows
     captions = [picture.caption for group in pictures.values() for picture in group]
@@ -39,6 +42,13 @@ def _of_labels(labels: Mapping[str, float], limit: float | None) -> Sentence:
     return sentence("{first} and {number} more", first=first, number=more) if more > 0 else first
 
 
+def _of_boxes(found: boxes.Found) -> Sentence:
+    counts = [*boxes.counts(found).items()][:ROWS_IN_HEADLINE]
+    if not counts:
+        return sentence("Nothing found")
+    return joined(sentence("{count} × {label}", count=count, label=sentence(label)) for label, count in counts)
+
+
 def _of_rows(rows: Sequence[Mapping[str, Any]]) -> str:
     """The names with the largest shares, of a table that has both."""
     share = next((column for column in rows[0] if column.endswith("percent")), None)
@@ -52,6 +62,9 @@ def _of_rows(rows: Sequence[Mapping[str, Any]]) -> str:
 def _of_value(field: Any, values: Mapping[str, Any]) -> str:
     """`Sharpness: 0.82` of a number or a short text."""
     value = values.get(field.name)
+    if isinstance(field, TextOutput):
+        text = " ".join((value or "").split())
+        return text if len(text) <= WORDS_CHARS else f"{text[: WORDS_CHARS - 1]}…"
     if not isinstance(field, Json) or isinstance(value, bool) or not isinstance(value, int | float | str):
         return ""
     text = f"{value:g}" if isinstance(value, int | float) else " ".join(value[:VALUE_CHARS].split())

@@ -112,6 +112,16 @@ class Result:
         return dict(restored(json.loads(self.values_json), self.sentences))
 
     @property
+    def front_pictures(self) -> Mapping[str, tuple[Picture, ...]]:
+        """The pictures to look at: of boxes the drawn one, not the plain one that stands behind it."""
+        values = self.values
+        return {name: group[:1] if name in values else group for name, group in self.pictures.items()}
+
+    def picture_path(self, name: str, number: int = 0) -> str:
+        """Where a picture is below the address of results: boxes are a value too, which has the address without 0."""
+        return f"{self.id}/{name}" + (f"/{number}" if number or name in self.values else "")
+
+    @property
     def seed(self) -> int | None:
         return next((v for k, v in self.capsule["parameters"].items() if k == "seed"), None)
 

@@ -28,9 +28,36 @@ from hub.pages import inputs, new, outputs
 from hub.pages.registry import Page, Registry, discover, wants_config
 from hub.results.result import Picture, Result
 from hub.settings import Settings
-from hub.spec import Choice, Choices, Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask, Seed, Slider, Text
+from hub.spec import (
+    Boxes,
+    Choice,
+    Choices,
+    Demo,
+    Gallery,
+    ImageInput,
+    ImageOutput,
+    Json,
+    Labels,
+    Mask,
+    Number,
+    Seed,
+    Slider,
+    Text,
+    TextOutput,
+    Toggle,
+)
 from hub.weights.store import EMPTY
-from tests.fakes import Calls, counting_demo, picky_demo, picture, registry_of, shade_demo, skip_if_emulated, steps_demo
+from tests.fakes import (
+    Calls,
+    boxes_demo,
+    counting_demo,
+    picky_demo,
+    picture,
+    registry_of,
+    shade_demo,
+    skip_if_emulated,
+    steps_demo,
+)
 
 # How far a batch may be from single runs, by the dtype of the model.
 PROBABILITY = {"float32": 1e-4, "bfloat16": 0.02}
@@ -48,6 +75,7 @@ PAGES: dict[str, Page] = {
         fake_doubler=counting_demo(Calls()),
         fake_steps=steps_demo(Calls()),
         fake_picky=picky_demo(),
+        fake_boxes=boxes_demo(),
     ).pages,
 }
 SEES = [
@@ -94,6 +122,8 @@ def usual_inputs(demo: Demo, image: Image.Image | None = None) -> dict[str, Any]
             values[field.name] = 7
         elif isinstance(field, Text):
             values[field.name] = field.default or "a red car"[: field.max_chars]
+        elif isinstance(field, Number):
+            values[field.name] = field.minimum if field.default is None else field.default
         else:
             values[field.name] = field.default
     return values
@@ -142,6 +172,10 @@ def check_outputs(demo: Demo, result: Result, sizes: dict[str, tuple[int, int]])
             assert all(0 <= probability <= 1 for probability in values[field.name].values())
         elif isinstance(field, Json):
             assert not field.table or all(isinstance(row, dict) for row in values[field.name])
+        elif isinstance(field, TextOutput):
+            assert isinstance(values[field.name], str)
+        elif isinstance(field, Boxes):
+            check_boxes(values[field.name], result.pictures[field.name])
         else:
             stored = result.pictures[field.name]
             assert len(stored) == 1 or isinstance(field, Gallery)
@@ -150,6 +184,17 @@ def check_outputs(demo: Demo, result: Result, sizes: dict[str, tuple[int, int]])
                     assert image.size == (one.width, one.height)
                     assert image.mode == ("L" if isinstance(field, Mask) else "RGB")
                     assert not isinstance(field, ImageOutput) or image.format == field.format.upper()
+
+
+def check_boxes(found: dict[str, Any], stored: tuple[Picture, ...]) -> None:
+    """Boxes lie in the picture, the surest first; the drawn picture stands before the plain one of the same shape."""
+    drawn, plain = stored
+    check_shape(plain, (found["width"], found["height"]))
+    assert drawn.height >= plain.height
+    assert [box["score"] for box in found["boxes"]] == sorted((b["score"] for b in found["boxes"]), reverse=True)
+    for box in found["boxes"]:
+        assert box["label"] and 0 <= box["score"] <= 1
+        assert 0 <= box["x0"] < box["x1"] <= found["width"] and 0 <= box["y0"] < box["y1"] <= found["height"]
 
 
 # --- the declaration, and bad inputs: no model needed ---------------------------------------------
@@ -179,6 +224,11 @@ def bad_values(field: Any) -> list[Any]:
         return [*wrong, *missing, 5, b"", b"not a picture", b"\x89PNG\r\n\x1a\n cut off"]
     if isinstance(field, Slider):
         return [*wrong, True, "much", "nan", float("nan"), float("inf"), field.minimum - 1, field.maximum + 1, 10**400]
+    if isinstance(field, Number):
+        needed = [None, ""] if field.required else []
+        return [*wrong, *needed, True, "much", "nan", float("inf"), field.minimum - 1, field.maximum + 1, 10**400]
+    if isinstance(field, Toggle):
+        return [*wrong, "perhaps", 2, 0.5]
     if isinstance(field, Choice):
         return [*wrong, True, 1, "no such option"]
     if isinstance(field, Choices):
@@ -265,8 +315,10 @@ def test_the_ends_of_every_range_and_every_option_work(slug: str, hub: Hub) -> N
 
 
 def ends(field: Any, hub: Hub, weights: str | None) -> list[Any]:
-    if isinstance(field, Slider):
+    if isinstance(field, Slider | Number):
         return [field.minimum, field.maximum]
+    if isinstance(field, Toggle):
+        return [False, True]
     if not isinstance(field, Choice | Choices):
         return []
     known = inputs.options(field, weights or "", hub.weights.find(weights).config if weights else EMPTY)
@@ -375,6 +427,9 @@ def compare(demo: Demo, dtype: str, alone: dict[str, Any], together: dict[str, A
             assert one == pytest.approx(other, abs=PROBABILITY[dtype])
         elif isinstance(field, Mask):
             assert np.mean(np.asarray(one) == np.asarray(other)) >= EQUAL_PIXELS
+        elif isinstance(field, Boxes):
+            rows = ([{**box, "box": list(box["box"])} for box in shown[1]] for shown in (one, other))
+            assert_close(*rows, NUMBER[dtype])
         elif isinstance(field, ImageOutput | Gallery):
             if isinstance(field, ImageOutput):  # with or without a caption
                 one, other = ([shown if isinstance(shown, tuple) else (shown, "")] for shown in (one, other))

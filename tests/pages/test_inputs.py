@@ -11,9 +11,10 @@ import pytest
 from hub.decoding.decode import Enough, ImageLimits
 from hub.errors import DeclarationError, InputError, TooLargeError
 from hub.images import encode
-from hub.pages.inputs import SEED_LIMIT, Inputs, decoded, default, options, read
+from hub.pages.inputs import Inputs, decoded, default, options, read
 from hub.pages.kinds import enough_pixels
-from hub.spec import Choice, Choices, Demo, ImageInput, Json, Seed, Slider, Text, Weights
+from hub.pages.values import SEED_LIMIT
+from hub.spec import Choice, Choices, Demo, ImageInput, Json, Number, Seed, Slider, Text, Toggle, Weights
 from tests.fakes import picture
 
 HUGE = 10**5000  # more digits than Python writes out
@@ -109,6 +110,41 @@ def test_a_number_that_is_refused_says_what_was_given_and_what_is_allowed(given:
 )
 def test_a_whole_number_that_is_refused_names_its_unit(given: Any, told: str) -> None:
     assert message(STEPS, given) == told
+
+
+PRICE, COUNT = Number("price", "Price", unit="EUR"), Number("count", "Count", 3, 0, 2**53, integer=True)
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "got"),
+    [(PRICE, 1, 1.0), (PRICE, "-2.5", -2.5), (COUNT, None, 3), (COUNT, "7.0", 7), (COUNT, 2**53 - 1, 2**53 - 1)],
+)
+def test_a_typed_number_is_a_float_or_an_int_as_declared(field: Number, given: Any, got: float) -> None:
+    number = value(field, given)
+    assert number == got
+    assert type(number) is type(got)
+
+
+def test_a_typed_number_without_a_default_must_be_given_and_keeps_its_bounds() -> None:
+    assert message(PRICE, "") == "price is missing: write a number."
+    assert message(COUNT, -1) == "count must be between 0 and 9.0072e+15, got -1."
+    assert message(COUNT, 0.5) == "count must be a whole number between 0 and 9.0072e+15, got 0.5."
+    assert "a number between" in message(PRICE, HUGE)
+
+
+@pytest.mark.parametrize(
+    ("given", "got"),
+    [(True, True), (False, False), (1, True), (0, False), (" YES ", True), ("off", False), (None, True), ("", True)],
+)
+def test_a_switch_takes_the_words_that_forms_and_flags_have(given: Any, got: bool) -> None:
+    assert value(Toggle("deep", "Deep", default=True), given) is got
+
+
+@pytest.mark.parametrize(
+    "given", ["perhaps", 2, pytest.param(HUGE, id="huge"), 1.0, [True], pytest.param("on" * 10**6, id="long")]
+)
+def test_a_switch_takes_nothing_else(given: Any) -> None:
+    assert message(Toggle("deep", "Deep"), given).startswith("deep must be true or false, got ")
 
 
 def test_equal_numbers_are_one_value_however_they_are_written() -> None:

@@ -23,8 +23,10 @@ from hub.spec import (
     ImageOutput,
     Json,
     Labels,
+    Number,
     Slider,
     Text,
+    Toggle,
     Weights,
 )
 from tests.fakes import picky_demo, picture
@@ -225,6 +227,11 @@ def test_a_whole_declaration_has_no_problems(tmp_path: Path) -> None:
         (with_input(Slider("s", "S", 0, 1, 1, 5)), "s: step 5 must be above 0 and fit into the range."),
         (with_input(Slider("s", "S", 0.0, float("inf"), 1.0, 1.0)), "must be finite numbers"),
         (with_input(Slider("s", "S", "0", 1, 1, 1)), "must be finite numbers"),  # type: ignore[arg-type]
+        (with_input(Number("n", "N", True)), "n: minimum, maximum and default must be finite numbers"),
+        (with_input(Number("n", "N", 1, 2, 3)), "n: default 1 is not between 2 and 3."),
+        (with_input(Number("n", "N", minimum=2, maximum=2)), "n: minimum 2 must be below maximum 2."),
+        (with_input(Number("n", "N", 0.5, integer=True)), "n: with integer=True all must be whole numbers"),
+        (with_input(Toggle("t", "T", default="yes")), "t: default must be True or False"),  # type: ignore[arg-type]
         (
             with_input(Slider("s", "S", 0, 1, 1, 1, default_from="best")),
             "s: default_from names a number in the weights'",

@@ -15,7 +15,7 @@ from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.results.headline import headline
 from hub.results.result import Result
-from hub.spec import Gallery, ImageInput, ImageOutput, Json, Labels, Mask
+from hub.spec import Boxes, Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask, Output, TextOutput
 from hub.web.api import schema
 from hub.web.api.shapes import (
     ComparisonAnswer,
@@ -29,7 +29,15 @@ from hub.web.routes import API
 from hub.weights import facts
 
 SIMILAR_LIMIT, SIMILAR_MOST = 8, 50  # similar pictures where nobody says how many, and at most
-KINDS = {ImageOutput: "image", Mask: "mask", Labels: "labels", Json: "json", Gallery: "gallery"}
+KINDS: dict[type[Output], str] = {
+    ImageOutput: "image",
+    Mask: "mask",
+    Labels: "labels",
+    Json: "json",
+    Gallery: "gallery",
+    TextOutput: "text",
+    Boxes: "boxes",
+}
 
 
 def result_to_json(result: Result, page: Page | None, root_path: str = "") -> ResultAnswer:
@@ -43,6 +51,8 @@ def result_to_json(result: Result, page: Page | None, root_path: str = "") -> Re
     for name in names:
         if name in values:
             outputs[name] = values[name]
+            if name in result.pictures:  # boxes: the picture with and without them
+                outputs[name] |= {"picture": f"{base}/{name}/0", "plain": f"{base}/{name}/1"}
         elif name in result.pictures:
             group = result.pictures[name]
             entries = [{"url": f"{base}/{name}/{n}", "caption": p.caption} for n, p in enumerate(group)]

@@ -24,9 +24,10 @@ from hub.people.owners import Owner
 from hub.people.users import Caller
 from hub.results.result import Picture, Result
 from hub.texts import sentence
-from hub.web.api import answers, events, health, openapi
+from hub.web.api import answers, boxes, events, health, openapi
 from hub.web.api.answers import SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.api.bodies import read_inputs, read_texts
+from hub.web.api.pictures import send_picture
 from hub.web.middleware import access, guard
 from hub.web.routes import API, FOREVER, Endpoint, dump_json, json_answer, routes_of, whole_number
 from hub.web.waiting import WaitingThreads
@@ -130,16 +131,19 @@ class DemoRoutes:
 
     async def output(self, request: Request) -> Response:
         result = await self._read_result(request)
-        name, number = request.path_params["output"], request.path_params.get("number", 0)
+        name, number = request.path_params["output"], request.path_params.get("number")
         values = result.values
-        if name in values and not number:
+        if name in values and name in result.pictures and number is None:
+            return await boxes.answer(request, result, name)
+        if name in values and name not in result.pictures and not number:
             return json_answer(values[name], headers={"Cache-Control": FOREVER})
+        number = number or 0
         pictures = result.pictures.get(name, ())
         if number >= len(pictures):
             there = ", ".join([*result.pictures, *values])
             what = f"no picture {number} in {name!r}" if pictures else f"no output {name!r}; there is: {there}"
             raise NotFoundError("Result {id} has {what}.", id=result.id, what=what)
-        return _send_picture(request, pictures[number], f"{result.id}-{name}-{number}")
+        return send_picture(request, pictures[number], f"{result.id}-{name}-{number}")
 
     async def similar(self, request: Request) -> Response:
         """Who knows a result's id may ask; whose past results are shown depends on the setting and the cookie."""
@@ -161,7 +165,7 @@ class DemoRoutes:
         if result.sight is None:
             raise NotFoundError("Result {id} has no thumbnail of its picture.", id=result.id)
         picture = Picture(result.sight.thumbnail, "image/jpeg", 0, 0)
-        return _send_picture(request, picture, f"{result.id}-thumbnail")
+        return send_picture(request, picture, f"{result.id}-thumbnail")
 
     def _who(self, request: Request) -> Owner:
         return self.hub.owners.of(guard.caller(request))
@@ -228,12 +232,3 @@ class DemoRoutes:
 
     async def metrics(self, request: Request) -> Response:
         return Response(self.hub.metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-
-def _send_picture(request: Request, picture: Picture, tag: str) -> Response:
-    headers = {"ETag": f'"{tag}"', "Cache-Control": FOREVER, "X-Content-Type-Options": "nosniff"}
-    tags = [t.strip().removeprefix("W/") for t in request.headers.get("if-none-match", "").split(",")]
-    if f'"{tag}"' in tags or "*" in tags:
-        return Response(status_code=304, headers=headers)
-    headers["Content-Disposition"] = f'inline; filename="{tag[:8]}{tag[32:]}.{picture.extension}"'
-    return Response(picture.data, media_type=picture.media_type, headers=headers)

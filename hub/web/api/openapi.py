@@ -11,7 +11,7 @@ from hub.execution.models import ACTIONS
 from hub.hub import Hub
 from hub.pages.registry import Page, Registry
 from hub.spec import ImageInput
-from hub.web.api import gallery_schema, history_schema, links_schema, schema
+from hub.web.api import boxes, gallery_schema, history_schema, links_schema, schema
 from hub.web.api.answers import SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.api.shapes import (
     BINARY,
@@ -66,7 +66,7 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], plac
         "/api/v1/results/{id}": _get("getResult", "A stored result", ref("Result"), ["id"], (404,)),
         "/api/v1/results/{id}/similar": _similar(),
         "/api/v1/results/{id}/thumbnail": _file("getThumbnail", ["id"]),
-        "/api/v1/results/{id}/{output}": _file("getOutput", ["id", "output"]),
+        "/api/v1/results/{id}/{output}": _output(),
         "/api/v1/results/{id}/{output}/{number}": _file("getGalleryPicture", ["id", "output", "number"]),
         "/api/v1/status": _get("getStatus", "Device, models in memory, results, requests in work", OBJECT),
         "/api/v1/models": {
@@ -160,6 +160,19 @@ def _file(id: str, parameters: list[str]) -> dict[str, Any]:
     operation = _operation(id, "A picture's file, or a value as JSON", content, parameters, (404,))
     operation["responses"]["304"] = {"description": "Not modified: the ETag of If-None-Match is right"}
     return {"get": operation}
+
+
+def _output() -> dict[str, Any]:
+    path = _file("getOutput", ["id", "output"])
+    path["get"]["description"] = "Boxes come as JSON, as COCO or drawn; other outputs have one form only."
+    path["get"]["parameters"] += [
+        in_query("format", {"type": "string", "enum": list(boxes.FORMATS), "default": boxes.FORMATS[0]}, "Of boxes"),
+        in_query(
+            "min_score", {"type": "number", "minimum": 0, "maximum": 1, "default": 0}, "Of boxes: the least score"
+        ),
+    ]
+    path["get"]["responses"]["422"] = problem_ref(422)
+    return path
 
 
 def _similar() -> dict[str, Any]:

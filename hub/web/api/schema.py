@@ -9,10 +9,13 @@ from pydantic import TypeAdapter
 
 from hub.decoding.decode import FORMATS
 from hub.execution.models import Resident
-from hub.pages.inputs import SEED_LIMIT
+from hub.pages.outputs import TEXT_CHARS
 from hub.pages.registry import Page
+from hub.pages.values import SEED_LIMIT
+from hub.results import boxes
 from hub.results.result import Receipt
 from hub.spec import (
+    Boxes,
     Choice,
     Choices,
     Demo,
@@ -23,9 +26,12 @@ from hub.spec import (
     Json,
     Labels,
     Mask,
+    Number,
     Output,
     Seed,
     Slider,
+    TextOutput,
+    Toggle,
 )
 from hub.web.api import shapes
 from hub.web.api.shapes import ComparisonAnswer, DemoAnswer, ResultAnswer, Schema, SimilarAnswer
@@ -73,6 +79,14 @@ def _input(field: Input, body: Body, options: Options) -> Schema:
         if field.unit:
             schema["x-unit"] = field.unit
             notes.append(f"In {field.unit}")
+    elif isinstance(field, Number):
+        schema |= {"type": "integer" if field.integer else "number", "minimum": field.minimum}
+        schema |= {"maximum": field.maximum, **({} if field.default is None else {"default": field.default})}
+        if field.unit:
+            schema["x-unit"] = field.unit
+            notes.append(f"In {field.unit}")
+    elif isinstance(field, Toggle):
+        schema |= {"type": "boolean", "default": field.default}
     elif isinstance(field, Choice | Choices):
         names = options.get(field.name, () if field.options_from else field.options)
         option = {"type": "string", **({"enum": list(names)} if names else {})}
@@ -111,8 +125,26 @@ def _output(field: Output) -> Schema:
     if isinstance(field, Labels):
         share = {"type": "number", "minimum": 0, "maximum": 1}
         return {**schema, "type": "object", "additionalProperties": share, "x-top": field.top}
+    if isinstance(field, TextOutput):
+        text = {"type": "string", "maxLength": TEXT_CHARS}
+        return {**schema, **text, **({"contentMediaType": "text/markdown"} if field.markdown else {})}
+    if isinstance(field, Boxes):
+        return {**schema, **_boxes({**url, "x-media-type": "image/jpeg"})}
     assert isinstance(field, Json)
     return {**schema, "type": "array", "items": {"type": "object"}} if field.table else schema
+
+
+def _boxes(url: Schema) -> Schema:
+    """Boxes in pixels of the picture that was given; over REST with the addresses of the picture with and without."""
+    side, pixels = {"type": "number", "minimum": 0}, {"type": "integer", "minimum": 1}
+    share = {"type": "number", "minimum": 0, "maximum": 1}
+    label = {"type": "string", "maxLength": boxes.LABEL_CHARS}
+    box = {"label": label, "score": share, **dict.fromkeys(boxes.SIDES, side)}
+    one = {"type": "object", "properties": box, "required": list(box), "additionalProperties": False}
+    several = {"type": "array", "items": one, "maxItems": boxes.MOST}
+    found = {"width": pixels, "height": pixels, "boxes": several}
+    properties = {**found, "picture": url, "plain": url}
+    return {"type": "object", "properties": properties, "required": list(found), "additionalProperties": False}
 
 
 def answer(page: Page) -> Schema:

@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 
 from hub.describe import StateCode
 from hub.engine.differences import NumberPair, PictureDifference
-from hub.pages.inputs import SEED_LIMIT
+from hub.pages.values import SEED_LIMIT
 from hub.results.result import Receipt
 
 Schema = dict[str, Any]

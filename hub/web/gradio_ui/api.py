@@ -30,8 +30,6 @@ from hub.web.middleware import guard
 from hub.web.parts import snippets
 
 log = logging.getLogger(__name__)
-# As the page's fields, it hands its value through to the engine's own check.
-NumberField = fields.subclass_component(gr.Number, "Unchecked", preprocess=lambda self, payload: payload)
 
 
 def add(hub: Hub, threads: Executor, folder: Path, page: Page, names: Sequence[str], inputs: Sequence[Any]) -> None:
@@ -116,7 +114,7 @@ def _client_inputs(declared: Sequence[Input], inputs: Sequence[Any]) -> list[Any
     A client sends the value of a component that it leaves out: that would be the first weights' default to all.
     """
     own = {n: f for n, f in enumerate(declared) if isinstance(f, Slider) and f.default_from}
-    return [NumberField(label=own[n].label, visible=False) if n in own else c for n, c in enumerate(inputs)]
+    return [fields.NumberField(label=own[n].label, visible=False) if n in own else c for n, c in enumerate(inputs)]
 
 
 def _caller() -> Caller:

@@ -25,7 +25,7 @@ from hub.pages import kinds
 from hub.pages.registry import Page
 from hub.results.headline import headline
 from hub.results.result import Result
-from hub.spec import Choice, Choices, ImageInput, Slider
+from hub.spec import Choice, Choices, ImageInput, Slider, Toggle
 from hub.texts import say, sentence
 from hub.web.api import events
 from hub.web.gradio_door.page_files import PageFiles
@@ -274,7 +274,7 @@ class _Page:
             changes = [
                 c.input
                 for c, f in zip(inputs, declared, strict=True)
-                if isinstance(f, Slider | Choice | Choices) or (f is None and not self.following)
+                if isinstance(f, Slider | Toggle | Choice | Choices) or (f is None and not self.following)
             ]
             if changes:
                 gr.on(changes, self.run_again, trigger_mode="always_last", **options)
@@ -317,7 +317,7 @@ class _Page:
     def _missing(self, inputs: Mapping[str, Any]) -> InputError | None:
         """What to say of an input that the page cannot do without, by the name that stands above it."""
         for field in self.demo.inputs:
-            if field.required and not inputs.get(field.name):
+            if field.required and inputs.get(field.name) in (None, ""):
                 is_picture = isinstance(field, ImageInput)
                 text = "{name} is missing: choose one first." if is_picture else "{name} is missing: write it first."
                 return InputError(text, name=sentence(field.label), field=field.name)

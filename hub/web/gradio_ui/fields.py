@@ -20,6 +20,7 @@ from hub.errors import HubError
 from hub.pages import kinds
 from hub.results.result import Picture, Result
 from hub.spec import (
+    Boxes,
     Choice,
     Choices,
     Demo,
@@ -30,9 +31,12 @@ from hub.spec import (
     Json,
     Labels,
     Mask,
+    Number,
     Output,
     Seed,
     Slider,
+    TextOutput,
+    Toggle,
 )
 from hub.texts import sentence
 from hub.web.gradio_door import left_folders, payloads, stills
@@ -97,7 +101,8 @@ def _any_json(self: Any, value: Any) -> JsonData | None:
 Upload = subclass_component(gr.Image, "Unchecked", preprocess=_as_file, postprocess=_as_browsable)
 FileField = _without_checks(gr.File, _as_one_file)
 AnyJson = subclass_component(gr.JSON, "Any", postprocess=_any_json)
-SliderField = _without_checks(gr.Slider, _as_is)
+SliderField, NumberField = _without_checks(gr.Slider, _as_is), _without_checks(gr.Number, _as_is)
+ToggleField = _without_checks(gr.Checkbox, _as_is)
 RadioField, DropdownField = _without_checks(gr.Radio, _as_is), _without_checks(gr.Dropdown, _as_is)
 TicksField = _without_checks(gr.CheckboxGroup, _as_is)
 TextField = _without_checks(gr.Textbox, _as_is)
@@ -129,6 +134,14 @@ def input_component(field: Input, options: Sequence[str] | None = None) -> gr.co
         return SliderField(
             field.minimum, field.maximum, value=field.default, step=field.step, label=label, info=info, buttons=[]
         )
+    if isinstance(field, Number):
+        label = f"{field.label} ({field.unit})" if field.unit else field.label
+        return NumberField(
+            value=field.default, label=label, info=info, minimum=field.minimum, maximum=field.maximum,
+            step=1 if field.integer else "any",
+        )  # fmt: skip
+    if isinstance(field, Toggle):
+        return ToggleField(value=field.default, label=field.label, info=info)
     if isinstance(field, Choice):
         named = [(o, o) for o in options or field.options]
         return choice(field.label, named, field.default, info, growing=bool(field.options_from))
@@ -183,6 +196,8 @@ def output_component(field: Output) -> gr.components.Component:
         return gr.Gallery(label=field.label, interactive=False, columns=3, object_fit="contain", visible=False)
     if isinstance(field, Json) and not field.table:
         return gr.JSON(label=field.label, visible=False)
+    if isinstance(field, Boxes):
+        return blocks.draw(partial(html.boxes_panel, field, None, ""), visible=False)
     return blocks.draw(partial(html.panel, field, None), visible=False)
 
 
@@ -216,6 +231,10 @@ def fill_outputs(demo: Demo, result: Result, folder: Path, before: Mapping[str, 
         else:
             if isinstance(field, Gallery) and value:
                 value = [(path, wording.answer(caption)) for path, caption in value]
+            elif isinstance(field, Boxes):
+                value = html.boxes_panel(field, value, f"api/v1/results/{result.id}")
+            elif isinstance(field, TextOutput):
+                value = html.panel(field, value)
             elif isinstance(field, Labels):
                 value = html.panel(field, value, values.get(field.line))
             answers.append(gr.update(visible=True, value=value))
@@ -228,7 +247,7 @@ def fill_api_outputs(demo: Demo, result: Result, folder: Path) -> list[Any]:
 
 
 def _value_of(field: Output, result: Result, folder: Path) -> Any:
-    if field.name not in result.pictures:
+    if field.name not in result.pictures or isinstance(field, Boxes):
         return result.values.get(field.name)
     pictures = result.pictures[field.name]
     files = [(write_picture(result.id, field.name, n, p, folder), p.caption) for n, p in enumerate(pictures)]

@@ -244,7 +244,8 @@ class Share:
                     for number, picture in enumerate(pictures)
                 ]
             if pictures and not field.optional:
-                return [(f"{base}/{field.name}", f"{slug}-{field.name}.{pictures[0].extension}")]
+                name = f"{slug}-{field.name}.{pictures[0].extension}"
+                return [(f"api/v1/results/{result.picture_path(field.name)}", name)]
         return [(base, f"{slug}.json")]
 
     def _draw_made(self, request: gr.Request, link: Link) -> str:

@@ -20,7 +20,7 @@ from hub.pages import kinds
 from hub.pages.registry import Page
 from hub.results.headline import headline
 from hub.results.result import Picture, Result
-from hub.spec import Demo, ImageInput, ImageOutput, Json, Labels
+from hub.spec import Boxes, Demo, ImageInput, ImageOutput, Json, Labels, TextOutput
 from hub.texts import say, sentence
 from hub.web.gradio_ui import blocks, fields
 from hub.web.gradio_ui.lanes import Lanes, Meter
@@ -101,7 +101,7 @@ class Live:
         """Draws where the answers are shown."""
         with gr.Column(visible=False) as self.column:
             self.status = blocks.draw(html.live_waiting)
-            pictures = [f for f in self.demo.outputs if isinstance(f, ImageOutput)]
+            pictures = [f for f in self.demo.outputs if isinstance(f, ImageOutput | Boxes)]
             self.picture = pictures[0] if pictures else None
             self.components = [self.status]
             if self.picture is not None:
@@ -171,7 +171,7 @@ class Live:
             answer.append(self.draw_view(self.picture, result))
         return [*answer, self.draw_panels(result)]
 
-    def draw_view(self, field: ImageOutput, result: Result) -> Any:
+    def draw_view(self, field: ImageOutput | Boxes, result: Result) -> Any:
         """The picture with what it says of itself; an optional one that a frame has not is gone."""
         if field.name not in result.pictures:
             return gr.update(visible=False, value=None)
@@ -189,6 +189,8 @@ class Live:
             value = values[field.name]
             if isinstance(field, Labels):
                 panels.append(html.panel(field, value, values.get(field.line)))
+            elif isinstance(field, TextOutput):
+                panels.append(html.panel(field, value))
             elif kinds.is_table(field):
                 panels += [html.panel(field, value)] if value else []
             elif isinstance(field, Json):
@@ -196,5 +198,5 @@ class Live:
         return piece("run", "live_panels", panels)
 
 
-def _live_label(field: ImageInput | ImageOutput) -> str:
+def _live_label(field: ImageInput | ImageOutput | Boxes) -> str:
     return sentence("{name}, live", name=sentence(field.label))

@@ -19,7 +19,7 @@ from hub.pages.headlines import headline_without
 from hub.pages.registry import Page
 from hub.people.owners import Owner
 from hub.results.result import Result
-from hub.spec import Demo, ImageOutput, Json, Labels
+from hub.spec import Boxes, Demo, ImageOutput, Labels, TextOutput
 from hub.texts import say
 from hub.web.middleware import guard
 from hub.web.parts import html, wording
@@ -119,7 +119,9 @@ def draw_result(result: Result, demo: Demo) -> Markup:
             parts.append(piece("page", "figure", f"{base}/{field.name}", wording.picture_words(field, result)))
         elif isinstance(field, Labels) and field.name in values:
             parts.append(html.panel(field, values[field.name], values.get(field.line)))
-        elif isinstance(field, Json) and field.table and field.name in values:
+        elif isinstance(field, Boxes) and field.name in values:
+            parts.append(html.boxes_panel(field, values[field.name], base))
+        elif (kinds.is_table(field) or isinstance(field, TextOutput)) and field.name in values:
             parts.append(html.panel(field, values[field.name]))
     return piece("page", "opened", base, ago(result.created), parts)
 

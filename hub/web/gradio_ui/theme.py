@@ -9,7 +9,7 @@ import gradio as gr
 from hub.web.parts.pieces import piece, script
 
 STYLE = Path(__file__).parents[1] / "style.css"
-LAYOUT, SCRIPTS = "gradio/layout.css", ("gradio/page.js", "gradio/over.js")
+LAYOUT, SCRIPTS = "gradio/layout.css", ("gradio/page.js", "gradio/over.js", "boxes.js")
 
 
 def head() -> str:

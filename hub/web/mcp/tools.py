@@ -16,10 +16,11 @@ from hub.decoding import budget
 from hub.errors import HubError
 from hub.hub import Hub
 from hub.images import encode
+from hub.pages import kinds
 from hub.pages.registry import Page
 from hub.results.headline import headline
 from hub.results.result import Picture, Result
-from hub.spec import Demo, ImageInput, Json, Labels, Mask
+from hub.spec import Demo, ImageInput, Mask
 from hub.web.api import schema
 from hub.web.mcp import pictures as mcp_pictures
 from hub.web.routes import API
@@ -83,7 +84,7 @@ def _description(page: Page) -> str:
 
 def _output_schema(page: Page) -> dict[str, Any]:
     demo, all_outputs = page.demo, schema.outputs(page.demo)
-    values = {f.name for f in demo.outputs if isinstance(f, Labels | Json)}
+    values = {f.name for f in demo.outputs if kinds.has_value(f)}
     text, number = {"type": "string"}, {"type": "integer"}
     picture = {"output": text, "width": number, "height": number, "caption": text, "url": {**text, "format": "uri"}}
     properties: dict[str, Any] = {
@@ -127,9 +128,10 @@ def answer(result: Result, page: Page, base: str) -> CallToolResult:
     fields = {f.name: f for f in demo.outputs}
     picture_entries: list[dict[str, Any]] = []
     contents: list[ContentBlock] = []
-    for name in (name for name in fields if name in result.pictures):
-        for number, picture in enumerate(result.pictures[name]):
-            path = f"{API}/results/{result.id}/{name}" + (f"/{number}" if number else "")
+    shown = result.front_pictures
+    for name in (name for name in fields if name in shown):
+        for number, picture in enumerate(shown[name]):
+            path = f"{API}/results/{result.picture_path(name, number)}"
             entry = {"output": name, "width": picture.width, "height": picture.height, "caption": picture.caption}
             picture_entries.append({**entry, **({"url": base + path} if base else {})})
             label = f"{fields[name].label}: {picture.caption}" if picture.caption else fields[name].label

@@ -13,7 +13,7 @@ from hub.engine.compare import Comparison
 from hub.engine.differences import NumberPair, Pair
 from hub.pages import kinds
 from hub.results.result import Picture, Result
-from hub.spec import Demo, Gallery, Json, Labels, Mask, Output
+from hub.spec import Boxes, Demo, Gallery, Json, Labels, Mask, Output, TextOutput
 from hub.texts import say
 from hub.web.parts import html, wording
 from hub.web.parts.pieces import piece
@@ -90,7 +90,7 @@ def _figure(result: Result, pair: Pair, picture: Picture | None) -> tuple[Pictur
 
 
 def _address(result: Result, pair: Pair) -> str:
-    return f"api/v1/results/{result.id}/{pair.output}" + (f"/{pair.number}" if pair.number else "")
+    return f"api/v1/results/{result.picture_path(pair.output, pair.number)}"
 
 
 # --- numbers --------------------------------------------------------------------------------------
@@ -107,6 +107,12 @@ def draw_answer(demo: Demo, comparison: Comparison, titles: Sequence[str]) -> Ma
             parts.append(draw("panel", field.label, _mask(pairs[0], comparison, titles)))
         elif isinstance(field, Gallery):
             parts.append(draw_beside(field, pairs, comparison, titles))
+        elif isinstance(field, Boxes):
+            parts.append(draw_beside(field, pairs, comparison, titles))
+            parts.append(draw("panel", field.label, numbers(demo, field, comparison, titles)))
+        elif isinstance(field, TextOutput):
+            ours, theirs = comparison.a.values.get(field.name), comparison.b.values.get(field.name)
+            parts.append(draw("panel", field.label, _values(field, ours, theirs, titles)))
     return draw("answer", parts, receipts(comparison, titles))
 
 
@@ -115,7 +121,7 @@ def _mask(pair: Pair, comparison: Comparison, titles: Sequence[str]) -> Markup:
     return draw("mask", say_difference(pair, "class ids"), files)
 
 
-def numbers(demo: Demo, field: Labels | Json, comparison: Comparison, titles: Sequence[str]) -> Markup:
+def numbers(demo: Demo, field: Labels | Json | Boxes, comparison: Comparison, titles: Sequence[str]) -> Markup:
     """One output of both: what both have as a table, what only one has beside each other."""
     ours, theirs = comparison.a.values.get(field.name), comparison.b.values.get(field.name)
     rows = [row for row in comparison.rows if row.output == field.name and row.difference is not None]
@@ -127,7 +133,10 @@ def numbers(demo: Demo, field: Labels | Json, comparison: Comparison, titles: Se
         pieces.append(draw("pair", [(mark, "only", part) for mark, part in zip("AB", lists, strict=True)]))
     if isinstance(field, Labels) and field.line and ours and theirs:
         pieces.insert(0, _lines(demo, field, comparison))
-    if not pieces or not (isinstance(field, Labels) or field.table or (_numeric(ours) and _numeric(theirs))):
+    is_whole = not isinstance(field, Json) or field.table or (_numeric(ours) and _numeric(theirs))
+    if isinstance(field, Boxes):
+        return Markup("").join(pieces) or draw("same", html.json_text([]))
+    if not pieces or not is_whole:
         pieces.append(_values(field, ours, theirs, titles))
     return Markup("").join(pieces)
 
@@ -142,7 +151,7 @@ def _lines(demo: Demo, field: Labels, comparison: Comparison) -> Markup:
     return draw("lines", label, sides)
 
 
-def _colours(field: Labels | Json, value: Any) -> dict[str, str]:
+def _colours(field: Labels | Json | Boxes, value: Any) -> dict[str, str]:
     """The colour of each row of a table that has them; rows are named by their first column of text."""
     if not (isinstance(field, Json) and field.table and value and "colour" in value[0]):
         return {}
@@ -156,16 +165,21 @@ def _numeric(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _values(field: Labels | Json, ours: Any, theirs: Any, titles: Sequence[str]) -> Markup:
+def _values(field: Labels | Json | TextOutput, ours: Any, theirs: Any, titles: Sequence[str]) -> Markup:
     """Values that are not numbers, as they are."""
-    table = isinstance(field, Json) and field.table
     if ours == theirs:
-        return draw("same", html.table(ours or []) if table else html.json_text(ours))
-    sides = [html.table(value or []) if table else html.json_text(value) for value in (ours, theirs)]
+        return draw("same", _value(field, ours))
+    sides = [_value(field, value) for value in (ours, theirs)]
     return draw("pair", [*zip("AB", titles, sides, strict=True)])
 
 
-def _alone(field: Labels | Json, rows: Sequence[NumberPair], result: Result) -> Markup:
+def _value(field: Labels | Json | TextOutput, value: Any) -> Markup:
+    if isinstance(field, TextOutput):
+        return html.text(value or "", field.markdown)
+    return html.table(value or []) if isinstance(field, Json) and field.table else html.json_text(value)
+
+
+def _alone(field: Labels | Json | Boxes, rows: Sequence[NumberPair], result: Result) -> Markup:
     values = [(row.a if row.b is None else row.b) or 0.0 for row in rows]
     if rows and isinstance(field, Labels):
         named = {row.name: value for row, value in zip(rows, values, strict=True)}
@@ -174,7 +188,7 @@ def _alone(field: Labels | Json, rows: Sequence[NumberPair], result: Result) -> 
     return draw("alone", [(_name(row), _number(field, row, value)) for row, value in zip(rows, values, strict=True)])
 
 
-def _table(field: Labels | Json, rows: Sequence[NumberPair], colours: Mapping[str, str]) -> Markup:
+def _table(field: Labels | Json | Boxes, rows: Sequence[NumberPair], colours: Mapping[str, str]) -> Markup:
     """Name, A, B and B - A, with a bar to the left or right; the rows that are equal unfold."""
     largest = max((abs(row.difference or 0) for row in rows), default=0) or 1
     lines = [_line(field, row, largest, colours) for row in rows]
@@ -191,7 +205,7 @@ def _table(field: Labels | Json, rows: Sequence[NumberPair], colours: Mapping[st
     return draw("table", points, first, rest, more, MINUS)
 
 
-def _line(field: Labels | Json, row: NumberPair, largest: float, colours: Mapping[str, str]) -> _Line:
+def _line(field: Labels | Json | Boxes, row: NumberPair, largest: float, colours: Mapping[str, str]) -> _Line:
     difference = row.difference or 0.0
     size = f"{50 * abs(difference) / largest:.1f}%"
     a, b = (_number(field, row, value or 0.0) for value in (row.a, row.b))
@@ -211,15 +225,15 @@ def _name(row: NumberPair) -> str:
     return name if row.column in ("", "percent") else f"{name} · {wording.heading(row.column)}"
 
 
-def _in_percent(field: Labels | Json, row: NumberPair) -> bool:
+def _in_percent(field: Labels | Json | Boxes, row: NumberPair) -> bool:
     return isinstance(field, Labels) or row.column.endswith("percent")
 
 
-def _scale(field: Labels | Json) -> int:
+def _scale(field: Labels | Json | Boxes) -> int:
     return 100 if isinstance(field, Labels) else 1  # shares in [0, 1] are written in percent
 
 
-def _number(field: Labels | Json, row: NumberPair, value: float) -> str:
+def _number(field: Labels | Json | Boxes, row: NumberPair, value: float) -> str:
     return wording.in_percent(_scale(field) * value) if _in_percent(field, row) else f"{value:.6g}"
 
 

@@ -18,15 +18,17 @@ from hub.errors import HubError
 from hub.pages import kinds
 from hub.pages.kinds import from_words
 from hub.pages.registry import Page
+from hub.results import boxes as found_boxes
 from hub.results.result import Receipt
-from hub.spec import Demo, Json, Labels, Output
-from hub.texts import NAMES, current, say
-from hub.web.parts import model_cards, wording
+from hub.spec import Demo, Json, Labels, Output, TextOutput
+from hub.texts import NAMES, Sentence, current, say
+from hub.web.parts import markdown, model_cards, wording
 from hub.web.parts.pieces import piece
 from hub.weights.facts import WeightsFacts
 
 SEARCH_FROM = 13  # a gallery of more than a dozen gets a search field
 STAGES = (("queued", "Queued"), ("loading", "Loading the model"), ("running", "Running"))
+NAMED_MOST = 24  # boxes on one picture; of more, a name is seen when one is pointed at
 COMPACT_FROM = 7  # as many labels or more are drawn one line each
 DRAWN = count()
 NOTHING = Markup("")
@@ -207,11 +209,49 @@ def chips(rows: Sequence[Mapping[str, Any]]) -> Markup:
 
 
 def panel(field: Output, value: Any, line: float | None = None) -> Markup:
-    """Labels and tables as the hub draws them; `value` None: nothing yet; `line` is drawn through all labels."""
+    """Labels, texts and tables as the hub draws them; `value` None: nothing yet; `line` is drawn through all labels."""
     body = None
     if value is not None:
-        body = labels(value, field.top, line) if isinstance(field, Labels) else rows_of(field, value)
+        if isinstance(field, Labels):
+            body = labels(value, field.top, line)
+        elif isinstance(field, TextOutput):
+            body = text(value, field.markdown)
+        else:
+            body = rows_of(field, value)
     return piece("values", "panel", field, body)
+
+
+def text(words: str, is_markdown: bool) -> Markup:
+    """A text as a model wrote it: as it is, or Markdown."""
+    drawn = markdown.render(words) if is_markdown else say(words) if isinstance(words, Sentence) else words
+    return piece("values", "text", drawn, is_markdown)
+
+
+def boxes(found: found_boxes.Found, picture: str, export: str = "") -> Markup:
+    """Boxes over the picture at the address `picture`, with legend, slider and table; `export`: where they are as COCO.
+
+    The slider works in the browser alone: templates/boxes.js.
+    """
+    colours, size = found_boxes.colours(found), (found["width"], found["height"])
+    entries = [
+        (
+            box,
+            colours[box["label"]],
+            [100 * box["x0"] / size[0], 100 * box["y0"] / size[1]],
+            [100 * (box["x1"] - box["x0"]) / size[0], 100 * (box["y1"] - box["y0"]) / size[1]],
+            # Its name stays in the picture: inside of a box at the upper edge, to the left of one at the right edge.
+            ["top"] * (box["y0"] < 0.06 * size[1]) + ["right"] * (box["x0"] > 0.75 * size[0]),
+        )
+        for box in found["boxes"]
+    ]
+    legend = [(label, colours[label], count) for label, count in found_boxes.counts(found).items()]
+    return piece("boxes", "boxes", picture, size, entries, legend, export, len(entries) > NAMED_MOST)
+
+
+def boxes_panel(field: Output, value: Any, base: str) -> Markup:
+    """The same as a panel; `value` None: nothing yet. `base`: the address of the result."""
+    body = None if value is None else boxes(value, f"{base}/{field.name}/1", f"{base}/{field.name}?format=coco")
+    return piece("boxes", "panel", field, body)
 
 
 def rows_of(field: Output, rows: Sequence[Mapping[str, Any]]) -> Markup:

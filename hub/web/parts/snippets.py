@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from hub.results.result import Result
-from hub.spec import Choices, Demo, ImageInput, Seed, Slider, Text
+from hub.spec import Choices, Demo, ImageInput, Number, Seed, Slider, Text
 
 PHOTO = "photo.jpg"
 
@@ -97,9 +97,10 @@ def _value(demo: Demo, field: Any) -> Any:
         return list(field.default)
     if isinstance(field, Slider) and field.default_from:
         return None  # left out, it is as suits the weights
-    if isinstance(field, Seed) or (isinstance(field, Text) and field.default is None):
+    if isinstance(field, Seed) or (isinstance(field, Text | Number) and field.default is None):
         value = demo.examples[0].inputs.get(field.name) if demo.examples else None
-        return "A text" if value is None and isinstance(field, Text) else value
+        usual = {Text: "A text", Number: getattr(field, "minimum", None)}.get(type(field))
+        return usual if value is None else value
     return getattr(field, "default", None)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from hub.archive.links import Link
 from hub.errors import HubError
 from hub.results.result import Receipt, Result
-from hub.spec import Demo, ImageOutput
+from hub.spec import Boxes, Demo, ImageOutput
 from hub.texts import Sentence, current, say, sentence
 
 MOST_DECIMALS = 6
@@ -94,7 +94,7 @@ def facts(run: Receipt, id: str, seed: int | None) -> list[tuple[str, str]]:
     return entries if seed is None else [*entries, (say("Seed"), str(seed))]
 
 
-def picture_words(field: ImageOutput, result: Result) -> str:
+def picture_words(field: ImageOutput | Boxes, result: Result) -> str:
     """What an answer's picture says of itself, else what it is called."""
     return answer(result.pictures[field.name][0].caption) or say(field.label)
 

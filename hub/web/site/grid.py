@@ -13,11 +13,18 @@ from hub import texts
 from hub.batch import small
 from hub.hub import Hub
 from hub.pages.kinds import prompt_input
-from hub.spec import Choice, Demo, Slider, Text
+from hub.spec import Choice, Demo, Number, Slider, Text, Toggle
 from hub.web.routes import ASKING, file, routes_of
 from hub.web.site.templates import draw_page
 
-KINDS = {Slider: "number", Choice: "choice", Text: "text"}  # of settings that the page offers
+# Of settings that the page offers.
+KINDS: dict[type, str] = {
+    Slider: "number",
+    Number: "number",
+    Toggle: "choice",
+    Choice: "choice",
+    Text: "text",
+}
 
 
 def routes(hub: Hub) -> list[BaseRoute]:
@@ -62,10 +69,13 @@ def _fields(demo: Demo, values: Mapping[str, str]) -> list[dict[str, Any]]:
         if not kind or entry.name in (words, small.SEVERAL) or of_weights:
             continue
         usual: Any = getattr(entry, "default", None) or ""
+        choices = entry.options if isinstance(entry, Choice) else ()
+        if isinstance(entry, Toggle):
+            usual, choices = "yes" if entry.default else "no", ("yes", "no")
         fields.append({
             "name": entry.name, "label": entry.label, "help": entry.help, "kind": kind, "usual": usual,
             "value": values.get(f"set.{entry.name}", usual), "entry": entry,
-            "options": [(option, option) for option in (entry.options if isinstance(entry, Choice) else ())],
+            "options": [(option, option) for option in choices],
         })  # fmt: skip
     if len(demo.weights) > 1:
         options = [(weights.name, weights.title or weights.name) for weights in demo.weights]

@@ -24,6 +24,7 @@ from hub.web.routes import HEADERS, TEMPLATES, Endpoint, routes_of
 from hub.web.site.templates import draw_page
 
 STYLE = Path(__file__).parents[1] / "style.css"
+SCRIPTS = ("page.js", "boxes.js")
 FORM_BYTES, FORM_FIELDS = 16 * 1024, 20
 DRAWN = ("page", "headline", "inputs", "parameters", "outputs", "weights", "receipt", "remarks", "result")
 TITLES = {404: "Nothing is shared here", 410: "This link has ended", 403: "That is not yours to change"}
@@ -110,7 +111,7 @@ class LinkPages:
         return Response(text, media_type="text/css", headers={"Cache-Control": "no-cache"})
 
     async def script(self, request: Request) -> Response:
-        text = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+        text = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
         return Response(text, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
     async def nothing(self, request: Request) -> Response:

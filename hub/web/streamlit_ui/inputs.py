@@ -15,7 +15,7 @@ from hub.errors import HubError
 from hub.hub import Hub
 from hub.images import thumbnail
 from hub.pages.registry import Page
-from hub.spec import Choice, Choices, Demo, ImageInput, Input, Seed, Slider, Text
+from hub.spec import Choice, Choices, Demo, ImageInput, Input, Number, Seed, Slider, Text, Toggle
 from hub.texts import say
 from hub.web.streamlit_ui.text import escape_markdown, say_plainly
 from hub.weights import facts
@@ -86,6 +86,10 @@ def widget_value(demo: Demo, name: str, value: Any) -> Any:
         return "" if value is None else str(value)
     if isinstance(entry, Slider):
         return int(value) if entry.integer else float(value)
+    if isinstance(entry, Number):
+        return None if value is None else int(value) if entry.integer else float(value)
+    if isinstance(entry, Toggle):
+        return bool(value)
     return "" if value is None else value
 
 
@@ -160,6 +164,12 @@ def setting(hub: Hub, page: Page, entry: Input, values: Values) -> None:
         low, high, step = number(entry.minimum), number(entry.maximum), number(entry.step)
         label = say_plainly(f"{entry.label} ({entry.unit})") if entry.unit else label
         value = st.slider(label, low, high, step=step, key=name, help=help)
+    elif isinstance(entry, Number):
+        label = say_plainly(f"{entry.label} ({entry.unit})") if entry.unit else label
+        # What is typed beyond the bounds goes to the engine, whose error names them: Streamlit's would not be ours.
+        value = st.number_input(label, step=1 if entry.integer else None, format=None, key=name, help=help)
+    elif isinstance(entry, Toggle):
+        value = st.toggle(label, key=name, help=help)
     elif isinstance(entry, Choice | Choices):
         weights_name = values.settings.get(WEIGHTS) or next((w.name for w in page.demo.weights), "")
         options = facts.options(hub.weights, page, weights_name).get(entry.name, entry.options)

@@ -16,10 +16,11 @@ from hub.errors import BusyError
 from hub.images import encode
 from hub.results.headline import headline
 from hub.results.result import Picture, Receipt, Result
-from hub.spec import Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask, Output
+from hub.spec import Boxes, Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask, Output, TextOutput
 from hub.texts import say
 from hub.web.parts import html, wording
 from hub.web.parts.wording import answer
+from hub.web.streamlit_ui.boxes import show_boxes
 from hub.web.streamlit_ui.inputs import Given
 from hub.web.streamlit_ui.text import escape_markdown, say_plainly
 
@@ -42,7 +43,7 @@ def show(demo: Demo, result: Result, before: Mapping[str, Given]) -> None:
     for field in demo.outputs:
         if field.name in lines or (field.name not in values and field.name not in result.pictures):
             continue  # the number that another output draws as a line; an optional output that is not there
-        folded = isinstance(field, Labels | Json) and field.folded
+        folded = isinstance(field, Labels | Json | TextOutput) and field.folded
         with st.expander(f"**{say_plainly(field.label)}**") if folded else st.container(border=True):
             if not folded:
                 st.markdown(f"**{say_plainly(field.label)}**")
@@ -71,6 +72,10 @@ def _show_output(
         table(rows)
     elif isinstance(field, Json):
         value(values[field.name])
+    elif isinstance(field, TextOutput):
+        st.html(html.text(values[field.name], field.markdown))
+    elif isinstance(field, Boxes):
+        show_boxes(result, field, values[field.name])
     elif isinstance(field, Mask):
         picture = result.pictures[field.name][0]
         size = {"width": picture.width, "height": picture.height}
@@ -78,7 +83,7 @@ def _show_output(
         download(result, field.name, 0, picture)
     elif isinstance(field, Gallery):
         gallery(result, field.name)
-    else:
+    elif isinstance(field, ImageOutput):
         image(demo, field, result, before)
 
 
