@@ -262,7 +262,7 @@ CONTRASTS = """() => {
   const own = '[class*=hub-] *, [class*=hub-], button, label, label span';
   const texts = [...document.querySelectorAll(own)].filter((e) =>
     [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()) && e.offsetParent !== null &&
-    !e.closest('.hub-cover'));
+    e.offsetWidth > 1 && !e.closest('.hub-cover'));  // 1: for screen readers only
   return [21, ...texts.map((e) => {
     const [a, b] = [luminance(parse(getComputedStyle(e).color)), luminance(background(e))].sort((x, y) => y - x);
     return (a + 0.05) / (b + 0.05);
