@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.visits import visitor
+from tests.e2e.visits import answered, visitor
 from tests.served import Served
 
 pytestmark = pytest.mark.browser
@@ -48,6 +48,23 @@ def test_on_a_phone_the_answer_is_scrolled_to_and_little_moves(browser: Browser,
     page.wait_for_function(f"({IN_VIEW})(document.querySelector('.hub-answers'))")
     page.wait_for_load_state("networkidle")
     assert page.evaluate("window.shift") <= 0.1
+    page.context.close()
+
+
+@pytest.mark.parametrize("slug", ["vehicle_classifier", "satellite_labels"])
+def test_on_a_phone_why_comes_and_goes_in_view_and_little_moves(browser: Browser, hub: Served, slug: str) -> None:
+    page = visit(browser, f"{hub.url}/{slug}", PHONE)
+    answered(page, page.locator(".hub-examples button").nth(1).click)
+    page.wait_for_load_state("networkidle")
+    for option, pictures in ((1, 1), (0, 0)):
+        page.evaluate("window.shift = 0")
+        page.get_by_label("Why", exact=True).click()
+        answered(page, page.get_by_role("option").nth(option).click)
+        expect(page.locator(".hub-answers .hub-picture:visible")).to_have_count(pictures)
+        page.wait_for_function(f"({IN_VIEW})(document.querySelector('.hub-answers'))")
+        page.wait_for_load_state("networkidle")
+        expect(page.locator(".hub-after")).to_be_visible()
+        assert page.evaluate("window.shift") <= 0.1
     page.context.close()
 
 

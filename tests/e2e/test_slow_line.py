@@ -38,7 +38,7 @@ LATE = """(() => {
 })();"""
 ALL_ANSWERED = """count => {
   const ends = new Set([...answered.matchAll(/"process_completed","event_id":"(\\w+)"/g)].map((found) => found[1]));
-  return asked.length >= count && asked.every((one) => ends.has(one));
+  return window.asked.length >= count && window.asked.every((one) => ends.has(one));
 }"""
 
 

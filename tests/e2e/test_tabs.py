@@ -23,7 +23,7 @@ def test_ten_tabs_all_become_usable_and_hold_no_connection(browser: Browser, hub
         tab.goto(f"{hub.url}/{SLUGS[number % len(SLUGS)]}")
         expect(tab.locator(".hub-examples button").first).to_be_visible()
         expect(tab.locator(".hub-run")).to_be_enabled()
-        tab.wait_for_load_state("networkidle")
+        tab.wait_for_load_state("networkidle", timeout=PATIENCE_MS)
     tabs[-1].locator(".hub-examples button").first.click()
     expect(tabs[-1].locator(".hub-receipt")).to_be_visible()
     tabs[0].locator(".hub-examples button").first.click()

@@ -30,6 +30,10 @@ def visitor(browser: Browser, complaints: list[str], **options: Any) -> Page:
 def open_page(page: Page, address: str) -> None:
     """Opens a demo's page, and waits until it stands: with its first answer, where there is one."""
     page.goto(address)
+    wait_until_it_stands(page)
+
+
+def wait_until_it_stands(page: Page) -> None:
     page.locator(".hub-run").wait_for()
     page.wait_for_function("!document.documentElement.classList.contains('hub-arriving')")
 

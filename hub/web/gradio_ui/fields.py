@@ -160,7 +160,7 @@ def choice(
 ) -> gr.components.Component:
     """Radio buttons for a few options, a dropdown for more; `growing`: other weights may have more."""
     component = RadioField if len(options) <= RADIO_UP_TO and not growing else DropdownField
-    return component(choices=options, value=default, label=label, info=info)
+    return component(choices=options, value=default, label=label, info=info, elem_classes="hub-choice")
 
 
 def choices(field: Choices, options: Sequence[str], info: str | None) -> gr.components.Component:

@@ -152,7 +152,7 @@ def test_a_result_of_another_door_is_a_hit_and_all_its_outputs_are_shown(hub: Hu
 
 def test_wrong_input_is_told_in_the_words_of_every_door(hub: Hub) -> None:
     page = press(opened("shades"), "Run")
-    assert "image is missing: give a picture" in words(page.error[0])
+    assert "is missing: give a picture" in words(page.error[0])
     page = upload(page, b"no picture at all")
     assert "JPEG, PNG" in words(page.error[0]), "told at once, before it is run"
     page = press(page, "Run")

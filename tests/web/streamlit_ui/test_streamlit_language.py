@@ -65,7 +65,7 @@ def test_a_demo_is_run_in_chinese_with_the_values_of_every_door(hub: Hub, monkey
     assert not page.exception
     assert page.radio[0].options == ["正面", "back"]
     [run] = [button for button in page.button if button.label == "运行"]
-    assert run.click().run().error[0].value.startswith("**输入无效**  \n缺少 image")
+    assert run.click().run().error[0].value.startswith("**输入无效**  \n缺少 Photo")
     [example] = [button for button in page.button if button.label == "A grey square"]
     assert example.click().run().success[0].value == "**Light 50%**"
     assert page.session_state["shades"].outcome.capsule["parameters"]["view"] == "front"

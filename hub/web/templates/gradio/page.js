@@ -14,7 +14,8 @@ document.addEventListener("input", (event) => {
   });
   document.querySelector(".hub-none").hidden = shown > 0;
 });
-// The answer is brought into view where it is not: after Run, an example or a new picture, never after a setting.
+// The answer is brought into view where it is not: after Run, an example or a new picture; in a narrow window, where
+// settings are below the answer, after another choice too, and never while a slider is moved.
 let asked = 0, before = "";  // when a run was asked for last, and what the status said then; 0: its answer is there
 const statusNow = () => document.querySelector(".hub-answers .hub-status")?.outerHTML ?? "";
 function ask() {
@@ -47,16 +48,25 @@ function whenStill(most, then) {
 }
 function settle() {
   document.documentElement.classList.add("hub-settling");
-  whenStill(3000, () => document.documentElement.classList.remove("hub-settling"));
+  whenStill(3000, () => document.documentElement.classList.remove("hub-settling", "hub-chosen"));
 }
-// A setting may bring one picture more, such as Why, which moves what is below it.
+// A setting may bring or take one picture, such as Why, which moves what is below it.
 new MutationObserver((records) => {
-  const added = records.flatMap((record) => [...record.addedNodes]).filter((node) => node.nodeType === 1);
-  if (added.some((node) => node.matches(".hub-answers .hub-picture") || node.querySelector(".hub-answers .hub-picture"))) settle();
+  const changed = records.filter((record) => record.target.closest?.(".hub-answers"))
+    .flatMap((record) => [...record.addedNodes, ...record.removedNodes]).filter((node) => node.nodeType === 1);
+  if (changed.some((node) => node.matches(".hub-picture") || node.querySelector(".hub-picture"))) settle();
 }).observe(document.documentElement, {childList: true, subtree: true});
 document.addEventListener("click", (event) => { if (event.target.closest(".hub-run, [data-example]")) ask(); });
 for (const kind of ["change", "drop", "paste"]) document.addEventListener(kind, (event) => {
   if (kind !== "change" || event.target.closest("input[type=file]")) ask();
+}, true);
+for (const kind of ["change", "pointerdown", "keydown"]) document.addEventListener(kind, (event) => {
+  const chosen = event.target.closest?.(".hub-settings .hub-choice") && matchMedia("(max-width: 860px)").matches;
+  const isOption = kind === "change" ? event.target.type === "radio" : event.target.closest?.("[role=option]") || event.key === "Enter";
+  if (!chosen || !isOption) return;
+  ask();
+  document.documentElement.classList.add("hub-chosen");
+  setTimeout((of) => { if (of === asked && statusNow() === before) settle(); }, 3000, asked);  // nothing came of it
 }, true);
 new MutationObserver(() => {
   const now = asked ? statusNow() : before;
