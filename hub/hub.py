@@ -24,6 +24,8 @@ from hub.execution.models import Models
 from hub.execution.pool import ModelPool
 from hub.execution.residency import Residency
 from hub.execution.workers import Workers, process_count
+from hub.jobs.jobs import Jobs
+from hub.jobs.paces import Paces
 from hub.metrics import Metrics
 from hub.pages.registry import Registry, discover
 from hub.people.owners import Owners
@@ -101,12 +103,14 @@ class Hub:
             self.registry, self.results, self._run_for_nobody, in_work=lambda: self.engine.in_work,
             makes=self.zero is None,  # seconds of a GPU there are the visitors'
         )  # fmt: skip
+        self.paces = Paces()
         self.engine: Engine = Engine(
             settings, self.registry, self.weights, self.results, self.executor,
             owners=self.owners, shown=self.shown, limits=self.limits, metrics=self.metrics,
             # History comes last: who follows a run hears of its end from there, when the others know it already.
-            keepers=(self.similar, self.first_answers, self.sharing, self.pictures, self.history),
+            keepers=(self.similar, self.first_answers, self.sharing, self.pictures, self.paces, self.history),
         )  # fmt: skip
+        self.jobs = Jobs(settings, self.engine, self.limits, self.paces, self.models.is_loaded)
         self._copies: list[Copies] = []
 
     @property
@@ -181,5 +185,6 @@ class Hub:
         return len(entries), len({run.result for run in entries if run.state == "done"})
 
     def close(self) -> None:
-        """Drops all models. Runs in work get a HubError."""
+        """Drops all models. Runs in work get a HubError; jobs in work wait for the next start."""
+        self.jobs.close()
         self.engine.close()

@@ -24,7 +24,7 @@ from hub.people.owners import Owner
 from hub.people.users import Caller
 from hub.results.result import Picture, Result
 from hub.texts import sentence
-from hub.web.api import answers, events, health, openapi
+from hub.web.api import answers, events, health, jobs, openapi
 from hub.web.api.answers import SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.api.bodies import read_inputs, read_texts
 from hub.web.middleware import access, guard
@@ -64,10 +64,13 @@ class DemoRoutes:
 
     def __init__(self, hub: Hub):
         self.hub, self.threads = hub, WaitingThreads(hub)
+        self.jobs = jobs.JobRoutes(hub)
 
     # --- runs -------------------------------------------------------------------------------------
 
     async def run(self, request: Request) -> Response:
+        if jobs.prefers_async(request):
+            return await self.jobs.ask(request)
         if events.wants_events(request):
             return await self._stream(request)
         return await self._work(request, self._run)
