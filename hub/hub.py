@@ -18,7 +18,7 @@ from hub.engine.engine import Engine
 from hub.engine.jobs import Cancel, Stop
 from hub.engine.shown import Shown
 from hub.errors import UnavailableError
-from hub.execution.executor import Executor
+from hub.execution.executor import Executor, Waiting
 from hub.execution.in_process import InProcess
 from hub.execution.models import Models
 from hub.execution.pool import ModelPool
@@ -117,6 +117,13 @@ class Hub:
     def stop(self) -> Stop:
         """Whether the hub is about to end."""
         return self.engine.stop
+
+    def waiting(self, caller: Caller | None, slug: str) -> Waiting | None:
+        """Where a caller's run of a page stands among those that wait; `left_s` is until it has its answer."""
+        who = self.owners.of(caller)
+        waiting = self.executor.waiting((who.source, who.id), slug)
+        own_s = self.paces.seconds(slug, loaded=self.models.is_loaded(slug))
+        return waiting and replace(waiting, left_s=round(waiting.left_s + (own_s or 0.0), 1))
 
     def _run_for_nobody(self, slug: str, inputs: Mapping[str, Any], cancel: Cancel) -> Result:
         return self.engine.run(slug, inputs, cancel=cancel, kind="background")

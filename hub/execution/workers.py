@@ -23,7 +23,7 @@ from hub.errors import DeadlineError, HubError, UnavailableError, too_late
 from hub.execution import models
 from hub.execution.construction import explain
 from hub.execution.dispatch import Dispatch, Ticket
-from hub.execution.executor import Computed, Flag, OnEvent, Work
+from hub.execution.executor import Computed, Flag, OnEvent, Waiting, Work
 from hub.execution.leases import ModelStatus
 from hub.execution.messages import Begin, Counted
 from hub.execution.models import Machine, PoolState, ProcessStatus, Resident
@@ -108,6 +108,10 @@ class Workers:
 
     def tolerance(self, left_s: float) -> float:
         return self.machine(left_s).tolerance
+
+    def waiting(self, asker: tuple[str, str], slug: str) -> Waiting | None:
+        """As `Executor` says."""
+        return self._dispatch.waiting((*asker, slug))
 
     def why_late(self, work: Work) -> Sentence | None:
         """As `Executor` says."""

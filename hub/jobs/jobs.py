@@ -289,6 +289,7 @@ class Jobs:
             place = next((at for at, one in enumerate(queue) if one.id == job.id), None)
             if place is not None:
                 return JobView(job, place + 1, self._wait_s(job, queue[:place]), done, failed)
+            job = self._store.get(job.id) or job  # its turn came meanwhile
         work = self._runner.work_of(job.id) if self._runner else None
         progress = work.progress if work else None
         return JobView(

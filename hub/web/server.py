@@ -47,6 +47,7 @@ from hub.web.site import gallery as gallery_pages
 from hub.web.site import grid as grid_pages
 from hub.web.site import history as history_pages
 from hub.web.site import links as permalinks
+from hub.web.site import many as many_pages
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ def routes(hub: Hub, mcp: mcp_mount.McpRoutes) -> list[BaseRoute]:
         *grid_pages.routes(hub),
         *grid.routes(hub),
         *jobs.routes(hub),
+        *many_pages.routes(hub),
         *history_pages.routes(hub),
         *history_rest.routes(hub),
         *gallery_pages.routes(hub),

@@ -85,7 +85,7 @@ class DemoRoutes:
         async def work(hear: OnEvent, cancel: Cancel) -> bytes:
             return await self.threads.run(who, partial(self._run, page, inputs, cancel, who, root_path, hear))
 
-        return events.stream(request, work)
+        return events.stream(request, work, waiting=partial(self.hub.waiting, who, page.slug))
 
     async def compare(self, request: Request) -> Response:
         return await self._work(request, self._compare)

@@ -288,7 +288,6 @@ def row_to_json(job: StoredJob, row: Row, root: str) -> RowAnswer:
     """One picture of a batch."""
     values = tables.row_to_json(row)
     values["result"] = f"{root}{API}/results/{row.result}" if row.result else None
-    values["open"] = f"{root}/{job.page}?run={row.result}" if row.result else None
     values["thumbnail"] = f"{root}{API}/jobs/{job.id}/rows/{row.number}/thumbnail"
     return values  # type: ignore[return-value]  # the same names
 

@@ -106,7 +106,6 @@ class RowAnswer(TypedDict):
     problem: Annotated[str, Field(description="Why it has no answer")]
     labels: list[str]
     numbers: dict[str, float]
-    open: Annotated[Address | None, Field(description="Opens the page with this answer")]
     thumbnail: Address
 
 

@@ -146,7 +146,7 @@ def test_a_batch_is_a_table_in_which_bad_files_say_what_is_wrong(client: TestCli
     assert [row["answer"] for row in rows(client, job)] == ["light", "light", "dark", ""]
     assert "looks like text" in rows(client, job, "?state=failed")[0]["problem"]
     assert [row["file"] for row in rows(client, job, "?answer=dark")] == ["b.png"]
-    assert [row["number"] for row in rows(client, job, "?order=-number")][0] == 4
+    assert next(row["number"] for row in rows(client, job, "?order=-number")) == 4
     assert client.get(rows(client, job)[0]["result"]).json()["outputs"]["shares"]["light"] == 1
     assert client.get(rows(client, job)[2]["thumbnail"]).headers["content-type"] == "image/webp"
     assert client.get(rows(client, job)[3]["thumbnail"]).status_code == 404
