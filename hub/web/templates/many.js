@@ -234,7 +234,7 @@ function table(entries) {
 }
 
 function line(row, sure) {
-  const image = row.state === "failed" ? null : make("img", {src: row.thumbnail, alt: "", loading: "lazy", decoding: "async", width: 64, height: 64, onerror: (event) => event.target.remove()});
+  const image = row.state !== "done" ? null : make("img", {src: row.thumbnail, alt: "", loading: "lazy", decoding: "async", width: 64, height: 64, onerror: (event) => event.target.remove()});
   const text = row.state === "done" ? make("button", {type: "button", class: "many-open", onclick: () => zoom(row)}, row.headline || row.answer || say("Done")) : null;
   const said = text ?? (row.state === "failed" ? make("span", {class: "many-problem"}, row.problem) : make("span", {class: "many-soon"}, say("Waiting")));
   const miss = row.truth && row.answer && row.truth.toLowerCase().replace(/[\s_-]+/g, " ") !== row.answer.toLowerCase().replace(/[\s_-]+/g, " ");
