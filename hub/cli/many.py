@@ -262,7 +262,8 @@ def _report(demo: Demo, journal: Journal, args: argparse.Namespace) -> None:
 
 
 def _show_score(out: Console, scored: Score) -> None:
-    out.print(Text(f"Against what is true of {scored.pictures} pictures, 95 % interval in brackets", style="bold"))
+    if scored.figures:
+        out.print(Text(f"Against what is true of {scored.pictures} pictures, 95 % interval in brackets", style="bold"))
     for figure in scored.figures:
         out.print(Text(f"  {figure.name:12} {figure.value:.4f}  [{figure.low:.4f}, {figure.high:.4f}]"))
     if scored.confusion:

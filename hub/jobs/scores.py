@@ -55,6 +55,11 @@ def score(demo: Demo, pairs: Iterable[tuple[str, Reading]]) -> Score | None:
     return _score_numbers(known)
 
 
+def _no_score(truths: Iterable[str]) -> Score:
+    """Folders may be called after anything: where none of it was ever an answer, nothing is told of right and wrong."""
+    return Score(0, (), unknown=tuple(sorted({*truths})[:CLASSES_MOST]))
+
+
 def plain_name(text: str) -> str:
     """Names that differ only in case, lines and spaces are one."""
     return re.sub(r"[\s_-]+", " ", text).strip().casefold()
@@ -66,6 +71,8 @@ def plain_name(text: str) -> str:
 def _score_classes(known: Sequence[tuple[str, Reading]]) -> Score:
     answers = {plain_name(reading.answer): reading.answer for _, reading in known}
     truths = {plain_name(truth): answers.get(plain_name(truth), truth) for truth, _ in known}
+    if not truths.keys() & answers.keys():
+        return _no_score(truths.values())
     names = list(dict.fromkeys([*sorted(truths.values()), *sorted(answers.values())]))
     pairs = Counter((truths[plain_name(truth)], reading.answer) for truth, reading in known)
     right = np.array([plain_name(truth) == plain_name(reading.answer) for truth, reading in known], np.float64)
@@ -81,6 +88,8 @@ def _score_classes(known: Sequence[tuple[str, Reading]]) -> Score:
 def _score_tags(known: Sequence[tuple[str, Reading]]) -> Score:
     answers = {plain_name(name): name for _, reading in known for name in reading.names}
     sets = [({plain_name(n) for n in reading.names}, _tags(truth, answers)) for truth, reading in known]
+    if not any(truth & answers.keys() for _, truth in sets):
+        return _no_score(truth for truth, _ in known)
     names = sorted({name for pair in sets for name in (*pair[0], *pair[1])})
     found = np.array([[name in picked for name in names] for picked, _ in sets], bool)
     true = np.array([[name in truth for name in names] for _, truth in sets], bool)
@@ -130,7 +139,7 @@ def _score_numbers(known: Sequence[tuple[str, Reading]]) -> Score | None:
             if {"low", "high"} <= reading.numbers.keys():
                 inside.append(float(reading.numbers["low"] <= value <= reading.numbers["high"]))
     if not errors:
-        return Score(0, (), unknown=tuple(sorted(unknown)[:CLASSES_MOST])) if unknown else None
+        return _no_score(unknown) if unknown else None
     all_errors = np.array(errors)
     figures = [_figure("mae", np.abs(all_errors)), _figure("mean_error", all_errors)]
     figures += [_figure("in_interval", np.array(inside))] if len(inside) == len(errors) else []

@@ -41,8 +41,8 @@ PREFER: Schema = {
 KEY: Schema = {
     "name": "Idempotency-Key",
     "in": "header",
-    "schema": {"type": "string", "maxLength": 200},
-    "description": "Of a job: the same key with the same request is the same job",
+    "schema": {"type": "string"},
+    "description": "Of a job, at most 200 characters: the same key with the same request is the same job",
 }
 WEBHOOK = in_query(
     "webhook", TEXT, "Of a job: an address of a host that the operator allows, told (signed) when it ends"
@@ -170,6 +170,7 @@ def batch(page: Page, options: schema.Options) -> Schema:
     properties["files"] = {
         "type": "array",
         "items": BINARY,
+        "minItems": 1,
         "description": "Pictures, or ZIP files of them; a labels.csv (file,label) says what is true of them",
     }
     truths: Schema = {"type": "string", "enum": list(TRUTHS), "default": "auto"}

@@ -2,7 +2,7 @@
 const box = one("[data-many]");
 const POLL_MS = 1500, ROWS_MS = 4000, SHOWN = 100, LEFT_OUT = /(^|\/)(\.|__MACOSX\/|Thumbs\.db$|desktop\.ini$)/i;
 const ENDED = ["done", "failed", "cancelled"];
-let chosen = [], job = null, page = 1, order = "number", read = 0, timer = 0, known = "", asked = 0;
+let chosen = [], job = null, page = 1, order = "number", read = 0, timer = 0, known = "", asked = 0, scored = false;
 if (box) words = JSON.parse(box.dataset.words);
 
 const home = () => box.dataset.home;
@@ -118,7 +118,8 @@ async function look() {
   if (over || (now !== known && Date.now() - read > ROWS_MS) || !read) {
     read = Date.now();
     known = now;
-    await Promise.all([summary(), rows()]);
+    await summary(); // before the rows, which mark what is wrong
+    await rows();
   }
   if (!over) timer = setTimeout(look, POLL_MS);
 }
@@ -152,7 +153,8 @@ async function cancel() {
 
 async function summary() {
   const sum = await ask(job.links.summary), panels = [];
-  if (sum.score?.figures.length) panels.push(scorePanel(sum.score));
+  scored = Boolean(sum.score?.figures.length);
+  if (scored) panels.push(scorePanel(sum.score));
   if (sum.names.length) panels.push(namesPanel(sum.names));
   for (const histogram of sum.histograms.slice(0, 8)) panels.push(histogramPanel(histogram));
   one("[data-summary]").replaceChildren(...panels);
@@ -161,7 +163,7 @@ async function summary() {
   select.replaceChildren(select.options[0], ...sum.names.map(([name]) => make("option", {value: name}, name)));
   select.value = value;
   show(select.parentElement, sum.names.length);
-  for (const option of document.querySelectorAll("[data-labelled]")) show(option, job.labelled && sum.names.length);
+  for (const option of document.querySelectorAll("[data-labelled]")) show(option, scored && sum.names.length);
 }
 
 const METRICS = {accuracy: "Accuracy", f2: "F2", macro_f1: "Macro F1", mae: "Mean error, absolute", mean_error: "Mean error", in_interval: "In the interval"};
@@ -237,7 +239,7 @@ function line(row, sure) {
   const image = row.state !== "done" ? null : make("img", {src: row.thumbnail, alt: "", loading: "lazy", decoding: "async", width: 64, height: 64, onerror: (event) => event.target.remove()});
   const text = row.state === "done" ? make("button", {type: "button", class: "many-open", onclick: () => zoom(row)}, row.headline || row.answer || say("Done")) : null;
   const said = text ?? (row.state === "failed" ? make("span", {class: "many-problem"}, row.problem) : make("span", {class: "many-soon"}, say("Waiting")));
-  const miss = row.truth && row.answer && row.truth.toLowerCase().replace(/[\s_-]+/g, " ") !== row.answer.toLowerCase().replace(/[\s_-]+/g, " ");
+  const miss = scored && row.truth && row.answer && row.truth.toLowerCase().replace(/[\s_-]+/g, " ") !== row.answer.toLowerCase().replace(/[\s_-]+/g, " ");
   return make("tr", {}, make("td", {}, image), make("td", {class: "many-file"}, row.file), make("td", {class: "many-said"}, said),
     sure && make("td", {class: "many-number"}, row.probability === null ? "" : share(row.probability)),
     job.labelled && make("td", {class: miss ? "many-truth many-miss" : "many-truth"}, row.truth));

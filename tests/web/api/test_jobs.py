@@ -177,6 +177,9 @@ def test_with_a_folder_per_class_or_a_table_of_labels_a_batch_is_scored(client: 
     assert figure["low"] <= figure["value"] <= figure["high"]
     assert (score["classes"], score["confusion"]) == (["dark", "light"], [[1, 1], [0, 1]])
     assert [row["file"] for row in rows(client, job, "?wrong=true")] == ["set/Dark/3.png"]
+    flat_names = {name.replace("set/Light", "a").replace("set/Dark", "b"): data for name, data in files.items()}
+    other = ended(client, batch(client, ("all.zip", zipped(flat_names))).json()["url"])
+    assert client.get(other["links"]["summary"]).json()["score"]["figures"] == [], "folders that are no classes"
     labels = ("labels.csv", b"image,label\n1.png,light\n2.png,light\n")
     flat = batch(client, ("1.png", white), ("2.png", black), labels).json()
     assert client.get(ended(client, flat["url"])["links"]["summary"]).json()["score"]["figures"][0]["value"] == 0.5
