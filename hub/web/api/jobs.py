@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from anyio import to_thread
 from starlette.requests import Request
@@ -21,7 +21,7 @@ from hub.images import thumbnail
 from hub.jobs import given, tables
 from hub.jobs.folders import NewFolder, PictureReader
 from hub.jobs.jobs import JobView, Wish
-from hub.jobs.records import Problem, Row, StoredJob
+from hub.jobs.records import Problem, Row, RowState, StoredJob
 from hub.jobs.rows import ORDERS, Wanted
 from hub.jobs.summary import summarise
 from hub.pages.registry import Page
@@ -191,7 +191,11 @@ class JobRoutes:
         size = whole_number(parameters.get("per_page", str(PER_PAGE)), "per_page", PER_PAGE_MOST)
         order = parameters.get("order", "number")
         if order not in ORDERS:
-            raise InputError("order must be one of {listed}.", listed=", ".join(ORDERS), field="order")
+            listed = ", ".join(ORDERS)
+            raise InputError("{name} must be one of {listed}.", name="order", listed=listed, field="order")
+        for name, allowed in (("state", get_args(RowState)), ("wrong", ("true",))):
+            if name in parameters and parameters[name] not in allowed:
+                raise InputError("{name} must be one of {listed}.", name=name, listed=", ".join(allowed), field=name)
         text, answer, state = (parameters.get(name, "")[:TEXT_CHARS] for name in ("q", "answer", "state"))
         wanted, root = (
             Wanted(text, answer, state, parameters.get("wrong") == "true"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -13,6 +13,7 @@ from hub.jobs.records import Kind, RowState, State
 from hub.jobs.rows import ORDERS
 from hub.jobs.summary import Summary
 from hub.pages.registry import Page
+from hub.spec import Seed
 from hub.web.api import schema, shapes
 from hub.web.api.shapes import (
     BINARY,
@@ -128,7 +129,7 @@ def paths() -> dict[str, Any]:
         in_query("order", orders),
         in_query("q", TEXT, "Words in the file's name, the answer or the problem"),
         in_query("answer", TEXT, "Of one label"),
-        in_query("state", {"type": "string", "enum": ["waiting", "done", "failed"]}),
+        in_query("state", {"type": "string", "enum": list(get_args(RowState))}),
         in_query("wrong", flag, "Only answers that are not what is true"),
     ]
     files = {"csv": ("table.csv", "text/csv"), "JsonLines": ("table.jsonl", "application/jsonl"),
@@ -167,6 +168,9 @@ def batch(page: Page, options: schema.Options) -> Schema:
     """The operation that asks for many pictures of a page. Its page takes one picture."""
     form = schema.inputs(page.demo, "form", options)
     properties = {name: one for name, one in form["properties"].items() if name != picture_input(page.demo)}
+    for field in page.demo.inputs:
+        if isinstance(field, Seed):  # -1 is a new one; whatever else is wrong with a run, a batch of bad files is taken
+            properties[field.name] = {**properties[field.name], "minimum": -1}
     properties["files"] = {
         "type": "array",
         "items": BINARY,
@@ -180,7 +184,8 @@ def batch(page: Page, options: schema.Options) -> Schema:
         [in_query("truth", truths, where), WEBHOOK, KEY], (400, 404, 409, 413, 415, 422, 429, 503), status=202,
     )  # fmt: skip
     required = [name for name in form.get("required", ()) if name in properties]
-    shape = {"type": "object", "properties": properties, "required": ["files", *required]}
+    shape: Schema = {"type": "object", "properties": properties, "required": ["files", *required]}
+    shape["additionalProperties"] = False
     operation["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": shape}}}
     return operation
 
