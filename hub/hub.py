@@ -18,12 +18,14 @@ from hub.engine.engine import Engine
 from hub.engine.jobs import Cancel, Stop
 from hub.engine.shown import Shown
 from hub.errors import UnavailableError
-from hub.execution.executor import Executor
+from hub.execution.executor import Executor, Waiting
 from hub.execution.in_process import InProcess
 from hub.execution.models import Models
 from hub.execution.pool import ModelPool
 from hub.execution.residency import Residency
 from hub.execution.workers import Workers, process_count
+from hub.jobs.jobs import Jobs
+from hub.jobs.paces import Paces
 from hub.metrics import Metrics
 from hub.pages.registry import Registry, discover
 from hub.people.owners import Owners
@@ -101,18 +103,27 @@ class Hub:
             self.registry, self.results, self._run_for_nobody, in_work=lambda: self.engine.in_work,
             makes=self.zero is None,  # seconds of a GPU there are the visitors'
         )  # fmt: skip
+        self.paces = Paces()
         self.engine: Engine = Engine(
             settings, self.registry, self.weights, self.results, self.executor,
             owners=self.owners, shown=self.shown, limits=self.limits, metrics=self.metrics,
             # History comes last: who follows a run hears of its end from there, when the others know it already.
-            keepers=(self.similar, self.first_answers, self.sharing, self.pictures, self.history),
+            keepers=(self.similar, self.first_answers, self.sharing, self.pictures, self.paces, self.history),
         )  # fmt: skip
+        self.jobs = Jobs(settings, self.engine, self.limits, self.paces, self.models.is_loaded)
         self._copies: list[Copies] = []
 
     @property
     def stop(self) -> Stop:
         """Whether the hub is about to end."""
         return self.engine.stop
+
+    def waiting(self, caller: Caller | None, slug: str) -> Waiting | None:
+        """Where a caller's run of a page stands among those that wait; `left_s` is until it has its answer."""
+        who = self.owners.of(caller)
+        waiting = self.executor.waiting((who.source, who.id), slug)
+        own_s = self.paces.seconds(slug, loaded=self.models.is_loaded(slug))
+        return waiting and replace(waiting, left_s=round(waiting.left_s + (own_s or 0.0), 1))
 
     def _run_for_nobody(self, slug: str, inputs: Mapping[str, Any], cancel: Cancel) -> Result:
         return self.engine.run(slug, inputs, cancel=cancel, kind="background")
@@ -181,5 +192,6 @@ class Hub:
         return len(entries), len({run.result for run in entries if run.state == "done"})
 
     def close(self) -> None:
-        """Drops all models. Runs in work get a HubError."""
+        """Drops all models. Runs in work get a HubError; jobs in work wait for the next start."""
+        self.jobs.close()
         self.engine.close()

@@ -87,6 +87,11 @@ class Settings:
     results_disk_mb: float = _setting(1024.0, "results kept on disk, in MB; 0: none")
     similar: str = _setting("session", "whose past pictures a page finds similar ones in: session, everyone or off")
     results_days: float = _setting(30.0, "results are kept this many days")
+    jobs_each: int = _setting(8, "jobs that one caller may have waiting or in work; one more is answered 429")
+    jobs_disk_mb: float = _setting(4096.0, "what jobs were given, on disk, in MB; 0: no jobs")
+    batch_pictures: int = _setting(10_000, "most pictures of one batch")
+    webhook_hosts: str = _setting("", "hosts that may be told when a job ends: hooks.example.org,...; empty: none")
+    webhook_secret: str = _setting("", "what such messages are signed with (HMAC), 16 letters or more; empty: none")
     links_disk_mb: float = _setting(2048.0, "shared results (links) kept on disk, in MB; 0: nobody can share")
     log_level: str = _setting("info", "debug, info, warning or error")
 
@@ -139,12 +144,23 @@ PATTERNS = {
     "dtype": (re.compile(r"auto|float32|bfloat16|float16"), "auto, float32, bfloat16 or float16"),
     "workers": (re.compile(r"auto|\d{1,2}"), "auto or a number of processes"),
     "space_users": (re.compile(rf"{MEMBER}(,{MEMBER})*"), "names with roles such as ann:admin,ben:run,*:view"),
+    "webhook_hosts": (re.compile(rf"{HOST}(,{HOST})*"), "names such as hooks.example.org,ci.example.org"),
+    "webhook_secret": (re.compile(r"\S{16,200}"), "16 letters or more, without spaces"),
     "rate_limit": (re.compile(LIMIT), "a number per second, minute, hour or day, such as 60/minute"),
     "quota": (re.compile(LIMIT), "a number per second, minute, hour or day, such as 500/day"),
     "allow_host": (re.compile(rf"\*|{HOST}(,{HOST})*"), "*, or names such as hub.lan,demos.example.org"),
     "allow_origins": (re.compile(rf"\*|{ORIGIN}(,{ORIGIN})*"), "*, or origins such as https://a.org,https://b.org"),
 }
-POSITIVE = {"max_batch", "queue_limit", "deadline_s", "max_upload_mb", "bodies_mb", "max_megapixels"}
+POSITIVE = {
+    "jobs_each",
+    "batch_pictures",
+    "max_batch",
+    "queue_limit",
+    "deadline_s",
+    "max_upload_mb",
+    "bodies_mb",
+    "max_megapixels",
+}
 
 
 def parse(name: str, text: str, default: Any, source: str) -> Any:

@@ -27,6 +27,8 @@ FINE = ["2xx", "3xx", "401", "403", "404", "409", "429", "5xx"]
 # What no document can say of valid values.
 BEYOND = {
     "POST /api/v1/demos/shades": ["415", "422"],  # which bytes are a picture
+    "POST /api/v1/demos/shades/batch": ["413", "422"],  # bytes that begin as a ZIP, and which hosts may be told
+    "POST /api/v1/demos/slow": ["422"],  # which hosts may be told of a job's end
     "POST /api/v1/demos/{slug}/grid": ["422"],  # settings are those of the page, and cells are counted
     "DELETE /api/v1/history": ["422"],  # one of two parameters is needed
 }

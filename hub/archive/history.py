@@ -103,7 +103,7 @@ class History:
 
     def begun(self, job: Job) -> None:
         """A run is found in the caller's history from now on."""
-        owner = self.owner(job.caller)
+        owner = job.owner.id if job.owner.lasting else ""
         if owner and job.kind == "visitor":
             with self._lock:
                 self._in_work.append(self._new_run(owner, job))

@@ -72,6 +72,8 @@ class Similar:
         """Remembers a result that was just given to who asked."""
         if isinstance(outcome, HubError) or outcome.sight is None or not self.keeps(job.demo):
             return
+        if job.kind == "batch":  # thousands of them would push out what people looked at
+            return
         if self._results.created(outcome.id):
             capsule, vector = outcome.capsule, outcome.sight.embedding
             picture = capsule["inputs"][first_picture(job.demo)]

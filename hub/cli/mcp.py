@@ -21,6 +21,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
     with redirect_stdout(sys.stderr):  # what a page prints as it is read; stdout has the protocol alone
         hub = Hub(settings)
+        hub.jobs.start()  # unless a served hub over the same data does them
     server = mcp_server.make(hub, files=True)
 
     async def serve() -> None:

@@ -36,6 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The slug, and the flags of `run`."""
     parser.add_argument("slug", help="which demo; see `python -m hub list`")
     add_flags(parser)
+    parser.add_argument(
+        "--csv", type=Path, metavar="FILE",
+        help="a table of many pictures: --image takes folders and ZIP files then; again, it does what is missing",
+    )  # fmt: skip
+    parser.add_argument(
+        "--truth", default="auto", metavar="X",
+        help="with --csv, what is true of the pictures: a CSV of file,label, or folders, none, auto (folders, where "
+        "there are several); then it is told how often answers were right",
+    )  # fmt: skip
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -62,6 +71,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Runs the demo on each picture. A picture that fails is told on stderr; the others go on."""
+    if args.csv:
+        return _run_many(args, settings)
     hub = Hub(settings)
     try:
         page = hub.registry.get(args.slug)
@@ -83,6 +94,14 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         return each(settings, args, runs, ask, tell_one)
     finally:
         hub.close()
+
+
+def _run_many(args: argparse.Namespace, settings: Settings) -> int:
+    from hub.cli import many
+    from hub.pages.registry import discover
+
+    demo = discover(settings.pages_folder).get(args.slug).demo
+    return many.run(args, settings, plan(demo, [], args.set)[0])
 
 
 def each(settings: Settings, args: argparse.Namespace, runs: Sequence[Run], ask: Ask[T], tell_one: Tell[T]) -> int:

@@ -23,7 +23,7 @@ from hub.metrics import Metrics
 from hub.pages.inputs import read
 from hub.pages.registry import Registry
 from hub.people.limits import Allowance
-from hub.people.owners import MACHINE, Owners, kept_by
+from hub.people.owners import MACHINE, Owner, Owners, kept_by
 from hub.people.users import Caller
 from hub.results.result import Capsule, Receipt, Result
 from hub.results.store import ResultStore
@@ -64,7 +64,6 @@ class Engine:
             results,
             shown,
             compute=self._compute,
-            left_s=lambda job: self._left_s(job.begin),
             too_late=self._too_late,
         )
 
@@ -77,22 +76,27 @@ class Engine:
         on_event: OnEvent = lambda stage, progress: None,
         cancel: Cancel | None = None,
         kind: Kind = "visitor",
+        owner: Owner | None = None,
+        deadline_s: float | None = None,
     ) -> Result:
         """Answers one request: a stored result, a share in an equal one that is running, or a new run.
 
         `inputs` are values by input name: pictures as `bytes`, `Path` or `PIL.Image`, the rest as numbers or
         text. `on_event(stage, progress)` hears "queued", "loading" and "running", from any thread. `caller` is whose
         run it counts as; None: this machine's. `kind`: "visitor" for whoever waits; "background" where nobody does,
-        which takes no place from those who do; "live" for a camera's frame, of which nothing is kept.
+        which takes no place from those who do; "live" for a camera's frame, of which nothing is kept; "batch" for one
+        picture of many, which takes no such place either, and is in no history. `owner`, in the place of `caller`:
+        whose it is, of a job that was counted when it was asked for. `deadline_s`: where it may take longer.
         Raises a HubError, and nothing else, whose text a user can read.
         """
         begin = time.perf_counter()
         label = slug if slug in self.registry.pages else "unknown"
+        deadline_s = self.settings.deadline_s if deadline_s is None else deadline_s
         cancel = cancel or Cancel()
         try:
             self.stop.admit(cancel)
             self.allowance.spend(caller)
-            job = self._job(slug, inputs, begin, Events(on_event), cancel, caller, kind)
+            job = self._job(slug, inputs, begin, Events(on_event), cancel, caller, kind, owner, deadline_s)
             result, outcome = self._answer(job)
         # No local may hold the error: its traceback holds this frame, and so the uploaded pictures.
         except HubError as error:
@@ -142,9 +146,15 @@ class Engine:
         cancel: Cancel,
         caller: Caller | None,
         kind: Kind,
+        owner: Owner | None,
+        deadline_s: float,
     ) -> Job:
         page = self.registry.get(slug)
         demo = page.demo
+
+        def left_s() -> float:
+            return deadline_s - (time.perf_counter() - begin)
+
         job_inputs = read(demo, raw, self.limits, lambda name: self.weights.obtain(name, patience_s=PATIENCE_S).config)
         folder = self.weights.obtain(job_inputs.weights, patience_s=PATIENCE_S) if job_inputs.weights else None
         capsule = Capsule(
@@ -152,19 +162,20 @@ class Engine:
             version=demo.version,
             weights=folder.name if folder else "",
             digest=folder.digest if folder else "",
-            dtype=self.executor.dtype_name(self._left_s(begin)),
+            dtype=self.executor.dtype_name(left_s()),
             parameters=job_inputs.parameters,
             inputs=job_inputs.digests,
-            tolerance=self.executor.tolerance(self._left_s(begin)),
+            tolerance=self.executor.tolerance(left_s()),
         )
         # A live run has an id of its own, by which nobody finds, shares or keeps it.
         id = secrets.token_hex(16) if kind == "live" else capsule.identify(self.results.secret)
-        owner = MACHINE if kind == "background" else self.owners.of(caller)
-        return Job(page, job_inputs, capsule, id, begin, events, cancel, caller, owner, kind)
+        if owner is None:
+            owner = MACHINE if kind == "background" else self.owners.of(caller)
+        return Job(page, job_inputs, capsule, id, begin, events, cancel, caller, owner, kind, deadline_s)
 
     def _compute(self, job: Job) -> Result:
         wants_sight = not job.live and job.demo.similar and self.settings.similar != "off"
-        work = job.work(self._left_s(job.begin), wants_sight)
+        work = job.work(job.left_s, wants_sight)
         computed = self.executor.compute(work, job.events.tell, job.cancel)
         receipt = self._receipt(job, computed)
         # Whose embedding it is is no executor's business.
@@ -203,11 +214,8 @@ class Engine:
             backend=computed.backend,
         )
 
-    def _left_s(self, begin: float) -> float:
-        return self.settings.deadline_s - (time.perf_counter() - begin)
-
     def _too_late(self, job: Job) -> DeadlineError:
-        return too_late(job.page.slug, self.settings.deadline_s, self.executor.why_late(job.work(0.0, False)))
+        return too_late(job.page.slug, job.deadline_s, self.executor.why_late(job.work(0.0, False)))
 
     @property
     def in_work(self) -> int:

@@ -19,7 +19,8 @@ from hub.spec import Demo, Progress
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["visitor", "background", "live"]
+Kind = Literal["visitor", "background", "live", "batch"]
+BATCHES = "batches"  # in the place of the address from which a picture of a batch came
 LEFT_S = 3.0  # a run that no page follows for so long is not wanted any more
 
 
@@ -47,9 +48,13 @@ class Stop:
     def admit(self, cancel: Cancel) -> None:
         """Raises StoppingError for what begins now. What began before goes on, with more runs under the same flag."""
         if cancel.hub_ends is None:
-            if self.begun.is_set():
-                raise self.refusal()
+            self.admit_new()
             cancel.hub_ends = self.over
+
+    def admit_new(self) -> None:
+        """Raises StoppingError once the hub is about to end."""
+        if self.begun.is_set():
+            raise self.refusal()
 
     def refusal(self) -> StoppingError:
         """What is told of work that is not taken any more."""
@@ -148,6 +153,12 @@ class Job:
     caller: Caller | None = None  # None: this machine itself
     owner: Owner = MACHINE  # the same as stores know them
     kind: Kind = "visitor"
+    deadline_s: float = 120.0  # after `begin`
+
+    @property
+    def left_s(self) -> float:
+        """Seconds from now until nobody waits for it."""
+        return self.deadline_s - (time.perf_counter() - self.begin)
 
     @property
     def demo(self) -> Demo:
@@ -160,13 +171,20 @@ class Job:
 
     @property
     def background(self) -> bool:
-        """Nobody waits for it, so it takes no place from those who do."""
+        """The hub's own work, which is nobody's."""
         return self.kind == "background"
+
+    @property
+    def unhurried(self) -> bool:
+        """Nobody sits and waits for it, so it takes no place from those who do."""
+        return self.kind in ("background", "batch")
 
     def work(self, left_s: float, wants_sight: bool) -> Work:
         """The run as it is handed to an executor."""
         capsule = self.capsule
+        # All pictures of batches have one turn together, beside those of the addresses that people ask from.
+        lane = BATCHES if self.kind == "batch" else self.owner.source
         return Work(
             capsule.page, capsule.weights, capsule.digest, capsule.parameters, self.inputs.pictures, capsule.to_json(),
-            left_s, self.live, wants_sight, (self.owner.source, self.owner.id),
+            left_s, self.live, wants_sight, (lane, self.owner.id),
         )  # fmt: skip

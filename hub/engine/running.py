@@ -49,11 +49,10 @@ class Running:
         results: ResultStore,
         shown: Shown,
         compute: Callable[[Job], Result],
-        left_s: Callable[[Job], float],
         too_late: Callable[[Job], DeadlineError],
     ):
         self._settings, self._metrics, self._results, self._shown = settings, metrics, results, shown
-        self._compute, self._left_s, self._too_late = compute, left_s, too_late
+        self._compute, self._too_late = compute, too_late
         self._threads = Threads("run")
         # Guards the three below. Never held while a demo's code, a load or a wait runs.
         self._lock = threading.Lock()
@@ -75,17 +74,17 @@ class Running:
         with self._lock:
             future = self._futures.get(job.id)
             mine = future is None
-            if future is None and self._in_work >= self._settings.queue_limit and not job.background:
+            if future is None and self._in_work >= self._settings.queue_limit and not job.unhurried:
                 raise BusyError(
                     "{count} requests are in work, the most this hub takes. Try again in a moment.",
                     count=self._in_work,
                     retry_after_s=1,
                 )
-            if not job.background:
+            if not job.unhurried:
                 self._shares.take(job.owner)
             if future is None:
                 future = self._futures[job.id] = Future()
-                self._in_work += not job.background
+                self._in_work += not job.unhurried
         if mine:
             # In the caller's context: hub/spaces/zero.py counts GPU seconds to who asks.
             self._threads.start(partial(copy_context().run, self._lead, future, job))
@@ -114,7 +113,7 @@ class Running:
                 result = self._compute(job)
                 answer = result, "computed"
                 if not job.live:
-                    self._results.put(result)
+                    self._results.put(result, of_batch=job.kind == "batch")
                     self._shown.note(job.owner, job.id, result.created)
         except HubError as error:
             failure = copy.copy(error)
@@ -125,7 +124,7 @@ class Running:
         self._metrics.in_work.dec()
         with self._lock:  # before the others hear of it: one that asks again must not join a run that has ended
             del self._futures[job.id]
-            if not job.background:
+            if not job.unhurried:
                 self._in_work -= 1
                 self._shares.give_back(job.owner)
         if answer is not None:
@@ -138,11 +137,11 @@ class Running:
         try:
             result, _ = self._await(future, job, 0.0)
         except (CancelledError, DeadlineError):
-            if not future.done() or job.cancel.is_set() or self._left_s(job) <= 0:
+            if not future.done() or job.cancel.is_set() or job.left_s <= 0:
                 raise
             return None
         finally:
-            if not job.background:
+            if not job.unhurried:
                 with self._lock:
                     self._shares.give_back(job.owner)
         self._metrics.cache_hits.labels(job.page.slug, "shared").inc()
@@ -152,7 +151,7 @@ class Running:
         """Waits for a run. Raises its error; CancelledError and DeadlineError when nobody wants it any more."""
         until: float | None = None
         while True:
-            left_s, cancelled = self._left_s(job), job.cancel.is_set()
+            left_s, cancelled = job.left_s, job.cancel.is_set()
             if cancelled or left_s <= 0:
                 until = until or time.monotonic() + grace_s
                 if time.monotonic() >= until:

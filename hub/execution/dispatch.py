@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from hub.errors import CancelledError, DeadlineError, HubError
-from hub.execution.executor import Computed, Flag, Work
+from hub.execution.executor import Computed, Flag, Waiting, Work
 from hub.execution.leases import model_key
 from hub.execution.processes import ModelProcess
 from hub.execution.turns import Turns
@@ -113,6 +113,17 @@ class Dispatch:
             yield ticket.process
         finally:
             self._leave(ticket)
+
+    def waiting(self, path: tuple[str, str, str]) -> Waiting | None:
+        """The first run under a path that waits, by what those before it and at work are expected to take."""
+        with self._lock:
+            waiting = list(self._turns)
+            at = next((at for at, ticket in enumerate(waiting) if ticket.path == path), None)
+            if at is None:
+                return None
+            busy = [self._expected_s(ticket) for at_work in self._at_work.values() for ticket in at_work]
+            before = [self._seconds.get(ticket.slug, UNKNOWN_S) for ticket in waiting[:at]]
+            return Waiting(at + 1, round(sum((*busy, *before)) / max(1, len(self._at_work)), 1))
 
     def learn(self, slug: str, computed: Computed) -> None:
         """What a run took, without the wait for its turn and its model."""

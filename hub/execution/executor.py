@@ -67,6 +67,14 @@ class Computed:
     headline: str = ""  # the answer in a few words
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A run that waits for a place: which it is among those that wait, and the seconds until its turn."""
+
+    place: int  # 1 is the next
+    left_s: float
+
+
 class Executor(Protocol):
     """Where models run."""
 
@@ -81,6 +89,9 @@ class Executor(Protocol):
 
     def why_late(self, work: Work) -> Sentence | None:
         """What keeps a run waiting whose time is over; None: nothing that is known."""
+
+    def waiting(self, asker: tuple[str, str], slug: str) -> Waiting | None:
+        """The next of an asker's runs of a page that wait; None: none does, or nobody here waits for places."""
 
     def drop_outputs(self, slugs: Collection[str]) -> None:
         """Forgets what models made of what people put in on these pages."""

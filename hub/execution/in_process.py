@@ -80,6 +80,9 @@ class InProcess:
     def tolerance(self, left_s: float) -> float:
         return self._models.hardware(left_s).tolerance
 
+    def waiting(self, asker: tuple[str, str], slug: str) -> None:
+        """Nobody waits for places here."""
+
     def why_late(self, work: Work) -> Sentence | None:
         return self._why_late(model_key(work.slug, work.weights, work.digest))
 

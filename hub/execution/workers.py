@@ -23,7 +23,7 @@ from hub.errors import DeadlineError, HubError, UnavailableError, too_late
 from hub.execution import models
 from hub.execution.construction import explain
 from hub.execution.dispatch import Dispatch, Ticket
-from hub.execution.executor import Computed, Flag, OnEvent, Work
+from hub.execution.executor import Computed, Flag, OnEvent, Waiting, Work
 from hub.execution.leases import ModelStatus
 from hub.execution.messages import Begin, Counted
 from hub.execution.models import Machine, PoolState, ProcessStatus, Resident
@@ -58,7 +58,9 @@ class Workers:
         self._settings, self._registry, self._weights, self._metrics = settings, registry, weights, metrics
         self._share = count
         # What signs people in is no business of a process that runs pages' code.
-        self._begin = Begin(replace(settings, auth="", preload=False), self._share, outputs_bytes // self._share)
+        self._begin = Begin(
+            replace(settings, auth="", webhook_secret="", preload=False), self._share, outputs_bytes // self._share
+        )
         self._dispatch = Dispatch(settings.max_batch, available_cores(), warm=self._warm)
         # Guards all below. Never held while a process is waited for.
         self._lock = threading.Lock()
@@ -105,6 +107,10 @@ class Workers:
 
     def tolerance(self, left_s: float) -> float:
         return self.machine(left_s).tolerance
+
+    def waiting(self, asker: tuple[str, str], slug: str) -> Waiting | None:
+        """As `Executor` says."""
+        return self._dispatch.waiting((*asker, slug))
 
     def why_late(self, work: Work) -> Sentence | None:
         """As `Executor` says."""

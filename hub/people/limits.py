@@ -34,6 +34,7 @@ class Allowance:
         # Guards the counters, so that a run that one limit refuses is not counted by the other.
         self._lock = threading.Lock()
         self._items: list[RateLimitItem] = []
+        self._quota: RateLimitItem | None = None  # of which a batch takes one for each of its pictures
         self._counts: FixedWindowRateLimiter | None = None
         if rate_limit or quota:  # else its import, a tenth of a second, would be for nothing
             from limits import parse
@@ -41,20 +42,25 @@ class Allowance:
             from limits.strategies import FixedWindowRateLimiter
 
             self._items = [parse(text) for text in dict.fromkeys((rate_limit, quota)) if text]
+            self._quota = self._items[-1] if quota else None
             self._counts = FixedWindowRateLimiter(MemoryStorage())
 
-    def spend(self, caller: Caller | None) -> None:
-        """Counts one run. Raises LimitError. None, a command on this machine, is not counted."""
+    def spend(self, caller: Caller | None, pictures: int = 1) -> None:
+        """Counts one run. Raises LimitError. None, a command on this machine, is not counted.
+
+        Of a batch, which others do not wait for, the rate counts one and the quota each of its `pictures`.
+        """
         if self._counts is None or caller is None:
             return
         with self._lock:
             # By address first: who makes up a new session each time must not fill the memory.
             windows = [(item, who, times) for who, times in _identities(caller) for item in self._items]
-            for item, who, times in windows:
-                if not self._counts.test(_times(item, times), who):
+            costs = [pictures if item is self._quota else 1 for item, _, _ in windows]
+            for (item, who, times), cost in zip(windows, costs, strict=True):
+                if not self._counts.test(_times(item, times), who, cost=cost):
                     raise self._refusal(item, who, times)
-            for item, who, times in windows:
-                self._counts.hit(_times(item, times), who)
+            for (item, who, times), cost in zip(windows, costs, strict=True):
+                self._counts.hit(_times(item, times), who, cost=cost)
 
     def _refusal(self, item: RateLimitItem, who: str, times: int) -> LimitError:
         assert self._counts is not None

@@ -29,23 +29,42 @@ from hub.texts import sentence
 log = logging.getLogger(__name__)
 STAGING_S = 3600.0  # files a crash left half written go at a start after this long
 DAMAGED, DAMAGED_MOST, DAMAGED_BYTES = ".damaged", 20, 64 * 2**20  # where damaged results go; how many are kept
+BATCH_SHARE = 2  # results of batches take at most 1/2 of the disk: thousands must not push out what people ran
 RETRY_S = 5.0  # between two tries to use a folder that could not be used
 
 
 @dataclass(slots=True)
 class _DiskIndex:
-    """Bytes and time of creation of each result on disk, least recently used first."""
+    """Bytes and time of creation of each result on disk, least recently used first.
+
+    `batches` are those of them that a batch made since the hub began, the oldest first.
+    """
 
     entries: OrderedDict[str, tuple[int, float]] = field(default_factory=OrderedDict)
     total: int = 0
+    batches: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    of_batches: int = 0  # bytes
 
-    def add(self, id: str, size: int, created: float) -> None:
+    def add(self, id: str, size: int, created: float, of_batch: bool = False) -> None:
         self.remove(id)
         self.entries[id] = (size, created)
         self.total += size
+        if of_batch:
+            self.batches[id] = None
+            self.of_batches += size
 
     def remove(self, id: str) -> None:
-        self.total -= self.entries.pop(id, (0, 0.0))[0]
+        size = self.entries.pop(id, (0, 0.0))[0]
+        self.total -= size
+        if id in self.batches:
+            del self.batches[id]
+            self.of_batches -= size
+
+    def next_to_leave(self, most: int) -> str | None:
+        """Which result is over the bound of `most` bytes; None: none is."""
+        if self.of_batches > most // BATCH_SHARE:
+            return next(iter(self.batches))
+        return next(iter(self.entries)) if self.total > most else None
 
 
 class _Memory(LRUCache[str, Result]):
@@ -202,7 +221,7 @@ class ResultStore:
     def _is_old(self, created: float) -> bool:
         return self._clock() - created >= self.max_age_s
 
-    def put(self, result: Result) -> None:
+    def put(self, result: Result, *, of_batch: bool = False) -> None:
         """Keeps a result. A full or read-only disk costs only durability: it is logged, not raised."""
         self._remember(result)
         self.retry()
@@ -224,7 +243,7 @@ class ResultStore:
             shutil.rmtree(staging, ignore_errors=True)
             return
         with self._lock:
-            self._index.add(result.id, size, result.created)
+            self._index.add(result.id, size, result.created, of_batch)
         self._trim()
 
     def retry(self) -> None:
@@ -285,11 +304,12 @@ class ResultStore:
         removed = []
         with self._lock:
             while self._index.entries:
-                id, (_, created) = next(iter(self._index.entries.items()))
-                if self._index.total <= self.disk_bytes and not self._is_old(created):
+                first, (_, created) = next(iter(self._index.entries.items()))
+                leaves = first if self._is_old(created) else self._index.next_to_leave(self.disk_bytes)
+                if leaves is None:
                     break
-                self._index.remove(id)
-                removed.append((id, id in self._memory))
+                self._index.remove(leaves)
+                removed.append((leaves, leaves in self._memory))
         for id, remembered in removed:
             clear(self._path(id))
             if not remembered:

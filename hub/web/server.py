@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+from anyio import to_thread
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
@@ -22,7 +23,7 @@ from hub import describe
 from hub.errors import HubError
 from hub.hub import Hub
 from hub.web.api import demos as rest
-from hub.web.api import gallery, grid, openapi
+from hub.web.api import gallery, grid, jobs, openapi
 from hub.web.api import history as history_rest
 from hub.web.api import links as links_rest
 from hub.web.mcp import mount as mcp_mount
@@ -46,6 +47,7 @@ from hub.web.site import gallery as gallery_pages
 from hub.web.site import grid as grid_pages
 from hub.web.site import history as history_pages
 from hub.web.site import links as permalinks
+from hub.web.site import many as many_pages
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +62,8 @@ def routes(hub: Hub, mcp: mcp_mount.McpRoutes) -> list[BaseRoute]:
         *mcp.routes(),
         *grid_pages.routes(hub),
         *grid.routes(hub),
+        *jobs.routes(hub),
+        *many_pages.routes(hub),
         *history_pages.routes(hub),
         *history_rest.routes(hub),
         *gallery_pages.routes(hub),
@@ -102,6 +106,7 @@ async def life(hub: Hub, mcp: mcp_mount.McpRoutes) -> AsyncIterator[None]:
     """From the start of the server to its end, with which the hub is closed."""
     # Pages are served while torch is still being imported and models preloaded.
     threading.Thread(target=warm_up, args=(hub,), name="warm-up", daemon=True).start()
+    await to_thread.run_sync(hub.jobs.start)
     async with mcp.run():
         yield
     hub.stop.begun.set()

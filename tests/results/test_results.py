@@ -248,6 +248,15 @@ def test_the_least_recently_used_result_leaves_the_disk_first(tmp_path: Path) ->
     assert kept.get(others[0].id) is None
 
 
+def test_results_of_batches_have_half_of_the_disk_and_push_out_nobody_elses(tmp_path: Path) -> None:
+    with_bounds = store(tmp_path, memory_bytes=0, disk_bytes=100_000)
+    with_bounds.put(result(1, 10_000))
+    for number in range(2, 30):
+        with_bounds.put(result(number, 10_000), of_batch=True)
+    assert with_bounds.created(result(1).id) is not None
+    assert 20_000 < on_disk(tmp_path) < 75_000
+
+
 def test_a_result_larger_than_memory_is_kept_on_disk_alone(tmp_path: Path) -> None:
     kept = store(tmp_path, memory_bytes=5_000, disk_bytes=100_000)
     large = result(1, size=50_000)

@@ -15,7 +15,7 @@ from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.results.headline import headline
 from hub.results.result import Result
-from hub.spec import Boxes, Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask, Output, TextOutput
+from hub.spec import Boxes, Gallery, ImageInput, ImageOutput, Json, Labels, Mask, Output, TextOutput
 from hub.web.api import schema
 from hub.web.api.shapes import (
     ComparisonAnswer,

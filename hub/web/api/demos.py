@@ -24,7 +24,7 @@ from hub.people.owners import Owner
 from hub.people.users import Caller
 from hub.results.result import Picture, Result
 from hub.texts import sentence
-from hub.web.api import answers, boxes, events, health, openapi
+from hub.web.api import answers, boxes, events, health, jobs, openapi
 from hub.web.api.answers import SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.api.bodies import read_inputs, read_texts
 from hub.web.api.pictures import send_picture
@@ -65,10 +65,13 @@ class DemoRoutes:
 
     def __init__(self, hub: Hub):
         self.hub, self.threads = hub, WaitingThreads(hub)
+        self.jobs = jobs.JobRoutes(hub)
 
     # --- runs -------------------------------------------------------------------------------------
 
     async def run(self, request: Request) -> Response:
+        if jobs.prefers_async(request):
+            return await self.jobs.ask(request)
         if events.wants_events(request):
             return await self._stream(request)
         return await self._work(request, self._run)
@@ -83,7 +86,7 @@ class DemoRoutes:
         async def work(hear: OnEvent, cancel: Cancel) -> bytes:
             return await self.threads.run(who, partial(self._run, page, inputs, cancel, who, root_path, hear))
 
-        return events.stream(request, work)
+        return events.stream(request, work, waiting=partial(self.hub.waiting, who, page.slug))
 
     async def compare(self, request: Request) -> Response:
         return await self._work(request, self._compare)

@@ -11,18 +11,21 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
+from anyio import to_thread
 from PIL import Image
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from hub.engine.jobs import Cancel
 from hub.errors import HubError
+from hub.execution.executor import Waiting
 from hub.images import thumbnail
 from hub.spec import Progress
 from hub.web.api.shapes import Steps
 from hub.web.problems import EVENTS, problem, unexpected
 
 PREVIEW_PX = 256
+LOOK_S = 1.0  # between two looks at the queue
 BEAT_S = 10.0  # a comment as often as this keeps proxies from closing a quiet connection
 Work = Callable[[Callable[..., None], Cancel], Awaitable[bytes]]  # gets who listens, and the flag that ends it
 EventMaker = Callable[..., bytes]  # makes an event of what the work announces
@@ -33,11 +36,19 @@ def wants_events(request: Request) -> bool:
     return EVENTS in request.headers.get("accept", "").lower()
 
 
-def stream(request: Request, work: Work, to_event: EventMaker | None = None) -> StreamingResponse:
-    """Events `stage` and `progress` (or what `to_event` makes of a message), and at the end `result` or `error`."""
+def stream(
+    request: Request,
+    work: Work,
+    to_event: EventMaker | None = None,
+    waiting: Callable[[], Waiting | None] | None = None,
+) -> StreamingResponse:
+    """Events `stage` and `progress` (or what `to_event` makes of a message), and at the end `result` or `error`.
+
+    `waiting` tells where a run stands in the queue: while it does, that is said again whenever it has changed.
+    """
     # Buffering proxies would hold the steps back until the end.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_events(request, work, to_event or _Steps()), media_type=EVENTS, headers=headers)
+    return StreamingResponse(_events(request, work, to_event or _Steps(), waiting), media_type=EVENTS, headers=headers)
 
 
 async def answer_once(request: Request, work: Work) -> bytes:
@@ -57,21 +68,31 @@ async def _watch(request: Request, cancel: Cancel) -> None:
     cancel.set()
 
 
-async def _events(request: Request, work: Work, to_event: EventMaker) -> AsyncIterator[bytes]:
+async def _events(
+    request: Request, work: Work, to_event: EventMaker, waiting: Callable[[], Waiting | None] | None
+) -> AsyncIterator[bytes]:
     loop, queue, cancel = asyncio.get_running_loop(), asyncio.Queue[tuple[Any, ...]](), Cancel()
 
     def hear(*what: Any) -> None:
         loop.call_soon_threadsafe(queue.put_nowait, what)
 
     task, next_message = asyncio.ensure_future(work(hear, cancel)), asyncio.ensure_future(queue.get())
+    place: int | None = None  # in the queue, as it was told; None: it does not wait there
     try:
         while not (task.done() and queue.empty() and not next_message.done()):
             either: set[asyncio.Future[Any]] = {next_message} if task.done() else {task, next_message}
-            await asyncio.wait(either, timeout=BEAT_S, return_when=asyncio.FIRST_COMPLETED)
+            beat_s = BEAT_S if place is None else LOOK_S
+            await asyncio.wait(either, timeout=beat_s, return_when=asyncio.FIRST_COMPLETED)
             if next_message.done():
                 what = next_message.result()
                 next_message = asyncio.ensure_future(queue.get())
                 yield to_event(*what)
+                place = 0 if waiting is not None and what[0] == "queued" else None
+            elif place is not None and waiting is not None:
+                now = await to_thread.run_sync(waiting)
+                changed, place = now is not None and now.place != place, now.place if now else None
+                if now is not None and changed:
+                    yield format_event("stage", {"stage": "queued", "place": place, "left_s": now.left_s})
             elif not task.done():
                 yield b": still at it\n\n"
         yield _outcome(task, request)

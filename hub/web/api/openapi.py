@@ -9,9 +9,10 @@ from typing import Any
 
 from hub.execution.models import ACTIONS
 from hub.hub import Hub
+from hub.jobs.reading import picture_input
 from hub.pages.registry import Page, Registry
 from hub.spec import ImageInput
-from hub.web.api import boxes, gallery_schema, history_schema, links_schema, schema
+from hub.web.api import boxes, gallery_schema, history_schema, jobs_schema, links_schema, schema
 from hub.web.api.answers import SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.api.shapes import (
     BINARY,
@@ -78,6 +79,7 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], plac
         **links_schema.paths(),
         **gallery_schema.paths(),
         **history_schema.paths(),
+        **jobs_schema.paths(),
         "/metrics": {"get": _operation("getMetrics", "Prometheus metrics", {"text/plain": {"type": "string"}})},
     }
     for page in registry:
@@ -85,6 +87,10 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], plac
         paths[path] = _get(f"describe_{page.slug}", f"About {page.title}", ref("Demo"), [], (404,))
         if page.declared:
             paths[path]["post"] = _run(page, options(page))
+            paths[path]["post"]["parameters"] = [jobs_schema.PREFER, jobs_schema.KEY, jobs_schema.WEBHOOK]
+            paths[path]["post"]["responses"]["202"] = jobs_schema.promised()
+            if picture_input(page.declared):
+                paths[f"{path}/batch"] = {"post": jobs_schema.batch(page, options(page))}
             if len(page.declared.weights) > 1:
                 paths[f"{path}/compare"] = {"post": _compare(page, options(page))}
     for path, operations in paths.items():
@@ -111,6 +117,7 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], plac
                 **links_schema.schemas(),
                 **gallery_schema.schemas(),
                 **history_schema.schemas(),
+                **jobs_schema.schemas(),
                 **schema.fixed(),  # the last: the components that all share are whole there
             },
             "responses": {

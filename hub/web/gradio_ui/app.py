@@ -384,8 +384,10 @@ class _Page:
         if task is None:
             stage, progress = now.last_event or ("queued", None)
             step, total, left_s = (progress.step, progress.total, progress.left_s) if progress else (0, 0, None)
-            so_far = events.data_url(events.preview(progress))
-            line = html.status(stage, now.seconds, step, total, left_s, so_far)
+            so_far, place = events.data_url(events.preview(progress)), 0
+            if stage == "queued" and (waiting := self.hub.waiting(guard.caller_on_page(request), self.page.slug)):
+                place, left_s = waiting.place, waiting.left_s
+            line = html.status(stage, now.seconds, step, total, left_s, so_far, place)
             return [line, gr.update(visible=True), gr.skip(), gr.skip(), *unchanged]
         if task.exception() is None:
             self.remember_result(request, task.result())

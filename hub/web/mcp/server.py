@@ -38,6 +38,7 @@ from hub.pages.registry import Page
 from hub.people.users import Caller
 from hub.spec import Progress
 from hub.web.api.openapi import hub_version
+from hub.web.mcp import batches
 from hub.web.mcp import tools as mcp_tools
 from hub.web.middleware import access, addresses, guard, hosts
 from hub.web.middleware.bounds import call_bytes
@@ -81,10 +82,14 @@ class ToolCalls:
         return ListToolsResult(tools=await to_thread.run_sync(self._tools))
 
     def _tools(self) -> list[Any]:
-        return [mcp_tools.tool(self.hub, page, self.files) for page in self.hub.registry if page.declared]
+        pages = [mcp_tools.tool(self.hub, page, self.files) for page in self.hub.registry if page.declared]
+        return [*pages, *batches.tools(self.hub, self.files)]
 
     async def call_tool(self, context: ServerRequestContext[Any, Any], params: CallToolRequestParams) -> CallToolResult:
         """One run. Its cancellation, by notification or because the client went away, ends the run in the engine."""
+        if params.name in (batches.MANY, batches.JOB):
+            work = partial(self._call_batch, params.name, params.arguments or {}, context.request)
+            return await to_thread.run_sync(work)
         try:
             page = self.hub.registry.get(params.name)
         except HubError as error:
@@ -111,6 +116,17 @@ class ToolCalls:
         finally:
             cancel.set()
         return answer
+
+    def _call_batch(self, name: str, arguments: dict[str, Any], request: Any) -> CallToolResult:
+        is_http = isinstance(request, Request)
+        who, base = (guard.caller(request), addresses.base(self.hub.settings, request)) if is_http else (None, "")
+        try:
+            return batches.call(self.hub, name, arguments, who, base, self.files)
+        except HubError as error:
+            return mcp_tools.failure(error)
+        except Exception as error:  # the last net, as below
+            log.error("the tool %s failed", name, exc_info=error)
+            return mcp_tools.failure(HubError("The hub failed on this call; its log has the details."))
 
     def _run(
         self, page: Page, arguments: dict[str, Any], hear: Any, cancel: Cancel, who: Caller | None, request: Any

@@ -23,7 +23,7 @@ from hub.hub import Hub
 from hub.people.limits import network
 from hub.spec import ImageInput
 from hub.web.middleware import guard
-from hub.web.middleware.arriving import ARRIVING, DRAIN_S, Arriving, Room, drop_the_rest
+from hub.web.middleware.arriving import ARRIVING, DRAIN_S, WITHIN_S, Arriving, Room, drop_the_rest
 from hub.web.problems import MalformedError, no_memory, problem
 from hub.web.routes import API
 
@@ -32,6 +32,7 @@ PAGE_BYTES = 4 * 2**20  # of what a Gradio page sends: pictures come as uploads,
 CALL_BYTES = 16 * 2**20
 MARKS, DEPTH = 5_000, 64  # of JSON; a page with twenty inputs sends about 200 marks
 PARTS, FIELDS = 64, 64
+BATCH_HELD_BYTES, BATCH_WITHIN_S = 4 * 2**20, 7_200.0
 COPIES = 2  # of JSON: what is read out of it stands beside it
 AGAIN_BYTES = 256 * 1024  # of each piece in which a body that is here is handed on
 Look = Callable[[bytes], object]  # gets each piece; raises HubError
@@ -39,10 +40,15 @@ Look = Callable[[bytes], object]  # gets each piece; raises HubError
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a route may be sent. `streams`: its reader bounds forms by itself, and knows which pictures there may be."""
+    """What a route may be sent, and how long that may take.
+
+    `streams`: its reader bounds forms by itself, and knows which pictures there may be.
+    """
 
     most_bytes: int
     streams: bool = False
+    held_bytes: int | None = None  # of a body that goes to the disk as it arrives; None: all of it
+    within_s: float = WITHIN_S
 
 
 class Kinds:
@@ -50,9 +56,13 @@ class Kinds:
 
     def __init__(self, hub: Hub):
         self.inputs, self.calls = Kind(inputs_in_json(hub), streams=True), Kind(call_bytes(hub))
+        # Thousands of pictures over a slow line take their time.
+        self.batch = Kind(hub.jobs.batch_bytes + SLACK_BYTES, True, BATCH_HELD_BYTES, BATCH_WITHIN_S)
         self.upload = Kind(2 * hub.limits.max_bytes + SLACK_BYTES)
 
     def of(self, path: str) -> Kind:
+        if path.startswith(f"{API}/demos/") and path.endswith("/batch"):
+            return self.batch
         if path.startswith(f"{API}/demos/"):
             return self.inputs
         if path.startswith("/mcp"):
@@ -94,7 +104,8 @@ class Bounds:
             return
         path, root = str(scope["path"]), str(scope.get("root_path", ""))
         kind = self.kinds.of(path.removeprefix(root) if root and path.startswith(f"{root}/") else path)
-        body = Arriving(receive, self.room, partial(_address, scope), kind.most_bytes)
+        held = kind.most_bytes if kind.held_bytes is None else kind.held_bytes
+        body = Arriving(receive, self.room, partial(_address, scope), held, kind.within_s)
         request = Request({**scope, ARRIVING: body}, body.receive)
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if is_json := media_type == "application/json" or media_type.endswith("+json"):

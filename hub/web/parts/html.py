@@ -15,6 +15,7 @@ from rich.filesize import decimal
 
 from hub.describe import State
 from hub.errors import HubError
+from hub.jobs.reading import picture_input
 from hub.pages import kinds
 from hub.pages.kinds import from_words
 from hub.pages.registry import Page
@@ -98,8 +99,9 @@ def invitation(count: int) -> str:
 
 
 def title(page: Page, state: State) -> Markup:
-    """The head of a demo's page."""
-    return piece("frame", "title", page.demo, state)
+    """The head of a demo's page, with the way to run it on many pictures where it can be."""
+    many = f"many/{quote(page.slug)}" if picture_input(page.demo) else ""
+    return piece("frame", "title", page.demo, state, many)
 
 
 def broken(page: Page) -> Markup:
@@ -121,15 +123,22 @@ def hint(demo: Demo) -> Markup:
 
 
 def status(
-    stage: str, seconds: float, step: int = 0, total: int = 0, left_s: float | None = None, preview: str = ""
+    stage: str,
+    seconds: float,
+    step: int = 0,
+    total: int = 0,
+    left_s: float | None = None,
+    preview: str = "",
+    place: int = 0,
 ) -> Markup:
     """Where a run is: the stages that were reached, the one it is in, and the seconds so far.
 
-    `left_s`: the seconds to come, where they are known; `preview`: the picture so far as a data: URL.
+    `left_s`: the seconds to come, where they are known; `preview`: the picture so far as a data: URL; `place`: in the
+    queue, of a run that waits there.
     """
     now = [code for code, _ in STAGES].index(stage)
     stages = [("done" if n < now else "now" if n == now else "next", text) for n, (_, text) in enumerate(STAGES)]
-    return piece("run", "status", stages, seconds, step, total, left_s, preview)
+    return piece("run", "status", stages, seconds, step, total, left_s, preview, place)
 
 
 def error(problem: HubError, below: Markup = NOTHING) -> Markup:

@@ -19,6 +19,7 @@ from hub.decoding import budget
 from hub.errors import CancelledError, HubError
 from hub.hub import Hub
 from hub.images import encode
+from hub.jobs.reading import picture_input
 from hub.pages.registry import Page
 from hub.results.result import Result
 from hub.spec import ImageInput
@@ -74,7 +75,7 @@ def show(host: Host, page: Page, base: str) -> None:
         _rejoin_left_run(host.hub, page, state)
     if new and state.job is None and not state.query:
         _open_first(host.hub, page, state)
-    place = _draw_head(page)
+    place = _draw_head(page, base)
     with place:
         draw_badge(host.hub, page)
     left, right = st.columns([5, 7], gap="large")
@@ -183,11 +184,13 @@ def _show_notes(filled_in: filled.Filled) -> None:
         st.info(say_plainly(text), icon=":material/link:")
 
 
-def _draw_head(page: Page) -> Any:
+def _draw_head(page: Page, base: str) -> Any:
     """The page's top; returns the place for its badge."""
     st.caption(say_plainly(page.demo.task))
     st.title(say_plainly(page.demo.title), anchor=False)
     st.markdown(say_plainly(page.demo.summary))
+    if picture_input(page.demo):
+        st.markdown(f"[{say_plainly('Many pictures')}]({base}/many/{page.slug})")
     place = st.empty()
     if page.demo.note:
         st.info(say_plainly(page.demo.note), icon=":material/info:")

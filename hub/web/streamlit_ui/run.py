@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -16,6 +17,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from hub.archive.history import InWork
 from hub.engine.jobs import Cancel, Followed
 from hub.errors import HubError
+from hub.execution.executor import Waiting
 from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.people.owners import Owner
@@ -44,6 +46,7 @@ class WatchedRun:
     future: Future[Result] | None = None
     last_event: tuple[str, Progress | None] = ("queued", None)
     stages: list[str] = field(default_factory=list)  # those it was in, in order
+    waiting: Callable[[], Waiting | None] = lambda: None  # where it stands in the queue
 
     def hear(self, stage: str, progress: Progress | None) -> None:
         self.last_event = (stage, progress)
@@ -60,8 +63,8 @@ def visitor() -> Caller:
 
 def start(host: Host, page: Page, values: Mapping[str, Any]) -> WatchedRun:
     """Hands a run to the engine."""
-    job = WatchedRun(Followed(PATIENCE_S), time.monotonic())
     caller = visitor()
+    job = WatchedRun(Followed(PATIENCE_S), time.monotonic(), waiting=partial(host.hub.waiting, caller, page.slug))
 
     def work() -> Result:
         hear, cancel = job.hear, job.cancel
@@ -131,6 +134,10 @@ def _show_progress(job: WatchedRun, future: Future[Result]) -> None:
         stage, progress = job.last_event
         label = "Stopping" if job.cancel.is_set() else STAGES[stage]
         so_far = say("{number} s", number=f"{time.monotonic() - job.begin:.1f}")
+        waiting = job.waiting() if stage == "queued" else None
+        if waiting is not None:
+            so_far += " · " + say("place {place} in the queue", place=waiting.place)
+            so_far += say(" · about {seconds} s left", seconds=f"{waiting.left_s:.0f}")
         box.update(label=f"{say_plainly(label)} · {so_far}")
         if progress is not None and progress is not last_drawn:
             last_drawn = progress

@@ -35,6 +35,7 @@ from tests.web.doors import STOPPED, png
 def served_hub(make_hub: Callable[..., Hub]) -> Iterator[str]:
     """The REST and MCP doors over the fake demos; pictures of at most 1 MB."""
     hub = make_hub(max_upload_mb=1)
+    hub.jobs.start()
     hub.models.machine()
     door = mcp_server.HttpDoor(hub)
     app = FastAPI(lifespan=lambda app: door.run(), docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
@@ -75,9 +76,22 @@ def in_base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
+def test_many_pictures_are_a_job_that_tells_how_it_stands(served_hub: str) -> None:
+    pictures = [in_base64(png(colour="white")), in_base64(png(colour="black")), in_base64(b"no picture")]
+    wish = {"page": "shades", "pictures": pictures, "settings": {"threshold": 0.75}}
+    job = call(served_hub, "many-pictures", wish).structured_content
+    while job["state"] not in ("done", "failed"):
+        job = call(served_hub, "job-status", {"id": job["id"]}).structured_content
+    assert (job["progress"]["done"], job["progress"]["failed"]) == (2, 1)
+    assert job["labels"] == {"light": 1, "dark": 1} and len(job["rows"]) == 3
+    refused = call(served_hub, "many-pictures", {"page": "slow", "pictures": pictures})
+    assert refused.is_error and "takes no batch" in text_of(refused)
+    assert call(served_hub, "job-status", {"id": "x"}).is_error
+
+
 def test_each_working_page_is_a_tool_with_the_declared_types(served_hub: str) -> None:
     tools = {tool.name: tool for tool in ask(served_hub, lambda client: client.list_tools()).tools}
-    assert set(tools) == {"shades", "slow", "faulty", "absent"}
+    assert set(tools) == {"shades", "slow", "faulty", "absent", "many-pictures", "job-status"}
     shades = tools["shades"]
     assert shades.title == "Shades"
     assert "Tells light from dark." in shades.description
@@ -328,6 +342,7 @@ def test_a_desktop_agent_gets_the_tools_over_stdio(tmp_path: Path) -> None:
             return tools.tools, await client.call_tool("shades", {"image": str(tmp_path / "photo.png")})
 
     tools, answer = run_async(use())
-    assert [tool.name for tool in tools] == ["shades"]
+    assert [tool.name for tool in tools] == ["shades", "many-pictures", "job-status"]
+    assert "folder" in tools[1].input_schema["properties"]
     assert "path of a file" in tools[0].input_schema["properties"]["image"]["description"]
     assert f"cannot read {tmp_path}/photo.png: No such file" in text_of(answer)

@@ -1,0 +1,109 @@
+"""The page `/many/<slug>`: many pictures are chosen and sent as a job, whose table is at `/many/<slug>/<job>`."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import Any
+
+from anyio import to_thread
+from rich.filesize import decimal
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute
+
+from hub import texts
+from hub.errors import HubError, NotFoundError
+from hub.hub import Hub
+from hub.jobs.reading import picture_input
+from hub.pages.registry import Page
+from hub.spec import Choice, Choices, Slider, Text
+from hub.texts import say
+from hub.web.middleware import guard
+from hub.web.routes import ASKING, HEADERS, file, routes_of
+from hub.web.site.templates import draw_page
+from hub.weights import facts
+
+ID = re.compile(r"[0-9a-f]{32}")
+KINDS = {Slider: "number", Choice: "choice", Choices: "choices", Text: "text"}
+
+
+def routes(hub: Hub) -> list[BaseRoute]:
+    """The pages, their style and their scripts."""
+    pages = ManyPages(hub)
+    table = {
+        "/many": {"GET": pages.page},
+        "/many/{name}": {"GET": pages.page_or_file},
+        "/many/{name}/{job}": {"GET": pages.page},
+    }
+    return routes_of(table, "many", page=partial(_problem, hub))
+
+
+class ManyPages:
+    """The pages and their files."""
+
+    def __init__(self, hub: Hub):
+        self.hub = hub
+
+    async def page_or_file(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        return file(name, "many") if "." in name else await self.page(request)
+
+    async def page(self, request: Request) -> Response:
+        slug, job = request.path_params.get("name", ""), request.path_params.get("job", "")
+        fitting = [page for page in self.hub.registry if picture_input(page.declared)]
+        chosen = next((page for page in fitting if page.slug == slug), None)
+        if slug and chosen is None:
+            self.hub.registry.get(slug)  # which suggests a name that is near
+            raise NotFoundError("This page takes no batch: that is for pages that need one picture.")
+        if job and not ID.fullmatch(job):
+            raise NotFoundError("There is no such job.")
+        if chosen is None and fitting:
+            chosen = fitting[0]
+        settings, up = self.hub.settings, _up(request)
+        fields = await to_thread.run_sync(_fields, self.hub, chosen) if chosen else []
+        text = draw_page(
+            "many.html", home=up or "./", here=f"{up}r/", menu=self.hub.registry, place="many",
+            signed_in=guard.caller(request).name, words=texts.section(texts.current().language, "many"),
+            pages=fitting, chosen=chosen, job=job, fields=fields, most=settings.batch_pictures,
+            most_bytes=self.hub.jobs.batch_bytes, size=decimal(self.hub.jobs.batch_bytes),
+        )  # fmt: skip
+        return HTMLResponse(text, headers=ASKING)
+
+
+def _up(request: Request) -> str:
+    """From the page's address to the hub's root."""
+    path = str(request.scope["path"]).removeprefix(request.scope.get("root_path", ""))
+    return path.strip("/").count("/") * "../"
+
+
+def _fields(hub: Hub, page: Page) -> list[dict[str, Any]]:
+    """The page's other inputs, as the form draws them."""
+    fields, options = list[dict[str, Any]](), facts.all_options(hub.weights, page)
+    for entry in page.demo.inputs:
+        kind = next((kind for type_, kind in KINDS.items() if isinstance(entry, type_)), "")
+        if not kind:
+            continue
+        usual: Any = getattr(entry, "default", None)
+        if getattr(entry, "default_from", ""):
+            usual = ""  # as the chosen weights have it
+        names = tuple(options.get(entry.name) or getattr(entry, "options", None) or ())
+        fields.append({
+            "name": entry.name, "label": entry.label, "help": entry.help, "kind": kind, "entry": entry,
+            "usual": "" if usual is None else usual,
+            "options": names if kind == "choices" else [(name, name) for name in names],
+        })  # fmt: skip
+    if len(page.demo.weights) > 1:
+        choices = [(weights.name, weights.title or weights.name) for weights in page.demo.weights]
+        fields.insert(0, {"name": "weights", "label": "Weights", "help": "", "kind": "choice", "entry": None,
+                          "usual": choices[0][0], "options": choices})  # fmt: skip
+    return fields
+
+
+def _problem(hub: Hub, error: HubError, request: Request) -> HTMLResponse:
+    up = _up(request)
+    text = draw_page(
+        "problem.html", home=up or "./", here=f"{up}r/", menu=hub.registry, place="many", title=say(error.title),
+        message=say(error.message), signed_in=guard.caller(request).name,
+    )  # fmt: skip
+    return HTMLResponse(text, error.status, headers=HEADERS)
