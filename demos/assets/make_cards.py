@@ -24,7 +24,7 @@ from hub.pages.registry import Page
 from hub.results.headline import headline
 from hub.results.result import Result
 from hub.settings import Settings
-from hub.spec import Demo, Gallery, ImageInput, ImageOutput, Json
+from hub.spec import Boxes, Demo, Gallery, ImageInput, ImageOutput, Json
 
 SIZE = (640, 400)
 MOST_BYTES, QUALITIES = 19_000, (76, 68, 60, 52, 44, 36)
@@ -71,12 +71,12 @@ def make(hub: Hub, page: Page) -> None:
 
 def draw(demo: Demo, result: Result, files: Mapping[str, Path], at: float) -> Image.Image:
     """The answer as a picture, in the language that is spoken."""
-    answers = [f for f in demo.outputs if isinstance(f, ImageOutput | Gallery) and result.pictures.get(f.name)]
+    answers = [f for f in demo.outputs if isinstance(f, Boxes | ImageOutput | Gallery) and result.pictures.get(f.name)]
     answer = next((f for f in answers if not f.optional), None)
     if answer is None:
         return with_words(fitted(opened(next(iter(files.values()))), at), words(demo, result))
     picture = opened(io.BytesIO(result.pictures[answer.name][0].data))
-    if isinstance(answer, Gallery):
+    if isinstance(answer, Boxes | Gallery):
         return with_words(fitted(picture, at), [texts.say(headline(demo, result))])
     if not answer.compare:
         return fitted(picture, at)

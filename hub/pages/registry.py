@@ -34,7 +34,7 @@ ENTRY_POINTS = "demo_hub.demos"
 RESERVED_SLUGS = frozenset(
     """
     api app assets auth config docs embed favicon file files gallery gradio_api grid healthz history home info links
-    login logout manifest mcp metrics openapi pictures proxy queue r readyz results robots static status streamlit
+    login logout manifest many mcp metrics openapi pictures proxy queue r readyz results robots static status streamlit
     svelte theme token upload user weights
     """.split()
 )

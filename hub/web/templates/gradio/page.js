@@ -99,14 +99,14 @@ const hubArrived = () => document.documentElement.classList.remove("hub-arriving
 new MutationObserver((_, observer) => {
   if (!document.querySelector(".hub-title h1, .hub-hero h1")) return;
   observer.disconnect();
-  if (!document.querySelector(".hub-stage")) whenStill(3000, hubArrived);
-  else setTimeout(hubArrived, 5000);
+  if (!document.querySelector(".hub-stage")) whenStill(1000, hubArrived);
+  else setTimeout(hubArrived, 1500);
 }).observe(document.documentElement, {childList: true, subtree: true});
-setTimeout(hubArrived, 15000);
+setTimeout(hubArrived, 6000);
 let early = null;
 if (location.search) document.documentElement.classList.add("hub-filling");
 function hubFilled() {
-  whenStill(4000, hubArrived);
+  whenStill(1000, hubArrived);
   document.documentElement.classList.remove("hub-filling");
   if (early) setTimeout((button) => button.click(), 100, early);
   early = null;
