@@ -104,9 +104,9 @@ TextField = _without_checks(gr.Textbox, _as_is)
 
 
 def show_still(picture: Path | bytes | None) -> Any:
-    """An uploaded picture again, where its still is to be shown; nothing for a file that is none, of which the run says so.
+    """An uploaded picture again, where its still is to be shown; no change where the browser shows it well.
 
-    No change where the browser shows it well.
+    Nothing for a file that is no picture: its run says so.
     """
     if not isinstance(picture, Path):
         return gr.skip()

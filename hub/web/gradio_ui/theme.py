@@ -1,4 +1,4 @@
-"""The hub's look: a Gradio theme, and style.css for the hub's own pieces. The font comes with Gradio."""
+"""The hub's look: a Gradio theme, and style.css for the hub's own pieces. The font is named as Gradio names it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def make() -> gr.themes.Base:
         radius_size=gr.themes.sizes.Size("2px", "4px", *[RADIUS] * 5, name="one"),
         spacing_size=gr.themes.sizes.spacing_md,
         text_size=gr.themes.sizes.text_md,
-        # Gradio's copies of these two weights hold the whole alphabet; its semi-bold ones do not.
+        # Of these two weights the hub has smaller files in Gradio's place (gradio_door/routes.py).
         font=(gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif"),
         font_mono=("ui-monospace", "monospace"),  # the machine's own: Gradio would load a font for every page
     )
