@@ -7,7 +7,24 @@ from typing import Any
 
 import gradio as gr
 
-from hub.spec import Choice, Choices, Demo, Gallery, ImageInput, ImageOutput, Input, Labels, Mask, Output, Slider, Text
+from hub.spec import (
+    Boxes,
+    Choice,
+    Choices,
+    Demo,
+    Gallery,
+    ImageInput,
+    ImageOutput,
+    Input,
+    Labels,
+    Mask,
+    Number,
+    Output,
+    Slider,
+    Text,
+    TextOutput,
+    Toggle,
+)
 
 
 def input_component(field: Input) -> Any:
@@ -21,6 +38,10 @@ def input_component(field: Input) -> Any:
         return gr.CheckboxGroup(list(field.options), value=list(field.default), label=field.label)
     if isinstance(field, Text):
         return gr.Textbox(field.default, lines=field.lines, label=field.label)
+    if isinstance(field, Number):
+        return gr.Number(field.default, precision=0 if field.integer else None, label=field.label)
+    if isinstance(field, Toggle):
+        return gr.Checkbox(field.default, label=field.label)
     return gr.Number(0, precision=0, label=field.label)
 
 
@@ -31,6 +52,10 @@ def output_component(field: Output) -> Any:
         return gr.Label(num_top_classes=field.top, label=field.label)
     if isinstance(field, Gallery):
         return gr.Gallery(label=field.label)
+    if isinstance(field, Boxes):
+        return gr.AnnotatedImage(label=field.label)
+    if isinstance(field, TextOutput):
+        return gr.Markdown(label=field.label) if field.markdown else gr.Textbox(label=field.label)
     return gr.JSON(label=field.label)
 
 
@@ -46,6 +71,8 @@ def runner(demo: Demo, predict: Callable[..., dict[str, Any]]) -> Callable[..., 
 
 
 def output_value(field: Output, presented: Mapping[str, Any]) -> Any:
-    """None where an optional output is left out; a picture without its caption."""
+    """None where an optional output is left out; a picture without its caption; boxes as Gradio takes them."""
     value = presented.get(field.name)
+    if isinstance(field, Boxes) and value is not None:
+        return value[0], [(tuple(map(int, box["box"])), box["label"]) for box in value[1]]
     return value[0] if isinstance(field, ImageOutput) and isinstance(value, tuple) else value

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
@@ -35,8 +38,13 @@ def test_a_result_is_shared_opened_by_a_stranger_tried_and_taken_back(browser: B
     expect(mine.get_by_role("button", name="Copied")).to_be_visible()
     assert mine.evaluate("navigator.clipboard.readText()") == address
     mine.get_by_label("Note").fill("Look at <b>this</b>")
+    mine.get_by_label("The link ends").click()
+    mine.get_by_role("option", name="in a week").click()
     mine.get_by_role("button", name="Save", exact=True).click()
     expect(mine.get_by_text("Saved: ")).to_be_visible()
+    kept = httpx.get(f"{hub.url}/api/v1/links/{address.rpartition('/')[2]}").json()
+    ends = datetime.fromisoformat(kept["expires_at"]).timestamp()
+    assert ends == pytest.approx(time.time() + 7 * 86_400, abs=600)
     assert link.input_value() == address
     assert address.startswith(f"{hub.url}/r/")
 

@@ -35,7 +35,7 @@ def open_page(page: Page, address: str) -> None:
 
 def wait_until_it_stands(page: Page) -> None:
     page.locator(".hub-run").wait_for()
-    page.wait_for_function("!document.documentElement.classList.contains('hub-arriving')")
+    page.locator("html.hub-opened:not(.hub-arriving)").wait_for()
 
 
 def answered(page: Page, act: Callable[[], object]) -> None:

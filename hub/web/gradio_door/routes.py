@@ -9,6 +9,7 @@ from __future__ import annotations
 import mimetypes
 from collections.abc import AsyncGenerator, Collection
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 from anyio import to_thread
@@ -57,6 +58,11 @@ ROUTES: tuple[tuple[Collection[str], str], ...] = (
     (POST, f"{API}/stream/*"),  # frames of a live camera
     (POST, f"{API}/stream/*/close"),
 )
+# Gradio's theme loads these two; ours hold a quarter of the bytes, and other letters are the visitor's own fonts'.
+FONTS = {
+    f"/static/fonts/IBMPlexSans/IBMPlexSans-{weight}.woff2": Path(__file__).parents[1] / "fonts" / file
+    for weight, file in (("Regular", "hub-sans-regular.woff2"), ("Bold", "hub-sans-bold.woff2"))
+}
 PICTURES = {"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"}  # which a browser may open by itself
 UPLOAD_DONE = b'data: {"msg":"done"}\n\n'  # to a page that asks how far its upload is
 FIELDS = 4  # of an upload's form that are no files
@@ -148,6 +154,10 @@ class GradioDoor:
     async def _own(self, method: str, path: str, request: Request) -> Response | None:
         """The answer to a route that the hub has in Gradio's place; None: it has none."""
         who = guard.caller(request)
+        if method in GET and path in FONTS:
+            return FileResponse(
+                FONTS[path], media_type="font/woff2", headers={"Cache-Control": "public, max-age=86400"}
+            )
         if method in GET and path.startswith(FILE):
             return await to_thread.run_sync(self._file, who, path.removeprefix(FILE))
         if method in GET and path == f"/{API}/upload_progress":

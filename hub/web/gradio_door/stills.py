@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from hub.decoding import budget
-from hub.decoding.decode import ImageLimits, decode, sniff
+from hub.decoding.decode import FORMATS, ImageLimits, decode, sniff
 from hub.errors import HubError
 from hub.images import encode, thumbnail
 
@@ -27,6 +27,12 @@ def write_browsable(picture: Path | bytes, folder: Path) -> str:
         with budget.room():
             path.write_bytes(encode(decode(data, ImageLimits(max_bytes=len(data))), "jpeg"))
     return str(path)
+
+
+def is_picture(file: Path) -> bool:
+    """Whether a file begins as a picture does, of any kind that the hub knows."""
+    with file.open("rb") as opened:
+        return sniff(opened.read(HEAD)) in FORMATS
 
 
 def needs_still(picture: Path) -> bool:

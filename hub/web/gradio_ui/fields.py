@@ -109,8 +109,15 @@ TextField = _without_checks(gr.Textbox, _as_is)
 
 
 def show_still(picture: Path | bytes | None) -> Any:
-    """An uploaded picture again, where its still is to be shown; no change where the browser shows it well."""
-    return str(picture) if isinstance(picture, Path) and stills.needs_still(picture) else gr.skip()
+    """An uploaded picture again, where its still is to be shown; no change where the browser shows it well.
+
+    Nothing for a file that is no picture: its run says so.
+    """
+    if not isinstance(picture, Path):
+        return gr.skip()
+    if not stills.is_picture(picture):
+        return None
+    return str(picture) if stills.needs_still(picture) else gr.skip()
 
 
 def input_component(field: Input, options: Sequence[str] | None = None) -> gr.components.Component:

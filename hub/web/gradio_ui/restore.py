@@ -48,8 +48,8 @@ class Restore:
         with gr.Accordion(LABEL, open=False):
             file = fields.FileField(label="A PNG that was made here", file_types=[".png"], type="filepath", height=110)
             with gr.Row(visible=False) as row:
-                self._again = gr.Button("Run again", size="sm", min_width=120)
-                self._vary = gr.Button("Vary seed", size="sm", min_width=120)
+                self._again = gr.Button("Run again", size="sm", min_width=0, elem_classes="hub-action")
+                self._vary = gr.Button("Vary seed", size="sm", min_width=0, elem_classes="hub-action")
         file.upload(self.fill_from_picture, inputs=[file], outputs=[notice, row, *inputs], **_QUIET)
         if from_words(self.page.demo):
             place = f"grid?page={quote(self.page.slug)}"
@@ -61,8 +61,8 @@ class Restore:
         if not self.wanted:
             return
         with gr.Row(visible=False) as self._row:
-            self._other = gr.Button("Vary seed", size="sm", min_width=120)
-            self._keep = gr.Button("Keep this seed", size="sm", min_width=120)
+            self._other = gr.Button("Vary seed", size="sm", min_width=0, elem_classes="hub-action")
+            self._keep = gr.Button("Keep this seed", size="sm", min_width=0, elem_classes="hub-action")
 
     def connect(
         self, inputs: Sequence[Any], receipt: gr.HTML, run: Callable[..., Any], options: Mapping[str, Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from functools import partial
 from typing import Any
 
@@ -104,7 +105,7 @@ class _View:
             (say("Device"), machine.device, machine.dtype),
             (say("Models"), decimal(used), say("of at most {most}", most=decimal(budget))),
             (say("Whole hub"), decimal(round(health.memory_bytes(self.hub), -7)), ""),
-            (say("In work"), self.hub.engine.in_work, say("of at most {most}", most=limit)),
+            (say("In work"), _runs(self.hub.engine.in_work), say("of at most {most}", most=limit)),
             (
                 say("Results"),
                 results["memory_results"],
@@ -122,8 +123,13 @@ class _View:
 
 
 def _draw_table(title: str, headings: tuple[str, ...], entries: list[Resident], empty: str, may: bool) -> Markup:
-    rows = [(one, _cells(one), _actions(one)) for one in entries]
+    titles = Counter(one.title for one in entries)  # the name of its weights only tells apart what has one title
+    rows = [(one, _cells(one), _actions(one), titles[one.title] > 1) for one in entries]
     return piece("status", "table", title, headings, rows, empty, may)
+
+
+def _runs(count: int) -> str:
+    return say("{count} run" if count == 1 else "{count} runs", count=count)
 
 
 def _cells(one: Resident) -> dict[str, str]:
@@ -132,11 +138,12 @@ def _cells(one: Resident) -> dict[str, str]:
     since = ago(time.time() - one.loaded_for_s) if ready else ""
     users = say("nobody") if ready else ""
     if one.leases:
-        users = say("{count} run" if one.leases == 1 else "{count} runs", count=one.leases)
+        users = _runs(one.leases)
     turn = {0: "", 1: "next"}.get(one.leaves, f"{one.leaves}.")
     turn = "pinned" if one.pinned else "after its run" if ready and one.leases else turn
     size = say("{size} of files", size=decimal(one.bytes)) if one.bytes else ""
-    size = decimal(one.bytes) if one.measured else size
+    if one.measured:
+        size = decimal(one.bytes) if ready else say("{size} in memory", size=decimal(one.bytes))
     size = f"{size}, {one.backend}" if one.backend else size
     state = {"loading": "being loaded", "missing": one.reason, "absent": "loads on first use"}.get(one.state, "")
     state = say(state)

@@ -1,4 +1,4 @@
-"""The hub's look: a Gradio theme, and style.css for the hub's own pieces. The font comes with Gradio."""
+"""The hub's look: a Gradio theme, and style.css for the hub's own pieces. The font is named as Gradio names it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import gradio as gr
 from hub.web.parts.pieces import piece, script
 
 STYLE = Path(__file__).parents[1] / "style.css"
+RADIUS = "10px"  # of every corner but those of boxes to tick, chips and bars; style.css has it, too
 LAYOUT, SCRIPTS = "gradio/layout.css", ("gradio/page.js", "gradio/over.js", "boxes.js")
 
 
@@ -23,10 +24,10 @@ def make() -> gr.themes.Base:
         primary_hue=gr.themes.colors.teal,
         secondary_hue=gr.themes.colors.teal,
         neutral_hue=gr.themes.colors.slate,
-        radius_size=gr.themes.sizes.radius_lg,
+        radius_size=gr.themes.sizes.Size("2px", "4px", *[RADIUS] * 5, name="one"),
         spacing_size=gr.themes.sizes.spacing_md,
         text_size=gr.themes.sizes.text_md,
-        # Gradio's copies of these two weights hold the whole alphabet; its semi-bold ones do not.
+        # Of these two weights the hub has smaller files in Gradio's place (gradio_door/routes.py).
         font=(gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif"),
         font_mono=("ui-monospace", "monospace"),  # the machine's own: Gradio would load a font for every page
     )
@@ -51,6 +52,7 @@ def make() -> gr.themes.Base:
         block_shadow="none",
         block_label_background_fill="white",
         block_label_background_fill_dark="#111a2e",
+        checkbox_border_radius="4px",
         block_label_text_color="*neutral_600",
         block_label_text_color_dark="*neutral_300",
         block_title_text_color="*neutral_700",

@@ -119,13 +119,13 @@ class HistoryPages:
             why = say(entry.message) or (say("It was stopped.") if entry.state == "stopped" else say(RESULT_GONE))
             title = page.title if page else entry.page
             again = self._again_url(entry)
-            return self._render(request, "history_failed.html", entry=entry, page_title=title, why=why, again_url=again)
+            return self._render(request, "history/failed.html", entry=entry, page_title=title, why=why, again_url=again)
         result = self.history.result(entry)
         pictures = self._input_pictures(entry)
         left_out = [f.name for f in page.declared.inputs if isinstance(f, ImageInput) and f.name not in pictures]
         document = snapshot(self.hub.weights, page, result, pictures, left_out).document
         return self._render(
-            request, "history_run.html", entry=entry, id=f"history/{entry.id}", own=True, note="",
+            request, "history/run.html", entry=entry, id=f"history/{entry.id}", own=True, note="",
             again_url=self._again_url(entry), shares=self.hub.sharing.enabled, note_chars=NOTE_CHARS,
             **permalinks.drawn_parts(document), private=bool(private_inputs(page.declared)), ends=history_texts.ENDS,
         )  # fmt: skip
@@ -201,7 +201,7 @@ class HistoryPages:
             if isinstance(f, ImageOutput) and (part := [pair for pair in comparison.pictures if pair.output == f.name])
         )
         return self._render(
-            request, "history_compare.html", page_title=page.title, both=both, titles=titles,
+            request, "history/compare.html", page_title=page.title, both=both, titles=titles,
             settings=[{**asdict(s), "differs": s.differs} for s in both.settings], pictures=self._input_places(both),
             again=[self._again_url(both.a), self._again_url(both.b)], swapped=f"history?a={both.b.id}&b={both.a.id}",
             answer=pictures + compare_html.draw_answer(page.demo, comparison, titles),

@@ -159,7 +159,7 @@ def test_wrong_input_is_told_in_the_words_of_every_door(hub: Hub) -> None:
     assert "The format is not supported" in words(page.error[1])
     page = upload(page, png())
     page.text_input[0].set_value("-5")
-    assert "seed must be a whole number from 0" in words(press(page, "Run").error[0])
+    assert "Seed must be a whole number from 0" in words(press(page, "Run").error[0])
 
 
 def test_an_example_runs_in_a_click_and_takes_its_values(hub: Hub) -> None:

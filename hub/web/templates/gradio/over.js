@@ -1,4 +1,4 @@
-// A picture laid over another: its handle is reached and moved by keyboard and read aloud, and both pictures have words.
+// What is read aloud of pictures. A picture laid over another: its handle is reached and moved by keyboard and read aloud, and both pictures have words.
 // Gradio's handle knows the mouse only, so a key presses it where it is to be.
 (() => {
   const STEPS = {ArrowLeft: -2, ArrowDown: -2, ArrowRight: 2, ArrowUp: 2, PageDown: -10, PageUp: 10, Home: -100, End: 100};
@@ -52,6 +52,12 @@
   }
 
   new MutationObserver(() => {
+    // A caption that stands on a picture's button is read once.
+    for (const image of document.querySelectorAll(".grid-wrap button img"))
+      if (image.alt && image.closest("button").textContent.trim() === image.alt.trim()) image.alt = "";
+    // A table wider than its panel is scrolled by keyboard, too.
+    for (const panel of document.querySelectorAll(".hub-answers .hub-panel:has(table):not([tabindex])"))
+      if (panel.scrollWidth > panel.clientWidth) panel.tabIndex = 0;
     for (const wrap of document.querySelectorAll(".slider-wrap")) {
       const said = words(wrap.closest(".block")), handle = wrap.querySelector("[data-testid=slider]");
       wrap.querySelectorAll("img").forEach((image, side) => { image.alt = said[side] ?? ""; });

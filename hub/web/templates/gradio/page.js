@@ -14,6 +14,23 @@ document.addEventListener("input", (event) => {
   });
   document.querySelector(".hub-none").hidden = shown > 0;
 });
+// Any file that is chosen for a picture is sent: the hub says in its own words what it cannot read, and reads kinds that
+// browsers have no name for, such as HEIC. Gradio would turn them away with a notice of its own.
+for (const kind of ["change", "drop"]) document.addEventListener(kind, (event) => {
+  const place = event.target.closest?.("[class*='hub-field-']"), carrier = kind === "drop" ? event.dataTransfer : event.target;
+  const files = place && carrier?.files ? [...carrier.files] : [];
+  if (!files.length || files.every((file) => file.type.startsWith("image/"))) return;
+  const renamed = new DataTransfer();
+  for (const file of files) renamed.items.add(new File([file], file.name, {type: file.type.startsWith("image/") ? file.type : "image/unknown"}));
+  if (kind === "change") { carrier.files = renamed.files; return; }
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  event.target.dispatchEvent(new DragEvent("drop", {dataTransfer: renamed, bubbles: true, cancelable: true}));
+}, true);
+// A picture that the browser cannot show leaves its place empty, without a torn page as its sign.
+for (const kind of ["error", "load"]) document.addEventListener(kind, (event) => {
+  if (event.target.matches?.("[class*='hub-field-'] img")) event.target.style.visibility = kind === "error" ? "hidden" : "";
+}, true);
 // The answer is brought into view where it is not: after Run, an example or a new picture; in a narrow window, where
 // settings are below the answer, after another choice too, and never while a slider is moved.
 let asked = 0, before = "";  // when a run was asked for last, and what the status said then; 0: its answer is there
@@ -106,6 +123,7 @@ setTimeout(hubArrived, 6000);
 let early = null;
 if (location.search) document.documentElement.classList.add("hub-filling");
 function hubFilled() {
+  document.documentElement.classList.add("hub-opened");
   whenStill(1000, hubArrived);
   document.documentElement.classList.remove("hub-filling");
   if (early) setTimeout((button) => button.click(), 100, early);
