@@ -70,11 +70,8 @@ def test_on_a_phone_why_comes_and_goes_in_view_and_little_moves(browser: Browser
 
 def test_on_a_phone_little_moves_while_a_picture_is_drawn_step_by_step(browser: Browser, hub: Served) -> None:
     page = visit(browser, f"{hub.url}/stable_diffusion", PHONE)
-    for number in (0, 1):
-        page.locator(".hub-examples button").nth(number).click()
-        expect(page.locator(".hub-busy")).to_be_visible()
-        expect(page.locator(".hub-busy")).to_have_count(0)
-        expect(page.locator(".hub-receipt")).to_be_visible()
+    for number in (1, 2):  # the first is answered already
+        answered(page, page.locator(".hub-examples button").nth(number).click)
     assert page.evaluate("window.shift") <= 0.1
     page.context.close()
 

@@ -76,11 +76,11 @@ class Room:
 class Arriving:
     """One request's body, of which no more than `most` bytes are kept. `address` is asked once it is a large one."""
 
-    def __init__(self, receive: Receive, room: Room, address: Callable[[], str], most: int, within_s: float = WITHIN_S):
+    def __init__(self, receive: Receive, room: Room, address: Callable[[], str], most: int, within_s: float | None):
         self._receive, self._room, self._address_of, self._most = receive, room, address, most
         self._address = ""
         self._size = self._room_taken = 0
-        self._end = asyncio.get_running_loop().time() + within_s
+        self._end = asyncio.get_running_loop().time() + (WITHIN_S if within_s is None else within_s)
         self._whole = self._dropped = False
         self.copies = 1  # how often it is held at once, with what is made of it
         self.refusal: HubError | None = None

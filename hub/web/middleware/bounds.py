@@ -23,7 +23,7 @@ from hub.hub import Hub
 from hub.people.limits import network
 from hub.spec import ImageInput
 from hub.web.middleware import guard
-from hub.web.middleware.arriving import ARRIVING, DRAIN_S, WITHIN_S, Arriving, Room, drop_the_rest
+from hub.web.middleware.arriving import ARRIVING, DRAIN_S, Arriving, Room, drop_the_rest
 from hub.web.problems import MalformedError, no_memory, problem
 from hub.web.routes import API
 
@@ -48,7 +48,7 @@ class Kind:
     most_bytes: int
     streams: bool = False
     held_bytes: int | None = None  # of a body that goes to the disk as it arrives; None: all of it
-    within_s: float = WITHIN_S
+    within_s: float | None = None  # WITHIN_S
 
 
 class Kinds:
