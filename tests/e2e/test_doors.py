@@ -95,6 +95,8 @@ def over_mcp(hub: Served, slug: str) -> dict[str, Any]:
     outputs = answer.structured_content["outputs"]
     galleries = {f.name for f in discover().get(slug).demo.outputs if isinstance(f, Gallery)}
     for told in answer.structured_content["pictures"]:
+        if isinstance(outputs.get(told["output"]), dict):  # boxes, which are drawn over it
+            continue
         picture = httpx.get(told["url"], timeout=60).content
         if told["output"] in galleries:
             outputs.setdefault(told["output"], []).append((picture, told["caption"]))
