@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -115,16 +116,19 @@ class _View:
         pieces = [(f"{100 * one.bytes / budget:.3f}", f"{say(one.title)}: {decimal(one.bytes)}") for one in here]
         used_by_models = sum(one.bytes for one in here)
         text = say("Models take {used} of {budget}", used=decimal(used_by_models), budget=decimal(budget))
+        several = {title for title, count in Counter(one.title for one in residents).items() if count > 1}
         tables = (
-            _draw_table("In memory", HERE, here, "Nothing is loaded yet.", not refused),
-            _draw_table("Not in memory", AWAY, away, "Everything is loaded.", not refused),
+            _draw_table("In memory", HERE, here, several, "Nothing is loaded yet.", not refused),
+            _draw_table("Not in memory", AWAY, away, several, "Everything is loaded.", not refused),
         )
         return piece("status", "board", health.warnings(self.hub), tiles, pieces, text, *tables, refused)
 
 
-def _draw_table(title: str, headings: tuple[str, ...], entries: list[Resident], empty: str, may: bool) -> Markup:
-    titles = Counter(one.title for one in entries)  # the name of its weights only tells apart what has one title
-    rows = [(one, _cells(one), _actions(one), titles[one.title] > 1) for one in entries]
+def _draw_table(
+    title: str, headings: tuple[str, ...], entries: list[Resident], several: Collection[str], empty: str, may: bool
+) -> Markup:
+    """`several`: titles of pages with more than one set of weights, which their names tell apart."""
+    rows = [(one, _cells(one), _actions(one), one.title in several) for one in entries]
     return piece("status", "table", title, headings, rows, empty, may)
 
 
