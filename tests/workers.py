@@ -6,13 +6,24 @@ from pathlib import PurePath
 
 from xdist.scheduler import LoadScopeScheduling
 
-# Files whose tests use the same served hub, which takes seconds to start. Other files of tests/e2e use the first.
-HUB, OWN_PAGES = "tests/e2e", "tests/e2e/own_pages"
-GROUPS = {"test_live": OWN_PAGES, "test_progress": OWN_PAGES, "test_launcher": "tests/e2e/test_launcher.py"}
+# Files whose tests use the same served hub, which takes seconds to start. Other files of tests/e2e use the first, which
+# would take longer than all else together if it had all.
+HUB, SECOND, OWN_PAGES = "tests/e2e", "tests/e2e/second", "tests/e2e/own_pages"
+OF_SECOND = (
+    "bar chinese chosen_files layout many share similar_row slow_line streamlit_pages tabs weight".split()
+)  # fmt: skip
+GROUPS = {
+    **{f"test_{name}": SECOND for name in OF_SECOND},
+    "test_live": OWN_PAGES,
+    "test_progress": OWN_PAGES,
+    "test_launcher": "tests/e2e/test_launcher.py",
+}
 
 # What takes longest begins first, so that at the end no worker is left alone with it.
 FIRST = [
     HUB,
+    SECOND,
+    "tests/test_bench.py",
     OWN_PAGES,
     "tests/demos/test_contract.py",
     "tests/weights/test_offline.py",
