@@ -21,20 +21,21 @@ MOST_OVERHEAD = 3.0  # percent of the networks' own time
 def measure(bench: Bench) -> Findings:
     """Rows by size of the batch; `details` holds, in percent of the networks' time for the pictures, what a step costs
     beside the networks on both sides, and what previews cost."""
-    runs = 3 if bench.plan.rounds == 1 else 2 * bench.plan.rounds
+    steps = min(STEPS, bench.plan.drawing[0])
+    runs = 1 if steps < STEPS else 3 if bench.plan.rounds == 1 else 2 * bench.plan.rounds
     hub, plain = (Side(bench, side) for side in ("hub", "plain"))
     rows, overheads, previews = list[Row](), {"hub": list[float](), "plain": list[float]()}, list[float]()
     for images in BATCHES:
         found: dict[str, list[list[float]]] = {"hub": [], "plain": []}
         for number in range(-1, runs):
             for side in (hub, plain) if number % 2 == 0 else (plain, hub):
-                told = side.draw(images, seed=1000 * images + number + 1)
+                told = side.draw(images, steps, seed=1000 * images + number + 1)
                 if number >= 0:  # the first is to warm up
                     found[side.name].append([60 * images / told["seconds"]])
                     beside = told["infer"] - told["own"] - told["previews"]
                     overheads[side.name].append(100 * beside / told["own"])
                     previews += [100 * told["previews"] / told["own"]] if side is hub else []
-        what = f"pictures of {STEPS} steps, {images} at once"
+        what = f"pictures of {steps} steps, {images} at once"
         rows.append(
             compare(f"pictures.{images}", what, "1/min", found["hub"], found["plain"], "diffusers' loop", "higher")
         )
@@ -70,5 +71,5 @@ class Side:
         self.worker = bench.processes.work(f"pictures-{name}", command)
         self.worker.line()
 
-    def draw(self, images: int, seed: int) -> dict[str, Any]:
-        return self.worker.ask({"images": images, "steps": STEPS, "seed": seed})
+    def draw(self, images: int, steps: int, seed: int) -> dict[str, Any]:
+        return self.worker.ask({"images": images, "steps": steps, "seed": seed})

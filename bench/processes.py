@@ -102,7 +102,10 @@ class Server:
 
     def _memory_mb(self) -> tuple[float, float | None]:
         parent = psutil.Process(self.process.pid)
-        infos = [p.memory_full_info() for p in (parent, *parent.children(recursive=True))]
+        infos = [parent.memory_full_info()]
+        for child in parent.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):  # some live for a moment only
+                infos.append(child.memory_full_info())
         pss = sum(getattr(info, "pss", 0) for info in infos) / 2**20
         return sum(info.rss for info in infos) / 2**20, pss or None
 

@@ -210,7 +210,7 @@ def test_the_last_line_is_json_even_when_nothing_could_be_measured(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_whole_bench_runs_in_its_quickest_form() -> None:
     pages = "vehicle_classifier,camvid_segmentation,stable_diffusion"
     command = [sys.executable, "-m", "bench", "--plan", "smoke", "--demos", pages]
