@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from cachetools import LRUCache
+
 from hub.errors import CancelledError, DeadlineError, HubError
 from hub.execution.executor import Computed, Flag, Waiting, Work
 from hub.execution.leases import model_key
@@ -18,6 +20,7 @@ LONG_S = 2.0  # runs that take so long leave one process to the others
 LOAD_S = 2.0  # about what it costs to bring a model into one more process
 UNKNOWN_S = 0.2  # what a page's run takes before one was seen
 FADE = 0.7  # what was measured before counts so much
+REMEMBERED = 2_000  # pictures of which it is known where they went
 LOOK_S = 0.25  # between two looks whether a run is still wanted
 
 
@@ -29,6 +32,7 @@ class Ticket:
     key: str  # of its model
     path: tuple[str, str, str]
     refused: frozenset[ModelProcess]  # where it was lost before
+    given: tuple[object, ...] = ()  # its model and pictures; empty: it has none, or nothing of them is kept
     granted: threading.Event = field(default_factory=threading.Event)
     process: ModelProcess | None = None
     since: float = 0.0  # when it got its place
@@ -49,6 +53,8 @@ class Dispatch:
         self._at_work: dict[ModelProcess, list[Ticket]] = {}
         self._seconds: dict[str, float] = {}  # what a run of a page takes
         self._closed: HubError | None = None
+        # Where a model saw some pictures last: its output may still be there, and need not be computed again.
+        self._went: LRUCache[tuple[object, ...], ModelProcess] = LRUCache(REMEMBERED)
 
     # --- processes --------------------------------------------------------------------------------
 
@@ -94,7 +100,8 @@ class Dispatch:
     ) -> Iterator[ModelProcess]:
         """Waits for the run's turn and a place. Raises CancelledError, DeadlineError, and what `refuse_all` says."""
         key = model_key(work.slug, work.weights, work.digest)
-        ticket = Ticket(work.slug, key, (*work.asker, work.slug), refused)
+        given = () if work.live or not work.pictures else (key, *map(hash, work.pictures.values()))
+        ticket = Ticket(work.slug, key, (*work.asker, work.slug), refused, given)
         with self._lock:
             if self._closed:
                 raise self._closed
@@ -154,6 +161,8 @@ class Dispatch:
                     if process is not None:
                         self._turns.remove(ticket.path, ticket, had_turn=True)
                         ticket.process, ticket.since = process, time.monotonic()
+                        if ticket.given:
+                            self._went[ticket.given] = process
                         self._at_work[process].append(ticket)
                         warm += ((other, ticket) for other in self._would_help(process, ticket))
                         ticket.granted.set()
@@ -174,6 +183,8 @@ class Dispatch:
             # Nor does one caller have all places of a process for a long time, while it could wait with the others.
             room = [p for p in room if self._in_hand(p, ticket.path) < max(1, self._most // 2)]
         room = [p for p in room if p not in ticket.refused] or room
+        if (kept := self._went.get(ticket.given)) in room:
+            return kept
         # Among equals the one with fewest models, so that pages are spread and one does not wait for another.
         return min(room, key=lambda p: (self._cost(p, ticket), len(p.pulse.loaded)), default=None)
 
