@@ -58,9 +58,9 @@ class Workers:
         self._settings, self._registry, self._weights, self._metrics = settings, registry, weights, metrics
         self._share = count
         # What signs people in is no business of a process that runs pages' code.
-        self._begin = Begin(
-            replace(settings, auth="", webhook_secret="", preload=False), self._share, outputs_bytes // self._share
-        )
+        none = Settings()
+        without_secrets = replace(settings, auth=none.auth, webhook_secret=none.webhook_secret, preload=False)
+        self._begin = Begin(without_secrets, self._share, outputs_bytes // self._share)
         self._dispatch = Dispatch(settings.max_batch, available_cores(), warm=self._warm)
         # Guards all below. Never held while a process is waited for.
         self._lock = threading.Lock()
