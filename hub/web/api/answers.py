@@ -7,6 +7,9 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
+from starlette.requests import Request
+from starlette.responses import Response
+
 from hub import describe
 from hub.archive.similar import Match
 from hub.engine.compare import Comparison, figures
@@ -14,7 +17,7 @@ from hub.engine.shown import iso
 from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.results.headline import headline
-from hub.results.result import Result
+from hub.results.result import Picture, Result
 from hub.spec import Boxes, Gallery, ImageInput, ImageOutput, Json, Labels, Mask, Output, TextOutput
 from hub.web.api import schema
 from hub.web.api.shapes import (
@@ -25,7 +28,7 @@ from hub.web.api.shapes import (
     SimilarAnswer,
     SimilarPictureAnswer,
 )
-from hub.web.routes import API
+from hub.web.routes import API, FOREVER
 from hub.weights import facts
 
 SIMILAR_LIMIT, SIMILAR_MOST = 8, 50  # similar pictures where nobody says how many, and at most
@@ -145,3 +148,13 @@ def pictures(page: Page) -> set[str]:
     images = {f.name for f in demo.inputs if isinstance(f, ImageInput)}
     files = {str(value) for example in demo.examples for name, value in example.inputs.items() if name in images}
     return files | cards | {demo.cover, *(example.picture for example in demo.examples)} - {""}
+
+
+def send_picture(request: Request, picture: Picture, tag: str) -> Response:
+    """An encoded picture, kept by browsers for ever, by its own tag, as what it is."""
+    headers = {"ETag": f'"{tag}"', "Cache-Control": FOREVER, "X-Content-Type-Options": "nosniff"}
+    tags = [t.strip().removeprefix("W/") for t in request.headers.get("if-none-match", "").split(",")]
+    if f'"{tag}"' in tags or "*" in tags:
+        return Response(status_code=304, headers=headers)
+    headers["Content-Disposition"] = f'inline; filename="{tag[:8]}{tag[32:]}.{picture.extension}"'
+    return Response(picture.data, media_type=picture.media_type, headers=headers)

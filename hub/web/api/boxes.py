@@ -11,7 +11,7 @@ from hub.results import boxes
 from hub.results.result import Result
 from hub.texts import sentence
 from hub.web import drawers
-from hub.web.api.pictures import send_picture
+from hub.web.api.answers import send_picture
 from hub.web.middleware import guard
 from hub.web.routes import FOREVER, json_answer
 

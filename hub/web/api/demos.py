@@ -25,9 +25,8 @@ from hub.people.users import Caller
 from hub.results.result import Picture, Result
 from hub.texts import sentence
 from hub.web.api import answers, boxes, events, health, jobs, openapi
-from hub.web.api.answers import SIMILAR_LIMIT, SIMILAR_MOST
+from hub.web.api.answers import SIMILAR_LIMIT, SIMILAR_MOST, send_picture
 from hub.web.api.bodies import read_inputs, read_texts
-from hub.web.api.pictures import send_picture
 from hub.web.middleware import access, guard
 from hub.web.routes import API, FOREVER, Endpoint, dump_json, json_answer, routes_of, whole_number
 from hub.web.waiting import WaitingThreads
