@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hub.images import overlay
 from hub.kit.networks import segmenter
-from hub.kit.segmentation import best_class, count_regions, frame_item, infer_frames
+from hub.kit.segmentation import BEST, FAST, VIEWS, best_class, count_regions, frame_item, infer_frames
 from hub.kit.sentences import joined, percent, sentence
 from hub.spec import Choice, Choices, Demo, Example, ImageInput, ImageOutput, Json, Mask, Slider, Weights
 
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import nn
 
-BEST, FAST = "best", "fast"
 CAR, LARGEST = "car", 2  # classes in the headline, beside the cars
-# Test-time augmentation: the probabilities of these views are averaged. Each is (scale, mirrored).
-VIEWS = {BEST: ((1.0, 0.0), (1.0, 1.0), (1.25, 0.0), (1.25, 1.0)), FAST: ((1.0, 0.0),)}
 
 
 def load(folder: Path, device: torch.device) -> nn.Module:

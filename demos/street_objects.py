@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hub.kit.networks import segmenter
 from hub.kit.regions import boxes_of_regions, probabilities
-from hub.kit.segmentation import frame_item, infer_frames
+from hub.kit.segmentation import BEST, FAST, VIEWS, frame_item, infer_frames
 from hub.kit.sentences import joined, sentence
 from hub.spec import Boxes, Choice, Choices, Demo, Example, ImageInput, Number, Slider, Weights
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import nn
 
-BEST, FAST = "best", "fast"
-VIEWS = {BEST: ((1.0, 0.0), (1.0, 1.0), (1.25, 0.0), (1.25, 1.0)), FAST: ((1.0, 0.0),)}  # (scale, mirrored)
 KINDS = {"car": "car", "pedestrian": "person", "bicyclist": "cyclist"}  # class of the model -> label
 COUNTED = {  # one, several
     "car": ("{number} car", "{number} cars"),

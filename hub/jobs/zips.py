@@ -19,6 +19,7 @@ from hub.errors import InputError, TooLargeError
 
 MAGIC = b"PK\x03\x04"
 END, END_BYTES, COMMENT_BYTES = b"PK\x05\x06", 22, 65_535
+END_64, END_64_BYTES = b"PK\x06\x07", 20  # before END: says where a second one is, whose sizes count instead
 LIST_BYTES_EACH = 1_500  # of the list of contents; names are at most as long as paths get
 LEFT_OUT = {"__macosx", "thumbs.db", "desktop.ini", ".ds_store"}  # what systems put there by themselves
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may ask for gigabytes to unpack anything
@@ -72,11 +73,13 @@ def _check_list(path: Path, most: int) -> None:
     """Raises TooLargeError where the list of contents is too long to be read into memory."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        file.seek(max(0, size - END_BYTES - COMMENT_BYTES))
-        tail = file.read(END_BYTES + COMMENT_BYTES)
+        file.seek(max(0, size - END_64_BYTES - END_BYTES - COMMENT_BYTES))
+        tail = file.read()
     at = tail.rfind(END)
     if at < 0 or len(tail) - at < END_BYTES:
         raise zipfile.BadZipFile("it has no list of its contents; was it cut off?")
+    if tail[max(0, at - END_64_BYTES) : at].startswith(END_64):
+        raise zipfile.BadZipFile("it is written as ZIP64; pack it as a usual ZIP of less than 4 GB")
     (list_bytes,) = struct.unpack("<L", tail[at + 12 : at + 16])
     if list_bytes == 0xFFFFFFFF:
         raise zipfile.BadZipFile("it is larger than 4 GB")

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
+BEST, FAST = "best", "fast"
+# Test-time augmentation: the probabilities of these views are averaged. Each is (scale, mirrored).
+VIEWS = {BEST: ((1.0, 0.0), (1.0, 1.0), (1.25, 0.0), (1.25, 1.0)), FAST: ((1.0, 0.0),)}
 STRIP = 32  # rows of the photo that are worked on at a time
 COUNTED = 480  # places a side
 FEW = 4  # pixels of the photo to a place of the network's grid and side: with fewer, most cells lie at an edge

@@ -25,7 +25,7 @@ PAGING = ("page", "per_page", "order")
 
 
 def routes(hub: Hub) -> list[BaseRoute]:
-    """To be put before those of `rest.routes`, which answer everything under /api."""
+    """To be put before those of `demos.routes`, which answer everything under /api."""
     endpoints = GalleryRoutes(hub)
     table = {
         f"{API}/gallery": endpoints.search,

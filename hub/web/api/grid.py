@@ -33,7 +33,7 @@ AT_ONCE = 4  # grids; one more is answered 429
 
 
 def routes(hub: Hub) -> list[BaseRoute]:
-    """To be put before those of `rest.routes`, which answer everything under /api."""
+    """To be put before those of `demos.routes`, which answer everything under /api."""
     return routes_of({f"{API}/demos/{{slug}}/grid": {"POST": GridRoutes(hub).draw}}, "grid")
 
 

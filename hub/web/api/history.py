@@ -43,7 +43,7 @@ DAY = "private, max-age=86400"
 
 
 def routes(hub: Hub) -> list[BaseRoute]:
-    """To be put before those of `rest.routes`, which answer everything under /api."""
+    """To be put before those of `demos.routes`, which answer everything under /api."""
     endpoints = HistoryRoutes(hub)
     table = {
         f"{API}/history": {"GET": endpoints.search, "DELETE": endpoints.remove},

@@ -52,7 +52,7 @@ PLACES = ("webhook", "truth")  # what may be said behind the question mark of a 
 
 
 def routes(hub: Hub) -> list[BaseRoute]:
-    """To be put before those of `rest.routes`, which answer everything under /api."""
+    """To be put before those of `demos.routes`, which answer everything under /api."""
     endpoints = JobRoutes(hub)
     table = {
         f"{API}/demos/{{slug}}/batch": {"POST": endpoints.ask_batch},

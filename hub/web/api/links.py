@@ -26,7 +26,7 @@ SECRET_HEADER = "x-link-secret"  # not Authorization: a hub with a password need
 
 
 def routes(hub: Hub) -> list[BaseRoute]:
-    """To be put before those of `rest.routes`, which answer everything under /api."""
+    """To be put before those of `demos.routes`, which answer everything under /api."""
     endpoints = LinkRoutes(hub)
     table = {
         f"{API}/results/{{id}}/links": {"POST": endpoints.make},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import struct
 import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -49,6 +50,16 @@ def zipped(files: dict[str, bytes]) -> bytes:
         for name, data in files.items():
             opened.writestr(name, data)
     return file.getvalue()
+
+
+def with_hidden_list(count: int) -> bytes:
+    """A ZIP whose end tells of one file, and whose second end, which zipfile believes, of many more."""
+    plain = zipped({f"{number}.png": b"" for number in range(count)})
+    at = plain.rfind(b"PK\5\6")
+    size, offset = struct.unpack("<LL", plain[at + 12 : at + 20])
+    second = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, offset)
+    where = struct.pack("<4sLQL", b"PK\6\7", 0, at, 1)
+    return plain[:at] + second + where + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, 46, offset, 0)
 
 
 def batch(client: TestClient, *files: tuple[str, bytes], query: str = "", headers: Any = None, **fields: Any) -> Any:
@@ -194,6 +205,7 @@ def test_with_a_folder_per_class_or_a_table_of_labels_a_batch_is_scored(client: 
         ("bad.zip", b"PK\x03\x04" + b"\0" * 100, 422, "cut off"),
         ("many.zip", zipped({f"{n}.png": b"x" for n in range(31)}), 413, "31 files"),
         ("empty.zip", zipped({"__MACOSX/x": b""}), 422, "no picture"),
+        ("hidden.zip", with_hidden_list(5000), 422, "ZIP64"),
     ],
 )
 def test_a_zip_that_is_none_or_holds_too_much_is_refused(
