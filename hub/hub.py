@@ -37,7 +37,6 @@ from hub.settings import Settings, go_offline
 from hub.spaces.zero import Zero
 from hub.weights.store import open_store
 
-OUTPUTS_SHARE = 4  # model outputs kept for other parameters take at most 1/4 of the results' memory
 
 
 class Copies(Protocol):
@@ -88,7 +87,7 @@ class Hub:
         self.disk, self.owners = Disk(settings.data_folder), Owners(self.results.secret)
         self.zero: Zero | None = None
         self._residency: Residency | None = None
-        self.models, self.executor = self._place_models(processes, kept_bytes // OUTPUTS_SHARE, spaces, port)
+        self.models, self.executor = self._place_models(processes, kept_bytes, spaces, port)
         if settings.device not in ("auto", "cpu"):
             self.models.machine()  # a device that is not here should stop the start, not the first visitor
         self.history = History(settings, self.registry, self.results, self.owners, self.limits)

@@ -83,7 +83,7 @@ class Settings:
     bodies_mb: float = _setting(1024.0, "requests' bodies held in memory at once, in MB; one address has half")
     max_megapixels: float = _setting(50.0, "largest picture, in megapixels, checked before decoding")
     open_megapixels: float = _setting(0.0, "pictures open at once in the whole hub, in megapixels; 0: 4 of the largest")
-    results_memory_mb: float = _setting(128.0, "results kept in memory, in MB")
+    results_memory_mb: float = _setting(128.0, "results kept in memory, in MB; what models made takes as much again")
     results_disk_mb: float = _setting(1024.0, "results kept on disk, in MB; 0: none")
     similar: str = _setting("session", "whose past pictures a page finds similar ones in: session, everyone or off")
     results_days: float = _setting(30.0, "results are kept this many days")

@@ -137,7 +137,10 @@ def test_moving_a_slider_answers_anew_without_running_the_model(page: Page, hub:
     answered(page, page.locator(".hub-examples button").first.click)
     page.wait_for_load_state("networkidle")
     page.locator("input[type=range]").first.focus()
-    page.keyboard.press("ArrowRight")
+    # The answer may be one that was kept longer than what the model made for it: the first move may run the model.
+    answered(page, lambda: page.keyboard.press("ArrowRight"))
+    page.wait_for_load_state("networkidle")
+    answered(page, lambda: page.keyboard.press("ArrowRight"))
     expect(page.locator(".hub-receipt")).to_contain_text("model not run again")
 
 
