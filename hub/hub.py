@@ -38,7 +38,6 @@ from hub.spaces.zero import Zero
 from hub.weights.store import open_store
 
 
-
 class Copies(Protocol):
     """Who keeps copies of what runs got and gave, outside of the stores."""
 

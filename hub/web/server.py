@@ -137,7 +137,7 @@ def build_app(hub: Hub) -> FastAPI:
     app.router.routes[:0] = routes(hub, mcp)
     streamlit.add_to(app)
     space_signin.add_to(app, hub.settings)
-    app.user_middleware[:] = layers(hub, gradio_mount.layers(hub), sign_in=[*app.user_middleware])
+    app.user_middleware[:] = layers(hub, gradio_mount.layers(hub, pages), sign_in=[*app.user_middleware])
     return gradio_mount.mount(app, hub, pages)
 
 

@@ -30,9 +30,13 @@ ICON = Path(__file__).parents[1] / "favicon.png"
 OPEN_PAGES = 512  # of which Gradio keeps what changed on each; the oldest goes
 
 
-def layers(hub: Hub) -> list[Middleware]:
+def layers(hub: Hub, pages: Any) -> list[Middleware]:
     """What Gradio's pages need around them, outermost first."""
-    return [Middleware(KnownPages, hub=hub), Middleware(heads.Heads, hub=hub), Middleware(streams.Streams)]
+    return [
+        Middleware(KnownPages, hub=hub),
+        Middleware(heads.Heads, hub=hub),
+        Middleware(streams.Streams, queue=pages._queue),
+    ]
 
 
 def build(hub: Hub) -> Any:

@@ -4,6 +4,9 @@ An open Gradio page hears its answers over one stream. Once nothing is asked any
 stream ends. What the page asks before it has heard that would be answered over a stream that it no longer listens to:
 never, for whoever waits. So the stream stays until the page has hung up, and what is asked meanwhile is told its
 number after that: then the page opens a new one.
+
+A page that is slow may also open one when all it asked has been answered over the one before. Gradio would keep that
+open for ever, and browsers give six connections to a host. So a stream over which nothing is to come is ended.
 """
 
 from __future__ import annotations
@@ -11,12 +14,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from typing import Any
 
+from gradio.server_messages import ProcessCompletedMessage
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 STREAM, JOIN = "/gradio_api/queue/data", "/gradio_api/queue/join"
 END = b'data: {"msg":"close_stream"'  # which Gradio sends by itself, in a piece of its own
+BEAT = b'data: {"msg":"heartbeat"'  # every 15 s
+NOTHING = "nothing-asked"  # an event that nobody asked for: its end makes Gradio look whether any is left
+NOTHING_ENDED = f'"event_id":"{NOTHING}"'.encode()
 HANG_UP_S = 5.0  # no longer, since a proxy may never tell; a page that hears `END` later than that may still lose one
 
 
@@ -24,10 +32,11 @@ class Streams:
     """ASGI layer around Gradio. Used in the event loop only.
 
     From Gradio's look at what is still asked to `END` passing here nothing is awaited, so nothing is asked between.
+    `queue` is that of Gradio's pages.
     """
 
-    def __init__(self, app: ASGIApp):
-        self.app = app
+    def __init__(self, app: ASGIApp, queue: Any):
+        self.app, self._queue = app, queue
         self._ending: dict[str, asyncio.Event] = {}  # pages that `END` was sent to, by session
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,8 +52,13 @@ class Streams:
         session = Request(scope).query_params.get("session_hash", "")
 
         async def until_hung_up(message: Message) -> None:
-            if not message.get("body", b"").startswith(END):
+            body = message.get("body", b"")
+            if NOTHING_ENDED in body:
+                return
+            if not body.startswith(END):
                 await send(message)
+                if body.startswith(BEAT):
+                    self._end_if_idle(session)
                 return
             over = self._ending[session] = asyncio.Event()
             try:
@@ -59,7 +73,21 @@ class Streams:
                 if self._ending.get(session) is over:
                     del self._ending[session]
 
+        self._end_if_idle(session)
         await self.app(scope, receive, until_hung_up)
+
+    def _end_if_idle(self, session: str) -> None:
+        """Ends a session's stream where nothing is to come over it."""
+        messages = self._queue.pending_messages_per_session.get(session)
+        if messages is None or not messages.empty():
+            return
+        asked = self._queue.pending_event_ids_session.setdefault(session, set())
+        in_work = [event for job in self._queue.active_jobs for event in job or () if event.alive]
+        waiting = [event for queue in self._queue.event_queue_per_concurrency_id.values() for event in queue.queue]
+        # Of one whose page hung up meanwhile Gradio tells nothing any more, and forgets that it does not.
+        asked &= {event._id for event in (*in_work, *waiting)}
+        if not asked:
+            messages.put_nowait(ProcessCompletedMessage(event_id=NOTHING, output={}, success=True))
 
     async def _join(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = list[bytes]()
