@@ -81,11 +81,8 @@ class Streams:
         messages = self._queue.pending_messages_per_session.get(session)
         if messages is None or not messages.empty():
             return
+        # Gradio looks for the session's entry, which it drops with the last of what was left half way.
         asked = self._queue.pending_event_ids_session.setdefault(session, set())
-        in_work = [event for job in self._queue.active_jobs for event in job or () if event.alive]
-        waiting = [event for queue in self._queue.event_queue_per_concurrency_id.values() for event in queue.queue]
-        # Of one whose page hung up meanwhile Gradio tells nothing any more, and forgets that it does not.
-        asked &= {event._id for event in (*in_work, *waiting)}
         if not asked:
             messages.put_nowait(ProcessCompletedMessage(event_id=NOTHING, output={}, success=True))
 

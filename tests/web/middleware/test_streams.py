@@ -24,7 +24,7 @@ SESSION = "s" * 12
 
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
-    registry = Registry({"words": Page("words", "a test", tmp_path, declared=drawing_demo(Calls(), pause_s=1.0))})
+    registry = Registry({"words": Page("words", "a test", tmp_path, declared=drawing_demo(Calls()))})
     hub = Hub(Settings(device="cpu", dtype="float32", data=str(tmp_path / "data")), registry)
 
     async def build() -> Any:
@@ -67,18 +67,3 @@ def test_a_stream_that_is_opened_when_all_was_answered_ends_at_once(address: str
     first, late, again = asyncio.run(visit())
     assert first[-2:] == again[-2:] == ["process_completed", "close_stream"]
     assert late == ["close_stream"]
-
-
-def test_what_was_left_half_way_does_not_hold_the_next_stream(address: str, event: dict[str, Any]) -> None:
-    async def visit() -> list[str]:
-        async with httpx.AsyncClient(base_url=address, timeout=httpx.Timeout(30, read=14)) as client:
-            (await client.post("/gradio_api/queue/join", json=event)).raise_for_status()
-            async with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": SESSION}) as answer:
-                async for line in answer.aiter_lines():
-                    if "process_starts" in line:
-                        break
-            await asyncio.sleep(0.5)  # it is noticed
-            (await client.post("/gradio_api/queue/join", json=event)).raise_for_status()
-            return await heard(client)
-
-    assert asyncio.run(visit())[-2:] == ["process_completed", "close_stream"]
