@@ -243,6 +243,8 @@ def declared() -> Iterator[tuple[str, str]]:
         said += [w.title for w in demo.weights]
         for field in (*demo.inputs, *demo.outputs):
             said += [field.label, field.help, *(field.options if isinstance(field, Choice | Choices) else ())]
+        for weights in demo.weights:
+            said += rows_of_card((ROOT / "weights" / weights.name / "README.md").read_text(encoding="utf-8"))
         yield from ((page.slug, text) for text in said if text)
 
 
@@ -271,7 +273,13 @@ def _texts_of_card(text: str) -> Iterator[str]:
         one["name"] for model in yaml.safe_load(head)["model-index"] for r in model["results"] for one in r["metrics"]
     )
     summary = summarise(MarkdownIt().enable("table"), card)
-    yield from (summary.data, summary.limits, summary.chart.title if summary.chart else "")
+    yield from (summary.data, summary.limits, summary.chart.title if summary.chart else "", *rows_of_card(text))
+
+
+def rows_of_card(text: str) -> list[str]:
+    """What its small chart has bars for."""
+    chart = summarise(MarkdownIt().enable("table"), text.split("---\n", 2)[2]).chart
+    return [name for name, *_ in chart.rows] if chart else []
 
 
 def _texts_of(value: object) -> Iterator[str]:

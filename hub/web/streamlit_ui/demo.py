@@ -39,7 +39,7 @@ from hub.web.streamlit_ui.text import escape_markdown, say_plainly
 from hub.weights import facts as weights_facts
 from hub.weights.facts import WeightsFacts
 
-COLOURS: dict[str, Any] = {"ready": "green", "on_demand": "blue", "unavailable": "orange", "broken": "red"}
+COLOURS: dict[str, Any] = {"ready": "green", "unavailable": "orange", "broken": "red"}
 EXAMPLE_PX, EXAMPLE, RESULT = 132, (320, 240), (320, 320)  # width on the page; pixels of a picture, of a result's
 SEVERAL = 2
 
@@ -198,8 +198,10 @@ def _draw_head(page: Page, base: str) -> Any:
 
 
 def draw_badge(hub: Hub, page: Page) -> None:
-    """Whether the page answers now."""
+    """Whether the page answers now; nothing where it does after its first load, which is the usual case."""
     state = describe.state(hub, page)
+    if state.code == "on_demand":
+        return
     st.badge(say_plainly(state.text), color=COLOURS[state.code], help=say_plainly(state.reason) or None)
 
 
