@@ -120,6 +120,7 @@ def test_the_oracle_loads_least_and_lru_more() -> None:
     assert pool.oracle_loads([1, 2, 1, 2]) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind, bar", [("fixed", 1.2), ("shifting", 1.3), ("pairs", 1.1), ("circle", 1.1)])
 def test_the_pool_loads_little_more_than_an_oracle(kind: str, bar: float) -> None:
     [make] = [make for key, _, make in pool.KINDS if key == kind]

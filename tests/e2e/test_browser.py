@@ -171,6 +171,7 @@ def test_classes_are_chosen_compared_and_downloaded_exactly(page: Page, hub: Ser
         assert mask.getextrema()[1] <= 10
 
 
+@pytest.mark.slow
 def test_two_sets_of_weights_are_compared_beside_each_other(page: Page, hub: Served) -> None:
     open_page(page, f"{hub.url}/satellite_labels")
     answered(page, page.locator(".hub-examples button").first.click)

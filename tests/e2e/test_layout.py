@@ -51,6 +51,7 @@ def test_on_a_phone_the_answer_is_scrolled_to_and_little_moves(browser: Browser,
     page.context.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slug", ["vehicle_classifier", "satellite_labels"])
 def test_on_a_phone_why_comes_and_goes_in_view_and_little_moves(browser: Browser, hub: Served, slug: str) -> None:
     page = visit(browser, f"{hub.url}/{slug}", PHONE)
@@ -68,6 +69,7 @@ def test_on_a_phone_why_comes_and_goes_in_view_and_little_moves(browser: Browser
     page.context.close()
 
 
+@pytest.mark.slow
 def test_on_a_phone_little_moves_while_a_picture_is_drawn_step_by_step(browser: Browser, hub: Served) -> None:
     page = visit(browser, f"{hub.url}/stable_diffusion", PHONE)
     shifts = list[float]()
@@ -79,6 +81,7 @@ def test_on_a_phone_little_moves_while_a_picture_is_drawn_step_by_step(browser: 
     page.context.close()
 
 
+@pytest.mark.slow
 def test_a_page_opens_with_its_first_example_answered_once_that_was_made_while_nobody_waited(
     browser: Browser, hub: Served
 ) -> None:

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Request, expect
 from tests.e2e.visits import PATIENCE_MS, visitor
 from tests.served import Served
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 TABS = 10
 SLUGS = ("vehicle_classifier", "camvid_segmentation")  # both with a camera, which is off
 

@@ -1,0 +1,81 @@
+"""What axe finds wrong for people who cannot see a page, or not well: nothing, on every page, in light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from hub.pages.registry import discover
+from tests.e2e.visits import answered, open_page, visitor
+from tests.served import Served, serving
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+SLUGS = [page.slug for page in discover()]
+SITE = ["", "status", "history", "gallery", "grid", "no-such-page"]
+MAIN = "[data-testid=stMain]"  # its frame, its menus and its running man are Streamlit's
+# Streamlit's own within it: a drop zone that is a section without a role, a table whose index has no heading.
+STREAMLITS = ["[data-testid=stFileUploaderDropzone]", "[data-testid=stDataFrame]"]
+RULES = {"resultTypes": ["violations"]}
+
+
+@pytest.fixture(scope="module", params=["light", "dark"])
+def tab(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
+    tab = visitor(browser, [], color_scheme=request.param)
+    yield tab
+    tab.context.close()
+
+
+def faults(page: Page, within: dict[str, list[str]] | None = None) -> str:
+    """Each violation as one line: rule, and what it is about."""
+    results = Axe().run(page, context=within, options=RULES).response
+    return "\n".join(
+        f"{violation['id']}: {node['target']} {node['html'][:200]}"
+        for violation in results["violations"]
+        for node in violation["nodes"]
+    )
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_page_with_an_answer(tab: Page, hub: Served, slug: str) -> None:
+    open_page(tab, f"{hub.url}/{slug}")
+    answered(tab, tab.locator(".hub-examples button").first.click)
+    tab.wait_for_load_state("networkidle")
+    assert faults(tab) == ""
+
+
+@pytest.mark.parametrize("path", SITE)
+def test_a_page_of_the_site(tab: Page, hub: Served, path: str) -> None:
+    tab.goto(f"{hub.url}/{path}")
+    tab.wait_for_load_state("networkidle")
+    assert faults(tab) == ""
+
+
+def test_a_shared_result(tab: Page, hub: Served, photo: Path) -> None:
+    with httpx.Client(base_url=hub.url, timeout=60) as client:
+        made = client.post("/api/v1/demos/vehicle_classifier", files={"image": photo.read_bytes()}).json()
+        link = client.post(f"/api/v1/results/{made['id']}/links", json={"note": "Look"}).json()
+    tab.goto(link["url"])
+    tab.wait_for_load_state("networkidle")
+    assert faults(tab) == ""
+
+
+@pytest.mark.parametrize("slug", ["", "palm_keypoints", "camvid_segmentation", "stable_diffusion"])
+def test_our_parts_of_streamlits_pages(tab: Page, hub: Served, slug: str) -> None:
+    tab.goto(f"{hub.url}/streamlit/{slug}")
+    expect(tab.locator(MAIN).get_by_role("heading").first).to_be_visible()
+    tab.wait_for_load_state("networkidle")
+    tab.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    tab.wait_for_function("!document.querySelector('[data-stale=true]')")
+    assert faults(tab, {"include": [MAIN], "exclude": STREAMLITS}) == ""
+
+
+def test_the_form_to_sign_in(tab: Page, tmp_path: Path) -> None:
+    with serving(tmp_path, "--auth", "ada:a long password") as served:
+        tab.goto(served.url)
+        expect(tab.get_by_label("Password")).to_be_visible()
+        assert faults(tab) == ""
