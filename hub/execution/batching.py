@@ -81,11 +81,13 @@ class Batcher:
         self.name, self.max_batch, self.window_s = name, max_batch, window_s
         self._infer, self._lease, self._guard, self._relieve = infer, lease, guard, relieve
         self._is_loaded, self._on_batch, self._explain_late = is_loaded, on_batch, too_late
-        # Guards _queue, _coming and _at_work. Of other locks only that of THREADS is asked for while it is held.
+        # Guards all below. Of other locks only that of THREADS is asked for while it is held.
         self._changed = threading.Condition()
         self._queue: Turns[Ticket] = Turns()
         self._coming = 0
         self._at_work = False
+        self._batch: list[Ticket] = []  # in the pass that goes on now
+        self._deserted_at: float | None = None  # since when nobody waits for that pass any more
         self._sizes = BatchSizes(max_batch)
 
     @contextmanager
@@ -153,6 +155,13 @@ class Batcher:
             ticket.cancelled = True
             if ticket in self._queue:
                 self._queue.remove(ticket.asker, ticket)
+            elif self._batch and all(other.cancelled for other in self._batch):
+                self._deserted_at = time.monotonic()
+
+    def deserted_at(self) -> float | None:
+        """Since when a pass goes on that nobody waits for, by time.monotonic(); None: none does."""
+        with self._changed:
+            return self._deserted_at
 
     # --- the worker -------------------------------------------------------------------------------
 
@@ -164,6 +173,8 @@ class Batcher:
                     self._at_work = False
                     return
             self._run(batch)
+            with self._changed:
+                self._batch, self._deserted_at = [], None
             del batch  # or its arrays would stay while the next one is collected
 
     def _collect(self) -> list[Ticket]:
@@ -192,7 +203,9 @@ class Batcher:
                 _tell(batch, "loading")
             with self._lease() as lease:
                 cold, load_ms = lease.cold, lease.wait_ms
-                batch[:] = [t for t in batch if not t.cancelled]  # some may have left while the model loaded
+                with self._changed:
+                    batch[:] = [t for t in batch if not t.cancelled]  # some may have left while the model loaded
+                    self._batch = list(batch)
                 if not batch:
                     return
                 _tell(batch, "running")

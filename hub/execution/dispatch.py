@@ -64,11 +64,12 @@ class Dispatch:
             self._at_work[process] = []
         self._grant()
 
-    def remove(self, process: ModelProcess) -> None:
-        """It takes none any more."""
+    def remove(self, process: ModelProcess) -> bool:
+        """It takes none any more. False: it took none before."""
         with self._lock:
-            self._at_work.pop(process, None)
+            removed = self._at_work.pop(process, None) is not None
         self._grant()
+        return removed
 
     def refuse_all(self, error: HubError) -> None:
         """Whoever waits, now or later, is told this."""

@@ -97,6 +97,12 @@ class InProcess:
     def close(self) -> None:
         self._models.close()
 
+    def deserted_at(self) -> float | None:
+        """Since when the oldest of the passes goes on that nobody waits for; None: none does."""
+        with self._lock:
+            batchers = list(self._batchers.values())
+        return min((at for batcher in batchers if (at := batcher.deserted_at()) is not None), default=None)
+
     # --- what runs share --------------------------------------------------------------------------
 
     def find_output(self, key: str, digest: str) -> tuple[Any, str] | None:

@@ -21,6 +21,7 @@ class Begin:
     settings: Settings
     share: int
     outputs_bytes: int  # of what models made, kept for other parameters
+    hung_s: float  # a pass that nobody waits for any more may go on so long
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class Pulse:
     building: Building | None
     used_bytes: int
     warnings: tuple[Sentence, ...]
+    is_hung: bool = False  # it ends as soon as what else it has in hand is over
 
 
 @dataclass(frozen=True, slots=True)

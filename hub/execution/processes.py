@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from hub.errors import DeadlineError, UnavailableError
+from hub.errors import CancelledError, DeadlineError, UnavailableError
 from hub.execution.executor import Computed, Flag, OnEvent, Work
 from hub.execution.messages import Answer, Ask, Begin, Cancel, Counted, Event, Pulse, Run, Threads
 
@@ -50,8 +50,7 @@ class ModelProcess:
         on_counted: Callable[[Counted], None],
         on_lost: Callable[[ModelProcess], None],
     ):
-        self.pulse = Pulse(frozenset(), None, 0, ())  # the last that it told, and when
-        self.pulse_at = time.monotonic()
+        self.pulse = Pulse(frozenset(), None, 0, ())  # the last that it told
         self.has_answered = False  # a run, as yet
         self._on_pulse, self._on_counted, self._on_lost = on_pulse, on_counted, on_lost
         self._numbers = count()
@@ -89,6 +88,8 @@ class ModelProcess:
                 message = _next(inbox)
                 if isinstance(message, Answer):
                     self.has_answered = True
+                    if isinstance(message.error, CancelledError) and not cancel.is_set():
+                        raise too_late()  # it was told to stop for that, a moment before it saw so itself
                     value: Computed = _value(message)
                     return value
                 if isinstance(message, Event):
@@ -203,7 +204,7 @@ class ModelProcess:
                 if inbox is not None:
                     inbox.put(message)
             elif isinstance(message, Pulse):
-                self.pulse, self.pulse_at = message, time.monotonic()
+                self.pulse = message
                 self._on_pulse(self)
             elif isinstance(message, Counted):
                 self._on_counted(message)

@@ -33,6 +33,7 @@ from hub.threads import Threads as Runners
 from hub.weights.store import open_store
 
 log = logging.getLogger(__name__)
+HUNG = 3  # how a process ends of which a pass hangs
 PULSE_S = 0.25  # between two looks whether something is to be told that nobody asked for
 
 
@@ -43,6 +44,7 @@ class Worker:
         chosen = begin.settings
         self._connection, self._sending = connection, threading.Lock()
         self._cores, self._runners = Cores(), Runners("run")
+        self._hung_s, self._deadline_s = begin.hung_s, chosen.deadline_s
         limits = ImageLimits(int(chosen.max_upload_mb * 2**20), int(chosen.max_megapixels * 1_000_000))
         memory.settle_for_models()
         budget.BUDGET.resize(begin_pixels(chosen, limits.max_pixels, begin.share))
@@ -150,14 +152,26 @@ class Worker:
             self._stirred.wait()
             self._stirred.clear()
             is_trimmed = False
-            while (idle_s := self._idle_s()) <= RESTING_S + PULSE_S:
+            while (idle_s := self._idle_s()) <= RESTING_S + PULSE_S or self._executor.deserted_at() is not None:
                 self._pulse()
+                self._end_if_hung()
                 if release_resting() or (idle_s > memory.IDLE_S and not is_trimmed):
                     memory.trim()
                 is_trimmed = idle_s > memory.IDLE_S
                 time.sleep(PULSE_S)
             if release_resting():
                 memory.trim()
+
+    def _deserted_s(self) -> float:
+        at = self._executor.deserted_at()
+        return 0.0 if at is None else time.monotonic() - at
+
+    def _end_if_hung(self) -> None:
+        """A pass that hangs keeps its thread and its model for ever; nothing ends it but the end of its process."""
+        deserted_s = self._deserted_s()
+        if deserted_s > self._hung_s and (self._in_hand == 0 or deserted_s > self._hung_s + self._deadline_s):
+            log.error("a forward pass that nobody waits for has not ended in %.0f s: this process does", deserted_s)
+            os._exit(HUNG)
 
     def _idle_s(self) -> float:
         """How long nothing was in hand."""
@@ -168,7 +182,8 @@ class Worker:
         turn, state = CONSTRUCTION.now, self._models.state()
         loaded = frozenset(model.key for model in state.models if model.state == "ready")
         building = Building(turn.key, turn.seconds) if turn else None
-        pulse = Pulse(loaded, building, state.used_bytes, tuple(imports.warnings()))
+        is_hung = self._deserted_s() > self._hung_s
+        pulse = Pulse(loaded, building, state.used_bytes, tuple(imports.warnings()), is_hung)
         with self._pulsing:
             if pulse != self._last:
                 self._last = pulse

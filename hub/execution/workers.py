@@ -39,6 +39,7 @@ MOST_WORKERS = 4  # on a CPU, where the settings do not say: each has its own co
 ASK_S = 5.0  # patience with a process that is asked what it holds
 PAUSES_S = (0.0, 0.0, 1.0, 5.0, 15.0, 60.0)  # before the next start, by how many ended in a row without an answer
 LOST_TWICE = 2
+HUNG_S = 30.0  # a forward pass that nobody waits for any more may go on so long: it may be a long one that was stopped
 WARM_AGAIN_S = 60.0  # a process without room for a model is not asked again for so long
 
 
@@ -60,7 +61,7 @@ class Workers:
         # What signs people in is no business of a process that runs pages' code.
         none = Settings()
         without_secrets = replace(settings, auth=none.auth, webhook_secret=none.webhook_secret, preload=False)
-        self._begin = Begin(without_secrets, self._share, outputs_bytes // self._share)
+        self._begin = Begin(without_secrets, self._share, outputs_bytes // self._share, HUNG_S)
         self._dispatch = Dispatch(settings.max_batch, available_cores(), warm=self._warm)
         # Guards all below. Never held while a process is waited for.
         self._lock = threading.Lock()
@@ -285,12 +286,15 @@ class Workers:
             if process in self._processes:
                 self._processes.remove(process)
             closed, none_left = self._closed, not self._processes
+            is_replaced = len(self._processes) >= self._share  # it was hung, which was heard before
             # One that answered ends for the sake of what it was given, or was killed: the next one is no worse for it.
             self._in_vain = 0 if process.has_answered else self._in_vain + 1
             pause_s = PAUSES_S[min(self._in_vain, len(PAUSES_S) - 1)]
         if closed:
             return
         log.error("a model process ended (status %s); another takes its place", process.exit_status)
+        if is_replaced:
+            return
         if none_left and pause_s:
             time.sleep(pause_s)
         self._start()
@@ -307,6 +311,9 @@ class Workers:
 
     def _hear(self, process: ModelProcess) -> None:
         self._metrics.pool_bytes.set(sum(one.pulse.used_bytes for one in self._alive()))
+        if process.pulse.is_hung and self._dispatch.remove(process):
+            log.error("a model process hangs: it gets no more runs, and another takes its place")
+            self._start()
 
     def _count(self, message: Counted) -> None:
         if message.function != "pool_changed" or message.arguments[0] in ("load", "eviction"):

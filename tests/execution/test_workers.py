@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +74,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         data=str(tmp_path_factory.mktemp("data")), demos_folder=str(folder), device="cpu", dtype="float32",
         workers="2", offline=True, deadline_s=60.0,
     )  # fmt: skip
-    hub = Hub(settings, serving=True)
+    with pytest.MonkeyPatch.context() as patch:  # one of these pages hangs; its process is looked at after that
+        patch.setattr("hub.execution.workers.HUNG_S", 600.0)
+        hub = Hub(settings, serving=True)
     yield hub
     hub.close()
 
@@ -172,6 +176,34 @@ def test_code_that_hangs_keeps_nobody_past_the_deadline(served: Hub, workers: Wo
         with pytest.raises((CancelledError, DeadlineError)):
             run.result(PATIENCE_S)
     assert served.engine.run("deadly", {"number": 5.0}).values == {"double": 10.0}
+
+
+def test_a_process_with_a_pass_that_hangs_is_replaced_and_the_page_answers_again(
+    served: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("hub.execution.workers.HUNG_S", 1.0)
+    settings = replace(served.settings, data=str(tmp_path), workers="1", deadline_s=3.0)
+    hub = Hub(settings, serving=True)
+    try:
+        hub.models.machine()
+        assert hub.engine.run("hanging", {"number": 1.0}).values == {"double": 2.0}
+        (before,) = (process.pid for process in hub.models.processes())
+        with pytest.raises(DeadlineError):
+            hub.engine.run("hanging", {"number": 13.0})
+
+        def is_replaced() -> bool:
+            pids = [process.pid for process in hub.models.processes()]
+            return bool(pids) and before not in pids
+
+        wait_until(is_replaced, "another process")
+        for _ in range(10):  # the new process may take longer to start than a run may last here
+            with suppress(DeadlineError):
+                assert hub.engine.run("hanging", {"number": 2.0}).values == {"double": 4.0}
+                break
+        else:
+            pytest.fail("the page does not answer any more")
+    finally:
+        hub.close()
 
 
 def test_what_is_in_memory_is_told_and_changed_over_all_processes(served: Hub, workers: Workers) -> None:
