@@ -42,7 +42,7 @@ from hub.web.middleware import (
     sockets,
     space_signin,
 )
-from hub.web.site import embed, manifest, pictures
+from hub.web.site import docs, embed, manifest, pictures
 from hub.web.site import gallery as gallery_pages
 from hub.web.site import grid as grid_pages
 from hub.web.site import history as history_pages
@@ -69,6 +69,7 @@ def routes(hub: Hub, mcp: mcp_mount.McpRoutes) -> list[BaseRoute]:
         *gallery_pages.routes(hub),
         *gallery.routes(hub),
         *permalinks.routes(hub),
+        *docs.routes(hub),
         *pictures.routes(hub),
         *manifest.routes(),
         *links_rest.routes(hub),

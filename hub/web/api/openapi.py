@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -49,6 +49,17 @@ PROBLEMS = {
 RUN_PROBLEMS = (400, 404, 413, 415, 422, 429, 500, 503, 504)
 ANYWHERE = (401, 403, 429, 500, 503)  # whatever is asked: who asks, from where, how often; a hub that stops
 WITH_BODY = (400, 408, 413, 415, 422)
+# Under what an operation stands in a list of them: its page, or else by the start of its address.
+GROUPS = {
+    "/api/v1/demos": "Demos",
+    "/api/v1/jobs": "Jobs",
+    "/api/v1/results": "Results",
+    "/api/v1/links": "Links",
+    "/api/v1/history": "History",
+    "/api/v1/gallery": "Gallery",
+    "/api/v1/grid": "Gallery",
+}
+OTHER = "This hub"
 
 
 def of_hub(hub: Hub, place: str = "") -> dict[str, Any]:
@@ -93,8 +104,10 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], plac
                 paths[f"{path}/batch"] = {"post": jobs_schema.batch(page, options(page))}
             if len(page.declared.weights) > 1:
                 paths[f"{path}/compare"] = {"post": _compare(page, options(page))}
+    titles = {page.slug: page.title for page in registry}
     for path, operations in paths.items():
         for operation in operations.values():
+            operation["tags"] = [_tag(path, titles)]
             statuses = (*ANYWHERE, *(WITH_BODY if "requestBody" in operation else ()), *((404,) if "{" in path else ()))
             for status in statuses:
                 operation["responses"].setdefault(str(status), problem_ref(status))
@@ -106,6 +119,7 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], plac
             "description": "Live model demos. Errors are problem JSON (RFC 9457).",
         },
         **({"servers": [{"url": place}]} if place else {}),
+        "tags": [{"name": name} for name in dict.fromkeys([*titles.values(), *GROUPS.values(), OTHER])],
         "security": [{}, {"token": []}, {"password": []}],  # as the hub is started: {} is none
         "paths": paths,
         "components": {
@@ -126,6 +140,11 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], plac
             },
         },
     }
+
+
+def _tag(path: str, titles: Mapping[str, str]) -> str:
+    slug = path.removeprefix("/api/v1/demos/").partition("/")[0]
+    return titles.get(slug) or next((name for start, name in GROUPS.items() if path.startswith(start)), OTHER)
 
 
 def _change_model() -> dict[str, Any]:
@@ -202,7 +221,6 @@ def _run(page: Page, options: schema.Options) -> dict[str, Any]:
     content = {"application/json": schema.answer(page), "text/event-stream": events}
     operation = _operation(page.slug, f"Run {page.title}", content, [], RUN_PROBLEMS)
     operation["description"] = " ".join(filter(None, (demo.summary, demo.note)))
-    operation["tags"] = [demo.task]
     operation["requestBody"] = {
         "required": any(f.required for f in demo.inputs),
         "content": {
