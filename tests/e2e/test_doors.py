@@ -158,6 +158,25 @@ def test_use_it_from_code_runs_as_written(
     script = ways["curl"].replace("curl", "curl -sSf", 1)
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert json.loads(done.stdout)["receipt"]["cached"]  # the same inputs as in the snippets before
+    if shutil.which("node"):
+        run = subprocess.run(
+            ["node", "--no-warnings", "--input-type=module", "--eval", ways["fetch"]],
+            capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+        assert "cached: true" in run.stdout
+        # The client's package is not here: what it would be called with is.
+        stand_in = (
+            "const handle_file = (path) => ({ path });\n"
+            "const predict = async (...call) => ({ data: JSON.stringify(call) });\n"
+            "const Client = { connect: async () => ({ predict }) };\n"
+        )
+        told = subprocess.run(
+            ["node", "--input-type=module", "--eval", stand_in + ways["JavaScript"].split("\n", 1)[1]],
+            capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+        name, arguments = json.loads(told.stdout)
+        given = {k: handle_file(v["path"]) if isinstance(v, dict) else v for k, v in arguments.items()}
+        assert Client(hub.url, verbose=False).predict(**given, api_name=name)[-1]["cached"]
     far, here = [shlex.split(line)[3:] for line in ways["Command line"].splitlines() if not line.startswith("#")]
     called = command(main, *far, folder=tmp_path)
     assert called.returncode == 0, called.stderr

@@ -157,7 +157,7 @@ class _Page:
                 self.past.build()
         compare = self.compare.build(inputs)
         self.about(blocks)
-        code_ui.build(blocks, self.hub, self.page)
+        code_ui.build(blocks, self.hub, self.page, self.names, inputs)
         self.share.connect(share, receipt, inputs)
         self.connect(inputs, [status, stop, receipt, head, *outputs], run, stop, example_tiles)
         fixed = [

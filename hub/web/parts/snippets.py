@@ -1,7 +1,8 @@
-"""The same run as Python, curl, command line and MCP, for "Use it from code". Tests run them all."""
+"""The same run as Python, curl, JavaScript, command line and MCP, for "Use it from code". Tests run what they can."""
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,24 +14,25 @@ from hub.spec import Choices, Demo, ImageInput, Number, Seed, Slider, Text
 PHOTO = "photo.jpg"
 
 
-def all_of(slug: str, demo: Demo, base: str) -> list[tuple[str, str, str]]:
-    """(title, language, text) of each way to call a demo; `base` is where the hub is."""
+def all_of(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = None) -> list[tuple[str, str, str]]:
+    """(title, language, text) of each way to call a demo; `base` is where the hub is.
+
+    `values` by name, where a page has some; a picture is a file in any case.
+    """
     return [
-        ("Python", "python", python(slug, demo, base)),
-        ("curl", "shell", curl(slug, demo, base)),
-        ("Command line", "shell", command(slug, demo, base)),
-        ("MCP", "python", mcp(slug, demo, base)),
+        ("Python", "python", python(slug, demo, base, values)),
+        ("curl", "shell", curl(slug, demo, base, values)),
+        ("JavaScript", "javascript", javascript(slug, demo, base, values)),
+        ("fetch", "javascript", fetch(slug, demo, base, values)),
+        ("Command line", "shell", command(slug, demo, base, values)),
+        ("MCP", "python", mcp(slug, demo, base, values)),
     ]
 
 
 def python(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = None) -> str:
-    """`values` by name, where it is a certain result's call; a picture is a file in any case."""
-    given = {f.name: _value(demo, f) for f in demo.inputs} if values is None else values
-    pictures = {f.name: f.required for f in demo.inputs if isinstance(f, ImageInput)}
-    arguments = [f'    {name}=handle_file("{PHOTO}"),' for name, required in pictures.items() if required]
-    arguments += [
-        f"    {name}={value!r}," for name, value in given.items() if name not in pictures and value is not None
-    ]
+    """With gradio_client."""
+    arguments = [f'    {name}=handle_file("{PHOTO}"),' for name in _pictures(demo)]
+    arguments += [f"    {name}={value!r}," for name, value in _given(demo, values).items()]
     names = ", ".join([*(f.name for f in demo.outputs), "receipt"])
     body = "\n".join([*arguments, f'    api_name="/{slug}",'])
     return (
@@ -45,29 +47,59 @@ def values_of(demo: Demo, result: Result) -> dict[str, Any]:
     return values | ({"weights": result.capsule["weights"]} if len(demo.weights) > 1 else {})
 
 
-def curl(slug: str, demo: Demo, base: str) -> str:
-    parts = [f"-F {name}={value}" for name, value in _words(demo, "@")]
+def curl(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = None) -> str:
+    parts = [f"-F {shlex.quote(f'{name}=@{PHOTO}')}" for name in _pictures(demo)]
+    # --form-string: a text that begins with @ or < is no file.
+    parts += [f"--form-string {shlex.quote(f'{name}={text}')}" for name, text in _form(demo, values)]
     return " \\\n  ".join([f"curl {shlex.quote(f'{base}/api/v1/demos/{slug}')}", *parts]) + "\n"
 
 
-def command(slug: str, demo: Demo, base: str) -> str:
+def javascript(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = None) -> str:
+    """With the official client, in a browser or elsewhere."""
+    arguments = [f'  {name}: handle_file("{PHOTO}"),' for name in _pictures(demo)]
+    arguments += [f"  {name}: {_literal(value)}," for name, value in _given(demo, values).items()]
+    names = "Client, handle_file" if _pictures(demo) else "Client"
+    body = "\n".join(arguments)
+    return (
+        f'import {{ {names} }} from "@gradio/client";\n\n'
+        f"const client = await Client.connect({_literal(base)});\n"
+        f'const answer = await client.predict("/{slug}", {{\n{body}\n}});\nconsole.log(answer.data);\n'
+    )
+
+
+def fetch(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = None) -> str:
+    """With nothing but the language: the REST door."""
+    pictures = _pictures(demo)
+    opening = (
+        'import { openAsBlob } from "node:fs"; // in a browser, a file of an <input> instead\n\n' if pictures else ""
+    )
+    parts = [f'form.append("{name}", await openAsBlob("{PHOTO}"), "{PHOTO}");\n' for name in pictures]
+    parts += [f'form.append("{name}", {_literal(text)});\n' for name, text in _form(demo, values)]
+    return (
+        f"{opening}const form = new FormData();\n{''.join(parts)}"
+        f'const answer = await fetch({_literal(f"{base}/api/v1/demos/{slug}")}, {{ method: "POST", body: form }});\n'
+        "console.log(await answer.json());\n"
+    )
+
+
+def command(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = None) -> str:
     """On this hub from anywhere, and without a hub from a checkout."""
-    flags = [f"--{name.replace('_', '-')} {value}" for name, value in _words(demo, "")]
-    pictures = {f.name for f in demo.inputs if isinstance(f, ImageInput)}
-    settings = [f"--image {v}" if n in pictures else f"--set {n}={v}" for n, v in _words(demo, "")]
+    words = [(name, _words(value)) for name, value in _given(demo, values).items() if _is_said(demo, name, value)]
+    flags = [f"--{name.replace('_', '-')} {PHOTO}" for name in _pictures(demo)]
+    # With `=`: a text may begin with a dash.
+    flags += [shlex.quote(f"--{name.replace('_', '-')}={text}") for name, text in words]
+    settings = [f"--image {PHOTO}" for _ in _pictures(demo)]
+    settings += [f"--set {shlex.quote(f'{name}={text}')}" for name, text in words]
     far = " ".join([f"python -m hub call {shlex.quote(base)} {slug}", *flags, "--out results/"])
     here = " ".join([f"python -m hub run {slug}", *settings, "--out results/"])
     return f"# on this hub:\n{far}\n# or without one, on this machine:\n{here}\n"
 
 
-def mcp(slug: str, demo: Demo, base: str) -> str:
+def mcp(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = None) -> str:
     """With the official SDK; how to add the hub to an agent is in the comment."""
-    pictures = any(isinstance(f, ImageInput) and f.required for f in demo.inputs)
-    arguments = [
-        f'        "{f.name}": ' + ("picture," if isinstance(f, ImageInput) else f"{_value(demo, f)!r},")
-        for f in demo.inputs
-        if f.required or _value(demo, f) not in (None, [])
-    ]
+    pictures = _pictures(demo)
+    arguments = [f'        "{name}": picture,' for name in pictures]
+    arguments += [f'        "{name}": {value!r},' for name, value in _given(demo, values).items()]
     read = f'    picture = base64.b64encode(Path("{PHOTO}").read_bytes()).decode()\n' if pictures else ""
     imports = "import asyncio\n" + ("import base64\nfrom pathlib import Path\n" if pictures else "")
     body = "\n".join(arguments)
@@ -82,13 +114,54 @@ def mcp(slug: str, demo: Demo, base: str) -> str:
     )
 
 
-def _words(demo: Demo, at: str) -> list[tuple[str, str]]:
-    """Inputs with a value to show, as a shell takes them; `at` is what stands before a file's name."""
+def _pictures(demo: Demo) -> list[str]:
+    """The pictures that a call cannot do without."""
+    return [f.name for f in demo.inputs if isinstance(f, ImageInput) and f.required]
+
+
+def _given(demo: Demo, values: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What else a call says, by name, with the types of JSON; what is left to the hub is not in it."""
+    fields = [f for f in demo.inputs if not isinstance(f, ImageInput)]
+    if values is None:
+        return {f.name: value for f in fields if (value := _value(demo, f)) is not None}
+    given = {f.name: _typed(f, values[f.name]) for f in fields if f.name in values}
+    if len(demo.weights) > 1:
+        given["weights"] = values.get("weights")
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _typed(field: Any, value: Any) -> Any:
+    if isinstance(field, Seed) and isinstance(value, str):  # it is written in a field of text
+        text = value.strip()
+        return int(text) if text.isascii() and text.isdigit() else None
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _is_said(demo: Demo, name: str, value: Any) -> bool:
+    """Whether a value has to be written where nothing is what nothing written means."""
+    usual = next((getattr(f, "default", None) for f in demo.inputs if f.name == name), None)
+    return value not in ([], "") or bool(usual)
+
+
+def _form(demo: Demo, values: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """The same as fields of a form: a list is one field many times."""
     return [
-        (f.name, f"{at}{PHOTO}" if isinstance(f, ImageInput) else _quote(_value(demo, f)))
-        for f in demo.inputs
-        if f.required or _value(demo, f) not in (None, [])
+        (name, _words(part))
+        for name, value in _given(demo, values).items()
+        if _is_said(demo, name, value)
+        for part in ((value or [""]) if isinstance(value, list) else [value])
     ]
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(value) if isinstance(value, list) else str(value)
+
+
+def _literal(value: Any) -> str:
+    """As JavaScript has it."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _value(demo: Demo, field: Any) -> Any:
@@ -102,11 +175,6 @@ def _value(demo: Demo, field: Any) -> Any:
         usual = {Text: "A text", Number: getattr(field, "minimum", None)}.get(type(field))
         return usual if value is None else value
     return getattr(field, "default", None)
-
-
-def _quote(value: Any) -> str:
-    value = ",".join(value) if isinstance(value, list) else value
-    return shlex.quote(str(value)) or "''"
 
 
 def receipt_json(result: Result) -> dict[str, Any]:

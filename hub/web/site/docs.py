@@ -46,12 +46,11 @@ class DocsPages:
         if name not in SWAGGER:
             return file(name, "docs")
         headers = {"Cache-Control": FOREVER, "Vary": "Accept-Encoding"}  # its address has the version
-        packed = await to_thread.run_sync(_packed, name)
+        content = await to_thread.run_sync(_packed, name)
         if "gzip" in request.headers.get("accept-encoding", ""):
-            return Response(
-                packed, media_type=TYPES[Path(name).suffix], headers={**headers, "Content-Encoding": "gzip"}
-            )
-        content = await to_thread.run_sync(gzip.decompress, packed)
+            headers["Content-Encoding"] = "gzip"
+        else:
+            content = await to_thread.run_sync(gzip.decompress, content)
         return Response(content, media_type=TYPES[Path(name).suffix], headers=headers)
 
 

@@ -87,7 +87,7 @@ def show(host: Host, page: Page, base: str) -> None:
     _follow_inputs(host.hub, page, state)
     with st.container():  # before the answer, which may take its time
         _draw_about(host.hub, page)
-        _draw_code(page, base)
+        _draw_code(page, base, state.values.settings)
     with right, st.container(key="answer"):
         if state.runs or state.run:
             scroll_to_answer(state.runs + state.run)
@@ -340,9 +340,9 @@ def _draw_about(hub: Hub, page: Page) -> None:
                 st.markdown(f"- [{say_plainly(title)}]({address})")
 
 
-def _draw_code(page: Page, base: str) -> None:
+def _draw_code(page: Page, base: str, values: Mapping[str, Any]) -> None:
     with st.expander(say_plainly("Use it from code"), icon=":material/code:"):
-        ways = snippets.all_of(page.slug, page.demo, base)
+        ways = snippets.all_of(page.slug, page.demo, base, values)
         for tab, (_, language, text) in zip(st.tabs([say(title) for title, _, _ in ways]), ways, strict=True):
             tab.code(text, language=language, wrap_lines=True)
 
