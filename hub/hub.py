@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from hub import memory, texts
+from hub.archive import usage
 from hub.archive.first_answers import FirstAnswers
 from hub.archive.history import History
 from hub.archive.pictures import Pictures
 from hub.archive.sharing import Sharing
 from hub.archive.similar import Similar
+from hub.archive.usage import Usage
 from hub.decoding import budget
 from hub.decoding.decode import ImageLimits
 from hub.engine.engine import Engine
@@ -71,7 +73,8 @@ class Hub:
         self.registry, self.weights = open_store(settings, entries)
         names = {label: words for page in self.registry if page.declared for label, words in page.demo.names.items()}
         self.texts = texts.catalogues((page.assets for page in self.registry), names)  # by language
-        self.metrics = Metrics()
+        self.usage = Usage(settings.data_folder / usage.FILE)
+        self.metrics = Metrics(self.usage)
         self.limits = ImageLimits(int(settings.max_upload_mb * 2**20), int(settings.max_megapixels * 1_000_000))
         memory.settle()
         processes = process_count(settings) if serving and not spaces else 0
@@ -193,3 +196,4 @@ class Hub:
         """Drops all models. Runs in work get a HubError; jobs in work wait for the next start."""
         self.jobs.close()
         self.engine.close()
+        self.usage.close()

@@ -26,11 +26,22 @@ class RunMetrics(PoolMetrics, Protocol):
         """A run had no need of the model: what it made of the same input was still there."""
 
 
+class UsageMetrics(Protocol):
+    """Who keeps counts beyond the life of the process."""
+
+    def run_ended(self, page: str, caller: str, outcome: str, seconds: float) -> None:
+        """A run of a kind of caller was answered, or failed with the error of this code."""
+
+    def model_loaded(self, seconds: float) -> None:
+        """A model was brought into memory."""
+
+
 class Metrics:
     """Collectors by name; every engine has its own set, so that tests and reloads do not clash."""
 
-    def __init__(self) -> None:
+    def __init__(self, usage: UsageMetrics | None = None) -> None:
         self.registry = CollectorRegistry()
+        self._usage = usage
         self.requests = Counter(
             "hub_requests_total",
             "Runs asked for, by demo and outcome",
@@ -69,9 +80,25 @@ class Metrics:
         self.evictions = Counter("hub_model_evictions_total", "Models that left memory", registry=self.registry)
         self.in_work = Gauge("hub_requests_in_work", "Runs in work now", registry=self.registry)
 
+    def run_ended(self, slug: str, caller: str, outcome: str, seconds: float) -> None:
+        """A run was answered: hit, shared, computed, background."""
+        self.requests.labels(slug, outcome).inc()
+        self.stage_seconds.labels(slug, "total").observe(seconds)
+        if self._usage is not None:
+            self._usage.run_ended(slug, caller, outcome, seconds)
+
+    def run_failed(self, slug: str, caller: str, code: str, seconds: float) -> None:
+        """A run ended with the error of this code."""
+        self.requests.labels(slug, "error").inc()
+        self.errors.labels(slug, code).inc()
+        if self._usage is not None:
+            self._usage.run_ended(slug, caller, code, seconds)
+
     def pool_changed(self, event: str, amount: float) -> None:
         """As PoolMetrics says."""
         if event == "load":
+            if self._usage is not None:
+                self._usage.model_loaded(amount)
             self.model_loads.inc()
             self.model_load_seconds.observe(amount)
         elif event == "eviction":

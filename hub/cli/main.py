@@ -132,6 +132,8 @@ def _parser() -> argparse.ArgumentParser:
 
     cli_history.add_arguments(command("history", cli_history.run, cli_history.HELP, cli_history.PLACES))
 
+    cli_history.add_usage(command("usage", cli_history.usage, cli_history.USAGE_HELP, cli_history.PLACES))
+
     cli_users.add_user_arguments(command("users", cli_users.users, cli_users.USERS, cli_users.PLACES))
     cli_users.add_token_arguments(command("tokens", cli_users.tokens, cli_users.TOKENS, cli_users.TOKEN_PLACES))
 

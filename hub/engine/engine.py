@@ -23,7 +23,7 @@ from hub.metrics import Metrics
 from hub.pages.inputs import read
 from hub.pages.registry import Registry
 from hub.people.limits import Allowance
-from hub.people.owners import MACHINE, Owner, Owners, kept_by
+from hub.people.owners import MACHINE, TOKEN, Owner, Owners, kept_by
 from hub.people.users import Caller
 from hub.results.result import Capsule, Receipt, Result
 from hub.results.store import ResultStore
@@ -91,8 +91,14 @@ class Engine:
         """
         begin = time.perf_counter()
         label = slug if slug in self.registry.pages else "unknown"
+        asked_by = kind_of_caller(caller, kind, owner)
         deadline_s = self.settings.deadline_s if deadline_s is None else deadline_s
         cancel = cancel or Cancel()
+
+        def count(error: HubError) -> HubError:
+            self.metrics.run_failed(label, asked_by, error.code, time.perf_counter() - begin)
+            return error
+
         try:
             self.stop.admit(cancel)
             self.allowance.spend(caller)
@@ -101,13 +107,13 @@ class Engine:
         # No local may hold the error: its traceback holds this frame, and so the uploaded pictures.
         except HubError as error:
             if self.stop.cut_off(error):
-                raise self._count_error(label, self.stop.ended()) from None
-            self._count_error(label, error)
+                raise count(self.stop.ended()) from None
+            count(error)
             raise
         except Exception as error:
-            raise self._count_error(label, unexpected(slug, error)) from error
-        self.metrics.requests.labels(slug, "background" if job.background else outcome).inc()
-        self.metrics.stage_seconds.labels(slug, "total").observe(time.perf_counter() - begin)
+            raise count(unexpected(slug, error)) from error
+        outcome = "background" if job.background else outcome
+        self.metrics.run_ended(slug, asked_by, outcome, time.perf_counter() - begin)
         return result
 
     def _answer(self, job: Job) -> tuple[Result, str]:
@@ -131,11 +137,6 @@ class Engine:
     def _announce_gone(self, id: str) -> None:
         """A result is kept nowhere any more."""
         tell_all(self.keepers, lambda keeper: keeper.gone(id))
-
-    def _count_error(self, slug: str, error: HubError) -> HubError:
-        self.metrics.requests.labels(slug, "error").inc()
-        self.metrics.errors.labels(slug, error.code).inc()
-        return error
 
     def _job(
         self,
@@ -226,3 +227,14 @@ class Engine:
         """Drops all models. Runs in work get a HubError."""
         tell_all(self.keepers, lambda keeper: keeper.close())
         self.executor.close()
+
+
+def kind_of_caller(caller: Caller | None, kind: Kind, owner: Owner | None) -> str:
+    """What is counted of who asks: never who it is."""
+    if kind != "visitor":
+        return {"background": "hub", "live": "camera", "batch": "batch"}[kind]
+    if caller is None:
+        return "machine" if owner is None else "job"
+    if caller.name:
+        return "token" if caller.name.startswith(TOKEN) else "user"
+    return "browser" if caller.session else "program"

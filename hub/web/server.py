@@ -23,7 +23,7 @@ from hub import describe
 from hub.errors import HubError
 from hub.hub import Hub
 from hub.web.api import demos as rest
-from hub.web.api import gallery, grid, jobs, openapi
+from hub.web.api import gallery, grid, jobs, openapi, usage
 from hub.web.api import history as history_rest
 from hub.web.api import links as links_rest
 from hub.web.mcp import mount as mcp_mount
@@ -48,6 +48,7 @@ from hub.web.site import grid as grid_pages
 from hub.web.site import history as history_pages
 from hub.web.site import links as permalinks
 from hub.web.site import many as many_pages
+from hub.web.site import usage as usage_pages
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,8 @@ def routes(hub: Hub, mcp: mcp_mount.McpRoutes) -> list[BaseRoute]:
         *gallery.routes(hub),
         *permalinks.routes(hub),
         *docs.routes(hub),
+        *usage_pages.routes(hub),
+        *usage.routes(hub),
         *pictures.routes(hub),
         *manifest.routes(),
         *links_rest.routes(hub),

@@ -17,7 +17,8 @@ from tests.e2e.visits import answered, open_page, visitor
 from tests.served import ROOT, Served
 
 # Names, file formats, units; `receipt` and `comparison` are seen by gradio_client alone.
-NAMES = """Demo Hub English Streamlit REST API GET api v1 MCP Python curl JavaScript fetch JSON PNG PDF Cookie MB GB cpu cuda
+NAMES = """Demo Hub English Streamlit
+REST API GET api v1 MCP Python curl JavaScript fetch JSON PNG PDF Cookie MB GB cpu cuda
 float32 bfloat16 receipt comparison Stable Diffusion DPM Euler ancestral DDIM""".split()
 CODE = re.compile(r"--weights [\w=:/.-]+|'[^']*'")  # what a page's note quotes: options, commands, words of prompts
 CONFIG = re.compile(r"window\.gradio_config = (.*?);</script>")

@@ -24,7 +24,8 @@ DEMO = Demo(
     present=lambda output, **inputs: {},
 )  # fmt: skip
 VALUES = {
-    "least": 0.2, "show": ["road", "car"], "wide": True, "seed": "42", "words": "@it's \"$HOME\" </script> 中", "weights": "b",
+    "least": 0.2, "show": ["road", "car"], "wide": True, "seed": "42",
+    "words": "@it's \"$HOME\" </script> 中", "weights": "b",
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from hub.hub import Hub
 from hub.jobs.reading import picture_input
 from hub.pages.registry import Page, Registry
 from hub.spec import ImageInput
-from hub.web.api import boxes, gallery_schema, history_schema, jobs_schema, links_schema, schema
+from hub.web.api import boxes, gallery_schema, history_schema, jobs_schema, links_schema, schema, usage
 from hub.web.api.answers import SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.api.shapes import (
     BINARY,
@@ -91,6 +91,7 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], plac
         **gallery_schema.paths(),
         **history_schema.paths(),
         **jobs_schema.paths(),
+        **usage.paths(),
         "/metrics": {"get": _operation("getMetrics", "Prometheus metrics", {"text/plain": {"type": "string"}})},
     }
     for page in registry:

@@ -30,7 +30,7 @@ from hub.web.problems import problem
 CALLER = "hub.caller"  # in the scope, of who asks
 HEADER = "x-hub-caller"  # the same for Streamlit, whose pages see nothing but the headers of their websocket
 OPEN = frozenset({"/healthz", "/readyz", "/favicon.ico", SCRIPT})  # probes have no password, nor has the page below
-ADMIN = frozenset({"/status", "/metrics", "/api/v1/status", "/api/v1/models"})
+ADMIN = frozenset({"/status", "/usage", "/metrics", "/api/v1/status", "/api/v1/models", "/api/v1/usage"})
 # What Gradio and Streamlit tell of their operation; of Streamlit's, whatever its pages do not need themselves.
 OPERATION = re.compile(
     r"(/gradio_api)?/monitoring(/.*)?"
