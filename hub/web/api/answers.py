@@ -19,8 +19,8 @@ from hub.pages.registry import Page
 from hub.results.headline import headline
 from hub.results.result import Picture, Result
 from hub.spec import Boxes, Gallery, ImageInput, ImageOutput, Json, Labels, Mask, Output, TextOutput
-from hub.web.api import schema
-from hub.web.api.shapes import (
+from hub.web.api.schemas import pages
+from hub.web.api.schemas.shapes import (
     ComparisonAnswer,
     DemoAnswer,
     ResultAnswer,
@@ -123,11 +123,11 @@ def detail(hub: Hub, page: Page, root_path: str) -> DemoAnswer:
         return head
     images = {f.name for f in demo.inputs if isinstance(f, ImageInput)}
     weights = [asdict(facts) for facts in facts.weights_facts(hub.weights, page)]
-    schemas = schema.outputs(demo)["properties"]
+    schemas = pages.outputs(demo)["properties"]
     return {
         **head,
         "note": demo.note,
-        "inputs": schema.inputs(demo, "json", facts.all_options(hub.weights, page)),
+        "inputs": pages.inputs(demo, "json", facts.all_options(hub.weights, page)),
         "outputs": [{"name": f.name, "type": KINDS[type(f)], "schema": schemas[f.name]} for f in demo.outputs],
         "examples": [
             {

@@ -21,7 +21,7 @@ from hub.errors import HubError
 from hub.execution.executor import Waiting
 from hub.images import thumbnail
 from hub.spec import Progress
-from hub.web.api.shapes import Steps
+from hub.web.api.schemas.shapes import Steps
 from hub.web.problems import EVENTS, problem, unexpected
 
 PREVIEW_PX = 256

@@ -16,7 +16,7 @@ from hub.errors import InputError
 from hub.hub import Hub
 from hub.suggest import unknown
 from hub.web import drawers
-from hub.web.api.gallery_schema import PairAnswer, PairsAnswer, PictureAnswer, PicturesAnswer
+from hub.web.api.schemas.gallery import PairAnswer, PairsAnswer, PictureAnswer, PicturesAnswer
 from hub.web.middleware import guard
 from hub.web.routes import API, FOREVER, check_names, json_answer, routes_of, whole_number
 

@@ -25,7 +25,7 @@ from hub.people.users import Caller
 from hub.spec import Progress
 from hub.web.api import events
 from hub.web.api.bodies import read_object
-from hub.web.api.gallery_schema import DrawnCellAnswer, DrawnPictureAnswer, GridAnswer, GridCellAnswer, GridPlanAnswer
+from hub.web.api.schemas.gallery import DrawnCellAnswer, DrawnPictureAnswer, GridAnswer, GridCellAnswer, GridPlanAnswer
 from hub.web.middleware import guard
 from hub.web.routes import API, dump_json, json_answer, routes_of
 

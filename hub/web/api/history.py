@@ -23,7 +23,7 @@ from hub.errors import InputError, NotFoundError
 from hub.hub import Hub
 from hub.web import drawers
 from hub.web.api import answers, events
-from hub.web.api.history_schema import (
+from hub.web.api.schemas.history import (
     DeletedAnswer,
     PageRunsAnswer,
     ProgressAnswer,

@@ -30,7 +30,7 @@ from hub.spec import Choices
 from hub.web import drawers
 from hub.web.api import answers
 from hub.web.api.bodies import read_inputs
-from hub.web.api.jobs_schema import (
+from hub.web.api.schemas.jobs import (
     PAGES_MOST,
     PER_PAGE,
     PER_PAGE_MOST,

@@ -18,7 +18,7 @@ from hub.hub import Hub
 from hub.people.owners import Owner
 from hub.web import drawers
 from hub.web.api.bodies import read_wishes
-from hub.web.api.links_schema import FeedbackAnswer, LinkAnswer, LinkMadeAnswer, LinkShownAnswer, SharedRun
+from hub.web.api.schemas.links import FeedbackAnswer, LinkAnswer, LinkMadeAnswer, LinkShownAnswer, SharedRun
 from hub.web.middleware import addresses, guard
 from hub.web.routes import API, FRESH, json_answer, routes_of
 

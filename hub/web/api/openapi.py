@@ -12,9 +12,10 @@ from hub.hub import Hub
 from hub.jobs.reading import picture_input
 from hub.pages.registry import Page, Registry
 from hub.spec import ImageInput
-from hub.web.api import boxes, gallery_schema, history_schema, jobs_schema, links_schema, schema, usage
+from hub.web.api import boxes, usage
 from hub.web.api.answers import SIMILAR_LIMIT, SIMILAR_MOST
-from hub.web.api.shapes import (
+from hub.web.api.schemas import gallery, history, jobs, links, pages
+from hub.web.api.schemas.shapes import (
     BINARY,
     OBJECT,
     TEXT,
@@ -67,7 +68,7 @@ def of_hub(hub: Hub, place: str = "") -> dict[str, Any]:
     return document(hub.registry, partial(facts.all_options, hub.weights), place)
 
 
-def document(registry: Registry, options: Callable[[Page], schema.Options], place: str = "") -> dict[str, Any]:
+def document(registry: Registry, options: Callable[[Page], pages.Options], place: str = "") -> dict[str, Any]:
     """The whole document, as JSON data.
 
     `options` tells what the weights of a page bring; `place` is where a proxy has the hub.
@@ -87,10 +88,10 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], plac
         },
         "/healthz": _get("getHealth", "Whether the process is up", OBJECT),
         "/readyz": _get("getReadiness", "Whether the hub can serve, and what is wrong", OBJECT, [], (503,)),
-        **links_schema.paths(),
-        **gallery_schema.paths(),
-        **history_schema.paths(),
-        **jobs_schema.paths(),
+        **links.paths(),
+        **gallery.paths(),
+        **history.paths(),
+        **jobs.paths(),
         **usage.paths(),
         "/metrics": {"get": _operation("getMetrics", "Prometheus metrics", {"text/plain": {"type": "string"}})},
     }
@@ -99,10 +100,10 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], plac
         paths[path] = _get(f"describe_{page.slug}", f"About {page.title}", ref("Demo"), [], (404,))
         if page.declared:
             paths[path]["post"] = _run(page, options(page))
-            paths[path]["post"]["parameters"] = [jobs_schema.PREFER, jobs_schema.KEY, jobs_schema.WEBHOOK]
-            paths[path]["post"]["responses"]["202"] = jobs_schema.promised()
+            paths[path]["post"]["parameters"] = [jobs.PREFER, jobs.KEY, jobs.WEBHOOK]
+            paths[path]["post"]["responses"]["202"] = jobs.promised()
             if picture_input(page.declared):
-                paths[f"{path}/batch"] = {"post": jobs_schema.batch(page, options(page))}
+                paths[f"{path}/batch"] = {"post": jobs.batch(page, options(page))}
             if len(page.declared.weights) > 1:
                 paths[f"{path}/compare"] = {"post": _compare(page, options(page))}
     titles = {page.slug: page.title for page in registry}
@@ -129,11 +130,11 @@ def document(registry: Registry, options: Callable[[Page], schema.Options], plac
                 "password": {"type": "http", "scheme": "basic"},
             },
             "schemas": {
-                **links_schema.schemas(),
-                **gallery_schema.schemas(),
-                **history_schema.schemas(),
-                **jobs_schema.schemas(),
-                **schema.fixed(),  # the last: the components that all share are whole there
+                **links.schemas(),
+                **gallery.schemas(),
+                **history.schemas(),
+                **jobs.schemas(),
+                **pages.fixed(),  # the last: the components that all share are whole there
             },
             "responses": {
                 f"Problem{status}": {"description": text, "content": {MEDIA_TYPE: {"schema": ref("Problem")}}}
@@ -173,7 +174,7 @@ def _operation(
 
 
 def _parameter(name: str) -> dict[str, Any]:
-    return schema.ID if name == "id" else {"type": "integer", "minimum": 0} if name == "number" else TEXT
+    return pages.ID if name == "id" else {"type": "integer", "minimum": 0} if name == "number" else TEXT
 
 
 def _get(
@@ -216,17 +217,17 @@ def _similar() -> dict[str, Any]:
     return operation
 
 
-def _run(page: Page, options: schema.Options) -> dict[str, Any]:
+def _run(page: Page, options: pages.Options) -> dict[str, Any]:
     demo = page.demo
     events = {"type": "string", "description": "Events stage and progress, at the end result or error, with JSON."}
-    content = {"application/json": schema.answer(page), "text/event-stream": events}
+    content = {"application/json": pages.answer(page), "text/event-stream": events}
     operation = _operation(page.slug, f"Run {page.title}", content, [], RUN_PROBLEMS)
     operation["description"] = " ".join(filter(None, (demo.summary, demo.note)))
     operation["requestBody"] = {
         "required": any(f.required for f in demo.inputs),
         "content": {
-            "multipart/form-data": {"schema": schema.inputs(demo, "form", options)},
-            "application/json": {"schema": _with_null(schema.inputs(demo, "json", options))},
+            "multipart/form-data": {"schema": pages.inputs(demo, "form", options)},
+            "application/json": {"schema": _with_null(pages.inputs(demo, "json", options))},
         },
     }
     if not any(isinstance(f, ImageInput) for f in demo.inputs):
@@ -251,7 +252,7 @@ def _with_null(shape: dict[str, Any]) -> dict[str, Any]:
     return {**shape, "properties": properties}
 
 
-def _compare(page: Page, options: schema.Options) -> dict[str, Any]:
+def _compare(page: Page, options: pages.Options) -> dict[str, Any]:
     """A run's operation, with two sets of weights in the place of one."""
     operation, names = _run(page, options), [w.name for w in page.demo.weights]
     sides = {
@@ -263,7 +264,7 @@ def _compare(page: Page, options: schema.Options) -> dict[str, Any]:
         media_type["schema"] = {**media_type["schema"], "properties": properties | sides}
     operation["responses"]["200"] = {
         "description": "Both answers, and what differs",
-        "content": {"application/json": {"schema": schema.comparison(page)}},
+        "content": {"application/json": {"schema": pages.comparison(page)}},
     }
     return {
         **operation,

@@ -16,7 +16,7 @@ from hub.errors import ForbiddenError, InputError
 from hub.hub import Hub
 from hub.suggest import unknown
 from hub.texts import sentence
-from hub.web.api.shapes import OBJECT, in_query, json_of, make_operation
+from hub.web.api.schemas.shapes import OBJECT, in_query, json_of, make_operation
 from hub.web.middleware import access, guard
 from hub.web.routes import API, FRESH, check_names, json_answer, routes_of, whole_number
 

@@ -21,7 +21,7 @@ from hub.pages.registry import Page
 from hub.results.headline import headline
 from hub.results.result import Picture, Result
 from hub.spec import Demo, ImageInput, Mask
-from hub.web.api import schema
+from hub.web.api.schemas import pages
 from hub.web.mcp import pictures as mcp_pictures
 from hub.web.routes import API
 from hub.weights import facts
@@ -45,7 +45,7 @@ PICTURE: dict[str, Any] = {
 def tool(hub: Hub, page: Page, files: bool) -> Tool:
     """The tool of a working page. `files`: pictures may be named by their path on this machine."""
     demo = page.demo
-    input_schema = schema.inputs(demo, "json", facts.all_options(hub.weights, page))
+    input_schema = pages.inputs(demo, "json", facts.all_options(hub.weights, page))
     for field in demo.inputs:
         if isinstance(field, ImageInput):
             title, words = field.label, f"{field.help.rstrip('.')}. " if field.help else ""
@@ -83,12 +83,12 @@ def _description(page: Page) -> str:
 
 
 def _output_schema(page: Page) -> dict[str, Any]:
-    demo, all_outputs = page.demo, schema.outputs(page.demo)
+    demo, all_outputs = page.demo, pages.outputs(page.demo)
     values = {f.name for f in demo.outputs if kinds.has_value(f)}
     text, number = {"type": "string"}, {"type": "integer"}
     picture = {"output": text, "width": number, "height": number, "caption": text, "url": {**text, "format": "uri"}}
     properties: dict[str, Any] = {
-        "id": schema.ID,
+        "id": pages.ID,
         "demo": {"type": "string", "const": page.slug},
         "headline": {**text, "description": "The answer in a few plain words"},
         "outputs": {
@@ -102,7 +102,7 @@ def _output_schema(page: Page) -> dict[str, Any]:
             "items": {"type": "object", "properties": picture, "required": ["output", "width", "height", "caption"]},
         },
         "seed": {**number, "description": "The seed that was used"},
-        "receipt": schema.receipt(),
+        "receipt": pages.receipt(),
     }
     return {"type": "object", "properties": properties, "required": [name for name in properties if name != "seed"]}
 

@@ -10,8 +10,8 @@ from typing_extensions import TypedDict
 from hub.archive import gallery
 from hub.archive.gallery import PAGES_MOST, PER_PAGE, PER_PAGE_MOST, TEXT_CHARS
 from hub.batch.small import MOST
-from hub.web.api import shapes
-from hub.web.api.shapes import (
+from hub.web.api.schemas import shapes
+from hub.web.api.schemas.shapes import (
     BINARY,
     OBJECT,
     TEXT,

@@ -10,8 +10,8 @@ from typing_extensions import TypedDict
 from hub.archive.gallery import PAGES_MOST, TEXT_CHARS
 from hub.archive.history import PER_PAGE, PER_PAGE_MOST
 from hub.archive.history_store import State
-from hub.web.api import shapes
-from hub.web.api.shapes import (
+from hub.web.api.schemas import shapes
+from hub.web.api.schemas.shapes import (
     BINARY,
     OBJECT,
     TEXT,

@@ -9,8 +9,8 @@ from typing_extensions import TypedDict
 
 from hub.archive.links import LinkState, Thumb
 from hub.people.terms import ALPHABET, DAYS_MOST, FEEDBACK_CHARS, ID_CHARS, NOTE_CHARS
-from hub.web.api import schema, shapes
-from hub.web.api.shapes import (
+from hub.web.api.schemas import pages, shapes
+from hub.web.api.schemas.shapes import (
     TEXT,
     Count,
     Instant,
@@ -86,7 +86,7 @@ class LinkShownAnswer(LinkAnswer, SharedRun):
 
 def paths() -> dict[str, Any]:
     """The operations, by path."""
-    result = in_path("id", schema.ID)
+    result = in_path("id", pages.ID)
     link = in_path("id", ID)
     make = _operation(
         "post", "makeLink", "Make a link to a result", "LinkMade", 201, (400, 404, 409, 413, 415, 422, 429, 503)

@@ -33,8 +33,8 @@ from hub.spec import (
     TextOutput,
     Toggle,
 )
-from hub.web.api import shapes
-from hub.web.api.shapes import ComparisonAnswer, DemoAnswer, ResultAnswer, Schema, SimilarAnswer
+from hub.web.api.schemas import shapes
+from hub.web.api.schemas.shapes import ComparisonAnswer, DemoAnswer, ResultAnswer, Schema, SimilarAnswer
 from hub.web.problems import ProblemAnswer
 
 Body = Literal["json", "form"]

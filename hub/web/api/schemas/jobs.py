@@ -14,8 +14,8 @@ from hub.jobs.rows import ORDERS
 from hub.jobs.summary import Summary
 from hub.pages.registry import Page
 from hub.spec import Seed
-from hub.web.api import schema, shapes
-from hub.web.api.shapes import (
+from hub.web.api.schemas import pages, shapes
+from hub.web.api.schemas.shapes import (
     BINARY,
     TEXT,
     Address,
@@ -164,9 +164,9 @@ def paths() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def batch(page: Page, options: schema.Options) -> Schema:
+def batch(page: Page, options: pages.Options) -> Schema:
     """The operation that asks for many pictures of a page. Its page takes one picture."""
-    form = schema.inputs(page.demo, "form", options)
+    form = pages.inputs(page.demo, "form", options)
     properties = {name: one for name, one in form["properties"].items() if name != picture_input(page.demo)}
     for field in page.demo.inputs:
         if isinstance(field, Seed):  # -1 is a new one; whatever else is wrong with a run, a batch of bad files is taken
