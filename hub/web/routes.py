@@ -22,6 +22,7 @@ FRESH = {"Cache-Control": "no-store"}
 FOREVER = "private, max-age=31536000, immutable"  # an id names one answer, so it never changes
 DIGITS = 7  # of a whole number in an address
 TEMPLATES = Path(__file__).with_name("templates")
+FILES = TEMPLATES / "files"  # styles and scripts of our own pages
 # Inline styles are the widths of bars and the colours of swatches; there is no inline script.
 POLICY = (
     "default-src 'none'; object-src 'none'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
@@ -140,5 +141,5 @@ def file(name: str, page: str) -> Response:
     """The style or the script of `page`, or what pages with a list share. Raises NotFoundError for any other name."""
     if name not in (f"{page}.css", f"{page}.js", PARTS):
         raise NotFoundError("{page} has no file {name!r}.", page=page, name=name[:80])
-    text = (TEMPLATES / name).read_text(encoding="utf-8")
+    text = (FILES / name).read_text(encoding="utf-8")
     return Response(text, media_type=TYPES[Path(name).suffix], headers={"Cache-Control": "no-cache"})

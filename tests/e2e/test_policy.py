@@ -42,7 +42,7 @@ def test_a_gradio_page_runs_and_shows_within_its_policy(hub: Served, browser: An
     tab.context.close()
 
 
-@pytest.mark.parametrize("path", ["/gallery", "/grid", "/history", "/status", "/docs", "/nowhere", "/r/none"])
+@pytest.mark.parametrize("path", ["/gallery", "/grid", "/history", "/status", "/usage", "/docs", "/nowhere", "/r/none"])
 def test_other_pages_keep_their_policies(path: str, hub: Served, browser: Any) -> None:
     tab, forbidden = heard(browser, hub.url + path, lambda tab: tab.wait_for_selector("h1"))
     assert forbidden == []

@@ -92,7 +92,7 @@ def test_an_export_holds_its_demos_their_weights_and_the_hub(tmp_path: Path, fol
         "weights/tiny/README.md", "weights/tiny/config.json", "weights/tiny/model.safetensors",
     }  # fmt: skip
     assert here["hub/engine/engine.py"] == (ROOT / "hub/engine/engine.py").read_bytes()
-    assert here["hub/web/templates/page.css"] and not any(path.endswith(".pyc") for path in here)
+    assert here["hub/web/templates/files/page.css"] and not any(path.endswith(".pyc") for path in here)
     assert front_matter(out) == {
         "title": "Shades", "emoji": "🎛️", "colorFrom": "green", "colorTo": "blue", "sdk": "gradio",
         "sdk_version": "6.31.0", "python_version": "3.11", "app_file": "app.py", "license": "apache-2.0",

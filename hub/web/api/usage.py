@@ -42,9 +42,9 @@ def routes(hub: Hub) -> list[BaseRoute]:
 
 
 def check_access(hub: Hub, request: Request) -> None:
-    """Raises ForbiddenError for who may not change what is in memory either."""
+    """Raises ForbiddenError for who does not operate this hub."""
     who = guard.caller(request)
-    if why := access.refusal(hub.settings, who.address, request.headers, who.role):
+    if why := access.stranger(hub.settings, who.address, request.headers, who.role):
         raise ForbiddenError("You may not see how this hub is used. {why}", why=sentence(why))
 
 

@@ -10,7 +10,7 @@ from hub.web.parts.pieces import piece, script
 
 STYLE = Path(__file__).parents[1] / "style.css"
 RADIUS = "10px"  # of every corner but those of boxes to tick, chips and bars; style.css has it, too
-LAYOUT, SCRIPTS = "gradio/layout.css", ("gradio/page.js", "gradio/over.js", "boxes.js")
+LAYOUT, SCRIPTS = "gradio/layout.css", ("gradio/page.js", "gradio/over.js", "files/boxes.js")
 
 
 def head() -> str:

@@ -11,6 +11,7 @@ from hub.texts import sentence
 HERE = {"localhost", "127.0.0.1", "::1"}
 # A proxy or tunnel that passes a stranger's request on from this machine says so in one of these.
 PASSED_ON = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+OFF = "It is switched off on this hub (manage=nobody)."
 
 
 def refusal(settings: Settings, client: str, headers: Mapping[str, str], role: str = "admin") -> str:
@@ -22,12 +23,17 @@ def refusal(settings: Settings, client: str, headers: Mapping[str, str], role: s
     origin = headers.get("origin", "")
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin") or (origin and _host(origin) != host):
         return "Another website asked for it."  # a visitor's browser would send the sign-in along
-    if settings.manage == "nobody":
-        return "It is switched off on this hub (manage=nobody)."
+    return OFF if settings.manage == "nobody" else stranger(settings, client, headers, role)
+
+
+def stranger(settings: Settings, client: str, headers: Mapping[str, str], role: str) -> str:
+    """Why who asks is not taken for somebody who operates this hub; empty: they are."""
     if settings.asks:  # who got this far has signed in
         return "" if role == "admin" else sentence("It needs the role admin; yours is {role}.", role=role)
     if settings.manage == "everyone":
         return ""
+    if settings.manage == "nobody":  # as behind a proxy that says of nobody that they are not at this machine
+        return OFF
     # A tunnel's requests come from this machine too. `host` is looked at because a strange name may point here.
     local = client in HERE and urlsplit(f"//{host}").hostname in HERE
     if settings.share or not local or any(name in headers for name in PASSED_ON):

@@ -239,7 +239,7 @@ def text(words: str, is_markdown: bool) -> Markup:
 def boxes(found: found_boxes.Found, picture: str, export: str = "") -> Markup:
     """Boxes over the picture at the address `picture`, with legend, slider and table; `export`: where they are as COCO.
 
-    The slider works in the browser alone: templates/boxes.js.
+    The slider works in the browser alone: templates/files/boxes.js.
     """
     colours, size = found_boxes.colours(found), (found["width"], found["height"])
     entries = [

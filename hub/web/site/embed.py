@@ -32,7 +32,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
 
     async def component_script(request: Request) -> Response:
         headers = {"Cache-Control": "public, max-age=3600", "Access-Control-Allow-Origin": "*"}
-        return Response(script("embed.js"), media_type="text/javascript", headers=headers)
+        return Response(script("files/embed.js"), media_type="text/javascript", headers=headers)
 
     async def sitemap(request: Request) -> Response:
         return Response(site_map(hub, addresses.base(hub.settings, request)), media_type="application/xml")

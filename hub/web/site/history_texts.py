@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Of templates/history.js, which asks for each by the English text.
+# Of templates/files/history.js, which asks for each by the English text.
 SCRIPT = (
     "Today",
     "Yesterday",

@@ -20,7 +20,7 @@ from hub.people.terms import FEEDBACK_CHARS
 from hub.texts import say
 from hub.web.middleware import addresses, guard
 from hub.web.problems import MalformedError
-from hub.web.routes import HEADERS, TEMPLATES, Endpoint, routes_of
+from hub.web.routes import HEADERS, FILES, Endpoint, routes_of
 from hub.web.site.templates import draw_page
 
 STYLE = Path(__file__).parents[1] / "style.css"
@@ -107,11 +107,11 @@ class LinkPages:
         return RedirectResponse(f"../{id}", 303, headers=HEADERS)
 
     async def style(self, request: Request) -> Response:
-        text = STYLE.read_text(encoding="utf-8") + (TEMPLATES / "page.css").read_text(encoding="utf-8")
+        text = STYLE.read_text(encoding="utf-8") + (FILES / "page.css").read_text(encoding="utf-8")
         return Response(text, media_type="text/css", headers={"Cache-Control": "no-cache"})
 
     async def script(self, request: Request) -> Response:
-        text = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
+        text = "".join((FILES / name).read_text(encoding="utf-8") for name in SCRIPTS)
         return Response(text, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
     async def nothing(self, request: Request) -> Response:

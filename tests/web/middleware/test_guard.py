@@ -126,7 +126,10 @@ def client(served: ServedHub) -> Client:
 # --- every route ----------------------------------------------------------------------------------
 
 OPEN = {"/healthz", "/readyz", "/embed.js", "/favicon.ico"}
-ADMIN = {"/status", "/status/", "/metrics", "/api/v1/status", "/api/v1/models", "POST /api/v1/models"}
+ADMIN = {
+    "/status", "/status/", "/usage", "/metrics", "/api/v1/status", "/api/v1/models", "POST /api/v1/models",
+    "/api/v1/usage",
+}  # fmt: skip
 VIEW = {
     "/r", "/r/page.css", "/r/page.js", "/r/{id}", "/r/{id}/{name}", "/r/{path:path}", "POST /r/{id}/feedback",
     "/api/v1/links", "/api/v1/links/{id}", "POST /api/v1/links/{id}/feedback", "/api/v1/results/{id}",
@@ -224,6 +227,7 @@ DOORS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("run", "GET", "/streamlit/", {}),
     ("run", "POST", "/mcp", {"json": MCP_LIST, "headers": EVENTS}),
     ("run", "GET", "/api/v1/openapi.json", {}),
+    ("run", "GET", "/docs", {}),
     ("run", "GET", "/api/v1/demos", {}),
     ("run", "GET", "/api/v1/demos/shades/assets/grey.png", {}),
     ("run", "POST", "/api/v1/demos/shades", {"files": {"image": png()}}),
@@ -234,6 +238,8 @@ DOORS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("view", "GET", "/r/page.css", {}),
     ("view", "POST", "/api/v1/links/LINK/feedback", {"json": {"thumb": "up"}}),
     ("admin", "GET", "/status", {}),
+    ("admin", "GET", "/usage", {}),
+    ("admin", "GET", "/api/v1/usage", {}),
     ("admin", "GET", "/metrics", {}),
     ("admin", "GET", "/api/v1/models", {}),
     ("admin", "POST", "/api/v1/models", {"json": {"demo": "slow", "action": "load"}}),
