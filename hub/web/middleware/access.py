@@ -34,8 +34,8 @@ def stranger(settings: Settings, client: str, headers: Mapping[str, str], role: 
         return ""
     if settings.manage == "nobody":  # as behind a proxy that says of nobody that they are not at this machine
         return OFF
-    # A tunnel's requests come from this machine too. `host` is looked at because a strange name may point here.
-    local = client in HERE and urlsplit(f"//{host}").hostname in HERE
+    # A tunnel's requests come from this machine too. The host is looked at because a strange name may point here.
+    local = client in HERE and urlsplit(f"//{headers.get('host', '')}").hostname in HERE
     if settings.share or not local or any(name in headers for name in PASSED_ON):
         return "Only a browser or command on the hub's own machine may, or who signs in where --auth is set."
     return ""
