@@ -35,7 +35,7 @@ RESERVED_SLUGS = frozenset(
     """
     api app assets auth config docs embed favicon file files gallery gradio_api grid healthz history home info links
     login logout manifest many mcp metrics openapi pictures proxy queue r readyz results robots static status streamlit
-    svelte theme token upload user weights
+    svelte theme token upload usage user weights
     """.split()
 )
 RESERVED_NAMES = frozenset(

@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.testclient import TestClient
 
 from hub.hub import Hub
+from hub.pages.registry import NAME, RESERVED_SLUGS
 from hub.web import server
 from hub.web.api import openapi
 from hub.web.streamlit_ui import host
@@ -56,6 +57,12 @@ def test_both_entry_points_have_the_same_routes_in_the_same_order(app: Any, alon
     assert places(app.router.routes[: len(ours)]) == ours
     after = [str(getattr(route, "path", "")) for route in app.router.routes[len(ours) :]]
     assert after == ["/api/v1/openapi.json", "/streamlit", "/streamlit", ""], "the pages come last"
+
+
+def test_no_demo_can_have_an_address_of_the_hubs_own(alone: dict[str, Any]) -> None:
+    """Nor does Gradio draw its page for what is none in their place."""
+    firsts = {path.split("/")[1] for path, _ in places(alone["routes"])}
+    assert {first for first in firsts if NAME.fullmatch(first)} <= RESERVED_SLUGS
 
 
 def test_both_entry_points_have_the_same_layers_in_the_same_order(app: Any, alone: dict[str, Any]) -> None:
