@@ -56,17 +56,37 @@ element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-copy]');
   if (button) copy(element.querySelector('.hub-link input'), button);
 });"""
-ACTIONS = """element.addEventListener('click', async (event) => {
+# What is chosen to copy is kept for the next answer, on all pages; a closed frame keeps nothing.
+ACTIONS = """const kept = 'hub-code';
+const choose = () => {
+  const way = element.querySelector('.hub-code select');
+  if (!way || way.dataset.chosen) return;
+  way.dataset.chosen = '1';
+  try {
+    const last = localStorage.getItem(kept);
+    if ([...way.options].some((option) => option.value === last)) way.value = last;
+  } catch {}
+};
+new MutationObserver(choose).observe(element, {childList: true, subtree: true});
+choose();
+element.addEventListener('change', (event) => {
+  const button = element.querySelector('button[data-code]');
+  button.textContent = button.dataset.words || button.textContent;
+  try { localStorage.setItem(kept, event.target.value); } catch {}
+});
+element.addEventListener('click', async (event) => {
   if (event.target.closest('button[data-share]')) trigger('click', {});
   const button = event.target.closest('button[data-code]');
   if (!button) return;
-  const field = element.querySelector('textarea');
+  const way = element.querySelector('.hub-code select').value;
+  const field = [...element.querySelectorAll('textarea')].find((one) => one.dataset.way === way);
   try { await navigator.clipboard.writeText(field.value); } catch {
     field.hidden = false;
     field.select();
     if (!document.execCommand('copy')) return;
     field.hidden = true;
   }
+  button.dataset.words = button.dataset.words || button.textContent;
   button.textContent = button.dataset.done;
 });"""
 
@@ -230,8 +250,8 @@ class Share:
         if result is None:
             return Markup("")
         base = addresses.base(self.hub.settings, request.request)
-        code = snippets.python(self.page.slug, self.page.demo, base, snippets.values_of(self.page.demo, result))
-        return piece("page", "actions", id, self._downloads(result), code, self.wanted)
+        codes = snippets.all_of(self.page.slug, self.page.demo, base, snippets.values_of(self.page.demo, result))
+        return piece("page", "actions", id, self._downloads(result), codes, self.wanted)
 
     def _downloads(self, result: Result) -> list[tuple[str, str]]:
         """(address, file name) of what a result is kept for: its first picture, or all of it as JSON."""
