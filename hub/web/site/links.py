@@ -20,7 +20,7 @@ from hub.people.terms import FEEDBACK_CHARS
 from hub.texts import say
 from hub.web.middleware import addresses, guard
 from hub.web.problems import MalformedError
-from hub.web.routes import HEADERS, FILES, Endpoint, routes_of
+from hub.web.routes import FILES, HEADERS, Endpoint, routes_of
 from hub.web.site.templates import draw_page
 
 STYLE = Path(__file__).parents[1] / "style.css"
