@@ -54,10 +54,10 @@ def days_of(request: Request) -> int:
 
 def report(hub: Hub, days: int) -> dict[str, Any]:
     """The counted runs of so many days, and what lies in the data folder now."""
-    folder = hub.settings.data_folder
+    folder, rows = hub.settings.data_folder, hub.usage.rows(days)
     free = shutil.disk_usage(folder).free if folder.is_dir() else 0
     disk = {"parts": usage_report.disk_use(folder), "free_bytes": free}
-    return {**usage_report.report(hub.usage.rows(days), days, hub.usage.today()), "disk": disk}
+    return {**usage_report.report(rows, days, hub.usage.today()), "disk": disk}
 
 
 def paths() -> dict[str, Any]:

@@ -64,11 +64,14 @@ def test_a_link_without_the_last_slash_goes_to_the_home_page(behind: TestClient)
 def test_the_page_tells_its_public_address_in_code_and_snippets(behind: TestClient) -> None:
     """What fills the foot of the page when it is opened."""
     config = behind.get("/config").json()
-    (fill, *_) = [d for d in config["dependencies"] if len(d["outputs"]) == 5 and d["targets"][0][1] == "load"]
-    body = {"data": [], "fn_index": fill["id"], "session_hash": "x"}
-    python, curl, command, mcp, panel = behind.post("/gradio_api/run/predict", json=body).json()["data"]
+    (fill, *_) = [d for d in config["dependencies"] if len(d["outputs"]) == 7 and d["targets"][0][1] == "load"]
+    values = {one["id"]: one["props"].get("value") for one in config["components"]}  # as a page has them at first
+    body = {"data": [values[id] for id in fill["inputs"]], "fn_index": fill["id"], "session_hash": "x"}
+    python, curl, javascript, fetch, command, mcp, panel = behind.post("/gradio_api/run/predict", json=body).json()["data"]
     assert f'Client("{PUBLIC}")' in python
     assert f"curl {PUBLIC}/api/v1/demos/shades" in curl
+    assert f'Client.connect("{PUBLIC}")' in javascript
+    assert f'fetch("{PUBLIC}/api/v1/demos/shades"' in fetch
     assert f"python -m hub call {PUBLIC} shades" in command
     assert f'Client("{PUBLIC}/mcp")' in mcp
     assert "<svg" in panel
