@@ -67,7 +67,8 @@ def test_the_page_tells_its_public_address_in_code_and_snippets(behind: TestClie
     (fill, *_) = [d for d in config["dependencies"] if len(d["outputs"]) == 7 and d["targets"][0][1] == "load"]
     values = {one["id"]: one["props"].get("value") for one in config["components"]}  # as a page has them at first
     body = {"data": [values[id] for id in fill["inputs"]], "fn_index": fill["id"], "session_hash": "x"}
-    python, curl, javascript, fetch, command, mcp, panel = behind.post("/gradio_api/run/predict", json=body).json()["data"]
+    answer = behind.post("/gradio_api/run/predict", json=body).json()
+    python, curl, javascript, fetch, command, mcp, panel = answer["data"]
     assert f'Client("{PUBLIC}")' in python
     assert f"curl {PUBLIC}/api/v1/demos/shades" in curl
     assert f'Client.connect("{PUBLIC}")' in javascript
