@@ -180,6 +180,15 @@ def _painted(index: Image.Image, colours: NDArray[np.uint8]) -> Image.Image:
     return index.convert("RGB")
 
 
+def distinct_colours(count: int) -> list[list[int]]:
+    """Colours that differ, as the Pascal VOC set makes them from the bits of the number; black comes last."""
+    colours = []
+    for number in [*range(1, count), 0]:
+        channels = [sum(((number >> (3 * bit + c)) & 1) << (7 - bit) for bit in range(8)) for c in range(3)]
+        colours.append(channels)
+    return colours
+
+
 # --- heat maps ------------------------------------------------------------------------------------
 
 
@@ -204,6 +213,12 @@ def heat_map(image: Image.Image, strength: NDArray[np.float32], longest: int = 1
     light = level.point([round(255 * (HEAT_DIM + (1 - HEAT_DIM) * i / 255)) for i in range(256)])
     dimmed = Image.composite(base, Image.new("RGB", size), light)
     return Image.composite(_coloured(level, _heat_colours()), dimmed, level.point(lambda i: i * HEAT_SHARE))
+
+
+def heat_picture(strength: NDArray[np.float32]) -> Image.Image:
+    """A map of its own: `strength` [height, width], where 0 is darkest and 1 brightest."""
+    levels = Image.fromarray((np.nan_to_num(strength).clip(0, 1) * 255).round().astype(np.uint8))
+    return _coloured(levels, _heat_colours())
 
 
 @cache

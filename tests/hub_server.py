@@ -35,6 +35,7 @@ class Repo:
 
     private: bool = False
     gated: bool = False
+    tag: str = ""  # what the Hub takes the model to be for
     sdk: str = ""  # of a Space
     commits: dict[str, Files] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
@@ -258,7 +259,8 @@ class HubHandler(Handler):
             entry = described(path, data)
             siblings.append({"rfilename": path, **({} if "blobs" not in self.path else entry)})
         gated = "manual" if repo.gated else False
-        self.send(200, {"id": id, "sha": sha, "private": repo.private, "gated": gated, "siblings": siblings})
+        said = {"pipeline_tag": repo.tag} if repo.tag else {}
+        self.send(200, {"id": id, "sha": sha, "private": repo.private, "gated": gated, "siblings": siblings, **said})
 
     def tree(self, id: str, revision: str, under: str) -> None:
         repo = self.repo(id, files=True)

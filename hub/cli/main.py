@@ -30,6 +30,7 @@ from hub.cli import history as cli_history
 from hub.cli import interrupt
 from hub.cli import links as cli_links
 from hub.cli import mcp as cli_mcp
+from hub.cli import new as cli_new
 from hub.cli import run as cli_run
 from hub.cli import serve as cli_serve
 from hub.cli import status as cli_status
@@ -38,9 +39,8 @@ from hub.cli import weights as cli_hub
 from hub.cli.show import console, exit_status, never_refuse, print_json, tell
 from hub.engine.jobs import Cancel
 from hub.errors import HubError, InputError, UnavailableError
-from hub.pages import new
 from hub.pages.registry import Page, discover
-from hub.settings import INSTALLED, TABLE, Settings, add_flags, default_folder, from_flags, go_offline
+from hub.settings import TABLE, Settings, add_flags, from_flags, go_offline
 from hub.weights.store import WeightsStore, open_store
 
 FOLDERS = ("demos_folder", "weights_folder", "weights", "hub_folder", "settings_file")
@@ -105,7 +105,8 @@ def _parser() -> argparse.ArgumentParser:
         add_flags(subparser.add_argument_group("settings", "also HUB_... environment variables"), [*flags, "log_level"])
         return subparser
 
-    command("serve", cli_serve.run, cli_serve.HELP, [name for name, _, _ in TABLE if name != "log_level"])
+    flags = [name for name, _, _ in TABLE if name != "log_level"]
+    cli_serve.add_arguments(command("serve", cli_serve.run, cli_serve.HELP, flags))
 
     subparser = command("list", _list, "List all demos.", (*FOLDERS, "data", "offline"))
     subparser.add_argument("--json", action="store_true", help="print one JSON document")
@@ -141,9 +142,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command("mcp", cli_mcp.run, cli_mcp.HELP, (*FOLDERS, *MACHINE, *LIMITS, "demos"))
 
-    subparser = command("new", _new, "Write a new demo page to begin from.", ("demos_folder", "settings_file"))
-    subparser.add_argument("slug", help="name of the file and the page's address: lower-case letters, digits and _")
-    subparser.add_argument("--folder", type=Path, metavar="DIR", help="where to write it (default: the demos folder)")
+    cli_new.add_arguments(command("new", cli_new.run, cli_new.HELP, cli_new.PLACES))
 
     cli_bundled.add_arguments(command("bundled", cli_bundled.run, cli_bundled.HELP, cli_bundled.PLACES))
 
@@ -212,19 +211,3 @@ def _weights_entry(name: str, store: WeightsStore) -> dict[str, Any]:
         return {"name": name, "size_bytes": store.size_bytes(name), "reason": ""}
     except UnavailableError as error:
         return {"name": name, "size_bytes": 0, "reason": error.message}
-
-
-# --- new ------------------------------------------------------------------------------------------
-
-
-def _new(args: argparse.Namespace, settings: Settings) -> int:
-    folder = args.folder or settings.pages_folder
-    page, picture = new.create(args.slug, folder)
-    default = folder.resolve() == default_folder("demos").resolve()
-    flag = "" if default else f" --demos-folder {folder}"
-    print(f"Wrote {page} and {picture}. It works already:")
-    print(f"  python -m hub run {args.slug} --image {picture} --out .{flag}")
-    serve = "demo-hub serve" if INSTALLED else "python app.py"
-    print(f"  {serve} --demos {args.slug}{flag}      # then open http://127.0.0.1:7860/{args.slug}")
-    print(f"Next: open {page}; its comments say what each part does.")
-    return 0

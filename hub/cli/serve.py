@@ -21,7 +21,19 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs `python app.py`. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="app.py", description=HELP)
     settings.add_flags(parser)
+    add_arguments(parser)
     return run(parser.parse_args(arguments))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flag that is no setting."""
+    parser.add_argument(
+        "--model",
+        metavar="SOURCE",
+        action="append",
+        default=[],
+        help="hf://owner/name[@revision] or ./folder: serve this model alone, on a page made for it in the data folder",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,6 +45,10 @@ def run(args: argparse.Namespace) -> int:
             logging.getLogger(noisy).setLevel(logging.WARNING)
         if hub_settings.offline:
             settings.go_offline()  # before anything imports huggingface_hub
+        if args.model:
+            from hub.starters import serving  # what it takes is needed here alone
+
+            hub_settings = serving.with_models(hub_settings, args.model)
         users.open_users(hub_settings.auth)  # a wrong file is told before anything heavy happens
         return serve(hub_settings)
     except (HubError, ValueError) as error:

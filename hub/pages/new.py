@@ -125,7 +125,7 @@ DEMO = Demo(
 
 def create(slug: str, folder: Path) -> tuple[Path, Path]:
     """Writes `<folder>/<slug>.py` and an example picture; returns both paths. Raises InputError, changing nothing."""
-    _check(slug)
+    check_slug(slug)
     page, picture = folder / f"{slug}.py", folder / "assets" / slug / PICTURE
     for path in (page, picture):
         if path.exists():
@@ -144,7 +144,8 @@ def create(slug: str, folder: Path) -> tuple[Path, Path]:
     return page, picture
 
 
-def _check(slug: str) -> None:
+def check_slug(slug: str) -> None:
+    """Raises InputError for what cannot be the name of a page, with one that can."""
     if not NAME.fullmatch(slug):
         near = re.sub(r"[^a-z0-9]+", "_", slug.lower()).strip("_").lstrip("0123456789_")[:40]
         hint = f" Try {near!r}." if NAME.fullmatch(near) else ""

@@ -17,6 +17,7 @@ from typing import Any
 
 from hub.errors import UnavailableError
 from hub.files import parse_json, read_text
+from hub.images import distinct_colours
 from hub.weights import stand_ins
 
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack"}
@@ -166,14 +167,15 @@ def _transformers(config: dict[str, Any], processor: Mapping[str, Any]) -> dict[
         resized = resized.get("shortest_edge") or resized.get("height")
     if isinstance(size, Mapping):
         size = size.get("height") or size.get("shortest_edge")
-    side = int(size or config.get("image_size") or 224)
+    whole = [number for number in (size, config.get("image_size"), 224) if isinstance(number, int) and number > 0]
+    side = whole[0]
     plain = processor.get("do_normalize") is False
     settings = {
         "input_size": [3, side, side],
         "interpolation": _RESAMPLING.get(processor.get("resample", 2), "bilinear"),
         "mean": (0.0, 0.0, 0.0) if plain else processor.get("image_mean") or HALF,
         "std": (1.0, 1.0, 1.0) if plain else processor.get("image_std") or HALF,
-        "crop_pct": side / int(resized or side),
+        "crop_pct": side / (resized if isinstance(resized, int) and resized > 0 else side),
         "crop_mode": "center" if processor.get("do_center_crop") else "squash",
     }
     return {**config, "label_names": _distinct(names), "pretrained_cfg": settings}
@@ -189,9 +191,8 @@ def _smp(config: dict[str, Any], transforms: Mapping[str, Any]) -> dict[str, Any
             settings |= {key: step[key] for key in ("height", "width", "mean", "std") if step.get(key)}
         extra["_preprocessing"] = settings
     if "_classes" not in config:
-        extra["_classes"] = [
-            {"name": name, "colour": colour} for name, colour in zip(_numbered(count), _colours(count), strict=True)
-        ]
+        pairs = zip(_numbered(count), distinct_colours(count), strict=True)
+        extra["_classes"] = [{"name": name, "colour": colour} for name, colour in pairs]
     return {**config, **extra}
 
 
@@ -204,15 +205,6 @@ def _distinct(names: Sequence[Any]) -> list[str]:
 
 def _numbered(count: int) -> list[str]:
     return [f"class {number}" for number in range(count)]
-
-
-def _colours(count: int) -> list[list[int]]:
-    """Colours that differ, as the Pascal VOC set makes them from the bits of the number; black comes last."""
-    colours = []
-    for number in [*range(1, count), 0]:
-        channels = [sum(((number >> (3 * bit + c)) & 1) << (7 - bit) for bit in range(8)) for c in range(3)]
-        colours.append(channels)
-    return colours
 
 
 def imagenet_names() -> list[str]:

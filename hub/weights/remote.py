@@ -43,10 +43,12 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A commit and all its files."""
+    """A commit and all its files; what the Hub says that the model is for; whether its owner lets in who asks."""
 
     commit: str
     files: tuple[RemoteFile, ...]
+    task: str = ""
+    gated: bool = False
 
 
 def listing(source: HubSource, commit: str = "", *, hasty: bool = False) -> Listing:
@@ -67,7 +69,7 @@ def listing(source: HubSource, commit: str = "", *, hasty: bool = False) -> List
         RemoteFile(f.rfilename, f.size or 0, f.lfs.sha256 if f.lfs else "", f.blob_id or "")
         for f in info.siblings or ()
     )
-    return Listing(str(info.sha), files)
+    return Listing(str(info.sha), files, info.pipeline_tag or "", bool(info.gated))
 
 
 def download(source: HubSource, commit: str, file: RemoteFile, to: Path, on_bytes: Callable[[int], None]) -> str:

@@ -119,6 +119,10 @@ class Snapshots:
     def _refs(self, source: HubSource) -> Path:
         return self.root / source.repo.replace("/", "--") / "refs.json"
 
+    def folder_of(self, source: HubSource, commit: str) -> Path:
+        """Where the files of a source's commit are, as far as they were fetched."""
+        return self._folder(source, commit) / source.folder
+
     def _folder(self, source: HubSource, commit: str) -> Path:
         return self.root / source.repo.replace("/", "--") / commit
 

@@ -1,0 +1,146 @@
+"""Networks of transformers for other tasks than image classification, each with its own preprocessing.
+
+`pretrained` loads one; the functions below it are what pages do with it, a batch at a time. Weights are read from
+safetensors alone; code that a repository brings is never run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hub.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+MOST_CLASSES = 256  # of a mask with one byte a pixel
+MOST_BOXES = 300  # of one picture, the surest ones
+MOST_TOKENS = 512  # of a text that is read
+
+Arrays = dict[str, Any]
+
+
+def pretrained(folder: Path, kinds: Sequence[str], readers: Sequence[str]) -> Any:
+    """The network in eval mode, of the first of transformers' `Auto...` classes `kinds` that knows its architecture.
+
+    What each of `readers` loads (`AutoImageProcessor`, `AutoTokenizer`) is in its attribute `readers`, by that name.
+    Raises UnavailableError for a repository that needs what is not here.
+    """
+    import transformers
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    safe = {"trust_remote_code": False, "local_files_only": True}
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, **safe)  # a verified folder  # nosec B615
+        classes = [getattr(transformers, kind) for kind in kinds]
+        known = [one for one in classes if type(config) in one._model_mapping] or classes[:1]
+        network = known[0].from_pretrained(folder, use_safetensors=True, **safe)  # nosec B615
+        network.readers = {name: getattr(transformers, name).from_pretrained(folder, **safe) for name in readers}
+    except (ValueError, KeyError, OSError, ImportError) as error:
+        raise UnavailableError(
+            "transformers cannot run these weights as {kind}: {reason} If the repository brings code of its own, that "
+            "is not run here.",
+            kind=kinds[0].removeprefix("AutoModelFor"),
+            reason=(str(error).strip().splitlines() or [type(error).__name__])[0][:200],
+        ) from None
+    return network.eval()
+
+
+def label_names(config: Mapping[str, Any], ids: Sequence[int]) -> list[str]:
+    """The labels of classes by number, as the weights' config.json has them."""
+    names = config.get("label_names", ())
+    return [names[number] if 0 <= number < len(names) else f"class {number}" for number in ids]
+
+
+def find_objects(model: Any, pictures: Sequence[NDArray[Any]]) -> list[Arrays]:
+    """Of each picture [height, width, 3] "scores" [n], "labels" [n] (numbers) and "boxes" [n, 4], as shares of it."""
+    processor = model.readers["AutoImageProcessor"]
+    answers = _as_float(model(**_ready(model, processor(images=list(pictures), return_tensors="pt"))))
+    found = processor.post_process_object_detection(answers, threshold=0.0, target_sizes=[(1, 1)] * len(pictures))
+    return [_surest(one, one["labels"]) for one in found]
+
+
+def find_named(model: Any, pictures: Sequence[NDArray[Any]], names: Sequence[Sequence[str]]) -> list[Arrays]:
+    """As `find_objects`, for things that are named in words: "labels" are numbers of the picture's own `names`."""
+    processor = model.readers["AutoProcessor"]
+    found = []
+    for picture, wanted in zip(pictures, names, strict=True):
+        given = processor(images=[picture], text=[list(wanted)], return_tensors="pt", padding=True, truncation=True)
+        answers = _as_float(model(**_ready(model, given)))
+        (one,) = processor.post_process_grounded_object_detection(answers, threshold=0.0, target_sizes=[(1, 1)])
+        found.append(_surest(one, one["labels"]))
+    return found
+
+
+def _surest(found: Mapping[str, Any], labels: Any) -> Arrays:
+    order = found["scores"].argsort(descending=True, stable=True)[:MOST_BOXES]
+    arrays = {"scores": found["scores"], "labels": labels, "boxes": found["boxes"]}
+    return {name: values[order].cpu().numpy() for name, values in arrays.items()}
+
+
+def class_of_pixels(model: Any, pictures: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """The class of each pixel of each picture [height, width, 3]: uint8 [height, width]."""
+    import numpy as np
+
+    if model.config.num_labels > MOST_CLASSES:
+        raise UnavailableError(
+            "These weights have {count} classes; a mask here has at most {most}.",
+            count=model.config.num_labels,
+            most=MOST_CLASSES,
+        )
+    processor = model.readers["AutoImageProcessor"]
+    answers = _as_float(model(**_ready(model, processor(images=list(pictures), return_tensors="pt"))))
+    sizes = [picture.shape[:2] for picture in pictures]
+    masks = processor.post_process_semantic_segmentation(answers, target_sizes=sizes)
+    return [mask.cpu().numpy().astype(np.uint8) for mask in masks]
+
+
+def depths(model: Any, pictures: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """What the network says of each pixel's depth: float32 [height, width], in units of its own."""
+    import numpy as np
+
+    processor = model.readers["AutoImageProcessor"]
+    answers = _as_float(model(**_ready(model, processor(images=list(pictures), return_tensors="pt"))))
+    sizes = [picture.shape[:2] for picture in pictures]
+    found = processor.post_process_depth_estimation(answers, target_sizes=sizes)
+    return [np.nan_to_num(one["predicted_depth"].squeeze().cpu().numpy().astype(np.float32)) for one in found]
+
+
+def captions(model: Any, pictures: Sequence[NDArray[Any]], most_tokens: Sequence[int]) -> list[str]:
+    """A text about each picture, of at most so many tokens; always the likeliest next one, so the text is the same."""
+    processor, tokenizer = model.readers["AutoImageProcessor"], model.readers["AutoTokenizer"]
+    given = _ready(model, processor(images=list(pictures), return_tensors="pt"))
+    tokens = model.generate(**given, max_new_tokens=max(most_tokens), do_sample=False, num_beams=1)
+    # A caption that was asked to be shorter is the beginning of the same one.
+    cut = [row[: most + 1] for row, most in zip(tokens.tolist(), most_tokens, strict=True)]
+    return [text.strip() for text in tokenizer.batch_decode(cut, skip_special_tokens=True)]
+
+
+def label_scores(model: Any, texts: Sequence[str]) -> list[NDArray[Any]]:
+    """The probability of each label, [labels], for each text; of labels that exclude each other they sum up to 1."""
+    tokenizer = model.readers["AutoTokenizer"]
+    padded = len(texts) > 1
+    most = min(tokenizer.model_max_length, MOST_TOKENS)
+    given = tokenizer(list(texts), return_tensors="pt", padding=padded, truncation=True, max_length=most)
+    logits = model(**_ready(model, given)).logits.float()
+    several = model.config.problem_type == "multi_label_classification" or logits.shape[1] == 1
+    return list((logits.sigmoid() if several else logits.softmax(1)).cpu().numpy())
+
+
+def _ready(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Tensors on the network's device; those that are not whole numbers in its precision."""
+    weight = next(model.parameters())
+    known = {name: value for name, value in given.items() if hasattr(value, "to")}
+    return {n: v.to(weight.device, weight.dtype if v.is_floating_point() else None) for n, v in known.items()}
+
+
+def _as_float(answers: Any) -> Any:
+    """The network's answers in single precision, as what is made of them wants it."""
+    for name, value in answers.items():
+        if hasattr(value, "is_floating_point") and value.is_floating_point():
+            answers[name] = value.float()
+    return answers

@@ -1,0 +1,227 @@
+"""Makes a page for a repository of the Hub, or a folder: `hub new NAME --from ...` and `hub serve --model ...`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from hub.decoding.decode import decode
+from hub.errors import HubError, InputError, UnavailableError
+from hub.files import read_text, write_atomic
+from hub.images import shrink, thumbnail
+from hub.pages.new import check_slug
+from hub.texts import Sentence, sentence
+from hub.weights import formats, lock, repository
+from hub.weights.repository import CardExample, Repository
+from hub.weights.sources import HUB, HubSource, parse_hub
+from hub.weights.store import WeightsStore
+
+EXAMPLE_PX = 1600  # the longer side of an example's picture
+EXTRAS = {"sentencepiece": "text"}  # package -> extra of ours that brings it
+UNSTATED = "Its owner states no licence: ask before you use it for more than a look."
+GATED = "Its owner asks everybody who fetches it to accept terms first."
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task that there is a page for."""
+
+    tag: str  # the Hub's pipeline tag
+    starter: str  # the page to begin from, a module beside this one
+    ends: tuple[str, ...]  # how the names of its architectures end
+    kinds: tuple[str, ...]  # where transformers lists the kinds of models that it has for the task
+    example: str = "picture"  # the input that a card's example is for
+
+
+TASKS = (
+    Task("image-classification", "image_classification", ("ForImageClassification",), ("IMAGE_CLASSIFICATION",)),
+    Task("object-detection", "object_detection", ("ForObjectDetection",), ("OBJECT_DETECTION",)),
+    Task(
+        "image-segmentation",
+        "image_segmentation",
+        ("ForSemanticSegmentation", "ForUniversalSegmentation", "ForInstanceSegmentation"),
+        ("SEMANTIC_SEGMENTATION", "UNIVERSAL_SEGMENTATION"),
+    ),
+    Task("depth-estimation", "depth_estimation", ("ForDepthEstimation",), ("DEPTH_ESTIMATION",)),
+    Task(
+        "image-to-text",
+        "image_to_text",
+        ("BlipForConditionalGeneration", "GitForCausalLM", "VisionEncoderDecoderModel"),
+        ("IMAGE_TEXT_TO_TEXT",),
+    ),
+    Task(
+        "text-classification",
+        "text_classification",
+        ("ForSequenceClassification",),
+        ("SEQUENCE_CLASSIFICATION",),
+        "text",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A page that was written."""
+
+    page: Path
+    task: Task
+    repository: Repository
+    examples: int
+    weights: str  # their name
+
+
+def create_from(text: str, slug: str, folder: Path, store: WeightsStore, *, replacing: bool = False) -> Made:
+    """Writes `<folder>/<slug>.py` for `hf://owner/name[@revision]` or a path, with its entry in the store's lock.
+
+    A folder is copied to `weights/<slug>/`. Raises HubError, and then has written no page. `replacing`: over an older
+    one.
+    """
+    check_slug(slug)
+    page = folder / f"{slug}.py"
+    if page.exists() and not replacing:
+        raise InputError("{path} exists already. Choose another name, or remove it first.", path=page)
+    source = parse_hub(text) if text.startswith(HUB) else Path(text).expanduser()
+    if isinstance(source, HubSource):
+        read, name = repository.read_remote(source, store.snapshots), source.address
+    else:
+        read, name = repository.read_folder(source), slug
+    task = task_of(read)
+    _check_installed(read)
+    examples = list(_examples(read, source, task, folder / "assets" / slug))
+    try:
+        if isinstance(source, Path):
+            _copy(source, store.root / slug, replacing)
+        lock.write(store.lock_path, {**store.locked(), name: read.locked})
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(page, page_text(task, read, slug, name, examples).encode())
+    except OSError as error:
+        raise InputError(
+            "{path} cannot be written: {reason}.", path=error.filename or folder, reason=error.strerror
+        ) from None
+    return Made(page, task, read, len(examples), name)
+
+
+def task_of(read: Repository) -> Task:
+    """The task by the repository's tag, else by its architecture. Raises UnavailableError with those there are."""
+    stated = read.config.get("architectures")
+    names = [one for one in stated if isinstance(one, str)] if isinstance(stated, list) else []
+    by_tag = next((task for task in TASKS if task.tag == read.task), None)
+    by_name = next((task for task in TASKS if any(name.endswith(task.ends) for name in names)), None)
+    if by_tag is None and by_name is None and "architecture" in read.config:
+        by_name = TASKS[0]  # timm names no class
+    task = by_tag or by_name
+    if task is None:
+        raise UnavailableError(
+            "There is no page for the task of {what} ({task}). There are pages for {known}. Another task: write its "
+            "page with `demo-hub new NAME`.",
+            what=read.name,
+            task=read.task or ", ".join(names)[:120] or sentence("it names none"),
+            known=", ".join(one.tag for one in TASKS),
+        )
+    _check_kind(read, task)
+    return task
+
+
+def _check_kind(read: Repository, task: Task) -> None:
+    """Refuses what no library that is installed has a network for."""
+    if task is TASKS[0] and "architecture" in read.config:
+        return
+    from transformers.models.auto import modeling_auto
+
+    kind = read.config.get("model_type")
+    known = {name for kinds in task.kinds for name in getattr(modeling_auto, f"MODEL_FOR_{kinds}_MAPPING_NAMES")}
+    if kind not in known:
+        raise UnavailableError(
+            "transformers has no network of the kind {kind!r} for {task}, so {what} cannot be run here without its own "
+            "code.",
+            kind=str(kind or "")[:60],
+            task=task.tag,
+            what=read.name,
+        )
+
+
+def _check_installed(read: Repository) -> None:
+    """Says in one line what is to be installed for it."""
+    files = read.locked.files
+    if "tokenizer.json" not in files and any(Path(file).suffix in formats.SENTENCEPIECE for file in files):
+        for package in ("sentencepiece",):
+            if find_spec(package) is None:
+                raise UnavailableError(
+                    "{what} needs the package {package}: pip install 'demo-hub[{extra}]'",
+                    what=read.name,
+                    package=package,
+                    extra=EXTRAS[package],
+                )
+
+
+def remarks(read: Repository) -> list[Sentence]:
+    """What people should know before they use it."""
+    lines = [] if read.licence else [sentence(UNSTATED)]
+    return [*lines, sentence(GATED)] if read.gated else lines
+
+
+def page_text(task: Task, read: Repository, slug: str, weights: str, examples: list[str]) -> str:
+    """The starter with its words filled in. What is from outside stands in quotes, as Python reads them."""
+    text = read_text(Path(__file__).with_name(f"{task.starter}.py"))
+    if examples:
+        text = text.replace("    examples=(),\n", "    examples=(\n" + "".join(examples) + "    ),\n")
+        text = text.replace("import Boxes, Demo,", "import Boxes, Demo, Example,").replace(
+            "import Demo,", "import Demo, Example,"
+        )
+    note = " ".join(remarks(read))
+    text = text.replace("MODEL_NAME", "".join(letter for letter in read.name if letter.isalnum() or letter in "/._-"))
+    words = {"TITLE": slug.replace("_", " ").capitalize(), "WEIGHTS": weights, "MODEL_TITLE": read.name}
+    text = text.replace('    note="NOTE",\n', f"    note={_literal(note)},\n" if note else "")
+    for word, value in words.items():
+        text = text.replace(f'"{word}"', _literal(value))
+    return text
+
+
+def _literal(text: str) -> str:
+    """The text as a string of Python."""
+    return json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+def _examples(read: Repository, source: HubSource | Path, task: Task, assets: Path) -> Iterator[str]:
+    """The page's lines for what the card has as examples; their pictures are written."""
+    for number, example in enumerate(read.examples, 1):
+        if task.example == "text" and example.text:
+            yield f'        Example({{"text": {_literal(example.text)}}}, title={_literal(example.title)}),\n'
+        elif task.example == "picture" and example.picture:
+            file = assets / f"example_{number}.jpg"
+            if _write_picture(read, source, example, file):
+                yield f'        Example({{"image": "{file.name}"}}, title={_literal(example.title)}),\n'
+
+
+def _write_picture(read: Repository, source: HubSource | Path, example: CardExample, file: Path) -> bool:
+    """Anybody's file is decoded as a visitor's is, and written anew."""
+    part = file.with_name(f".{file.name}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        data = repository.fetch_picture(read, source, example.picture, part)
+        if data is None:
+            return False
+        write_atomic(file, thumbnail(shrink(decode(data), EXAMPLE_PX), EXAMPLE_PX, "still"))
+    except (HubError, OSError):
+        return False
+    finally:
+        part.unlink(missing_ok=True)
+    return True
+
+
+def _copy(source: Path, to: Path, replacing: bool) -> None:
+    """The files that a model reads, and the card."""
+    if to.exists() and not replacing:
+        raise InputError("{path} exists already. Choose another name, or remove it first.", path=to)
+    if to.exists():
+        shutil.rmtree(to)
+    files = dict(formats.files_of(source, repr(source.name)))
+    if (source / "README.md").is_file():
+        files["README.md"] = source / "README.md"
+    for name, path in files.items():
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, to / name)

@@ -1,0 +1,182 @@
+"""What a repository says of itself: task, licence, the card's examples; and whether it can be run here at all."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import yaml
+
+from hub.errors import HubError, UnavailableError
+from hub.files import parse_json, read_bounded
+from hub.weights import formats, lock, remote
+from hub.weights.lock import Locked
+from hub.weights.remote import Listing, RemoteFile
+from hub.weights.snapshots import Snapshots
+from hub.weights.sources import HubSource
+
+log = logging.getLogger(__name__)
+
+CONFIGS = ("config.json", "preprocessor_config.json", "processor_config.json", "tokenizer_config.json")
+JSON_BYTES, CARD_BYTES, PICTURE_BYTES = 8 * 2**20, 256 * 1024, 8 * 2**20
+EXAMPLES, TITLE_CHARS, TEXT_CHARS = 4, 80, 1000  # of a card's widget
+PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
+LICENCE = re.compile(r"[\w .+/()-]{1,60}")
+OWN_CODE = (
+    "{what} wants its own code run ({where} names it), which is not done here. Look for a repository of the same "
+    "model whose architecture transformers knows itself."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CardExample:
+    """One entry of a card's widget: a picture that is a file in the repository, or a text."""
+
+    title: str
+    text: str = ""
+    picture: str = ""  # path in the repository
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository at one commit, or a folder, that can be run."""
+
+    name: str  # owner/name, or the folder's
+    commit: str  # empty for a folder
+    task: str  # the Hub's pipeline tag; empty: nothing says it
+    config: Mapping[str, Any]
+    licence: str  # empty: it states none
+    gated: bool
+    examples: tuple[CardExample, ...]
+    locked: Locked
+
+
+def read_remote(source: HubSource, snapshots: Snapshots) -> Repository:
+    """Resolves a repository to a commit and reads its small files. Raises UnavailableError."""
+    locked = snapshots.resolve(source)
+    listing = remote.listing(source, locked.commit)
+    folder = snapshots.folder_of(source, locked.commit)
+    files = {file.path for file in listing.files}
+    return _read(source.repo, folder, files, locked, listing)
+
+
+def read_folder(folder: Path) -> Repository:
+    """Reads a folder of this machine. Raises UnavailableError."""
+    readable = formats.files_of(folder, repr(folder.name))
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return _read(folder.resolve().name, folder, files, lock.of_files(readable), Listing("", ()))
+
+
+def _read(name: str, folder: Path, files: set[str], locked: Locked, listing: Listing) -> Repository:
+    configs = {file: _json(folder / file, name) for file in CONFIGS}
+    for file, content in configs.items():
+        for key in ("auto_map", "custom_pipelines"):
+            if content.get(key):
+                raise UnavailableError(OWN_CODE, what=name, where=f"{key} in {file}")
+    card = _card(folder / "README.md")
+    task = card.get("pipeline_tag") or listing.task
+    return Repository(
+        name=name,
+        commit=locked.commit,
+        task=task if isinstance(task, str) and re.fullmatch(r"[a-z0-9-]{1,60}", task) else "",
+        config=configs["config.json"],
+        licence=_licence(card),
+        gated=listing.gated,
+        examples=tuple(_examples(card, name, files)),
+        locked=locked,
+    )
+
+
+def _json(path: Path, name: str) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content = parse_json(read_bounded(path, JSON_BYTES))
+    except (OSError, ValueError) as error:
+        raise UnavailableError(
+            "{what}: {file} cannot be read: {reason}.", what=name, file=path.name, reason=error
+        ) from None
+    return content if isinstance(content, dict) else {}
+
+
+def _card(path: Path) -> dict[str, Any]:
+    """What stands in front of the card, between two lines of dashes; a card that cannot be read says nothing."""
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(CARD_BYTES).decode("utf-8-sig", "replace").replace("\r\n", "\n")
+        parts = text.split("---\n", 2)
+        content = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0].strip() else {}
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        log.info("the card %s is not read: %r", path, error)
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _licence(card: Mapping[str, Any]) -> str:
+    stated = (card.get("license_name"), card.get("license"))
+    return next((one for one in stated if isinstance(one, str) and LICENCE.fullmatch(one)), "")
+
+
+def _examples(card: Mapping[str, Any], name: str, files: set[str]) -> Iterator[CardExample]:
+    """The widget's entries that need nothing from elsewhere."""
+    entries = card.get("widget")
+    usable = [_example(entry, name, files) for entry in (entries if isinstance(entries, list) else ())[:50]]
+    yield from [example for example in usable if example][:EXAMPLES]
+
+
+def _example(entry: object, name: str, files: set[str]) -> CardExample | None:
+    if not isinstance(entry, dict):
+        return None
+    source, text, words = entry.get("src"), entry.get("text"), entry.get("example_title")
+    title = _line(words) if isinstance(words, str) else ""
+    if isinstance(source, str):
+        picture = _path_in(source, name)
+        if picture in files and PurePosixPath(picture).suffix.lower() in PICTURES:
+            return CardExample(title or _line(PurePosixPath(picture).stem.replace("_", " ")), picture=picture)
+        return None
+    if isinstance(text, str) and text.strip() and len(text) <= TEXT_CHARS:
+        return CardExample(title or _line(text), text=text.strip())
+    return None
+
+
+def _line(text: str) -> str:
+    """One short line of what somebody wrote, which can be printed and kept in a file."""
+    printable = "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
+    return printable[:TITLE_CHARS].strip() or "Example"
+
+
+def _path_in(source: str, name: str) -> str:
+    """The path that a widget's address means: it is relative, or of the repository itself on the Hub."""
+    try:
+        path = unquote(urlsplit(source).path)
+    except ValueError:
+        return ""
+    if "://" not in source:
+        return path.removeprefix("./")
+    found = re.fullmatch(rf"/{re.escape(name)}/(?:resolve|raw|blob)/[^/]+/(.+)", path)
+    return found[1] if found else ""
+
+
+def fetch_picture(repository: Repository, source: HubSource | Path, path: str, to: Path) -> bytes | None:
+    """The bytes of an example's picture; None for one that is too large, or that cannot be had."""
+    try:
+        if isinstance(source, Path):
+            return read_bounded(source / path, PICTURE_BYTES)
+        file = _file(remote.listing(source, repository.commit), path)
+        if file is None or file.size > PICTURE_BYTES:
+            return None
+        lock.check_path(path, repository.name)
+        remote.download(source, repository.commit, file, to, lambda bytes: None)
+        return read_bounded(to, PICTURE_BYTES)
+    except (HubError, OSError, ValueError) as error:
+        log.warning("the example %r is left out: %s", path, error)
+        return None
+
+
+def _file(listing: Listing, path: str) -> RemoteFile | None:
+    return next((file for file in listing.files if file.path == path), None)

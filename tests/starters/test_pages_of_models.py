@@ -1,0 +1,235 @@
+"""A page from a Hub id: tiny models of each task, fetched by the real client from a local Hub, answer on their pages."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hub.cli import main as cli
+from hub.errors import HubError, InputError, UnavailableError
+from hub.hub import Hub
+from hub.pages.registry import discover
+from hub.settings import Settings
+from hub.starters import making, serving
+from hub.weights.store import WeightsStore
+from tests.demos.test_contract import SHAPES, check_outputs, compare, quick_inputs
+from tests.fakes import picture
+from tests.hub_server import TOKEN, HubServer
+from tests.starters.tiny_models import LABELS, card
+
+pytestmark = pytest.mark.filterwarnings("default")  # transformers' own
+Files = dict[str, bytes]
+TASKS = [task.tag for task in making.TASKS]
+REPO = "someone/tiny-model"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> WeightsStore:
+    return WeightsStore(tmp_path / "weights", tmp_path / "hub")
+
+
+@pytest.fixture
+def open_hub(tmp_path: Path) -> Iterator[Callable[..., Hub]]:
+    made: list[Hub] = []
+
+    def build(**given: Any) -> Hub:
+        usual = {"device": "cpu", "dtype": "float32", "pool_gb": 1.0, "results_disk_mb": 0.0, "demos_folder": "demos"}
+        folders = {name: str(tmp_path / name.removesuffix("_folder")) for name in ("weights_folder", "hub_folder")}
+        options = {**usual, **folders, "data": str(tmp_path / "data"), "demos_folder": str(tmp_path / "demos"), **given}
+        made.append(Hub(Settings(**options)))
+        return made[-1]
+
+    yield build
+    for hub in made:
+        hub.close()
+
+
+def jpeg(side: int = 64) -> bytes:
+    file = io.BytesIO()
+    picture(side, side).save(file, "JPEG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", [*TASKS, "detr"])
+def test_a_page_is_written_and_keeps_the_contract(
+    kind: str,
+    hub_server: HubServer,
+    files_of: Callable[[str], Files],
+    store: WeightsStore,
+    open_hub: Callable[..., Hub],
+    tmp_path: Path,
+) -> None:
+    tag = "object-detection" if kind == "detr" else kind
+    more = {"license": "mit", "widget": [{"src": "photo.jpg", "example_title": 'A "cat"'}, {"text": "I like it"}]}
+    commit = hub_server.add(REPO, {**files_of(kind), "README.md": card(tag, **more), "photo.jpg": jpeg()})
+    made = making.create_from(f"hf://{REPO}", "tiny", tmp_path / "demos", store)
+    assert (made.repository.commit, made.repository.licence, made.examples) == (commit, "mit", 1)
+    assert store.locked()[f"hf://{REPO}@main"].commit == commit
+    hub = open_hub()
+    page = hub.registry.get("tiny")
+    assert page.error == ""
+    demo = page.demo
+    (example,) = demo.examples
+    values = {n: page.assets / str(v) if n == "image" else v for n, v in example.inputs.items()}
+    check_outputs(demo, hub.engine.run("tiny", values), {"image": (64, 64)})
+    if kind != "text-classification":
+        for make in SHAPES.values():
+            image = make()
+            check_outputs(demo, hub.engine.run("tiny", quick_inputs(demo, image)), {"image": image.size})
+    check_batch(hub, "tiny")
+
+
+def check_batch(hub: Hub, slug: str) -> None:
+    """A batch answers as single runs do."""
+    import torch
+
+    demo = hub.registry.get(slug).demo
+    folder = hub.weights.find(demo.weights[0].name)
+    model = demo.load(folder.path, torch.device("cpu"))
+    sees = any(f.name == "image" for f in demo.inputs)
+    requests = [quick_inputs(demo, picture(80, 60, seed=n) if sees else None) for n in range(2)]
+    call = lambda f, *given, **named: f(*given, **named, **config_for(f, folder.config))  # noqa: E731
+    items = [call(demo.prepare, **values) for values in requests]
+    with torch.inference_mode():
+        for values, item, together in zip(requests, items, call(demo.infer, model, items), strict=True):
+            (alone,) = call(demo.infer, model, [item])
+            shown = [call(demo.present, output, **values) for output in (alone, together)]
+            compare(demo, "float32", shown[0], shown[1])
+
+
+def config_for(function: Callable[..., Any], config: Any) -> dict[str, Any]:
+    return {"config": config} if "config" in function.__code__.co_varnames[: function.__code__.co_argcount] else {}
+
+
+def test_the_page_answers_as_the_library_does(
+    hub_server: HubServer,
+    files_of: Callable[[str], Files],
+    store: WeightsStore,
+    open_hub: Callable[..., Hub],
+    tmp_path: Path,
+) -> None:
+    import transformers
+
+    files = files_of("text-classification")
+    hub_server.add(REPO, files, tag="text-classification")
+    making.create_from(f"hf://{REPO}", "tiny", tmp_path / "demos", store)
+    answer = open_hub().engine.run("tiny", {"text": "a good film"}).values["labels"]
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    usual = transformers.pipeline("text-classification", str(tmp_path), top_k=None, device="cpu")
+    assert answer == pytest.approx({row["label"]: row["score"] for row in usual("a good film")}, abs=1e-4)
+    assert set(answer) == set(LABELS.values())
+
+
+def test_a_repository_that_wants_its_own_code_or_has_pickles_alone_is_refused_with_the_reason(
+    hub_server: HubServer, files_of: Callable[[str], Files], store: WeightsStore, tmp_path: Path
+) -> None:
+    files = files_of("image-classification")
+    config = json.loads(files["config.json"])
+    own = {**config, "auto_map": {"AutoModel": "modeling.Model"}}
+    strange = {**config, "model_type": "unheard_of"}
+    pickled = {"config.json": files["config.json"], "pytorch_model.bin": b"\x80\x04"}
+    cases: list[tuple[Files, str]] = [
+        ({**files, "config.json": json.dumps(own).encode(), "modeling.py": b"raise SystemExit"}, "auto_map in config"),
+        ({**files, "config.json": json.dumps(strange).encode()}, "'unheard_of' for image-classification"),
+        (pickled, "can run code when read"),
+        ({**files, "README.md": card("robotics"), "config.json": b"{}"}, r"\(robotics\).* image-classification, obj"),
+    ]
+    for number, (repo, reason) in enumerate(cases):
+        hub_server.add(f"someone/bad-{number}", repo)
+        with pytest.raises(UnavailableError, match=reason):
+            making.create_from(f"hf://someone/bad-{number}", "tiny", tmp_path / "demos", store)
+    assert not (tmp_path / "demos" / "tiny.py").exists() and store.locked() == {}
+    assert hub_server.count(r"modeling\.py|\.bin") == 0
+
+
+def test_what_a_card_says_is_text_and_never_code(
+    hub_server: HubServer, files_of: Callable[[str], Files], store: WeightsStore, tmp_path: Path
+) -> None:
+    evil = '""")\nimport os; os._exit(9)\n#'
+    widget = [{"text": evil, "example_title": evil}, {"text": 5}, "no entry", {"src": "https://elsewhere.org/cat.jpg"}]
+    more = {"license": evil, "widget": [*widget, {"src": "../../secret.jpg"}]}
+    hub_server.add(REPO, {**files_of("text-classification"), "README.md": card("text-classification", **more)})
+    made = making.create_from(f"hf://{REPO}", "tiny", tmp_path / "demos", store)
+    assert made.repository.licence == ""
+    page = discover(tmp_path / "demos").get("tiny")
+    assert page.error == "" and [e.inputs["text"] for e in page.demo.examples] == [evil]
+    assert "states no licence" in page.demo.note
+
+
+def test_a_gated_repository_says_so_on_its_page(
+    hub_server: HubServer,
+    files_of: Callable[[str], Files],
+    store: WeightsStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    files = {**files_of("text-classification"), "README.md": card(license="apache-2.0")}
+    hub_server.add(REPO, files, gated=True)
+    with pytest.raises(UnavailableError, match="accept terms"):
+        making.create_from(f"hf://{REPO}", "tiny", tmp_path / "demos", store)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    making.create_from(f"hf://{REPO}", "tiny", tmp_path / "demos", store)
+    assert discover(tmp_path / "demos").get("tiny").demo.note == making.GATED
+
+
+def test_the_command_writes_a_page_for_a_folder_and_says_what_it_is(
+    files_of: Callable[[str], Files], open_hub: Callable[..., Hub], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "my-model"
+    folder.mkdir()
+    for name, data in {**files_of("object-detection"), "README.md": card(license="mit")}.items():
+        (folder / name).write_bytes(data)
+    places = ["--demos-folder", str(tmp_path / "demos"), "--weights-folder", str(tmp_path / "weights")]
+    asked = ["new", "my_finder", "--from", str(folder), *places, "--data", str(tmp_path / "data")]
+    assert cli.main(asked) == 0
+    told = capsys.readouterr().out
+    assert "object-detection with my-model" in told and "Licence: mit." in told
+    result = open_hub().engine.run("my_finder", {"image": picture(80, 60), "least": 0.0})
+    assert {box["label"] for box in result.values["objects"]["boxes"]} <= {*LABELS.values(), "class 3"}
+    assert cli.main(asked) == 2 and "exists already" in capsys.readouterr().err
+
+
+def test_a_model_is_served_at_once_and_again_when_the_hub_does_not_answer(
+    hub_server: HubServer, files_of: Callable[[str], Files], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub_server.add(REPO, {**files_of("image-classification"), "README.md": card("image-classification")})
+    base = Settings(device="cpu", dtype="float32", pool_gb=1.0, data=str(tmp_path / "data"), results_disk_mb=0.0)
+    settings = serving.with_models(base, [f"hf://{REPO}"])
+    hub = Hub(settings)
+    assert list(hub.registry.pages) == ["tiny_model"]
+    classes = hub.engine.run("tiny_model", {"image": picture()}).values["classes"]
+    hub.close()
+    assert sum(classes.values()) == pytest.approx(1, abs=1e-4) and set(classes) == set(LABELS.values())
+    hub_server.repos.clear()
+    with caplog.at_level(logging.WARNING):
+        assert serving.with_models(base, [f"hf://{REPO}"]) == settings
+    assert "Serving the page of an earlier start." in caplog.text
+    with pytest.raises(HubError):
+        serving.with_models(base, ["hf://someone/other-tiny-model"])
+
+
+def test_names_of_models_become_addresses_that_differ() -> None:
+    taken: list[str] = []
+    for source in ("hf://a/2D-net", "hf://b/2D-net", "hf://c/Api", f"hf://d/{'long-' * 15}name"):
+        taken.append(serving._slug(source, taken))
+    assert taken[:3] == ["model_2d_net", "model_2d_net_2", "api_model"] and len(taken[3]) <= 40
+    with pytest.raises(InputError):
+        serving._slug("hf://no-owner", [])
+
+
+def test_a_depth_map_is_bright_where_the_network_says_most() -> None:
+    from hub.images import heat_picture
+
+    shade = heat_picture(np.array([[0.0, 0.5, 1.0]], np.float32))
+    assert isinstance(shade, Image.Image)
+    brightness = [sum(shade.getpixel((x, 0))) for x in range(3)]  # type: ignore[arg-type]  # RGB
+    assert brightness == sorted(brightness) and brightness[0] < 30
