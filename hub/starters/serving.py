@@ -34,11 +34,7 @@ def with_models(settings: Settings, sources: Sequence[str]) -> Settings:
         try:
             made = making.create_from(source, slug, root / "demos", store, replacing=True)
         except UnavailableError as error:
-            if (
-                not source.startswith(HUB)
-                or not page.is_file()
-                or f'"{parse_hub(source).address}"' not in read_text(page)
-            ):
+            if not _is_of(page, source):
                 raise
             log.warning("%s Serving the page of an earlier start.", error.message)
             continue
@@ -47,6 +43,13 @@ def with_models(settings: Settings, sources: Sequence[str]) -> Settings:
     return replace(
         settings, demos_folder=str(root / "demos"), weights_folder=str(store.root), weights="", demos=",".join(slugs)
     )
+
+
+def _is_of(page: Path, source: str) -> bool:
+    """Whether this page was made for the source."""
+    if not source.startswith(HUB) or not page.is_file():
+        return False
+    return f'"{parse_hub(source).address}"' in read_text(page)
 
 
 def _slug(source: str, taken: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""A page from a Hub id: tiny models of each task, fetched by the real client from a local Hub, answer on their pages."""
+"""A page from a Hub id: tiny models of each task, which the real client fetches from a local Hub, answer on it."""
 
 from __future__ import annotations
 
