@@ -61,25 +61,12 @@ def find_objects(model: Any, pictures: Sequence[NDArray[Any]]) -> list[Arrays]:
     processor = model.readers["AutoImageProcessor"]
     answers = _as_float(model(**_ready(model, processor(images=list(pictures), return_tensors="pt"))))
     found = processor.post_process_object_detection(answers, threshold=0.0, target_sizes=[(1, 1)] * len(pictures))
-    return [_surest(one, one["labels"]) for one in found]
+    return [_surest(one) for one in found]
 
 
-def find_named(model: Any, pictures: Sequence[NDArray[Any]], names: Sequence[Sequence[str]]) -> list[Arrays]:
-    """As `find_objects`, for things that are named in words: "labels" are numbers of the picture's own `names`."""
-    processor = model.readers["AutoProcessor"]
-    found = []
-    for picture, wanted in zip(pictures, names, strict=True):
-        given = processor(images=[picture], text=[list(wanted)], return_tensors="pt", padding=True, truncation=True)
-        answers = _as_float(model(**_ready(model, given)))
-        (one,) = processor.post_process_grounded_object_detection(answers, threshold=0.0, target_sizes=[(1, 1)])
-        found.append(_surest(one, one["labels"]))
-    return found
-
-
-def _surest(found: Mapping[str, Any], labels: Any) -> Arrays:
+def _surest(found: Mapping[str, Any]) -> Arrays:
     order = found["scores"].argsort(descending=True, stable=True)[:MOST_BOXES]
-    arrays = {"scores": found["scores"], "labels": labels, "boxes": found["boxes"]}
-    return {name: values[order].cpu().numpy() for name, values in arrays.items()}
+    return {name: found[name][order].cpu().numpy() for name in ("scores", "labels", "boxes")}
 
 
 def class_of_pixels(model: Any, pictures: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
