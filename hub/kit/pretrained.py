@@ -9,13 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from PIL import Image
+from PIL.Image import Resampling
+
 from hub.errors import UnavailableError
+from hub.images import shrink, to_array
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+NEAREST = Resampling.NEAREST
+
+LEAST_PX = 32  # a side of what networks are given: some halve it five times
 MOST_CLASSES = 256  # of a mask with one byte a pixel
 MOST_BOXES = 300  # of one picture, the surest ones
 MOST_TOKENS = 512  # of a text that is read
@@ -50,6 +58,19 @@ def pretrained(folder: Path, kinds: Sequence[str], readers: Sequence[str]) -> An
     return network.eval()
 
 
+def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
+    """The picture as the networks' own processors take it, [height, width, 3]; strips and specks are stretched."""
+    small = shrink(image)
+    size = max(small.width, LEAST_PX), max(small.height, LEAST_PX)
+    return to_array(small if small.size == size else small.resize(size))
+
+
+def laid_over(image: Image.Image, values: NDArray[Any]) -> NDArray[Any]:
+    """What a network says of each pixel, [height, width], in the shape and at most in the size of the picture."""
+    size = shrink(image).size
+    return values if values.shape[::-1] == size else np.asarray(Image.fromarray(values).resize(size, NEAREST))
+
+
 def label_names(config: Mapping[str, Any], ids: Sequence[int]) -> list[str]:
     """The labels of classes by number, as the weights' config.json has them."""
     names = config.get("label_names", ())
@@ -71,8 +92,6 @@ def _surest(found: Mapping[str, Any]) -> Arrays:
 
 def class_of_pixels(model: Any, pictures: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     """The class of each pixel of each picture [height, width, 3]: uint8 [height, width]."""
-    import numpy as np
-
     if model.config.num_labels > MOST_CLASSES:
         raise UnavailableError(
             "These weights have {count} classes; a mask here has at most {most}.",
@@ -88,8 +107,6 @@ def class_of_pixels(model: Any, pictures: Sequence[NDArray[Any]]) -> list[NDArra
 
 def depths(model: Any, pictures: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     """What the network says of each pixel's depth: float32 [height, width], in units of its own."""
-    import numpy as np
-
     processor = model.readers["AutoImageProcessor"]
     answers = _as_float(model(**_ready(model, processor(images=list(pictures), return_tensors="pt"))))
     sizes = [picture.shape[:2] for picture in pictures]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hub.images import heat_picture, shrink, to_array
-from hub.kit.pretrained import depths, pretrained
+from hub.images import heat_picture
+from hub.kit.pretrained import depths, laid_over, pixels_of, pretrained
 from hub.spec import Demo, ImageInput, ImageOutput, Json, Weights
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def load(folder: Path, device: torch.device) -> Any:
 
 def prepare(image: Image.Image) -> NDArray[Any]:
     """The picture, [height, width, 3]. The network's own processor, which `infer` has, does the rest."""
-    return to_array(shrink(image))
+    return pixels_of(image)
 
 
 def infer(model: Any, items: list[NDArray[Any]]) -> list[NDArray[Any]]:
@@ -39,7 +39,7 @@ def present(output: NDArray[Any], image: Image.Image) -> dict[str, Any]:
     least, middle, greatest = (float(number) for number in np.quantile(output, (0.0, 0.5, 1.0)))
     levels = (output - least) / max(greatest - least, 1e-6)
     figures = {"least": round(least, 4), "middle": round(middle, 4), "greatest": round(greatest, 4)}
-    return {"depth": heat_picture(levels.astype(np.float32)), "figures": figures}
+    return {"depth": heat_picture(laid_over(image, levels.astype(np.float32))), "figures": figures}
 
 
 DEMO = Demo(

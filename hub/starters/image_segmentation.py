@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hub.images import distinct_colours, overlay, shrink, to_array
-from hub.kit.pretrained import class_of_pixels, label_names, pretrained
+from hub.images import distinct_colours, overlay, shrink
+from hub.kit.pretrained import class_of_pixels, label_names, laid_over, pixels_of, pretrained
 from hub.spec import Demo, ImageInput, ImageOutput, Json, Mask, Slider, Weights
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def load(folder: Path, device: torch.device) -> Any:
 
 def prepare(image: Image.Image, opacity: float) -> NDArray[Any]:
     """The picture, [height, width, 3]. The network's own processor, which `infer` has, does the rest."""
-    return to_array(shrink(image))
+    return pixels_of(image)
 
 
 def infer(model: Any, items: list[NDArray[Any]]) -> list[NDArray[Any]]:
@@ -38,15 +38,15 @@ def present(output: NDArray[Any], image: Image.Image, opacity: float, config: Ma
     """The coloured picture, what its colours mean, and the mask."""
     import numpy as np
 
-    colours = distinct_colours(256)
-    counts = np.bincount(output.ravel(), minlength=256)
+    ids, colours = laid_over(image, output), distinct_colours(256)
+    counts = np.bincount(ids.ravel(), minlength=256)
     there = [int(number) for number in np.argsort(-counts, kind="stable") if counts[number]]
     rows = [
-        {"class": name, "colour": "#{:02x}{:02x}{:02x}".format(*colours[n]), "percent": 100 * counts[n] / output.size}
+        {"class": name, "colour": "#{:02x}{:02x}{:02x}".format(*colours[n]), "percent": 100 * counts[n] / ids.size}
         for n, name in zip(there, label_names(config, there), strict=True)
     ]
     legend = [{**row, "percent": round(float(row["percent"]), 2)} for row in rows]
-    return {"overlay": overlay(shrink(image), output, colours, opacity), "legend": legend, "mask": output}
+    return {"overlay": overlay(shrink(image), ids, colours, opacity), "legend": legend, "mask": ids}
 
 
 DEMO = Demo(

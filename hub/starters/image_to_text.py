@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hub.images import shrink, to_array
-from hub.kit.pretrained import captions, pretrained
+from hub.kit.pretrained import captions, pixels_of, pretrained
 from hub.spec import Demo, ImageInput, Slider, TextOutput, Weights
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ def load(folder: Path, device: torch.device) -> Any:
 
 def prepare(image: Image.Image, length: int) -> dict[str, Any]:
     """The picture, [height, width, 3]. The network's own processor, which `infer` has, does the rest."""
-    return {"pixels": to_array(shrink(image)), "length": length}
+    return {"pixels": pixels_of(image), "length": length}
 
 
 def infer(model: Any, items: list[dict[str, Any]]) -> list[str]:

@@ -87,8 +87,10 @@ def create_from(text: str, slug: str, folder: Path, store: WeightsStore, *, repl
     source = parse_hub(text) if text.startswith(HUB) else Path(text).expanduser()
     if isinstance(source, HubSource):
         read, name = repository.read_remote(source, store.snapshots), source.address
-    else:
+    elif source.is_dir():
         read, name = repository.read_folder(source), slug
+    else:
+        raise InputError("{text!r} is no folder. A model of the Hub is hf://owner/name[@revision].", text=text)
     task = task_of(read)
     _check_installed(read)
     examples = list(_examples(read, source, task, folder / "assets" / slug))
@@ -183,7 +185,8 @@ def page_text(task: Task, read: Repository, slug: str, weights: str, examples: l
 
 def _literal(text: str) -> str:
     """The text as a string of Python."""
-    return json.dumps(text, ensure_ascii=not text.isprintable())
+    literal = json.dumps(text, ensure_ascii=False)
+    return literal if literal.isprintable() else repr(text)
 
 
 def _examples(read: Repository, source: HubSource | Path, task: Task, assets: Path) -> Iterator[str]:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hub.images import shrink, to_array
-from hub.kit.pretrained import find_objects, label_names, pretrained
+from hub.kit.pretrained import find_objects, label_names, pixels_of, pretrained
 from hub.spec import Boxes, Demo, ImageInput, Slider, Weights
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def load(folder: Path, device: torch.device) -> Any:
 
 def prepare(image: Image.Image, least: float) -> NDArray[Any]:
     """The picture, [height, width, 3]. The network's own processor, which `infer` has, does the rest."""
-    return to_array(shrink(image))
+    return pixels_of(image)
 
 
 def infer(model: Any, items: list[NDArray[Any]]) -> list[dict[str, NDArray[Any]]]:

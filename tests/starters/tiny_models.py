@@ -62,7 +62,7 @@ def object_detection(folder: Path) -> None:
         **_names(),
         use_mid_position_embeddings=False,
     )
-    processor = transformers.YolosImageProcessor(size={"shortest_edge": 64, "longest_edge": 96})
+    processor = transformers.YolosImageProcessor(size={"shortest_edge": 64, "longest_edge": 1000})
     _save(transformers.YolosForObjectDetection(config), folder, processor)
 
 
@@ -75,7 +75,7 @@ def detr(folder: Path) -> None:
         encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16, num_queries=10,
         **_names(),
     )  # fmt: skip
-    processor = transformers.DetrImageProcessor(size={"shortest_edge": 64, "longest_edge": 96})
+    processor = transformers.DetrImageProcessor(size={"shortest_edge": 64, "longest_edge": 1000})
     _save(transformers.DetrForObjectDetection(config), folder, processor)
 
 
