@@ -93,6 +93,7 @@ def test_requirements_are_pinned_and_hashed() -> None:
         "requirements.txt",
         "requirements-dev.txt",
         "requirements-flow.txt",
+        "requirements-text.txt",
         "requirements-bench.txt",
         "requirements-docs.txt",
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from hub.errors import HubError, InputError, UnavailableError
 from hub.files import read_text, write_atomic
 from hub.images import shrink, thumbnail
 from hub.pages.new import check_slug
+from hub.settings import INSTALLED
 from hub.texts import Sentence, sentence
 from hub.weights import formats, lock, repository
 from hub.weights.repository import CardExample, Repository
@@ -21,7 +23,7 @@ from hub.weights.sources import HUB, HubSource, parse_hub
 from hub.weights.store import WeightsStore
 
 EXAMPLE_PX = 1600  # the longer side of an example's picture
-EXTRAS = {"sentencepiece": "text"}  # package -> extra of ours that brings it
+TEXT_EXTRA = "pip install 'demo-hub[text]'" if INSTALLED else "python -m pip install -r requirements-text.txt"
 UNSTATED = "Its owner states no licence: ask before you use it for more than a look."
 GATED = "Its owner asks everybody who fetches it to accept terms first."
 
@@ -33,8 +35,9 @@ class Task:
     tag: str  # the Hub's pipeline tag
     starter: str  # the page to begin from, a module beside this one
     ends: tuple[str, ...]  # how the names of its architectures end
-    kinds: tuple[str, ...]  # where transformers lists the kinds of models that it has for the task
+    lists: tuple[str, ...]  # where transformers lists the kinds of models that it has for the task
     example: str = "picture"  # the input that a card's example is for
+    kinds: tuple[str, ...] = ()  # which of them the page can ask; empty: all
 
 
 TASKS = (
@@ -52,6 +55,7 @@ TASKS = (
         "image_to_text",
         ("BlipForConditionalGeneration", "GitForCausalLM", "VisionEncoderDecoderModel"),
         ("IMAGE_TEXT_TO_TEXT",),
+        kinds=("blip", "git", "vision-encoder-decoder"),  # others answer a question, or write as people chat
     ),
     Task(
         "text-classification",
@@ -74,15 +78,15 @@ class Made:
     weights: str  # their name
 
 
-def create_from(text: str, slug: str, folder: Path, store: WeightsStore, *, replacing: bool = False) -> Made:
+def create_from(text: str, slug: str, folder: Path, store: WeightsStore, *, at_once: bool = False) -> Made:
     """Writes `<folder>/<slug>.py` for `hf://owner/name[@revision]` or a path, with its entry in the store's lock.
 
-    A folder is copied to `weights/<slug>/`. Raises HubError, and then has written no page. `replacing`: over an older
-    one.
+    A folder is copied to `weights/<slug>/`. Raises HubError, and then has written no page. `at_once`: a page to serve
+    now, over an older one; a folder stays where it is, is linked to, and may change.
     """
     check_slug(slug)
     page = folder / f"{slug}.py"
-    if page.exists() and not replacing:
+    if page.exists() and not at_once:
         raise InputError("{path} exists already. Choose another name, or remove it first.", path=page)
     source = parse_hub(text) if text.startswith(HUB) else Path(text).expanduser()
     if isinstance(source, HubSource):
@@ -95,9 +99,12 @@ def create_from(text: str, slug: str, folder: Path, store: WeightsStore, *, repl
     _check_installed(read)
     examples = list(_examples(read, source, task, folder / "assets" / slug))
     try:
-        if isinstance(source, Path):
-            _copy(source, store.root / slug, replacing)
-        lock.write(store.lock_path, {**store.locked(), name: read.locked})
+        if isinstance(source, Path) and at_once:
+            _link(source, store.root / slug)
+        else:
+            if isinstance(source, Path):
+                _copy(source, store.root / slug)
+            lock.write(store.lock_path, {**store.locked(), name: read.locked})
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(page, page_text(task, read, slug, name, examples).encode())
     except OSError as error:
@@ -129,35 +136,39 @@ def task_of(read: Repository) -> Task:
 
 
 def _check_kind(read: Repository, task: Task) -> None:
-    """Refuses what no library that is installed has a network for."""
+    """Refuses what no library that is installed has a network for, or what the page cannot ask."""
     if task is TASKS[0] and "architecture" in read.config:
         return
     from transformers.models.auto import modeling_auto
 
-    kind = read.config.get("model_type")
-    known = {name for kinds in task.kinds for name in getattr(modeling_auto, f"MODEL_FOR_{kinds}_MAPPING_NAMES")}
+    kind = str(read.config.get("model_type") or "")[:60]
+    known = {name for one in task.lists for name in getattr(modeling_auto, f"MODEL_FOR_{one}_MAPPING_NAMES")}
     if kind not in known:
         raise UnavailableError(
             "transformers has no network of the kind {kind!r} for {task}, so {what} cannot be run here without its own "
             "code.",
-            kind=str(kind or "")[:60],
+            kind=kind,
             task=task.tag,
             what=read.name,
+        )
+    if task.kinds and kind not in task.kinds:
+        raise UnavailableError(
+            "{what} is of the kind {kind!r}; the page for {task} can ask {known} alone.",
+            what=read.name,
+            kind=kind,
+            task=task.tag,
+            known=", ".join(task.kinds),
         )
 
 
 def _check_installed(read: Repository) -> None:
-    """Says in one line what is to be installed for it."""
+    """Says in one line what is to be installed for a tokenizer that only sentencepiece can read."""
     files = read.locked.files
-    if "tokenizer.json" not in files and any(Path(file).suffix in formats.SENTENCEPIECE for file in files):
-        for package in ("sentencepiece",):
-            if find_spec(package) is None:
-                raise UnavailableError(
-                    "{what} needs the package {package}: pip install 'demo-hub[{extra}]'",
-                    what=read.name,
-                    package=package,
-                    extra=EXTRAS[package],
-                )
+    older = any(Path(file).suffix in formats.SENTENCEPIECE for file in files)
+    if older and "tokenizer.json" not in files and find_spec("sentencepiece") is None:
+        raise UnavailableError(
+            "{what} needs the package {package}: {command}", what=read.name, package="sentencepiece", command=TEXT_EXTRA
+        )
 
 
 def remarks(read: Repository) -> list[Sentence]:
@@ -169,18 +180,19 @@ def remarks(read: Repository) -> list[Sentence]:
 def page_text(task: Task, read: Repository, slug: str, weights: str, examples: list[str]) -> str:
     """The starter with its words filled in. What is from outside stands in quotes, as Python reads them."""
     text = read_text(Path(__file__).with_name(f"{task.starter}.py"))
-    if examples:
-        text = text.replace("    examples=(),\n", "    examples=(\n" + "".join(examples) + "    ),\n")
-        text = text.replace("import Boxes, Demo,", "import Boxes, Demo, Example,").replace(
-            "import Demo,", "import Demo, Example,"
-        )
     note = " ".join(remarks(read))
-    text = text.replace("MODEL_NAME", "".join(letter for letter in read.name if letter.isalnum() or letter in "/._-"))
-    words = {"TITLE": slug.replace("_", " ").capitalize(), "WEIGHTS": weights, "MODEL_TITLE": read.name}
     text = text.replace('    note="NOTE",\n', f"    note={_literal(note)},\n" if note else "")
-    for word, value in words.items():
-        text = text.replace(f'"{word}"', _literal(value))
-    return text
+    if examples:
+        text = text.replace(" Demo,", " Demo, Example,", 1)
+    # What the card says comes in at one go, so that no word of it is taken for one of ours.
+    words = {
+        "MODEL_NAME": "".join(letter for letter in read.name if letter.isalnum() or letter in "/._-"),
+        '"TITLE"': _literal(slug.replace("_", " ").capitalize()),
+        '"WEIGHTS"': _literal(weights),
+        '"MODEL_TITLE"': _literal(read.name),
+        "    examples=(),\n": "    examples=(\n" + "".join(examples) + "    ),\n" if examples else "    examples=(),\n",
+    }
+    return re.sub("|".join(map(re.escape, words)), lambda found: words[found[0]], text)
 
 
 def _literal(text: str) -> str:
@@ -216,12 +228,18 @@ def _write_picture(read: Repository, source: HubSource | Path, example: CardExam
     return True
 
 
-def _copy(source: Path, to: Path, replacing: bool) -> None:
+def _link(source: Path, link: Path) -> None:
+    """The folder itself under the weights' name: gigabytes are not copied to look at them."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if link.is_symlink():
+        link.unlink()
+    link.symlink_to(source.resolve(), target_is_directory=True)
+
+
+def _copy(source: Path, to: Path) -> None:
     """The files that a model reads, and the card."""
-    if to.exists() and not replacing:
-        raise InputError("{path} exists already. Choose another name, or remove it first.", path=to)
     if to.exists():
-        shutil.rmtree(to)
+        raise InputError("{path} exists already. Choose another name, or remove it first.", path=to)
     files = dict(formats.files_of(source, repr(source.name)))
     if (source / "README.md").is_file():
         files["README.md"] = source / "README.md"

@@ -32,7 +32,7 @@ def with_models(settings: Settings, sources: Sequence[str]) -> Settings:
         slugs.append(slug)
         page = root / "demos" / f"{slug}.py"
         try:
-            made = making.create_from(source, slug, root / "demos", store, replacing=True)
+            made = making.create_from(source, slug, root / "demos", store, at_once=True)
         except UnavailableError as error:
             if not _is_of(page, source):
                 raise

@@ -31,6 +31,7 @@ OWN_CODE = (
     "{what} wants its own code run ({where} names it), which is not done here. Look for a repository of the same "
     "model whose architecture transformers knows itself."
 )
+MOST_LAYERS = 1000  # a config that says more would keep a process building for hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,9 @@ def read_folder(folder: Path) -> Repository:
 def _read(name: str, folder: Path, files: set[str], locked: Locked, listing: Listing) -> Repository:
     configs = {file: _json(folder / file, name) for file in CONFIGS}
     for file, content in configs.items():
-        for key in ("auto_map", "custom_pipelines"):
-            if content.get(key):
-                raise UnavailableError(OWN_CODE, what=name, where=f"{key} in {file}")
+        if key := _own_code(content):
+            raise UnavailableError(OWN_CODE, what=name, where=f"{key} in {file}")
+    _check_layers(configs["config.json"], name)
     card = _card(folder / "README.md")
     task = card.get("pipeline_tag") or listing.task
     return Repository(
@@ -92,11 +93,37 @@ def _read(name: str, folder: Path, files: set[str], locked: Locked, listing: Lis
     )
 
 
+def _own_code(content: Mapping[str, Any]) -> str:
+    """The key by which a config asks for code that is no library's; empty: it asks for none."""
+    for key in ("auto_map", "custom_pipelines"):
+        if content.get(key):
+            return key
+    attention = ("attn_implementation", "_attn_implementation")  # owner/name is a repository of compiled code
+    return next((key for key in attention if "/" in str(content.get(key, ""))), "")
+
+
+def _check_layers(config: Mapping[str, Any], name: str) -> None:
+    """Refuses a number of layers that no network has, at any depth of the config."""
+    pending: list[Any] = [config]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, list):
+            pending.extend(one for one in value if isinstance(one, dict | list))
+        for key, inner in value.items() if isinstance(value, dict) else ():
+            counts = [one for one in (inner if isinstance(inner, list) else [inner]) if isinstance(one, int)]
+            if re.search(r"layers|depth|blocks|stages", str(key)) and any(count > MOST_LAYERS for count in counts):
+                text = "{what}: config.json says {key} = {count}, more than any network has. It is refused."
+                raise UnavailableError(text, what=name, key=str(key)[:60], count=max(counts))
+            if isinstance(inner, dict | list):
+                pending.append(inner)
+
+
 def _json(path: Path, name: str) -> dict[str, Any]:
+    """A config of the repository; a link is followed, since caches of the Hub's own client are full of them."""
     if not path.is_file():
         return {}
     try:
-        content = parse_json(read_bounded(path, JSON_BYTES))
+        content = parse_json(read_bounded(path.resolve(), JSON_BYTES))
     except (OSError, ValueError) as error:
         raise UnavailableError(
             "{what}: {file} cannot be read: {reason}.", what=name, file=path.name, reason=error
@@ -106,15 +133,26 @@ def _json(path: Path, name: str) -> dict[str, Any]:
 
 def _card(path: Path) -> dict[str, Any]:
     """What stands in front of the card, between two lines of dashes; a card that cannot be read says nothing."""
+    if not path.is_file():
+        return {}
     try:
         with path.open("rb") as stream:
             text = stream.read(CARD_BYTES).decode("utf-8-sig", "replace").replace("\r\n", "\n")
         parts = text.split("---\n", 2)
-        content = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0].strip() else {}
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        content = yaml.load(parts[1], _CardLoader) if len(parts) == 3 and not parts[0].strip() else {}  # nosec B506
+    except Exception as error:  # whatever a stranger's YAML makes of the library: a page needs no card
         log.info("the card %s is not read: %r", path, error)
         return {}
     return content if isinstance(content, dict) else {}
+
+
+class _CardLoader(yaml.SafeLoader):
+    """Without aliases: ten lines that merge each other ten times would be ten thousand million entries."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it has aliases")
+        return super().compose_node(parent, index)
 
 
 def _licence(card: Mapping[str, Any]) -> str:
