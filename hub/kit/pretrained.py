@@ -27,6 +27,8 @@ LEAST_PX = 32  # a side of what networks are given: some halve it five times
 MOST_CLASSES = 256  # of a mask with one byte a pixel
 MOST_BOXES = 300  # of one picture, the surest ones
 MOST_TOKENS = 512  # of a text that is read
+MOST_NUMBERS_A_BYTE, LEAST_NUMBERS = 4, 10**7  # of weights: the smallest kinds have two bits a number
+HEADS = ("classifier", "head", "predictor", "score.", "lm_", "decoder.")  # what answers, in the names of weights
 
 Arrays = dict[str, Any]
 
@@ -35,8 +37,9 @@ def pretrained(folder: Path, kinds: Sequence[str], readers: Sequence[str]) -> An
     """The network in eval mode, of the first of transformers' `Auto...` classes `kinds` that knows its architecture.
 
     What each of `readers` loads (`AutoImageProcessor`, `AutoTokenizer`) is in its attribute `readers`, by that name.
-    Raises UnavailableError for a repository that needs what is not here.
+    Raises UnavailableError for a repository that needs what is not here, or whose config and weights do not fit.
     """
+    import torch
     import transformers
     from transformers.utils import logging
 
@@ -46,16 +49,41 @@ def pretrained(folder: Path, kinds: Sequence[str], readers: Sequence[str]) -> An
         config = transformers.AutoConfig.from_pretrained(folder, **safe)  # a verified folder  # nosec B615
         classes = [getattr(transformers, kind) for kind in kinds]
         known = [one for one in classes if type(config) in one._model_mapping] or classes[:1]
-        network = known[0].from_pretrained(folder, use_safetensors=True, **safe)  # nosec B615
+        _check_size(known[0], config, folder)
+        network, report = known[0].from_pretrained(folder, use_safetensors=True, output_loading_info=True, **safe)
         network.readers = {name: getattr(transformers, name).from_pretrained(folder, **safe) for name in readers}
-    except (ValueError, KeyError, OSError, ImportError) as error:
+    except (UnavailableError, MemoryError, torch.OutOfMemoryError):
+        raise  # for want of memory the hub makes room and tries again
+    except Exception as error:  # whatever a stranger's config makes of the library
         raise UnavailableError(
             "transformers cannot run these weights as {kind}: {reason} If the repository brings code of its own, that "
             "is not run here.",
             kind=kinds[0].removeprefix("AutoModelFor"),
             reason=(str(error).strip().splitlines() or [type(error).__name__])[0][:200],
         ) from None
+    absent = sorted(key for key in report["missing_keys"] if any(part in key for part in HEADS))
+    if absent:
+        raise UnavailableError(
+            "These weights lack {parts}, so they were not trained for this task: a network that guesses is not served.",
+            parts=", ".join(absent[:3])[:200],
+        )
     return network.eval()
+
+
+def _check_size(kind: Any, config: Any, folder: Path) -> None:
+    """Refuses a config of a network that is much larger than its weights: what they lack would fill the memory."""
+    import torch
+
+    with torch.device("meta"):
+        numbers = sum(weight.numel() for weight in kind.from_config(config).parameters())
+    stored = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    if numbers > max(stored * MOST_NUMBERS_A_BYTE, LEAST_NUMBERS):
+        raise UnavailableError(
+            "config.json describes a network of {numbers} million numbers, and the weights have {size} MB. They do not "
+            "belong together.",
+            numbers=numbers // 10**6,
+            size=stored // 10**6,
+        )
 
 
 def pixels_of(image: Image.Image) -> NDArray[np.uint8]:

@@ -115,12 +115,19 @@ def files_of(folder: Path, what: str) -> dict[str, Path]:
 def config_of(folder: Path, what: str) -> dict[str, Any]:
     """config.json in the form demos read; {} where there is none. Raises UnavailableError."""
     config = _json(folder / "config.json", what)
-    if "architecture" in config:
-        return _timm(config)
-    if "_model_class" in config:
-        return _smp(config, _json(folder / "albumentations_config_eval.json", what))
-    if "id2label" in config:
-        return _transformers(config, _json(folder / "preprocessor_config.json", what))
+    try:
+        if "architecture" in config:
+            return _timm(config)
+        if "_model_class" in config:
+            return _smp(config, _json(folder / "albumentations_config_eval.json", what))
+        if "id2label" in config:
+            return _transformers(config, _json(folder / "preprocessor_config.json", what))
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:  # anybody wrote it
+        raise UnavailableError(
+            "Weights {what}: config.json is not as its library writes it ({reason}).",
+            what=what,
+            reason=str(error)[:120],
+        ) from None
     return config
 
 
