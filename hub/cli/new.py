@@ -35,8 +35,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.source:
         root = Path(settings.weights_folder) if settings.weights_folder else None
         store = WeightsStore(root, settings.hub_cache, offline=settings.offline)
-        describe(making.create_from(args.source, args.slug, folder, store), store)
-        print(f"  {serve}      # then open http://127.0.0.1:7860/{args.slug}")
+        made = making.create_from(args.source, args.slug, folder, store)
+        describe(made, store)
+        there = f" --weights-folder {root}" if root else ""
+        if made.task.example == "picture":
+            picture = made.pictures[0] if made.pictures else "photo.jpg"
+            print(f"  python -m hub run {args.slug} --image {picture} --out .{flag}{there}")
+        print(f"  {serve}{there}      # then open http://127.0.0.1:7860/{args.slug}")
         return 0
     page, picture = new.create(args.slug, folder)
     print(f"Wrote {page} and {picture}. It works already:")

@@ -36,7 +36,8 @@ Arrays = dict[str, Any]
 def pretrained(folder: Path, kinds: Sequence[str], readers: Sequence[str]) -> Any:
     """The network in eval mode, of the first of transformers' `Auto...` classes `kinds` that knows its architecture.
 
-    What each of `readers` loads (`AutoImageProcessor`, `AutoTokenizer`) is in its attribute `readers`, by that name.
+    What each of `readers` loads (`AutoImageProcessor`, `AutoTokenizer`) is in its attribute `readers`, by that name; the
+    names of parameters that the weights lack in `absent`.
     Raises UnavailableError for a repository that needs what is not here, or whose config and weights do not fit.
     """
     import torch
@@ -61,7 +62,8 @@ def pretrained(folder: Path, kinds: Sequence[str], readers: Sequence[str]) -> An
             kind=kinds[0].removeprefix("AutoModelFor"),
             reason=(str(error).strip().splitlines() or [type(error).__name__])[0][:200],
         ) from None
-    absent = sorted(key for key in report["missing_keys"] if any(part in key for part in HEADS))
+    network.absent = frozenset(report["missing_keys"])
+    absent = sorted(key for key in network.absent if any(part in key for part in HEADS))
     if absent:
         raise UnavailableError(
             "These weights lack {parts}, so they were not trained for this task: a network that guesses is not served.",
@@ -113,6 +115,20 @@ def find_objects(model: Any, pictures: Sequence[NDArray[Any]]) -> list[Arrays]:
     return [_surest(one) for one in found]
 
 
+def find_named(model: Any, picture: NDArray[Any], names: Sequence[str]) -> Arrays:
+    """As `find_objects`, of one picture; "labels" are places in `names`, the words for what is looked for."""
+    processor = model.readers["AutoProcessor"]
+    most = model.config.text_config.max_position_embeddings
+    words = {"padding": "max_length", "truncation": True, "max_length": most}
+    given = processor(text=[list(names)], images=[picture], return_tensors="pt", text_kwargs=words)
+    answers = _as_float(model(**_ready(model, given)))
+    height, width = picture.shape[:2]
+    # Some of these networks see the picture in a square, so that shares of what they saw are none of the picture.
+    (found,) = processor.post_process_grounded_object_detection(answers, threshold=0.0, target_sizes=[(height, width)])
+    surest = _surest(found)
+    return {**surest, "boxes": surest["boxes"] / np.asarray([width, height, width, height], np.float32)}
+
+
 def _surest(found: Mapping[str, Any]) -> Arrays:
     order = found["scores"].argsort(descending=True, stable=True)[:MOST_BOXES]
     return {name: found[name][order].cpu().numpy() for name in ("scores", "labels", "boxes")}
@@ -140,6 +156,17 @@ def depths(model: Any, pictures: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     sizes = [picture.shape[:2] for picture in pictures]
     found = processor.post_process_depth_estimation(answers, target_sizes=sizes)
     return [np.nan_to_num(one["predicted_depth"].squeeze().cpu().numpy().astype(np.float32)) for one in found]
+
+
+def features(model: Any, pictures: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """What the network sees in each picture, as numbers [features]."""
+    processor = model.readers["AutoImageProcessor"]
+    answers = model(**_ready(model, processor(images=list(pictures), return_tensors="pt")))
+    pooled = getattr(answers, "pooler_output", None)
+    if pooled is None or any("pooler" in key for key in model.absent):  # a part that was never trained says nothing
+        last = answers.last_hidden_state
+        pooled = last[:, 0] if last.ndim == 3 else last.mean((2, 3))
+    return list(pooled.flatten(1).float().cpu().numpy())
 
 
 def captions(model: Any, pictures: Sequence[NDArray[Any]], most_tokens: Sequence[int]) -> list[str]:

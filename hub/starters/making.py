@@ -38,11 +38,20 @@ class Task:
     lists: tuple[str, ...]  # where transformers lists the kinds of models that it has for the task
     example: str = "picture"  # the input that a card's example is for
     kinds: tuple[str, ...] = ()  # which of them the page can ask; empty: all
+    asks: str = ""  # the input that the labels of a card's example are for
 
 
 TASKS = (
     Task("image-classification", "image_classification", ("ForImageClassification",), ("IMAGE_CLASSIFICATION",)),
     Task("object-detection", "object_detection", ("ForObjectDetection",), ("OBJECT_DETECTION",)),
+    Task(
+        "zero-shot-object-detection",
+        "zero_shot_object_detection",
+        ("Owlv2ForObjectDetection", "OwlViTForObjectDetection"),
+        ("ZERO_SHOT_OBJECT_DETECTION",),
+        kinds=("owlv2", "owlvit"),
+        asks="names",
+    ),
     Task(
         "image-segmentation",
         "image_segmentation",
@@ -56,6 +65,16 @@ TASKS = (
         ("BlipForConditionalGeneration", "GitForCausalLM", "VisionEncoderDecoderModel"),
         ("IMAGE_TEXT_TO_TEXT",),
         kinds=("blip", "git", "vision-encoder-decoder"),  # others answer a question, or write as people chat
+    ),
+    Task(
+        "image-feature-extraction",
+        "image_feature_extraction",
+        ("Model",),
+        ("IMAGE",),
+        kinds=(
+            *("beit", "convnext", "convnextv2", "deit", "dinov2", "dinov2_with_registers", "dinov3_vit", "regnet"),
+            *("resnet", "siglip_vision_model", "swin", "swinv2", "vit"),
+        ),
     ),
     Task(
         "text-classification",
@@ -75,7 +94,7 @@ class Made:
     task: Task
     repository: Repository
     examples: int
-    weights: str  # their name
+    pictures: tuple[Path, ...]  # of the examples
 
 
 def create_from(text: str, slug: str, folder: Path, store: WeightsStore, *, at_once: bool = False) -> Made:
@@ -97,7 +116,8 @@ def create_from(text: str, slug: str, folder: Path, store: WeightsStore, *, at_o
         raise InputError("{text!r} is no folder. A model of the Hub is hf://owner/name[@revision].", text=text)
     task = task_of(read)
     _check_installed(read)
-    examples = list(_examples(read, source, task, folder / "assets" / slug))
+    assets = folder / "assets" / slug
+    examples = list(_examples(read, source, task, assets))
     try:
         if isinstance(source, Path) and at_once:
             _link(source, store.root / slug)
@@ -111,7 +131,7 @@ def create_from(text: str, slug: str, folder: Path, store: WeightsStore, *, at_o
         raise InputError(
             "{path} cannot be written: {reason}.", path=error.filename or folder, reason=error.strerror
         ) from None
-    return Made(page, task, read, len(examples), name)
+    return Made(page, task, read, len(examples), tuple(sorted(assets.glob("example_*.jpg"))))
 
 
 def task_of(read: Repository) -> Task:
@@ -119,7 +139,8 @@ def task_of(read: Repository) -> Task:
     stated = read.config.get("architectures")
     names = [one for one in stated if isinstance(one, str)] if isinstance(stated, list) else []
     by_tag = next((task for task in TASKS if task.tag == read.task), None)
-    by_name = next((task for task in TASKS if any(name.endswith(task.ends) for name in names)), None)
+    matches = [(len(end), task) for task in TASKS for end in task.ends for name in names if name.endswith(end)]
+    by_name = max(matches, key=lambda match: match[0])[1] if matches else None  # Owlv2ForObjectDetection is no DETR
     if by_tag is None and by_name is None and "architecture" in read.config:
         by_name = TASKS[0]  # timm names no class
     task = by_tag or by_name
@@ -209,7 +230,8 @@ def _examples(read: Repository, source: HubSource | Path, task: Task, assets: Pa
         elif task.example == "picture" and example.picture:
             file = assets / f"example_{number}.jpg"
             if _write_picture(read, source, example, file):
-                yield f'        Example({{"image": "{file.name}"}}, title={_literal(example.title)}),\n'
+                named = f', "{task.asks}": {_literal(example.text)}' if task.asks and example.text else ""
+                yield f'        Example({{"image": "{file.name}"{named}}}, title={_literal(example.title)}),\n'
 
 
 def _write_picture(read: Repository, source: HubSource | Path, example: CardExample, file: Path) -> bool:

@@ -10,11 +10,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import yaml
-
 from hub.errors import HubError, UnavailableError
 from hub.files import parse_json, read_bounded
 from hub.weights import formats, lock, remote
+from hub.weights.cards import front_of
 from hub.weights.lock import Locked
 from hub.weights.remote import Listing, RemoteFile
 from hub.weights.snapshots import Snapshots
@@ -24,7 +23,7 @@ log = logging.getLogger(__name__)
 
 CONFIGS = ("config.json", "preprocessor_config.json", "processor_config.json", "tokenizer_config.json")
 JSON_BYTES, CARD_BYTES, PICTURE_BYTES = 8 * 2**20, 256 * 1024, 8 * 2**20
-EXAMPLES, TITLE_CHARS, TEXT_CHARS = 4, 80, 1000  # of a card's widget
+EXAMPLES, TITLE_CHARS, TEXT_CHARS, LABELS_CHARS = 4, 80, 1000, 400  # of a card's widget
 PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
 LICENCE = re.compile(r"[\w .+/()-]{1,60}")
 OWN_CODE = (
@@ -36,7 +35,7 @@ MOST_LAYERS = 1000  # a config that says more would keep a process building for 
 
 @dataclass(frozen=True, slots=True)
 class CardExample:
-    """One entry of a card's widget: a picture that is a file in the repository, or a text."""
+    """One entry of a card's widget: a picture that is a file in the repository, with labels or not, or a text."""
 
     title: str
     text: str = ""
@@ -132,27 +131,15 @@ def _json(path: Path, name: str) -> dict[str, Any]:
 
 
 def _card(path: Path) -> dict[str, Any]:
-    """What stands in front of the card, between two lines of dashes; a card that cannot be read says nothing."""
+    """What stands in front of the card; a card that cannot be read says nothing."""
     if not path.is_file():
         return {}
     try:
         with path.open("rb") as stream:
-            text = stream.read(CARD_BYTES).decode("utf-8-sig", "replace").replace("\r\n", "\n")
-        parts = text.split("---\n", 2)
-        content = yaml.load(parts[1], _CardLoader) if len(parts) == 3 and not parts[0].strip() else {}
-    except Exception as error:  # whatever a stranger's YAML makes of the library: a page needs no card
+            return front_of(stream.read(CARD_BYTES).decode("utf-8-sig", "replace"))
+    except (OSError, ValueError) as error:
         log.info("the card %s is not read: %r", path, error)
         return {}
-    return content if isinstance(content, dict) else {}
-
-
-class _CardLoader(yaml.SafeLoader):
-    """Without aliases: ten lines that merge each other ten times would be ten thousand million entries."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("it has aliases")
-        return super().compose_node(parent, index)
 
 
 def _licence(card: Mapping[str, Any]) -> str:
@@ -175,7 +162,9 @@ def _example(entry: object, name: str, files: set[str]) -> CardExample | None:
     if isinstance(source, str):
         picture = _path_in(source, name)
         if picture in files and PurePosixPath(picture).suffix.lower() in PICTURES:
-            return CardExample(title or _line(PurePosixPath(picture).stem.replace("_", " ")), picture=picture)
+            labels = entry.get("candidate_labels")
+            asked = labels.strip() if isinstance(labels, str) and len(labels) <= LABELS_CHARS else ""
+            return CardExample(title or _line(PurePosixPath(picture).stem.replace("_", " ")), asked, picture)
         return None
     if isinstance(text, str) and text.strip() and len(text) <= TEXT_CHARS:
         return CardExample(title or _line(text), text=text.strip())

@@ -17,6 +17,7 @@ from hub.pages.registry import Registry
 from hub.settings import Settings, default_folder
 from hub.texts import Sentence, sentence
 from hub.weights import catalogue, formats, lock
+from hub.weights.cards import front_of
 from hub.weights.lock import Locked
 from hub.weights.remote import RepositoryGoneError
 from hub.weights.snapshots import OFFLINE, Fetching, OnBytes, Snapshots
@@ -194,6 +195,7 @@ class WeightsStore:
         with path.open("rb") as file:  # anybody's, where the weights are from the Hub
             text = file.read(CARD_BYTES).decode("utf-8-sig", "replace")
         try:
+            front_of(text)  # refuses what would unfold without end when the library reads it
             card = ModelCard(text, ignore_metadata_errors=True)
             return card.data.to_dict(), card.text
         except Exception as error:  # whatever its YAML makes of the libraries: a page needs no card

@@ -16,6 +16,7 @@ from PIL import Image
 from hub.cli import main as cli
 from hub.errors import HubError, InputError, UnavailableError
 from hub.hub import Hub
+from hub.kit.pretrained import pretrained
 from hub.pages.registry import discover
 from hub.settings import Settings
 from hub.starters import making, serving
@@ -152,10 +153,83 @@ def test_a_repository_that_wants_its_own_code_or_has_pickles_alone_is_refused_wi
     assert hub_server.count(r"modeling\.py|\.bin") == 0
 
 
+@pytest.mark.parametrize(
+    ("file", "changed", "reason"),
+    [
+        ("config.json", {"model_type": ["vit"]}, "no network of the kind"),
+        ("config.json", {"num_hidden_layers": 10**9}, "num_hidden_layers = 1000000000, more than any"),
+        ("config.json", {"text_config": {"depths": [1, 10**7]}}, "depths = 10000000"),
+        ("config.json", {"attn_implementation": "someone/kernel"}, "attn_implementation in config.json"),
+        ("preprocessor_config.json", {"auto_map": {"AutoImageProcessor": "x.Y"}}, "auto_map in preprocessor_config"),
+        ("config.json", b"[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_a_config_that_no_library_wrote_is_refused_in_words(
+    file: str, changed: Any, reason: str, files_of: Callable[[str], Files], store: WeightsStore, tmp_path: Path
+) -> None:
+    files = files_of("image-classification")
+    config = changed if isinstance(changed, bytes) else json.dumps({**json.loads(files[file]), **changed}).encode()
+    folder = written(tmp_path / "model", {**files, file: config})
+    with pytest.raises(UnavailableError, match=reason):
+        making.create_from(str(folder), "tiny", tmp_path / "demos", store)
+    assert not (tmp_path / "demos" / "tiny.py").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"vocab_size": 10**9}, "16000 million numbers"),
+        ({"dim": "many"}, "cannot run these weights as SequenceClassification"),
+        ({"n_heads": 0}, "cannot run these weights as SequenceClassification"),
+    ],
+)
+def test_weights_that_do_not_fit_their_config_are_refused_before_they_take_memory(
+    changed: dict[str, Any], reason: str, files_of: Callable[[str], Files], tmp_path: Path
+) -> None:
+    files = files_of("text-classification")
+    config = json.dumps({**json.loads(files["config.json"]), **changed}).encode()
+    folder = written(tmp_path / "model", {**files, "config.json": config})
+    with pytest.raises(UnavailableError, match=reason):
+        pretrained(folder, ["AutoModelForSequenceClassification"], ["AutoTokenizer"])
+
+
+def test_a_network_without_the_part_that_answers_is_refused(files_of: Callable[[str], Files], tmp_path: Path) -> None:
+    from safetensors.numpy import load, save
+
+    files = files_of("text-classification")
+    body = {name: one for name, one in load(files["model.safetensors"]).items() if "classifier" not in name}
+    folder = written(tmp_path / "model", {**files, "model.safetensors": save(body, {"format": "pt"})})
+    with pytest.raises(UnavailableError, match=r"lack classifier\.bias, classifier\.weight, pre_classifier\.bias"):
+        pretrained(folder, ["AutoModelForSequenceClassification"], ["AutoTokenizer"])
+
+
+def test_a_card_that_unfolds_without_end_says_nothing(
+    files_of: Callable[[str], Files], store: WeightsStore, tmp_path: Path
+) -> None:
+    lines = ["a0: &a0 {x: y}"]
+    for n in range(9):
+        lines.append(f"a{n + 1}: &a{n + 1} {{<<: [{', '.join([f'*a{n}'] * 10)}]}}")
+    text = "---\n" + "\n".join([*lines, "license: mit"]) + "\n---\n"
+    for number, bad in enumerate([text, "---\nwhen: !!timestamp soon\nlicense: mit\n---\n"]):
+        files = {**files_of("text-classification"), "README.md": bad.encode()}
+        folder = written(tmp_path / f"model{number}", files)
+        made = making.create_from(str(folder), f"tiny_{number}", tmp_path / "demos", store)
+        assert made.repository.licence == ""
+        with pytest.raises(UnavailableError, match="cannot be read"):
+            store.card(f"tiny_{number}")
+
+
+def written(folder: Path, files: Files) -> Path:
+    folder.mkdir()
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
 def test_what_a_card_says_is_text_and_never_code(
     hub_server: HubServer, files_of: Callable[[str], Files], store: WeightsStore, tmp_path: Path
 ) -> None:
-    evil = '""")\nimport os; os._exit(9)\n#'
+    evil = '""")\nimport os; os._exit(9)\n# import Demo, WEIGHTS MODEL_NAME'
     widget = [{"text": evil, "example_title": evil}, {"text": 5}, "no entry", {"src": "https://elsewhere.org/cat.jpg"}]
     more = {"license": evil, "widget": [*widget, {"src": "../../secret.jpg"}]}
     hub_server.add(REPO, {**files_of("text-classification"), "README.md": card("text-classification", **more)})
@@ -185,10 +259,7 @@ def test_a_gated_repository_says_so_on_its_page(
 def test_the_command_writes_a_page_for_a_folder_and_says_what_it_is(
     files_of: Callable[[str], Files], open_hub: Callable[..., Hub], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "my-model"
-    folder.mkdir()
-    for name, data in {**files_of("object-detection"), "README.md": card(license="mit")}.items():
-        (folder / name).write_bytes(data)
+    folder = written(tmp_path / "my-model", {**files_of("object-detection"), "README.md": card(license="mit")})
     places = ["--demos-folder", str(tmp_path / "demos"), "--weights-folder", str(tmp_path / "weights")]
     asked = ["new", "my_finder", "--from", str(folder), *places, "--data", str(tmp_path / "data")]
     assert cli.main(asked) == 0
@@ -216,6 +287,19 @@ def test_a_model_is_served_at_once_and_again_when_the_hub_does_not_answer(
     assert "Serving the page of an earlier start." in caplog.text
     with pytest.raises(HubError):
         serving.with_models(base, ["hf://someone/other-tiny-model"])
+
+
+def test_a_folder_that_is_served_is_linked_to_and_may_change(files_of: Callable[[str], Files], tmp_path: Path) -> None:
+    folder = written(tmp_path / "my model", files_of("text-classification"))
+    base = Settings(device="cpu", dtype="float32", pool_gb=1.0, data=str(tmp_path / "data"), results_disk_mb=0.0)
+    for labels in (LABELS, {0: "bad", 1: "good", 2: "neither"}):
+        config = json.loads((folder / "config.json").read_bytes())
+        (folder / "config.json").write_text(json.dumps({**config, "id2label": labels}))
+        hub = Hub(serving.with_models(base, [str(folder)]))
+        assert set(hub.engine.run("my_model", {"text": "a film"}).values["labels"]) == set(labels.values())
+        hub.close()
+    link = tmp_path / "data" / "models" / "weights" / "my_model"
+    assert link.is_symlink() and link.resolve() == folder
 
 
 def test_names_of_models_become_addresses_that_differ() -> None:

@@ -79,6 +79,22 @@ def detr(folder: Path) -> None:
     _save(transformers.DetrForObjectDetection(config), folder, processor)
 
 
+def zero_shot_object_detection(folder: Path) -> None:
+    import transformers
+
+    letters = [chr(n) for n in range(ord("a"), ord("z") + 1)]
+    words = ["<|startoftext|>", "<|endoftext|>", *letters, *[f"{letter}</w>" for letter in letters], "!"]
+    tokenizer = transformers.CLIPTokenizer({word: n for n, word in enumerate(words)}, [], pad_token="!")
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = transformers.Owlv2Config(
+        text_config={**sizes, "vocab_size": len(words), "max_position_embeddings": 16, "eos_token_id": 1},
+        vision_config={**sizes, "image_size": 64, "patch_size": 16}, projection_dim=16,
+    )  # fmt: skip
+    processor = transformers.Owlv2ImageProcessor(size={"height": 64, "width": 64})
+    model = transformers.Owlv2ForObjectDetection(config)
+    _save(model, folder, transformers.Owlv2Processor(processor, tokenizer))
+
+
 def image_segmentation(folder: Path) -> None:
     import transformers
 
@@ -115,6 +131,13 @@ def image_to_text(folder: Path) -> None:
     _save(transformers.BlipForConditionalGeneration(config), folder, processor, tokenizer)
 
 
+def image_feature_extraction(folder: Path) -> None:
+    import transformers
+
+    processor = transformers.ViTImageProcessor(size={"height": 32, "width": 32})
+    _save(transformers.ViTModel(_vit(), add_pooling_layer=False), folder, processor)
+
+
 def text_classification(folder: Path) -> None:
     import transformers
 
@@ -129,9 +152,11 @@ MAKE: dict[str, Callable[[Path], None]] = {
     "image-classification": image_classification,
     "object-detection": object_detection,
     "detr": detr,
+    "zero-shot-object-detection": zero_shot_object_detection,
     "image-segmentation": image_segmentation,
     "depth-estimation": depth_estimation,
     "image-to-text": image_to_text,
+    "image-feature-extraction": image_feature_extraction,
     "text-classification": text_classification,
 }
 
