@@ -36,8 +36,8 @@ Arrays = dict[str, Any]
 def pretrained(folder: Path, kinds: Sequence[str], readers: Sequence[str]) -> Any:
     """The network in eval mode, of the first of transformers' `Auto...` classes `kinds` that knows its architecture.
 
-    What each of `readers` loads (`AutoImageProcessor`, `AutoTokenizer`) is in its attribute `readers`, by that name; the
-    names of parameters that the weights lack in `absent`.
+    What each of `readers` loads (`AutoImageProcessor`, `AutoTokenizer`) is in its attribute `readers`, by that name.
+    The names of what the weights lack are in `absent`.
     Raises UnavailableError for a repository that needs what is not here, or whose config and weights do not fit.
     """
     import torch
