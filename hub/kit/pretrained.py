@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 NEAREST = Resampling.NEAREST
 
 LEAST_PX = 32  # a side of what networks are given: some halve it five times
+MOST_PX = 1333  # the longer side; some do not make it smaller themselves, and their memory grows with its fourth power
 MOST_CLASSES = 256  # of a mask with one byte a pixel
 MOST_BOXES = 300  # of one picture, the surest ones
 MOST_TOKENS = 512  # of a text that is read
@@ -45,6 +46,7 @@ def pretrained(folder: Path, kinds: Sequence[str], readers: Sequence[str]) -> An
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    logging.set_verbosity_error()  # what weights lack is refused below, in words
     safe = {"trust_remote_code": False, "local_files_only": True}
     try:
         config = transformers.AutoConfig.from_pretrained(folder, **safe)  # a verified folder  # nosec B615
@@ -90,7 +92,7 @@ def _check_size(kind: Any, config: Any, folder: Path) -> None:
 
 def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
     """The picture as the networks' own processors take it, [height, width, 3]; strips and specks are stretched."""
-    small = shrink(image)
+    small = shrink(image, MOST_PX)
     size = max(small.width, LEAST_PX), max(small.height, LEAST_PX)
     return to_array(small if small.size == size else small.resize(size))
 

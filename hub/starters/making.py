@@ -126,7 +126,8 @@ def create_from(text: str, slug: str, folder: Path, store: WeightsStore, *, at_o
                 _copy(source, store.root / slug)
             lock.write(store.lock_path, {**store.locked(), name: read.locked})
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(page, page_text(task, read, slug, name, examples).encode())
+        title = read.name.split("/")[-1] if at_once else slug.replace("_", " ").capitalize()
+        write_atomic(page, page_text(task, read, title, name, examples).encode())
     except OSError as error:
         raise InputError(
             "{path} cannot be written: {reason}.", path=error.filename or folder, reason=error.strerror
@@ -194,11 +195,11 @@ def _check_installed(read: Repository) -> None:
 
 def remarks(read: Repository) -> list[Sentence]:
     """What people should know before they use it."""
-    lines = [] if read.licence else [sentence(UNSTATED)]
+    lines = [] if read.licence or not read.commit else [sentence(UNSTATED)]  # of a folder of theirs people know it
     return [*lines, sentence(GATED)] if read.gated else lines
 
 
-def page_text(task: Task, read: Repository, slug: str, weights: str, examples: list[str]) -> str:
+def page_text(task: Task, read: Repository, title: str, weights: str, examples: list[str]) -> str:
     """The starter with its words filled in. What is from outside stands in quotes, as Python reads them."""
     text = read_text(Path(__file__).with_name(f"{task.starter}.py"))
     note = " ".join(remarks(read))
@@ -208,7 +209,7 @@ def page_text(task: Task, read: Repository, slug: str, weights: str, examples: l
     # What the card says comes in at one go, so that no word of it is taken for one of ours.
     words = {
         "MODEL_NAME": "".join(letter for letter in read.name if letter.isalnum() or letter in "/._-"),
-        '"TITLE"': _literal(slug.replace("_", " ").capitalize()),
+        '"TITLE"': _literal(title),
         '"WEIGHTS"': _literal(weights),
         '"MODEL_TITLE"': _literal(read.name),
         "    examples=(),\n": "    examples=(\n" + "".join(examples) + "    ),\n" if examples else "    examples=(),\n",

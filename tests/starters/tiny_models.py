@@ -110,7 +110,7 @@ def depth_estimation(folder: Path) -> None:
     import transformers
 
     config = transformers.GLPNConfig(
-        num_encoder_blocks=4, depths=[1] * 4, sr_ratios=[2, 1, 1, 1], hidden_sizes=[8, 8, 16, 16],
+        num_encoder_blocks=4, depths=[1] * 4, sr_ratios=[8, 4, 2, 1], hidden_sizes=[8, 8, 16, 16],
         num_attention_heads=[1, 1, 2, 2], mlp_ratios=[2] * 4, decoder_hidden_size=8,
     )  # fmt: skip
     _save(transformers.GLPNForDepthEstimation(config), folder, transformers.GLPNImageProcessor())
