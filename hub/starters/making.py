@@ -23,6 +23,7 @@ from hub.weights.sources import HUB, HubSource, parse_hub
 from hub.weights.store import WeightsStore
 
 EXAMPLE_PX = 1600  # the longer side of an example's picture
+OLDER_TOKENIZERS = "sentencepiece"  # no page needs it, unless its tokenizer is of that kind
 TEXT_EXTRA = "pip install 'demo-hub[text]'" if INSTALLED else "python -m pip install -r requirements-text.txt"
 UNSTATED = "Its owner states no licence: ask before you use it for more than a look."
 GATED = "Its owner asks everybody who fetches it to accept terms first."
@@ -187,9 +188,12 @@ def _check_installed(read: Repository) -> None:
     """Says in one line what is to be installed for a tokenizer that only sentencepiece can read."""
     files = read.locked.files
     older = any(Path(file).suffix in formats.SENTENCEPIECE for file in files)
-    if older and "tokenizer.json" not in files and find_spec("sentencepiece") is None:
+    if older and "tokenizer.json" not in files and find_spec(OLDER_TOKENIZERS) is None:
         raise UnavailableError(
-            "{what} needs the package {package}: {command}", what=read.name, package="sentencepiece", command=TEXT_EXTRA
+            "{what} needs the package {package}: {command}",
+            what=read.name,
+            package=OLDER_TOKENIZERS,
+            command=TEXT_EXTRA,
         )
 
 
