@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from hub.images import heat_picture
 from hub.kit.pretrained import depths, laid_over, pixels_of, pretrained
+from hub.kit.sentences import sentence
 from hub.spec import Demo, ImageInput, ImageOutput, Json, Weights
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import torch
@@ -42,6 +44,11 @@ def present(output: NDArray[Any], image: Image.Image) -> dict[str, Any]:
     return {"depth": heat_picture(laid_over(image, levels.astype(np.float32))), "figures": figures}
 
 
+def headline(outputs: Mapping[str, Any]) -> str:
+    figures = outputs["figures"]
+    return sentence("Depths from {least} to {greatest}", least=figures["least"], greatest=figures["greatest"])
+
+
 DEMO = Demo(
     title="TITLE",
     summary="Says how far away everything in a picture is.",
@@ -60,6 +67,7 @@ DEMO = Demo(
     prepare=prepare,
     infer=infer,
     present=present,
+    headline=headline,
     weights=(Weights("WEIGHTS", title="MODEL_TITLE"),),
     examples=(),
     note="NOTE",

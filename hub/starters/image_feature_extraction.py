@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hub.kit.pretrained import features, pixels_of, pretrained
+from hub.kit.sentences import sentence
 from hub.spec import Demo, ImageInput, Json, Weights
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import torch
@@ -37,6 +39,10 @@ def present(output: dict[str, NDArray[Any]], image: Image.Image) -> dict[str, An
     return {"features": {"length": len(numbers), "numbers": numbers}}
 
 
+def headline(outputs: Mapping[str, Any]) -> str:
+    return sentence("{number} features", number=outputs["features"]["length"])
+
+
 DEMO = Demo(
     title="TITLE",
     summary="Finds pictures that look alike to a network, and gives its numbers for each.",
@@ -47,6 +53,7 @@ DEMO = Demo(
     prepare=prepare,
     infer=infer,
     present=present,
+    headline=headline,
     weights=(Weights("WEIGHTS", title="MODEL_TITLE"),),
     examples=(),
     note="NOTE",

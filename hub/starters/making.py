@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from hub.settings import INSTALLED
 from hub.texts import Sentence, sentence
 from hub.weights import formats, lock, repository
 from hub.weights.repository import CardExample, Repository
-from hub.weights.sources import HUB, HubSource, parse_hub
+from hub.weights.sources import HubSource, parse_given
 from hub.weights.store import WeightsStore
 
 EXAMPLE_PX = 1600  # the longer side of an example's picture
@@ -108,7 +107,7 @@ def create_from(text: str, slug: str, folder: Path, store: WeightsStore, *, at_o
     page = folder / f"{slug}.py"
     if page.exists() and not at_once:
         raise InputError("{path} exists already. Choose another name, or remove it first.", path=page)
-    source = parse_hub(text) if text.startswith(HUB) else Path(text).expanduser()
+    source = parse_given(text)
     if isinstance(source, HubSource):
         read, name = repository.read_remote(source, store.snapshots), source.address
     elif source.is_dir():
@@ -210,7 +209,7 @@ def page_text(task: Task, read: Repository, title: str, weights: str, examples: 
     text = text.replace('    note="NOTE",\n', f"    note={_literal(note)},\n" if note else "")
     if examples:
         text = text.replace(" Demo,", " Demo, Example,", 1)
-    # What the card says comes in at one go, so that no word of it is taken for one of ours.
+    # By way of letters that nobody writes, so that no word of the card is taken for one of ours.
     words = {
         "MODEL_NAME": "".join(letter for letter in read.name if letter.isalnum() or letter in "/._-"),
         '"TITLE"': _literal(title),
@@ -218,7 +217,12 @@ def page_text(task: Task, read: Repository, title: str, weights: str, examples: 
         '"MODEL_TITLE"': _literal(read.name),
         "    examples=(),\n": "    examples=(\n" + "".join(examples) + "    ),\n" if examples else "    examples=(),\n",
     }
-    return re.sub("|".join(map(re.escape, words)), lambda found: words[found[0]], text)
+    marks = {key: chr(0xE000 + number) for number, key in enumerate(words)}
+    for key, mark in marks.items():
+        text = text.replace(key, mark)
+    for key, mark in marks.items():
+        text = text.replace(mark, words[key])
+    return text
 
 
 def _literal(text: str) -> str:

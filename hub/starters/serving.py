@@ -13,7 +13,7 @@ from hub.files import read_text
 from hub.pages.registry import NAME, RESERVED_SLUGS
 from hub.settings import Settings
 from hub.starters import making
-from hub.weights.sources import HUB, parse_hub
+from hub.weights.sources import HubSource, parse_given
 from hub.weights.store import WeightsStore
 
 log = logging.getLogger(__name__)
@@ -47,14 +47,14 @@ def with_models(settings: Settings, sources: Sequence[str]) -> Settings:
 
 def _is_of(page: Path, source: str) -> bool:
     """Whether this page was made for the source."""
-    if not source.startswith(HUB) or not page.is_file():
-        return False
-    return f'"{parse_hub(source).address}"' in read_text(page)
+    given = parse_given(source)
+    return isinstance(given, HubSource) and page.is_file() and f'"{given.address}"' in read_text(page)
 
 
 def _slug(source: str, taken: Sequence[str]) -> str:
     """A page's address of the model's name."""
-    name = parse_hub(source).repo.split("/")[1] if source.startswith(HUB) else Path(source).expanduser().resolve().name
+    given = parse_given(source)
+    name = given.repo.split("/")[1] if isinstance(given, HubSource) else given.resolve().name
     slug = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:37].rstrip("_")
     slug = slug if slug[:1].isalpha() else f"model_{slug}"[:37]
     if slug in RESERVED_SLUGS:

@@ -82,6 +82,11 @@ def parse_repository(text: str) -> HubSource:
     return parse_hub(text if text.startswith(HUB) else f"{HUB}{text}")
 
 
+def parse_given(text: str) -> HubSource | Path:
+    """What somebody wants a page for: a repository of the Hub, or a folder. Raises InputError."""
+    return parse_hub(text) if text.startswith(HUB) else Path(text).expanduser()
+
+
 def parse_hub(text: str) -> HubSource:
     """`hf://owner/name[@revision][/folder]`. Raises InputError."""
     match = _ADDRESS.fullmatch(text.strip())

@@ -58,7 +58,11 @@ def page(tab: Tab) -> Iterator[Page]:
     yield from tab.visits("about:blank")
 
 
-@pytest.fixture(scope="module", params=SLUGS)
+ALWAYS = {"vehicle_classifier", "camvid_segmentation", "street_objects", "stable_diffusion"}  # a page of each kind
+LOOKED_AT = [slug if slug in ALWAYS else pytest.param(slug, marks=pytest.mark.slow) for slug in SLUGS]
+
+
+@pytest.fixture(scope="module", params=LOOKED_AT)
 def shown(request: pytest.FixtureRequest, window: Tab, hub: Served) -> Iterator[tuple[Page, Demo]]:
     """Each demo's page, loaded once for all tests that look at it; the last of them runs an example."""
     for page in window.visits(f"{hub.url}/{request.param}"):

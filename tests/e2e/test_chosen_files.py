@@ -28,7 +28,7 @@ def empty_page(browser: Browser, hub: Served) -> Page:
     return page
 
 
-@pytest.mark.parametrize("way", ["choose", "drop"])
+@pytest.mark.parametrize("way", [pytest.param("choose", marks=pytest.mark.slow), "drop"])
 def test_a_file_that_is_no_picture_is_refused_in_our_words(
     browser: Browser, hub: Served, tmp_path: Path, way: str
 ) -> None:

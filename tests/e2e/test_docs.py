@@ -14,6 +14,7 @@ from tests.served import Served
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.slow
 def test_a_demo_is_tried_on_the_page(hub: Served, browser: Any, photo: Path) -> None:
     asked, problems = list[str](), list[str]()
     tab = visitor(browser, problems)

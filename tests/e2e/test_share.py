@@ -86,6 +86,7 @@ def blog(hub: Served, tmp_path: Path) -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_a_page_runs_inside_another_website_as_high_as_it_is(browser: Browser, hub: Served, blog: str) -> None:
     complaints: list[str] = []
     page = visitor(browser, complaints)

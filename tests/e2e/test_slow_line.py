@@ -50,6 +50,7 @@ def page(browser: Browser) -> Iterator[Page]:
     page.context.close()
 
 
+@pytest.mark.slow
 def test_what_is_asked_while_the_stream_of_answers_closes_is_answered(page: Page, hub: Served) -> None:
     open_page(page, f"{hub.url}/vehicle_classifier")
     answered(page, page.locator(".hub-examples button").nth(1).click)

@@ -178,6 +178,7 @@ def test_code_that_hangs_keeps_nobody_past_the_deadline(served: Hub, workers: Wo
     assert served.engine.run("deadly", {"number": 5.0}).values == {"double": 10.0}
 
 
+@pytest.mark.slow
 def test_a_process_with_a_pass_that_hangs_is_replaced_and_the_page_answers_again(
     served: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -59,7 +59,11 @@ def jpeg(side: int = 64) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize("kind", [*TASKS, "detr"])
+ALWAYS = {"image-classification", "object-detection", "text-classification"}
+KINDS = [kind if kind in ALWAYS else pytest.param(kind, marks=pytest.mark.slow) for kind in (*TASKS, "detr")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_page_is_written_and_keeps_the_contract(
     kind: str,
     hub_server: HubServer,
