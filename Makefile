@@ -17,7 +17,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-ann
 NOT_CUDA := awk '/^[a-z]/ { cuda = /^(cuda-|nvidia-|triton)/ } !cuda'
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-slow schemas check lint bench bench-full soak flow docs lock setup setup-dev setup-bench clean
+.PHONY: help serve test test-slow test-bench schemas check lint bench bench-full soak flow docs lock setup setup-dev setup-bench clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ test: setup-dev  ## set up if needed, then run the default tests (ARGS="-k pool"
 
 test-slow: setup-dev  ## the tests that take long: every value of every input, live pages, each kind of file at each door
 	$(BIN)/python -m pytest -n 3 --dist loadfile -m slow $(ARGS)
+
+test-bench: setup-bench  ## the whole bench in its quickest form, in about ten minutes: do all of its parts work?
+	$(BIN)/python -m pytest -m bench $(ARGS)
 
 schemas: setup-dev  ## ask every REST operation many odd things and hold the answers against the OpenAPI document (ARGS="--cases 200")
 	$(BIN)/python -W ignore -m tests.schemas $(ARGS)

@@ -210,8 +210,8 @@ def test_the_last_line_is_json_even_when_nothing_could_be_measured(
     assert "No page has its weights" in json.loads(capsys.readouterr().out.splitlines()[-1])["error"]
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.bench
+@pytest.mark.timeout(1200)
 def test_the_whole_bench_runs_in_its_quickest_form() -> None:
     pages = "vehicle_classifier,camvid_segmentation,stable_diffusion"
     command = [sys.executable, "-m", "bench", "--plan", "smoke", "--demos", pages]
