@@ -44,13 +44,19 @@ def tab(request: pytest.FixtureRequest) -> Page:
 
 
 def faults(page: Page, within: dict[str, list[str]] | None = None) -> str:
-    """Each violation as one line: rule, and what it is about."""
-    results = Axe().run(page, context=within, options=RULES).response
-    return "\n".join(
-        f"{violation['id']}: {node['target']} {node['html'][:200]} {node['failureSummary']}"
-        for violation in results["violations"]
-        for node in violation["nodes"]
-    )
+    """Each violation that stays as one line: what is still being drawn may be pale for a moment."""
+    found = ""
+    for _ in range(5):
+        results = Axe().run(page, context=within, options=RULES).response
+        found = "\n".join(
+            f"{violation['id']}: {node['target']} {node['html'][:200]} {node['failureSummary']}"
+            for violation in results["violations"]
+            for node in violation["nodes"]
+        )
+        if not found:
+            break
+        page.wait_for_timeout(1000)
+    return found
 
 
 @pytest.mark.parametrize(("scheme", "slug"), [*(("light", slug) for slug in SLUGS), ("dark", "street_objects")])

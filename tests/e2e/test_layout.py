@@ -60,7 +60,7 @@ def test_on_a_phone_why_comes_and_goes_in_view_and_little_moves(browser: Browser
     for option, pictures in ((1, 1), (0, 0)):
         page.evaluate("window.shift = 0")
         page.get_by_label("Why", exact=True).click()
-        answered(page, page.get_by_role("option").nth(option).click)
+        answered(page, page.get_by_role("listbox").get_by_role("option").nth(option).click)
         expect(page.locator(".hub-answers .hub-picture:visible")).to_have_count(pictures)
         page.wait_for_function(f"({IN_VIEW})(document.querySelector('.hub-answers'))")
         page.wait_for_load_state("networkidle")
