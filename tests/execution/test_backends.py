@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -159,6 +159,33 @@ def test_heat_maps_and_embeddings_are_made_of_what_a_form_answers(opened: Callab
     assert used == OPENVINO
     for part in ("logits", "embedding", "cam"):
         np.testing.assert_allclose(fast[part], slow[part], atol=0.01 * np.abs(slow[part]).max())
+
+
+def test_the_network_is_measured_with_as_many_threads_as_its_form_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders, used, model = list[Any](), set[int](), load()
+    shop = Workshop(tmp_path, lambda: False)
+    monkeypatch.setattr(shop, "_take", orders.append)
+    shop.attach(model, origin(), lambda: None)
+    passed(lambda: model.forward_features(pictures()))
+    (order,), point = orders, model.forward_features
+
+    class Form:
+        def run(self, tensors: Any) -> list[torch.Tensor]:
+            used.add(torch.get_num_threads())
+            with points.inside():
+                return [point.function(model, *tensors)]
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        one = dataclasses.replace(order, seen=dataclasses.replace(order.seen, threads=1))
+        measuring.speedups(point, cast("Any", Form()), one, lambda: None)
+    finally:
+        torch.set_num_threads(before)
+        shop.close()
+    assert used == {1}
 
 
 @pytest.mark.usefixtures("no_export")

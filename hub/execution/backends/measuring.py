@@ -68,6 +68,7 @@ def _speedup(ways: tuple[Way, Way], order: Order, await_turn: Callable[[], objec
     import torch
 
     await_turn()
+    torch.set_num_threads(order.seen.threads)  # of this thread: the network is to have as many as the form has
     best, end = [math.inf, math.inf], time.monotonic() + ENOUGH_S
     with torch.inference_mode(), inside():
         eager, answers = (way() for way in ways)  # this also gets them warm

@@ -53,7 +53,9 @@ class Order:
     @property
     def note(self) -> str:
         """What a measurement is remembered by."""
-        return f"{self.name.folder} {self.label} {self.seen.call.kind} {self.seen.threads} | {devices.processor()}"
+        return (
+            f"{self.name.folder} {self.label} {self.seen.call.kind} {self.seen.threads} threads | {devices.processor()}"
+        )
 
 
 class RefusedError(Exception):
