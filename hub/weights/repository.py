@@ -185,19 +185,20 @@ def _path_in(source: str, name: str) -> str:
         return ""
     if "://" not in source:
         return path.removeprefix("./")
-    found = re.fullmatch(rf"/{re.escape(name)}/(?:resolve|raw|blob)/[^/]+/(.+)", path)
-    return found[1] if found else ""
+    kind, _, rest = path.removeprefix(f"/{name}/").partition("/")
+    revision, _, within = rest.partition("/")
+    return within if path.startswith(f"/{name}/") and kind in ("resolve", "raw", "blob") and revision else ""
 
 
 def fetch_picture(repository: Repository, source: HubSource | Path, path: str, to: Path) -> bytes | None:
     """The bytes of an example's picture; None for one that is too large, or that cannot be had."""
     try:
+        lock.check_path(path, repository.name)
         if isinstance(source, Path):
             return read_bounded(source / path, PICTURE_BYTES)
         file = _file(remote.listing(source, repository.commit), path)
         if file is None or file.size > PICTURE_BYTES:
             return None
-        lock.check_path(path, repository.name)
         remote.download(source, repository.commit, file, to, lambda bytes: None)
         return read_bounded(to, PICTURE_BYTES)
     except (HubError, OSError, ValueError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +63,6 @@ def test_a_stream_that_is_opened_when_all_was_answered_ends_at_once(address: str
             (await client.post("/gradio_api/queue/join", json=event)).raise_for_status()
             return first, late, await heard(client)
 
-    first, late, again = asyncio.run(visit())
+    first, late, again = run_async(visit())
     assert first[-2:] == again[-2:] == ["process_completed", "close_stream"]
     assert late == ["close_stream"]
