@@ -158,6 +158,7 @@ DEMO = Demo(
             "In years, from low to high the interval; largest face first",
             table=True,
             unseen=BOX,
+            corrects="age",
         ),
     ),
     load=load,

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from hub import memory, texts
 from hub.archive import usage
+from hub.archive.corrections.corrections import Corrections
 from hub.archive.first_answers import FirstAnswers
 from hub.archive.history import History
 from hub.archive.pictures import Pictures
@@ -96,6 +97,9 @@ class Hub:
         self.shown = Shown(self.history.ran_at)
         self.sharing = Sharing(settings, self.registry, self.weights, self.results, self.shown, self.limits, kept_bytes)
         self.pictures = Pictures(settings, self.registry, self.results)
+        self.corrections = Corrections(
+            settings, self.registry, self.results, self.shown, self.sharing, self.history, self.limits
+        )
         self.similar = Similar(
             settings, self.registry, self.results, self.shown, self.models.holds,
             run=self._run_for_nobody, in_work=lambda: self.engine.in_work, memory_bytes=kept_bytes,
@@ -185,6 +189,7 @@ class Hub:
                 self.results.disown(id, who.ids)
         self.similar.index.disown(results, who.ids)
         self.pictures.disown(who, results)
+        self.corrections.forget(who, [*results])
         self.shown.forget(who, results)
         self.executor.drop_outputs({run.page for run in entries})
         for copies in self._copies:
@@ -197,3 +202,4 @@ class Hub:
         self.jobs.close()
         self.engine.close()
         self.usage.close()
+        self.corrections.close()

@@ -93,6 +93,7 @@ class Settings:
     webhook_hosts: str = _setting("", "hosts that may be told when a job ends: hooks.example.org,...; empty: none")
     webhook_secret: str = _setting("", "what such messages are signed with (HMAC), 16 letters or more; empty: none")
     links_disk_mb: float = _setting(2048.0, "shared results (links) kept on disk, in MB; 0: nobody can share")
+    corrections_disk_mb: float = _setting(1024.0, "what people said was right or wrong, on disk, in MB; 0: nobody can")
     log_level: str = _setting("info", "debug, info, warning or error")
 
     @property

@@ -215,6 +215,7 @@ class Json:
     In a table, a column `colour` (`#rrggbb`) is drawn as a swatch and one whose name ends in
     `percent` as a bar; rows whose column `shown` is False are pale. People do not see the columns in `unseen`, which
     programs get; a table with `chips` is drawn as a row of labels with their percent; one that is `folded` people open.
+    `corrects` names the column of numbers that people may set right, where they say that an answer is wrong.
     """
 
     name: str
@@ -225,6 +226,7 @@ class Json:
     unseen: tuple[str, ...] = ()
     chips: bool = False
     folded: bool = False
+    corrects: str = ""
 
 
 @dataclass(frozen=True, slots=True)

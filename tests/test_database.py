@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.archive.corrections.store import CORRECTIONS
 from hub.archive.history_store import HISTORY
 from hub.archive.links import LINKS
 from hub.database import Database, Tables, bring_up_to_date, connect, version_of
@@ -22,7 +23,7 @@ UPDATE note SET shout = loud(text);
 NOTES = Tables("the file of notes", (FIRST, SECOND), ("journal_mode = WAL",), {"loud": str.upper}, private=True)
 
 
-@pytest.mark.parametrize("tables", [LINKS, HISTORY])
+@pytest.mark.parametrize("tables", [LINKS, HISTORY, CORRECTIONS])
 def test_a_file_of_every_earlier_version_opens_and_nobody_else_reads_it(tables: Tables, tmp_path: Path) -> None:
     for version in range(len(tables.steps) + 1):
         path = tmp_path / f"{version}.sqlite3"

@@ -269,6 +269,12 @@ class History:
                 return run.pictures[name]
         return self._open_store().picture(entry.inputs[name]) if name in entry.inputs else None
 
+    def pictures_of(self, owner: str, result: str) -> Mapping[str, bytes]:
+        """The pictures that an owner had this result of, as far as they are held."""
+        entry = self._open_store().get(owner, self._id(owner, result)) if owner else None
+        found = {name: self.picture(entry, name) for name in entry.inputs} if entry else {}
+        return {name: data for name, data in found.items() if data is not None}
+
     def thumbnail(self, entry: HistoryEntry) -> bytes:
         """WebP of at most 256 pixels a side, drawn once, of the first picture out, else in. Raises NotFoundError."""
         if earlier := self.kept_thumbnail(entry):

@@ -1,4 +1,4 @@
-"""How many links and how much feedback there may be: no one caller can use up what is there for all.
+"""How many links there may be: no one caller can use up what is there for all.
 
 A person is a user or a browser; all browsers of one address together may have a few times as much, since people share
 addresses and cookies can be made up. Where the hub is full, links that nobody owns make room, the oldest first.
@@ -17,7 +17,6 @@ LINKS_A_MINUTE = 30  # of one person
 BYTES_SHARE = 4  # one person's links take at most 1/4 of what all may take
 OF_ADDRESS = 3  # all browsers of one address together may have so many times as much
 OWNERLESS_DAYS = 30.0  # how long a link lives that nobody can be told to own
-FEEDBACK_MOST, FEEDBACK_A_MINUTE = 1000, 10  # of one link; from one person in a minute
 MEND = sentence("Take one back first, or let links expire.")
 
 
@@ -86,24 +85,3 @@ def _full(count: int, total: int, size: int, limit_bytes: int) -> BusyError:
         used=f"{total / 1e6:.0f}", more=f"{size / 1e6:.1f}", most=f"{limit_bytes / 1e6:.0f}", mend=MEND,
         retry_after_s=3600,
     )  # fmt: skip
-
-
-def make_room_for_feedback(db: sqlite3.Connection, link: str, who: Owner, now: float) -> None:
-    """Raises BusyError for who says much; drops the oldest of who said most where a link has its fill."""
-    for column, value, times in (("owner", who.id, 1), ("place", who.place, OF_ADDRESS)):
-        recent = f"SELECT count(*) FROM feedback WHERE link = ? AND created > ? AND {column} = ?"
-        if value and db.execute(recent, (link, now - 60, value)).fetchone()[0] >= FEEDBACK_A_MINUTE * times:
-            raise BusyError(
-                "{whose} sent much feedback in the last minute. Wait a moment, then send it.",
-                whose=_whose(times), retry_after_s=60,
-            )  # fmt: skip
-    count = db.execute("SELECT count(*) FROM feedback WHERE link = ?", (link,)).fetchone()[0]
-    if count < FEEDBACK_MOST:
-        return
-    most = (
-        "SELECT coalesce(nullif(place, ''), owner) FROM feedback WHERE link = ?1 AND owner <> '' GROUP BY 1 "
-        "ORDER BY count(*) DESC LIMIT 1"
-    )
-    oldest = f"SELECT min(id) FROM feedback WHERE link = ?1 AND coalesce(nullif(place, ''), owner) = ({most})"
-    if not db.execute(f"DELETE FROM feedback WHERE id = ({oldest})", (link,)).rowcount:
-        raise BusyError("This link has {count} pieces of feedback, the most it keeps.", count=count, retry_after_s=3600)

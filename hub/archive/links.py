@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from hub.archive.link_limits import LINKS_MOST, OWNERLESS_DAYS, make_room, make_room_for_feedback
+from hub.archive.link_limits import LINKS_MOST, OWNERLESS_DAYS, make_room
 from hub.database import Tables, connect, open_tables, read_column, storage_errors, transaction
 from hub.errors import GoneError, InputError, NotFoundError, StorageError
 from hub.files import parse_json
@@ -249,20 +249,11 @@ class LinkStore:
 
     # --- feedback ---------------------------------------------------------------------------------
 
-    def say(self, id: str, thumb: Any, text: Any, who: Owner = MACHINE) -> Feedback:
-        """Keeps a viewer's thumb, words or both. Raises InputError, BusyError, and as `get`."""
-        thumb, text = checked_feedback(thumb, text)
-        with self._open(write=True) as db:
-            self._find(db, id, live=True)
-            now = self.clock()
-            make_room_for_feedback(db, id, who, now)
-            columns = "link, created, thumb, text, owner, place"
-            row = (id, now, thumb, text, who.id, who.place)
-            db.execute(f"INSERT INTO feedback ({columns}) VALUES (?,?,?,?,?,?)", row)
-            return Feedback(id, now, thumb, text)
-
     def feedback(self, ids: Sequence[str] | None = None) -> list[Feedback]:
-        """What viewers said, the oldest first; of these links, ended ones too, or (None) of all."""
+        """What viewers of older hubs said, the oldest first; of these links, ended ones too, or (None) of all.
+
+        What they say now is a correction.
+        """
         with self._open() as db:
             if ids is None:
                 rows = db.execute("SELECT link, created, thumb, text FROM feedback ORDER BY created, id").fetchall()

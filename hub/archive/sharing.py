@@ -110,7 +110,7 @@ class Sharing:
             if uploads and runners:
                 self._recent[id] = replace(uploads, runners=runners)
 
-    def _uploads_of(self, id: str, who: Owner) -> Mapping[str, bytes]:
+    def uploads_of(self, id: str, who: Owner) -> Mapping[str, bytes]:
         """The pictures that `who` brought to a run, as far as they are held."""
         with self._lock:
             uploads = self._recent.get(id)
@@ -148,7 +148,7 @@ class Sharing:
             if name not in {f.name for f in demo.inputs}:
                 raise InputError(unknown("input", name, [f.name for f in demo.inputs]), field="leave_out")
         self._check_words(result, demo, who, leave_out)
-        uploads = {**(given or {}), **self._uploads_of(id, who)}
+        uploads = {**(given or {}), **self.uploads_of(id, who)}
         pictures = self._pictures(result, demo, leave_out, uploads)
         content = snapshot(self._weights, page, result, pictures, leave_out)
         headline = content.document["headline"]
@@ -200,10 +200,11 @@ def _size(pictures: Mapping[str, bytes]) -> int:
 def clean(data: bytes, limits: ImageLimits) -> Picture:
     """A picture as the model saw it, with nothing of its file: upright, sRGB, no EXIF."""
     with budget.room():
-        return _encode_bounded(decode(data, limits))
+        return encode_bounded(decode(data, limits))
 
 
-def _encode_bounded(image: Image.Image) -> Picture:
+def encode_bounded(image: Image.Image) -> Picture:
+    """An open picture as it is kept: exactly, unless that would be large."""
     if image.width * image.height <= EXACT_PIXELS:
         exact = encode(image, "png")
         if len(exact) <= EXACT_BYTES:

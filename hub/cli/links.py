@@ -15,6 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from hub.archive import spreadsheets
+from hub.archive.corrections.corrections import counted, feedback_of
+from hub.archive.corrections.store import CorrectionStore, open_existing
 from hub.archive.links import Link, LinkStore
 from hub.cli.show import console, json_text, print_json
 from hub.errors import HubError, InputError
@@ -55,7 +57,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         links.set_note(_id(args.id), args.text)
         print(f"Wrote the note of {_id(args.id)}.")
     elif args.action == "export":
-        _export(links, args)
+        _export(links, open_existing(settings.data_folder), args)
     else:
         _list(links, settings, args)
     return 0
@@ -69,6 +71,7 @@ def _id(text: str) -> str:
 def _list(links: LinkStore, settings: Settings, args: argparse.Namespace) -> None:
     every, now = getattr(args, "all", False), links.clock()
     shown_links = [link for link in links.all(page=getattr(args, "page", None)) if every or link.state(now) == "live"]
+    shown_links = counted(open_existing(settings.data_folder), shown_links)
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "") else settings.host
     base = settings.public_url.rstrip("/") or f"http://{host}:{settings.port}"
     if getattr(args, "json", False):
@@ -107,12 +110,13 @@ def _entry(link: Link, base: str, now: float) -> dict[str, Any]:
     }
 
 
-def _export(links: LinkStore, args: argparse.Namespace) -> None:
+def _export(links: LinkStore, corrections: CorrectionStore, args: argparse.Namespace) -> None:
     links_by_id = {link.id: link for link in links.all()}
     ids = [_id(text) for text in args.ids] or None
     for id in ids or ():
         if id not in links_by_id:
             raise InputError("There is no link {id!r} here. `links list --all` shows all.", id=id[:60])
+    said = [*links.feedback(ids), *map(feedback_of, corrections.of_links(ids or [*links_by_id]))]
     rows = [
         {
             "link": feedback.link,
@@ -123,7 +127,7 @@ def _export(links: LinkStore, args: argparse.Namespace) -> None:
             "thumb": feedback.thumb,
             "text": feedback.text,
         }
-        for feedback in links.feedback(ids)
+        for feedback in sorted(said, key=lambda one: one.created)
     ]
     kind = args.format or ("jsonl" if args.out and args.out.suffix in (".jsonl", ".ndjson") else "csv")
     try:

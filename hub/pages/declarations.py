@@ -110,6 +110,8 @@ def _output_problems(demo: Demo) -> list[str]:
             texts.append(
                 f"{entry.name}: compare={entry.compare!r} is not an image input; there is: {_quoted_names(pictures)}."
             )
+        if isinstance(entry, Json) and entry.corrects and not entry.table:
+            texts.append(f"{entry.name}: corrects names a column, and this output is no table.")
         if isinstance(entry, Labels) and entry.line and entry.line not in numbers:
             texts.append(
                 f"{entry.name}: line={entry.line!r} is not a Json output (no table, not optional) "

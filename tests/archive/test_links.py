@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from PIL import Image
 from hub import texts
 from hub.archive import link_limits
 from hub.archive import links as links_module
+from hub.archive.corrections.store import Correction, CorrectionStore
 from hub.archive.links import Content, Link, LinkStore
 from hub.cli.main import main
 from hub.errors import BusyError, ConflictError, GoneError, HubError, InputError, NotFoundError, UnavailableError
@@ -97,20 +99,14 @@ def test_a_links_words_can_be_translated_when_it_is_opened(store: LinkStore, tmp
     assert (document["headline"], link) == (headline, made)
 
 
-def test_a_link_that_was_taken_back_is_deleted_from_the_disk_and_its_feedback_stays(
-    store: LinkStore, tmp_path: Path
-) -> None:
+def test_a_link_that_was_taken_back_is_deleted_from_the_disk(store: LinkStore, tmp_path: Path) -> None:
     link, _ = add(store)
-    store.say(link.id, "up", "good")
     assert PHOTO.data in (tmp_path / "links.sqlite3").read_bytes()
     store.revoke(link.id)
     for look in (store.get, store.read, lambda id: store.file(id, "in-image.png"), store.revoke):
         with pytest.raises(GoneError, match="taken back"):
             look(link.id)
-    with pytest.raises(GoneError):
-        store.say(link.id, "up", "late")
     assert PHOTO.data not in (tmp_path / "links.sqlite3").read_bytes()
-    assert [said.text for said in store.feedback()] == ["good"]
 
 
 def test_a_link_ends_on_its_day(store: LinkStore, clock: Clock, tmp_path: Path) -> None:
@@ -212,8 +208,6 @@ def store_link(store: LinkStore, id: str) -> Link:
 
 def test_links_of_an_older_hub_open_as_they_were(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Written with the tables of version 1."""
-    import sqlite3
-
     with sqlite3.connect(tmp_path / "links.sqlite3") as db:
         db.executescript(links_module.TABLES)
         for id, owner in (("a" * 22, "me"), ("b" * 22, "")):
@@ -239,48 +233,8 @@ def test_bounds_hold_when_many_share_at_once(store: LinkStore, monkeypatch: pyte
     assert len(store.all()) == 5
 
 
-def test_feedback_is_bounded_and_counted(store: LinkStore, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    link, _ = add(store)
-    for thumb, text in (("up", ""), ("down", " bad\r\nlight "), ("", "words")):
-        store.say(link.id, thumb, text)
-    assert [said.text for said in store.feedback([link.id])] == ["", "bad\nlight", "words"]
-    found = store.get(link.id)
-    assert (found.up, found.down, found.comments) == (1, 1, 2)
-    for thumb, text, field in (("sideways", "", "thumb"), ("", " ", "thumb"), ("up", "x" * 1001, "text")):
-        with pytest.raises(InputError) as refused:
-            store.say(link.id, thumb, text)
-        assert refused.value.field == field
-    monkeypatch.setattr(link_limits, "FEEDBACK_A_MINUTE", 3)
-    for _ in range(3):
-        store.say(link.id, "up", "", somebody())
-    with pytest.raises(BusyError, match="last minute"):
-        store.say(link.id, "up", "", somebody())
-    store.say(link.id, "up", "", somebody("you", "there"))
-    clock.now += 61
-    store.say(link.id, "up", "", somebody())
-
-
-def test_no_stranger_stops_feedback_for_all(store: LinkStore, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    link, _ = add(store)
-    monkeypatch.setattr(link_limits, "FEEDBACK_MOST", 20)
-    store.say(link.id, "up", "a friend's", somebody("friend", "there"))
-    for number in range(60):
-        clock.now += 10
-        store.say(link.id, "down", f"{number}", somebody(f"made up {number}", "stranger"))
-    store.say(link.id, "up", "another friend's", somebody("second", "elsewhere"))
-    said = [one.text for one in store.feedback([link.id])]
-    assert len(said) == 20 and said[-1] == "another friend's" and "a friend's" in said and "0" not in said
-    old, _ = add(store)
-    for _ in range(20):
-        store.say(old.id, "up", "")  # of before it was known who said what
-    with pytest.raises(BusyError, match="20 pieces"):
-        store.say(old.id, "up", "", somebody())
-
-
 def test_a_file_that_cannot_be_used_is_named(store: LinkStore, tmp_path: Path) -> None:
     link, _ = add(store)
-    import sqlite3
-
     with sqlite3.connect(store.path) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
@@ -457,8 +411,12 @@ def test_links_are_listed_noted_and_ended_from_the_command_line(
 def test_feedback_is_exported_for_spreadsheets_and_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = LinkStore(tmp_path, 10**6)
     link, other = add(store, note="n")[0], add(store)[0]
-    store.say(link.id, "up", '=cmd|"x"\nsecond line')
-    store.say(other.id, "down", "")
+    with sqlite3.connect(store.path) as db:  # as older hubs kept it
+        text = '=cmd|"x"\nsecond line'
+        db.execute("INSERT INTO feedback (link, created, thumb, text) VALUES (?, 1, 'up', ?)", (link.id, text))
+    db.close()
+    said = Correction("", f"link {other.id}", other.id, "shade", "", "", "", "", (), "wrong", {}, "", "", "", 0.0)
+    CorrectionStore(tmp_path / "corrections.sqlite3", 10**6).keep(said, {}, somebody())
     assert command(tmp_path, "export") == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["thumb"] for row in rows] == ["up", "down"]

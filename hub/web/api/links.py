@@ -63,19 +63,26 @@ class LinkRoutes:
     async def mine(self, request: Request) -> Response:
         """Those of the browser session that asks; none without one. An administrator gets all."""
         owners = None if guard.caller(request).is_admin else self._who(request).ids
-        own = await to_thread.run_sync(self.links.all, owners) if owners != () else []
+        own = await to_thread.run_sync(self._all, owners) if owners != () else []
         return json_answer([self._link(link, request) for link in own])
+
+    def _all(self, owners: tuple[str, ...] | None) -> list[Link]:
+        return self.hub.corrections.counted(self.links.all(owners))
 
     async def show(self, request: Request) -> Response:
         id = request.path_params["id"]
-        link, document = await to_thread.run_sync(self.links.read, id)
+        link, document = await to_thread.run_sync(self._read, id)
         url = addresses.link(self.hub.settings, request, id)
         body: LinkShownAnswer = {**self._link(link, request), **with_urls(document, url)}
         if await self._is_owner(request, id):
             body["feedback"] = [
-                feedback_to_json(entry) for entry in await to_thread.run_sync(self.links.feedback, [id])
+                feedback_to_json(entry) for entry in await to_thread.run_sync(self.hub.corrections.feedback, [id])
             ]
         return json_answer(body)
+
+    def _read(self, id: str) -> tuple[Link, dict[str, Any]]:
+        link, document = self.links.read(id)
+        return self.hub.corrections.counted([link])[0], document
 
     async def revoke(self, request: Request) -> Response:
         id = request.path_params["id"]
@@ -90,7 +97,7 @@ class LinkRoutes:
     async def say(self, request: Request) -> Response:
         body = await read_wishes(request, ("thumb", "text"))
         call = partial(
-            self.links.say, request.path_params["id"], body.get("thumb"), body.get("text"), self._who(request)
+            self.hub.corrections.say, request.path_params["id"], body.get("thumb"), body.get("text"), self._who(request)
         )
         return json_answer(feedback_to_json(await to_thread.run_sync(call)), 201)
 

@@ -216,7 +216,7 @@ class Share:
                 raise ForbiddenError("Only the browser that made this link can change it.")
             links.set_note(id, note)
             links.set_end(id, ends or None, who)
-            link = links.get(id)
+            (link,) = self.hub.corrections.counted([links.get(id)])
         except HubError as error:
             return html.error(error) + self._draw_links(request)
         saved = piece("page", "saved", link_facts(link))
@@ -279,7 +279,7 @@ class Share:
         """Live links of this browser to results of this page."""
         links, owners = self.hub.sharing.links, self._who(request).ids
         try:
-            own = links.all(owners, self.page.slug, LISTED) if owners else []
+            own = self.hub.corrections.counted(links.all(owners, self.page.slug, LISTED)) if owners else []
         except HubError as error:
             return html.error(error)
         now = links.clock()

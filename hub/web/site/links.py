@@ -58,6 +58,7 @@ class LinkPages:
     def _page(self, request: Request) -> str:
         id = request.path_params["id"]
         link, document = self.links.read(id)
+        link = self.hub.corrections.counted([link])[0]
         mine = self._is_mine(request, id)
         return draw(
             link,
@@ -66,7 +67,7 @@ class LinkPages:
             again_url=self._again_url(link),
             mine=mine,
             signed_in=guard.caller(request).name,
-            feedback=self.links.feedback([id]) if mine else (),
+            feedback=self.hub.corrections.feedback([id]) if mine else (),
             thanks="thanks" in request.query_params,
         )
 
@@ -95,7 +96,9 @@ class LinkPages:
         form = await read_form(request)
         id = request.path_params["id"]
         who = self.hub.owners.of(guard.caller(request))
-        await to_thread.run_sync(partial(self.links.say, id, form.get("thumb", ""), form.get("text", ""), who))
+        await to_thread.run_sync(
+            partial(self.hub.corrections.say, id, form.get("thumb", ""), form.get("text", ""), who)
+        )
         return RedirectResponse(f"../{id}?thanks=1#feedback", 303, headers=HEADERS)
 
     async def revoke(self, request: Request) -> Response:

@@ -86,7 +86,7 @@ def _want_link(state: _Sharing, id: str) -> None:
 def _draw_other_links(host: Host, page: Page, base: str, without: str) -> None:
     links, owners = host.hub.sharing.links, who(host.hub).ids
     try:
-        own = links.all(owners, page.slug, LISTED) if owners else []
+        own = host.hub.corrections.counted(links.all(owners, page.slug, LISTED)) if owners else []
     except HubError as error:
         st.error(say_plainly(error.message))
         return

@@ -17,8 +17,8 @@ from fastapi import FastAPI
 from PIL import Image
 from starlette.testclient import TestClient
 
-from hub.archive import link_limits
 from hub.archive import links as links_module
+from hub.archive.corrections import bounds
 from hub.archive.links import LinkStore
 from hub.hub import Hub
 from hub.pages.registry import ROOT, Page, Registry
@@ -275,7 +275,7 @@ def test_a_wrong_form_is_told_as_a_page(client: TestClient, monkeypatch: pytest.
     assert client.post(path, data={"text": " "}).status_code == 422
     assert client.post(path, content=b"x" * 20_000).status_code == 413
     assert client.post(path, data={"thumb": "up"}, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
-    monkeypatch.setattr(link_limits, "FEEDBACK_A_MINUTE", 1)
+    monkeypatch.setattr(bounds, "A_MINUTE", 1)
     assert client.post(path, data={"thumb": "up"}).status_code == 200
     refused = client.post(path, data={"thumb": "up"})
     assert refused.status_code == 429
