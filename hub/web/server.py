@@ -43,6 +43,7 @@ from hub.web.middleware import (
     space_signin,
 )
 from hub.web.site import docs, embed, manifest, pictures
+from hub.web.site import corrections as correction_pages
 from hub.web.site import gallery as gallery_pages
 from hub.web.site import grid as grid_pages
 from hub.web.site import history as history_pages
@@ -73,6 +74,7 @@ def routes(hub: Hub, mcp: mcp_mount.McpRoutes) -> list[BaseRoute]:
         *docs.routes(hub),
         *usage_pages.routes(hub),
         *usage.routes(hub),
+        *correction_pages.routes(hub),
         *pictures.routes(hub),
         *manifest.routes(),
         *links_rest.routes(hub),

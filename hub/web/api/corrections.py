@@ -154,9 +154,7 @@ def whose(hub: Hub, caller: Caller) -> tuple[str, ...] | None:
     return None if caller.is_admin else hub.owners.of(caller).ids
 
 
-def find_corrections(
-    hub: Hub, caller: Caller, query: Mapping[str, str]
-) -> tuple[list[Correction], int, int, int]:
+def find_corrections(hub: Hub, caller: Caller, query: Mapping[str, str]) -> tuple[list[Correction], int, int, int]:
     """Those that a caller may see, how many there are, which page of them it is and of what size. Raises InputError."""
     check_names(query, FILTERS)
     verdict = query.get("verdict", "")

@@ -33,6 +33,7 @@ from hub.web.gradio_door.parts import HOME, Part, Parts
 from hub.web.gradio_ui import api as gradio_api
 from hub.web.gradio_ui import code as code_ui
 from hub.web.gradio_ui import compare as compare_ui
+from hub.web.gradio_ui import corrections as corrections_ui
 from hub.web.gradio_ui import deep_links, fields
 from hub.web.gradio_ui import history as history_ui
 from hub.web.gradio_ui import links as links_ui
@@ -111,6 +112,7 @@ class _Page:
         self.similar = similar_ui.Row(self.hub, page)
         self.runs = Runs(pages.threads)
         self.share = links_ui.Share(self.hub, page)
+        self.correct = corrections_ui.Correct(self.hub, page)
         self.following = [  # inputs of which other weights have other options, or another default
             f for f in self.demo.inputs
             if (isinstance(f, Choice | Choices) and f.options_from) or (isinstance(f, Slider) and f.default_from)
@@ -145,6 +147,7 @@ class _Page:
                     status = draw(partial(html.hint, demo))
                     share = self.share.build()
                     outputs = [fields.output_component(f) for f in self.outputs]
+                    corrections = self.correct.build()
                     with gr.Column(elem_classes="hub-after"):
                         self.restore.build_buttons()
                         receipt = draw()
@@ -159,6 +162,7 @@ class _Page:
         self.about(blocks)
         code_ui.build(blocks, self.hub, self.page, self.names, inputs)
         self.share.connect(share, receipt, inputs)
+        self.correct.connect(corrections, receipt, inputs)
         self.connect(inputs, [status, stop, receipt, head, *outputs], run, stop, example_tiles)
         fixed = [
             c for c, f in zip(inputs, demo.inputs, strict=False) if isinstance(f, ImageInput) or f.name in demo.live
@@ -399,7 +403,7 @@ class _Page:
 
     def remember_result(self, request: gr.Request, result: Result) -> None:
         """Remembers which result an open page shows."""
-        for part in (self.similar, self.share, self.restore):
+        for part in (self.similar, self.share, self.correct, self.restore):
             part.remember_result(request, result)
 
     async def open_first(self, request: gr.Request) -> list[Any] | None:

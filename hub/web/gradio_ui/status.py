@@ -21,7 +21,7 @@ from hub.web.api import health
 from hub.web.gradio_ui import blocks as blocks_ui
 from hub.web.gradio_ui.similar import ago
 from hub.web.middleware import access, guard
-from hub.web.parts import html
+from hub.web.parts import corrections, html
 from hub.web.parts.pieces import piece
 
 EVERY_S = 2.0  # how often an open page looks
@@ -121,7 +121,9 @@ class _View:
             _draw_table("In memory", HERE, here, several, "Nothing is loaded yet.", not refused),
             _draw_table("Not in memory", AWAY, away, several, "Everything is loaded.", not refused),
         )
-        return piece("status", "board", health.warnings(self.hub), tiles, pieces, text, *tables, refused)
+        titles = {page.slug: say(page.title) for page in self.hub.registry}
+        corrected = corrections.accuracies(self.hub.corrections.store.counts(), titles)
+        return piece("status", "board", health.warnings(self.hub), tiles, pieces, text, *tables, refused, corrected)
 
 
 def _draw_table(

@@ -13,19 +13,21 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute
 
+from hub.archive.corrections.corrections import Said
 from hub.archive.links import Link
 from hub.errors import ForbiddenError, HubError, NotFoundError, TooLargeError
+from hub.files import parse_json
 from hub.hub import Hub
-from hub.people.terms import FEEDBACK_CHARS
 from hub.texts import say
 from hub.web.middleware import addresses, guard
+from hub.web.parts import corrections
 from hub.web.problems import MalformedError
 from hub.web.routes import FILES, HEADERS, Endpoint, routes_of
 from hub.web.site.templates import draw_page
 
 STYLE = Path(__file__).parents[1] / "style.css"
-SCRIPTS = ("page.js", "boxes.js")
-FORM_BYTES, FORM_FIELDS = 16 * 1024, 20
+SCRIPTS = ("page.js", "boxes.js", "corrections.js", "corrected.js")
+FORM_BYTES, FORM_FIELDS, CORRECTION_BYTES = 16 * 1024, 20, 128 * 1024
 DRAWN = ("page", "headline", "inputs", "parameters", "outputs", "weights", "receipt", "remarks", "result")
 TITLES = {404: "Nothing is shared here", 410: "This link has ended", 403: "That is not yours to change"}
 
@@ -37,6 +39,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
         "/r/page.css": {"GET": endpoints.style},
         "/r/page.js": {"GET": endpoints.script},
         "/r/{id}": {"GET": endpoints.page},
+        "/r/{id}/correction": {"POST": endpoints.correct},
         "/r/{id}/feedback": {"POST": endpoints.feedback},
         "/r/{id}/revoke": {"POST": endpoints.revoke},
         "/r/{id}/{name}": {"GET": endpoints.file},
@@ -67,7 +70,10 @@ class LinkPages:
             again_url=self._again_url(link),
             mine=mine,
             signed_in=guard.caller(request).name,
-            feedback=self.hub.corrections.feedback([id]) if mine else (),
+            feedback=self._words(id) if mine else (),
+            form=corrections.draw_form(self.hub.corrections.shared(id, mine), f"{id}/correction")
+            if self.hub.corrections.enabled
+            else "",
             thanks="thanks" in request.query_params,
         )
 
@@ -75,6 +81,9 @@ class LinkPages:
         """Where it can be tried; empty when its demo is not here any more."""
         page = self.hub.registry.pages.get(link.page)
         return f"../{link.page}?link={link.id}" if page and page.declared else ""
+
+    def _words(self, id: str) -> list[corrections.Words]:
+        return corrections.words_of(self.links.feedback([id]), self.hub.corrections.store.of_links([id]))
 
     def _is_mine(self, request: Request, id: str) -> bool:
         if guard.caller(request).is_admin:
@@ -92,7 +101,20 @@ class LinkPages:
             return Response(status_code=304, headers=headers)
         return Response(picture.data, media_type=picture.media_type, headers=headers)
 
+    async def correct(self, request: Request) -> Response:
+        form, id = await read_form(request, CORRECTION_BYTES), request.path_params["id"]
+        who = self.hub.owners.of(guard.caller(request))
+        said = Said(form.get("verdict", ""), read_correction(form), form.get("note", ""), form.get("keep") == "on")
+
+        def keep() -> None:
+            mine = bool(who.ids) and self.links.owns(id, owners=who.ids)
+            self.hub.corrections.correct_shared(id, said, who, mine)
+
+        await to_thread.run_sync(keep)
+        return RedirectResponse(f"../{id}?thanks=1#feedback", 303, headers=HEADERS)
+
     async def feedback(self, request: Request) -> Response:
+        """As forms of older pages send it."""
         form = await read_form(request)
         id = request.path_params["id"]
         who = self.hub.owners.of(guard.caller(request))
@@ -124,20 +146,28 @@ class LinkPages:
         raise NotFoundError("There is no such link. Check that the whole address was copied.")
 
 
-async def read_form(request: Request) -> dict[str, str]:
+async def read_form(request: Request, most_bytes: int = FORM_BYTES) -> dict[str, str]:
     """A small form. Raises ForbiddenError when another site sent it, TooLargeError."""
     if request.headers.get("sec-fetch-site", "same-origin") in ("cross-site", "same-site"):
         raise ForbiddenError("This form can only be sent from the page itself.")
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > FORM_BYTES:
-            raise TooLargeError("The form has more than the {most} KB that are read.", most=FORM_BYTES // 1024)
+        if len(body) > most_bytes:
+            raise TooLargeError("The form has more than the {most} KB that are read.", most=most_bytes // 1024)
     try:
         fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=FORM_FIELDS)
     except ValueError:
         raise MalformedError("The form has more than {most} fields.", most=FORM_FIELDS) from None
     return {name: values[-1] for name, values in fields.items()}
+
+
+def read_correction(form: Mapping[str, str]) -> Any:
+    """What is right, as a page's script has put it into its form. Raises MalformedError."""
+    try:
+        return parse_json(form["correction"]) if form.get("correction") else None
+    except ValueError:
+        raise MalformedError("The form's correction cannot be read. Load the page again.") from None
 
 
 def _problem(error: HubError, request: Request) -> HTMLResponse:
@@ -155,7 +185,7 @@ def draw(link: Link, document: Mapping[str, Any], **more: Any) -> str:
     """A link's page from its document, of this or any earlier format; everything in it is escaped."""
     return draw_page(
         "permalink.html", home="../", here="", link=link, id=link.id, own=False, note=link.note,
-        feedback_chars=FEEDBACK_CHARS, **drawn_parts(document), **more,
+        **drawn_parts(document), **more,
     )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from hub.spec import ImageInput
 from hub.texts import say
 from hub.web.parts import filled, model_cards, snippets, wording
 from hub.web.streamlit_ui import address as streamlit_address
+from hub.web.streamlit_ui import corrections as streamlit_corrections
 from hub.web.streamlit_ui import inputs as streamlit_inputs
 from hub.web.streamlit_ui import outputs as streamlit_outputs
 from hub.web.streamlit_ui import run as streamlit_run
@@ -304,7 +305,7 @@ def _draw_answer(host: Host, page: Page, state: _State, base: str) -> None:
     else:
         # A place for each part: what is open or typed is lost where a part moves because another came or went. The
         # similar pictures are last: they may come a minute after the answer, and would push a button away from a click.
-        notice, receipt, outputs, share, similar = (st.container() for _ in range(5))
+        notice, receipt, outputs, correct, share, similar = (st.container() for _ in range(6))
         if state.earlier:
             notice.info(say_plainly("An earlier result, not of what is on the left."), icon=":material/history:")
         with receipt:
@@ -312,6 +313,8 @@ def _draw_answer(host: Host, page: Page, state: _State, base: str) -> None:
             streamlit_outputs.receipt(outcome.receipt, outcome.id, outcome.seed)
         with outputs:
             streamlit_outputs.show(page.demo, outcome, state.before)
+        with correct:
+            streamlit_corrections.draw_panel(host, page, outcome, state.values)
         with share:
             streamlit_share.draw_panel(host, page, outcome, state.values, base)
         with similar:

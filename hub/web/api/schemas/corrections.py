@@ -98,8 +98,9 @@ def paths() -> dict[str, Any]:
         "replaces the first. 409: the picture is to be kept, and is no longer held; run it again."
     )
     say |= {"parameters": [result], "requestBody": json_body(wanted())}
-    look = make_operation("getCorrectable", "What can be said of a result", json_of(ref("Correctable")), (403, 404, 503),
-                          tag="Corrections", parameters=[result])  # fmt: skip
+    told = json_of(ref("Correctable"))
+    look = make_operation("getCorrectable", "What can be said of a result", told, (403, 404, 503), tag="Corrections")
+    look["parameters"] = [result]
     of_link = make_operation("correctLink", "Say whether a shared result is right, and what is", answer,
                              (*problems, 410), status=201, tag="Corrections")  # fmt: skip
     of_link |= {"parameters": [in_path("id", links_schema.ID)], "requestBody": json_body(wanted())}
