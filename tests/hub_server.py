@@ -22,7 +22,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-ID = r"((?:spaces/)?[^/]+/[^/]+)"  # a Space is kept as spaces/<owner>/<name>
+ID = r"((?:(?:spaces|datasets)/)?[^/]+/[^/]+)"  # a Space is kept as spaces/<owner>/<name>; a dataset likewise
 TOKEN = "hf_localTokenThatMustNeverBeShown"
 LFS = (".safetensors", ".bin", ".pth", ".pt", ".ckpt", ".model")  # kept on the storage host
 
@@ -222,7 +222,7 @@ class HubHandler(Handler):
             (rf"/api/models/{ID}/commit/([^/]+)", self.commit),
             (r"/api/validate-yaml", lambda: self.send(200, {"errors": [], "warnings": []})),
         ]
-        path = re.sub(r"^/api/spaces/", "/api/models/spaces/", self.path_only)
+        path = re.sub(r"^/api/(spaces|datasets)/", r"/api/models/\1/", self.path_only)
         for pattern, answer in routes:
             found = re.fullmatch(pattern, path)
             if found:
@@ -316,7 +316,7 @@ class HubHandler(Handler):
         if not self.may_write():
             return
         wanted = json.loads(self.body)
-        kind = "spaces" if wanted.get("type") == "space" else None
+        kind = {"space": "spaces", "dataset": "datasets"}.get(wanted.get("type"))
         id = "/".join(filter(None, [kind, wanted.get("organization"), wanted["name"]]))
         if id in self.hub.repos:
             self.send(409, {"error": "You already created this model repo", "url": f"{self.hub.endpoint}/{id}"})

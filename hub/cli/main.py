@@ -24,6 +24,7 @@ from hub import logs
 from hub.cli import bundled as cli_bundled
 from hub.cli import call as cli_call
 from hub.cli import compare as cli_compare
+from hub.cli import corrections as cli_corrections
 from hub.cli import export as cli_export
 from hub.cli import grid as cli_grid
 from hub.cli import history as cli_history
@@ -130,6 +131,9 @@ def _parser() -> argparse.ArgumentParser:
 
     about = "List, end, note and export shared results and what people said of them."
     cli_links.add_arguments(command("links", cli_links.run, about, cli_links.PLACES))
+
+    about = cli_corrections.HELP
+    cli_corrections.add_arguments(command("corrections", cli_corrections.run, about, cli_corrections.PLACES))
 
     cli_history.add_arguments(command("history", cli_history.run, cli_history.HELP, cli_history.PLACES))
 

@@ -22,8 +22,8 @@ from starlette.routing import BaseRoute
 from hub import describe
 from hub.errors import HubError
 from hub.hub import Hub
+from hub.web.api import corrections, gallery, grid, jobs, openapi, usage
 from hub.web.api import demos as rest
-from hub.web.api import gallery, grid, jobs, openapi, usage
 from hub.web.api import history as history_rest
 from hub.web.api import links as links_rest
 from hub.web.mcp import mount as mcp_mount
@@ -78,6 +78,7 @@ def routes(hub: Hub, mcp: mcp_mount.McpRoutes) -> list[BaseRoute]:
         *pictures.routes(hub),
         *manifest.routes(),
         *links_rest.routes(hub),
+        *corrections.routes(hub),
         *rest.routes(hub),
     ]
 

@@ -14,7 +14,7 @@ from hub.pages.registry import Page, Registry
 from hub.spec import ImageInput
 from hub.web.api import boxes, usage
 from hub.web.api.answers import SIMILAR_LIMIT, SIMILAR_MOST
-from hub.web.api.schemas import gallery, history, jobs, links, pages
+from hub.web.api.schemas import corrections, gallery, history, jobs, links, pages
 from hub.web.api.schemas.shapes import (
     BINARY,
     OBJECT,
@@ -89,6 +89,7 @@ def document(registry: Registry, options: Callable[[Page], pages.Options], place
         "/healthz": _get("getHealth", "Whether the process is up", OBJECT),
         "/readyz": _get("getReadiness", "Whether the hub can serve, and what is wrong", OBJECT, [], (503,)),
         **links.paths(),
+        **corrections.paths(),
         **gallery.paths(),
         **history.paths(),
         **jobs.paths(),
@@ -131,6 +132,7 @@ def document(registry: Registry, options: Callable[[Page], pages.Options], place
             },
             "schemas": {
                 **links.schemas(),
+                **corrections.schemas(),
                 **gallery.schemas(),
                 **history.schemas(),
                 **jobs.schemas(),

@@ -36,7 +36,7 @@ OPERATION = re.compile(
     r"(/gradio_api)?/monitoring(/.*)?"
     r"|(/streamlit)?/_stcore(?!/(health|host-config|stream|allowed-message-origins|upload_file(/.*)?)$)(/.*)?"
 )
-VIEW = re.compile(r"GET (/r(/.*)?|/api/v1/(results|links)(/.*)?)|POST (/r|/api/v1/links)/[^/]+/feedback")
+VIEW = re.compile(r"GET (/r(/.*)?|/api/v1/(results|links)(/.*)?)|POST (/r|/api/v1/links)/[^/]+/(feedback|correction)")
 OWN_FILES = ("/r/page.css", "/r/page.js")  # of the page of a link
 WEBSOCKET = "WEBSOCKET"  # in the place of a method
 CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE", WEBSOCKET})

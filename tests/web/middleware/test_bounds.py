@@ -32,7 +32,8 @@ EVENTS = {"accept": "application/json, text/event-stream"}
 TAKE_JSON = (
     "/gradio_api/queue/join", "/gradio_api/call/shades", "/gradio_api/run/predict", "/gradio_api/cancel", "/mcp",
     "/api/v1/demos/shades", "/api/v1/demos/shades/compare", "/api/v1/demos/shades/grid", "/api/v1/models",
-    "/api/v1/results/x/links", "/api/v1/links/x/feedback", "/r/x/feedback", "/nowhere",
+    "/api/v1/results/x/links", "/api/v1/links/x/feedback", "/r/x/feedback", "/nowhere", "/api/v1/results/x/correction",
+    "/api/v1/links/x/correction",
 )  # fmt: skip
 
 

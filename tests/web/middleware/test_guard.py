@@ -132,11 +132,12 @@ ADMIN = {
 }  # fmt: skip
 VIEW = {
     "/r", "/r/page.css", "/r/page.js", "/r/{id}", "/r/{id}/{name}", "/r/{path:path}", "POST /r/{id}/feedback",
+    "POST /r/{id}/correction", "POST /api/v1/links/{id}/correction", "/api/v1/results/{id}/correction",
     "/api/v1/links", "/api/v1/links/{id}", "POST /api/v1/links/{id}/feedback", "/api/v1/results/{id}",
     "/api/v1/results/{id}/similar", "/api/v1/results/{id}/thumbnail", "/api/v1/results/{id}/{output}",
     "/api/v1/results/{id}/{output}/{number:int}",
     # Asked with GET, these answer that they take POST.
-    "/r/{id}/feedback", "/r/{id}/revoke", "/api/v1/links/{id}/feedback", "/api/v1/results/{id}/links",
+    "/r/{id}/correction", "/api/v1/links/{id}/correction", "/r/{id}/feedback", "/r/{id}/revoke", "/api/v1/links/{id}/feedback", "/api/v1/results/{id}/links",
 }  # fmt: skip
 
 
@@ -237,6 +238,10 @@ DOORS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("view", "GET", "/r/LINK/preview.jpg", {}),
     ("view", "GET", "/r/page.css", {}),
     ("view", "POST", "/api/v1/links/LINK/feedback", {"json": {"thumb": "up"}}),
+    ("view", "POST", "/api/v1/links/LINK/correction", {"json": {"verdict": "wrong"}}),
+    ("run", "POST", "/api/v1/results/RESULT/correction", {"json": {"verdict": "right"}}),
+    ("run", "GET", "/api/v1/corrections", {}),
+    ("run", "GET", "/corrections", {}),
     ("admin", "GET", "/status", {}),
     ("admin", "GET", "/usage", {}),
     ("admin", "GET", "/api/v1/usage", {}),
