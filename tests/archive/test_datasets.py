@@ -72,8 +72,9 @@ def test_rows_say_the_last_word_on_each_answer_and_have_its_picture(store: Corre
         ("dark", "wrong"),
     ]
     assert done.left_out == 2 and {*done.pages} == {"shade"}
-    opened = [Image.open(tmp_path / "out" / "shade" / row["file_name"]) for row in rows]
-    assert [image.size for image in opened] == [(64, 48)] * 3
+    for row in rows:
+        with Image.open(tmp_path / "out" / "shade" / row["file_name"]) as image:
+            assert image.size == (64, 48)
     assert "owner" not in rows[0] and json.loads(rows[0]["answer"]) == {"shade": "light"}
     with pytest.raises(InputError, match="not empty"):
         export(store, tmp_path / "out", "imagefolder")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from weights.measures import read_rows
-from weights.training import classifier, data, export
+from weights.training import classifier, data, export, extra
 from weights.training.fit import Batches, add_options, fit, schedule_of
 
 Score = Callable[[Tensor, Tensor], float]  # (found, wanted), both boolean [pictures, tags]
@@ -39,6 +39,9 @@ def train(task: Task, options: argparse.Namespace) -> None:
     # Most tags are absent from most pictures, and so the head begins.
     model, mean, std = classifier.build(options.arch, len(labels), options.backbone_weights, bias=-2.0)
     images, targets = load(task, options.data, rows["train"], labels)
+    if options.extra:
+        more = extra.read_tags(options.extra, "satellite_labels", labels, (task.source_px,) * 2)
+        images, targets = torch.cat([images, more[0]]), torch.cat([targets, more[1]])
     val_images, val_targets = load(task, options.data, rows["val"], labels)
     val_ready = data.normalize(val_images, mean, std)
 
@@ -121,6 +124,7 @@ def f1_by_tag(predicted: Tensor, true_tags: Tensor) -> float:
 def options(description: str | None, epochs: int) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with images/ and labels.csv")
+    parser.add_argument("--extra", type=Path, help="folder of corrected pictures, an imagefolder export")
     parser.add_argument("--arch", default="tf_efficientnet_lite0", help="any timm model, such as resnet50")
     add_options(parser, epochs, learning_rate=2e-3, batch_size=32)
     parser.add_argument("--layer-decay", type=float, default=0.9)

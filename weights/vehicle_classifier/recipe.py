@@ -6,6 +6,9 @@ r"""Train the emergency vehicle classifier. From the repository root, about twen
 Many emergency photos carry the photographer's site name and a round logo near a border, and no
 ordinary photo does. So in half of the training samples the border comes from a photo of the other
 class: what stands at a border then says nothing about the label.
+
+`--extra FOLDER` adds pictures that people corrected, as
+`python -m hub corrections export --page vehicle_classifier --out FOLDER` writes them.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from weights.measures import read_rows
-from weights.training import classifier, data, export
+from weights.training import classifier, data, export, extra
 from weights.training.fit import Batches, add_options, fit, schedule_of
 
 LABELS = ["ordinary", "emergency"]
@@ -34,6 +37,9 @@ def main() -> None:
     schedule = schedule_of(options)
     model, mean, std = classifier.build(options.arch, len(LABELS), options.backbone_weights)
     train_images, train_labels = load_split(options.data, "train")
+    if options.extra:
+        images, labels = extra.read_classes(options.extra, "vehicle_classifier", LABELS, (SOURCE_PX, SOURCE_PX))
+        train_images, train_labels = torch.cat([train_images, images]), torch.cat([train_labels, labels])
     val_images, val_labels = load_split(options.data, "val")
     val_ready = data.normalize(val_images, mean, std)
 
@@ -134,6 +140,7 @@ def side_px(progress: float) -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with images/ and labels.csv")
+    parser.add_argument("--extra", type=Path, help="folder of corrected pictures, an imagefolder export")
     parser.add_argument("--arch", default="tf_efficientnet_lite0", help="any timm model, such as resnet34")
     add_options(parser, epochs=20, learning_rate=1e-3, batch_size=32)
     parser.add_argument("--layer-decay", type=float, default=0.9)

@@ -137,7 +137,8 @@ VIEW = {
     "/api/v1/results/{id}/similar", "/api/v1/results/{id}/thumbnail", "/api/v1/results/{id}/{output}",
     "/api/v1/results/{id}/{output}/{number:int}",
     # Asked with GET, these answer that they take POST.
-    "/r/{id}/correction", "/api/v1/links/{id}/correction", "/r/{id}/feedback", "/r/{id}/revoke", "/api/v1/links/{id}/feedback", "/api/v1/results/{id}/links",
+    "/r/{id}/correction", "/api/v1/links/{id}/correction",
+    "/r/{id}/feedback", "/r/{id}/revoke", "/api/v1/links/{id}/feedback", "/api/v1/results/{id}/links",
 }  # fmt: skip
 
 
