@@ -134,6 +134,7 @@ class LinkStore:
 
     def __init__(self, folder: Path, limit_bytes: int, clock: Callable[[], float] = time.time):
         self.path, self.limit_bytes, self.clock = folder / FILE, limit_bytes, clock
+        self.on_end: Callable[[str], None] = lambda id: None  # hears of links whose content is deleted
 
     # --- making and ending ------------------------------------------------------------------------
 
@@ -185,6 +186,7 @@ class LinkStore:
     def _end(self, db: sqlite3.Connection, id: str, now: float) -> None:
         db.execute("DELETE FROM file WHERE link = ?", (id,))
         db.execute("UPDATE link SET ended = ?, document = NULL, bytes = 0 WHERE id = ?", (now, id))
+        self.on_end(id)
 
     def set_note(self, id: str, note: str) -> None:
         """Raises NotFoundError, InputError."""

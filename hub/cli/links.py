@@ -50,6 +50,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Runs one action; returns its exit status."""
     links = LinkStore(settings.data_folder, int(settings.links_disk_mb * 2**20))
     if args.action == "revoke":
+        links.on_end = open_existing(settings.data_folder).drop_pictures
         for id in map(_id, args.ids):
             links.revoke(id)
             print(f"Ended {id}.")

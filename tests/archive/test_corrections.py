@@ -208,10 +208,13 @@ def test_a_shared_result_is_corrected_by_all_and_its_picture_kept_by_who_shared_
     assert mine.pictures == ("image",) and (mine.width, mine.height) == (64, 48)
     (found,) = hub.corrections.counted([hub.sharing.links.get(link.id)])
     assert (found.up, found.down, found.comments) == (1, 1, 1)
+    assert hub.corrections.store.picture(mine.id, "image").width == 64
     hub.sharing.links.revoke(link.id)
     with pytest.raises(GoneError):
         hub.corrections.say(link.id, "up", "late", you)
     assert [said.text for said in hub.corrections.feedback([link.id])] == ["n", ""]
+    assert hub.corrections.store.get(mine.id).pictures == (), "what a link showed is deleted with it"
+    assert hub.corrections.store.stats()["bytes"] < 5_000
 
 
 def test_a_thumb_is_a_correction_too_and_counts_beside_those_of_older_hubs(make_hub: MakeHub) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from hub.archive.sharing import Sharing, encode_bounded
 from hub.decoding import budget
 from hub.decoding.decode import ImageLimits, decode
 from hub.engine.shown import Shown
-from hub.errors import ConflictError, ForbiddenError, InputError, NotFoundError
+from hub.errors import ConflictError, ForbiddenError, InputError, NotFoundError, StorageError
 from hub.pages.registry import Registry
 from hub.people.owners import MACHINE, Owner
 from hub.people.terms import NOTE_CHARS, checked_text
@@ -25,6 +26,8 @@ from hub.results.result import Picture, Result
 from hub.results.store import ResultStore
 from hub.settings import Settings
 from hub.spec import Demo, ImageInput, Labels
+
+log = logging.getLogger(__name__)
 
 PARTS_CHARS = 100_000  # of what is kept of one answer
 THUMBS: Mapping[str, Verdict] = {"up": "right", "down": "wrong", "": ""}
@@ -60,6 +63,7 @@ class Corrections:
     ):  # fmt: skip
         self._settings, self._registry, self._results, self._shown = settings, registry, results, shown
         self._sharing, self._history, self._limits = sharing, history, limits
+        sharing.links.on_end = self.link_ended
         # Guards the opening of the file; taken alone.
         self._lock = threading.Lock()
         self._store: CorrectionStore | None = None
@@ -201,6 +205,13 @@ class Corrections:
         return counted(self.store, links)
 
     # --- for all ----------------------------------------------------------------------------------
+
+    def link_ended(self, id: str) -> None:
+        """What a link showed is deleted, and so are pictures that are kept of it. A disk that fails is logged."""
+        try:
+            self.store.drop_pictures(id)
+        except StorageError as error:
+            log.warning("pictures of the ended link %s are still kept: %s", id, error.message)
 
     def forget(self, who: Owner, results: Sequence[str]) -> None:
         """Somebody deleted these results: what they said of them goes too, with its pictures."""

@@ -189,6 +189,17 @@ class CorrectionStore:
             self.database.shrink_log()
         return count
 
+    def drop_pictures(self, link: str) -> None:
+        """A shared result was taken back, or is past its day: what is kept of its pictures goes too; words stay."""
+        of = "SELECT id FROM correction WHERE link = ?"
+        if not self._ask(f"SELECT 1 FROM picture WHERE correction IN ({of}) LIMIT 1", [link]):
+            return
+        with self.database.change(CANNOT) as db:
+            size = "(SELECT coalesce(sum(length(data)), 0) FROM picture WHERE picture.correction = correction.id)"
+            db.execute(f"UPDATE correction SET bytes = bytes - {size} WHERE link = ?", (link,))
+            db.execute(f"DELETE FROM picture WHERE correction IN ({of})", (link,))
+        self.database.shrink_log()
+
     # --- looking ----------------------------------------------------------------------------------
 
     def search(self, wanted: Wanted, limit: int, offset: int = 0) -> tuple[list[Correction], int]:

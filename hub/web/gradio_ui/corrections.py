@@ -33,7 +33,9 @@ tendCorrections(element, (form, correction, event) => {
   event.preventDefault();
   const told = new FormData(form), keeps = told.get('keep') === 'on';
   const said = {verdict: told.get('verdict'), correction, note: told.get('note'), keep_picture: keeps};
-  form.querySelector('.hub-send').disabled = true;
+  const button = form.querySelector('.hub-send');
+  button.disabled = true;
+  setTimeout(() => { button.disabled = false; }, 2000);
   trigger('click', {said: JSON.stringify(said)});
 });
 element.addEventListener('click', (event) => {

@@ -71,9 +71,7 @@ class LinkPages:
             mine=mine,
             signed_in=guard.caller(request).name,
             feedback=self._words(id) if mine else (),
-            form=corrections.draw_form(self.hub.corrections.shared(id, mine), f"{id}/correction")
-            if self.hub.corrections.enabled
-            else "",
+            form=self._form(request, id),
             thanks="thanks" in request.query_params,
         )
 
@@ -82,12 +80,18 @@ class LinkPages:
         page = self.hub.registry.pages.get(link.page)
         return f"../{link.page}?link={link.id}" if page and page.declared else ""
 
+    def _form(self, request: Request, id: str) -> str:
+        if not self.hub.corrections.enabled:
+            return ""
+        return corrections.draw_form(self.hub.corrections.shared(id, self._owns(request, id)), f"{id}/correction")
+
     def _words(self, id: str) -> list[corrections.Words]:
         return corrections.words_of(self.links.feedback([id]), self.hub.corrections.store.of_links([id]))
 
     def _is_mine(self, request: Request, id: str) -> bool:
-        if guard.caller(request).is_admin:
-            return True
+        return guard.caller(request).is_admin or self._owns(request, id)
+
+    def _owns(self, request: Request, id: str) -> bool:
         owners = self.hub.owners.of(guard.caller(request)).ids
         return bool(owners) and self.links.owns(id, owners=owners)
 
@@ -107,8 +111,7 @@ class LinkPages:
         said = Said(form.get("verdict", ""), read_correction(form), form.get("note", ""), form.get("keep") == "on")
 
         def keep() -> None:
-            mine = bool(who.ids) and self.links.owns(id, owners=who.ids)
-            self.hub.corrections.correct_shared(id, said, who, mine)
+            self.hub.corrections.correct_shared(id, said, who, self._owns(request, id))
 
         await to_thread.run_sync(keep)
         return RedirectResponse(f"../{id}?thanks=1#feedback", 303, headers=HEADERS)
