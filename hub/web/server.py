@@ -42,8 +42,8 @@ from hub.web.middleware import (
     sockets,
     space_signin,
 )
-from hub.web.site import docs, embed, manifest, pictures
 from hub.web.site import corrections as correction_pages
+from hub.web.site import docs, embed, manifest, pictures
 from hub.web.site import gallery as gallery_pages
 from hub.web.site import grid as grid_pages
 from hub.web.site import history as history_pages

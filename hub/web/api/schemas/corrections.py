@@ -11,8 +11,8 @@ from hub.archive.corrections.parts import Kind
 from hub.archive.corrections.store import Verdict
 from hub.archive.gallery import PAGES_MOST, PER_PAGE, PER_PAGE_MOST
 from hub.people.terms import NOTE_CHARS
-from hub.web.api import links_schema, schema, shapes
-from hub.web.api.shapes import (
+from hub.web.api.schemas import links, pages, shapes
+from hub.web.api.schemas.shapes import (
     BINARY,
     TEXT,
     Address,
@@ -89,7 +89,7 @@ class CorrectableAnswer(TypedDict):
 
 def paths() -> dict[str, Any]:
     """The operations, by path."""
-    result, one = in_path("id", schema.ID), in_path("id", ID)
+    result, one = in_path("id", pages.ID), in_path("id", ID)
     answer, problems = json_of(ref("Correction")), (400, 403, 404, 413, 415, 422, 429, 503)
     say = make_operation("correctResult", "Say whether a result is right, and what is", answer, (*problems, 409),
                          status=201, tag="Corrections")  # fmt: skip
@@ -103,7 +103,7 @@ def paths() -> dict[str, Any]:
     look["parameters"] = [result]
     of_link = make_operation("correctLink", "Say whether a shared result is right, and what is", answer,
                              (*problems, 410), status=201, tag="Corrections")  # fmt: skip
-    of_link |= {"parameters": [in_path("id", links_schema.ID)], "requestBody": json_body(wanted())}
+    of_link |= {"parameters": [in_path("id", links.ID)], "requestBody": json_body(wanted())}
     listed = make_operation("listCorrections", "What you said; with the role admin, what all said",
                             json_of(ref("Corrections")), (422, 503), tag="Corrections")  # fmt: skip
     listed["parameters"] = [
