@@ -140,7 +140,7 @@ class Catalogue:
     language: str
     texts: Mapping[str, str] = field(default_factory=dict)
 
-    def say(self, text: str, **values: object) -> str:
+    def say(self, text: str, /, **values: object) -> str:
         """`text` in this language, with its `{placeholders}` filled in; what is not known stays as it is."""
         if isinstance(text, Sentence):
             values = {n: self.say(v) if isinstance(v, Sentence) else v for n, v in text.values.items()}

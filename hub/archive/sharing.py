@@ -265,7 +265,7 @@ def _output(field: Output, result: Result, files: dict[str, Picture]) -> dict[st
         if isinstance(field, Labels):
             drawn = {"top": field.top, "line": values.get(field.line), "folded": field.folded}
             return {**entry, "kind": "labels", **drawn}
-        drawn = {"unseen": list(field.unseen), "chips": field.chips, "folded": field.folded}
+        drawn = {"unseen": list(field.unseen), "chips": field.chips, "folded": field.folded, "corrects": field.corrects}
         return {**entry, "kind": "table", **drawn} if field.table else {**entry, "kind": "json"}
     if isinstance(field, TextOutput):
         words = {"value": values.get(field.name), "markdown": field.markdown, "folded": field.folded}

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hub.archive.corrections.parts import Part, checked, parts_of
+from hub.archive.corrections.parts import Part, checked, parts_of, parts_of_document
 from hub.archive.corrections.store import FILE, Correction, CorrectionStore, Verdict
 from hub.archive.history import History
 from hub.archive.links import Feedback, Link, checked_feedback
@@ -25,7 +25,7 @@ from hub.results.headline import headline
 from hub.results.result import Picture, Result
 from hub.results.store import ResultStore
 from hub.settings import Settings
-from hub.spec import Demo, ImageInput, Labels
+from hub.spec import Demo, ImageInput
 
 log = logging.getLogger(__name__)
 
@@ -162,17 +162,10 @@ class Corrections:
         Raises as `LinkStore.get`.
         """
         link, document = self._sharing.links.read(id)
-        page = self._registry.pages.get(link.page)
-        demo, values = page.declared if page else None, dict[str, Any]()
-        lines = {f.name: f.line for f in demo.outputs if isinstance(f, Labels)} if demo else {}
-        for entry in document["outputs"]:
-            if "value" in entry:
-                values[entry["name"]] = entry["value"]
-            if lines.get(entry["name"]):
-                values[lines[entry["name"]]] = entry.get("line")
         weights = document.get("weights") or {}
         blank = _blank(
-            f"link {id}", link.page, _bounded(parts_of(demo, values)), link=id, weights=weights.get("name", ""),
+            f"link {id}", link.page, _bounded(parts_of_document(document["outputs"])), link=id,
+            weights=weights.get("name", ""),
             digest=weights.get("digest", ""), version=str(document.get("again", {}).get("version", "")),
             headline=link.headline,
         )  # fmt: skip

@@ -13,6 +13,7 @@ from hub.archive.corrections.parts import Part
 from hub.archive.corrections.store import Correction, CorrectionStore, Wanted
 from hub.errors import InputError
 from hub.results.result import Picture
+from hub.texts import sentence
 
 FORMATS = ("imagefolder", "jsonl", "coco", "parquet")
 METADATA, ROWS, COCO, TABLE, IMAGES = "metadata.jsonl", "data.jsonl", "annotations.json", "train.parquet", "images"
@@ -75,7 +76,9 @@ def export(store: CorrectionStore, out: Path, form: str, page: str = "") -> Expo
             row |= {"width": picture.width, "height": picture.height}
         done.pages.setdefault(correction.page, []).append(row)
     if not done.pages:
-        raise InputError("There is nothing to export: {why}", why="no correction says what is right, with a picture.")
+        raise InputError(
+            "There is nothing to export: {why}", why=sentence("no correction says what is right, with a picture.")
+        )
     for slug, rows in done.pages.items():
         (out / slug).mkdir(parents=True, exist_ok=True)
         write(out / slug, _even(rows))
@@ -205,7 +208,7 @@ def _annotations(row: Mapping[str, Any], ids: Mapping[str, int]) -> Iterator[dic
 
 
 def _parquet(folder: Path, rows: list[dict[str, Any]]) -> None:
-    import pyarrow
+    import pyarrow  # type: ignore[import-untyped]  # it has no types of its own
     from pyarrow import parquet
 
     table = pyarrow.Table.from_pylist(rows)

@@ -54,6 +54,30 @@ def parts_of(demo: Demo | None, values: Mapping[str, Any]) -> tuple[Part, ...]:
     """The parts of an answer in the order of the page. None: its demo is no longer here, and words are left."""
     fields = on_page(demo) if demo else []
     parts = [part for field in fields if (part := _part(field, values)) is not None]
+    return _checkable(parts)
+
+
+def parts_of_document(entries: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:
+    """The same of a shared result, whose document needs no demo. Documents of old tell of no column of numbers."""
+    parts = [part for entry in entries if (part := _part_of_entry(entry)) is not None]
+    return _checkable(parts)
+
+
+def _part_of_entry(entry: Mapping[str, Any]) -> Part | None:
+    name, label, value, line = entry["name"], entry["label"], entry.get("value"), entry.get("line")
+    fields: dict[str, Output] = {
+        "labels": Labels(name, label, line="line" if line is not None else ""),
+        "boxes": Boxes(name, label),
+        "table": Json(name, label, table=True, corrects=entry.get("corrects", "")),
+        "json": Json(name, label),
+        "text": TextOutput(name, label),
+    }
+    field = fields.get(entry["kind"])
+    return _part(field, {name: value, "line": line}) if field and name != "line" else None
+
+
+def _checkable(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Words are asked for only where nothing is that could be checked."""
     checkable = [part for part in parts if part.kind != "text"] or parts
     return tuple(checkable) or (Part(WORDS, "What is right", "text", ""),)
 

@@ -61,7 +61,7 @@ class CorrectionPages:
             if 1 <= number <= max(1, -(-total // size))
         }
         return draw_page(
-            "corrections.html", home="./", here="r/", menu=self.hub.registry, place="corrections",
+            "corrections/list.html", home="./", here="r/", menu=self.hub.registry, place="corrections",
             signed_in=who.name, entries=entries, total=total, everybody=everybody, counts=counts, demos=pages,
             verdicts=VERDICTS, chosen=chosen, turns=turns, asks=self.hub.settings.asks,
         )  # fmt: skip

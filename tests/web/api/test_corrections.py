@@ -54,7 +54,7 @@ def test_what_can_be_said_is_told_and_what_was_said_is_kept_listed_and_deleted(c
     can = client.get(place).json()
     (part,) = can["parts"]
     assert (part["name"], part["kind"], part["answer"]) == ("shares", "class", "dark")
-    assert (part["options"], can["pictured"], can["said"]) == (["light", "dark"], True, None)
+    assert ({*part["options"]}, can["pictured"], can["said"]) == ({"light", "dark"}, True, None)
     kept = correct(client, id, verdict="wrong", correction={"shares": "light"}, note=HOSTILE, keep_picture=True)
     assert client.get(place).json()["said"] == kept
     assert (kept["correction"], kept["note"], kept["mine"], kept["result"]) == ({"shares": "light"}, HOSTILE, True, id)
