@@ -19,6 +19,7 @@ Kind = Literal["class", "tags", "number", "numbers", "points", "boxes", "text"]
 WORDS = "words"  # the part of a page that has none that could be checked: what is right is said in words
 TEXT_CHARS, BOXES_MOST, ROWS_MOST, OPTIONS_MOST = 2000, 200, 200, 1000
 LARGEST = 1e12
+AXES = (("x", "y"), ("x_px", "y_px"))  # columns of a point
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +109,22 @@ def _of_labels(field: Labels, shares: Mapping[str, float], line: Any) -> Part:
 
 def _of_table(field: Json, table: Sequence[Mapping[str, Any]]) -> Part | None:
     """Points where rows have an x and a y; numbers of the column that the page says people may correct."""
-    names = tuple(str(next(iter(row.values()), "")) for row in table)
+    names = tuple(_name_of(row) for row in table)
     if len({*names}) != len(names):
         return None
-    if all(_is_number(row.get("x")) and _is_number(row.get("y")) for row in table):
-        points = {name: [row["x"], row["y"]] for name, row in zip(names, table, strict=True)}
-        return Part(field.name, field.label, "points", points, rows=names)
+    for x, y in AXES:
+        if all(_is_number(row.get(x)) and _is_number(row.get(y)) for row in table):
+            points = {name: [row[x], row[y]] for name, row in zip(names, table, strict=True)}
+            return Part(field.name, field.label, "points", points, rows=names)
     if field.corrects and all(_is_number(row.get(field.corrects)) for row in table):
         return Part(field.name, field.label, "numbers", [row[field.corrects] for row in table], rows=names)
     return None
+
+
+def _name_of(row: Mapping[str, Any]) -> str:
+    """What a row is called: its first words, else its first value."""
+    words = (value for name, value in row.items() if name != "colour" and isinstance(value, str))
+    return str(next(words, next(iter(row.values()), "")))
 
 
 def _is_number(value: Any) -> bool:
