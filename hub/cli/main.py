@@ -24,12 +24,9 @@ from hub import logs
 from hub.cli import bundled as cli_bundled
 from hub.cli import call as cli_call
 from hub.cli import compare as cli_compare
-from hub.cli import corrections as cli_corrections
 from hub.cli import export as cli_export
 from hub.cli import grid as cli_grid
-from hub.cli import history as cli_history
 from hub.cli import interrupt
-from hub.cli import links as cli_links
 from hub.cli import mcp as cli_mcp
 from hub.cli import new as cli_new
 from hub.cli import run as cli_run
@@ -37,6 +34,9 @@ from hub.cli import serve as cli_serve
 from hub.cli import status as cli_status
 from hub.cli import users as cli_users
 from hub.cli import weights as cli_hub
+from hub.cli.records import corrections as cli_corrections
+from hub.cli.records import history as cli_history
+from hub.cli.records import links as cli_links
 from hub.cli.show import console, exit_status, never_refuse, print_json, tell
 from hub.engine.jobs import Cancel
 from hub.errors import HubError, InputError, UnavailableError

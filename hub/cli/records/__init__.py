@@ -1,0 +1,1 @@
+"""Commands over what a hub keeps: the history, links, corrections."""
