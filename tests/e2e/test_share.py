@@ -37,7 +37,7 @@ def test_a_result_is_shared_opened_by_a_stranger_tried_and_taken_back(browser: B
     address = link.input_value()
     expect(mine.get_by_role("button", name="Copied")).to_be_visible()
     assert mine.evaluate("navigator.clipboard.readText()") == address
-    mine.get_by_label("Note").fill("Look at <b>this</b>")
+    mine.get_by_label("Note").and_(mine.get_by_test_id("textbox")).fill("Look at <b>this</b>")
     mine.get_by_label("The link ends").click()
     mine.get_by_role("option", name="in a week").click()
     mine.get_by_role("button", name="Save", exact=True).click()

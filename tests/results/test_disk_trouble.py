@@ -45,16 +45,17 @@ def test_a_link_on_a_full_disk_tells_so_and_the_next_one_is_made(
     hub = make_hub(shade=shade_demo())
     result = hub.engine.run("shade", {"image": plain(250, 250, 250)})
     link, _ = hub.sharing.share(result.id)
+    hub.corrections.say(link.id, "up", "")
     full(True)
     with pytest.raises(StorageError, match=r"The link cannot be kept: the disk is full \(.*links\.sqlite3\)") as told:
         hub.sharing.share(result.id)
     assert told.value.title == "The hub cannot keep or read this"
     with pytest.raises(StorageError, match="the disk is full"):
         for _ in range(200):
-            hub.sharing.links.say(link.id, "up", "x" * 1000)
+            hub.corrections.say(link.id, "up", "x" * 1000)
     assert hub.sharing.links.get(link.id) and hub.sharing.links.file(link.id, "preview.jpg").data
     full(False)
-    hub.sharing.links.say(link.id, "up", "")
+    hub.corrections.say(link.id, "up", "")
     assert hub.sharing.share(result.id)[0].id
 
 

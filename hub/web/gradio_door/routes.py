@@ -65,7 +65,13 @@ FONTS = {
 }
 PICTURES = {"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"}  # which a browser may open by itself
 UPLOAD_DONE = b'data: {"msg":"done"}\n\n'  # to a page that asks how far its upload is
+NAME_BYTES = 255  # the longest that a file's name may be
 FIELDS = 4  # of an upload's form that are no files
+
+
+def _has_long_name(path: str) -> bool:
+    """Whether no file can be called so; Gradio would ask for it, and fail."""
+    return any(len(part.encode(errors="replace")) > NAME_BYTES for part in path.split("/"))
 
 
 class GradioDoor:
@@ -86,7 +92,7 @@ class GradioDoor:
         page: str | None = None
         try:
             answer = await self._own(method, path, Request(scope, receive))
-            if answer is None and not self.has(method, path):
+            if answer is None and (not self.has(method, path) or _has_long_name(path)):
                 raise NotFoundError("There is nothing at this address.")
             if answer is None and method in GET and not self._is_awaited(path, scope):
                 raise NotFoundError("No answer is on its way here: it came already, or nothing was asked.")

@@ -26,7 +26,7 @@ from hub.web.routes import FILES, HEADERS, Endpoint, routes_of
 from hub.web.site.templates import draw_page
 
 STYLE = Path(__file__).parents[1] / "style.css"
-SCRIPTS = ("page.js", "boxes.js", "files/corrections.js", "files/corrected.js")
+SCRIPTS = ("page.js", "boxes.js", "corrections.js", "corrected.js")
 FORM_BYTES, FORM_FIELDS, CORRECTION_BYTES = 16 * 1024, 20, 128 * 1024
 DRAWN = ("page", "headline", "inputs", "parameters", "outputs", "weights", "receipt", "remarks", "result")
 TITLES = {404: "Nothing is shared here", 410: "This link has ended", 403: "That is not yours to change"}
