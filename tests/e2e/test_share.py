@@ -53,7 +53,7 @@ def test_a_result_is_shared_opened_by_a_stranger_tried_and_taken_back(browser: B
     expect(other.get_by_role("button", name="Print")).to_be_visible()  # its script ran
     assert other.locator(".share-columns img").first.evaluate("i => i.decode().then(() => i.naturalWidth > 100)")
     assert other.locator(".hub-meter > span").first.evaluate("e => e.getBoundingClientRect().width") > 100
-    other.get_by_text("Right", exact=True).click()
+    other.get_by_role("radio", name="Right").check()
     other.get_by_role("button", name="Send").click()
     expect(other.get_by_text("Thank you")).to_be_visible()
     expect(other.get_by_text("Take this link back")).to_have_count(0)

@@ -50,9 +50,13 @@ def test_a_link_on_a_full_disk_tells_so_and_the_next_one_is_made(
     with pytest.raises(StorageError, match=r"The link cannot be kept: the disk is full \(.*links\.sqlite3\)") as told:
         hub.sharing.share(result.id)
     assert told.value.title == "The hub cannot keep or read this"
+    kept = hub.corrections.store.database.connection
+    (pages,) = kept.execute("PRAGMA page_count").fetchone()
+    kept.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StorageError, match="the disk is full"):
         for _ in range(200):
             hub.corrections.say(link.id, "up", "x" * 1000)
+    kept.execute(f"PRAGMA max_page_count = {pages * 100}")
     assert hub.sharing.links.get(link.id) and hub.sharing.links.file(link.id, "preview.jpg").data
     full(False)
     hub.corrections.say(link.id, "up", "")
