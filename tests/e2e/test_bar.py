@@ -40,6 +40,7 @@ def test_the_first_key_offers_to_skip_the_bar(hub: Served, browser: Any) -> None
     for path in ("vehicle_classifier?threshold=0.5", "history"):
         page.goto(f"{hub.url}/{path}")
         expect(page.locator("h1")).to_be_visible()
+        page.wait_for_load_state("networkidle")  # a page that is still being drawn may take the focus away again
         page.keyboard.press("Tab")
         expect(page.locator(".hub-skip")).to_be_focused()
         page.keyboard.press("Enter")
