@@ -30,6 +30,7 @@ OWN_CODE = (
     "{what} wants its own code run ({where} names it), which is not done here. Look for a repository of the same "
     "model whose architecture transformers knows itself."
 )
+MOST_SIDE_PX = 4096  # of what a preprocessing makes of every picture
 MOST_LAYERS = 1000  # a config that says more would keep a process building for hours
 
 
@@ -78,6 +79,8 @@ def _read(name: str, folder: Path, files: set[str], locked: Locked, listing: Lis
         if key := _own_code(content):
             raise UnavailableError(OWN_CODE, what=name, where=f"{key} in {file}")
     _check_layers(configs["config.json"], name)
+    _check_sizes(configs["preprocessor_config.json"], name)
+    _check_sizes(configs["processor_config.json"].get("image_processor"), name)
     card = _card(folder / "README.md")
     task = card.get("pipeline_tag") or listing.task
     return Repository(
@@ -115,6 +118,17 @@ def _check_layers(config: Mapping[str, Any], name: str) -> None:
                 raise UnavailableError(text, what=name, key=str(key)[:60], count=max(counts))
             if isinstance(inner, dict | list):
                 pending.append(inner)
+
+
+def _check_sizes(preprocessing: Any, name: str) -> None:
+    """Refuses a preprocessing that makes any picture so large that it would fill the memory."""
+    for key, value in preprocessing.items() if isinstance(preprocessing, dict) else ():
+        if "size" in str(key):
+            sides = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+            most = max((side for side in sides if isinstance(side, int | float)), default=0)
+            if most > MOST_SIDE_PX:
+                text = "{what}: its preprocessing makes pictures of {side} px ({key}), more than {most}. It is refused."
+                raise UnavailableError(text, what=name, side=most, key=str(key)[:60], most=MOST_SIDE_PX)
 
 
 def _json(path: Path, name: str) -> dict[str, Any]:

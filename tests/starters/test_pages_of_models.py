@@ -20,6 +20,8 @@ from hub.kit.pretrained import pretrained
 from hub.pages.registry import discover
 from hub.settings import Settings
 from hub.starters import making, serving
+from hub.weights import repository
+from hub.weights.cards import front_of
 from hub.weights.store import WeightsStore
 from tests.demos.test_contract import SHAPES, check_outputs, compare, quick_inputs
 from tests.fakes import picture
@@ -228,6 +230,24 @@ def written(folder: Path, files: Files) -> Path:
     for name, data in files.items():
         (folder / name).write_bytes(data)
     return folder
+
+
+def test_a_card_of_empty_lines_takes_no_time_and_a_front_is_read_whatever_ends_its_lines() -> None:
+    assert front_of("---\n" + "\n" * 200_000) == {}
+    assert front_of("\n---\r\nlicense: mit\r\n---\r\n# A model\n---\n") == {"license": "mit"}
+    assert front_of("# A model") == front_of("") == {}
+
+
+@pytest.mark.parametrize("size", [{"height": 10**6, "width": 10**6}, {"shortest_edge": 10**6}, 10**6, [10**6, 10**6]])
+def test_a_preprocessing_that_makes_pictures_huge_is_refused(
+    files_of: Callable[[str], Files], tmp_path: Path, size: object
+) -> None:
+    for name, data in files_of("image-classification").items():
+        (tmp_path / name).write_bytes(data)
+    file = tmp_path / "preprocessor_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "size": size}), encoding="utf-8")
+    with pytest.raises(UnavailableError, match="its preprocessing makes pictures of 1000000 px"):
+        repository.read_folder(tmp_path)
 
 
 def test_what_a_card_says_is_text_and_never_code(
