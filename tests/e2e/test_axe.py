@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from hub.pages.registry import discover
-from tests.e2e.visits import answered, open_page, visitor
+from tests.e2e.visits import answered, drawn, open_page, visitor
 from tests.served import Served, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -90,7 +90,7 @@ def test_our_parts_of_streamlits_pages(tab: Page, hub: Served, slug: str) -> Non
     tab.goto(f"{hub.url}/streamlit/{slug}")
     expect(tab.locator(MAIN).get_by_role("heading").first).to_be_visible()
     tab.wait_for_load_state("networkidle")
-    tab.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    drawn(tab)
     tab.wait_for_function("!document.querySelector('[data-stale=true]')")
     assert faults(tab, {"include": [MAIN], "exclude": STREAMLITS}) == ""
 

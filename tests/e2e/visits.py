@@ -43,3 +43,8 @@ def answered(page: Page, act: Callable[[], object]) -> None:
     page.evaluate("document.querySelectorAll('.hub-done').forEach((line) => { line.dataset.before = ''; })")
     act()
     expect(page.locator(".hub-answers .hub-done:not([data-before])")).to_be_visible()
+
+
+def drawn(page: Page) -> None:
+    """Waits until Streamlit's script is at its end: until then, what stood there before stands beside the new."""
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
