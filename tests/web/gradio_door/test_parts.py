@@ -22,7 +22,7 @@ from hub.pages.registry import Page, Registry
 from hub.settings import Settings
 from hub.web import server
 from hub.web.gradio_door.routes import GradioDoor
-from hub.web.gradio_ui.app import _Page
+from hub.web.gradio_ui.page.page import DemoPage
 from hub.web.parts.html import AT_ONCE, IN_MENU
 from tests.fakes import in_threads, shade_demo
 from tests.served import run_async, running
@@ -171,7 +171,7 @@ def test_a_page_that_cannot_be_drawn_leaves_gradio_as_it_was_and_is_tried_again(
 ) -> None:
     parts = blocks_of(app_with(FEW)).hub_parts
     with monkeypatch.context() as patched:
-        patched.setattr(_Page, "about", lambda *_: 1 / 0)
+        patched.setattr(DemoPage, "about", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             parts.make("page_000")
     assert (Context.root_block, Context.block) == (None, None)

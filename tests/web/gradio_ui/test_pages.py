@@ -24,6 +24,7 @@ from hub.web.gradio_ui import app as gradio_ui
 from hub.web.gradio_ui import fields
 from hub.web.gradio_ui import live as live_ui
 from hub.web.gradio_ui import similar as similar_ui
+from hub.web.gradio_ui.page.asking import Asking
 from hub.web.parts import filled, html, snippets
 from tests.fakes import picky_demo, picture, registry_of, shade_demo, write_weights
 from tests.served import run_async
@@ -86,7 +87,7 @@ def test_the_page_offers_the_options_of_its_default_weights(hub: Hub) -> None:
 
 
 def test_other_weights_bring_their_options_and_keep_what_both_have(hub: Hub) -> None:
-    page = gradio_ui._Page(gradio_ui._Pages(hub), hub.registry.get("labelled"))
+    page = Asking(hub, hub.registry.get("labelled"))
     best, labels, _ = page.adapt("trees", "saloon", ["saloon", "van"], 0.3)
     assert (best["choices"], best["value"]) == (["first", "oak", "van"], "first")
     assert (labels["choices"], labels["value"]) == (["oak", "van"], ["van"])
@@ -95,7 +96,7 @@ def test_other_weights_bring_their_options_and_keep_what_both_have(hub: Hub) -> 
 
 
 def test_a_number_of_the_weights_stands_on_the_page_wherever_the_weights_are_chosen(hub: Hub, tmp_path: Path) -> None:
-    page = gradio_ui._Page(gradio_ui._Pages(hub), hub.registry.get("labelled"))
+    page = Asking(hub, hub.registry.get("labelled"))
     assert page.adapt("trees", "first", [], 0.0)[-1]["value"] == 0.7, "the slider and what runs never differ"
     picked = [page.pick(cast(gr.EventData, SimpleNamespace(_data={"example": number}))) for number in (0, 1)]
     assert [values[3:] for values in picked] == [[0.7, "trees"], [0.3, "cars"]]

@@ -1,0 +1,129 @@
+"""Runs of a demo's page: each moment of one as it is drawn, its outcome, and Stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import Executor
+from contextlib import aclosing
+from contextvars import copy_context
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import gradio as gr
+
+from hub import describe
+from hub.engine.jobs import Cancel, Followed
+from hub.errors import CancelledError, HubError
+from hub.execution.executor import OnEvent
+from hub.hub import Hub
+from hub.pages import kinds
+from hub.pages.registry import Page
+from hub.results.headline import headline
+from hub.results.result import Result
+from hub.spec import ImageInput
+from hub.web.api import events
+from hub.web.gradio_ui import fields
+from hub.web.gradio_ui.history import Past
+from hub.web.gradio_ui.live import Live
+from hub.web.gradio_ui.page.asking import Asking
+from hub.web.gradio_ui.runs import Moment, Runs
+from hub.web.middleware import guard
+from hub.web.parts import html, wording
+
+BESIDE = 4  # status line, Stop, receipt and head, which are drawn before the outputs
+
+
+class Listener(Protocol):
+    """A part of the page that does something with the result that is on it."""
+
+    def remember_result(self, request: gr.Request, result: Result) -> None: ...
+
+
+class Running:
+    """One page's runs, and what is drawn of them: status line, Stop, receipt, head, and the outputs."""
+
+    def __init__(self, hub: Hub, page: Page, asking: Asking, runs: Runs, threads: Executor, folder: Path):
+        self.hub, self.page, self.demo, self.asking, self.runs = hub, page, page.demo, asking, runs
+        self.threads, self.folder = threads, folder
+        self.outputs = kinds.on_page(self.demo)
+        self.past, self.live = Past(hub, page, runs), Live(hub, threads, page, asking.names)
+        self.listeners: list[Listener] = []
+
+    async def run_again(self, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
+        """A parameter was changed: runs if the pictures are there; a live camera's next frame has it anyway."""
+        there = all(v is not None for f, v in zip(self.demo.inputs, values, strict=False) if isinstance(f, ImageInput))
+        if there and not self.live.is_on(request):
+            async for update in self.run(request, *values, adjusting=True):
+                yield update
+        else:
+            yield [gr.skip()] * (BESIDE + len(self.outputs))
+
+    async def run(self, request: gr.Request, *values: Any, adjusting: bool = False) -> AsyncIterator[list[Any]]:
+        """One run with its stages as they happen; leaving the page or Stop cancels it."""
+        inputs = {n: v for n, v in zip(self.asking.names, values, strict=True) if v is not None}
+        who, missing = guard.caller_on_page(request), self.asking.find_missing(inputs)
+        if missing is not None:
+            yield [html.error(missing, html.earlier()), *[gr.skip()] * (BESIDE - 1 + len(self.outputs))]
+            return
+
+        def work(hear: OnEvent, cancel: Cancel) -> Result:
+            slug = self.page.slug
+            return self.hub.engine.run(slug, inputs, on_event=hear, cancel=cancel, caller=who)
+
+        # `Followed`: the run goes on for a moment without its page, which may only be loaded again.
+        async with aclosing(self.runs.follow(request.session_hash or "", work, Followed())) as moments:
+            async for now in moments:
+                yield await self.draw_moment(request, now, inputs, adjusting)
+
+    async def draw_moment(
+        self, request: gr.Request, now: Moment[Result], inputs: Mapping[str, Any], adjusting: bool = False
+    ) -> list[Any]:
+        """One moment of a run on the page: its stage, or what came of it."""
+        unchanged, task = [gr.skip()] * len(self.outputs), now.ended
+        if task is None:
+            stage, progress = now.last_event or ("queued", None)
+            step, total, left_s = (progress.step, progress.total, progress.left_s) if progress else (0, 0, None)
+            so_far, place = events.data_url(events.preview(progress)), 0
+            if stage == "queued" and (waiting := self.hub.waiting(guard.caller_on_page(request), self.page.slug)):
+                place, left_s = waiting.place, waiting.left_s
+            line = html.status(stage, now.seconds, step, total, left_s, so_far, place)
+            return [line, gr.update(visible=True), gr.skip(), gr.skip(), *unchanged]
+        if task.exception() is None:
+            self.remember_result(request, task.result())
+            await self.past.remember_result(request, task.result(), adjusting)
+            fill = partial(fields.fill_outputs, self.demo, task.result(), self.folder, inputs)
+            work_of = copy_context().run  # the thread draws for the same visitor
+            unchanged = await asyncio.get_running_loop().run_in_executor(self.threads, work_of, fill)
+        return [*self.draw_outcome(task), *unchanged]
+
+    def remember_result(self, request: gr.Request, result: Result) -> None:
+        """Remembers which result an open page shows."""
+        for part in self.listeners:
+            part.remember_result(request, result)
+
+    def draw_outcome(self, task: asyncio.Future[Result]) -> list[Any]:
+        """Status line, stop button, receipt and head at the end of a run."""
+        hidden = gr.update(visible=False)
+        problem = task.exception()
+        if problem is None:
+            result = task.result()
+            paid = html.receipt(result.receipt, result.id, result.seed)
+            return [self.draw_title(result), hidden, paid, self.draw_head()]
+        if isinstance(problem, CancelledError):
+            return [html.stopped(html.earlier()), hidden, gr.skip(), gr.skip()]
+        if isinstance(problem, HubError):
+            return [html.error(wording.by_label(self.demo, problem), html.earlier()), hidden, gr.skip(), gr.skip()]
+        raise problem
+
+    def draw_title(self, result: Result) -> str:
+        """What stands above an answer: the answer in a few words."""
+        return html.done(headline(self.demo, result), result.receipt)
+
+    async def stop(self, request: gr.Request) -> None:
+        """Cancels this browser session's runs on this page; each shows by its last update that it was stopped."""
+        self.runs.stop(request.session_hash or "")
+
+    def draw_head(self) -> str:
+        return html.title(self.page, describe.state(self.hub, self.page))
