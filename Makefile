@@ -9,7 +9,8 @@ TORCH  ?= $(if $(wildcard $(VENV)/lib/python*/site-packages/torch-*+cpu.dist-inf
 ARGS   ?=
 
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --disable-pip-version-check
+# Python compiles what it imports when it does; to compile every file of every package takes a minute.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --generate-hashes
 # The lock lists the CUDA packages of the torch on PyPI, since with hashes nothing may be installed that is not listed.
@@ -42,7 +43,7 @@ check: lint test test-slow  ## what CI runs: lint, types, all tests
 lint: setup-dev  ## ruff, mypy and bandit
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --quiet --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive hub demos weights bench app.py streamlit_app.py
 
 bench: setup-bench  ## measure the hub beside what else one would use, in about three minutes (ARGS="--only rest" to choose)
@@ -104,13 +105,13 @@ $(VENV)-bench/.installed: requirements-bench.txt $(VENV)/.installed
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $(VENV)-bench/hub.pth
 	echo 'import sys; sys.modules["mcp"] = None' >> $(VENV)-bench/hub.pth  # LitServe does not start beside the hub's version
 	mv $(VENV)-bench/hub.pth $(VENV)-bench/lib/python*/site-packages/
-	$(VENV)-bench/bin/python -m pip install --disable-pip-version-check --require-hashes -r requirements-bench.txt
+	$(VENV)-bench/bin/python -m pip install --disable-pip-version-check --no-compile --require-hashes -r requirements-bench.txt
 	@touch $@
 
 # An environment of its own, which needs nothing of the hub's and is there in seconds.
 $(VENV)-docs/.installed: requirements-docs.txt | $(VENV)/.created
 	$(PYTHON) -m venv $(VENV)-docs
-	$(VENV)-docs/bin/python -m pip install --disable-pip-version-check --require-hashes -r requirements-docs.txt
+	$(VENV)-docs/bin/python -m pip install --disable-pip-version-check --no-compile --require-hashes -r requirements-docs.txt
 	@touch $@
 
 clean:  ## remove the environment and what tools left behind (never results or weights)
