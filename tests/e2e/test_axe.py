@@ -20,27 +20,16 @@ SITE = ["", "status", "history", "gallery", "grid", "no-such-page"]
 MAIN = "[data-testid=stMain]"  # its frame, its menus and its running man are Streamlit's
 # Streamlit's own within it: a drop zone that is a section without a role, a table whose index has no heading.
 STREAMLITS = ["[data-testid=stFileUploaderDropzone]", "[data-testid=stDataFrame]"]
+DARK = """wanted => matchMedia("(prefers-color-scheme: dark)").matches === wanted &&
+  (!document.querySelector("gradio-app") || document.body.classList.contains("dark") === wanted)"""
 RULES = {"resultTypes": ["violations"]}
 
 
 @pytest.fixture(scope="module")
-def light(browser: Browser) -> Iterator[Page]:
-    tab = visitor(browser, [], color_scheme="light")
+def tab(browser: Browser) -> Iterator[Page]:
+    tab = visitor(browser, [])
     yield tab
     tab.context.close()
-
-
-@pytest.fixture(scope="module")
-def dark(browser: Browser) -> Iterator[Page]:
-    tab = visitor(browser, [], color_scheme="dark")
-    yield tab
-    tab.context.close()
-
-
-@pytest.fixture(params=["light", "dark"])
-def tab(request: pytest.FixtureRequest) -> Page:
-    page: Page = request.getfixturevalue(request.param)
-    return page
 
 
 def faults(page: Page, within: dict[str, list[str]] | None = None) -> str:
@@ -59,13 +48,20 @@ def faults(page: Page, within: dict[str, list[str]] | None = None) -> str:
     return found
 
 
-@pytest.mark.parametrize(("scheme", "slug"), [*(("light", slug) for slug in SLUGS), ("dark", "street_objects")])
-def test_a_page_with_an_answer(request: pytest.FixtureRequest, hub: Served, scheme: str, slug: str) -> None:
-    tab: Page = request.getfixturevalue(scheme)
+def stands_both_looks(page: Page) -> None:
+    """No fault in light, and none in dark."""
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(DARK, arg=scheme == "dark")
+        assert faults(page) == "", scheme
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_page_with_an_answer(tab: Page, hub: Served, slug: str) -> None:
     open_page(tab, f"{hub.url}/{slug}")
     answered(tab, tab.locator(".hub-examples button").first.click)
     tab.wait_for_load_state("networkidle")
-    assert faults(tab) == ""
+    stands_both_looks(tab)
 
 
 @pytest.mark.parametrize("path", SITE)
@@ -73,7 +69,7 @@ def test_a_page_of_the_site(tab: Page, hub: Served, path: str) -> None:
     tab.goto(f"{hub.url}/{path}")
     tab.locator("html:not(.hub-arriving) main").first.wait_for()
     tab.wait_for_load_state("networkidle")
-    assert faults(tab) == ""
+    stands_both_looks(tab)
 
 
 def test_a_shared_result(tab: Page, hub: Served, photo: Path) -> None:
@@ -82,21 +78,23 @@ def test_a_shared_result(tab: Page, hub: Served, photo: Path) -> None:
         link = client.post(f"/api/v1/results/{made['id']}/links", json={"note": "Look"}).json()
     tab.goto(link["url"])
     tab.wait_for_load_state("networkidle")
-    assert faults(tab) == ""
+    stands_both_looks(tab)
 
 
 @pytest.mark.parametrize("slug", ["", "palm_keypoints", "stable_diffusion"])
 def test_our_parts_of_streamlits_pages(tab: Page, hub: Served, slug: str) -> None:
-    tab.goto(f"{hub.url}/streamlit/{slug}")
-    expect(tab.locator(MAIN).get_by_role("heading").first).to_be_visible()
-    tab.wait_for_load_state("networkidle")
-    drawn(tab)
-    tab.wait_for_function("!document.querySelector('[data-stale=true]')")
-    assert faults(tab, {"include": [MAIN], "exclude": STREAMLITS}) == ""
+    for scheme in ("light", "dark"):
+        tab.emulate_media(color_scheme=scheme)
+        tab.goto(f"{hub.url}/streamlit/{slug}")
+        expect(tab.locator(MAIN).get_by_role("heading").first).to_be_visible()
+        tab.wait_for_load_state("networkidle")
+        drawn(tab)
+        tab.wait_for_function("!document.querySelector('[data-stale=true]')")
+        assert faults(tab, {"include": [MAIN], "exclude": STREAMLITS}) == "", scheme
 
 
 def test_the_form_to_sign_in(tab: Page, tmp_path: Path) -> None:
     with serving(tmp_path, "--auth", "ada:a long password") as served:
         tab.goto(served.url)
         expect(tab.get_by_label("Password")).to_be_visible()
-        assert faults(tab) == ""
+        stands_both_looks(tab)

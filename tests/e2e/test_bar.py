@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from tests.e2e.visits import visitor, wait_until_it_stands
 from tests.served import Served
 
 PAGES = {"": "All demos", "vehicle_classifier": "Emergency vehicle", "status": "Status", "history": "History",
@@ -36,10 +37,11 @@ def test_every_page_has_the_same_bar_which_marks_it_and_nothing_is_cut_off(
 
 
 def test_the_first_key_offers_to_skip_the_bar(hub: Served, browser: Any) -> None:
-    page = browser.new_page()
+    page = visitor(browser, [])
     for path in ("vehicle_classifier?threshold=0.5", "history"):
         page.goto(f"{hub.url}/{path}")
-        expect(page.locator("h1")).to_be_visible()
+        if path != "history":
+            wait_until_it_stands(page)
         page.wait_for_load_state("networkidle")  # a page that is still being drawn may take the focus away again
         page.keyboard.press("Tab")
         expect(page.locator(".hub-skip")).to_be_focused()
@@ -47,4 +49,4 @@ def test_the_first_key_offers_to_skip_the_bar(hub: Served, browser: Any) -> None
         inside = "document.activeElement.matches('h1, #content')"
         page.wait_for_function(inside)
         assert path.split("?")[0] in page.url
-    page.close()
+    page.context.close()

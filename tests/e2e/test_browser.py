@@ -96,6 +96,18 @@ def test_pictures_have_alternative_texts(shown: tuple[Page, Demo]) -> None:
     has_alternative_texts(shown[0])
 
 
+def test_the_card_is_on_the_page(shown: tuple[Page, Demo]) -> None:
+    page, demo = shown
+    page.get_by_role("button", name="About this model").click()
+    about = page.locator(".hub-facts").first
+    expect(about).to_contain_text("licence")
+    expect(about.locator(".hub-summary-lines dd").first).not_to_be_empty()
+    if len(demo.weights) > 1:
+        page.get_by_role("button", name="Its card").first.click()
+    expect(page.locator(".hub-model-card").first).to_contain_text("Limits")
+    page.get_by_role("button", name="About this model").click()
+
+
 def test_an_example_gives_a_result_with_all_outputs(shown: tuple[Page, Demo]) -> None:
     page, demo = shown
     expect(page).to_have_title(f"{demo.title} · Demo Hub")
@@ -122,7 +134,12 @@ def fits_its_window_and_is_easy_to_read(page: Page) -> None:
             "w => innerWidth === w.width && document.body.classList.contains('dark') === w.dark", arg=wanted
         )
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1"), scheme
-        assert min(page.evaluate(CONTRASTS)) >= 4.5, scheme
+        for _ in range(5):  # what is still being drawn may be pale for a moment
+            pale = [text for contrast, text in page.evaluate(CONTRASTS) if contrast < 4.5]
+            if not pale:
+                break
+            page.wait_for_timeout(500)
+        assert pale == [], scheme
 
 
 def has_alternative_texts(page: Page) -> None:
@@ -136,6 +153,7 @@ def test_an_uploaded_photo_runs_without_another_click(page: Page, hub: Served, p
     expect(page.locator(".hub-labels li")).to_have_count(2)
 
 
+@pytest.mark.slow
 def test_moving_a_slider_answers_anew_without_running_the_model(page: Page, hub: Served) -> None:
     open_page(page, f"{hub.url}/camvid_segmentation")
     answered(page, page.locator(".hub-examples button").first.click)
@@ -214,22 +232,11 @@ def test_a_bad_file_is_told_on_the_page_and_the_next_one_works(
     bad = tmp_path / "broken.jpg"
     bad.write_bytes(photo.read_bytes()[:500])
     page.locator("input[type=file]").set_input_files(bad)
-    earlier = page.get_by_text("the answer of the run before")
     expect(page.get_by_role("alert")).to_contain_text("Photo")
-    open_page(page, f"{hub.url}/vehicle_classifier")
     answered(page, page.locator(".hub-examples button").first.click)
     page.get_by_role("button", name="Remove Image").click()
     page.locator("input[type=file]").set_input_files(bad)
-    expect(earlier).to_be_visible()
-
-
-def test_the_card_is_on_the_page(page: Page, hub: Served) -> None:
-    page.goto(f"{hub.url}/vehicle_classifier")
-    page.get_by_role("button", name="About this model").click()
-    about = page.locator(".hub-facts")
-    expect(about).to_contain_text("licence")
-    expect(about.locator(".hub-summary-lines dd").first).not_to_be_empty()
-    expect(page.locator(".hub-model-card").first).to_contain_text("Limits")
+    expect(page.get_by_text("the answer of the run before")).to_be_visible()
 
 
 def test_the_keyboard_reaches_an_example_and_runs_it(page: Page, hub: Served) -> None:
@@ -255,26 +262,26 @@ def test_an_unknown_page_suggests_the_one_that_was_meant(browser: Browser, hub: 
     page.close()
 
 
-# Contrast ratio (WCAG 2) of each visible text of the hub's own pieces against the nearest opaque background.
+# Contrast ratio (WCAG 2) of each visible text of the hub's own pieces against what it stands on.
 CONTRASTS = """() => {
   const channel = (v) => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; };
   const parse = (c) => (c.match(/[\\d.]+/g) || []).map(Number);
   const luminance = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
-  const background = (e) => {
-    for (; e; e = e.parentElement) {
-      const c = parse(getComputedStyle(e).backgroundColor);
-      if (c.length === 3 || c[3] === 1) return c;
-    }
-    return parse(getComputedStyle(document.body).backgroundColor);
+  const background = (e) => {  // what is half transparent lies over what is below it
+    if (!e) return parse(getComputedStyle(document.body).backgroundColor);
+    const [r, g, b, alpha = 1] = parse(getComputedStyle(e).backgroundColor);
+    if (alpha === 1) return [r, g, b];
+    const below = background(e.parentElement);
+    return [r, g, b].map((c, i) => c * alpha + below[i] * (1 - alpha));
   };
   const own = '[class*=hub-] *, [class*=hub-], button, label, label span';
   const texts = [...document.querySelectorAll(own)].filter((e) =>
     [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()) && e.offsetParent !== null &&
     e.offsetWidth > 1 && !e.closest('.hub-cover'));  // 1: for screen readers only
-  return [21, ...texts.map((e) => {
+  return texts.map((e) => {
     const [a, b] = [luminance(parse(getComputedStyle(e).color)), luminance(background(e))].sort((x, y) => y - x);
-    return (a + 0.05) / (b + 0.05);
-  })];
+    return [(a + 0.05) / (b + 0.05), e.outerHTML.slice(0, 200)];
+  });
 }"""
 
 

@@ -25,7 +25,7 @@ def visit(browser: Browser, url: str, viewport: dict[str, int]) -> Page:
     return page
 
 
-@pytest.mark.parametrize("slug", ["vehicle_classifier", "camvid_segmentation"])
+@pytest.mark.parametrize("slug", ["vehicle_classifier", pytest.param("camvid_segmentation", marks=pytest.mark.slow)])
 def test_input_examples_and_run_are_in_view_on_a_small_desk_and_the_answer_is_beside_them(
     browser: Browser, hub: Served, slug: str
 ) -> None:
