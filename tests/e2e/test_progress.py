@@ -143,9 +143,7 @@ def test_on_a_streamlit_page_a_result_is_shared_in_a_click_and_stop_frees_the_mo
     page.goto(f"{slow_hub.url}/streamlit/slow?steps=3")
     page.get_by_label("Prompt").fill("fourth")
     page.get_by_role("button", name="Run").click()
-    page.get_by_text("Share this result").click()  # of a run that was waited for, as most are
-    page.get_by_role("textbox", name="Note").fill("Look at this")  # once it is there, what is below moves no more
-    page.get_by_role("button", name="Make the link").click()
+    page.get_by_role("button", name="Share", exact=True).click()  # of a run that was waited for, as most are
     expect(page.locator("code", has_text="/r/")).to_be_visible()
     page.get_by_role("slider", name="Steps").press("End")
     page.get_by_role("button", name="Run").click()

@@ -54,13 +54,15 @@ def test_a_result_of_rest_is_a_hit_in_streamlit_with_its_exact_mask_and_shared_f
     assert saved.value.suggested_filename == "mask.png"
     assert Path(saved.value.path()).read_bytes() == httpx.get(hub.url + made["outputs"]["mask"], timeout=60).content
 
-    tab.get_by_text("Share this result").click()
-    tab.get_by_role("textbox", name="Note").fill("Look at this")  # once it is there, what is below moves no more
-    tab.get_by_role("button", name="Make the link").click()
+    tab.get_by_role("button", name="Share", exact=True).click()
     address = tab.locator("code", has_text="/r/").inner_text().strip()
+    tab.get_by_role("textbox", name="Note").fill("Look at this")
+    tab.get_by_role("button", name="Save").click()
+    expect(tab.get_by_text("Saved:")).to_be_visible()
     assert address.startswith(f"{hub.url}/r/")
     tab.goto(address)  # the browser that made it may take it back: one session over both
     expect(tab.get_by_role("button", name="Take this link back")).to_be_visible()
+    expect(tab.get_by_text("Look at this")).to_be_visible()
     assert foreign == []
     assert "Traceback" not in hub.log()[before:]
     tab.context.close()

@@ -1,7 +1,9 @@
-"""Share, below a result: makes a link to it, and lists this browser's others."""
+"""Share, below a result: a click makes a link to it; a note and an end may follow. Lists this browser's others, too."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,45 +32,94 @@ class _Sharing:
     wanted_id: str = ""
     of: str = ""
     link_id: str = ""  # of the one shared last
+    included: bool = True  # whether that link shows what was put in
 
 
 def draw_panel(host: Host, page: Page, result: Result, values: Values, base: str) -> None:
     """Draws nothing where links are switched off. `base`: where the hub is, without a slash at the end."""
     if not host.hub.sharing.enabled:
         return
-    private, state = private_inputs(page.demo), _sharing(page)
-    with st.expander(say_plainly("Share this result"), icon=":material/share:"):
-        with st.form(f"{page.slug}/share", border=False):
-            help = say_plainly("Shown above the result; may stay empty")
-            note = st.text_area(say_plainly("Note"), help=help, max_chars=NOTE_CHARS, height=80)
-            ends = st.selectbox(say_plainly("The link ends"), list(ENDS), format_func=say)
-            include = True
-            if private:
-                words = "Include what I put in" if len(private) != 1 else "Include my picture"
-                help = say_plainly("Output pictures that were drawn over it show it anyway")
-                include = st.checkbox(say_plainly(words), True, help=help)
-            options: dict[str, Any] = {"on_click": _want_link, "args": (state, result.id)}
-            st.form_submit_button(say_plainly("Make the link"), icon=":material/add_link:", **options)
-        wanted_id, state.wanted_id = state.wanted_id, ""
-        if wanted_id == result.id:
-            try:
-                link, _ = host.hub.sharing.share(
-                    result.id,
-                    who=who(host.hub),
-                    note=note,
-                    days=ENDS[ends],
-                    leave_out=() if include else private,
-                    given={name: picture.data for name, picture in values.pictures.items()},
-                )
-                state.of, state.link_id = result.id, link.id
-            except HubError as error:
-                st.error(f"**{say_plainly(error.title)}**  \n{say_plainly(error.message)}", icon=":material/error:")
-        link_id = state.link_id if state.of == result.id else ""
-        if link_id:
+    state = _sharing(page)
+    options: dict[str, Any] = {"on_click": _want_link, "args": (state, result.id)}
+    st.button(say_plainly("Share"), key=f"{page.slug}/share", icon=":material/share:", **options)
+    wanted_id, state.wanted_id = state.wanted_id, ""
+    if wanted_id == result.id:
+        with _told():
+            _share(host, page, state, result, values)
+    link_id = state.link_id if state.of == result.id else ""
+    if link_id:
+        with st.container(border=True):
             address = f"{base}/r/{link_id}"
             st.code(address, language=None, wrap_lines=True)
             st.link_button(say_plainly("Open"), address, icon=":material/open_in_new:")
-        _draw_other_links(host, page, base, without=link_id)
+            _draw_options(host, page, state, result, values)
+    _draw_other_links(host, page, base, without=link_id)
+
+
+def _draw_options(host: Host, page: Page, state: _Sharing, result: Result, values: Values) -> None:
+    """What can be said of the link once it is there."""
+    private = private_inputs(page.demo)
+    with st.form(f"{page.slug}/link/{result.id}", border=False):
+        help = say_plainly("Shown above the result; may stay empty")
+        note = st.text_area(say_plainly("Note"), help=help, max_chars=NOTE_CHARS, height=80)
+        ends = st.selectbox(say_plainly("The link ends"), list(ENDS), format_func=say)
+        include = True
+        if private:
+            words = "Include what I put in" if len(private) != 1 else "Include my picture"
+            help = say_plainly("Output pictures that were drawn over it show it anyway")
+            include = st.checkbox(say_plainly(words), True, help=help)
+        saved = st.form_submit_button(say_plainly("Save"), icon=":material/save:")
+    if saved:
+        with _told():
+            if include == state.included:
+                facts = _change(host, state.link_id, note, ENDS[ends])
+                st.success(say_plainly("Saved: {facts}", facts=facts), icon=":material/check:")
+            else:  # what a link shows does not change: another takes its place
+                before = state.link_id
+                _share(host, page, state, result, values, note, ENDS[ends], include)
+                host.hub.sharing.links.revoke(before)
+                st.rerun()
+
+
+def _share(
+    host: Host,
+    page: Page,
+    state: _Sharing,
+    result: Result,
+    values: Values,
+    note: str = "",
+    days: int | None = None,
+    include: bool = True,
+) -> None:
+    link, _ = host.hub.sharing.share(
+        result.id,
+        who=who(host.hub),
+        note=note,
+        days=days,
+        leave_out=() if include else private_inputs(page.demo),
+        given={name: picture.data for name, picture in values.pictures.items()},
+    )
+    state.of, state.link_id, state.included = result.id, link.id, include
+
+
+def _change(host: Host, id: str, note: str, days: int | None) -> str:
+    """Returns what the link is now, in a few words."""
+    links, owner = host.hub.sharing.links, who(host.hub)
+    if not links.owns(id, owners=owner.ids):
+        raise ForbiddenError("Only the browser that made this link can change it.")
+    links.set_note(id, note)
+    links.set_end(id, days, owner)
+    (link,) = host.hub.corrections.counted([links.get(id)])
+    return link_facts(link)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What goes wrong within is said on the page."""
+    try:
+        yield
+    except HubError as error:
+        st.error(f"**{say_plainly(error.title)}**  \n{say_plainly(error.message)}", icon=":material/error:")
 
 
 def _sharing(page: Page) -> _Sharing:

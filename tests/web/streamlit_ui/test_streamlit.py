@@ -251,9 +251,10 @@ def test_an_optional_picture_may_be_left_out_and_taken_away_again(hub: Hub) -> N
 
 def test_a_result_is_shared_and_taken_back(hub: Hub) -> None:
     page = press(opened("shades"), "A grey square")
+    page = press(page, "Share")
     (note,) = [area for area in page.text_area if area.label == "Note"]
     note.set_value("for Monday")
-    page = press(page, "Make the link")
+    page = press(page, "Save")
     address = next(code.value for code in page.code if code.value.startswith("http://hub.test/r/"))
     id = address.rsplit("/", 1)[1]
     link, document = hub.sharing.links.read(id)
@@ -261,7 +262,7 @@ def test_a_result_is_shared_and_taken_back(hub: Hub) -> None:
     again = opened("shades", link=id)
     assert "as in the shared result" in words(again.info[0])
     assert again.slider[0].value == 0.2
-    page = press(page, "Make the link")  # the first is now one of the others
+    page = press(page, "Share")  # the first is now one of the others
     (end,) = [b for b in page.button if b.label == "Take back"]
     assert end.key == f"end/{id}"
     end.click().run()
@@ -277,7 +278,7 @@ def test_similar_pictures_stand_below_all_that_can_be_clicked(hub: Hub, monkeypa
         for one in page.main
         if one.type in ("button", "text")
     ]
-    assert order.index(("button", "Make the link")) < order.index(("text", "a row of pictures"))
+    assert order.index(("button", "Share")) < order.index(("text", "a row of pictures"))
 
 
 def test_a_run_that_no_page_follows_any_more_is_cancelled(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
