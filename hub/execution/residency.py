@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import threading
-from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hub import imports
-from hub.errors import LEFT, DeadlineError, HubError, UnavailableError, brief
+from hub.errors import LEFT, HubError, UnavailableError, brief
 from hub.execution import devices, models
 from hub.execution.backends.measuring import TOLERANCE
 from hub.execution.backends.orders import Origin
 from hub.execution.backends.points import EAGER, OPENVINO
 from hub.execution.backends.workshop import Workshop
 from hub.execution.construction import CONSTRUCTION
+from hub.execution.finding import Finding
 from hub.execution.leases import Lease, ModelStatus, model_key
 from hub.execution.models import Machine, PoolState, ProcessStatus, Resident
 from hub.execution.pool import ModelPool
@@ -65,10 +64,7 @@ class Residency:
     ):
         self.settings, self.registry, self.weights, self.metrics = settings, registry, weights, metrics
         self._share = share  # models of so many processes live on the device; each has its part of the room
-        # Guards _finding, which is there while the hardware is found out; taken alone.
-        self._lock = threading.Lock()
-        self._finding: Future[Hardware] | None = None
-        self._hardware: Hardware | None = None
+        self._hardware = Finding(self._find_hardware, "hardware")
         self._placed: dict[str, str] = {}  # how models use the device that are not wholly on it, by `model_key`
         self._backends: dict[str, str] = {}  # how networks run, by `model_key`
 
@@ -77,42 +73,21 @@ class Residency:
 
         Raises DeadlineError when that takes longer than `left_s`; it goes on then, for who asks next.
         """
-        if self._hardware is not None:
-            return self._hardware
-        with self._lock:
-            if self._finding is None:
-                self._finding = Future()
-                threading.Thread(target=self._find, args=(self._finding,), name="hardware", daemon=True).start()
-            finding = self._finding
-        wait([finding], left_s)
-        if not finding.done():
-            raise DeadlineError(
-                "The hub has just started and is still finding out what this machine can do. Try again in a moment."
-            )
-        error = finding.exception()
-        if error is not None:
-            raise copy.copy(error)
-        return finding.result()
+        return self._hardware.get(left_s)
 
-    def _find(self, finding: Future[Hardware]) -> None:
+    def _find_hardware(self) -> Hardware:
         try:
-            self._hardware = self._detect_hardware()
+            found = self._detect_hardware()
             imports.settle()
-            finding.set_result(self._hardware)
-        except HubError as error:
-            self._again(finding, copy.copy(error))
+        except HubError:
+            raise
         except BaseException as error:  # who waits must hear of it, whatever it is
             log.exception("the hardware was not found out")
             imports.forget_halves(error)
             why = imports.warnings() or [sentence("Try again in a moment.")]
             text = "This hub cannot run models now: {reason}. {what}"
-            self._again(finding, UnavailableError(text, reason=brief(error), what=why[0]))
-
-    def _again(self, finding: Future[Hardware], error: HubError) -> None:
-        """It failed for those who wait; who asks next begins anew."""
-        with self._lock:
-            self._finding = None
-        finding.set_exception(error)
+            raise UnavailableError(text, reason=brief(error), what=why[0]) from error
+        return found
 
     def _detect_hardware(self) -> Hardware:
         settings = self.settings
@@ -274,9 +249,9 @@ class Residency:
 
     def state(self) -> PoolState:
         """What is in memory now. Never waits for torch or a load."""
-        if self._hardware is None:
+        if self._hardware.known is None:
             return PoolState()
-        pool = self._hardware.pool
+        pool = self._hardware.known.pool
         return PoolState(pool.used_bytes(), tuple(pool.status()), pool.known_bytes(), dict(self._backends))
 
     def loaded(self) -> frozenset[str]:
@@ -289,7 +264,7 @@ class Residency:
 
     def holds(self, key: str) -> bool:
         """Whether a model is in memory, by its `model_key`. Never waits for torch or a load."""
-        return self._hardware is not None and self._hardware.pool.is_loaded(key)
+        return self._hardware.known is not None and self._hardware.known.pool.is_loaded(key)
 
     def warnings(self) -> list[Sentence]:
         """As `Models` says."""
@@ -305,10 +280,11 @@ class Residency:
 
     def close(self) -> None:
         """Drops all models."""
-        if self._hardware is not None:
-            if self._hardware.workshop is not None:
-                self._hardware.workshop.close()
-            self._hardware.pool.close()
+        hardware = self._hardware.known
+        if hardware is not None:
+            if hardware.workshop is not None:
+                hardware.workshop.close()
+            hardware.pool.close()
 
 
 def _is_pipeline(folder: Path) -> bool:

@@ -12,18 +12,18 @@ import os
 import threading
 import time
 from collections.abc import Collection, Sequence
-from concurrent.futures import Future, wait
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from hub.errors import DeadlineError, HubError, UnavailableError, too_late
+from hub.errors import DeadlineError, UnavailableError, too_late
 from hub.execution import models
 from hub.execution.construction import explain
 from hub.execution.dispatch import Dispatch, Ticket
 from hub.execution.executor import Computed, Flag, OnEvent, Waiting, Work
+from hub.execution.finding import Finding
 from hub.execution.leases import ModelStatus
 from hub.execution.messages import Begin, Counted
 from hub.execution.models import Machine, PoolState, ProcessStatus, Resident
@@ -71,8 +71,7 @@ class Workers:
         self._starting = False
         self._pinned: dict[tuple[str, str], None] = {}  # pages and weights that a new process pins too
         self._warmed: dict[tuple[int, str], float] = {}  # when a process was asked to load a model ahead of use
-        self._finding: Future[Machine] | None = None
-        self._machine: Machine | None = None
+        self._machine = Finding(self._find_machine, "hardware")
         self._start()
 
     # --- runs -------------------------------------------------------------------------------------
@@ -131,39 +130,21 @@ class Workers:
 
     def machine(self, left_s: float | None = None) -> Machine:
         """As `Models` says."""
-        if self._machine is not None:
-            return self._machine
-        with self._lock:
-            if self._finding is None:
-                self._finding = Future()
-                threading.Thread(target=self._find, args=(self._finding,), name="hardware", daemon=True).start()
-            finding = self._finding
-        wait([finding], left_s)
-        if not finding.done():
-            raise DeadlineError(
-                "The hub has just started and is still finding out what this machine can do. Try again in a moment."
-            )
-        return finding.result()
+        return self._machine.get(left_s)
 
-    def _find(self, finding: Future[Machine]) -> None:
-        try:
-            for last in (False, True):
-                try:
-                    one = self._first().ask("machine")
-                    break
-                except LostError:
-                    if last:
-                        raise UnavailableError(
-                            "The processes that run models end as soon as they are started. The hub's log has the "
-                            "details."
-                        ) from None
-            self._machine = replace(one, budget_bytes=one.budget_bytes * self._share)
-            self._metrics.pool_budget_bytes.set(self._machine.budget_bytes)
-            finding.set_result(self._machine)
-        except HubError as error:
-            with self._lock:  # who asks next begins anew
-                self._finding = None
-            finding.set_exception(error)
+    def _find_machine(self) -> Machine:
+        for last in (False, True):
+            try:
+                one = self._first().ask("machine")
+                break
+            except LostError:
+                if last:
+                    raise UnavailableError(
+                        "The processes that run models end as soon as they are started. The hub's log has the details."
+                    ) from None
+        machine: Machine = replace(one, budget_bytes=one.budget_bytes * self._share)
+        self._metrics.pool_budget_bytes.set(machine.budget_bytes)
+        return machine
 
     def _first(self) -> ModelProcess:
         """Any process; waits for one that is about to be started. Raises UnavailableError."""
@@ -255,7 +236,7 @@ class Workers:
 
     def _grow(self) -> None:
         """One process more, where there may be one and the device has room for it."""
-        machine = self._machine
+        machine = self._machine.known
         if machine is not None and machine.device == "cpu":
             with self._lock:
                 wanted = len(self._processes) < self._share and not self._starting
