@@ -37,6 +37,7 @@ LIMIT = r"[1-9]\d{0,8}/(second|minute|hour|day)"
 ORIGIN = r"\s*https?://[^\s/?#,]+/?\s*"
 HOST = r"\s*(\[[\da-fA-F:.]+\]|[\w.-]+)(:\d+)?\s*"
 MEMBER = r"\s*(\*|[\w.-]+):(view|run|admin)\s*"
+ENTITLED = r"\s*(\*|@?[\w.:/@+-]+):(view|run|admin)\s*"
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
 
@@ -62,6 +63,9 @@ class Settings:
     offline: bool = _setting(False, "never touch the network; use the weights on this machine")
     auth: str = _setting("", "USER:PASSWORD or a users file (`hub users`), asked for at every door; empty: open")
     space_users: str = _setting("", "on a Space with hf_oauth, who may sign in: NAME:ROLE,... (* is anyone); empty: no")
+    auth_header: str = _setting("", "where a proxy signs people in: the header that names them, X-Forwarded-User")
+    auth_proxies: str = _setting("", "addresses of the proxies whose auth_header is believed: 127.0.0.1,10.0.0.0/8")
+    auth_roles: str = _setting("", "who may what then, by name, @group or *: ann@a.org:admin,@research:run,*:view")
     manage: str = _setting("local", "who may load, pin and unload models: local (or role admin), everyone or nobody")
     rate_limit: str = _setting("", "runs of one user or browser, such as 60/minute; empty: as many as it can")
     quota: str = _setting("", "the same over a longer time, such as 500/day; empty: no end")
@@ -111,7 +115,7 @@ class Settings:
     @property
     def asks(self) -> bool:
         """Whether the hub asks who comes; else it is open to all who reach it."""
-        return bool(self.auth or self.space_users)
+        return bool(self.auth or self.space_users or self.auth_header)
 
     def origins(self) -> tuple[str, ...]:
         """The other websites of `allow_origins`."""
@@ -119,12 +123,20 @@ class Settings:
 
     def space_roles(self) -> dict[str, str]:
         """Roles by Hugging Face name, as `space_users` has them; * stands for all others."""
-        pairs = (entry.strip().partition(":") for entry in self.space_users.split(",") if entry.strip())
-        return {name: role for name, _, role in pairs}
+        return _roles(self.space_users)
+
+    def proxy_roles(self) -> dict[str, str]:
+        """Roles by name, @group or *, as `auth_roles` has them."""
+        return _roles(self.auth_roles)
 
     def only(self) -> tuple[str, ...]:
         """The slugs of `demos`, empty for all."""
         return tuple(s.strip() for s in self.demos.split(",") if s.strip())
+
+
+def _roles(text: str) -> dict[str, str]:
+    pairs = (entry.strip().rpartition(":") for entry in text.split(",") if entry.strip())
+    return {name: role for name, _, role in pairs}
 
 
 def default_folder(name: str) -> Path:
@@ -145,6 +157,11 @@ PATTERNS = {
     "dtype": (re.compile(r"auto|float32|bfloat16|float16"), "auto, float32, bfloat16 or float16"),
     "workers": (re.compile(r"auto|\d{1,2}"), "auto or a number of processes"),
     "space_users": (re.compile(rf"{MEMBER}(,{MEMBER})*"), "names with roles such as ann:admin,ben:run,*:view"),
+    "auth_header": (re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}"), "the name of a header such as X-Forwarded-User"),
+    "auth_roles": (
+        re.compile(rf"{ENTITLED}(,{ENTITLED})*"),
+        "names with roles such as ann@a.org:admin,@team:run,*:view",
+    ),
     "webhook_hosts": (re.compile(rf"{HOST}(,{HOST})*"), "names such as hooks.example.org,ci.example.org"),
     "webhook_secret": (re.compile(r"\S{16,200}"), "16 letters or more, without spaces"),
     "rate_limit": (re.compile(LIMIT), "a number per second, minute, hour or day, such as 60/minute"),

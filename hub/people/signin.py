@@ -10,7 +10,7 @@ import math
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from anyio import CapacityLimiter, to_thread
@@ -18,6 +18,7 @@ from cachetools import TTLCache
 
 from hub.errors import BusyError, RoleError, SignInError
 from hub.people.limits import network
+from hub.people.proxies import Proxies
 from hub.people.tokens import Token, TokenStore
 from hub.people.users import TOKEN, User, digest, hashed, matches, open_users
 from hub.settings import Settings
@@ -29,6 +30,7 @@ AT_ONCE = 2  # passwords checked at the same time: each takes a core and 16 MB
 FREE, FREE_OF_ADDRESS = 5, 25  # wrong passwords that cost no waiting: for one user's name, and for one address
 SLOWEST_S, FORGOTTEN_S, WATCHED = 60.0, 900.0, 4096
 SPACE = "Hugging Face"  # the proof of who signed in there: a session cookie that was checked already
+PROXY = "a proxy"  # and of who signed in at a proxy: the header of a connection that comes from it
 UNKNOWN_TOKEN = "This access token was revoked, or is past its day. Ask for a new one."
 WRONG = "This user name and password do not belong together here."
 ASK = "Send a user name and password by HTTP Basic, or an access token as Authorization: Bearer TOKEN."
@@ -50,7 +52,7 @@ class Known:
 
     @property
     def by_password(self) -> bool:
-        return not self.token and self.proof != SPACE
+        return not self.token and self.proof not in (SPACE, PROXY)
 
 
 class SignIn:
@@ -60,6 +62,7 @@ class SignIn:
         """Raises InputError as `hub.people.users.open_users` does."""
         self.required = settings.asks
         self.space = settings.space_roles()  # by Hugging Face name; empty: nobody signs in there
+        self.proxies = Proxies(settings)
         self.tokens = TokenStore(settings.data_folder)
         self._file, self._one = open_users(settings.auth)
         self._nobody = hashed(secrets.token_urlsafe()) if self._file else ""  # so that no name is told by the time
@@ -77,10 +80,18 @@ class SignIn:
     # --- who --------------------------------------------------------------------------------------
 
     async def identify(
-        self, headers: Mapping[str, str], cookies: Mapping[str, str], address: str, space_user: str = ""
+        self,
+        headers: Mapping[str, str],
+        cookies: Mapping[str, str],
+        address: str,
+        space_user: str = "",
+        at_proxy: Known | None = None,
     ) -> Known:
-        """Raises SignInError when nobody is told, TooManyTriesError, RoleError for a stranger on a Space."""
-        by_cookie = self.by_key(cookies.get(COOKIE, "")) or self._of_space(space_user)
+        """Raises SignInError when nobody is told, TooManyTriesError, RoleError for a stranger on a Space.
+
+        `at_proxy`: who signed in there, which counts more than what the browser was given before.
+        """
+        by_cookie = at_proxy or self.by_key(cookies.get(COOKIE, "")) or self._of_space(space_user)
         kind, _, credentials = headers.get("authorization", "").partition(" ")
         try:
             if kind.lower() == "bearer":
@@ -93,6 +104,11 @@ class SignIn:
         if by_cookie is None:
             raise SignInError(UNKNOWN_TOKEN if TOKEN.fullmatch(cookies.get(COOKIE, "")) else ASK)
         return by_cookie
+
+    def by_proxy(self, peer: str, users: Sequence[str], groups: Sequence[str]) -> Known | None:
+        """Who a proxy says has signed in there, as `Proxies.account` does."""
+        account = self.proxies.account(peer, users, groups)
+        return None if account is None else Known(*account, PROXY)
 
     def _of_space(self, user: str) -> Known | None:
         role = self.space.get(user) or self.space.get("*")
@@ -135,7 +151,7 @@ class SignIn:
 
     def is_still(self, person: Known) -> bool:
         """Whether nothing was revoked, removed or changed since."""
-        if person.proof == SPACE:
+        if person.proof in (SPACE, PROXY):
             return True
         now: Token | User | None = self.tokens.get(person.token) if person.token else self._user(person.name)
         return now is not None and (now.hash, now.role) == (person.proof, person.role)

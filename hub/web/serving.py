@@ -15,10 +15,13 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from hub.hub import Hub
 from hub.web import connections
 from hub.web.connections import Http, Patience, Rarely
+from hub.web.middleware.guard import PEER
 
 log = logging.getLogger(__name__)
 SETTLE_S = 0.5  # with nothing in work before the end: an answer may be on its way, a comparison between its two runs
@@ -36,12 +39,26 @@ def serve(app: Any, hub: Hub, listener: socket.socket, **options: Any) -> None:
 def configure_server(app: Any, *, most: int = 0, patience: Patience | None = None, **options: Any) -> uvicorn.Config:
     """uvicorn's settings. `most` connections; 0: as many as descriptors allow."""
     patience = patience or Patience()
+    # As uvicorn would put it around the app by itself, but with the peer kept.
+    behind: Any = ProxyHeadersMiddleware(app, trusted_hosts=os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1"))
     http, websocket = connections.make_protocols(most or connections.raise_descriptors(), patience)
     return uvicorn.Config(
-        app, http=http, ws=websocket, ws_max_size=2**20, backlog=connections.BACKLOG, log_config=None,
-        log_level="warning", access_log=False,
+        Peers(behind), proxy_headers=False, http=http, ws=websocket, ws_max_size=2**20, backlog=connections.BACKLOG,
+        log_config=None, log_level="warning", access_log=False,
         timeout_graceful_shutdown=int(ENDING_S), **options,
     )  # fmt: skip
+
+
+class Peers:
+    """Keeps the address at the other end of the connection, before a proxy's header tells whom it passes on."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            scope[PEER] = str((scope.get("client") or ("",))[0])
+        await self.app(scope, receive, send)
 
 
 class Server(uvicorn.Server):

@@ -28,6 +28,7 @@ from hub.web.parts.pieces import piece
 from hub.web.problems import problem
 
 CALLER = "hub.caller"  # in the scope, of who asks
+PEER = "hub.peer"  # in the scope, the address at the other end of the connection, whoever it says it passes on for
 HEADER = "x-hub-caller"  # the same for Streamlit, whose pages see nothing but the headers of their websocket
 OPEN = frozenset({"/healthz", "/readyz", "/favicon.ico", SCRIPT})  # probes have no password, nor has the page below
 ADMIN = frozenset({"/status", "/usage", "/metrics", "/api/v1/status", "/api/v1/models", "/api/v1/usage"})
@@ -119,7 +120,8 @@ class Guard:
                 if signing := self._sign_out.answer(scope, method, path, cookies):
                     await signing(scope, receive, send)
                     return
-                account = await self.signin.identify(headers, cookies, who.address, space_signin.user(scope))
+                at_proxy = self._at_proxy(scope, headers)
+                account = await self.signin.identify(headers, cookies, who.address, space_signin.user(scope), at_proxy)
                 who = Caller(account.name, account.role, who.session, who.address)
                 _check(account, who, method, path)
         except HubError as error:
@@ -130,6 +132,11 @@ class Guard:
             scope["headers"].append((HEADER.encode(), json.dumps(asdict(who)).encode()))
             receive = self._end_with_account(account, cookies.get(COOKIE, ""), receive)
         await self.app(scope, receive, self._with_headers(scope, cookies, account, send))
+
+    def _at_proxy(self, scope: Scope, headers: Headers) -> Known | None:
+        """Who has signed in at a proxy that is believed."""
+        users, groups = (headers.getlist(name) for name in self.signin.proxies.headers)
+        return self.signin.by_proxy(scope.get(PEER, ""), users, groups)
 
     def _signs_in(self, method: str, path: str) -> bool:
         return bool(self.signin.space) and method == "GET" and path in space_signin.PATHS

@@ -59,8 +59,9 @@ class SignOut:
         return answer
 
     def _again(self, scope: Scope, mark: str, root: str) -> Response:
-        if self.signin.space:
-            home = RedirectResponse(f"{root}{space_signin.PLACE}", 303, headers=FRESH)
+        if self.signin.space or self.signin.proxies.header:
+            place = space_signin.PLACE if self.signin.space else "/"
+            home = RedirectResponse(f"{root}{place}", 303, headers=FRESH)
             home.headers.append("Set-Cookie", self._cookie(scope, "", 0))
             return home
         if mark != OUT_MARK:

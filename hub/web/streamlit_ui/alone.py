@@ -27,6 +27,10 @@ def make_hub() -> Hub:
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)  # else a line for every file of Streamlit's pages
     if settings_of_hub.space_users:
         raise InputError("Sign-in with Hugging Face needs the Gradio pages too: python app.py. Here: HUB_AUTH.")
+    if settings_of_hub.auth_header:
+        raise InputError(
+            "Sign-in at a proxy (HUB_AUTH_HEADER) needs the hub's own server: python app.py. Here: HUB_AUTH."
+        )
     host_name = config.get_option("server.address") or "0.0.0.0"  # Streamlit listens
     hub = Hub(replace(settings_of_hub, host=host_name), serving=True)
     host.use(hub, beside_gradio=False)
