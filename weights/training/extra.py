@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def read_tags(folder: Path, page: str, labels: Sequence[str], size: tuple[int, i
     return data.read_images([row["path"] for row in known], size), torch.tensor(targets)
 
 
-def check(rows: Sequence[Mapping[str, Any]], folder: Path, page: str) -> None:
+def check(rows: Sequence[object], folder: Path, page: str) -> None:
     """Raises SystemExit where there is nothing to train with."""
     if not rows:
         raise SystemExit(f"{folder} has no picture of {page} that says what this recipe learns.")
