@@ -276,6 +276,10 @@ class Jobs:
         jobs = self._store.of_owner(who.id, LIST_MOST) if self._is_there() else []
         return [self.view(job) for job in jobs]
 
+    def is_of(self, job: StoredJob, who: Owner) -> bool:
+        """Whether a job is theirs, who asked for it."""
+        return job.owner in (who.id, *who.ids) or who.is_machine
+
     def _is_there(self) -> bool:
         return "_store" in self.__dict__ or (self._settings.data_folder / FILE).exists()
 
@@ -326,8 +330,7 @@ class Jobs:
     def cancel(self, id: str, caller: Caller | None) -> StoredJob | None:
         """Ends a job; one that has ended is deleted with its rows. Returns it, None: it is gone. Raises HubError."""
         job, who = self.get(id), self._engine.owners.of(caller)
-        is_own = job.owner in (who.id, *who.ids) or who.is_machine or (caller is not None and caller.is_admin)
-        if not is_own:
+        if not self.is_of(job, who) and not (caller is not None and caller.is_admin):
             raise ForbiddenError("Only who asked for a job may end it.")
         if self._store.end(id, "cancelled", freed=job.kind == "run"):
             if self._runner is not None and (work := self._runner.work_of(id)):

@@ -39,7 +39,21 @@ RESERVED_SLUGS = frozenset(
     """.split()
 )
 RESERVED_NAMES = frozenset(
-    {"config", "weights", "self", "output", "model", "items", "id", "receipt", "similar", "thumbnail", "links", "link"}
+    {
+        "config",
+        "weights",
+        "self",
+        "output",
+        "model",
+        "items",
+        "id",
+        "receipt",
+        "similar",
+        "thumbnail",
+        "links",
+        "link",
+        "correction",
+    }
     | {"example", "history"}  # with `link`, what an address may name beside the inputs
 )
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")

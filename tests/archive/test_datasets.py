@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from hub.archive.corrections import dataset
 from hub.archive.corrections.dataset import export
 from hub.archive.corrections.parts import Part
 from hub.archive.corrections.store import FILE, Correction, CorrectionStore
@@ -92,6 +93,22 @@ def test_boxes_and_points_are_in_pixels_of_the_picture_that_is_kept(store: Corre
     assert points["keypoints"] == [3.0, 4.0, 2, 0, 0, 0] and points["num_keypoints"] == 1
     assert [one["name"] for one in document["categories"]] == ["car", "points"]
     assert document["categories"][1]["keypoints"] == ["thumb", "ring"]
+
+
+def test_parquet_is_written_in_groups_of_few_pictures(
+    store: CorrectionStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets, parquet = pytest.importorskip("datasets"), pytest.importorskip("pyarrow.parquet")
+    export(store, tmp_path / "folder", "imagefolder", "shade")
+    monkeypatch.setattr(dataset, "GROUP_BYTES", 1)
+    export(store, tmp_path / "out", "parquet", "shade")
+    file = tmp_path / "out" / "shade" / "train.parquet"
+    assert parquet.ParquetFile(file).num_row_groups == 3, "one picture at a time"
+    loaded = datasets.load_dataset(str(tmp_path / "out"), "shade", split="train", cache_dir=str(tmp_path / "cache"))
+    for row in loaded:
+        (path,) = (tmp_path / "folder" / "shade").glob(f"{row['id']}.*")
+        with Image.open(path) as image:
+            assert image.convert("RGB").tobytes() == row["image"].convert("RGB").tobytes()
 
 
 @pytest.mark.parametrize("form", ["imagefolder", "jsonl", "coco", "parquet"])

@@ -1,4 +1,4 @@
-"""Pages of the tests' own: slow ones whose steps, frames and runs can be counted from outside."""
+"""Pages of the tests' own: slow ones whose steps, frames and runs can be counted; one that marks places."""
 
 from __future__ import annotations
 
@@ -69,6 +69,21 @@ DEMO = Demo(
 """
 
 
+MARKS = """
+from hub.spec import Boxes, Demo, ImageInput, Json
+
+def present(output, image):
+    points = [{"point": name, "x": 40.0 * n + 20, "y": 30.0} for n, name in enumerate(("left", "middle", "right"))]
+    return {"things": (image, [{"label": "car", "score": 0.9, "box": [10, 60, 60, 90]}]), "points": points}
+
+DEMO = Demo(
+    title="Marks", summary="Marks places.", task="Test", inputs=(ImageInput("image", "Photo"),),
+    outputs=(Boxes("things", "Things"), Json("points", "Points", table=True)),
+    load=lambda folder, device: object(), prepare=lambda image: 0, infer=lambda model, items: items, present=present,
+)
+"""
+
+
 @dataclass(frozen=True)
 class OwnPages:
     """A hub that serves them, and its data folder."""
@@ -85,5 +100,6 @@ def write(folder: Path) -> None:
     """Puts the pages into a folder for `--demos-folder`."""
     (folder / "slow.py").write_text(SLOW)
     (folder / "eye.py").write_text(EYE)
+    (folder / "marks.py").write_text(MARKS)
     for number in range(OTHERS):
         (folder / f"other_{number}.py").write_text(SLOW.replace('"Slow"', f'"Other {number}"'))

@@ -27,14 +27,17 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, smooth_l1_loss
 from torchvision.transforms import v2
 
+from hub.kit.faces import cut_out, detect
 from weights.measures import read_rows
-from weights.training import classifier, data, export
+from weights.training import classifier, data, export, extra
 from weights.training.fit import Batches, add_options, fit, schedule_of
 
 SOURCE_PX = 200
@@ -43,6 +46,7 @@ PAD_PX = 12  # edges repeated, so that a crop can be wider than the face's frame
 SIZES = ((0.35, 96), (0.7, 128), (1.0, 160))
 SIDE_PX = 160
 CENTRE, SCALE = 40.0, 20.0  # years; the network learns (age - CENTRE) / SCALE
+LEAST_SCORE = 0.8  # of a face, as on the page
 LEVEL = 0.8  # share of people whose age should be in the interval
 
 
@@ -51,6 +55,9 @@ def main() -> None:
     schedule = schedule_of(options, ema_decay=0.995)
     model, mean, std = build(options.arch, options.backbone_weights, options.dropout)
     images, ages = load_split(options.data, "train")
+    if options.extra:
+        faces, years = load_extra(options.extra)
+        images, ages = torch.cat([images, faces]), torch.cat([ages, years])
     val_images, val_ages = load_split(options.data, "val")
     inner = slice(PAD_PX, PAD_PX + SOURCE_PX)
     val_ready = data.normalize(
@@ -156,6 +163,26 @@ def load_split(folder: Path, split: str) -> tuple[Tensor, Tensor]:
     return padded, torch.tensor([float(row["age"]) for row in rows])
 
 
+def load_extra(folder: Path) -> tuple[Tensor, Tensor]:
+    """Faces that people set right, cut out as the page does; photos in which other faces are found are left out."""
+    faces, ages = list[Image.Image](), list[float]()
+    for row in extra.read_rows(folder, "age_regression"):
+        known = row.get("numbers") or []
+        with Image.open(row["path"]) as file:
+            image = file.convert("RGB")
+        found = detect(image, LEAST_SCORE)
+        if len(found) == len(known):
+            pictures = cut_out(image, found, SOURCE_PX, SOURCE_PX)
+        else:  # one that was said to be one face
+            pictures = [image.resize((SOURCE_PX, SOURCE_PX), Image.Resampling.BICUBIC)] if len(known) == 1 else []
+        pairs = [(face, age) for face, age in zip(pictures, known, strict=False) if age is not None]
+        faces += [face for face, _ in pairs]
+        ages += [age for _, age in pairs]
+    extra.check(ages, folder, "age_regression")
+    stacked = torch.stack([torch.from_numpy(np.array(face)).permute(2, 0, 1) for face in faces])
+    return v2.functional.pad(stacked, [PAD_PX], padding_mode="edge"), torch.tensor(ages)
+
+
 def augmentation(side: int) -> v2.Transform:
     """A detector's crop is not exactly the frame of the data: 0.9 to 1.12 in scale, up to 11 % in place, 7 degrees."""
     least = (0.9 * SOURCE_PX / (SOURCE_PX + 2 * PAD_PX)) ** 2
@@ -183,6 +210,7 @@ def _far_away(image: Tensor) -> Tensor:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with images/ and labels.csv")
+    extra.add_option(parser)
     parser.add_argument("--arch", default="tf_efficientnet_lite0", help="any timm model, such as resnet34")
     add_options(parser, epochs=10, learning_rate=2e-3, batch_size=48)
     parser.add_argument("--layer-decay", type=float, default=0.9)

@@ -31,9 +31,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits, interpolate
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from hub.kit.hands import title_of
 from hub.kit.views import expectation
 from weights.measures import read_rows
-from weights.training import classifier, data, export, unet
+from weights.training import classifier, data, export, extra, unet
 from weights.training.fit import Batches, add_options, fit, schedule_of
 
 FINGERS = ("index", "middle", "ring", "pinky")
@@ -43,6 +44,7 @@ POINTS = (
     *(f"heart_{number}" for number in (1, 2, 3, 4)),
 )
 TIPS = (8, 12, 16, 20)  # of the 21 landmarks of `--more`, in the order of POINTS
+HANDS = ("Left hand", "Right hand")  # as people call them who set the page's answers right
 HEIGHT, WIDTH = 288, 384
 SOURCE = (360, 480)  # pictures wait in memory at this size, so that crops stay sharp
 # Progressive resizing: (share of the epochs, heights of the training batches, drawn at random).
@@ -65,6 +67,11 @@ class Hands:
     background: Tensor  # uint8 [n, 360, 480], 255 where the light background is
     points: Tensor  # [n, 12, 2] pixels of the 360x480 picture; NaN where unknown
 
+    def joined(self, others: Hands) -> Hands:
+        """These and others."""
+        pairs = ((self.images, others.images), (self.background, others.background), (self.points, others.points))
+        return Hands(*(torch.cat(pair) for pair in pairs))
+
 
 class Trained(nn.Module):
     """What the loss looks at, as one tensor [n, 73]: points, spreads, coarse coordinates, presence."""
@@ -86,7 +93,9 @@ def main() -> None:
     options = _options()
     schedule = schedule_of(options)
     model, mean, std = unet.build(options.encoder, options.backbone_weights, **ARCHITECTURE)
-    hands = [load_palms(options.data, "train")] + ([load_more(options.more)] if options.more else [])
+    palms = load_palms(options.data, "train")
+    palms = palms.joined(load_extra(options.extra)) if options.extra else palms
+    hands = [palms] + ([load_more(options.more)] if options.more else [])
     val = load_palms(options.data, "val")
     val_ready = data.normalize(
         interpolate(val.images.float(), (HEIGHT, WIDTH), mode="bilinear", antialias=True), mean, std
@@ -174,6 +183,42 @@ def load_more(folder: Path) -> Hands:
     return Hands(images, background(images), points)
 
 
+def load_extra(folder: Path) -> Hands:
+    """Palms whose points people set right, brought into the pose that the network knows."""
+    places = {str(title_of(name)): at for at, name in enumerate(POINTS)}
+    images, points = list[Tensor](), list[Tensor]()
+    for row in extra.read_rows(folder, "palm_keypoints"):
+        known = row.get("points")
+        if row.get("label") not in HANDS or known is None or not {*known["name"]} <= {*places}:
+            continue
+        own = torch.full((len(POINTS), 2), float("nan"))
+        for name, x, y in zip(known["name"], known["x"], known["y"], strict=True):
+            if x is not None and y is not None:
+                own[places[name]] = torch.tensor([x, y])
+        image, own = known_pose(data.read_images([row["path"]])[0], own, mirrored=row["label"] == HANDS[1])
+        if own[:8].isfinite().any():  # something tells which way the fingers point
+            size = torch.tensor([image.shape[2], image.shape[1]])
+            images.append(v2.functional.resize(image, list(SOURCE), antialias=True))
+            points.append(own * torch.tensor(SOURCE[::-1]) / size)
+    extra.check(images, folder, "palm_keypoints")
+    stacked = torch.stack(images)
+    return Hands(stacked, background(stacked), torch.stack(points))
+
+
+def known_pose(image: Tensor, points: Tensor, mirrored: bool) -> tuple[Tensor, Tensor]:
+    """The fingers to the left by quarter turns; a right hand `mirrored`. Points are in pixels."""
+    for _ in range(4):
+        across, down = (points[:4].nanmean(0) - points[4:8].nanmean(0)).tolist()
+        if across <= -abs(down):
+            break
+        # A quarter turn to the left: (x, y) becomes (y, width - x).
+        image, points = image.rot90(1, (1, 2)), torch.stack([points[:, 1], image.shape[2] - points[:, 0]], 1)
+    if mirrored:
+        image = image.flip(1)
+        points = torch.stack([points[:, 0], image.shape[1] - points[:, 1]], 1)
+    return image, points
+
+
 def load_others(folders: Sequence[Path], seed: int, most: int = 800) -> Tensor:
     """Pictures without a hand, small: backgrounds and examples of "no palm"."""
     paths = [path for folder in folders for path in sorted(folder.iterdir())]
@@ -206,14 +251,14 @@ def draw(hands: list[Hands], others: Tensor, size: tuple[int, int]) -> tuple[Ten
     source = hands[int(torch.randint(len(hands), ()))]
     index = int(torch.randint(len(source.images), ()))
     image, behind, points = source.images[index], source.background[index], source.points[index]
-    known_pose = kind < 0.7
-    if not known_pose:
+    is_known = kind < 0.7
+    if not is_known:
         image, behind = other_pose(image, behind)
     points = points.nan_to_num(-1000.0)
-    image, behind, points = geometry(size, wide=known_pose)(
+    image, behind, points = geometry(size, wide=is_known)(
         tv_tensors.Image(image), tv_tensors.Mask(behind), tv_tensors.KeyPoints(points, canvas_size=SOURCE)
     )
-    if known_pose:
+    if is_known:
         target = torch.cat([inside(normalised(points.as_subclass(Tensor), size)).flatten(), torch.ones(1)])
     return colours(image.as_subclass(Tensor), behind.as_subclass(Tensor), others), target
 
@@ -337,6 +382,7 @@ def smp_config(encoder: str, mean: unet.Numbers, std: unet.Numbers) -> dict[str,
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with images/ and labels.csv (12 points)")
+    extra.add_option(parser)
     parser.add_argument("--more", type=Path, help="folder with further hands and 21 landmarks")
     parser.add_argument("--others", type=Path, action="append", default=[], help="folder of pictures without a hand")
     parser.add_argument("--encoder", default="tu-tf_efficientnet_lite0", help="any smp encoder, such as resnet34")

@@ -124,7 +124,7 @@ def f1_by_tag(predicted: Tensor, true_tags: Tensor) -> float:
 def options(description: str | None, epochs: int) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with images/ and labels.csv")
-    parser.add_argument("--extra", type=Path, help="folder of corrected pictures, an imagefolder export")
+    extra.add_option(parser)
     parser.add_argument("--arch", default="tf_efficientnet_lite0", help="any timm model, such as resnet50")
     add_options(parser, epochs, learning_rate=2e-3, batch_size=32)
     parser.add_argument("--layer-decay", type=float, default=0.9)

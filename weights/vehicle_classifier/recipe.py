@@ -8,7 +8,8 @@ ordinary photo does. So in half of the training samples the border comes from a 
 class: what stands at a border then says nothing about the label.
 
 `--extra FOLDER` adds pictures that people corrected, as
-`python -m hub corrections export --page vehicle_classifier --out FOLDER` writes them.
+`python -m hub corrections export --page vehicle_classifier --out FOLDER` writes them; what that brought,
+`python -m weights.versus` says.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ def side_px(progress: float) -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with images/ and labels.csv")
-    parser.add_argument("--extra", type=Path, help="folder of corrected pictures, an imagefolder export")
+    extra.add_option(parser)
     parser.add_argument("--arch", default="tf_efficientnet_lite0", help="any timm model, such as resnet34")
     add_options(parser, epochs=20, learning_rate=1e-3, batch_size=32)
     parser.add_argument("--layer-decay", type=float, default=0.9)

@@ -18,6 +18,7 @@ from hub.decoding import budget
 from hub.decoding.decode import ImageLimits, decode
 from hub.engine.shown import Shown
 from hub.errors import ConflictError, ForbiddenError, InputError, NotFoundError, StorageError
+from hub.images import thumbnail
 from hub.pages.registry import Registry
 from hub.people.owners import MACHINE, Owner
 from hub.people.terms import NOTE_CHARS, checked_text
@@ -29,6 +30,7 @@ from hub.spec import Demo, ImageInput
 
 log = logging.getLogger(__name__)
 
+VIEW_PX = 1280  # a picture to say on it what is right is at most so long
 PARTS_CHARS = 100_000  # of what is kept of one answer
 THUMBS: Mapping[str, Verdict] = {"up": "right", "down": "wrong", "": ""}
 VERDICTS: Mapping[str, Any] = {verdict: thumb for thumb, verdict in THUMBS.items()}
@@ -93,12 +95,15 @@ class Corrections:
 
     # --- of a result ------------------------------------------------------------------------------
 
-    def subject(self, id: str, who: Owner) -> Subject:
-        """A result as who ran it may correct it. Raises NotFoundError, ForbiddenError for who is not known to have."""
+    def subject(self, id: str, who: Owner, known: bool = False) -> Subject:
+        """A result as who ran it may correct it; `known`: that they did is certain, as of a batch of theirs.
+
+        Raises NotFoundError, ForbiddenError for who is not known to have.
+        """
         result = self._results.get(id)
         if result is None:
             raise NotFoundError("There is no result {id!r} here any more. Run it again.", id=id[:64])
-        if self._shown.since(who, result) is None:
+        if not known and self._shown.since(who, result) is None:
             raise ForbiddenError("You are not known to have run this result. Run it again, then say what is right.")
         capsule = result.capsule
         page = self._registry.pages.get(capsule["page"])
@@ -111,14 +116,14 @@ class Corrections:
         return Subject(blank, any(name in capsule["inputs"] for name in inputs), inputs, capsule["inputs"])
 
     def correct(
-        self, id: str, said: Said, who: Owner = MACHINE, given: Mapping[str, bytes] | None = None
+        self, id: str, said: Said, who: Owner = MACHINE, given: Mapping[str, bytes] | None = None, known: bool = False
     ) -> Correction:
-        """Keeps what `who` says of a result; `given` are its pictures as the caller has them.
+        """Keeps what `who` says of a result; `given` are its pictures as the caller has them, `known` as in `subject`.
 
         Raises ConflictError where a picture is to be kept that is not to be had, InputError, BusyError, and as
         `subject`.
         """
-        subject = self.subject(id, who)
+        subject = self.subject(id, who, known)
         correction = _filled(subject.blank, said)
         pictures, size = self._pictures(subject, who, given or {}) if said.keeps else ({}, (0, 0))
         return self._keep(replace(correction, width=size[0], height=size[1]), pictures, who)
@@ -131,28 +136,49 @@ class Corrections:
         for name in subject.inputs:
             if name not in subject.digests:
                 continue  # it may be left out, and was
-            for data in (given.get(name, b""), held.get(name, b"")):
-                if data and hashlib.sha256(data).hexdigest() == subject.digests[name]:
-                    with budget.room():
-                        image = decode(data, self._limits)
-                        size = size if pictures else image.size
-                        pictures[name] = encode_bounded(image)
-                    break
-            else:
+            data = next((d for d in (given.get(name), held.get(name)) if d and _is(d, subject.digests[name])), None)
+            if data is None:
                 raise ConflictError(
                     "The picture {name!r} of this result is no longer held. Run it again, then say it; or do not let "
                     "the picture be kept.",
                     name=name, field=name,
                 )  # fmt: skip
+            with budget.room():
+                image = decode(data, self._limits)
+                size = size if pictures else image.size
+                pictures[name] = encode_bounded(image)
         return pictures, size
 
+    def look(self, id: str, name: str, who: Owner) -> tuple[bytes, tuple[int, int]]:
+        """A picture that went into a result, to say on it what is right: as `draw_view` makes it.
+
+        Raises NotFoundError where it is no longer held, and as `subject`.
+        """
+        subject = self.subject(id, who)
+        data = self._held(subject, who).get(name) if name in subject.inputs else None
+        if data is None or not _is(data, subject.digests.get(name, "")):
+            raise NotFoundError("The picture {name!r} of this result is no longer held.", name=name[:80])
+        return draw_view(data, self._limits)
+
     def _held(self, subject: Subject, who: Owner) -> Mapping[str, bytes]:
-        """Pictures that `who` brought, from memory or from their history."""
+        """Pictures that `who` brought, from memory or from their history; or the page's own, of an example."""
         target = subject.blank.target
         return {
+            **self._of_example(subject),
             **self._history.pictures_of(who.id if who.lasting else "", target),
             **self._sharing.uploads_of(target, who),
         }
+
+    def _of_example(self, subject: Subject) -> dict[str, bytes]:
+        page = self._registry.pages.get(subject.blank.page)
+        if page is None or page.declared is None:
+            return {}
+        for example in page.declared.examples:
+            paths = {n: page.assets / str(example.inputs[n]) for n in subject.digests if n in example.inputs}
+            files = {name: path.read_bytes() for name, path in paths.items() if path.is_file()}
+            if files and all(_is(data, subject.digests[name]) for name, data in files.items()):
+                return files
+        return {}
 
     # --- of a shared result -----------------------------------------------------------------------
 
@@ -224,6 +250,17 @@ def counted(store: CorrectionStore, links: Sequence[Link]) -> list[Link]:
         for link in links
         for more in [thumbs.get(link.id, none)]
     ]
+
+
+def draw_view(data: bytes, limits: ImageLimits) -> tuple[bytes, tuple[int, int]]:
+    """A picture small enough to look at, as JPEG, and the size in whose pixels points and boxes are."""
+    with budget.room():
+        image = decode(data, limits)
+        return thumbnail(image, VIEW_PX, "view"), image.size
+
+
+def _is(data: bytes, digest: str) -> bool:
+    return hashlib.sha256(data).hexdigest() == digest
 
 
 def feedback_of(correction: Correction) -> Feedback:

@@ -17,6 +17,7 @@ from hub.texts import sentence
 
 FORMATS = ("imagefolder", "jsonl", "coco", "parquet")
 METADATA, ROWS, COCO, TABLE, IMAGES = "metadata.jsonl", "data.jsonl", "annotations.json", "train.parquet", "images"
+GROUP_BYTES, GROUP_ROWS = 32 * 2**20, 1000  # of pictures that are in memory at once, to be written together
 # What a column is called by what it holds; a second one of a kind has the output's name too.
 NAMES = {
     "class": "label", "tags": "tags", "number": "number", "numbers": "numbers", "points": "points",
@@ -71,8 +72,8 @@ def export(store: CorrectionStore, out: Path, form: str, page: str = "") -> Expo
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_bytes(picture.data)
                 row = {"file_name": name, **row}
-            else:
-                row = {"image": {"bytes": picture.data, "path": f"{correction.id}.{picture.extension}"}, **row}
+            else:  # its bytes come when the file is written
+                row = {"image": {"bytes": None, "path": f"{correction.id}.{picture.extension}"}, **row}
             row |= {"width": picture.width, "height": picture.height}
         done.pages.setdefault(correction.page, []).append(row)
     if not done.pages:
@@ -81,7 +82,7 @@ def export(store: CorrectionStore, out: Path, form: str, page: str = "") -> Expo
         )
     for slug, rows in done.pages.items():
         (out / slug).mkdir(parents=True, exist_ok=True)
-        write(out / slug, _even(rows))
+        write(out / slug, _even(rows), store)
     (out / "README.md").write_text(card(done, form), encoding="utf-8")
     return done
 
@@ -163,17 +164,17 @@ def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
-def _imagefolder(folder: Path, rows: list[dict[str, Any]]) -> None:
+def _imagefolder(folder: Path, rows: list[dict[str, Any]], store: CorrectionStore) -> None:
     _write_lines(folder / METADATA, rows)
 
 
-def _jsonl(folder: Path, rows: list[dict[str, Any]]) -> None:
+def _jsonl(folder: Path, rows: list[dict[str, Any]], store: CorrectionStore) -> None:
     _write_lines(folder / ROWS, rows)
 
 
-def _coco(folder: Path, rows: list[dict[str, Any]]) -> None:
+def _coco(folder: Path, rows: list[dict[str, Any]], store: CorrectionStore) -> None:
     """Also as imagefolder: what reads that finds the boxes as objects."""
-    _imagefolder(folder, rows)
+    _imagefolder(folder, rows, store)
     labels = sorted({name for row in rows for name in (row.get("objects") or {}).get("category", ())})
     ids, annotations = {name: number for number, name in enumerate(labels, 1)}, list[dict[str, Any]]()
     images = [
@@ -207,17 +208,33 @@ def _annotations(row: Mapping[str, Any], ids: Mapping[str, int]) -> Iterator[dic
         }  # fmt: skip
 
 
-def _parquet(folder: Path, rows: list[dict[str, Any]]) -> None:
+def _parquet(folder: Path, rows: list[dict[str, Any]], store: CorrectionStore) -> None:
+    """In groups of rows, so that few pictures are in memory at once, however many there are."""
     import pyarrow  # type: ignore[import-untyped]  # it has no types of its own
     from pyarrow import parquet
 
-    table = pyarrow.Table.from_pylist(rows)
+    rest = pyarrow.Table.from_pylist([{n: v for n, v in row.items() if n != "image"} for row in rows]).schema
+    picture = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
     # By this `datasets` knows that the bytes are a picture.
-    types = {"image": {"_type": "Image"}} | {
-        name: _feature(table.schema.field(name).type) for name in table.schema.names if name != "image"
-    }
-    features = json.dumps({"info": {"features": types}})
-    parquet.write_table(table.replace_schema_metadata({"huggingface": features}), folder / TABLE)
+    types = {"image": {"_type": "Image"}} | {name: _feature(rest.field(name).type) for name in rest.names}
+    features = {"huggingface": json.dumps({"info": {"features": types}})}
+    schema = pyarrow.schema([pyarrow.field("image", picture), *rest], metadata=features)
+    with parquet.ParquetWriter(folder / TABLE, schema) as writer:
+        for group in _groups(rows, store):
+            writer.write_table(pyarrow.Table.from_pylist(group, schema=schema))
+
+
+def _groups(rows: Iterable[dict[str, Any]], store: CorrectionStore) -> Iterator[list[dict[str, Any]]]:
+    """Rows with their pictures, a few at a time."""
+    group, size = list[dict[str, Any]](), 0
+    for row in rows:
+        data = store.picture(row["id"], store.get(row["id"]).pictures[0]).data
+        if group and (size + len(data) > GROUP_BYTES or len(group) >= GROUP_ROWS):
+            yield group
+            group, size = [], 0
+        group.append({**row, "image": {**row["image"], "bytes": data}})
+        size += len(data)
+    yield group
 
 
 def _feature(kind: Any) -> Any:
@@ -231,7 +248,7 @@ def _feature(kind: Any) -> Any:
     return {"dtype": {"double": "float64"}.get(str(kind), str(kind)), "_type": "Value"}
 
 
-WRITERS: Mapping[str, Callable[[Path, list[dict[str, Any]]], None]] = {
+WRITERS: Mapping[str, Callable[[Path, list[dict[str, Any]], CorrectionStore], None]] = {
     "imagefolder": _imagefolder, "jsonl": _jsonl, "coco": _coco, "parquet": _parquet,
 }  # fmt: skip
 

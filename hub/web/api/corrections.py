@@ -38,6 +38,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
     endpoints = CorrectionRoutes(hub)
     table = {
         f"{API}/results/{{id}}/correction": {"GET": endpoints.look, "POST": endpoints.say},
+        f"{API}/results/{{id}}/correction/{{name}}": {"GET": endpoints.input},
         f"{API}/links/{{id}}/correction": {"POST": endpoints.say_of_link},
         f"{API}/corrections": {"GET": endpoints.list},
         f"{API}/corrections/{{id}}": {"GET": endpoints.one, "DELETE": endpoints.remove},
@@ -85,6 +86,12 @@ class CorrectionRoutes:
             return self.corrections.correct_shared(id, said, who, mine)
 
         return json_answer(self._to_json(request, await to_thread.run_sync(keep)), 201)
+
+    async def input(self, request: Request) -> Response:
+        """What went in, to who ran it."""
+        id, name = request.path_params["id"], request.path_params["name"]
+        who = self.hub.owners.of(guard.caller(request))
+        return send_view(*await drawers.draw(guard.caller(request), self.corrections.look, id, name, who))
 
     # --- looking and deleting ---------------------------------------------------------------------
 
@@ -177,6 +184,12 @@ def count_pages(hub: Hub, caller: Caller) -> tuple[list[tuple[str, str, int]], b
 def find_one(hub: Hub, request: Request) -> Correction:
     """The correction of an address, if the caller may see it. Raises NotFoundError."""
     return hub.corrections.store.get(request.path_params["id"], whose(hub, guard.caller(request)))
+
+
+def send_view(picture: bytes, size: tuple[int, int]) -> Response:
+    """A picture on which somebody says what is right; `Picture-Size` is how large it was."""
+    headers = {"Cache-Control": "private, max-age=600", "Picture-Size": f"{size[0]}x{size[1]}"}
+    return Response(picture, media_type="image/jpeg", headers=headers)
 
 
 async def send_picture(hub: Hub, request: Request) -> Response:

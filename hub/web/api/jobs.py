@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute
 
+from hub.archive.corrections.corrections import draw_view
 from hub.decoding import budget
-from hub.decoding.decode import decode
+from hub.decoding.decode import ImageLimits, decode
 from hub.engine.shown import iso
 from hub.errors import ConflictError, HubError, InputError, NotFoundError
 from hub.hub import Hub
@@ -30,6 +31,7 @@ from hub.spec import Choices
 from hub.web import drawers
 from hub.web.api import answers
 from hub.web.api.bodies import read_inputs
+from hub.web.api.corrections import send_view
 from hub.web.api.schemas.jobs import (
     PAGES_MOST,
     PER_PAGE,
@@ -48,6 +50,7 @@ from hub.web.routes import API, FRESH, check_names, json_answer, routes_of, whol
 SIDE = 160  # px of a thumbnail
 DAY = "private, max-age=86400"
 LOOK_AGAIN_S = 2
+T = TypeVar("T")
 PLACES = ("webhook", "truth")  # what may be said behind the question mark of a batch
 
 
@@ -61,6 +64,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
         f"{API}/jobs/{{id}}/result": {"GET": endpoints.result},
         f"{API}/jobs/{{id}}/rows": {"GET": endpoints.rows},
         f"{API}/jobs/{{id}}/rows/{{number:int}}/thumbnail": {"GET": endpoints.thumbnail},
+        f"{API}/jobs/{{id}}/rows/{{number:int}}/picture": {"GET": endpoints.picture},
         f"{API}/jobs/{{id}}/summary": {"GET": endpoints.summary},
         f"{API}/jobs/{{id}}/table.csv": {"GET": endpoints.csv},
         f"{API}/jobs/{{id}}/table.jsonl": {"GET": endpoints.json_lines},
@@ -236,22 +240,30 @@ class JobRoutes:
 
     async def thumbnail(self, request: Request) -> Response:
         """Of the picture that went in."""
-        small = await drawers.draw(guard.caller(request), self._draw, request, request.path_params["number"])
+        small = await drawers.draw(guard.caller(request), self._draw, request, _draw_small)
         return Response(small, media_type="image/webp", headers={"Cache-Control": DAY})
 
-    def _draw(self, request: Request, number: int) -> bytes:
-        job = self._batch(request)
+    async def picture(self, request: Request) -> Response:
+        """The same, large enough to say on it what is right."""
+        return send_view(*await drawers.draw(guard.caller(request), self._draw, request, draw_view))
+
+    def _draw(self, request: Request, draw: Callable[[bytes, ImageLimits], T]) -> T:
+        job, number = self._batch(request), request.path_params["number"]
         row = self.jobs.rows.one(job.id, number)
         if row is None:
             raise NotFoundError("This batch has no picture {number}.", number=number)
         reader = PictureReader(self.jobs.folders.of(job), self.hub.limits)
         try:
-            with budget.room():
-                return thumbnail(decode(reader.read(row), self.hub.limits), SIDE, "tile")
+            return draw(reader.read(row), self.hub.limits)
         except InputError as error:
             raise NotFoundError("There is nothing to show of it: {why}", why=error.message) from None
         finally:
             reader.close()
+
+
+def _draw_small(data: bytes, limits: ImageLimits) -> bytes:
+    with budget.room():
+        return thumbnail(decode(data, limits), SIDE, "tile")
 
 
 # --- what is answered -----------------------------------------------------------------------------

@@ -54,7 +54,7 @@ class Correct:
 
     def build(self) -> list[gr.HTML]:
         """Draws the form's place, which is empty until there is a result, and that of what went wrong."""
-        js = str(script("files/corrections.js")) + SENDS
+        js = "".join(str(script(f"files/{name}.js")) for name in ("places", "corrections")) + SENDS
         place = gr.HTML("", apply_default_css=False, js_on_load=js, elem_classes="hub-correction-place")
         return [place, gr.HTML("", apply_default_css=False)]
 

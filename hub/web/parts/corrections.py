@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -15,6 +16,7 @@ from hub.people.terms import NOTE_CHARS
 from hub.texts import say
 from hub.web.parts import wording
 from hub.web.parts.pieces import piece
+from hub.web.routes import API
 
 VERDICTS = {"right": "Right", "wrong": "Wrong", "": "Words"}
 THUMBS = {"up": "Right", "down": "Wrong", "": "Words"}
@@ -30,15 +32,19 @@ class Words:
     text: str
 
 
-def draw_form(subject: Subject, action: str = "") -> Markup:
-    """The form in which something is said of an answer."""
-    return piece("corrections", "form", subject.blank.parts, subject.pictured, NOTE_CHARS, action)
+def draw_form(subject: Subject, action: str = "", picture: str = "") -> Markup:
+    """The form in which something is said of an answer. `picture`: where what went in is, to say on it what is right;
+    empty: its place among the hub's results."""
+    given = next((name for name in subject.inputs if name in subject.digests), "")
+    if given and not picture:
+        picture = f"{API[1:]}/results/{subject.blank.target}/correction/{quote(given, safe='')}"
+    return piece("corrections", "form", subject.blank.parts, subject.pictured, NOTE_CHARS, action, picture)
 
 
-def draw_kept(correction: Correction) -> Markup:
-    """What was just said."""
-    verdict = say(VERDICTS[correction.verdict])
-    return piece("corrections", "kept", verdict, rows_of(correction), correction.note, bool(correction.pictures))
+def draw_kept(correction: Correction, home: str = "", again: str = "") -> Markup:
+    """What was said. `home`: from the page to the hub's root; `again`: where something else is said, without script."""
+    verdict, is_pictured = say(VERDICTS[correction.verdict]), bool(correction.pictures)
+    return piece("corrections", "kept", verdict, rows_of(correction), correction.note, is_pictured, home, again)
 
 
 def rows_of(correction: Correction) -> list[tuple[str, str, str]]:

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute
 
+from hub.archive.corrections.corrections import Said
 from hub.archive.history_pair import Beside, Setting, beside
 from hub.archive.history_store import HistoryEntry
 from hub.archive.sharing import clean, snapshot
@@ -31,6 +32,7 @@ from hub.web import drawers
 from hub.web.api import history as history_rest
 from hub.web.middleware import guard
 from hub.web.parts import comparison as compare_html
+from hub.web.parts import corrections as drawn
 from hub.web.routes import ASKING, HEADERS, Endpoint, file, routes_of
 from hub.web.site import history_texts
 from hub.web.site import links as permalinks
@@ -39,6 +41,7 @@ from hub.web.site.templates import draw_page
 log = logging.getLogger(__name__)
 RESULT_GONE = "Its result is not kept any more."
 GIVEN = "cookie"  # in the address, once a browser was given its cookie
+AGAIN = "again"  # in the address, to say something else of a result
 INPUT_FILE = "in-"  # how the names of pictures begin that went in, and are drawn anew for each look
 
 
@@ -48,6 +51,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
     table: dict[str, dict[str, Endpoint]] = {
         "/history": {"GET": endpoints.page},
         "/history/{id}/share": {"POST": endpoints.share},
+        "/history/{id}/correction": {"POST": endpoints.correct},
         "/history/{id}/delete": {"POST": endpoints.delete},
         "/history/{id}/{file}": {"GET": endpoints.file},
         "/history/{name}": {"GET": endpoints.static},
@@ -124,10 +128,12 @@ class HistoryPages:
         pictures = self._input_pictures(entry)
         left_out = [f.name for f in page.declared.inputs if isinstance(f, ImageInput) and f.name not in pictures]
         document = snapshot(self.hub.weights, page, result, pictures, left_out).document
+        correction = self._correction(request, entry)
         return self._render(
             request, "history/run.html", entry=entry, id=f"history/{entry.id}", own=True, note="",
-            again_url=self._again_url(entry), shares=self.hub.sharing.enabled, note_chars=NOTE_CHARS,
-            **permalinks.drawn_parts(document), private=bool(private_inputs(page.declared)), ends=history_texts.ENDS,
+            again_url=self._again_url(entry), correction=correction, shares=self.hub.sharing.enabled,
+            note_chars=NOTE_CHARS, private=bool(private_inputs(page.declared)), ends=history_texts.ENDS,
+            **permalinks.drawn_parts(document),
         )  # fmt: skip
 
     def _again_url(self, entry: HistoryEntry) -> str:
@@ -181,6 +187,29 @@ class HistoryPages:
             given=pictures,
         )
         return link.id
+
+    # --- what is right ----------------------------------------------------------------------------
+
+    def _correction(self, request: Request, entry: HistoryEntry) -> str:
+        """What was said of the result; or the form in which it is."""
+        corrections, who = self.hub.corrections, self.hub.owners.of(guard.caller(request))
+        if not corrections.enabled:
+            return ""
+        said = None if AGAIN in request.query_params else corrections.store.last_of(entry.result, who.id)
+        if said:
+            return drawn.draw_kept(said, again=f"history?run={entry.id}&{AGAIN}=1#correction")
+        return drawn.draw_form(corrections.subject(entry.result, who, known=True), f"history/{entry.id}/correction")
+
+    async def correct(self, request: Request) -> Response:
+        form = await permalinks.read_form(request, permalinks.CORRECTION_BYTES)
+        await drawers.draw(guard.caller(request), self._correct, request, permalinks.said_in(form))
+        return RedirectResponse(f"../../history?run={request.path_params['id']}#correction", 303, headers=HEADERS)
+
+    def _correct(self, request: Request, said: Said) -> None:
+        entry = self.history.get(self._owner(request), request.path_params["id"])
+        self.hub.corrections.correct(entry.result, said, self.hub.owners.of(guard.caller(request)), known=True)
+
+    # --- deleting ---------------------------------------------------------------------------------
 
     async def delete(self, request: Request) -> Response:
         await permalinks.read_form(request)

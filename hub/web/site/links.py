@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from hub.web.routes import FILES, HEADERS, Endpoint, routes_of
 from hub.web.site.templates import draw_page
 
 STYLE = Path(__file__).parents[1] / "style.css"
-SCRIPTS = ("page.js", "boxes.js", "corrections.js", "corrected.js")
+EDITORS = ("places.js", "corrections.js")  # with which is said what is right
+SCRIPTS = ("page.js", "boxes.js", *EDITORS, "corrected.js")
 FORM_BYTES, FORM_FIELDS, CORRECTION_BYTES = 16 * 1024, 20, 128 * 1024
 DRAWN = ("page", "headline", "inputs", "parameters", "outputs", "weights", "receipt", "remarks", "result")
 TITLES = {404: "Nothing is shared here", 410: "This link has ended", 403: "That is not yours to change"}
@@ -38,6 +39,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
     table: dict[str, dict[str, Endpoint]] = {
         "/r/page.css": {"GET": endpoints.style},
         "/r/page.js": {"GET": endpoints.script},
+        "/r/corrections.js": {"GET": endpoints.editors},
         "/r/{id}": {"GET": endpoints.page},
         "/r/{id}/correction": {"POST": endpoints.correct},
         "/r/{id}/feedback": {"POST": endpoints.feedback},
@@ -83,7 +85,9 @@ class LinkPages:
     def _form(self, request: Request, id: str) -> str:
         if not self.hub.corrections.enabled:
             return ""
-        return corrections.draw_form(self.hub.corrections.shared(id, self._owns(request, id)), f"{id}/correction")
+        subject = self.hub.corrections.shared(id, self._owns(request, id))
+        picture = f"{id}/{next(iter(subject.digests.values()))}" if subject.digests else ""
+        return corrections.draw_form(subject, f"{id}/correction", picture)
 
     def _words(self, id: str) -> list[corrections.Words]:
         return corrections.words_of(self.links.feedback([id]), self.hub.corrections.store.of_links([id]))
@@ -108,7 +112,7 @@ class LinkPages:
     async def correct(self, request: Request) -> Response:
         form, id = await read_form(request, CORRECTION_BYTES), request.path_params["id"]
         who = self.hub.owners.of(guard.caller(request))
-        said = Said(form.get("verdict", ""), read_correction(form), form.get("note", ""), form.get("keep") == "on")
+        said = said_in(form)
 
         def keep() -> None:
             self.hub.corrections.correct_shared(id, said, who, self._owns(request, id))
@@ -139,14 +143,21 @@ class LinkPages:
         return Response(text, media_type="text/css", headers={"Cache-Control": "no-cache"})
 
     async def script(self, request: Request) -> Response:
-        text = "".join((FILES / name).read_text(encoding="utf-8") for name in SCRIPTS)
-        return Response(text, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
+        return _join_scripts(SCRIPTS)
+
+    async def editors(self, request: Request) -> Response:
+        return _join_scripts(EDITORS)
 
     async def nothing(self, request: Request) -> Response:
         path = request.path_params.get("path", "")
         if path.endswith("/") and "/" not in path[:-1] and path[:-1].isalnum():
             return RedirectResponse(f"../{path[:-1]}", 308, headers=HEADERS)
         raise NotFoundError("There is no such link. Check that the whole address was copied.")
+
+
+def _join_scripts(names: Sequence[str]) -> Response:
+    text = "".join((FILES / name).read_text(encoding="utf-8") for name in names)
+    return Response(text, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
 
 async def read_form(request: Request, most_bytes: int = FORM_BYTES) -> dict[str, str]:
@@ -165,12 +176,13 @@ async def read_form(request: Request, most_bytes: int = FORM_BYTES) -> dict[str,
     return {name: values[-1] for name, values in fields.items()}
 
 
-def read_correction(form: Mapping[str, str]) -> Any:
-    """What is right, as a page's script has put it into its form. Raises MalformedError."""
+def said_in(form: Mapping[str, str]) -> Said:
+    """What is said of an answer; what is right, a page's script has put into its form. Raises MalformedError."""
     try:
-        return parse_json(form["correction"]) if form.get("correction") else None
+        correction = parse_json(form["correction"]) if form.get("correction") else None
     except ValueError:
         raise MalformedError("The form's correction cannot be read. Load the page again.") from None
+    return Said(form.get("verdict", ""), correction, form.get("note", ""), form.get("keep") == "on")
 
 
 def _problem(error: HubError, request: Request) -> HTMLResponse:

@@ -13,17 +13,24 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 
 from hub import texts
-from hub.errors import HubError, NotFoundError
+from hub.archive.corrections.corrections import Said
+from hub.errors import ForbiddenError, HubError, NotFoundError
 from hub.hub import Hub
+from hub.jobs.folders import PictureReader
 from hub.jobs.reading import picture_input
+from hub.jobs.records import Row, StoredJob
 from hub.pages.registry import Page
 from hub.spec import Choice, Choices, Slider, Text
 from hub.texts import say
+from hub.web import drawers
 from hub.web.middleware import guard
-from hub.web.routes import ASKING, HEADERS, file, routes_of
+from hub.web.parts import corrections as drawn
+from hub.web.routes import API, ASKING, HEADERS, file, routes_of
+from hub.web.site.links import CORRECTION_BYTES, read_form, said_in
 from hub.web.site.templates import draw_page
 from hub.weights import facts
 
+AGAIN = "again"  # in the address, to say something else of an answer
 ID = re.compile(r"[0-9a-f]{32}")
 KINDS = {Slider: "number", Choice: "choice", Choices: "choices", Text: "text"}
 
@@ -35,6 +42,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
         "/many": {"GET": pages.page},
         "/many/{name}": {"GET": pages.page_or_file},
         "/many/{name}/{job}": {"GET": pages.page},
+        "/many/{name}/{job}/{number:int}/correction": {"GET": pages.correction, "POST": pages.correct},
     }
     return routes_of(table, "many", page=partial(_problem, hub))
 
@@ -69,6 +77,50 @@ class ManyPages:
             most_bytes=self.hub.jobs.batch_bytes, size=decimal(self.hub.jobs.batch_bytes),
         )  # fmt: skip
         return HTMLResponse(text, headers=ASKING)
+
+    # --- what is right ----------------------------------------------------------------------------
+
+    async def correction(self, request: Request) -> Response:
+        """What who asked for the batch said of one answer, or the form in which they do; for others, nothing."""
+        return HTMLResponse(await to_thread.run_sync(self._correction, request), headers=HEADERS)
+
+    def _correction(self, request: Request) -> str:
+        corrections, who = self.hub.corrections, self.hub.owners.of(guard.caller(request))
+        job, row = self._answer(request)
+        if not corrections.enabled or not self.hub.jobs.is_of(job, who):
+            return ""
+        said = None if AGAIN in request.query_params else corrections.store.last_of(row.result, who.id)
+        if said:
+            return drawn.draw_kept(said, _up(request))
+        picture = f"{_up(request)}{API[1:]}/jobs/{job.id}/rows/{row.number}/picture"
+        return drawn.draw_form(corrections.subject(row.result, who, known=True), picture=picture)
+
+    async def correct(self, request: Request) -> Response:
+        form = await read_form(request, CORRECTION_BYTES)
+        text = await drawers.draw(guard.caller(request), self._correct, request, said_in(form))
+        return HTMLResponse(text, 201, headers=HEADERS)
+
+    def _correct(self, request: Request, said: Said) -> str:
+        who, (job, row) = self.hub.owners.of(guard.caller(request)), self._answer(request)
+        if not self.hub.jobs.is_of(job, who):
+            raise ForbiddenError("Only who asked for a batch says what is right in it.")
+        pictures = {}
+        if said.keeps:
+            reader = PictureReader(self.hub.jobs.folders.of(job), self.hub.limits)
+            try:
+                pictures[picture_input(self.hub.registry.get(job.page).demo)] = reader.read(row)
+            finally:
+                reader.close()
+        kept = self.hub.corrections.correct(row.result, said, who, pictures, known=True)
+        return drawn.draw_kept(kept, _up(request))
+
+    def _answer(self, request: Request) -> tuple[StoredJob, Row]:
+        """One picture of a batch that has an answer. Raises NotFoundError."""
+        job = self.hub.jobs.get(request.path_params["job"])
+        row = self.hub.jobs.rows.one(job.id, request.path_params["number"])
+        if row is None or not row.result:
+            raise NotFoundError("This batch has no answer to a picture of this number.")
+        return job, row
 
 
 def _up(request: Request) -> str:

@@ -72,6 +72,33 @@ def test_what_can_be_said_is_told_and_what_was_said_is_kept_listed_and_deleted(c
     assert [client.delete(here).status_code for _ in range(2)] == [204, 404]
 
 
+def test_what_went_in_is_there_to_say_on_it_what_is_right_for_who_ran_it(client: TestClient) -> None:
+    id = run(client)
+    view = client.get(f"/api/v1/results/{id}/correction/image")
+    assert (view.headers["content-type"], view.headers["picture-size"]) == ("image/jpeg", "24x16")
+    assert client.get(f"/api/v1/results/{id}/correction/nothing").status_code == 404
+    become(client, THEIRS)
+    assert client.get(f"/api/v1/results/{id}/correction/image").status_code == 403
+
+
+def test_a_run_of_the_history_is_corrected_on_its_page(client: TestClient) -> None:
+    run(client)
+    (entry,) = client.get("/api/v1/history").json()["runs"]
+    page, place = f"/history?run={entry['id']}", f"/history/{entry['id']}/correction"
+    assert f'action="history/{entry["id"]}/correction"' in client.get(page).text
+    said = {"verdict": "wrong", "correction": '{"shares": "light"}', "note": HOSTILE, "keep": "on"}
+    sent = client.post(place, data=said, follow_redirects=False)
+    assert (sent.status_code, sent.headers["location"]) == (303, f"../..{page}#correction")
+    text = client.get(page).text
+    assert "You said: Wrong" in text and HOSTILE not in text and "data-correction" not in text
+    assert "data-correction" in client.get(f"{page}&again=1").text
+    (kept,) = client.get("/api/v1/corrections").json()["corrections"]
+    assert (kept["correction"], [*kept["pictures"]]) == ({"shares": "light"}, ["image"])
+    assert client.post(place, data={"verdict": "maybe"}).status_code == 422
+    become(client, THEIRS)
+    assert client.post(place, data=said).status_code == 404
+
+
 def test_strangers_correct_see_and_delete_nothing_of_others(client: TestClient) -> None:
     id = run(client)
     kept = correct(client, id, verdict="wrong", keep_picture=True)

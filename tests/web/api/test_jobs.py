@@ -236,3 +236,19 @@ def test_the_pages_visitors_see_nothing_of_a_batch_in_their_history(client: Test
     assert client.get("/api/v1/history").json()["total"] == 0
     ended(client, ask(client).json()["url"])
     assert client.get("/api/v1/history").json()["total"] == 1
+
+
+def test_an_answer_of_a_batch_is_corrected_by_who_asked_for_it(client: TestClient) -> None:
+    become(client, {"hub_session": "k" * 40})
+    job = ended(client, batch(client, ("a.png", png(30, 20, "navy")), ("x.txt", b"?")).json()["url"])
+    place = f"{job['links']['page']}/1/correction"
+    assert "data-correction" in client.get(place).text and client.get(place.replace("/1/", "/2/")).status_code == 404
+    assert client.get(f"{job['url']}/rows/1/picture").headers["picture-size"] == "30x20"
+    said = {"verdict": "wrong", "correction": '{"shares": "light"}', "keep": "on"}
+    answer = client.post(place, data=said)
+    assert answer.status_code == 201 and "You said: Wrong, light" in answer.text and "with its picture" in answer.text
+    (kept,) = client.get("/api/v1/corrections").json()["corrections"]
+    assert (kept["correction"], [*kept["pictures"]]) == ({"shares": "light"}, ["image"])
+    assert "hub-kept" in client.get(place).text and "data-correction" in client.get(f"{place}?again=1").text
+    become(client, {"hub_session": "l" * 40})
+    assert client.get(place).text == "" and client.post(place, data=said).status_code == 403

@@ -14,6 +14,7 @@ import streamlit
 from fastapi import FastAPI
 from streamlit.testing.v1 import AppTest
 
+from hub.archive.corrections.store import Wanted
 from hub.archive.first_answers import FirstAnswers
 from hub.errors import CancelledError
 from hub.hub import Hub
@@ -310,3 +311,22 @@ def test_another_sites_page_cannot_open_a_session_and_nothing_is_imported_for_it
 def test_the_start_of_the_hub_does_not_import_streamlit() -> None:
     code = "import hub.web.streamlit_ui.mount, sys; sys.exit('streamlit' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=100, check=True)
+
+
+def test_an_answer_is_called_wrong_with_what_is_right(hub: Hub) -> None:
+    page = press(upload(opened("shades"), png(colour="maroon")), "Run")
+    result = outcome(page, "shades")
+    (right,) = [one for one in page.selectbox if one.label == "Shares"]
+    right.select("light")
+    page.text_area[0].set_value("It *is* light")
+    press(page, "Send")
+    assert "verdict must be right or wrong" in words(page.error[0]), "nothing was chosen yet"
+    (verdict,) = [one for one in page.radio if one.label == "Is it right?"]
+    verdict.set_value("wrong")
+    (keep,) = [one for one in page.checkbox if one.label.startswith("The picture may be kept")]
+    keep.check()
+    page = press(page, "Send")
+    assert [words(one) for one in page.success if "Thank you" in words(one)], [words(one) for one in page.error]
+    (kept,) = [one for one in hub.corrections.store.all(Wanted(page="shades")) if one.target == result.id]
+    assert (kept.verdict, kept.value, kept.note) == ("wrong", {"shares": "light"}, "It *is* light")
+    assert kept.pictures == ("image",)

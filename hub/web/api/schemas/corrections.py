@@ -101,6 +101,11 @@ def paths() -> dict[str, Any]:
     told = json_of(ref("Correctable"))
     look = make_operation("getCorrectable", "What can be said of a result", told, (403, 404, 503), tag="Corrections")
     look["parameters"] = [result]
+    view = make_operation(
+        "getResultInput", "A picture that went in, at most 1280 pixels long, for who ran it", {"image/jpeg": BINARY},
+        (403, 404, 503), tag="Corrections", parameters=[result, in_path("name")],
+        text="The header Picture-Size (WxH) is how large it was: points and boxes are in those pixels.",
+    )  # fmt: skip
     of_link = make_operation("correctLink", "Say whether a shared result is right, and what is", answer,
                              (*problems, 410), status=201, tag="Corrections")  # fmt: skip
     of_link |= {"parameters": [in_path("id", links.ID)], "requestBody": json_body(wanted())}
@@ -119,6 +124,7 @@ def paths() -> dict[str, Any]:
                              parameters=[one, in_path("name")])  # fmt: skip
     return {
         "/api/v1/results/{id}/correction": {"get": look, "post": say},
+        "/api/v1/results/{id}/correction/{name}": {"get": view},
         "/api/v1/links/{id}/correction": {"post": of_link},
         "/api/v1/corrections": {"get": listed},
         "/api/v1/corrections/{id}": {"get": get, "delete": gone},

@@ -152,6 +152,11 @@ def paths() -> dict[str, Any]:
             "get": _operation("getRowThumbnail", "At most 160 pixels a side", {"image/webp": BINARY},
                               [*one, in_path("number", {"type": "integer", "minimum": 1})], (404,))
         },
+        f"{job}/rows/{{number}}/picture": {
+            "get": _operation("getRowPicture", "At most 1280 pixels long; Picture-Size is how large it was",
+                              {"image/jpeg": BINARY}, [*one, in_path("number", {"type": "integer", "minimum": 1})],
+                              (404,))
+        },
         f"{job}/summary": {
             "get": _operation("getSummary", "Counts, histograms, and how often it was right where that is known",
                               json_of(ref("Summary")), one, (404,))

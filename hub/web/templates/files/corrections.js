@@ -1,4 +1,4 @@
-// What is said of an answer is read from its form; boxes can be added and taken away.
+// What is said of an answer is read from its form; boxes can be added and taken away. places.js comes before this.
 const readPart = (part) => {
   const numbers = (row) => [...row.querySelectorAll("input[type=number]")].map((one) => (one.value === "" ? null : Number(one.value)));
   const kind = part.dataset.kind;
@@ -26,9 +26,13 @@ const tendCorrections = (root, send) => {
     const add = event.target.closest("[data-add]");
     if (add) {
       const part = add.closest("[data-part]"), row = part.querySelector("template").content.cloneNode(true);
+      part.querySelector("details").open = true;
       part.querySelector("tbody").append(row);
       part.querySelector("tbody tr:last-child input").focus();
     }
+  });
+  root.addEventListener("change", (event) => {
+    if (event.target.name === "verdict" && event.target.value === "wrong") openPlaces(event.target.form);
   });
   root.addEventListener("submit", (event) => {
     const form = event.target.closest("form[data-correction]");

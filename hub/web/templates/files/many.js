@@ -72,8 +72,7 @@ function send() {
   request.upload.addEventListener("progress", ({loaded, total}) => tell(say("Sending"), loaded, total, bytes(total)));
   request.addEventListener("load", () => {
     if (request.status !== 202) return refuse(request.response?.detail || say("The hub did not answer."));
-    history.pushState(null, "", `${home()}many/${box.dataset.slug}/${request.response.id}`);
-    location.reload(); // the same page as who comes back by its address sees
+    location.assign(`${home()}many/${box.dataset.slug}/${request.response.id}`); // as who comes back by its address sees it
   });
   request.addEventListener("error", () => refuse(say("The hub did not answer.")));
   show(one("[data-form]"), false);
@@ -269,8 +268,28 @@ async function zoom(row) {
   const receipt = say("{seconds} s on {device}", {seconds: (result.receipt.infer_ms / 1000).toFixed(2), device: result.receipt.device});
   lay(make("div", {class: "many-pictures"}, ...(parts.length ? parts : [make("img", {src: row.thumbnail, alt: ""})])),
     make("table", {class: "many-facts"}, ...facts.map(([name, value]) => make("tr", {}, make("th", {scope: "row"}, name.replaceAll("_", " ")), make("td", {}, String(value))))),
-    make("p", {class: "many-file"}, `${row.file} · ${receipt} · `, make("a", {href: row.result}, "JSON")));
+    make("p", {class: "many-file"}, `${row.file} · ${receipt} · `, make("a", {href: row.result}, "JSON")), make("div", {"data-right": row.number}));
+  correct(row.number);
 }
+
+// Whether it is right, and what is: the hub draws the form, and what was said in it.
+async function correct(number, query = "", body = null) {
+  const answer = await fetch(`${home()}many/${box.dataset.slug}/${job.id}/${number}/correction${query}`, body ? {method: "POST", body} : {}).catch(() => null);
+  const place = one(`[data-right="${number}"]`);
+  if (!place || !answer) return;
+  if (answer.ok) place.innerHTML = await answer.text(); // all that is in it the hub has escaped
+  else if (body) place.append(make("p", {class: "many-problem", role: "alert"}, say("It could not be kept. {why}", {why: new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".hub-lead")?.textContent ?? ""})));
+}
+
+tendCorrections(one("[data-zoom]") ?? document, (form, correction, event) => {
+  event.preventDefault();
+  const told = new FormData(form);
+  told.set("correction", told.get("verdict") === "wrong" ? JSON.stringify(correction) : "");
+  correct(form.closest("[data-right]").dataset.right, "", new URLSearchParams(told));
+});
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-again]")) correct(event.target.closest("[data-right]").dataset.right, "?again=1");
+});
 
 // --- the page -------------------------------------------------------------------------------------
 
@@ -297,4 +316,3 @@ if (box && box.dataset.job) {
   place.addEventListener("drop", drop);
 }
 if (box) one("[data-zoom]").addEventListener("click", (event) => { if (event.target === event.currentTarget) event.target.close(); });
-addEventListener("popstate", () => location.reload());
