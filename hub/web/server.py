@@ -142,6 +142,12 @@ def build_app(hub: Hub) -> FastAPI:
     )
     app.openapi = partial(openapi.of_hub, hub)  # type: ignore[method-assign]  # as FastAPI says to replace it
     app.router.routes[:0] = routes(hub, mcp)
+    if hub.settings.reload:
+        from hub.web.reloading import Reloading
+
+        reloading = Reloading(hub, partial(gradio_mount.redraw, hub, pages))
+        app.router.routes[:0] = reloading.routes()
+        hub.at_close(reloading.close)
     streamlit.add_to(app)
     space_signin.add_to(app, hub.settings)
     app.user_middleware[:] = layers(hub, gradio_mount.layers(hub, pages), sign_in=[*app.user_middleware])
