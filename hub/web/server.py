@@ -140,6 +140,7 @@ def build_app(hub: Hub) -> FastAPI:
     app = FastAPI(
         title="Demo Hub", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json"
     )
+    app.state.gradio_pages = pages
     app.openapi = partial(openapi.of_hub, hub)  # type: ignore[method-assign]  # as FastAPI says to replace it
     app.router.routes[:0] = routes(hub, mcp)
     if hub.settings.reload:
