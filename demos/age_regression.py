@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hub.images import normalise
 from hub.kit.ages import LEVEL, YEARS, bands, predict
 from hub.kit.faces import DETECTION, MOST, cut_out, detect
+from hub.kit.layers import ASK, PICTURES, add_layers, draw_layers, features_of
 from hub.kit.networks import image_classifier
 from hub.kit.plates import draw_boxes
 from hub.kit.sentences import joined, sentence
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
-    from numpy.typing import NDArray
     from PIL import Image
     from torch import nn
 
@@ -38,8 +38,8 @@ def load(folder: Path, device: torch.device) -> nn.Module:
 
 
 def prepare(
-    image: Image.Image, faces: str, views: str, least_score: float, config: Mapping[str, Any]
-) -> dict[str, NDArray[Any]]:
+    image: Image.Image, faces: str, views: str, least_score: float, config: Mapping[str, Any], inside: bool = False
+) -> dict[str, Any]:
     """The faces, largest first: "detections" [faces, 15] as `detect` and "crops" [faces, views, 3, side, side].
 
     Photos with equally many faces have items of one shape, and share batches.
@@ -62,26 +62,31 @@ def prepare(
     for number, picture in enumerate(pictures):
         crops[number, 0] = normalise(picture, settings["mean"], settings["std"])
         crops[number, 1:] = crops[number, 0, :, :, ::-1]
-    return {"detections": detections, "crops": crops}
+    return {"detections": detections, "crops": crops, "inside": inside}
 
 
-def infer(model: Any, items: list[dict[str, NDArray[Any]]], config: Mapping[str, Any]) -> list[dict[str, NDArray[Any]]]:
+def infer(model: Any, items: list[dict[str, Any]], config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """For each photo "ages" [faces, 3] (age, low, high in years) and "detections" as in the item."""
     import numpy as np
 
     ages = predict(model, np.concatenate([item["crops"] for item in items]), config["label_names"])
     ends = np.cumsum([len(item["detections"]) for item in items])
     by_photo = np.split(ages, ends[:-1])
-    return [{"ages": own, "detections": item["detections"]} for own, item in zip(by_photo, items, strict=True)]
+    answers = [{"ages": own, "detections": item["detections"]} for own, item in zip(by_photo, items, strict=True)]
+    # Of the largest face.
+    asked = [item["crops"][0, 0] if item.get("inside") and len(item["crops"]) else None for item in items]
+    add_layers(model, answers, asked, features_of)
+    return answers
 
 
 def present(
-    output: dict[str, NDArray[Any]],
+    output: dict[str, Any],
     image: Image.Image,
     faces: str,
     views: str,
     least_score: float,
     config: Mapping[str, Any],
+    inside: bool = False,
 ) -> dict[str, Any]:
     import numpy as np
 
@@ -97,7 +102,11 @@ def present(
     level = sentence("{level:.0%} intervals", level=config.get("interval_level", LEVEL))
     boxes = np.array([[row[name] for name in BOX] for row in rows])
     overlay = draw_boxes(image, boxes, [label(row, len(rows)) for row in rows])
-    return {"overlay": (overlay, joined([count, level]) if rows else count), "faces": rows}
+    return {
+        "overlay": (overlay, joined([count, level]) if rows else count),
+        "faces": rows,
+        "inside": draw_layers(output, image, config["pretrained_cfg"]),
+    }
 
 
 def headline(outputs: Mapping[str, Any]) -> str:
@@ -149,6 +158,7 @@ DEMO = Demo(
             0.05,
             help="Lower: finds turned and covered faces, and now and then a wheel or a hand",
         ),
+        ASK,
     ),
     outputs=(
         ImageOutput("overlay", "Faces", "At most 2048 px long", format="jpeg"),
@@ -160,6 +170,7 @@ DEMO = Demo(
             unseen=BOX,
             corrects="age",
         ),
+        PICTURES,
     ),
     load=load,
     prepare=prepare,
@@ -178,7 +189,7 @@ DEMO = Demo(
         "An age read from a face is uncertain by many years, and the error differs by age and by group of people."
     ),
     max_batch=8,
-    live={"views": SINGLE},
+    live={"views": SINGLE, "inside": False},
     # No similar pictures: to find faces like a face is face recognition, which nobody here has agreed to.
     similar=False,
     order=25,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hub.images import overlay
+from hub.kit.layers import ASK, PICTURES, draw_layers
 from hub.kit.networks import segmenter
 from hub.kit.segmentation import BEST, FAST, VIEWS, best_class, count_regions, frame_item, infer_frames
 from hub.kit.sentences import joined, percent, sentence
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
-    from numpy.typing import NDArray
     from PIL import Image
     from torch import nn
 
@@ -27,22 +27,28 @@ def load(folder: Path, device: torch.device) -> nn.Module:
 
 
 def prepare(
-    image: Image.Image, opacity: float, show: tuple[str, ...], quality: str, config: Mapping[str, Any]
-) -> dict[str, NDArray[Any]]:
-    return frame_item(image, config["_preprocessing"], VIEWS[quality])
-
-
-def infer(model: Any, items: list[dict[str, NDArray[Any]]], config: Mapping[str, Any]) -> list[dict[str, NDArray[Any]]]:
-    return infer_frames(model, items, config["_preprocessing"]["multiple"])
-
-
-def present(
-    output: dict[str, NDArray[Any]],
     image: Image.Image,
     opacity: float,
     show: tuple[str, ...],
     quality: str,
     config: Mapping[str, Any],
+    inside: bool = False,
+) -> dict[str, Any]:
+    return frame_item(image, config["_preprocessing"], VIEWS[quality], inside)
+
+
+def infer(model: Any, items: list[dict[str, Any]], config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return infer_frames(model, items, config["_preprocessing"]["multiple"])
+
+
+def present(
+    output: dict[str, Any],
+    image: Image.Image,
+    opacity: float,
+    show: tuple[str, ...],
+    quality: str,
+    config: Mapping[str, Any],
+    inside: bool = False,
 ) -> dict[str, Any]:
     import numpy as np
     from PIL import Image
@@ -64,6 +70,7 @@ def present(
         "overlay": overlay(image, mask, [entry["colour"] for entry in classes], opacity, ignore=unlisted),
         "mask": mask,
         "legend": sorted(legend, key=lambda row: -row["percent"]),
+        "inside": draw_layers(output, image, config["_preprocessing"]),
     }
 
 
@@ -100,11 +107,13 @@ DEMO = Demo(
             default=BEST,
             help="Best averages four views of the photo (mirrored, enlarged), which takes about five times as long",
         ),
+        ASK,
     ),
     outputs=(
         ImageOutput("overlay", "Photo and classes", "Drag the line to compare", format="jpeg", compare="image"),
         Json("legend", "Legend", "Share of the pixels", table=True),
         Mask("mask", "Class ids", "Exact ids, 0 to 10, one byte a pixel"),
+        PICTURES,
     ),
     load=load,
     prepare=prepare,
@@ -119,7 +128,7 @@ DEMO = Demo(
     ),
     version="2",
     max_batch=4,
-    live={"quality": FAST},
+    live={"quality": FAST, "inside": False},
     similar=True,
     order=10,
 )

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from hub.images import normalise, shrink
 from hub.kit.hands import draw_hand, finger_rows, lengths, point_rows, ratio_rows
-from hub.kit.networks import segmenter
+from hub.kit.layers import ASK, PICTURES, add_layers, draw_layers
+from hub.kit.networks import scores_and_deepest, segmenter
 from hub.kit.sentences import joined, sentence
-from hub.kit.views import find_hands, find_points
+from hub.kit.views import cut, find_hands, find_points
 from hub.spec import Choice, Demo, Example, ImageInput, ImageOutput, Json, Labels, Weights
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def load(folder: Path, device: torch.device) -> nn.Module:
     return segmenter(folder)
 
 
-def prepare(image: Image.Image, quality: str, config: Mapping[str, Any]) -> dict[str, Any]:
+def prepare(image: Image.Image, quality: str, config: Mapping[str, Any], inside: bool = False) -> dict[str, Any]:
     """The whole photo squashed to the network's sides (swapped if it stands upright), its true size and the views.
 
     The squash is undone where views are cut, so that two shapes are enough for all photos to share batches.
@@ -47,6 +48,7 @@ def prepare(image: Image.Image, quality: str, config: Mapping[str, Any]) -> dict
         "canvas": normalise(canvas, settings["mean"], settings["std"]),
         "size": np.array(image.size, np.float64),
         "views": np.array(VIEWS[quality], np.float64),
+        "inside": inside,
     }
 
 
@@ -65,21 +67,31 @@ def infer(model: Any, items: list[dict[str, Any]], config: Mapping[str, Any]) ->
     hands, logits = find_hands(model, canvases, sizes, shape, config["_points"])
     views = [[hand.varied(*change) for change in item["views"]] for hand, item in zip(hands, items, strict=True)]
     points, embeddings = find_points(model, canvases, sizes, shape, views)
-    return [
+    answers: list[dict[str, Any]] = [
         {"points": np.median(per_view, axis=0), "per_view": per_view, "logits": both, "embedding": embedding}
         for per_view, both, embedding in zip(points, logits, embeddings, strict=True)
     ]
+    asked = [
+        cut(canvas, size, own[:1], *shape)[0].cpu().numpy() if item["inside"] else None
+        for canvas, size, own, item in zip(canvases, sizes, views, items, strict=True)
+    ]
+    add_layers(model, answers, asked, scores_and_deepest)
+    return answers
 
 
-def present(output: dict[str, Any], image: Image.Image, quality: str, config: Mapping[str, Any]) -> dict[str, Any]:
+def present(
+    output: dict[str, Any], image: Image.Image, quality: str, config: Mapping[str, Any], inside: bool = False
+) -> dict[str, Any]:
     import numpy as np
 
     # Three classes, of which "no hand" wins when neither hand's sigmoid reaches the least presence.
     none = np.log(config["_min_presence"] / (1 - config["_min_presence"]))
     odds = np.exp(np.clip(np.append(output["logits"], none), -30, 30))
     shares = dict(zip((LEFT, RIGHT, NONE), map(float, odds / odds.sum()), strict=True))
+    layers = {"inside": draw_layers(output, image, config["_preprocessing"])}
     if max(shares[LEFT], shares[RIGHT]) < shares[NONE]:
-        return {"overlay": (shrink(image), NOT_FOUND), "hand": shares, "points": [], "fingers": [], "ratios": []}
+        nothing: dict[str, Any] = {"points": [], "fingers": [], "ratios": []}
+        return {"overlay": (shrink(image), NOT_FOUND), "hand": shares, **nothing, **layers}
     names = config["_points"]
     points = dict(zip(names, output["points"], strict=True))
     per_view = [dict(zip(names, view, strict=True)) for view in output["per_view"]]
@@ -97,6 +109,7 @@ def present(output: dict[str, Any], image: Image.Image, quality: str, config: Ma
         "points": rows,
         "fingers": finger_rows(length),
         "ratios": ratio_rows(length, [lengths(view) for view in per_view]),
+        **layers,
     }
 
 
@@ -121,6 +134,7 @@ DEMO = Demo(
             default=BEST,
             help="best: the median of four slightly different views, and how far they are apart; fast: one view",
         ),
+        ASK,
     ),
     outputs=(
         ImageOutput("overlay", "Points", "At most 2048 px long", format="jpeg"),
@@ -134,6 +148,7 @@ DEMO = Demo(
             table=True,
             folded=True,
         ),
+        PICTURES,
     ),
     load=load,
     prepare=prepare,
@@ -151,7 +166,7 @@ DEMO = Demo(
     ),
     note="One hand, palm to the camera, fingers spread. Any way up, left or right.",
     max_batch=4,
-    live={"quality": FAST},
+    live={"quality": FAST, "inside": False},
     similar=True,
     order=15,
 )

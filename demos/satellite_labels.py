@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hub.images import normalise
 from hub.kit.heat_maps import OFF, classify, draw_heat_map
+from hub.kit.layers import ASK, PICTURES, add_layers, draw_layers, features_of
 from hub.kit.networks import image_classifier, model_input
 from hub.kit.sentences import Sentence, joined, percent, sentence
 from hub.spec import Choice, Demo, Example, ImageInput, ImageOutput, Json, Labels, Slider, Weights
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
-    from numpy.typing import NDArray
     from PIL import Image
     from torch import nn
 
@@ -47,21 +47,31 @@ def load(folder: Path, device: torch.device) -> nn.Module:
     return image_classifier(folder)
 
 
-def prepare(image: Image.Image, threshold: float, why: str, config: Mapping[str, Any]) -> dict[str, Any]:
+def prepare(
+    image: Image.Image, threshold: float, why: str, config: Mapping[str, Any], inside: bool = False
+) -> dict[str, Any]:
     """The picture at the model's size as in training: "pixels" [1, 3, height, width]."""
     settings = config["pretrained_cfg"]
     pixels = normalise(model_input(image, settings), settings["mean"], settings["std"])
-    return {"pixels": pixels[None], "why": why}
+    return {"pixels": pixels[None], "why": why, "inside": inside}
 
 
-def infer(model: nn.Module, items: list[dict[str, Any]], config: Mapping[str, Any]) -> list[dict[str, NDArray[Any]]]:
+def infer(model: nn.Module, items: list[dict[str, Any]], config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One logit a label, and more. Mirror images at test time brought nothing here (weights/LOG.md)."""
     pixels, why = [item["pixels"] for item in items], [item["why"] for item in items]
-    return classify(model, pixels, why, config["label_names"], exclusive=False)
+    answers = classify(model, pixels, why, config["label_names"], exclusive=False)
+    asked = [item["pixels"][0] if item["inside"] else None for item in items]
+    add_layers(model, answers, asked, features_of, exclusive=False)
+    return answers
 
 
 def present(
-    output: dict[str, NDArray[Any]], image: Image.Image, threshold: float, why: str, config: Mapping[str, Any]
+    output: dict[str, Any],
+    image: Image.Image,
+    threshold: float,
+    why: str,
+    config: Mapping[str, Any],
+    inside: bool = False,
 ) -> dict[str, Any]:
     import numpy as np
 
@@ -73,6 +83,7 @@ def present(
         "threshold_used": threshold,
         "probabilities": probabilities,
         "why": draw_heat_map(image, output, why, probabilities),
+        "inside": draw_layers(output, image, config["pretrained_cfg"]),
     }
 
 
@@ -120,10 +131,12 @@ DEMO = Demo(
             help="A heat map of what speaks for the strongest label, or for another",
             options_from="label_names",
         ),
+        ASK,
     ),
     outputs=(
         Json("tags", "Picked labels", "At or above the threshold", table=True, chips=True),
         ImageOutput("why", "Why", "Heat map over the picture: bright is what counts", format="jpeg", optional=True),
+        PICTURES,
         Json("threshold_used", "Threshold used"),
         Labels("probabilities", "All probabilities", top=17, line="threshold_used", folded=True),
     ),

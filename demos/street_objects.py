@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hub.kit.layers import ASK, PICTURES, draw_layers
 from hub.kit.networks import segmenter
 from hub.kit.regions import boxes_of_regions, probabilities
 from hub.kit.segmentation import BEST, FAST, VIEWS, frame_item, infer_frames
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
-    from numpy.typing import NDArray
     from PIL import Image
     from torch import nn
 
@@ -33,23 +33,30 @@ def load(folder: Path, device: torch.device) -> nn.Module:
 
 
 def prepare(
-    image: Image.Image, what: tuple[str, ...], least: float, smallest: float, quality: str, config: Mapping[str, Any]
-) -> dict[str, NDArray[Any]]:
-    return frame_item(image, config["_preprocessing"], VIEWS[quality])
-
-
-def infer(model: Any, items: list[dict[str, NDArray[Any]]], config: Mapping[str, Any]) -> list[dict[str, NDArray[Any]]]:
-    return infer_frames(model, items, config["_preprocessing"]["multiple"])
-
-
-def present(
-    output: dict[str, NDArray[Any]],
     image: Image.Image,
     what: tuple[str, ...],
     least: float,
     smallest: float,
     quality: str,
     config: Mapping[str, Any],
+    inside: bool = False,
+) -> dict[str, Any]:
+    return frame_item(image, config["_preprocessing"], VIEWS[quality], inside)
+
+
+def infer(model: Any, items: list[dict[str, Any]], config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return infer_frames(model, items, config["_preprocessing"]["multiple"])
+
+
+def present(
+    output: dict[str, Any],
+    image: Image.Image,
+    what: tuple[str, ...],
+    least: float,
+    smallest: float,
+    quality: str,
+    config: Mapping[str, Any],
+    inside: bool = False,
 ) -> dict[str, Any]:
     """Regions are found on the network's own grid: its edges are no finer, and boxes are the same for every size."""
     wanted = what or tuple(KINDS.values())
@@ -57,7 +64,10 @@ def present(
     labels = {numbers[name]: label for name, label in KINDS.items() if label in wanted}
     ids, sureness = probabilities(output["logits"])
     boxes = boxes_of_regions(ids, labels, image.size, smallest / 100, sureness)
-    return {"objects": (image, [box for box in boxes if box["score"] >= least])}
+    return {
+        "objects": (image, [box for box in boxes if box["score"] >= least]),
+        "inside": draw_layers(output, image, config["_preprocessing"]),
+    }
 
 
 def headline(outputs: Mapping[str, Any]) -> str:
@@ -85,8 +95,12 @@ DEMO = Demo(
             default=BEST,
             help="Best averages four views of the photo (mirrored, enlarged), which takes about five times as long",
         ),
+        ASK,
     ),
-    outputs=(Boxes("objects", "Objects", "What touches shares one box: parked cars in a row, people in a group"),),
+    outputs=(
+        Boxes("objects", "Objects", "What touches shares one box: parked cars in a row, people in a group"),
+        PICTURES,
+    ),
     load=load,
     prepare=prepare,
     infer=infer,
@@ -99,7 +113,7 @@ DEMO = Demo(
         Example({"image": "high_street.jpg"}, title="Shopping street with parked cars and a cyclist"),
     ),
     max_batch=4,
-    live={"quality": FAST},
+    live={"quality": FAST, "inside": False},
     similar=True,
     order=15,
 )

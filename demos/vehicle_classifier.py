@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hub.images import normalise
 from hub.kit.heat_maps import OFF, classify, draw_heat_map
+from hub.kit.layers import ASK, PICTURES, add_layers, draw_layers, features_of
 from hub.kit.networks import image_classifier, model_input
 from hub.kit.sentences import joined, percent
 from hub.spec import Choice, Demo, Example, ImageInput, ImageOutput, Labels, Weights
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
-    from numpy.typing import NDArray
     from PIL import Image
     from torch import nn
 
@@ -28,30 +28,40 @@ def load(folder: Path, device: torch.device) -> nn.Module:
     return image_classifier(folder)
 
 
-def prepare(image: Image.Image, views: str, why: str, config: Mapping[str, Any]) -> dict[str, Any]:
+def prepare(
+    image: Image.Image, views: str, why: str, config: Mapping[str, Any], inside: bool = False
+) -> dict[str, Any]:
     """The photo at the model's size, as in training (the bundled weights': squashed): [views, 3, height, width]."""
     import numpy as np
 
     settings = config["pretrained_cfg"]
     pixels = normalise(model_input(image, settings), settings["mean"], settings["std"])
-    return {"pixels": np.stack([pixels, pixels[:, :, ::-1]] if views == MIRRORED else [pixels]), "why": why}
+    stacked = np.stack([pixels, pixels[:, :, ::-1]] if views == MIRRORED else [pixels])
+    return {"pixels": stacked, "why": why, "inside": inside}
 
 
-def infer(model: nn.Module, items: list[dict[str, Any]], config: Mapping[str, Any]) -> list[dict[str, NDArray[Any]]]:
+def infer(model: nn.Module, items: list[dict[str, Any]], config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Logits and embedding, averaged over the views of each photo; the map of a class where it is asked for."""
     pixels, why = [item["pixels"] for item in items], [item["why"] for item in items]
-    return classify(model, pixels, why, config["label_names"], exclusive=True)
+    answers = classify(model, pixels, why, config["label_names"], exclusive=True)
+    asked = [item["pixels"][0] if item["inside"] else None for item in items]
+    add_layers(model, answers, asked, features_of, exclusive=True)
+    return answers
 
 
 def present(
-    output: dict[str, NDArray[Any]], image: Image.Image, views: str, why: str, config: Mapping[str, Any]
+    output: dict[str, Any], image: Image.Image, views: str, why: str, config: Mapping[str, Any], inside: bool = False
 ) -> dict[str, Any]:
     import numpy as np
 
     shares = np.exp(output["logits"] - output["logits"].max())
     shares /= shares.sum()
     probabilities = dict(zip(config["label_names"], map(float, shares), strict=True))
-    return {"probabilities": probabilities, "why": draw_heat_map(image, output, why, probabilities)}
+    return {
+        "probabilities": probabilities,
+        "why": draw_heat_map(image, output, why, probabilities),
+        "inside": draw_layers(output, image, config["pretrained_cfg"]),
+    }
 
 
 def headline(outputs: Mapping[str, Any]) -> str:
@@ -83,10 +93,12 @@ DEMO = Demo(
             help="A heat map of what speaks for the answer, or for a class",
             options_from="label_names",
         ),
+        ASK,
     ),
     outputs=(
         Labels("probabilities", "Probabilities", top=2),
         ImageOutput("why", "Why", "Heat map over the photo: bright is what counts", format="jpeg", optional=True),
+        PICTURES,
     ),
     load=load,
     prepare=prepare,
@@ -104,7 +116,7 @@ DEMO = Demo(
     ),
     version="2",
     max_batch=16,
-    live={"views": SINGLE},
+    live={"views": SINGLE, "inside": False},
     similar=True,
     order=20,
 )

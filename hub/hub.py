@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -30,7 +30,7 @@ from hub.execution.workers import Workers, process_count
 from hub.jobs.jobs import Jobs
 from hub.jobs.paces import Paces
 from hub.metrics import Metrics
-from hub.pages.registry import Registry, discover
+from hub.pages.registry import Page, Registry, discover
 from hub.people.owners import Owners
 from hub.people.users import Caller
 from hub.results.disk import Disk
@@ -72,8 +72,7 @@ class Hub:
             go_offline()
         entries = registry or discover(settings.pages_folder, settings.only())
         self.registry, self.weights = open_store(settings, entries)
-        names = {label: words for page in self.registry if page.declared for label, words in page.demo.names.items()}
-        self.texts = texts.catalogues((page.assets for page in self.registry), names)  # by language
+        self.texts = self._read_texts()
         self.usage = Usage(settings.data_folder / usage.FILE)
         self.metrics = Metrics(self.usage)
         self.limits = ImageLimits(int(settings.max_upload_mb * 2**20), int(settings.max_megapixels * 1_000_000))
@@ -117,6 +116,7 @@ class Hub:
         )  # fmt: skip
         self.jobs = Jobs(settings, self.engine, self.limits, self.paces, self.models.is_loaded)
         self._copies: list[Copies] = []
+        self._endings: list[Callable[[], None]] = []
 
     @property
     def stop(self) -> Stop:
@@ -161,6 +161,21 @@ class Hub:
         names = ",".join(filter(None, (before.allow_host, host)))
         self.settings = replace(before, public_url=before.public_url or url, allow_host=names)
 
+    def take_pages(self, changed: Mapping[str, Page | None], stale: Collection[str] = ()) -> None:
+        """Serves these pages from now on for what their slugs had; None: the page is gone.
+
+        `stale`: those whose models are loaded anew; the others' stay in memory.
+        """
+        self.registry.put(changed)
+        self.texts = self._read_texts()
+        self.executor.read_again(changed, stale)
+        self.first_answers.forget(changed)
+
+    def _read_texts(self) -> Mapping[str, texts.Catalogue]:
+        """What the pages say in other languages, by language."""
+        names = {label: words for page in self.registry if page.declared for label, words in page.demo.names.items()}
+        return texts.catalogues((page.assets for page in self.registry), names)
+
     # --- what crosses keepers ---------------------------------------------------------------------
 
     def add_copies(self, copies: Copies) -> None:
@@ -197,8 +212,14 @@ class Hub:
                 copies.forget_result(id)
         return len(entries), len({run.result for run in entries if run.state == "done"})
 
+    def at_close(self, end: Callable[[], None]) -> None:
+        """Something that lives as long as the hub does."""
+        self._endings.append(end)
+
     def close(self) -> None:
         """Drops all models. Runs in work get a HubError; jobs in work wait for the next start."""
+        for end in self._endings:
+            end()
         self.jobs.close()
         self.engine.close()
         self.usage.close()

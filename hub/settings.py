@@ -55,6 +55,7 @@ class Settings:
     allow_host: str = _setting("", "more names that this hub answers to: hub.lan,demos.example.org; *: any")
     share: bool = _setting(False, "open a public Gradio tunnel to this hub (needs internet)")
     demos: str = _setting("", "comma-separated slugs to serve; empty: all")
+    reload: bool = _setting(False, "read a page again when its file is saved; for whoever writes pages")
     preload: bool = _setting(False, "load models at start, as many as fit, instead of on first use")
     device: str = _setting("auto", "cuda, cuda:1, mps or cpu; auto takes the first of these that works")
     dtype: str = _setting("auto", "float32, bfloat16 or float16; auto measures which is faster on the device")

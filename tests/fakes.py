@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hub.contract.inputs import picture as picture
 from hub.execution.leases import Lease
 from hub.execution.pool import ModelPool
 from hub.pages.registry import Page, Registry
@@ -304,13 +305,6 @@ def write_weights(root: Path, name: str, config: dict[str, Any] | None = None, c
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A model\n", encoding="utf-8")
     save_file({"x": np.frombuffer(content or b"\0", dtype=np.uint8)}, folder / "model.safetensors")
     return Weights(name)
-
-
-def picture(width: int = 64, height: int = 48, seed: int = 0, mode: str = "RGB") -> Image.Image:
-    """A picture with some structure: a gradient with noise."""
-    noise = np.random.default_rng(seed).integers(0, 40, (height, width, 3))
-    ramp = np.linspace(0, 215, width)[None, :, None]
-    return Image.fromarray((noise + ramp).astype(np.uint8)).convert(mode)
 
 
 def picky_demo(**changes: Any) -> Demo:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from hub.archive.examples import IDLE_S, LOOK_S, Run, example_inputs
@@ -48,6 +48,13 @@ class FirstAnswers:
         if result is None:
             self._wish(page)
         return result
+
+    def forget(self, slugs: Collection[str]) -> None:
+        """These pages were written anew."""
+        with self._lock:
+            for slug in slugs:
+                self._ids.pop(slug, None)
+                self._failed.discard(slug)
 
     def begun(self, job: Job) -> None:
         """A visitor's run makes the example wait."""

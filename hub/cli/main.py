@@ -21,19 +21,20 @@ from rich.table import Table
 from rich.text import Text
 
 from hub import logs
-from hub.cli import bundled as cli_bundled
 from hub.cli import call as cli_call
 from hub.cli import compare as cli_compare
 from hub.cli import export as cli_export
 from hub.cli import grid as cli_grid
 from hub.cli import interrupt
 from hub.cli import mcp as cli_mcp
-from hub.cli import new as cli_new
 from hub.cli import run as cli_run
 from hub.cli import serve as cli_serve
 from hub.cli import status as cli_status
 from hub.cli import users as cli_users
 from hub.cli import weights as cli_hub
+from hub.cli.pages import bundled as cli_bundled
+from hub.cli.pages import check as cli_check
+from hub.cli.pages import new as cli_new
 from hub.cli.records import corrections as cli_corrections
 from hub.cli.records import history as cli_history
 from hub.cli.records import links as cli_links
@@ -147,6 +148,8 @@ def _parser() -> argparse.ArgumentParser:
     command("mcp", cli_mcp.run, cli_mcp.HELP, (*FOLDERS, *MACHINE, *LIMITS, "demos"))
 
     cli_new.add_arguments(command("new", cli_new.run, cli_new.HELP, cli_new.PLACES))
+
+    cli_check.add_arguments(command("check", cli_check.run, cli_check.HELP, (*FOLDERS, *MACHINE, *LIMITS)))
 
     cli_bundled.add_arguments(command("bundled", cli_bundled.run, cli_bundled.HELP, cli_bundled.PLACES))
 

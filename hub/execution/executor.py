@@ -96,5 +96,11 @@ class Executor(Protocol):
     def drop_outputs(self, slugs: Collection[str]) -> None:
         """Forgets what models made of what people put in on these pages."""
 
+    def read_again(self, slugs: Collection[str], stale: Collection[str]) -> None:
+        """The files of these pages were saved: the next runs are of what they are now.
+
+        `stale`: those of them whose models are loaded anew; the others' stay in memory.
+        """
+
     def close(self) -> None:
         """Ends what is in work, and drops all models."""

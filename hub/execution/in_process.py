@@ -94,6 +94,14 @@ class InProcess:
             for key in [key for key in self._outputs if key[0].split("/")[0] in slugs]:
                 del self._outputs[key]
 
+    def read_again(self, slugs: Collection[str], stale: Collection[str]) -> None:
+        """As the protocol says; the registry has the pages already."""
+        self.drop_outputs(slugs)
+        with self._lock:  # a batcher has its page's functions
+            for key in [key for key in self._batchers if key.split("/")[0] in slugs]:
+                del self._batchers[key]
+        self._models.drop(stale)
+
     def close(self) -> None:
         self._models.close()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -238,6 +240,17 @@ class Residency:
                 elif not self.pool.unload(model.key):
                     self._check_gone(page, model)
         return models.resident(self.weights, self.state(), page, name)
+
+    def drop(self, slugs: Collection[str]) -> None:
+        """Unloads all models of these pages, as soon as nobody uses them."""
+        end = time.monotonic() + PATIENCE_S
+        while keys := [model.key for model in self.state().models if model.key.split("/")[0] in slugs]:
+            if all(map(self.pool.unload, keys)):
+                return
+            if time.monotonic() > end:
+                log.warning("%s: still in use, so not loaded anew", ", ".join(keys))
+                return
+            time.sleep(0.05)
 
     def _check_gone(self, page: Page, model: ModelStatus) -> None:
         """Raises ConflictError for a model that could not be unloaded, unless it has gone by itself."""

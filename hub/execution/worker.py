@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
@@ -30,6 +30,7 @@ from hub.execution.messages import Answer, Ask, Begin, Building, Cancel, Counted
 from hub.execution.residency import Residency
 from hub.pages.registry import discover
 from hub.threads import Threads as Runners
+from hub.weights.again import read_again
 from hub.weights.store import open_store
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Worker:
         memory.settle_for_models()
         budget.BUDGET.resize(begin_pixels(chosen, limits.max_pixels, begin.share))
         registry, weights = open_store(chosen, discover(chosen.pages_folder, chosen.only()))
+        self._settings, self._registry, self._weights = chosen, registry, weights
         self._models = Residency(chosen, registry, weights, self, share=begin.share)
         self._executor = InProcess(
             chosen, registry, weights, self._models, self, limits, outputs_bytes=begin.outputs_bytes, cores=self._cores
@@ -60,6 +62,7 @@ class Worker:
             "preload": self._models.preload,
             "why_late": self._executor.why_late,
             "drop_outputs": self._executor.drop_outputs,
+            "read_again": self._read_again,
         }
         # Guards the three below; taken alone.
         self._lock = threading.Lock()
@@ -131,6 +134,10 @@ class Worker:
             self._ended_at = time.monotonic()
         self._pulse()  # first, so that who has the answer knows what is loaded
         self._send(answer)
+
+    def _read_again(self, slugs: Collection[str], stale: Collection[str]) -> None:
+        self._registry.put(read_again(self._settings, self._weights, slugs))
+        self._executor.read_again(slugs, stale)
 
     # --- what nobody asked for --------------------------------------------------------------------
 

@@ -126,6 +126,14 @@ class Workers:
         for process in self._alive():
             process.tell("drop_outputs", tuple(slugs))
 
+    def read_again(self, slugs: Collection[str], stale: Collection[str]) -> None:
+        """As `Executor` says; a process that is started later reads the files as they are then."""
+        for process in self._alive():
+            try:
+                process.ask("read_again", tuple(slugs), tuple(stale), timeout_s=self._settings.deadline_s)
+            except (LostError, DeadlineError):
+                log.warning("a model process did not read pages again")
+
     # --- models -----------------------------------------------------------------------------------
 
     def machine(self, left_s: float | None = None) -> Machine:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hub.images import normalise
+from hub.kit.layers import add_layers
 from hub.kit.networks import own_method, scores_and_deepest
 
 if TYPE_CHECKING:
@@ -34,9 +35,11 @@ def size_of_area(size: tuple[int, int], area: int) -> tuple[int, int]:
 
 
 def frame_item(
-    image: Image.Image, settings: Mapping[str, Any], views: Sequence[tuple[float, float]]
-) -> dict[str, NDArray[Any]]:
+    image: Image.Image, settings: Mapping[str, Any], views: Sequence[tuple[float, float]], inside: bool = False
+) -> dict[str, Any]:
     """`pixels` [3, height, width] in the photo's own shape, with the area of a training frame; `views` [views, 2].
+
+    `inside`: whether the network is looked into (hub/kit/layers.py).
 
     The number of views is part of the item's shape, so runs with few and with many views never share a batch.
     """
@@ -45,12 +48,11 @@ def frame_item(
     size = size_of_area(image.size, settings["width"] * settings["height"])
     if image.size != size:
         image = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
-    return {"pixels": normalise(image, settings["mean"], settings["std"]), "views": np.array(views, np.float32)}
+    pixels = normalise(image, settings["mean"], settings["std"])
+    return {"pixels": pixels, "views": np.array(views, np.float32), "inside": inside}
 
 
-def infer_frames(
-    model: Any, items: Sequence[Mapping[str, NDArray[Any]]], multiple: int
-) -> list[dict[str, NDArray[Any]]]:
+def infer_frames(model: Any, items: Sequence[Mapping[str, Any]], multiple: int) -> list[dict[str, Any]]:
     """`logits` [classes, height, width]: logarithms of the views' summed probabilities, at the item's own size.
 
     `embedding` [features]: the deepest features of the first view, averaged over it; whatever the number of views.
@@ -60,7 +62,10 @@ def infer_frames(
     batch = torch.from_numpy(np.stack([item["pixels"] for item in items])).to(next(model.parameters()))
     logits, features = look_at_views(model, batch, items[0]["views"].tolist(), multiple)
     pairs = zip(logits.cpu().numpy(), features.cpu().numpy(), strict=True)
-    return [{"logits": one, "embedding": embedding} for one, embedding in pairs]
+    answers = [{"logits": one, "embedding": embedding} for one, embedding in pairs]
+    asked = [item["pixels"] if item.get("inside") else None for item in items]
+    add_layers(model, answers, asked, lambda model, pixels: scores_and_deepest(model, _padded(pixels, multiple)))
+    return answers
 
 
 def look_at_views(
@@ -84,18 +89,25 @@ def _look(model: Any, batch: Tensor, scale: float, mirrored: bool, multiple: int
     Sides are padded to what the network divides by, with the photo's own edge, and cut again.
     """
     import torch
-    from torch.nn.functional import interpolate, log_softmax, pad
+    from torch.nn.functional import interpolate, log_softmax
 
     size = batch.shape[2:]
     height, width = (round(side * scale) for side in size)
     view = batch if scale == 1 else interpolate(batch, (height, width), mode="bilinear", align_corners=False)
     view = view.flip(3) if mirrored else view
-    view = pad(view, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+    view = _padded(view, multiple)
     scores, deepest = own_method(model, scores_and_deepest)(view.contiguous(memory_format=torch.channels_last))
     logits = scores.float()[:, :, :height, :width]
     logits = logits.flip(3) if mirrored else logits
     logits = logits if scale == 1 else interpolate(logits, size, mode="bilinear", align_corners=False)
     return log_softmax(logits, 1), deepest.float().mean((2, 3))
+
+
+def _padded(view: Tensor, multiple: int) -> Tensor:
+    from torch.nn.functional import pad
+
+    height, width = view.shape[2:]
+    return pad(view, (0, -width % multiple, 0, -height % multiple), mode="replicate")
 
 
 def best_class(logits: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:

@@ -11,12 +11,13 @@ import keyword
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import CodeType, MappingProxyType, ModuleType
 from typing import Any, get_args
 
 from hub.errors import DeclarationError, InputError, NotFoundError
@@ -127,7 +128,7 @@ class Page:
         return next((str(example.inputs[name]) for name in names if name in example.inputs), "")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Registry:
     """Pages by slug, in gallery order."""
 
@@ -142,10 +143,23 @@ class Registry:
             return self.pages[slug]
         raise NotFoundError(unknown("demo", slug, list(self.pages)))
 
+    def put(self, changed: Mapping[str, Page | None]) -> None:
+        """Takes these pages for what their slugs had; None: the page is gone.
 
-def discover(folder: Path | None = None, only: Sequence[str] = ()) -> Registry:
+        Whoever goes through the pages now goes on through those that there were.
+        """
+        self.pages = _in_order(page for page in {**self.pages, **changed}.values() if page is not None)
+
+
+def _in_order(pages: Iterable[Page]) -> dict[str, Page]:
+    ordered = sorted(pages, key=lambda p: (p.declared.order if p.declared else 999, p.slug))
+    return {page.slug: page for page in ordered}
+
+
+def discover(folder: Path | None = None, only: Sequence[str] = (), *, anew: bool = False) -> Registry:
     """Imports every `<folder>/*.py` and entry point. Imports no torch, gradio, streamlit or diffusers.
 
+    `anew`: files may have been written a moment ago, so that Python's own copies of what it compiled are not trusted.
     Raises NotFoundError when a slug of `only`, or the folder, does not exist.
     """
     folder = folder or default_folder("demos")
@@ -157,7 +171,7 @@ def discover(folder: Path | None = None, only: Sequence[str] = ()) -> Registry:
     pages: dict[str, Page] = {}
     for path in sorted(folder.glob("*.py")):
         if not path.name.startswith("_") and (not only or path.stem in only):
-            pages[path.stem] = _page(path.stem, str(path), folder / "assets" / path.stem, partial(_load, path))
+            pages[path.stem] = _page(path.stem, str(path), folder / "assets" / path.stem, partial(_load, path, anew))
     for entry in entries:
         if only and entry.name not in only:
             continue
@@ -171,13 +185,20 @@ def discover(folder: Path | None = None, only: Sequence[str] = ()) -> Registry:
         if slug not in pages:
             slugs = sorted({*(p.stem for p in folder.glob("[!_]*.py")), *(e.name for e in entries)})
             raise NotFoundError(unknown("demo", slug, slugs))
-    ordered = sorted(pages.values(), key=lambda p: (p.declared.order if p.declared else 999, p.slug))
-    return Registry({p.slug: p for p in ordered})
+    return Registry(_in_order(pages.values()))
 
 
-def _load(path: Path) -> object:
+class _Anew(SourceFileLoader):
+    """Compiles the file as it is: two saves within a second look alike to Python's cache."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
+def _load(path: Path, anew: bool) -> object:
     name = f"demos.{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    loader = _Anew(name, str(path)) if anew else None
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # so that dataclasses and pickling inside the demo resolve

@@ -140,8 +140,15 @@ def build_app(hub: Hub) -> FastAPI:
     app = FastAPI(
         title="Demo Hub", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json"
     )
+    app.state.gradio_pages = pages
     app.openapi = partial(openapi.of_hub, hub)  # type: ignore[method-assign]  # as FastAPI says to replace it
     app.router.routes[:0] = routes(hub, mcp)
+    if hub.settings.reload:
+        from hub.web.reloading import Reloading
+
+        reloading = Reloading(hub, partial(gradio_mount.redraw, hub, pages))
+        app.router.routes[:0] = reloading.routes()
+        hub.at_close(reloading.close)
     streamlit.add_to(app)
     space_signin.add_to(app, hub.settings)
     app.user_middleware[:] = layers(hub, gradio_mount.layers(hub, pages), sign_in=[*app.user_middleware])

@@ -130,6 +130,12 @@ def apply(registry: Registry, chosen: Mapping[str, list[str]]) -> tuple[Registry
     return Registry(pages), sources
 
 
+def keys_of(page: Page, chosen: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """What of `chosen` is for one page."""
+    names = {page.slug, *(weights.name for weights in page.declared.weights)} if page.declared else set()
+    return {key: addresses for key, addresses in chosen.items() if key in names}
+
+
 def _refusal_of(page: Page) -> Page | None:
     """A page that says so, for a demo that declares a source which is none; the other pages serve."""
     for weights in page.demo.weights:

@@ -6,64 +6,37 @@ Where the weights of a page are absent, what needs them is skipped and says so.
 
 from __future__ import annotations
 
-import inspect
-import io
-import json
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from hub.decoding.decode import ImageLimits
+from hub.contract.answers import check_outputs, compare
+from hub.contract.inputs import SHAPES, bad_values, ends, opened, quick_inputs, usual_inputs
+from hub.contract.parts import Parts, fingerprint
 from hub.errors import InputError, NotFoundError, UnavailableError
 from hub.execution import devices
 from hub.execution.batching import signature
 from hub.hub import Hub
 from hub.pages import inputs, new, outputs
-from hub.pages.registry import Page, Registry, discover, wants_config
-from hub.results.result import Picture, Result
+from hub.pages.registry import Page, Registry, discover
+from hub.results.result import Result
 from hub.settings import Settings
-from hub.spec import (
-    Boxes,
-    Choice,
-    Choices,
-    Demo,
-    Gallery,
-    ImageInput,
-    ImageOutput,
-    Json,
-    Labels,
-    Mask,
-    Number,
-    Seed,
-    Slider,
-    Text,
-    TextOutput,
-    Toggle,
-)
-from hub.weights.store import EMPTY
+from hub.spec import Choice, Choices, Demo, ImageInput
 from tests.fakes import (
     Calls,
     boxes_demo,
     counting_demo,
     picky_demo,
-    picture,
     registry_of,
     shade_demo,
     skip_if_emulated,
     steps_demo,
 )
-
-# How far a batch may be from single runs, by the dtype of the model.
-PROBABILITY = {"float32": 1e-4, "bfloat16": 0.02}
-NUMBER = {"float32": 0.01, "bfloat16": 1.0}  # in JSON: percent, degrees, years
-EQUAL_PIXELS = 0.995  # of a mask
-PIXEL_LEVELS = 2.0  # mean difference of a picture
 
 WRITTEN = tempfile.TemporaryDirectory(prefix="hub-contract-")
 new.create("written_page", Path(WRITTEN.name) / "demos")
@@ -112,89 +85,12 @@ def weights_or_skip(hub: Hub, slug: str) -> list[str | None]:
     return list(names) or [None]
 
 
-def usual_inputs(demo: Demo, image: Image.Image | None = None) -> dict[str, Any]:
-    """Every input by name: the picture, defaults, a text where one is asked for, and a fixed seed."""
-    values: dict[str, Any] = {}
-    for field in demo.inputs:
-        if isinstance(field, ImageInput):
-            values[field.name] = image or (picture(160, 120) if field.required else None)
-        elif isinstance(field, Seed):
-            values[field.name] = 7
-        elif isinstance(field, Text):
-            values[field.name] = field.default or "a red car"[: field.max_chars]
-        elif isinstance(field, Number):
-            values[field.name] = field.minimum if field.default is None else field.default
-        else:
-            values[field.name] = field.default
-    return values
-
-
-def quick_inputs(demo: Demo, image: Image.Image | None = None) -> dict[str, Any]:
-    """`usual_inputs` with what live frames are given, the page's quickest settings; others are several such passes."""
-    few = {"steps": 4} if any(field.name == "steps" for field in demo.inputs) else {}
-    return {**usual_inputs(demo, image), **few, **demo.live}
-
-
-def opened(checked: inputs.Inputs) -> dict[str, Any]:
-    """Inputs as `prepare` and `present` get them."""
-    return inputs.decoded(checked.parameters, checked.pictures, ImageLimits())
-
-
 def run(hub: Hub, slug: str, values: dict[str, Any], weights: str | None = None) -> Result:
     result = hub.engine.run(slug, {**values, "weights": weights} if weights else values)
     decoded = opened(inputs.read(whole(slug), values))
     sizes = {name: value.size for name, value in decoded.items() if isinstance(value, Image.Image)}
     check_outputs(whole(slug), result, sizes)
     return result
-
-
-def check_shape(picture: Picture, size: tuple[int, int]) -> None:
-    """A picture to compare has the shape of its input, to half a pixel."""
-    width, height = size
-    off = abs(picture.width * height - picture.height * width)
-    assert off <= max(size) / 2 + 1, f"{picture.width} x {picture.height} beside {width} x {height}"
-
-
-def check_outputs(demo: Demo, result: Result, sizes: dict[str, tuple[int, int]]) -> None:
-    values = result.values
-    assert json.loads(json.dumps(values, allow_nan=False)) == values
-    declared = {field.name for field in demo.outputs}
-    needed = {field.name for field in demo.outputs if not field.optional}
-    there = set(values) | set(result.pictures)
-    assert needed <= there <= declared
-    for field in demo.outputs:
-        if field.name not in there:
-            continue
-        if isinstance(field, ImageOutput) and field.compare:
-            check_shape(result.pictures[field.name][0], sizes[field.compare])
-        if isinstance(field, Labels):
-            assert values[field.name]
-            assert all(0 <= probability <= 1 for probability in values[field.name].values())
-        elif isinstance(field, Json):
-            assert not field.table or all(isinstance(row, dict) for row in values[field.name])
-        elif isinstance(field, TextOutput):
-            assert isinstance(values[field.name], str)
-        elif isinstance(field, Boxes):
-            check_boxes(values[field.name], result.pictures[field.name])
-        else:
-            stored = result.pictures[field.name]
-            assert len(stored) == 1 or isinstance(field, Gallery)
-            for one in stored:
-                with Image.open(io.BytesIO(one.data)) as image:
-                    assert image.size == (one.width, one.height)
-                    assert image.mode == ("L" if isinstance(field, Mask) else "RGB")
-                    assert not isinstance(field, ImageOutput) or image.format == field.format.upper()
-
-
-def check_boxes(found: dict[str, Any], stored: tuple[Picture, ...]) -> None:
-    """Boxes lie in the picture, the surest first; the drawn picture stands before the plain one of the same shape."""
-    drawn, plain = stored
-    check_shape(plain, (found["width"], found["height"]))
-    assert drawn.height >= plain.height
-    assert [box["score"] for box in found["boxes"]] == sorted((b["score"] for b in found["boxes"]), reverse=True)
-    for box in found["boxes"]:
-        assert box["label"] and 0 <= box["score"] <= 1
-        assert 0 <= box["x0"] < box["x1"] <= found["width"] and 0 <= box["y0"] < box["y1"] <= found["height"]
 
 
 # --- the declaration, and bad inputs: no model needed ---------------------------------------------
@@ -215,29 +111,6 @@ def test_every_example_has_its_files_a_title_and_valid_inputs(slug: str) -> None
 def example_inputs(slug: str, given: Any) -> dict[str, Any]:
     files = {f.name for f in whole(slug).inputs if isinstance(f, ImageInput)}
     return {name: PAGES[slug].assets / str(value) if name in files else value for name, value in given.items()}
-
-
-def bad_values(field: Any) -> list[Any]:
-    wrong: list[Any] = [["a list"], {"a": 1}]
-    if isinstance(field, ImageInput):
-        missing = [None, ""] if field.required else []
-        return [*wrong, *missing, 5, b"", b"not a picture", b"\x89PNG\r\n\x1a\n cut off"]
-    if isinstance(field, Slider):
-        return [*wrong, True, "much", "nan", float("nan"), float("inf"), field.minimum - 1, field.maximum + 1, 10**400]
-    if isinstance(field, Number):
-        needed = [None, ""] if field.required else []
-        return [*wrong, *needed, True, "much", "nan", float("inf"), field.minimum - 1, field.maximum + 1, 10**400]
-    if isinstance(field, Toggle):
-        return [*wrong, "perhaps", 2, 0.5]
-    if isinstance(field, Choice):
-        return [*wrong, True, 1, "no such option"]
-    if isinstance(field, Choices):
-        return [*wrong, [1], True, 1, "no such option", [*field.default, "no such option"]]
-    if isinstance(field, Seed):
-        return [*wrong, True, -2, 2**32, 0.5, "x", float("nan")]
-    assert isinstance(field, Text)
-    needed = [None, "  "] if field.required else []
-    return [*wrong, *needed, 5, True, "x" * (field.max_chars + 1), "\0", "\ud800"]
 
 
 @every_page
@@ -285,18 +158,6 @@ def test_every_example_runs(slug: str, hub: Hub) -> None:
             run(hub, slug, {**example_inputs(slug, example.inputs), **whole(slug).live}, weights)
 
 
-SHAPES: dict[str, Callable[[], Image.Image]] = {
-    "landscape": lambda: picture(320, 180),
-    "portrait": lambda: picture(150, 330),
-    "tiny": lambda: picture(8, 8),
-    "odd": lambda: picture(101, 67),
-    "strip": lambda: picture(600, 12),
-    "grey": lambda: picture(64, 48, mode="L"),
-    "alpha": lambda: picture(64, 48, mode="RGBA"),
-    "one colour": lambda: Image.new("RGB", (64, 64), "black"),
-}
-
-
 @every_page_that_sees
 @pytest.mark.parametrize("shape", SHAPES)
 def test_pictures_of_every_shape_and_mode_work(slug: str, shape: str, hub: Hub) -> None:
@@ -314,54 +175,7 @@ def test_the_ends_of_every_range_and_every_option_work(slug: str, hub: Hub) -> N
                 run(hub, slug, {**quick_inputs(demo), field.name: value}, weights)
 
 
-def ends(field: Any, hub: Hub, weights: str | None) -> list[Any]:
-    if isinstance(field, Slider | Number):
-        return [field.minimum, field.maximum]
-    if isinstance(field, Toggle):
-        return [False, True]
-    if not isinstance(field, Choice | Choices):
-        return []
-    known = inputs.options(field, weights or "", hub.weights.find(weights).config if weights else EMPTY)
-    return list(known) if isinstance(field, Choice) else [[], *([option] for option in known), list(known)]
-
-
 # --- the four functions ---------------------------------------------------------------------------
-
-
-class Parts:
-    """A demo's functions with the model loaded and placed as the engine does it."""
-
-    def __init__(self, hub: Hub, slug: str, weights: str | None, dtype: str):
-        import torch
-
-        self.demo = whole(slug)
-        folder = hub.weights.find(weights) if weights else None
-        self.config = folder.config if folder else EMPTY
-        device = torch.device("cpu")
-        model = self.demo.load(folder.path if folder else None, device)
-        self.model = devices.place(model, device, getattr(torch, dtype))
-        self.guard = torch.inference_mode
-
-    def call(self, name: str, *given: Any, **named: Any) -> Any:
-        function = getattr(self.demo, name)
-        return function(*given, **named, **({"config": self.config} if wants_config(function) else {}))
-
-    def split(self, presented: Any) -> tuple[Any, list[Any]]:
-        return outputs.split(self.demo, presented)
-
-    def infer(self, items: list[Any]) -> list[Any]:
-        with self.guard():
-            answer = self.call("infer", self.model, items)
-            while inspect.isgenerator(answer):
-                try:
-                    next(answer)
-                except StopIteration as stop:
-                    answer = stop.value
-        return [outputs.seal(output)[0] for output in answer]
-
-    def values(self, seed: int = 0) -> dict[str, Any]:
-        """Inputs as prepare gets them."""
-        return opened(inputs.read(self.demo, quick_inputs(self.demo, picture(160, 120, seed=seed))))
 
 
 @pytest.fixture(scope="module")
@@ -372,13 +186,6 @@ def parts(hub: Hub) -> Callable[..., list[Parts]]:
         return [made(slug, weights, dtype) for weights in weights_or_skip(hub, slug)]
 
     return get
-
-
-def fingerprint(values: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: (value.mode, value.size, value.tobytes()) if isinstance(value, Image.Image) else value
-        for name, value in values.items()
-    }
 
 
 @every_page
@@ -415,51 +222,6 @@ def test_a_batch_answers_as_single_runs_do(slug: str, dtype: str, parts: Callabl
         for values, item, together in zip(requests, items, one.infer(items), strict=True):
             (alone,) = one.infer([item])
             compare(one.demo, dtype, one.call("present", alone, **values), one.call("present", together, **values))
-
-
-def compare(demo: Demo, dtype: str, alone: dict[str, Any], together: dict[str, Any]) -> None:
-    for field in demo.outputs:
-        one, other = alone.get(field.name), together.get(field.name)
-        if field.optional and (one is None or other is None):
-            assert one is other is None, f"{field.name} is there in one run and not in the other"
-            continue
-        if isinstance(field, Labels):
-            assert one == pytest.approx(other, abs=PROBABILITY[dtype])
-        elif isinstance(field, Mask):
-            assert np.mean(np.asarray(one) == np.asarray(other)) >= EQUAL_PIXELS
-        elif isinstance(field, Boxes):
-            rows = ([{**box, "box": list(box["box"])} for box in shown[1]] for shown in (one, other))
-            assert_close(*rows, NUMBER[dtype])
-        elif isinstance(field, ImageOutput | Gallery):
-            if isinstance(field, ImageOutput):  # with or without a caption
-                one, other = ([shown if isinstance(shown, tuple) else (shown, "")] for shown in (one, other))
-            pairs = zip(one, other, strict=True)
-            for (a, _), (b, _) in pairs:
-                assert np.abs(np.asarray(a, np.float32) - np.asarray(b, np.float32)).mean() <= PIXEL_LEVELS
-        else:
-            assert_close(one, other, NUMBER[dtype])
-
-
-def assert_close(one: Any, other: Any, tolerance: float) -> None:
-    """Equal JSON, but for numbers within `tolerance`; rows of a table in any order."""
-    assert type(one) is type(other)
-    if isinstance(one, dict):
-        assert list(one) == list(other)
-        for name in one:
-            assert_close(one[name], other[name], tolerance)
-    elif isinstance(one, list):
-        assert len(one) == len(other)
-        for a, b in zip(sorted(one, key=text_of), sorted(other, key=text_of), strict=True):
-            assert_close(a, b, tolerance)
-    elif isinstance(one, float):
-        assert one == pytest.approx(other, abs=tolerance)
-    else:
-        assert one == other
-
-
-def text_of(row: Any) -> str:
-    """What names a row: its values that are not numbers."""
-    return repr([v for v in row.values() if isinstance(v, str)] if isinstance(row, dict) else row)
 
 
 @every_page

@@ -75,7 +75,7 @@ def test_prepare_and_present_get_the_smaller_photo_upright_and_the_heat_map_keep
 ) -> None:
     page, seen = PAGES["vehicle_classifier"], list[tuple[int, int]]()
 
-    def prepare(image: Image.Image, views: str, why: str, config: Any) -> Any:
+    def prepare(image: Image.Image, views: str, why: str, inside: bool, config: Any) -> Any:
         seen.append(image.size)
         return page.demo.prepare(image, views, why, config)
 

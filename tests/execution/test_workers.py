@@ -22,6 +22,7 @@ from hub.execution.workers import Workers
 from hub.hub import Hub
 from hub.settings import ROOT, Settings
 from hub.spec import Progress
+from hub.weights.again import read_again
 from tests.fakes import PATIENCE_S, wait_until
 
 PAGES = {
@@ -229,6 +230,19 @@ def test_the_second_process_is_started_when_there_is_something_to_do(served: Hub
         assert [run.result(PATIENCE_S).values["double"] for run in runs] == [6.0, 6.02, 6.04, 6.06]
 
     assert len(workers.processes()) == 2
+
+
+def test_a_page_that_was_saved_is_read_again_in_every_process(served: Hub) -> None:
+    hub, slug = served, "deadly"
+    file = hub.settings.pages_folder / f"{slug}.py"
+    before = hub.engine.run(slug, {"number": 4.0})
+    text = file.read_text(encoding="utf-8").replace("output}", "output + 1}").replace('title="', 'title="The ')
+    file.write_text(text, encoding="utf-8")
+    hub.take_pages(read_again(hub.settings, hub.weights, [slug]))
+
+    after = hub.engine.run(slug, {"number": 4.0})
+    assert (before.values["double"], after.values["double"]) == (8.0, 9.0)
+    assert (after.receipt.cold, hub.registry.get(slug).title) == (False, f"The {slug}")
 
 
 def test_processes_end_with_their_hub(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from hub.cli import main as cli
+from hub.contract.answers import check_outputs, compare
+from hub.contract.inputs import SHAPES, quick_inputs
 from hub.errors import HubError, InputError, UnavailableError
 from hub.hub import Hub
 from hub.kit.pretrained import pretrained
@@ -23,7 +25,6 @@ from hub.starters import making, serving
 from hub.weights import repository
 from hub.weights.cards import front_of
 from hub.weights.store import WeightsStore
-from tests.demos.test_contract import SHAPES, check_outputs, compare, quick_inputs
 from tests.fakes import picture
 from tests.hub_server import TOKEN, HubServer
 from tests.starters.tiny_models import LABELS, card

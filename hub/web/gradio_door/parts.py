@@ -75,6 +75,18 @@ class Parts:
                     Fresh().run(self._build, part)  # as at the start: nobody's language, nobody's request
         return part
 
+    def put(self, part: Part) -> None:
+        """A page to be drawn for what had its name, of which open pages may still ask until they are loaded again."""
+        with _BUILDING:
+            before = self._parts.get(part.name)
+            self._parts[part.name] = part
+            for event in before.config.get("dependencies", ()) if before is not None else ():
+                self._served.fns[event["id"]].api_name = False  # gradio_client's is the new one
+
+    def remove(self, name: str) -> None:
+        """A page that there is no more."""
+        self._parts.pop(name, None)
+
     def asked(self) -> list[Part]:
         """The page that is asked for, or all."""
         names = _asked.get()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
@@ -27,10 +28,7 @@ def build(hub: Hub) -> gr.Blocks:
     ui = _Pages(hub)
     blocks: Any = Pages(title="Demo Hub", analytics_enabled=False, delete_cache=(3600, DAY_S))
     blocks.hub_files = ui.files
-    pages = [Part(page.slug, page.title, partial(ui.draw_page, page)) for page in hub.registry]
-    blocks.hub_parts = Parts(
-        blocks, [Part(HOME, "Home", ui.draw_home), *pages, Part("status", "Status", ui.draw_status)]
-    )
+    blocks.hub_ui, blocks.hub_parts = ui, Parts(blocks, [*ui.own_parts(), *map(ui.part_of, hub.registry)])
     blocks.config = blocks.get_config_file()
     return cast(gr.Blocks, blocks)
 
@@ -43,6 +41,22 @@ class _Pages:
         self.threads = ThreadPoolExecutor(hub.settings.queue_limit + 8, thread_name_prefix="page")
         self.files = PageFiles(hub)
 
+    def own_parts(self) -> list[Part]:
+        """The pages that are no demo's."""
+        return [Part(HOME, "Home", self.draw_home), Part("status", "Status", self.draw_status)]
+
+    def part_of(self, page: Page) -> Part:
+        """A demo's page, to be drawn when it is first asked for."""
+        return Part(page.slug, page.title, partial(self.draw_page, page))
+
+    def redraw(self, blocks: Any, slugs: Collection[str]) -> None:
+        """Draws these demos' pages anew; and all others, whose menus may name them."""
+        for slug in slugs:
+            if slug not in self.hub.registry.pages:
+                blocks.hub_parts.remove(slug)
+        for part in (*self.own_parts(), *map(self.part_of, self.hub.registry)):
+            blocks.hub_parts.put(part)
+
     def draw_home(self, blocks: gr.Blocks) -> None:
         self._draw_masthead(HOME)
         cards = draw(partial(self.gallery, html.AT_ONCE))
@@ -51,7 +65,7 @@ class _Pages:
     def draw_page(self, page: Page, blocks: gr.Blocks) -> None:
         self._draw_masthead(page.slug)
         if page.declared is None:
-            draw(partial(html.broken, page))
+            draw(partial(html.broken, page, self.hub.settings.reload))
         else:
             DemoPage(self.hub, page, self.threads, self.files.results).build(blocks)
 

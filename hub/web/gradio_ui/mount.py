@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +66,24 @@ def mount(app: FastAPI, hub: Hub, pages: Any) -> FastAPI:
             favicon_path=str(ICON),
             theme=theme.make(),
             css_paths=[theme.STYLE],
-            head=theme.head(),
+            head=theme.head(reloads=hub.settings.reload),
             root_path=addresses.prefix(hub.settings) or None,
         )
     last = mounted.router.routes[-1]
     assert isinstance(last, Mount)
+    pages.hub_app = last.app
     last.app = GradioDoor(last.app, pages.hub_files, pages.hub_parts)
     return mounted
+
+
+def redraw(hub: Hub, pages: Any, slugs: Collection[str]) -> None:
+    """Demos were written anew while the hub serves."""
+    pages.hub_ui.redraw(pages, slugs)
+    there = (hub.registry.pages[slug].assets for slug in slugs if slug in hub.registry.pages)
+    pages.allowed_paths = [*dict.fromkeys([*pages.allowed_paths, *map(str, there)])]
+    app = pages.hub_app  # Gradio keeps what it said of endpoints
+    app.api_info = app.all_app_info = None
+    app.page_api_info.clear()
 
 
 class KnownPages:

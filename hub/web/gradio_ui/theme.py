@@ -11,11 +11,16 @@ from hub.web.parts.pieces import piece, script
 STYLE = Path(__file__).parents[1] / "style.css"
 RADIUS = "10px"  # of every corner but those of boxes to tick, chips and bars; style.css has it, too
 LAYOUT, SCRIPTS = "gradio/layout.css", ("gradio/page.js", "gradio/over.js", "files/boxes.js")
+RELOADS = "gradio/reloads.js"
 
 
-def head() -> str:
-    """What stands in the head of every page: scripts, and what stands where."""
-    return piece("heads", "gradio", script(LAYOUT), [script(name) for name in SCRIPTS])
+def head(*, reloads: bool = False) -> str:
+    """What stands in the head of every page: scripts, and what stands where.
+
+    `reloads`: a page looks whether its demo was written anew, and is then loaded again.
+    """
+    scripts = (*SCRIPTS, RELOADS) if reloads else SCRIPTS
+    return piece("heads", "gradio", script(LAYOUT), [script(name) for name in scripts])
 
 
 def make() -> gr.themes.Base:

@@ -104,13 +104,22 @@ def title(page: Page, state: State) -> Markup:
     return piece("frame", "title", page.demo, state, many)
 
 
-def broken(page: Page) -> Markup:
-    """The page of a demo that could not be built: what is wrong, where to mend it. Visitors learn no folder."""
+def broken(page: Page, reloads: bool = False) -> Markup:
+    """The page of a demo that could not be built: what is wrong, where to mend it. Visitors learn no folder.
+
+    `reloads`: the hub reads it again when it is saved.
+    """
     folders = {page.assets, *page.assets.parents, *Path(page.source).parents}
     error = page.error
     for folder in sorted((f"{folder}/" for folder in folders if len(folder.parts) > 1), key=len, reverse=True):
         error = error.replace(folder, "")
-    return piece("frame", "broken", page, error)
+    return piece("frame", "broken", page, error, how_to_mend(reloads))
+
+
+def how_to_mend(reloads: bool) -> str:
+    """What to do about a demo that is broken."""
+    how = "The other demos are not affected. Mend the file and save it."
+    return how if reloads else "The other demos are not affected. Mend the file and start the hub again."
 
 
 # --- a run ----------------------------------------------------------------------------------------

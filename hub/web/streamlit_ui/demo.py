@@ -24,7 +24,7 @@ from hub.pages.registry import Page
 from hub.results.result import Result
 from hub.spec import ImageInput
 from hub.texts import say
-from hub.web.parts import filled, model_cards, snippets, wording
+from hub.web.parts import filled, html, model_cards, snippets, wording
 from hub.web.streamlit_ui import address as streamlit_address
 from hub.web.streamlit_ui import corrections as streamlit_corrections
 from hub.web.streamlit_ui import inputs as streamlit_inputs
@@ -68,7 +68,7 @@ def show(host: Host, page: Page, base: str) -> None:
         st.error(
             f"**{say_plainly('This demo is not working')}**  \n{escape_markdown(page.error)}", icon=":material/error:"
         )
-        st.caption(say_plainly("The other demos are not affected. Mend the file and start the hub again."))
+        st.caption(say_plainly(html.how_to_mend(host.hub.settings.reload)))
         return
     new, state = page.slug not in st.session_state, _state(host.hub, page)
     _fill_from_address(host.hub, page, state)

@@ -1,0 +1,99 @@
+"""What a page is asked for its contract: usual values, the ends of ranges, pictures of all kinds, and wrong values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from hub.decoding.decode import ImageLimits
+from hub.hub import Hub
+from hub.pages import inputs
+from hub.spec import Choice, Choices, Demo, ImageInput, Number, Seed, Slider, Text, Toggle
+from hub.weights.store import EMPTY
+
+
+def picture(width: int = 64, height: int = 48, seed: int = 0, mode: str = "RGB") -> Image.Image:
+    """A picture with some structure: a gradient with noise."""
+    noise = np.random.default_rng(seed).integers(0, 40, (height, width, 3))
+    ramp = np.linspace(0, 215, width)[None, :, None]
+    return Image.fromarray((noise + ramp).astype(np.uint8)).convert(mode)
+
+
+SHAPES: dict[str, Callable[[], Image.Image]] = {
+    "landscape": lambda: picture(320, 180),
+    "portrait": lambda: picture(150, 330),
+    "tiny": lambda: picture(8, 8),
+    "odd": lambda: picture(101, 67),
+    "strip": lambda: picture(600, 12),
+    "grey": lambda: picture(64, 48, mode="L"),
+    "alpha": lambda: picture(64, 48, mode="RGBA"),
+    "one colour": lambda: Image.new("RGB", (64, 64), "black"),
+}
+
+
+def usual_inputs(demo: Demo, image: Image.Image | None = None) -> dict[str, Any]:
+    """Every input by name: the picture, defaults, a text where one is asked for, and a fixed seed."""
+    values: dict[str, Any] = {}
+    for field in demo.inputs:
+        if isinstance(field, ImageInput):
+            values[field.name] = image or (picture(160, 120) if field.required else None)
+        elif isinstance(field, Seed):
+            values[field.name] = 7
+        elif isinstance(field, Text):
+            values[field.name] = field.default or "a red car"[: field.max_chars]
+        elif isinstance(field, Number):
+            values[field.name] = field.minimum if field.default is None else field.default
+        else:
+            values[field.name] = field.default
+    return values
+
+
+def quick_inputs(demo: Demo, image: Image.Image | None = None) -> dict[str, Any]:
+    """`usual_inputs` with what live frames are given, the page's quickest settings; others are several such passes."""
+    few = {"steps": 4} if any(field.name == "steps" for field in demo.inputs) else {}
+    return {**usual_inputs(demo, image), **few, **demo.live}
+
+
+def opened(checked: inputs.Inputs) -> dict[str, Any]:
+    """Inputs as `prepare` and `present` get them."""
+    return inputs.decoded(checked.parameters, checked.pictures, ImageLimits())
+
+
+def bad_values(field: Any) -> list[Any]:
+    """What an input must refuse."""
+    wrong: list[Any] = [["a list"], {"a": 1}]
+    if isinstance(field, ImageInput):
+        missing = [None, ""] if field.required else []
+        return [*wrong, *missing, 5, b"", b"not a picture", b"\x89PNG\r\n\x1a\n cut off"]
+    if isinstance(field, Slider):
+        return [*wrong, True, "much", "nan", float("nan"), float("inf"), field.minimum - 1, field.maximum + 1, 10**400]
+    if isinstance(field, Number):
+        needed = [None, ""] if field.required else []
+        return [*wrong, *needed, True, "much", "nan", float("inf"), field.minimum - 1, field.maximum + 1, 10**400]
+    if isinstance(field, Toggle):
+        return [*wrong, "perhaps", 2, 0.5]
+    if isinstance(field, Choice):
+        return [*wrong, True, 1, "no such option"]
+    if isinstance(field, Choices):
+        return [*wrong, [1], True, 1, "no such option", [*field.default, "no such option"]]
+    if isinstance(field, Seed):
+        return [*wrong, True, -2, 2**32, 0.5, "x", float("nan")]
+    if not isinstance(field, Text):
+        return wrong
+    needed = [None, "  "] if field.required else []
+    return [*wrong, *needed, 5, True, "x" * (field.max_chars + 1), "\0", "\ud800"]
+
+
+def ends(field: Any, hub: Hub, weights: str | None) -> list[Any]:
+    """The ends of a range, or every option."""
+    if isinstance(field, Slider | Number):
+        return [field.minimum, field.maximum]
+    if isinstance(field, Toggle):
+        return [False, True]
+    if not isinstance(field, Choice | Choices):
+        return []
+    known = inputs.options(field, weights or "", hub.weights.find(weights).config if weights else EMPTY)
+    return list(known) if isinstance(field, Choice) else [[], *([option] for option in known), list(known)]
