@@ -19,16 +19,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hub.decoding import audio, video
 from hub.decoding.decode import ImageLimits
 from hub.errors import InputError, NotFoundError, UnavailableError
 from hub.execution import devices
 from hub.execution.batching import signature
 from hub.hub import Hub
-from hub.pages import inputs, new, outputs
+from hub.pages import inputs, kinds, new, outputs
 from hub.pages.registry import Page, Registry, discover, wants_config
 from hub.results.result import Picture, Result
 from hub.settings import Settings
 from hub.spec import (
+    AudioInput,
+    AudioOutput,
     Boxes,
     Choice,
     Choices,
@@ -40,11 +43,14 @@ from hub.spec import (
     Labels,
     Mask,
     Number,
+    Plot,
     Seed,
     Slider,
     Text,
     TextOutput,
     Toggle,
+    VideoInput,
+    VideoOutput,
 )
 from hub.weights.store import EMPTY
 from tests.fakes import (
@@ -53,10 +59,13 @@ from tests.fakes import (
     counting_demo,
     picky_demo,
     picture,
+    played_demo,
     registry_of,
     shade_demo,
     skip_if_emulated,
+    sound_file,
     steps_demo,
+    video_file,
 )
 
 # How far a batch may be from single runs, by the dtype of the model.
@@ -76,6 +85,7 @@ PAGES: dict[str, Page] = {
         fake_steps=steps_demo(Calls()),
         fake_picky=picky_demo(),
         fake_boxes=boxes_demo(),
+        fake_played=played_demo(),
     ).pages,
 }
 SEES = [
@@ -84,7 +94,11 @@ SEES = [
     if page.declared and any(isinstance(field, ImageInput) for field in page.declared.inputs)
 ]
 
+# The functions of a page over videos are those of the page that its frames go to, which is tested itself.
+OWN = [slug for slug, page in PAGES.items() if page.over is None]
+
 every_page = pytest.mark.parametrize("slug", PAGES)
+every_own_page = pytest.mark.parametrize("slug", OWN)
 every_page_that_sees = pytest.mark.parametrize("slug", SEES)
 every_dtype = pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 
@@ -118,6 +132,10 @@ def usual_inputs(demo: Demo, image: Image.Image | None = None) -> dict[str, Any]
     for field in demo.inputs:
         if isinstance(field, ImageInput):
             values[field.name] = image or (picture(160, 120) if field.required else None)
+        elif isinstance(field, VideoInput):
+            values[field.name] = video_file((160, 120), seconds=0.6)
+        elif isinstance(field, AudioInput):
+            values[field.name] = sound_file()
         elif isinstance(field, Seed):
             values[field.name] = 7
         elif isinstance(field, Text):
@@ -135,14 +153,15 @@ def quick_inputs(demo: Demo, image: Image.Image | None = None) -> dict[str, Any]
     return {**usual_inputs(demo, image), **few, **demo.live}
 
 
-def opened(checked: inputs.Inputs) -> dict[str, Any]:
+def opened(demo: Demo, checked: inputs.Inputs) -> dict[str, Any]:
     """Inputs as `prepare` and `present` get them."""
-    return inputs.decoded(checked.parameters, checked.pictures, ImageLimits())
+    fields = {field.name: field for field in demo.inputs}
+    return inputs.decoded(checked.parameters, checked.pictures, ImageLimits(), fields=fields)
 
 
 def run(hub: Hub, slug: str, values: dict[str, Any], weights: str | None = None) -> Result:
     result = hub.engine.run(slug, {**values, "weights": weights} if weights else values)
-    decoded = opened(inputs.read(whole(slug), values))
+    decoded = opened(whole(slug), inputs.read(whole(slug), values))
     sizes = {name: value.size for name, value in decoded.items() if isinstance(value, Image.Image)}
     check_outputs(whole(slug), result, sizes)
     return result
@@ -176,6 +195,10 @@ def check_outputs(demo: Demo, result: Result, sizes: dict[str, tuple[int, int]])
             assert isinstance(values[field.name], str)
         elif isinstance(field, Boxes):
             check_boxes(values[field.name], result.pictures[field.name])
+        elif isinstance(field, Plot):
+            check_plot(values[field.name], result.pictures[field.name])
+        elif isinstance(field, VideoOutput | AudioOutput):
+            check_played(field, values[field.name], result.pictures[field.name])
         else:
             stored = result.pictures[field.name]
             assert len(stored) == 1 or isinstance(field, Gallery)
@@ -197,6 +220,32 @@ def check_boxes(found: dict[str, Any], stored: tuple[Picture, ...]) -> None:
         assert 0 <= box["x0"] < box["x1"] <= found["width"] and 0 <= box["y0"] < box["y1"] <= found["height"]
 
 
+def check_plot(data: dict[str, Any], stored: tuple[Picture, ...]) -> None:
+    """Every series has a point at each place and a colour; it is drawn for light pages and for dark ones."""
+    assert data["series"].keys() == data["colours"].keys()
+    assert {len(points) for points in data["series"].values()} == {len(data["x"])}
+    light, dark = (Image.open(io.BytesIO(one.data)).convert("L").getpixel((2, 2)) for one in stored)
+    assert light > 200 and dark < 60
+
+
+def check_played(field: VideoOutput | AudioOutput, facts: dict[str, Any], stored: tuple[Picture, ...]) -> None:
+    """What is said of a video or a sound is true of its file, before which stands what it looks like."""
+    still, played = stored
+    with Image.open(io.BytesIO(still.data)) as image:
+        assert image.size == (still.width, still.height)
+    if isinstance(field, VideoOutput):
+        assert played.media_type == "video/mp4" and (played.width, played.height) == (still.width, still.height)
+        clip = video.read(played.data, ImageLimits(), name="clip", max_seconds=1000, rate=60)
+        assert clip.size == (facts["width"], facts["height"])
+        assert clip.seconds == pytest.approx(facts["seconds"], abs=0.3)
+        assert sum(1 for _ in clip.frames()) == facts["frames"]
+    else:
+        samples = audio.read(
+            played.data, ImageLimits(), name="sound", max_seconds=1000, sample_rate=facts["sample_rate"]
+        )
+        assert samples.size == round(facts["seconds"] * facts["sample_rate"])
+
+
 # --- the declaration, and bad inputs: no model needed ---------------------------------------------
 
 
@@ -209,11 +258,11 @@ def test_the_page_is_whole(slug: str) -> None:
 def test_every_example_has_its_files_a_title_and_valid_inputs(slug: str) -> None:
     for example in whole(slug).examples:
         assert example.title.strip()
-        opened(inputs.read(whole(slug), example_inputs(slug, example.inputs)))
+        opened(whole(slug), inputs.read(whole(slug), example_inputs(slug, example.inputs)))
 
 
 def example_inputs(slug: str, given: Any) -> dict[str, Any]:
-    files = {f.name for f in whole(slug).inputs if isinstance(f, ImageInput)}
+    files = kinds.file_inputs(whole(slug))
     return {name: PAGES[slug].assets / str(value) if name in files else value for name, value in given.items()}
 
 
@@ -222,6 +271,12 @@ def bad_values(field: Any) -> list[Any]:
     if isinstance(field, ImageInput):
         missing = [None, ""] if field.required else []
         return [*wrong, *missing, 5, b"", b"not a picture", b"\x89PNG\r\n\x1a\n cut off"]
+    if isinstance(field, VideoInput | AudioInput):
+        missing = [None, ""] if field.required else []
+        long = field.max_seconds + 1
+        other = video_file(seconds=long, rate=2) if isinstance(field, VideoInput) else sound_file(long)
+        cut = video_file()[:900] if isinstance(field, VideoInput) else b"fLaC cut off"
+        return [*wrong, *missing, 5, b"", b"neither", picture_file(), cut, other]
     if isinstance(field, Slider):
         return [*wrong, True, "much", "nan", float("nan"), float("inf"), field.minimum - 1, field.maximum + 1, 10**400]
     if isinstance(field, Number):
@@ -240,6 +295,12 @@ def bad_values(field: Any) -> list[Any]:
     return [*wrong, *needed, 5, True, "x" * (field.max_chars + 1), "\0", "\ud800"]
 
 
+def picture_file() -> bytes:
+    file = io.BytesIO()
+    picture(16, 16).save(file, "PNG")
+    return file.getvalue()
+
+
 @every_page
 def test_bad_inputs_are_input_errors_that_name_the_field(slug: str, hub: Hub) -> None:
     demo = whole(slug)
@@ -249,7 +310,7 @@ def test_bad_inputs_are_input_errors_that_name_the_field(slug: str, hub: Hub) ->
         for bad in bad_values(field):
             with pytest.raises(InputError) as caught:
                 values = {**usual_inputs(demo), field.name: bad}
-                opened(inputs.read(demo, values, None, lambda name: hub.weights.find(name).config))
+                opened(demo, inputs.read(demo, values, None, lambda name: hub.weights.find(name).config))
             assert caught.value.field == field.name, repr(bad)
             assert caught.value.message.strip(), repr(bad)
 
@@ -361,7 +422,7 @@ class Parts:
 
     def values(self, seed: int = 0) -> dict[str, Any]:
         """Inputs as prepare gets them."""
-        return opened(inputs.read(self.demo, quick_inputs(self.demo, picture(160, 120, seed=seed))))
+        return opened(self.demo, inputs.read(self.demo, quick_inputs(self.demo, picture(160, 120, seed=seed))))
 
 
 @pytest.fixture(scope="module")
@@ -376,12 +437,16 @@ def parts(hub: Hub) -> Callable[..., list[Parts]]:
 
 def fingerprint(values: dict[str, Any]) -> dict[str, Any]:
     return {
-        name: (value.mode, value.size, value.tobytes()) if isinstance(value, Image.Image) else value
+        name: (value.mode, value.size, value.tobytes())
+        if isinstance(value, Image.Image)
+        else value.tobytes()
+        if isinstance(value, np.ndarray)
+        else value
         for name, value in values.items()
     }
 
 
-@every_page
+@every_own_page
 def test_prepare_is_pure(slug: str, parts: Callable[..., list[Parts]]) -> None:
     for one in parts(slug):
         values = one.values()
@@ -392,7 +457,7 @@ def test_prepare_is_pure(slug: str, parts: Callable[..., list[Parts]]) -> None:
         assert outputs.digest(first) == outputs.digest(second)
 
 
-@every_page
+@every_own_page
 def test_present_is_pure(slug: str, parts: Callable[..., list[Parts]]) -> None:
     for one in parts(slug):
         values = one.values()
@@ -405,7 +470,7 @@ def test_present_is_pure(slug: str, parts: Callable[..., list[Parts]]) -> None:
 
 
 @every_dtype
-@every_page
+@every_own_page
 def test_a_batch_answers_as_single_runs_do(slug: str, dtype: str, parts: Callable[..., list[Parts]]) -> None:
     skip_if_emulated(dtype, slug)
     for one in parts(slug, dtype):
@@ -430,6 +495,10 @@ def compare(demo: Demo, dtype: str, alone: dict[str, Any], together: dict[str, A
         elif isinstance(field, Boxes):
             rows = ([{**box, "box": list(box["box"])} for box in shown[1]] for shown in (one, other))
             assert_close(*rows, NUMBER[dtype])
+        elif isinstance(field, VideoOutput):
+            continue  # a stream of frames, which `check_outputs` looks at once it is a file
+        elif isinstance(field, AudioOutput):
+            assert np.allclose(one[0], other[0], atol=NUMBER[dtype]) and one[1] == other[1]
         elif isinstance(field, ImageOutput | Gallery):
             if isinstance(field, ImageOutput):  # with or without a caption
                 one, other = ([shown if isinstance(shown, tuple) else (shown, "")] for shown in (one, other))
@@ -462,7 +531,7 @@ def text_of(row: Any) -> str:
     return repr([v for v in row.values() if isinstance(v, str)] if isinstance(row, dict) else row)
 
 
-@every_page
+@every_own_page
 def test_the_same_items_give_the_same_answer(slug: str, parts: Callable[..., list[Parts]]) -> None:
     for one in parts(slug):
         values = one.values()
@@ -471,7 +540,7 @@ def test_the_same_items_give_the_same_answer(slug: str, parts: Callable[..., lis
         compare(one.demo, "float32", *presented)
 
 
-@every_page
+@every_own_page
 def test_a_model_says_how_large_it_is(slug: str, parts: Callable[..., list[Parts]]) -> None:
     # Else the pool cannot keep its budget.
     for one in parts(slug):

@@ -25,7 +25,7 @@ from hub.pages import kinds
 from hub.pages.registry import Page
 from hub.results.headline import headline
 from hub.results.result import Result
-from hub.spec import Choice, Choices, ImageInput, Slider, Toggle
+from hub.spec import Choice, Choices, FileInput, ImageInput, Slider, Toggle
 from hub.texts import say, sentence
 from hub.web.api import events
 from hub.web.gradio_door.page_files import PageFiles
@@ -322,8 +322,8 @@ class _Page:
         """What to say of an input that the page cannot do without, by the name that stands above it."""
         for field in self.demo.inputs:
             if field.required and inputs.get(field.name) in (None, ""):
-                is_picture = isinstance(field, ImageInput)
-                text = "{name} is missing: choose one first." if is_picture else "{name} is missing: write it first."
+                is_file = isinstance(field, FileInput)
+                text = "{name} is missing: choose one first." if is_file else "{name} is missing: write it first."
                 return InputError(text, name=sentence(field.label), field=field.name)
         return None
 
@@ -343,7 +343,7 @@ class _Page:
         options, usual = self.options(weights), weights_facts.defaults(self.hub.weights, self.page, weights)
         for field in self.demo.inputs:
             value = example.get(field.name, usual.get(field.name))
-            if isinstance(field, ImageInput) and value:
+            if isinstance(field, FileInput) and value:
                 value = str(self.page.assets / value)
             elif isinstance(field, Choices):
                 value = list(value)
