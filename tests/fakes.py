@@ -378,7 +378,7 @@ def sound_file(seconds: float = 1.0, rate: int = 8_000, hertz: float = 440) -> b
 def played_demo(**changes: Any) -> Demo:
     """Turns a video and its sound round: videos, sounds and plots, in and out."""
 
-    def prepare(film: Any, sound: Any, gain: float) -> dict[str, np.ndarray]:
+    def prepare(film: Any, gain: float, sound: Any = None) -> dict[str, np.ndarray]:
         light = [np.asarray(frame, np.float32).mean() / 255 for _, frame in film.frames()]
         loud = 0.0 if sound is None else float(np.abs(sound).max())
         return {"light": np.array(light, np.float32), "loud": np.array([loud], np.float32)}
@@ -386,7 +386,7 @@ def played_demo(**changes: Any) -> Demo:
     def infer(model: Any, items: list[dict[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
         return items
 
-    def present(output: dict[str, np.ndarray], film: Any, sound: Any, gain: float) -> dict[str, Any]:
+    def present(output: dict[str, np.ndarray], film: Any, gain: float, sound: Any = None) -> dict[str, Any]:
         frames = [frame for _, frame in film.frames()]
         times = [at for at, _ in film.frames()]
         light = [float(level) for level in output["light"]]

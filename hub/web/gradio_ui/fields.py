@@ -151,13 +151,17 @@ def input_component(field: Input, options: Sequence[str] | None = None) -> gr.co
         )
     if isinstance(field, VideoInput):
         return VideoUpload(
-            label=_with_bound(field), sources=["upload"], height=INPUT_HEIGHT, elem_classes=f"hub-field-{field.name}",
+            label=_with_bound(field), sources=["upload"], height=INPUT_HEIGHT,
+            elem_classes=[f"hub-field-{field.name}", "hub-takes-video"],
             include_audio=False,
         )  # fmt: skip
     if isinstance(field, AudioInput):
         sources = ["upload", *(["microphone"] if field.microphone else [])]
         return AudioUpload(
-            label=_with_bound(field), type="filepath", sources=sources, elem_classes=f"hub-field-{field.name}"
+            label=_with_bound(field),
+            type="filepath",
+            sources=sources,
+            elem_classes=[f"hub-field-{field.name}", "hub-takes-audio"],
         )
     info = field.help or None
     if isinstance(field, Slider):
