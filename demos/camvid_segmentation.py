@@ -9,7 +9,7 @@ from hub.kit.layers import ASK, PICTURES, draw_layers
 from hub.kit.networks import segmenter
 from hub.kit.segmentation import BEST, FAST, VIEWS, best_class, count_regions, frame_item, infer_frames
 from hub.kit.sentences import joined, percent, sentence
-from hub.spec import Choice, Choices, Demo, Example, ImageInput, ImageOutput, Json, Mask, Slider, Weights
+from hub.spec import Choice, Choices, Demo, Example, ImageInput, ImageOutput, Json, Mask, OverVideo, Slider, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,4 +131,12 @@ DEMO = Demo(
     live={"quality": FAST, "inside": False},
     similar=True,
     order=10,
+    video=OverVideo(
+        title="Street scene, video",
+        summary="Colours a street video frame by frame, and draws each class's share of the picture over time.",
+        picture="overlay",
+        curve="legend",
+        defaults={"quality": FAST},
+        examples=(Example({"video": "drive.mp4"}, title="Three streets in ten seconds", picture="high_street.jpg"),),
+    ),
 )

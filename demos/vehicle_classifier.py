@@ -9,7 +9,7 @@ from hub.kit.heat_maps import OFF, classify, draw_heat_map
 from hub.kit.layers import ASK, PICTURES, add_layers, draw_layers, features_of
 from hub.kit.networks import image_classifier, model_input
 from hub.kit.sentences import joined, percent
-from hub.spec import Choice, Demo, Example, ImageInput, ImageOutput, Labels, Weights
+from hub.spec import Choice, Demo, Example, ImageInput, ImageOutput, Labels, OverVideo, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,4 +119,10 @@ DEMO = Demo(
     live={"views": SINGLE, "inside": False},
     similar=True,
     order=20,
+    video=OverVideo(
+        title="Emergency vehicle, video",
+        summary="Tells frame by frame whether a video shows an emergency vehicle, and draws that over time.",
+        curve="probabilities",
+        defaults={"views": SINGLE},
+    ),
 )

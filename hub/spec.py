@@ -44,6 +44,46 @@ class ImageInput:
 
 
 @dataclass(frozen=True, slots=True)
+class VideoInput:
+    """A video: MP4, MOV, WebM or Matroska. `prepare` and `present` get a clip that is decoded as it is looked at:
+
+    `for at_s, frame in clip.frames():` gives upright RGB `PIL.Image`s of at most 1280 px, at most `rate` of them a
+    second; `clip.seconds`, `clip.size` (of these frames) and `clip.count` (about how many) are known before. A video of
+    more than `max_seconds` is refused.
+    """
+
+    name: str
+    label: str
+    help: str = ""
+    max_seconds: float = 30.0
+    rate: float = 5.0
+    optional: bool = False
+
+    @property
+    def required(self) -> bool:
+        return not self.optional
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInput:
+    """A sound: WAV, MP3, FLAC, Ogg, M4A or the sound of a video. `prepare` and `present` get a read-only float32 array
+    [samples] in [-1, 1]: one channel, at `sample_rate`. A sound of more than `max_seconds` is refused.
+    """
+
+    name: str
+    label: str
+    help: str = ""
+    max_seconds: float = 60.0
+    sample_rate: int = 16_000
+    microphone: bool = False
+    optional: bool = False
+
+    @property
+    def required(self) -> bool:
+        return not self.optional
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """A line or paragraph of text; `prepare` gets a `str` of at most `max_chars`, stripped."""
 
@@ -158,7 +198,8 @@ class Seed:
     required: ClassVar[bool] = False
 
 
-Input = ImageInput | Text | Slider | Number | Toggle | Choice | Choices | Seed
+FileInput = ImageInput | VideoInput | AudioInput  # what comes as a file: bytes that are opened when they are needed
+Input = FileInput | Text | Slider | Number | Toggle | Choice | Choices | Seed
 
 # --- outputs --------------------------------------------------------------------------------------
 # With `optional=True`, `present` may leave an output out or return None for it: pages hide it, REST and the
@@ -270,7 +311,52 @@ class Boxes:
     optional: bool = False
 
 
-Output = ImageOutput | Mask | Labels | Json | Gallery | TextOutput | Boxes
+@dataclass(frozen=True, slots=True)
+class VideoOutput:
+    """`present` returns `(frames, rate)`: RGB `PIL.Image`s of one size, also as an iterator, and how many a second.
+
+    At most 1,000 frames of at most 1280 px; served as MP4 (H.264) without sound, with its first frame as a still.
+    Headless: `{"width", "height", "seconds", "frames", "rate"}` beside both files.
+    """
+
+    name: str
+    label: str
+    help: str = ""
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AudioOutput:
+    """`present` returns `(samples, sample_rate)`: a float array [samples] in [-1, 1], at most ten minutes of it.
+
+    Served as WAV (16 bits, one channel), with a drawing of the wave. Headless: `{"seconds", "sample_rate"}` beside
+    both files.
+    """
+
+    name: str
+    label: str
+    help: str = ""
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """`present` returns `{"x": [...], "series": {name: [...]}}`, drawn as lines over numbers or as bars over texts.
+
+    At most 12 series of at most 2,000 points each, as many as `x` has; None is a gap. `"colours": {name: "#rrggbb"}`
+    may stand beside them. `x` and `y` name the axes. Headless: the same data; over REST also as CSV, SVG and PNG.
+    """
+
+    name: str
+    label: str
+    help: str = ""
+    x: str = ""
+    y: str = ""
+    bars: bool = False
+    optional: bool = False
+
+
+Output = ImageOutput | Mask | Labels | Json | Gallery | TextOutput | Boxes | VideoOutput | AudioOutput | Plot
 
 # --- the declaration ------------------------------------------------------------------------------
 
@@ -293,6 +379,25 @@ class Example:
     inputs: Mapping[str, Any]
     title: str  # what the picture shows; also its alternative text
     picture: str = ""  # what is to be expected, a file in the same folder: shown where no input is a picture
+
+
+@dataclass(frozen=True, slots=True)
+class OverVideo:
+    """A page of pictures over a video: one more page, `<slug>_video`, whose frames go where the pictures go.
+
+    Each frame takes the place of the page's one image input and meets the same model, in the same batches. `picture`
+    names the image output that is a frame of the video which comes out (empty: none comes out). `curve` names what is
+    drawn over time: a `Labels` output, or a `Json` table with a column that ends in `percent`.
+    """
+
+    title: str
+    summary: str
+    curve: str
+    picture: str = ""
+    defaults: Mapping[str, Any] = field(default_factory=dict)  # of other inputs, where a quicker one suits a video
+    max_seconds: float = 20.0
+    rate: float = 5.0  # frames a second that are looked at
+    examples: tuple[Example, ...] = ()  # the video is the input `video`
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,3 +464,4 @@ class Demo:
     links: Mapping[str, str] = field(default_factory=dict)  # title -> address, for "About this model"
     names: Mapping[str, str] = field(default_factory=dict)  # raw label or option -> words that pages show in its place
     headline: Callable[..., str] | None = None  # the answer in a few plain words; None: made from the outputs
+    video: OverVideo | None = None  # the page also runs over videos, as a page of its own

@@ -20,10 +20,14 @@ import pytest
 from PIL import Image
 
 from hub.contract.inputs import picture as picture
+from hub.contract.inputs import sound_file as sound_file
+from hub.contract.inputs import video_file as video_file
 from hub.execution.leases import Lease
 from hub.execution.pool import ModelPool
 from hub.pages.registry import Page, Registry
 from hub.spec import (
+    AudioInput,
+    AudioOutput,
     Boxes,
     Choice,
     Choices,
@@ -34,12 +38,15 @@ from hub.spec import (
     Labels,
     Mask,
     Number,
+    Plot,
     Progress,
     Seed,
     Slider,
     Text,
     TextOutput,
     Toggle,
+    VideoInput,
+    VideoOutput,
     Weights,
 )
 
@@ -346,6 +353,51 @@ def picky_demo(**changes: Any) -> Demo:
         "infer": infer,
         "present": present,
         "live": {"detail": "little"},
+    }
+    return Demo(**{**declared, **changes})
+
+
+def played_demo(**changes: Any) -> Demo:
+    """Turns a video and its sound round: videos, sounds and plots, in and out."""
+
+    def prepare(film: Any, gain: float, sound: Any = None) -> dict[str, np.ndarray]:
+        light = [np.asarray(frame, np.float32).mean() / 255 for _, frame in film.frames()]
+        loud = 0.0 if sound is None else float(np.abs(sound).max())
+        return {"light": np.array(light, np.float32), "loud": np.array([loud], np.float32)}
+
+    def infer(model: Any, items: list[dict[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
+        return items
+
+    def present(output: dict[str, np.ndarray], film: Any, gain: float, sound: Any = None) -> dict[str, Any]:
+        frames = [frame for _, frame in film.frames()]
+        times = [at for at, _ in film.frames()]
+        light = [float(level) for level in output["light"]]
+        return {
+            "turned": (iter(frames[::-1]), 5),
+            "heard": None if sound is None else (np.asarray(sound)[::-1] * gain, 8_000),
+            "light": {"x": times, "series": {f"light {HOSTILE}": light, "none": [None] * len(light)}},
+            "levels": {"x": ["first", "last"], "series": {"light": [light[0], light[-1]]}},
+        }
+
+    declared: dict[str, Any] = {
+        "title": "Turned round",
+        "summary": "Plays a video backwards.",
+        "task": "Video",
+        "inputs": (
+            VideoInput("film", "Film", max_seconds=5),
+            AudioInput("sound", "Sound", max_seconds=5, sample_rate=8_000, microphone=True, optional=True),
+            Slider("gain", "Gain", 0.0, 1.0, 0.5, 0.1),
+        ),
+        "outputs": (
+            VideoOutput("turned", "Turned"),
+            AudioOutput("heard", "Heard", optional=True),
+            Plot("light", "Light", x="seconds", y="light"),
+            Plot("levels", "Levels", bars=True),
+        ),
+        "load": lambda folder, device: FakeModel(),
+        "prepare": prepare,
+        "infer": infer,
+        "present": present,
     }
     return Demo(**{**declared, **changes})
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, HubError, brief
 from hub.execution.leases import model_key
+from hub.pages.kinds import file_inputs
 from hub.pages.registry import Page, Registry
 from hub.results.result import Result
 from hub.spec import Example, ImageInput
@@ -162,5 +163,5 @@ def _files(page: Page, example: Example) -> list[Any]:
 
 def example_inputs(page: Page, example: Example) -> dict[str, Any]:
     """An example's inputs as the engine takes them."""
-    pictures = {f.name for f in page.demo.inputs if isinstance(f, ImageInput)}
+    pictures = file_inputs(page.demo)
     return {k: page.assets / str(v) if k in pictures else v for k, v in example.inputs.items()}

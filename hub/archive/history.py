@@ -15,7 +15,8 @@ from typing import Any
 
 from hub.archive.history_store import FILE, Gone, HistoryEntry, HistoryStore, State
 from hub.decoding import budget
-from hub.decoding.decode import ImageLimits, decode
+from hub.decoding.decode import ImageLimits
+from hub.decoding.stills import look_at
 from hub.engine.jobs import Cancel, Followed, Job
 from hub.engine.shown import iso
 from hub.errors import BusyError, CancelledError, HubError, NotFoundError
@@ -305,7 +306,7 @@ class History:
             data = self.picture(entry, name)
             if data is not None:
                 with budget.room():
-                    return thumbnail(decode(data, self._limits), SIDE, "tile")
+                    return thumbnail(look_at(data, self._limits), SIDE, "tile")
         raise NotFoundError("There is no picture of this run.")
 
     # --- forgetting -------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from hub.engine.compare import Comparison
 from hub.engine.differences import pairs, rows
 from hub.errors import InputError
 from hub.pages.registry import Page, Registry
-from hub.spec import Demo, ImageInput
+from hub.spec import Demo, FileInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def _settings(demo: Demo, a: HistoryEntry, b: HistoryEntry) -> tuple[Setting, ..
     settings = [
         Setting("picture", f.name, f.label, a.inputs.get(f.name), b.inputs.get(f.name))
         for f in demo.inputs
-        if isinstance(f, ImageInput) and (f.name in a.inputs or f.name in b.inputs)
+        if isinstance(f, FileInput) and (f.name in a.inputs or f.name in b.inputs)
     ]
     for name in labelled(demo, {**b.parameters, **a.parameters}):
         label, unit = (fields[name].label, getattr(fields[name], "unit", "")) if name in fields else (name, "")

@@ -18,13 +18,14 @@ from PIL import Image
 from hub.archive.cards import card
 from hub.archive.links import Content, Link, LinkStore
 from hub.decoding import budget
-from hub.decoding.decode import ImageLimits, decode
+from hub.decoding.decode import ImageLimits
+from hub.decoding.stills import look_at
 from hub.engine.jobs import Job
 from hub.engine.shown import Shown
 from hub.errors import ConflictError, HubError, InputError, NotFoundError
 from hub.images import encode
 from hub.pages.headlines import headline_without
-from hub.pages.kinds import on_page, private_inputs
+from hub.pages.kinds import file_inputs, has_files_beside, on_page, private_inputs
 from hub.pages.registry import Page, Registry
 from hub.people.owners import MACHINE, Owner
 from hub.people.terms import checked_days, checked_note
@@ -32,7 +33,20 @@ from hub.results import capsules
 from hub.results.result import Picture, Result
 from hub.results.store import ResultStore
 from hub.settings import Settings
-from hub.spec import Boxes, Demo, ImageInput, ImageOutput, Json, Labels, Mask, Output, TextOutput
+from hub.spec import (
+    AudioOutput,
+    Boxes,
+    Demo,
+    FileInput,
+    ImageOutput,
+    Json,
+    Labels,
+    Mask,
+    Output,
+    Plot,
+    TextOutput,
+    VideoOutput,
+)
 from hub.suggest import unknown
 from hub.texts import packed
 from hub.weights.facts import weights_facts
@@ -159,7 +173,7 @@ class Sharing:
         ran_it = self._shown.since(who, result) is not None
         if ran_it and not (who.weak and self._settings.similar == "everyone"):
             return
-        pictures = {field.name for field in demo.inputs if isinstance(field, ImageInput)}
+        pictures = file_inputs(demo)
         for name in private_inputs(demo):
             if name not in pictures and name not in leave_out and name in result.capsule["parameters"]:
                 raise ConflictError(
@@ -175,7 +189,7 @@ class Sharing:
         """The uploaded pictures of a result, cleaned. Raises ConflictError when one is not to be had."""
         digests, pictures = result.capsule["inputs"], dict[str, Picture]()
         for field in demo.inputs:
-            if not isinstance(field, ImageInput) or field.name in leave_out or _unused(field, result):
+            if not isinstance(field, FileInput) or field.name in leave_out or _unused(field, result):
                 continue
             data = held.get(field.name, b"")
             if hashlib.sha256(data).hexdigest() != digests.get(field.name):
@@ -188,7 +202,7 @@ class Sharing:
         return pictures
 
 
-def _unused(field: ImageInput, result: Result) -> bool:
+def _unused(field: FileInput, result: Result) -> bool:
     """Whether an optional picture was not given."""
     return not field.required and field.name not in result.capsule["inputs"]
 
@@ -198,9 +212,9 @@ def _size(pictures: Mapping[str, bytes]) -> int:
 
 
 def clean(data: bytes, limits: ImageLimits) -> Picture:
-    """A picture as the model saw it, with nothing of its file: upright, sRGB, no EXIF."""
+    """A picture as the model saw it, with nothing of its file: upright, sRGB, no EXIF. Of a video its first frame."""
     with budget.room():
-        return encode_bounded(decode(data, limits))
+        return encode_bounded(look_at(data, limits))
 
 
 def encode_bounded(image: Image.Image) -> Picture:
@@ -223,7 +237,7 @@ def snapshot(
     demo, capsule, files = page.demo, result.capsule, dict[str, Picture]()
     inputs = []
     for field in demo.inputs:
-        if isinstance(field, ImageInput) and not _unused(field, result):
+        if isinstance(field, FileInput) and not _unused(field, result):
             upload = {"name": field.name, "label": field.label, "left_out": field.name in leave_out, "file": ""}
             if field.name in pictures:
                 upload["file"] = f"in-{field.name}.{pictures[field.name].extension}"
@@ -277,8 +291,10 @@ def _output(field: Output, result: Result, files: dict[str, Picture]) -> dict[st
         name = f"out-{field.name}-{number}.{picture.extension}"
         files[name] = capsules.without(picture)  # it would tell what people leave out
         pictures.append({"file": name, "caption": picture.caption, "width": picture.width, "height": picture.height})
-    if isinstance(field, Boxes):
-        return {**entry, "kind": "boxes", "files": pictures, "value": values[field.name]}
+    if has_files_beside(field):
+        kind = {Boxes: "boxes", Plot: "plot", VideoOutput: "video", AudioOutput: "sound"}[type(field)]
+        axes = {"x": field.x, "y": field.y} if isinstance(field, Plot) else {}
+        return {**entry, "kind": kind, "files": pictures, "value": values[field.name], **axes}
     return {**entry, "kind": "mask" if isinstance(field, Mask) else "pictures", "files": pictures}
 
 

@@ -17,7 +17,7 @@ from hub.files import parse_json
 from hub.hub import Hub
 from hub.pages import inputs
 from hub.pages.kinds import picture_outputs, prompt_input
-from hub.spec import ImageInput, Seed
+from hub.spec import FileInput, Seed
 from hub.suggest import unknown
 
 FORMAT = 1
@@ -125,7 +125,7 @@ def make(
             raise InputError(
                 "{name} comes from the grid's subjects, styles and seeds; leave it out.", name=name, field=name
             )
-    if pictures := [f.name for f in demo.inputs if isinstance(f, ImageInput) and values.get(f.name)]:
+    if pictures := [f.name for f in demo.inputs if isinstance(f, FileInput) and values.get(f.name)]:
         raise InputError("A grid begins from words alone; leave {name} out.", name=pictures[0], field=pictures[0])
     subjects, styles, seeds = (
         _listed("subject", subjects),

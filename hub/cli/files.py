@@ -32,7 +32,7 @@ class OutFolder:
                 self._write(stem, f"-{name}" if len(group) == 1 else f"-{name}-{number}", picture)
                 for number, picture in enumerate(group, 1)
             ]
-            for name, group in result.front_pictures.items()
+            for name, group in result.kept_files.items()
         }
 
     def _write(self, stem: str, end: str, picture: Picture) -> Path:

@@ -20,9 +20,12 @@ from PIL import Image, UnidentifiedImageError
 
 from hub.errors import BusyError, DeadlineError, HubError, InputError, SignInError, UnavailableError
 from hub.execution.executor import OnEvent
+from hub.pages import kinds
 from hub.people.users import TOKEN
-from hub.results.result import EXTENSIONS, Picture, Receipt, Result
+from hub.results.result import EXTENSIONS, PAIRS, Picture, Receipt, Result
 from hub.spec import (
+    AudioInput,
+    AudioOutput,
     Boxes,
     Choices,
     Demo,
@@ -34,9 +37,12 @@ from hub.spec import (
     Labels,
     Mask,
     Output,
+    Plot,
     Progress,
     Text,
     TextOutput,
+    VideoInput,
+    VideoOutput,
 )
 
 API = "/api/v1"
@@ -138,9 +144,11 @@ class RemoteHub:
             if isinstance(field, Labels | Json | TextOutput):
                 values[field.name] = content
                 continue
-            if isinstance(field, Boxes):
-                drawn, _ = content.pop("picture"), content.pop("plain")
-                values[field.name], content = content, [{"url": drawn, "caption": ""}]
+            if kinds.has_files_beside(field):
+                kept = self._take_files(field, content, pictures)
+                addresses[field.name], groups[field.name] = kept
+                values[field.name] = content
+                continue
             entries = (
                 content if isinstance(content, list) else [{"url": content, "caption": captions.get(field.name, "")}]
             )
@@ -158,6 +166,19 @@ class RemoteHub:
         capsule = json.dumps({"page": answer["demo"], "parameters": seed})
         headline = str(answer.get("headline", ""))  # an older hub has none
         return Result(answer["id"], capsule, json.dumps(values), groups, receipt, headline=headline), addresses
+
+    def _take_files(
+        self, field: Output, content: dict[str, Any], fetched: bool
+    ) -> tuple[list[str], tuple[Picture, ...]]:
+        """The address of what is kept of boxes, a plot, a video or a sound, and its files, taken out of its data."""
+        pair = next(names for names in PAIRS.values() if names[1] in content)
+        first, second = (self._here(content.pop(name)) for name in pair)
+        if not isinstance(field, VideoOutput | AudioOutput):
+            return [first], (self._picture(first, "") if fetched else Picture(b"", "image/png", 0, 0),)
+        media_type = "video/mp4" if isinstance(field, VideoOutput) else "audio/wav"
+        size = content.get("width", 0), content.get("height", 0)
+        data = self._ask("GET", second).content if fetched else b""
+        return [second], (Picture(b"", "image/png", 0, 0), Picture(data, media_type, *size))
 
     def _here(self, url: str) -> str:
         """A picture's address as it can be reached from here, whatever the hub thinks it is called."""
@@ -219,7 +240,15 @@ class RemoteHub:
 def declared(detail: Mapping[str, Any]) -> Demo:
     """A demo's fields as far as flags and answers need them; its functions are on the other side."""
     inputs = tuple(_input(name, schema) for name, schema in detail["inputs"]["properties"].items())
-    kinds: dict[str, Any] = {"image": ImageOutput, "mask": Mask, "gallery": Gallery, "text": TextOutput, "boxes": Boxes}
+    output_kinds: dict[str, Any] = {
+        "image": ImageOutput,
+        "mask": Mask,
+        "gallery": Gallery,
+        "text": TextOutput,
+        "boxes": Boxes,
+        "video": VideoOutput,
+        "audio": AudioOutput,
+    }
     outputs: list[Output] = []
     for entry in detail["outputs"]:
         name, schema = entry["name"], entry["schema"]
@@ -228,8 +257,11 @@ def declared(detail: Mapping[str, Any]) -> Demo:
             outputs.append(Labels(name, label, top=schema.get("x-top", 5)))
         elif entry["type"] == "json":
             outputs.append(Json(name, label, table=schema.get("type") == "array"))
-        elif entry["type"] in kinds:
-            outputs.append(kinds[entry["type"]](name, label))
+        elif entry["type"] == "plot":
+            x, y = schema.get("x-axes", ("", ""))
+            outputs.append(Plot(name, label, x=x, y=y, bars=bool(schema.get("x-bars"))))
+        elif entry["type"] in output_kinds:
+            outputs.append(output_kinds[entry["type"]](name, label))
     return Demo(detail["title"], detail["summary"], detail["task"], inputs, tuple(outputs), _far, _far, _far, _far)
 
 
@@ -237,6 +269,10 @@ def _input(name: str, schema: Mapping[str, Any]) -> Input:
     label = schema.get("title", name)
     if schema.get("contentMediaType", "").startswith("image/"):
         return ImageInput(name, label)
+    if schema.get("contentMediaType", "").startswith("video/"):
+        return VideoInput(name, label)
+    if schema.get("contentMediaType", "").startswith("audio/"):
+        return AudioInput(name, label)
     return Choices(name, label) if schema.get("type") == "array" else Text(name, label)
 
 

@@ -23,7 +23,7 @@ from hub.execution.executor import OnEvent
 from hub.hub import Hub
 from hub.results.result import Result
 from hub.settings import Settings
-from hub.spec import Choices, Demo, ImageInput
+from hub.spec import Choices, Demo, FileInput
 from hub.suggest import unknown
 
 Run = dict[str, Any]  # inputs of one run; pictures are paths
@@ -51,11 +51,14 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """What to run on, and what becomes of the answers."""
     parser.add_argument(
         "--image",
+        "--video",
+        "--audio",
         nargs="+",
         action="extend",
         default=[],
         metavar="FILE",
-        help="a picture; several are several runs. NAME=FILE for an image input that is not the first",
+        help="a picture, video or sound, as the page takes; several are several runs. NAME=FILE for an input that is "
+        "not the first of these",
     )
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="an input that is not a picture; repeatable"
@@ -122,7 +125,7 @@ def fetch(hub: Hub, names: Iterable[str]) -> None:
 
 def plan(demo: Demo, images: Sequence[str], values: Sequence[str]) -> list[Run]:
     """Flags -> the inputs of each run. Raises InputError."""
-    pictures = [f.name for f in demo.inputs if isinstance(f, ImageInput)]
+    pictures = [f.name for f in demo.inputs if isinstance(f, FileInput)]
     several_options = {f.name for f in demo.inputs if isinstance(f, Choices)}
     common: Run = {}
     for text in values:
@@ -131,7 +134,7 @@ def plan(demo: Demo, images: Sequence[str], values: Sequence[str]) -> list[Run]:
             raise InputError("--set wants NAME=VALUE, got {text!r}", text=text)
         if name in pictures:
             raise InputError(
-                "{name} is a picture; give it with --image {name}={value}", name=name, value=value, field=name
+                "{name} is a file; give it with --image {name}={value}", name=name, value=value, field=name
             )
         if name in common and name in several_options:
             before = common[name]
@@ -152,7 +155,7 @@ def plan(demo: Demo, images: Sequence[str], values: Sequence[str]) -> list[Run]:
         elif equals and name.isidentifier() and not Path(text).exists():
             raise InputError(unknown("image input", name, pictures), field=name)
         elif not pictures:
-            raise InputError("This demo takes no picture; leave --image out.")
+            raise InputError("This demo takes no file; leave --image out.")
         else:
             several.append(Path(text))
     return [{pictures[0]: path, **common} for path in several] or [common]

@@ -17,9 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from hub.errors import HubError, InputError, NotFoundError
+from hub.pages import kinds
 from hub.results.headline import headline
 from hub.results.result import Result
-from hub.spec import Boxes, Demo, Gallery, Json, Labels, TextOutput
+from hub.spec import AudioOutput, Boxes, Demo, Gallery, Json, Labels, Plot, TextOutput, VideoOutput
 from hub.weights.snapshots import OnBytes
 
 WIDTH = 160  # of tables that go to a file or pipe
@@ -33,7 +34,7 @@ def document(demo: Demo, result: Result, paths: Paths) -> dict[str, Any]:
     for field in demo.outputs:
         if field.name in values:
             outputs[field.name] = values[field.name]
-            if isinstance(field, Boxes):
+            if kinds.has_files_beside(field):
                 outputs[field.name] |= {"file": next((str(path) for path in paths.get(field.name, [])), None)}
             continue
         if field.name not in result.pictures:
@@ -81,9 +82,14 @@ def show(out: Console, demo: Demo, result: Result, paths: Paths, heading: str) -
             if isinstance(field, Boxes):
                 out.print(Text(field.label, style="cyan"))
                 out.print(_table(values[field.name]["boxes"]))
-            for number, picture in enumerate(result.front_pictures[field.name]):
+            if isinstance(field, Plot):
+                out.print(Text(field.label, style="cyan"))
+                out.print(Text(f"  {_brief(values[field.name])}"), soft_wrap=True)
+            for number, picture in enumerate(result.kept_files[field.name]):
                 files_of = paths.get(field.name)
                 what = f"{picture.width} x {picture.height} {picture.extension}"
+                if isinstance(field, VideoOutput | AudioOutput):
+                    what = f"{values[field.name]['seconds']:g} s, {picture.extension}"
                 where = str(files_of[number]) if files_of else "not kept; give --out DIR"
                 caption = f" {picture.caption}" if picture.caption else ""
                 line = Text.assemble((field.label, "cyan"), caption, ": ", where, (f" ({what})", "dim"))
@@ -91,6 +97,11 @@ def show(out: Console, demo: Demo, result: Result, paths: Paths, heading: str) -
     for remark in result.receipt.remarks:
         out.print(Text(f"Note: {remark}", style="yellow"), soft_wrap=True)
     out.print(Text(receipt_line(result), style="dim"), soft_wrap=True)
+
+
+def _brief(plot: Mapping[str, Any]) -> str:
+    """What a plot holds, in a line."""
+    return f"{', '.join(plot['series'])}: {len(plot['x'])} points each; --json has the numbers"
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:

@@ -10,8 +10,23 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from hub.decoding import audio, video
+from hub.decoding.decode import ImageLimits
 from hub.results.result import Picture, Result
-from hub.spec import Boxes, Demo, Gallery, ImageOutput, Json, Labels, Mask, Output, TextOutput
+from hub.spec import (
+    AudioOutput,
+    Boxes,
+    Demo,
+    Gallery,
+    ImageOutput,
+    Json,
+    Labels,
+    Mask,
+    Output,
+    Plot,
+    TextOutput,
+    VideoOutput,
+)
 
 # How far a batch may be from single runs, by the dtype of the model.
 PROBABILITY = {"float32": 1e-4, "bfloat16": 0.02}
@@ -62,6 +77,10 @@ def _check_output(field: Output, value: Any, stored: tuple[Picture, ...], sizes:
         check(isinstance(value, str), f"{name}: no text")
     elif isinstance(field, Boxes):
         check_boxes(value, stored)
+    elif isinstance(field, Plot):
+        check_plot(name, value, stored)
+    elif isinstance(field, VideoOutput | AudioOutput):
+        check_played(field, value, stored)
     else:
         check(len(stored) == 1 or isinstance(field, Gallery), f"{name}: {len(stored)} pictures")
         for one in stored:
@@ -84,6 +103,35 @@ def check_boxes(found: Mapping[str, Any], stored: tuple[Picture, ...]) -> None:
         check(box["label"] and 0 <= box["score"] <= 1 and across and down, f"a box that is none: {box}")
 
 
+def check_plot(name: str, data: Mapping[str, Any], stored: tuple[Picture, ...]) -> None:
+    """Every series has a point at each place and a colour; it is drawn for light pages and for dark ones."""
+    check(data["series"].keys() == data["colours"].keys(), f"{name}: a series has no colour")
+    check({len(points) for points in data["series"].values()} == {len(data["x"])}, f"{name}: a series of other length")
+    corners = [np.asarray(Image.open(io.BytesIO(one.data)).convert("L"))[2, 2] for one in stored]
+    check(len(corners) == 2 and corners[0] > 200 and corners[1] < 60, f"{name}: not drawn for light and for dark pages")
+
+
+def check_played(field: VideoOutput | AudioOutput, facts: Mapping[str, Any], stored: tuple[Picture, ...]) -> None:
+    """What is said of a video or a sound is true of its file, before which stands what it looks like."""
+    still, played = stored
+    with Image.open(io.BytesIO(still.data)) as image:
+        check(image.size == (still.width, still.height), f"{field.name}: its still has another size than is told")
+    if isinstance(field, VideoOutput):
+        size = (played.width, played.height)
+        check(
+            played.media_type == "video/mp4" and size == (still.width, still.height),
+            f"{field.name}: no MP4 of the still's size",
+        )
+        clip = video.read(played.data, ImageLimits(), name=field.name, max_seconds=1000, rate=60)
+        check(clip.size == (facts["width"], facts["height"]), f"{field.name}: another size than is told")
+        check(abs(clip.seconds - facts["seconds"]) <= 0.3, f"{field.name}: another length than is told")
+        check(sum(1 for _ in clip.frames()) == facts["frames"], f"{field.name}: other frames than are told")
+    else:
+        rate = facts["sample_rate"]
+        samples = audio.read(played.data, ImageLimits(), name=field.name, max_seconds=1000, sample_rate=rate)
+        check(samples.size == round(facts["seconds"] * rate), f"{field.name}: another length than is told")
+
+
 def compare(demo: Demo, dtype: str, alone: Mapping[str, Any], together: Mapping[str, Any]) -> None:
     """What `present` returned twice is equal, within what a precision allows."""
     for field in demo.outputs:
@@ -97,6 +145,12 @@ def compare(demo: Demo, dtype: str, alone: Mapping[str, Any], together: Mapping[
         elif isinstance(field, Boxes):
             rows = [[{**box, "box": list(box["box"])} for box in shown[1]] for shown in (one, other) if shown]
             check_close(field.name, rows[0], rows[1], NUMBER[dtype])
+        elif isinstance(field, VideoOutput):
+            continue  # a stream of frames, which `check_outputs` looks at once it is a file
+        elif isinstance(field, AudioOutput):
+            (samples, rate), (others, other_rate) = one or ((), 0), other or ((), 0)
+            equal = rate == other_rate and np.allclose(samples, others, atol=NUMBER[dtype])
+            check(equal, f"{field.name}: the sounds differ")
         elif isinstance(field, ImageOutput | Gallery):
             if isinstance(field, ImageOutput):  # with or without a caption
                 one, other = ([shown if isinstance(shown, tuple) else (shown, "")] for shown in (one, other))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,8 @@ from PIL import Image
 from hub.decoding.decode import ImageLimits
 from hub.hub import Hub
 from hub.pages import inputs
-from hub.spec import Choice, Choices, Demo, ImageInput, Number, Seed, Slider, Text, Toggle
+from hub.results import sounds, videos
+from hub.spec import AudioInput, Choice, Choices, Demo, ImageInput, Number, Seed, Slider, Text, Toggle, VideoInput
 from hub.weights.store import EMPTY
 
 
@@ -20,6 +22,19 @@ def picture(width: int = 64, height: int = 48, seed: int = 0, mode: str = "RGB")
     noise = np.random.default_rng(seed).integers(0, 40, (height, width, 3))
     ramp = np.linspace(0, 215, width)[None, :, None]
     return Image.fromarray((noise + ramp).astype(np.uint8)).convert(mode)
+
+
+def video_file(size: tuple[int, int] = (64, 48), seconds: float = 2.0, rate: float = 10) -> bytes:
+    """An MP4 that grows from black to white."""
+    count = round(seconds * rate)
+    frames = (Image.new("RGB", size, (round(255 * n / max(1, count - 1)),) * 3) for n in range(count))
+    return videos.write((frames, rate))[1][1].data
+
+
+def sound_file(seconds: float = 1.0, rate: int = 8_000, hertz: float = 440) -> bytes:
+    """A WAV of one tone, at half the loudness there is."""
+    at = np.arange(round(seconds * rate)) / rate
+    return sounds.write((0.5 * np.sin(2 * np.pi * hertz * at), rate))[1][1].data
 
 
 SHAPES: dict[str, Callable[[], Image.Image]] = {
@@ -40,6 +55,10 @@ def usual_inputs(demo: Demo, image: Image.Image | None = None) -> dict[str, Any]
     for field in demo.inputs:
         if isinstance(field, ImageInput):
             values[field.name] = image or (picture(160, 120) if field.required else None)
+        elif isinstance(field, VideoInput):
+            values[field.name] = video_file((160, 120), seconds=0.6)
+        elif isinstance(field, AudioInput):
+            values[field.name] = sound_file()
         elif isinstance(field, Seed):
             values[field.name] = 7
         elif isinstance(field, Text):
@@ -57,9 +76,10 @@ def quick_inputs(demo: Demo, image: Image.Image | None = None) -> dict[str, Any]
     return {**usual_inputs(demo, image), **few, **demo.live}
 
 
-def opened(checked: inputs.Inputs) -> dict[str, Any]:
+def opened(demo: Demo, checked: inputs.Inputs) -> dict[str, Any]:
     """Inputs as `prepare` and `present` get them."""
-    return inputs.decoded(checked.parameters, checked.pictures, ImageLimits())
+    fields = {field.name: field for field in demo.inputs}
+    return inputs.decoded(checked.parameters, checked.pictures, ImageLimits(), fields=fields)
 
 
 def bad_values(field: Any) -> list[Any]:
@@ -68,6 +88,8 @@ def bad_values(field: Any) -> list[Any]:
     if isinstance(field, ImageInput):
         missing = [None, ""] if field.required else []
         return [*wrong, *missing, 5, b"", b"not a picture", b"\x89PNG\r\n\x1a\n cut off"]
+    if isinstance(field, VideoInput | AudioInput):
+        return [*wrong, *_bad_files(field)]
     if isinstance(field, Slider):
         return [*wrong, True, "much", "nan", float("nan"), float("inf"), field.minimum - 1, field.maximum + 1, 10**400]
     if isinstance(field, Number):
@@ -85,6 +107,16 @@ def bad_values(field: Any) -> list[Any]:
         return wrong
     needed = [None, "  "] if field.required else []
     return [*wrong, *needed, 5, True, "x" * (field.max_chars + 1), "\0", "\ud800"]
+
+
+def _bad_files(field: VideoInput | AudioInput) -> list[Any]:
+    """No file, no file of that kind, one that is cut off, one that is too long."""
+    missing, long = [None, ""] if field.required else [], field.max_seconds + 1
+    other = video_file(seconds=long, rate=2) if isinstance(field, VideoInput) else sound_file(long)
+    cut = video_file()[:900] if isinstance(field, VideoInput) else b"fLaC cut off"
+    file = io.BytesIO()
+    picture(16, 16).save(file, "PNG")
+    return [*missing, 5, b"", b"neither", file.getvalue(), cut, other]
 
 
 def ends(field: Any, hub: Hub, weights: str | None) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from hub.contract.inputs import opened, picture, quick_inputs
@@ -51,12 +52,15 @@ class Parts:
 
     def values(self, seed: int = 0) -> dict[str, Any]:
         """Inputs as prepare gets them."""
-        return opened(inputs.read(self.demo, quick_inputs(self.demo, picture(160, 120, seed=seed))))
+        return opened(self.demo, inputs.read(self.demo, quick_inputs(self.demo, picture(160, 120, seed=seed))))
 
 
 def fingerprint(values: dict[str, Any]) -> dict[str, Any]:
     """What tells whether somebody wrote into the inputs."""
-    return {
-        name: (value.mode, value.size, value.tobytes()) if isinstance(value, Image.Image) else value
-        for name, value in values.items()
-    }
+    return {name: _frozen(value) for name, value in values.items()}
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, Image.Image):
+        return value.mode, value.size, value.tobytes()
+    return value.tobytes() if isinstance(value, np.ndarray) else value

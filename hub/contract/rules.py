@@ -22,7 +22,7 @@ from hub.errors import HubError, InputError
 from hub.execution import devices
 from hub.execution.batching import signature
 from hub.hub import Hub
-from hub.pages import inputs, outputs
+from hub.pages import inputs, kinds, outputs
 from hub.pages.registry import Page
 from hub.results.result import Result
 from hub.settings import CODE
@@ -60,7 +60,7 @@ class Case:
         """One run as any door has it, whose answer is looked at."""
         named = {"weights": self.weights} if self.weights and len(self.demo.weights) > 1 else {}
         result = self.hub.engine.run(self.page.slug, {**values, **named})
-        decoded = opened(inputs.read(self.demo, values, None, self.config_of))
+        decoded = opened(self.demo, inputs.read(self.demo, values, None, self.config_of))
         check_outputs(self.demo, result, {n: v.size for n, v in decoded.items() if isinstance(v, Image.Image)})
         self.results.append(result)
         return result
@@ -91,8 +91,9 @@ def wrong_inputs_are_refused(case: Case) -> str:
     count = 0
     for one in case.demo.inputs:
         for bad in bad_values(one):
+            values = {**usual_inputs(case.demo), one.name: bad}
             try:
-                opened(inputs.read(case.demo, {**usual_inputs(case.demo), one.name: bad}, None, case.config_of))
+                opened(case.demo, inputs.read(case.demo, values, None, case.config_of))
             except InputError as error:
                 check(error.field == one.name, f"{one.name} = {bad!r:.60} is refused as {error.field!r}")
                 count += 1
@@ -103,9 +104,9 @@ def wrong_inputs_are_refused(case: Case) -> str:
 
 def examples_run(case: Case) -> str:
     """Every example, with what live frames have."""
-    pictures = {f.name for f in case.demo.inputs if isinstance(f, ImageInput)}
+    files = kinds.file_inputs(case.demo)
     for example in case.demo.examples:
-        values = {n: case.page.assets / str(v) if n in pictures else v for n, v in example.inputs.items()}
+        values = {n: case.page.assets / str(v) if n in files else v for n, v in example.inputs.items()}
         if case.weights in (None, values.pop("weights", case.weights)):
             case.run(values)
     return f"{len(case.demo.examples)} of them" if case.demo.examples else "there are none"

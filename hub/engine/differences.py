@@ -123,10 +123,10 @@ def pairs(demo: Demo, a: Result, b: Result) -> tuple[Pair, ...]:
     """Every output picture of both answers; those of galleries by their place."""
     all_pairs = []
     for field in demo.outputs:
-        if isinstance(field, ImageOutput | Mask | Gallery | Boxes):
+        if isinstance(field, ImageOutput | Mask | Gallery) or kinds.has_files_beside(field):
             groups = (side.pictures.get(field.name, ()) for side in (a, b))
-            # Of boxes the drawn picture: the plain one behind it is what went in.
-            both = zip_longest(*(group[:1] if isinstance(field, Boxes) else group for group in groups))
+            # Of boxes the drawn picture: the plain one behind it is what went in. Of a video its still.
+            both = zip_longest(*(group[:1] if kinds.has_files_beside(field) else group for group in groups))
             all_pairs += [_pair(field.name, number, *two) for number, two in enumerate(both)]
     return tuple(all_pairs)
 

@@ -186,5 +186,5 @@ class Job:
         lane = BATCHES if self.kind == "batch" else self.owner.source
         return Work(
             capsule.page, capsule.weights, capsule.digest, capsule.parameters, self.inputs.pictures, capsule.to_json(),
-            left_s, self.live, wants_sight, (lane, self.owner.id),
+            left_s, self.live, wants_sight, (lane, self.owner.id), self.page.model_slug,
         )  # fmt: skip

@@ -100,7 +100,7 @@ class Dispatch:
         self, work: Work, refused: frozenset[ModelProcess], left_s: Callable[[], float], cancel: Flag
     ) -> Iterator[ModelProcess]:
         """Waits for the run's turn and a place. Raises CancelledError, DeadlineError, and what `refuse_all` says."""
-        key = model_key(work.slug, work.weights, work.digest)
+        key = model_key(work.model_slug, work.weights, work.digest)
         given = () if work.live or not work.pictures else (key, *map(hash, work.pictures.values()))
         ticket = Ticket(work.slug, key, (*work.asker, work.slug), refused, given)
         with self._lock:

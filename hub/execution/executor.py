@@ -43,6 +43,12 @@ class Work:
         "",
         "",
     )  # whose turn it takes, by account or address and by caller, hashed; empty: the hub's own
+    of_page: str = ""  # the page whose model it takes, where that is another
+
+    @property
+    def model_slug(self) -> str:
+        """The page whose model it takes."""
+        return self.of_page or self.slug
 
 
 @dataclass(frozen=True, slots=True)

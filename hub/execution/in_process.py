@@ -19,17 +19,20 @@ from hub.errors import CancelledError, DeadlineError, UnavailableError
 from hub.execution.batching import Batcher, Infer, Outcome
 from hub.execution.executor import DECODED, Computed, Flag, OnEvent, Work
 from hub.execution.forward import Cores
+from hub.execution.frames import FrameRun, OverFrames
 from hub.execution.leases import model_key
 from hub.execution.residency import Residency
 from hub.metrics import RunMetrics
 from hub.pages import headlines, outputs
 from hub.pages.inputs import Opened
 from hub.pages.kinds import enough_pixels, first_picture
+from hub.pages.over_video import VIDEO
 from hub.pages.registry import Page, Registry, call
 from hub.results import capsules
 from hub.results.headline import default_headline
 from hub.results.sight import look
 from hub.settings import Settings
+from hub.spec import Progress
 from hub.texts import Sentence
 from hub.weights.store import PATIENCE_S, WeightsFolder, WeightsStore
 
@@ -84,7 +87,7 @@ class InProcess:
         """Nobody waits for places here."""
 
     def why_late(self, work: Work) -> Sentence | None:
-        return self._why_late(model_key(work.slug, work.weights, work.digest))
+        return self._why_late(model_key(work.model_slug, work.weights, work.digest))
 
     def _why_late(self, key: str) -> Sentence | None:
         return None if self._models.holds(key) else self._models.stuck(self._settings.deadline_s / 2)
@@ -180,9 +183,10 @@ class _Run:
         self.folder = store.obtain(work.weights, patience_s=PATIENCE_S) if work.weights else None
         if self.folder and self.folder.digest != work.digest:
             raise UnavailableError("The weights {name!r} changed just now. Try again.", name=work.weights)
-        self.key = model_key(work.slug, work.weights, work.digest)
+        self.key = model_key(work.model_slug, work.weights, work.digest)
         enough = enough_pixels(self.page.demo, self.folder.config if self.folder else None)
-        self.inputs = Opened(work.parameters, work.pictures, executor._limits, room, enough)
+        fields = {field.name: field for field in self.page.demo.inputs}
+        self.inputs = Opened(work.parameters, work.pictures, executor._limits, room, enough, fields)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Calls a demo's function with the inputs, and with `config` where it asks for it."""
@@ -192,19 +196,26 @@ class _Run:
     def computed(self) -> Computed:
         models, demo, work = self.executor._models, self.page.demo, self.work
         models.refuse_if_stuck(self.key)
-        with self.executor.batcher(self.page, self.folder, self.key).coming() as submit:
+        sight = None
+        with self.executor.batcher(self.page.over or self.page, self.folder, self.key).coming() as submit:
             begin = time.perf_counter()
             self.inputs.values()
             self.on_event(DECODED, None)
-            item = self.call(demo.prepare)
-            prepare_ms = (time.perf_counter() - begin) * 1000
-            outcome = self.infer(item, submit)
+            if self.page.over is not None:
+                part = self.over_frames(self.page.over, submit)
+                outcome, prepare_ms, begin = part.outcome, part.prepare_ms, time.perf_counter() - part.present_ms / 1000
+            else:
+                item = self.call(demo.prepare)
+                prepare_ms = (time.perf_counter() - begin) * 1000
+                outcome = self.infer(item, submit)
         self.check_wanted()
-        sight = None
-        if work.wants_sight:
-            sight = look(work.slug, outcome.output, self.inputs.values()[first_picture(demo)], "")
-        begin = time.perf_counter()
-        presented, unread = outputs.split(demo, self.call(demo.present, outcome.output))
+        if self.page.over is not None:
+            presented, unread = part.presented, part.remarks
+        else:
+            if work.wants_sight:
+                sight = look(work.slug, outcome.output, self.inputs.values()[first_picture(demo)], "")
+            begin = time.perf_counter()
+            presented, unread = outputs.split(demo, self.call(demo.present, outcome.output))
         told = headlines.named_inputs(demo, self.inputs.values())
         self.inputs.forget()  # to encode what was made of them takes memory too
         remarks = [*self.inputs.remarks, *unread]
@@ -232,6 +243,26 @@ class _Run:
             sight=sight,
             headline=headline,
         )
+
+    def over_frames(self, over: Page, submit: Callable[..., Outcome]) -> OverFrames:
+        """A video's frames, each as a picture of the page `over`."""
+        settings = self.inputs.values()
+        clip = settings[VIDEO]
+        loading: list[str] = []
+
+        def hear(stage: str, progress: Progress | None) -> None:  # of one frame among many: what the run does not say
+            if stage == "loading" and not loading:
+                loading.append(stage)
+                self.on_event(stage, None)
+
+        def send(item: Any) -> Outcome:
+            return submit(item, self.left_s(), hear, self.cancel.is_set, self.work.asker)
+
+        def tell(progress: Progress) -> None:
+            self.on_event("running", progress)
+
+        run = FrameRun(over.demo, self.folder.config if self.folder else None, send, tell, self.check_wanted)
+        return run.run(clip, {name: value for name, value in settings.items() if name != VIDEO})
 
     def infer(self, item: Any, submit: Callable[..., Outcome]) -> Outcome:
         """The model's output; from memory when the same item met the same weights before.

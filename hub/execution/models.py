@@ -112,7 +112,7 @@ def residents(registry: Registry, weights: WeightsStore, state: PoolState) -> li
     all_models = [
         resident(weights, state, page, name)
         for page in registry
-        if page.declared
+        if page.declared and (page.over is None or page.over.slug not in registry.pages)
         for name in ([w.name for w in page.declared.weights] or [""])
     ]
     return sorted(all_models, key=lambda r: (r.state not in ("ready", "loading"), not r.leaves, r.leaves))
@@ -125,7 +125,7 @@ def resident(store: WeightsStore, state: PoolState, page: Page, weights: str) ->
         size = store.size_bytes(weights) if weights else 0
     except UnavailableError as error:
         reason = error.message
-    family = model_key(page.slug, weights, "")
+    family = model_key(page.model_slug, weights, "")
     measured = [n for key, n in state.known_bytes.items() if key == family or (weights and key.startswith(family))]
     here = Resident(
         demo=page.slug,
@@ -136,7 +136,7 @@ def resident(store: WeightsStore, state: PoolState, page: Page, weights: str) ->
         measured=bool(measured),
         reason=reason,
     )
-    for model in of_page(state.models, page.slug, weights)[-1:]:
+    for model in of_page(state.models, page.model_slug, weights)[-1:]:
         here = replace(
             here,
             state=model.state,

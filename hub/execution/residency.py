@@ -213,7 +213,8 @@ class Residency:
 
         Returns whether it is in memory. Raises HubError.
         """
-        demo = self.registry.get(slug).demo
+        page = self.registry.get(slug)
+        demo, slug = page.demo, page.model_slug
         name = models.weights_name(demo, weights)
         folder = self.weights.obtain(name, patience_s=PATIENCE_S) if name else None
         key = model_key(slug, folder.name, folder.digest) if folder else slug
@@ -234,7 +235,7 @@ class Residency:
         if action in ("load", "pin"):
             self.preload(slug, name, evict=True, pin=action == "pin")
         else:
-            for model in models.of_page(self.state().models, slug, name):
+            for model in models.of_page(self.state().models, page.model_slug, name):
                 if action == "unpin":
                     self.pool.pin(model.key, False)
                 elif not self.pool.unload(model.key):
@@ -273,7 +274,8 @@ class Residency:
 
     def is_loaded(self, slug: str) -> bool:
         """Whether a demo's default model is in memory. Never waits for torch or a load."""
-        return models.default_loaded(self.loaded(), self.registry.get(slug).demo, slug)
+        page = self.registry.get(slug)
+        return models.default_loaded(self.loaded(), page.demo, page.model_slug)
 
     def holds(self, key: str) -> bool:
         """Whether a model is in memory, by its `model_key`. Never waits for torch or a load."""

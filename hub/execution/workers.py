@@ -118,7 +118,9 @@ class Workers:
 
     def _loaded_anywhere(self, work: Work) -> bool:
         return any(
-            models.is_of_page(key, work.slug, work.weights) for process in self._alive() for key in process.pulse.loaded
+            models.is_of_page(key, work.model_slug, work.weights)
+            for process in self._alive()
+            for key in process.pulse.loaded
         )
 
     def drop_outputs(self, slugs: Collection[str]) -> None:
@@ -209,8 +211,9 @@ class Workers:
 
     def is_loaded(self, slug: str) -> bool:
         """As `Models` says."""
-        demo = self._registry.get(slug).demo
-        return any(models.default_loaded(process.pulse.loaded, demo, slug) for process in self._alive())
+        page = self._registry.get(slug)
+        slug = page.model_slug
+        return any(models.default_loaded(process.pulse.loaded, page.demo, slug) for process in self._alive())
 
     def holds(self, key: str) -> bool:
         """As `Models` says."""

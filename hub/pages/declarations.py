@@ -6,8 +6,24 @@ import math
 
 from hub.errors import InputError
 from hub.pages import inputs
-from hub.spec import Choice, Choices, Demo, ImageInput, ImageOutput, Input, Json, Labels, Number, Slider, Text, Toggle
+from hub.spec import (
+    AudioInput,
+    Choice,
+    Choices,
+    Demo,
+    ImageInput,
+    ImageOutput,
+    Input,
+    Json,
+    Labels,
+    Number,
+    Slider,
+    Text,
+    Toggle,
+    VideoInput,
+)  # fmt: skip
 
+SECONDS_MOST, FRAMES_MOST = 600, 1000  # of a video or sound; of the frames that are looked at
 EXACT = 2**53  # up to which JSON has every whole number
 
 
@@ -52,6 +68,8 @@ def _input_problems(entry: Input) -> list[str]:
         return [f"{entry.name}: default must be True or False, got {entry.default!r}."]
     if isinstance(entry, ImageInput) and not isinstance(entry.reduced_for, str):
         return [f"{entry.name}: reduced_for must be keys of config.json, got {entry.reduced_for!r}."]
+    if isinstance(entry, VideoInput | AudioInput):
+        return _played_problems(entry)
     if isinstance(entry, Choice | Choices):
         return _option_problems(entry)
     if isinstance(entry, Text):
@@ -60,6 +78,26 @@ def _input_problems(entry: Input) -> list[str]:
         if entry.default is not None and len(entry.default) > entry.max_chars:
             return [f"{entry.name}: the default has more than max_chars = {entry.max_chars} characters."]
     return []
+
+
+def _played_problems(entry: VideoInput | AudioInput) -> list[str]:
+    if not _is_between(entry.max_seconds, 0.1, SECONDS_MOST):
+        return [f"{entry.name}: max_seconds must be between 0.1 and {SECONDS_MOST}, got {entry.max_seconds!r}."]
+    if isinstance(entry, AudioInput):
+        if not isinstance(entry.sample_rate, int) or not _is_between(entry.sample_rate, 4_000, 192_000):
+            rate = entry.sample_rate
+            return [f"{entry.name}: sample_rate must be a whole number from 4000 to 192000, got {rate!r}."]
+        return []
+    if not _is_between(entry.rate, 0.1, 30) or entry.rate * entry.max_seconds > FRAMES_MOST:
+        return [
+            f"{entry.name}: rate must be between 0.1 and 30, and times max_seconds at most {FRAMES_MOST} frames, "
+            f"got {entry.rate!r}."
+        ]
+    return []
+
+
+def _is_between(value: object, low: float, high: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
 def _number_problems(entry: Number) -> list[str]:

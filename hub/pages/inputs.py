@@ -8,30 +8,46 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from PIL import Image
 
-from hub.decoding import budget
+from hub.decoding import audio, budget, video
 from hub.decoding.decode import Enough, ImageLimits, declared, decode
 from hub.errors import DeclarationError, InputError, TooLargeError
 from hub.images import encode
 from hub.pages.values import described, read_choice, read_choices, read_number, read_seed, read_switch, read_text
-from hub.spec import Choice, Choices, Demo, ImageInput, Input, Number, Seed, Slider, Text, Toggle
+from hub.spec import (
+    AudioInput,
+    Choice,
+    Choices,
+    Demo,
+    FileInput,
+    ImageInput,
+    Input,
+    Number,
+    Seed,
+    Slider,
+    Text,
+    Toggle,
+    VideoInput,
+)  # fmt: skip
 from hub.suggest import unknown
 from hub.texts import Sentence, sentence
 
 LEND_S = 2.0  # a picture whose model takes longer makes room for others'; it is decoded again afterwards
+NO_FIELDS: Mapping[str, Input] = MappingProxyType({})
 Config = Callable[[str], Mapping[str, Any]]  # weights by name -> their config.json
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Checked inputs of one run. Pictures stay undecoded until they are needed: a hit never decodes."""
+    """Checked inputs of one run. Files stay undecoded until they are needed: a hit never decodes."""
 
-    parameters: dict[str, Any]  # JSON-able values of all fields but pictures
-    pictures: dict[str, bytes]  # encoded pictures as they came
-    digests: dict[str, str]  # sha256 of each picture's bytes
+    parameters: dict[str, Any]  # JSON-able values of all fields but files
+    pictures: dict[str, bytes]  # pictures, videos and sounds, encoded as they came
+    digests: dict[str, str]  # sha256 of each file's bytes
     weights: str | None  # name of the chosen weights; None: the demo has none
 
 
@@ -41,20 +57,35 @@ def decoded(
     limits: ImageLimits,
     remarks: list[Sentence] | None = None,
     enough: Mapping[str, Enough] | None = None,
+    fields: Mapping[str, Input] = NO_FIELDS,
 ) -> dict[str, Any]:
-    """All inputs as `prepare` and `present` get them. Raises InputError for a bad picture.
+    """All inputs as `prepare` and `present` get them. Raises InputError for a bad file.
 
     `remarks` is given what a reader should know of how the pictures were read. `enough`: of pictures that may come
-    reduced.
+    reduced. `fields`: the declared inputs by name, of pages that take more than pictures.
     """
     enough = enough or {}
+    played = {
+        name: _played(fields[name], data, limits)
+        for name, data in pictures.items()
+        if isinstance(fields.get(name), VideoInput | AudioInput)
+    }
+    pictures = {name: data for name, data in pictures.items() if name not in played}
     if len(pictures) > 1:  # in one go: two runs that each hold one and wait for another would wait for ever
         budget.reserve(sum(declared(data, limits, enough.get(name)) for name, data in pictures.items()))
     images = {
         name: decode(data, limits, field=name, remarks=remarks, enough=enough.get(name))
         for name, data in pictures.items()
     }
-    return {**parameters, **images}
+    return {**parameters, **images, **played}
+
+
+def _played(field: Input | None, data: bytes, limits: ImageLimits) -> Any:
+    """A video as a clip, a sound as samples."""
+    if isinstance(field, VideoInput):
+        return video.read(data, limits, name=field.name, max_seconds=field.max_seconds, rate=field.rate)
+    assert isinstance(field, AudioInput)
+    return audio.read(data, limits, name=field.name, max_seconds=field.max_seconds, sample_rate=field.sample_rate)
 
 
 class Opened:
@@ -67,9 +98,10 @@ class Opened:
         limits: ImageLimits,
         room: budget.PixelRoom,
         enough: Mapping[str, Enough],
+        fields: Mapping[str, Input] = NO_FIELDS,
     ):
         self._parameters, self._pictures, self._limits, self._room = parameters, pictures, limits, room
-        self._enough = enough
+        self._enough, self._fields = enough, fields
         self._values: dict[str, Any] | None = None
         self._since = time.monotonic()
         self.remarks: list[Sentence] = []
@@ -78,7 +110,9 @@ class Opened:
         """As `prepare` and `present` get them; decoded again if they were lent. Raises HubError."""
         if self._values is None:
             self.remarks = []
-            self._values = decoded(self._parameters, self._pictures, self._limits, self.remarks, self._enough)
+            self._values = decoded(
+                self._parameters, self._pictures, self._limits, self.remarks, self._enough, self._fields
+            )
             self._since = time.monotonic()
         return self._values
 
@@ -96,7 +130,7 @@ class Opened:
 def read(demo: Demo, raw: Mapping[str, Any], limits: ImageLimits | None = None, config: Config | None = None) -> Inputs:
     """Checks `raw` (values by input name). Raises InputError that says what was given and what is allowed.
 
-    Pictures may be `bytes`, a `Path` or a `PIL.Image`; numbers may be text, as forms and flags send them.
+    Files may be `bytes` or a `Path`, pictures also a `PIL.Image`; numbers may be text, as forms and flags send them.
     `config` finds the options and defaults that come from the weights; without it any text passes for one of those
     options, and declared defaults stand.
     """
@@ -108,9 +142,9 @@ def read(demo: Demo, raw: Mapping[str, Any], limits: ImageLimits | None = None, 
     pictures: dict[str, bytes] = {}
     for name, entry in fields.items():
         value = raw.get(name)
-        if isinstance(entry, ImageInput):
+        if isinstance(entry, FileInput):
             if entry.required or (value is not None and value != ""):
-                pictures[name] = _picture(entry, value, limits)
+                pictures[name] = _file(entry, value, limits)
         else:
             parameters[name] = _value(entry, value, weights, config)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in pictures.items()}
@@ -120,8 +154,8 @@ def read(demo: Demo, raw: Mapping[str, Any], limits: ImageLimits | None = None, 
 def parameters(
     demo: Demo, raw: Mapping[str, Any], weights: str | None = None, config: Config | None = None
 ) -> dict[str, Any]:
-    """Some of the inputs that are not pictures, checked as `read` does. Raises InputError."""
-    fields = {f.name: f for f in demo.inputs if not isinstance(f, ImageInput)}
+    """Some of the inputs that are not files, checked as `read` does. Raises InputError."""
+    fields = {f.name: f for f in demo.inputs if not isinstance(f, FileInput)}
     _refuse_unknown(raw, list(fields))
     return {name: _value(fields[name], value, weights, config) for name, value in raw.items()}
 
@@ -203,13 +237,25 @@ def _value(entry: Input, value: Any, weights: str | None, config: Config | None)
     return read_text(entry, value)
 
 
-def _picture(entry: ImageInput, value: Any, limits: ImageLimits) -> bytes:
+MISSING: Mapping[type[Input], str] = {
+    ImageInput: "{name} is missing: give a picture (JPEG, PNG or WebP, for example).",
+    VideoInput: "{name} is missing: give a video (MP4 or WebM, for example).",
+    AudioInput: "{name} is missing: give a sound (WAV or MP3, for example).",
+}
+FILES: Mapping[type[Input], str] = {
+    ImageInput: "a picture file",
+    VideoInput: "a video file",
+    AudioInput: "a sound file",
+}
+
+
+def _file(entry: FileInput, value: Any, limits: ImageLimits) -> bytes:
     name = entry.name
     if value is None or (isinstance(value, str) and not value):
-        raise InputError("{name} is missing: give a picture (JPEG, PNG or WebP, for example).", name=name, field=name)
+        raise InputError(MISSING[type(entry)], name=name, field=name)
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
-    if isinstance(value, Image.Image):
+    if isinstance(value, Image.Image) and isinstance(entry, ImageInput):
         return encode(value if value.mode in ("L", "RGB", "RGBA") else value.convert("RGB"), "png")
     if isinstance(value, Path):
         try:
@@ -232,7 +278,7 @@ def _picture(entry: ImageInput, value: Any, limits: ImageLimits) -> bytes:
     raise InputError(
         "{name} must be {what}, got {given}.",
         name=name,
-        what=sentence("a picture file"),
+        what=sentence(FILES[type(entry)]),
         given=described(value),
         field=name,
     )

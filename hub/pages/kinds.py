@@ -10,21 +10,26 @@ from typing import Any
 from hub.decoding.reading import Enough
 from hub.images import ENOUGH_SIDE
 from hub.spec import (
+    AudioOutput,
     Boxes,
     Choice,
     Choices,
     Demo,
+    FileInput,
     Gallery,
     ImageInput,
     ImageOutput,
     Json,
     Labels,
     Output,
+    Plot,
     Seed,
     Text,
     TextOutput,
+    VideoOutput,
 )
 
+SHOWN = ImageOutput | Gallery | Boxes | VideoOutput | AudioOutput | Plot  # outputs with a picture to look at
 MARGIN = 3.5  # sides of a reduced photo to the network's: with 3, a probability in hundreds moves by more than 0.005
 
 
@@ -56,8 +61,8 @@ def picture_outputs(demo: Demo | None) -> tuple[str, ...]:
 
 
 def drawn_outputs(demo: Demo | None) -> tuple[str, ...]:
-    """Names of the outputs that show something: pictures, and pictures with boxes."""
-    return tuple(f.name for f in demo.outputs if isinstance(f, ImageOutput | Gallery | Boxes)) if demo else ()
+    """Names of the outputs that show something: pictures, and what has a picture in front."""
+    return tuple(f.name for f in demo.outputs if isinstance(f, SHOWN)) if demo else ()
 
 
 def from_words(demo: Demo | None) -> bool:
@@ -66,10 +71,15 @@ def from_words(demo: Demo | None) -> bool:
 
 
 def private_inputs(demo: Demo) -> list[str]:
-    """Inputs that hold what somebody brought along: pictures and texts, no settings."""
+    """Inputs that hold what somebody brought along: files and texts, no settings."""
     return [
-        f.name for f in demo.inputs if isinstance(f, ImageInput | Text) and not isinstance(f, Choice | Choices | Seed)
+        f.name for f in demo.inputs if isinstance(f, FileInput | Text) and not isinstance(f, Choice | Choices | Seed)
     ]
+
+
+def file_inputs(demo: Demo) -> set[str]:
+    """Names of the inputs that come as files: pictures, videos and sounds."""
+    return {f.name for f in demo.inputs if isinstance(f, FileInput)}
 
 
 def on_page(demo: Demo) -> list[Output]:
@@ -79,8 +89,13 @@ def on_page(demo: Demo) -> list[Output]:
 
 
 def has_value(field: Output) -> bool:
-    """Whether an output is JSON data; boxes have pictures beside it."""
-    return isinstance(field, Labels | Json | TextOutput | Boxes)
+    """Whether an output is JSON data; boxes, plots, videos and sounds have files beside it."""
+    return isinstance(field, Labels | Json | TextOutput) or has_files_beside(field)
+
+
+def has_files_beside(field: Output) -> bool:
+    """Whether an output is data with two files: what it looks like, and the other form of it."""
+    return isinstance(field, Boxes | Plot | VideoOutput | AudioOutput)
 
 
 def is_table(field: Output) -> bool:

@@ -16,9 +16,22 @@ from PIL import Image
 from hub.errors import HubError
 from hub.images import encode as encode_image
 from hub.images import encode_mask
-from hub.results import boxes
+from hub.results import boxes, plots, sounds, videos
 from hub.results.result import Picture
-from hub.spec import Boxes, Demo, Gallery, ImageOutput, Json, Labels, Mask, Output, TextOutput
+from hub.spec import (
+    AudioOutput,
+    Boxes,
+    Demo,
+    Gallery,
+    ImageOutput,
+    Json,
+    Labels,
+    Mask,
+    Output,
+    Plot,
+    TextOutput,
+    VideoOutput,
+)
 from hub.texts import Sentence, sentence
 
 REMARKS, REMARKS_MOST = "remarks", 8  # what `present` may return beside the declared outputs
@@ -53,8 +66,8 @@ def encode(slug: str, demo: Demo, presented: Any) -> tuple[str, Mapping[str, tup
         if field.optional and value is None:
             continue
         try:
-            if isinstance(field, Boxes):
-                values[field.name], pictures[field.name] = _boxes(value)
+            if isinstance(field, Boxes | Plot | VideoOutput | AudioOutput):
+                values[field.name], pictures[field.name] = _with_pictures(field, value)
             elif isinstance(field, ImageOutput | Mask | Gallery):
                 pictures[field.name] = _pictures(field, value)
             else:
@@ -122,6 +135,20 @@ def _text(value: Any) -> str:
         return value
     # Neither half a pair, which no file can hold, nor what a terminal would act on.
     return "".join(c for c in value if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
+
+
+def _with_pictures(
+    field: Boxes | Plot | VideoOutput | AudioOutput, value: Any
+) -> tuple[dict[str, Any], tuple[Picture, ...]]:
+    """An output that is data and files: the data, and the files with what can be looked at in front."""
+    if isinstance(field, Boxes):
+        return _boxes(value)
+    if isinstance(field, VideoOutput):
+        return videos.write(value)
+    if isinstance(field, AudioOutput):
+        return sounds.write(value)
+    data = plots.read(value, field.bars)
+    return data, plots.pictures(data, plots.Looks.of(field))
 
 
 def _boxes(value: Any) -> tuple[dict[str, Any], tuple[Picture, ...]]:

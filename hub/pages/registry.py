@@ -21,10 +21,10 @@ from types import CodeType, MappingProxyType, ModuleType
 from typing import Any, get_args
 
 from hub.errors import DeclarationError, InputError, NotFoundError
-from hub.pages import inputs
+from hub.pages import inputs, over_video
 from hub.pages.declarations import field_problems
 from hub.settings import INSTALLED, ROOT, default_folder
-from hub.spec import Demo, Example, ImageInput, Input, Output, Weights
+from hub.spec import Demo, Example, FileInput, ImageInput, Input, Output, Weights
 from hub.suggest import unknown
 from hub.texts import ENGLISH, NAMES
 
@@ -74,6 +74,12 @@ class Page:
     assets: Path  # examples and cover
     declared: Demo | None = None
     error: str = ""
+    over: Page | None = None  # of a page over videos: the one that each frame goes to
+
+    @property
+    def model_slug(self) -> str:
+        """The page whose model it is: pages over videos have that of their frames' page."""
+        return self.over.slug if self.over else self.slug
 
     @property
     def demo(self) -> Demo:
@@ -165,15 +171,16 @@ def discover(folder: Path | None = None, only: Sequence[str] = (), *, anew: bool
     folder = folder or default_folder("demos")
     entries = list(entry_points(group=ENTRY_POINTS))
     own = INSTALLED and folder == default_folder("demos")
+    needed = {name for slug in only for name in (slug, over_video.slug_of_pictures(slug))}
     if not folder.is_dir() and not (own and entries):
         text = NO_PAGES if own else "There is no folder of demos {folder}. Check --demos-folder."
         raise NotFoundError(text, folder=folder)
     pages: dict[str, Page] = {}
     for path in sorted(folder.glob("*.py")):
-        if not path.name.startswith("_") and (not only or path.stem in only):
+        if not path.name.startswith("_") and (not only or path.stem in needed):
             pages[path.stem] = _page(path.stem, str(path), folder / "assets" / path.stem, partial(_load, path, anew))
     for entry in entries:
-        if only and entry.name not in only:
+        if only and entry.name not in needed:
             continue
         source = f"entry point {entry.name} = {entry.value}"
         if entry.name in pages:
@@ -181,11 +188,30 @@ def discover(folder: Path | None = None, only: Sequence[str] = (), *, anew: bool
             pages[entry.name] = Page(entry.name, source, folder / "assets" / entry.name, error=message)
             continue
         pages[entry.name] = _page(entry.name, source, None, entry.load)
+    _add_pages_over_videos(pages)
     for slug in only:
         if slug not in pages:
             slugs = sorted({*(p.stem for p in folder.glob("[!_]*.py")), *(e.name for e in entries)})
             raise NotFoundError(unknown("demo", slug, slugs))
+    if only:
+        pages = {slug: p for slug, p in pages.items() if {slug, p.model_slug} & {*only}}
     return Registry(_in_order(pages.values()))
+
+
+def _add_pages_over_videos(pages: dict[str, Page]) -> None:
+    """Beside each page that says so, the same over a video."""
+    for page in [page for page in pages.values() if page.declared is not None and page.declared.video is not None]:
+        slug = over_video.slug_of_videos(page.slug)
+        if slug in pages:
+            message = (
+                f"Two demos are called {slug!r}: {pages[slug].source} and the videos of {page.source}. Rename one."
+            )
+            pages[slug] = Page(slug, page.source, page.assets, error=message)
+            continue
+        demo = over_video.declare(page.demo)
+        faults = problems(slug, demo, page.assets, functions=False)
+        error = f"{page.source} is not valid. video: " + " ".join(faults) if faults else ""
+        pages[slug] = Page(slug, page.source, page.assets, None if faults else demo, error, page)
 
 
 class _Anew(SourceFileLoader):
@@ -241,8 +267,8 @@ def _beside(declaration: object, slug: str) -> Path:
     return (Path(file).parent if file else ROOT / "demos") / "assets" / slug
 
 
-def problems(slug: str, demo: Demo, assets: Path) -> list[str]:
-    """What is wrong with a declaration, each with its fix; empty when it is valid."""
+def problems(slug: str, demo: Demo, assets: Path, functions: bool = True) -> list[str]:
+    """What is wrong with a declaration, each with its fix; empty when it is valid. `functions`: they are looked at."""
     faults = []
     if not NAME.fullmatch(slug):
         faults.append(f"The slug {slug!r} must be lower-case letters, digits and _, and begin with a letter.")
@@ -278,7 +304,8 @@ def problems(slug: str, demo: Demo, assets: Path) -> list[str]:
         faults.append("examples must be a tuple of Example, such as (Example({'image': 'car.jpg'}, 'A car'),).")
     if not all(isinstance(text, str) for pair in dict(demo.names).items() for text in pair):
         faults.append("names must be a dict of texts, such as {'blow_down': 'trees blown down'}.")
-    faults += _function_problems(demo)
+    faults += _function_problems(demo) if functions else []
+    faults += [] if faults or demo.video is None else over_video.problems(demo)
     return faults or _asset_problems(demo, assets)
 
 
@@ -349,7 +376,7 @@ def _asset_problems(demo: Demo, assets: Path) -> list[str]:
     faults = []
     if demo.cover and not (assets / demo.cover).is_file():
         faults.append(f"cover: there is no file {assets / demo.cover}.")
-    images = {f.name for f in demo.inputs if isinstance(f, ImageInput)}
+    images = {f.name for f in demo.inputs if isinstance(f, FileInput)}
     for number, example in enumerate(demo.examples):
         values = dict(example.inputs)
         if example.picture and not (assets / example.picture).is_file():

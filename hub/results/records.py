@@ -38,7 +38,7 @@ class _Strict(BaseModel):
 class StoredPicture(_Strict):
     file: FileName
     sha256: Digest
-    media_type: Literal["image/png", "image/jpeg"]
+    media_type: Literal["image/png", "image/jpeg", "video/mp4", "audio/wav"]
     width: Side
     height: Side
     caption: str

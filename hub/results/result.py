@@ -18,7 +18,16 @@ from typing import Any
 from hub.results.sight import Sight
 from hub.texts import Sentence, restored
 
-EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg"}
+EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "video/mp4": "mp4", "audio/wav": "wav"}
+PLAYED = ("video/mp4", "audio/wav")
+# What the two files of an output with data are called, by the kind of the second: boxes, plots, videos, sounds.
+BOXES, PLOT = ("picture", "plain"), ("picture", "dark")
+PAIRS = {
+    "image/jpeg": BOXES,
+    "image/png": PLOT,
+    "video/mp4": ("still", "video"),
+    "audio/wav": ("picture", "sound"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An encoded image; `data` holds the file's bytes."""
+    """An encoded image; `data` holds the file's bytes. A video or a sound stands behind the picture that shows it."""
 
     data: bytes
     media_type: str
@@ -110,6 +119,12 @@ class Result:
     def values(self) -> dict[str, Any]:
         """A fresh copy of the outputs that are not pictures."""
         return dict(restored(json.loads(self.values_json), self.sentences))
+
+    @property
+    def kept_files(self) -> Mapping[str, tuple[Picture, ...]]:
+        """What people keep of it: as `front_pictures`, but videos and sounds themselves."""
+        played = {name: group[1:] for name, group in self.pictures.items() if group[-1].media_type in PLAYED}
+        return {**self.front_pictures, **played}
 
     @property
     def front_pictures(self) -> Mapping[str, tuple[Picture, ...]]:

@@ -126,7 +126,7 @@ class Zero:
         for name in [w.name for w in page.demo.weights] or [""]:
             try:
                 folder = self._weights.obtain(name) if name else None
-                key = model_key(page.slug, folder.name if folder else "", folder.digest if folder else "")
+                key = model_key(page.model_slug, folder.name if folder else "", folder.digest if folder else "")
                 if not self._models.preload(page.slug, name, pin=True):
                     raise UnavailableError("{key} does not fit into the GPU's memory beside the others.", key=key)
                 with self._models.lease(page.demo, folder, key, self._settings.deadline_s) as lease:

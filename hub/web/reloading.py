@@ -113,7 +113,9 @@ class Reloading(FileSystemEventHandler):
 
     def _take(self, slugs: Iterable[str]) -> None:
         begin = time.perf_counter()
-        pages = read_again(self._hub.settings, self._hub.weights, [*slugs])
+        before = {*self._hub.registry.pages}
+        read = read_again(self._hub.settings, self._hub.weights, [*slugs])
+        pages = {slug: page for slug, page in read.items() if page is not None or slug in before}
         stale = {slug for slug in pages if self._is_stale(slug)}
         self._hub.take_pages(pages, stale)
         self._redraw(pages)

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from hub.errors import HubError
-from hub.pages.registry import Page, Registry, discover
+from hub.pages import over_video
+from hub.pages.registry import Page, discover
 from hub.settings import Settings
 from hub.weights.sources import apply, choices, keys_of
 from hub.weights.store import WeightsStore
@@ -21,20 +22,36 @@ def read_again(settings: Settings, store: WeightsStore, slugs: Collection[str]) 
     What they said before is not among the stored answers: the file counts as a part of `Demo.version`.
     """
     folder, chosen = settings.pages_folder, choices(settings.weights)
-    return {slug: _read(folder, slug, chosen, store) if (folder / f"{slug}.py").is_file() else None for slug in slugs}
+    pages: dict[str, Page | None] = {}
+    for slug in dict.fromkeys(slug if _is_there(folder, slug) else over_video.slug_of_pictures(slug) for slug in slugs):
+        pages |= {slug: None, over_video.slug_of_videos(slug): None}
+        if _is_there(folder, slug):
+            pages |= _read(folder, slug, chosen, store)
+    return pages
 
 
-def _read(folder: Path, slug: str, chosen: dict[str, list[str]], store: WeightsStore) -> Page:
-    page = discover(folder, [slug], anew=True).get(slug)
-    try:
-        registry, sources = apply(Registry({slug: page}), keys_of(page, chosen))
-    except HubError as error:
-        return replace(page, declared=None, error=error.message)
-    store.sources.update(sources)
+def _is_there(folder: Path, slug: str) -> bool:
+    return (folder / f"{slug}.py").is_file()
+
+
+def _read(folder: Path, slug: str, chosen: dict[str, list[str]], store: WeightsStore) -> dict[str, Page]:
+    """The page, and the one that it has over videos."""
+    registry = discover(folder, [slug], anew=True)
     page = registry.get(slug)
+    try:
+        registry, sources = apply(registry, keys_of(page, chosen))
+    except HubError as error:
+        return {slug: replace(page, declared=None, error=error.message)}
+    store.sources.update(sources)
+    digest = hashlib.sha256((folder / f"{slug}.py").read_bytes()).hexdigest()[:8]
+    page = _at_version(registry.get(slug), digest)
+    others = (_at_version(one, digest) for one in registry if one.slug != slug)
+    return {slug: page, **{one.slug: replace(one, over=page) for one in others}}
+
+
+def _at_version(page: Page, digest: str) -> Page:
     if page.declared is None:
         return page
-    digest = hashlib.sha256((folder / f"{slug}.py").read_bytes()).hexdigest()[:8]
     return replace(page, declared=replace(page.declared, version=f"{page.declared.version}-{digest}"))
 
 

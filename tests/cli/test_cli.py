@@ -232,7 +232,7 @@ def test_several_pictures_are_several_runs_and_a_bad_one_fails_alone(
         (["run", "shades", "--set", "threshold"], 2, "--set wants NAME=VALUE, got 'threshold'"),
         (["run", "shades", "--set", "image=a.png"], 2, "give it with --image image=a.png"),
         (["run", "shades", "--set", "seed=1", "--set", "seed=2"], 2, "more than once"),
-        (["run", "words", "--image", "a.png"], 2, "takes no picture"),
+        (["run", "words", "--image", "a.png"], 2, "takes no file"),
         (["run", "words", "--set", "txt=a"], 2, "Did you mean 'text'?"),
         (["run", "broken"], 1, "a_package_that_is_not_there"),
         (["run", "absent", "--set", "text=a"], 1, "nowhere"),

@@ -171,7 +171,7 @@ def _gone(path: Path) -> OutFolder:
 
 
 def _result() -> Any:
-    return SimpleNamespace(front_pictures={"mask": (picture(),)})
+    return SimpleNamespace(kept_files={"mask": (picture(),)})
 
 
 def test_why_not_has_words_for_every_error() -> None:

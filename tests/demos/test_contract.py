@@ -22,7 +22,7 @@ from hub.errors import InputError, NotFoundError, UnavailableError
 from hub.execution import devices
 from hub.execution.batching import signature
 from hub.hub import Hub
-from hub.pages import inputs, new, outputs
+from hub.pages import inputs, kinds, new, outputs
 from hub.pages.registry import Page, Registry, discover
 from hub.results.result import Result
 from hub.settings import Settings
@@ -32,6 +32,7 @@ from tests.fakes import (
     boxes_demo,
     counting_demo,
     picky_demo,
+    played_demo,
     registry_of,
     shade_demo,
     skip_if_emulated,
@@ -49,6 +50,7 @@ PAGES: dict[str, Page] = {
         fake_steps=steps_demo(Calls()),
         fake_picky=picky_demo(),
         fake_boxes=boxes_demo(),
+        fake_played=played_demo(),
     ).pages,
 }
 SEES = [
@@ -57,7 +59,11 @@ SEES = [
     if page.declared and any(isinstance(field, ImageInput) for field in page.declared.inputs)
 ]
 
+# The functions of a page over videos are those of the page that its frames go to, which is tested itself.
+OWN = [slug for slug, page in PAGES.items() if page.over is None]
+
 every_page = pytest.mark.parametrize("slug", PAGES)
+every_own_page = pytest.mark.parametrize("slug", OWN)
 every_page_that_sees = pytest.mark.parametrize("slug", SEES)
 every_dtype = pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 
@@ -87,7 +93,7 @@ def weights_or_skip(hub: Hub, slug: str) -> list[str | None]:
 
 def run(hub: Hub, slug: str, values: dict[str, Any], weights: str | None = None) -> Result:
     result = hub.engine.run(slug, {**values, "weights": weights} if weights else values)
-    decoded = opened(inputs.read(whole(slug), values))
+    decoded = opened(whole(slug), inputs.read(whole(slug), values))
     sizes = {name: value.size for name, value in decoded.items() if isinstance(value, Image.Image)}
     check_outputs(whole(slug), result, sizes)
     return result
@@ -105,11 +111,11 @@ def test_the_page_is_whole(slug: str) -> None:
 def test_every_example_has_its_files_a_title_and_valid_inputs(slug: str) -> None:
     for example in whole(slug).examples:
         assert example.title.strip()
-        opened(inputs.read(whole(slug), example_inputs(slug, example.inputs)))
+        opened(whole(slug), inputs.read(whole(slug), example_inputs(slug, example.inputs)))
 
 
 def example_inputs(slug: str, given: Any) -> dict[str, Any]:
-    files = {f.name for f in whole(slug).inputs if isinstance(f, ImageInput)}
+    files = kinds.file_inputs(whole(slug))
     return {name: PAGES[slug].assets / str(value) if name in files else value for name, value in given.items()}
 
 
@@ -122,7 +128,7 @@ def test_bad_inputs_are_input_errors_that_name_the_field(slug: str, hub: Hub) ->
         for bad in bad_values(field):
             with pytest.raises(InputError) as caught:
                 values = {**usual_inputs(demo), field.name: bad}
-                opened(inputs.read(demo, values, None, lambda name: hub.weights.find(name).config))
+                opened(demo, inputs.read(demo, values, None, lambda name: hub.weights.find(name).config))
             assert caught.value.field == field.name, repr(bad)
             assert caught.value.message.strip(), repr(bad)
 
@@ -188,7 +194,7 @@ def parts(hub: Hub) -> Callable[..., list[Parts]]:
     return get
 
 
-@every_page
+@every_own_page
 def test_prepare_is_pure(slug: str, parts: Callable[..., list[Parts]]) -> None:
     for one in parts(slug):
         values = one.values()
@@ -199,7 +205,7 @@ def test_prepare_is_pure(slug: str, parts: Callable[..., list[Parts]]) -> None:
         assert outputs.digest(first) == outputs.digest(second)
 
 
-@every_page
+@every_own_page
 def test_present_is_pure(slug: str, parts: Callable[..., list[Parts]]) -> None:
     for one in parts(slug):
         values = one.values()
@@ -212,7 +218,7 @@ def test_present_is_pure(slug: str, parts: Callable[..., list[Parts]]) -> None:
 
 
 @every_dtype
-@every_page
+@every_own_page
 def test_a_batch_answers_as_single_runs_do(slug: str, dtype: str, parts: Callable[..., list[Parts]]) -> None:
     skip_if_emulated(dtype, slug)
     for one in parts(slug, dtype):
@@ -224,7 +230,7 @@ def test_a_batch_answers_as_single_runs_do(slug: str, dtype: str, parts: Callabl
             compare(one.demo, dtype, one.call("present", alone, **values), one.call("present", together, **values))
 
 
-@every_page
+@every_own_page
 def test_the_same_items_give_the_same_answer(slug: str, parts: Callable[..., list[Parts]]) -> None:
     for one in parts(slug):
         values = one.values()
@@ -233,7 +239,7 @@ def test_the_same_items_give_the_same_answer(slug: str, parts: Callable[..., lis
         compare(one.demo, "float32", *presented)
 
 
-@every_page
+@every_own_page
 def test_a_model_says_how_large_it_is(slug: str, parts: Callable[..., list[Parts]]) -> None:
     # Else the pool cannot keep its budget.
     for one in parts(slug):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -15,10 +16,11 @@ from hub.archive.similar import Match
 from hub.engine.compare import Comparison, figures
 from hub.engine.shown import iso
 from hub.hub import Hub
+from hub.pages import kinds
 from hub.pages.registry import Page
 from hub.results.headline import headline
-from hub.results.result import Picture, Result
-from hub.spec import Boxes, Gallery, ImageInput, ImageOutput, Json, Labels, Mask, Output, TextOutput
+from hub.results.result import PAIRS, PLAYED, Picture, Result
+from hub.spec import AudioOutput, Boxes, Gallery, ImageOutput, Json, Labels, Mask, Output, Plot, TextOutput, VideoOutput
 from hub.web.api.schemas import pages
 from hub.web.api.schemas.shapes import (
     ComparisonAnswer,
@@ -31,6 +33,7 @@ from hub.web.api.schemas.shapes import (
 from hub.web.routes import API, FOREVER
 from hub.weights import facts
 
+RANGE = re.compile(r"bytes=(\d{0,12})-(\d{0,12})")  # one part; several are answered with all
 SIMILAR_LIMIT, SIMILAR_MOST = 8, 50  # similar pictures where nobody says how many, and at most
 KINDS: dict[type[Output], str] = {
     ImageOutput: "image",
@@ -40,6 +43,9 @@ KINDS: dict[type[Output], str] = {
     Gallery: "gallery",
     TextOutput: "text",
     Boxes: "boxes",
+    VideoOutput: "video",
+    AudioOutput: "audio",
+    Plot: "plot",
 }
 
 
@@ -54,8 +60,9 @@ def result_to_json(result: Result, page: Page | None, root_path: str = "") -> Re
     for name in names:
         if name in values:
             outputs[name] = values[name]
-            if name in result.pictures:  # boxes: the picture with and without them
-                outputs[name] |= {"picture": f"{base}/{name}/0", "plain": f"{base}/{name}/1"}
+            if group := result.pictures.get(name, ()):  # of boxes the picture with and without them, and so on
+                pair = PAIRS[group[-1].media_type]
+                outputs[name] |= {key: f"{base}/{name}/{number}" for number, key in enumerate(pair)}
         elif name in result.pictures:
             group = result.pictures[name]
             entries = [{"url": f"{base}/{name}/{n}", "caption": p.caption} for n, p in enumerate(group)]
@@ -121,7 +128,7 @@ def detail(hub: Hub, page: Page, root_path: str) -> DemoAnswer:
     demo = page.declared
     if demo is None:
         return head
-    images = {f.name for f in demo.inputs if isinstance(f, ImageInput)}
+    images = kinds.file_inputs(demo)
     weights = [asdict(facts) for facts in facts.weights_facts(hub.weights, page)]
     schemas = pages.outputs(demo)["properties"]
     return {
@@ -145,7 +152,7 @@ def detail(hub: Hub, page: Page, root_path: str) -> DemoAnswer:
 def pictures(page: Page) -> set[str]:
     """File names of a demo's example pictures and covers: what of its assets may be served."""
     demo, cards = page.demo, {path.name for path in page.cards()}
-    images = {f.name for f in demo.inputs if isinstance(f, ImageInput)}
+    images = kinds.file_inputs(demo)
     files = {str(value) for example in demo.examples for name, value in example.inputs.items() if name in images}
     return files | cards | {demo.cover, *(example.picture for example in demo.examples)} - {""}
 
@@ -157,4 +164,21 @@ def send_picture(request: Request, picture: Picture, tag: str) -> Response:
     if f'"{tag}"' in tags or "*" in tags:
         return Response(status_code=304, headers=headers)
     headers["Content-Disposition"] = f'inline; filename="{tag[:8]}{tag[32:]}.{picture.extension}"'
+    if picture.media_type in PLAYED:
+        return _send_part(request, picture, headers)
     return Response(picture.data, media_type=picture.media_type, headers=headers)
+
+
+def _send_part(request: Request, picture: Picture, headers: dict[str, str]) -> Response:
+    """A video or sound: players ask for the part that they are at, and some play nothing where they get all."""
+    size, headers = len(picture.data), {**headers, "Accept-Ranges": "bytes"}
+    asked = RANGE.fullmatch(request.headers.get("range", "")[:60])
+    if asked is None or not any(asked.groups()):
+        return Response(picture.data, media_type=picture.media_type, headers=headers)
+    first, last = asked.groups()
+    start = int(first) if first else max(0, size - int(last))
+    end = min(int(last), size - 1) if first and last else size - 1
+    if start > end:
+        return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{size}"})
+    headers["Content-Range"] = f"bytes {start}-{end}/{size}"
+    return Response(picture.data[start : end + 1], 206, headers, picture.media_type)

@@ -18,7 +18,8 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from hub.errors import InputError, TooLargeError, UnsupportedMediaError
-from hub.spec import Choices, Demo, ImageInput
+from hub.pages import kinds
+from hub.spec import Choices, Demo
 from hub.suggest import unknown
 from hub.web.middleware.bounds import PARTS, SLACK_BYTES, Parts, pieces
 from hub.web.problems import MalformedError
@@ -37,7 +38,7 @@ async def read_inputs(request: Request, demo: Demo, picture_bytes: int) -> Calla
     `picture_bytes` is the most one picture may have; the body may have that for each declared picture.
     """
     media_type, options = parse_options_header(request.headers.get("content-type", ""))
-    pictures = frozenset(f.name for f in demo.inputs if isinstance(f, ImageInput))
+    pictures = frozenset(kinds.file_inputs(demo))
     limit = picture_bytes * len(pictures) + SLACK_BYTES
     if request.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
         raise UnsupportedMediaError("Compressed bodies are not read; send it without Content-Encoding.")
@@ -187,9 +188,7 @@ def _form_inputs(parts: list[_Part], demo: Demo, pictures: frozenset[str]) -> di
             inputs[name] = None if not part.data and not part.filename else part.data
             part.data = b""  # the form lives as long as the run; its pictures need not
         elif part.filename is not None and name in names:
-            raise InputError(
-                "{name} is not a picture; send it as a plain form field, not as a file.", name=name, field=name
-            )
+            raise InputError("{name} is no file; send it as a plain form field.", name=name, field=name)
         else:
             try:
                 text = part.data.decode()

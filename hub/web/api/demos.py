@@ -22,9 +22,11 @@ from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.people.owners import Owner
 from hub.people.users import Caller
-from hub.results.result import Picture, Result
+from hub.results.plots import Looks
+from hub.results.result import BOXES, PAIRS, PLOT, Picture, Result
+from hub.spec import Plot
 from hub.texts import sentence
-from hub.web.api import answers, boxes, events, health, jobs, openapi
+from hub.web.api import answers, boxes, events, health, jobs, openapi, plots
 from hub.web.api.answers import SIMILAR_LIMIT, SIMILAR_MOST, send_picture
 from hub.web.api.bodies import read_inputs, read_texts
 from hub.web.middleware import access, guard
@@ -136,8 +138,12 @@ class DemoRoutes:
         name, number = request.path_params["output"], request.path_params.get("number")
         values = result.values
         if name in values and name in result.pictures and number is None:
-            return await boxes.answer(request, result, name)
-        if name in values and name not in result.pictures and not number:
+            kind = PAIRS[result.pictures[name][-1].media_type]
+            if kind == BOXES:
+                return await boxes.answer(request, result, name)
+            if kind == PLOT:
+                return await plots.answer(request, result, name, self._looks(result, name))
+        if name in values and (number is None or (name not in result.pictures and not number)):
             return json_answer(values[name], headers={"Cache-Control": FOREVER})
         number = number or 0
         pictures = result.pictures.get(name, ())
@@ -146,6 +152,12 @@ class DemoRoutes:
             what = f"no picture {number} in {name!r}" if pictures else f"no output {name!r}; there is: {there}"
             raise NotFoundError("Result {id} has {what}.", id=result.id, what=what)
         return send_picture(request, pictures[number], f"{result.id}-{name}-{number}")
+
+    def _looks(self, result: Result, name: str) -> Looks:
+        """How a plot is drawn; that of a page which is no longer here has axes without words."""
+        page = self.hub.registry.pages.get(result.capsule["page"])
+        fields = page.declared.outputs if page and page.declared else ()
+        return next((Looks.of(f) for f in fields if isinstance(f, Plot) and f.name == name), Looks("", "", False))
 
     async def similar(self, request: Request) -> Response:
         """Who knows a result's id may ask; whose past results are shown depends on the setting and the cookie."""

@@ -10,9 +10,9 @@ from typing import Any
 from hub.execution.models import ACTIONS
 from hub.hub import Hub
 from hub.jobs.reading import picture_input
+from hub.pages import kinds
 from hub.pages.registry import Page, Registry
-from hub.spec import ImageInput
-from hub.web.api import boxes, usage
+from hub.web.api import boxes, plots, usage
 from hub.web.api.answers import SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.api.schemas import corrections, gallery, history, jobs, links, pages
 from hub.web.api.schemas.shapes import (
@@ -186,17 +186,30 @@ def _get(
 
 
 def _file(id: str, parameters: list[str]) -> dict[str, Any]:
-    content = {"image/png": BINARY, "image/jpeg": BINARY, "application/json": {}}
-    operation = _operation(id, "A picture's file, or a value as JSON", content, parameters, (404,))
+    media_types = ("image/png", "image/jpeg", "image/svg+xml", "video/mp4", "audio/wav", "text/csv")
+    content = {**dict.fromkeys(media_types, BINARY), "application/json": {}}
+    operation = _operation(id, "A picture's, video's or sound's file, or a value as JSON", content, parameters, (404,))
+    operation["responses"]["206"] = {
+        "description": "The part of a video or sound that Range asked for",
+        "content": {"video/mp4": BINARY, "audio/wav": BINARY},
+    }
+    operation["responses"]["416"] = {"description": "Range asks for a part that is not there"}
     operation["responses"]["304"] = {"description": "Not modified: the ETag of If-None-Match is right"}
     return {"get": operation}
 
 
 def _output() -> dict[str, Any]:
     path = _file("getOutput", ["id", "output"])
-    path["get"]["description"] = "Boxes come as JSON, as COCO or drawn; other outputs have one form only."
+    path["get"]["description"] = (
+        "Boxes come as JSON, as COCO or drawn; plots as JSON, CSV, SVG or PNG; other outputs have one form only."
+    )
     path["get"]["parameters"] += [
-        in_query("format", {"type": "string", "enum": list(boxes.FORMATS), "default": boxes.FORMATS[0]}, "Of boxes"),
+        in_query(
+            "format",
+            {"type": "string", "enum": list(dict.fromkeys([*boxes.FORMATS, *plots.FORMATS])), "default": "json"},
+            f"Of boxes {', '.join(boxes.FORMATS)}; of plots {', '.join(plots.FORMATS)}",
+        ),
+        in_query("theme", {"type": "string", "enum": list(plots.THEMES), "default": "light"}, "Of plots"),
         in_query(
             "min_score", {"type": "number", "minimum": 0, "maximum": 1, "default": 0}, "Of boxes: the least score"
         ),
@@ -232,7 +245,7 @@ def _run(page: Page, options: pages.Options) -> dict[str, Any]:
             "application/json": {"schema": _with_null(pages.inputs(demo, "json", options))},
         },
     }
-    if not any(isinstance(f, ImageInput) for f in demo.inputs):
+    if not kinds.file_inputs(demo):
         content = operation["requestBody"]["content"]
         content["application/x-www-form-urlencoded"] = content["multipart/form-data"]
     retry = {"description": "Seconds to wait", "schema": {"type": "integer"}}

@@ -63,7 +63,10 @@ FONTS = {
     f"/static/fonts/IBMPlexSans/IBMPlexSans-{weight}.woff2": Path(__file__).parents[1] / "fonts" / file
     for weight, file in (("Regular", "hub-sans-regular.woff2"), ("Bold", "hub-sans-bold.woff2"))
 }
-PICTURES = {"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"}  # which a browser may open by itself
+PICTURES = {"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"}
+PLAYED = {"video/mp4", "video/webm", "video/quicktime", "video/x-matroska", "audio/wav", "audio/x-wav", "audio/mpeg",
+          "audio/ogg", "audio/flac", "audio/x-flac", "audio/mp4"}  # fmt: skip
+OPENED = PICTURES | PLAYED  # which a browser may open by itself
 UPLOAD_DONE = b'data: {"msg":"done"}\n\n'  # to a page that asks how far its upload is
 NAME_BYTES = 255  # the longest that a file's name may be
 FIELDS = 4  # of an upload's form that are no files
@@ -189,7 +192,7 @@ class GradioDoor:
             "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "sandbox; default-src 'none'",
         }
-        opens_inline = kind in PICTURES
+        opens_inline = kind in OPENED
         return FileResponse(
             path, headers=headers, media_type=kind if opens_inline else "application/octet-stream", filename=path.name,
             content_disposition_type="inline" if opens_inline else "attachment",

@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr
 
 from hub.hub import Hub
+from hub.pages import kinds
 from hub.pages.registry import Page
-from hub.spec import ImageInput
 from hub.web.middleware import addresses
 from hub.web.parts import snippets
 from hub.web.site import embed
@@ -20,7 +20,7 @@ def build(blocks: gr.Blocks, hub: Hub, page: Page, names: Sequence[str], inputs:
 
     The code follows `inputs`, which are called `names`.
     """
-    pictures = {f.name for f in page.demo.inputs if isinstance(f, ImageInput)}
+    pictures = kinds.file_inputs(page.demo)
     settings = {name: one for name, one in zip(names, inputs, strict=True) if name not in pictures}
     components: list[Any] = []
     with gr.Accordion("Use it from code", open=False), gr.Tabs():

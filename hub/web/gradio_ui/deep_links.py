@@ -11,7 +11,7 @@ from anyio import to_thread
 
 from hub.hub import Hub
 from hub.pages.registry import Page
-from hub.spec import Choice, Choices, Demo, ImageInput, Seed
+from hub.spec import Choice, Choices, Demo, FileInput, Seed
 from hub.web.gradio_ui.blocks import translate_options
 from hub.web.middleware import guard
 from hub.web.parts.filled import WEIGHTS, Filled, is_ours, read
@@ -56,7 +56,7 @@ def updates(hub: Hub, page: Page, names: Sequence[str], filled: Filled) -> list[
         if name in options and isinstance(fields[name], Choice | Choices):
             more = {"value": value} if name in filled.values else {}
             answers.append(gr.update(choices=translate_options(options[name]), **more))
-        elif isinstance(fields.get(name), ImageInput) and name in filled.values:
+        elif isinstance(fields.get(name), FileInput) and name in filled.values:
             answers.append(value)  # not in an update, whose pictures Gradio decodes on the event loop
         else:
             answers.append(gr.update(value=value) if name in filled.values else gr.skip())

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.data_classes import ImageData, JsonData, ListFiles
+from gradio.data_classes import FileData, ImageData, JsonData, ListFiles
 
 from hub.errors import HubError
 from hub.pages import kinds
 from hub.results.result import Picture, Result
 from hub.spec import (
-    Boxes,
+    AudioInput,
+    AudioOutput,
     Choice,
     Choices,
     Demo,
@@ -37,6 +38,8 @@ from hub.spec import (
     Slider,
     TextOutput,
     Toggle,
+    VideoInput,
+    VideoOutput,
 )
 from hub.texts import sentence
 from hub.web.gradio_door import left_folders, payloads, stills
@@ -93,12 +96,23 @@ def _as_browsable(self: Any, value: Any) -> ImageData | None:
     return image if still is None else ImageData(path=str(still), orig_name=path)
 
 
+def _as_plain_file(self: Any, value: Any) -> FileData | None:
+    """A video or sound to show again as it is: Gradio's own way looks into it, and makes another file of it."""
+    return None if value is None else FileData(path=str(value), orig_name=Path(str(value)).name)
+
+
+def _as_any_file(self: Any, payload: Any) -> Path | None:
+    return Path(payload.path) if payload is not None and payload.path else None
+
+
 def _any_json(self: Any, value: Any) -> JsonData | None:
     """gr.JSON warns of numbers, and reads text as JSON."""
     return None if value is None else JsonData(root=value)
 
 
 Upload = subclass_component(gr.Image, "Unchecked", preprocess=_as_file, postprocess=_as_browsable)
+VideoUpload = subclass_component(gr.Video, "Unchecked", preprocess=_as_any_file, postprocess=_as_plain_file)
+AudioUpload = subclass_component(gr.Audio, "Unchecked", preprocess=_as_any_file, postprocess=_as_plain_file)
 FileField = _without_checks(gr.File, _as_one_file)
 AnyJson = subclass_component(gr.JSON, "Any", postprocess=_any_json)
 SliderField, NumberField = _without_checks(gr.Slider, _as_is), _without_checks(gr.Number, _as_is)
@@ -135,6 +149,20 @@ def input_component(field: Input, options: Sequence[str] | None = None) -> gr.co
             elem_classes=f"hub-field-{field.name}",
             webcam_options=gr.WebcamOptions(mirror=False),  # a mirrored left hand would be called a right one
         )
+    if isinstance(field, VideoInput):
+        return VideoUpload(
+            label=_with_bound(field), sources=["upload"], height=INPUT_HEIGHT,
+            elem_classes=[f"hub-field-{field.name}", "hub-takes-video"],
+            include_audio=False,
+        )  # fmt: skip
+    if isinstance(field, AudioInput):
+        sources = ["upload", *(["microphone"] if field.microphone else [])]
+        return AudioUpload(
+            label=_with_bound(field),
+            type="filepath",
+            sources=sources,
+            elem_classes=[f"hub-field-{field.name}", "hub-takes-audio"],
+        )
     info = field.help or None
     if isinstance(field, Slider):
         label = f"{field.label} ({field.unit})" if field.unit else field.label
@@ -160,6 +188,11 @@ def input_component(field: Input, options: Sequence[str] | None = None) -> gr.co
     return TextField(
         value=field.default or "", lines=field.lines, max_length=field.max_chars, label=field.label, info=info
     )
+
+
+def _with_bound(field: VideoInput | AudioInput) -> str:
+    """The label, with how long it may be: these components have no room for a line below it."""
+    return sentence("{name} (at most {seconds} s)", name=sentence(field.label), seconds=f"{field.max_seconds:g}")
 
 
 def choice(
@@ -203,14 +236,14 @@ def output_component(field: Output) -> gr.components.Component:
         return gr.Gallery(label=field.label, interactive=False, columns=3, object_fit="contain", visible=False)
     if isinstance(field, Json) and not field.table:
         return gr.JSON(label=field.label, visible=False)
-    if isinstance(field, Boxes):
-        return blocks.draw(partial(html.boxes_panel, field, None, ""), visible=False)
+    if kinds.has_files_beside(field):
+        return blocks.draw(partial(html.panel_of_files, field, None, ""), visible=False)
     return blocks.draw(partial(html.panel, field, None), visible=False)
 
 
 def api_component(field: Output) -> gr.components.Component:
-    """The component gradio_client gets `field` through: files for pictures, JSON for the rest."""
-    if isinstance(field, ImageOutput | Mask):
+    """The component gradio_client gets `field` through: files for pictures, videos and sounds, JSON for the rest."""
+    if isinstance(field, ImageOutput | Mask | VideoOutput | AudioOutput):
         return gr.File(label=field.label, visible=False)
     if isinstance(field, Gallery):
         return gr.Gallery(label=field.label, visible=False)
@@ -238,8 +271,8 @@ def fill_outputs(demo: Demo, result: Result, folder: Path, before: Mapping[str, 
         else:
             if isinstance(field, Gallery) and value:
                 value = [(path, wording.answer(caption)) for path, caption in value]
-            elif isinstance(field, Boxes):
-                value = html.boxes_panel(field, value, f"api/v1/results/{result.id}")
+            elif kinds.has_files_beside(field):
+                value = html.panel_of_files(field, value, f"api/v1/results/{result.id}")
             elif isinstance(field, TextOutput):
                 value = html.panel(field, value)
             elif isinstance(field, Labels):
@@ -250,11 +283,22 @@ def fill_outputs(demo: Demo, result: Result, folder: Path, before: Mapping[str, 
 
 def fill_api_outputs(demo: Demo, result: Result, folder: Path) -> list[Any]:
     """A result as values of `api_component`s, in declared order; None for an optional output that is not there."""
-    return [_value_of(field, result, folder) for field in demo.outputs]
+    return [
+        _write_played(field, result, folder)
+        if isinstance(field, VideoOutput | AudioOutput)
+        else _value_of(field, result, folder)
+        for field in demo.outputs
+    ]
+
+
+def _write_played(field: VideoOutput | AudioOutput, result: Result, folder: Path) -> str | None:
+    """The file of a video or sound, where Gradio may serve it from."""
+    files = result.pictures.get(field.name, ())
+    return write_picture(result.id, field.name, 1, files[1], folder) if files else None
 
 
 def _value_of(field: Output, result: Result, folder: Path) -> Any:
-    if field.name not in result.pictures or isinstance(field, Boxes):
+    if field.name not in result.pictures or kinds.has_files_beside(field):
         return result.values.get(field.name)
     pictures = result.pictures[field.name]
     files = [(write_picture(result.id, field.name, n, p, folder), p.caption) for n, p in enumerate(pictures)]

@@ -20,8 +20,8 @@ from hub.pages.kinds import private_inputs
 from hub.pages.registry import Page
 from hub.people.owners import Owner
 from hub.people.terms import NOTE_CHARS
-from hub.results.result import Result
-from hub.spec import Gallery, ImageInput
+from hub.results.result import PLAYED, Result
+from hub.spec import FileInput, Gallery
 from hub.web import drawers
 from hub.web.middleware import addresses, guard
 from hub.web.parts import html, snippets
@@ -111,7 +111,7 @@ class Share:
         self.hub, self.page = hub, page
         self.wanted = hub.sharing.enabled
         self.private = private_inputs(page.demo)
-        self.pictures = [f.name for f in page.demo.inputs if isinstance(f, ImageInput)]
+        self.pictures = [f.name for f in page.demo.inputs if isinstance(f, FileInput)]
         # By open page; touched in the event loop only: the result that it shows, and the link that it made of it.
         self._last: LRUCache[str, str] = LRUCache(TABS)
         self._made: LRUCache[str, tuple[str, bool]] = LRUCache(TABS)  # and whether it shows what was put in
@@ -264,8 +264,9 @@ class Share:
                     for number, picture in enumerate(pictures)
                 ]
             if pictures and not field.optional:
-                name = f"{slug}-{field.name}.{pictures[0].extension}"
-                return [(f"api/v1/results/{result.picture_path(field.name)}", name)]
+                number = len(pictures) - 1 if pictures[-1].media_type in PLAYED else 0  # the video, not its still
+                name = f"{slug}-{field.name}.{pictures[number].extension}"
+                return [(f"api/v1/results/{result.picture_path(field.name, number)}", name)]
         return [(base, f"{slug}.json")]
 
     def _draw_made(self, request: gr.Request, link: Link) -> str:

@@ -20,7 +20,7 @@ from hub.pages import kinds
 from hub.pages.registry import Page
 from hub.results.headline import headline
 from hub.results.result import Picture, Result
-from hub.spec import Demo, ImageInput, Mask
+from hub.spec import AudioInput, FileInput, ImageInput, Mask, VideoInput
 from hub.web.api.schemas import pages
 from hub.web.mcp import pictures as mcp_pictures
 from hub.web.routes import API
@@ -47,9 +47,9 @@ def tool(hub: Hub, page: Page, files: bool) -> Tool:
     demo = page.demo
     input_schema = pages.inputs(demo, "json", facts.all_options(hub.weights, page))
     for field in demo.inputs:
-        if isinstance(field, ImageInput):
+        if isinstance(field, FileInput):
             title, words = field.label, f"{field.help.rstrip('.')}. " if field.help else ""
-            properties = {"title": title, "description": words + _ways(demo, files), **PICTURE}
+            properties = {"title": title, "description": words + _ways(field, files), **PICTURE}
             input_schema["properties"][field.name] = properties
     return Tool(
         name=page.slug,
@@ -62,16 +62,18 @@ def tool(hub: Hub, page: Page, files: bool) -> Tool:
     )
 
 
-def _ways(demo: Demo, files: bool) -> str:
-    ways = ["the picture file in base64 (plain, or as a data: URL)", "MCP image content"]
+def _ways(field: FileInput, files: bool) -> str:
+    what = {ImageInput: "picture", VideoInput: "video", AudioInput: "sound"}[type(field)]
+    ways = [f"the {what} file in base64 (plain, or as a data: URL)"]
+    ways += ["MCP image content"] * isinstance(field, ImageInput)
     ways += ["the path of a file on this machine"] * files
-    return f"One of: {', '.join(ways)}, or the {API} address of a picture of this hub, such as an example's."
+    return f"One of: {', '.join(ways)}, or the {API} address of a {what} of this hub, such as an example's."
 
 
 def _description(page: Page) -> str:
     demo = page.demo
     lines = [demo.summary, demo.note, "Answers " + ", ".join(f"{f.name} ({f.label})" for f in demo.outputs) + "."]
-    names = {f.name for f in demo.inputs if isinstance(f, ImageInput)}
+    names = kinds.file_inputs(demo)
     examples = [
         f"{example.title}: {API}/demos/{page.slug}/assets/{quote(str(value))}"
         for example in demo.examples
@@ -112,7 +114,7 @@ def _output_schema(page: Page) -> dict[str, Any]:
 
 def inputs(hub: Hub, page: Page, arguments: Mapping[str, Any], files: bool) -> dict[str, Any]:
     """A call's arguments as the engine takes them. Raises InputError, also for what the engine never sees."""
-    pictures = {f.name for f in page.demo.inputs if isinstance(f, ImageInput)}
+    pictures = kinds.file_inputs(page.demo)
     return {
         name: mcp_pictures.read_argument(hub, name, value, files) if name in pictures else value
         for name, value in arguments.items()

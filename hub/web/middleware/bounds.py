@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hub.errors import BusyError, HubError, TooLargeError, UnsupportedMediaError
 from hub.hub import Hub
 from hub.people.limits import network
-from hub.spec import ImageInput
+from hub.spec import FileInput
 from hub.web.middleware import guard
 from hub.web.middleware.arriving import ARRIVING, DRAIN_S, Arriving, Room, drop_the_rest
 from hub.web.problems import MalformedError, no_memory, problem
@@ -81,7 +81,7 @@ def inputs_in_json(hub: Hub) -> int:
     The door says so itself, in words of its own.
     """
     demos = [page.declared for page in hub.registry if page.declared]
-    pictures = max((sum(isinstance(f, ImageInput) for f in demo.inputs) for demo in demos), default=0)
+    pictures = max((sum(isinstance(f, FileInput) for f in demo.inputs) for demo in demos), default=0)
     return pictures * hub.limits.max_bytes * 3 // 2 + 2 * SLACK_BYTES
 
 

@@ -13,7 +13,7 @@ from hub.engine.compare import Comparison
 from hub.engine.differences import NumberPair, Pair
 from hub.pages import kinds
 from hub.results.result import Picture, Result
-from hub.spec import Boxes, Demo, Gallery, Json, Labels, Mask, Output, TextOutput
+from hub.spec import AudioOutput, Boxes, Demo, Gallery, Json, Labels, Mask, Output, Plot, TextOutput, VideoOutput
 from hub.texts import say
 from hub.web.parts import html, wording
 from hub.web.parts.pieces import piece
@@ -105,7 +105,7 @@ def draw_answer(demo: Demo, comparison: Comparison, titles: Sequence[str]) -> Ma
             parts.append(draw("panel", field.label, numbers(demo, field, comparison, titles)))
         elif isinstance(field, Mask) and pairs:
             parts.append(draw("panel", field.label, _mask(pairs[0], comparison, titles)))
-        elif isinstance(field, Gallery):
+        elif isinstance(field, Gallery | Plot | VideoOutput | AudioOutput):
             parts.append(draw_beside(field, pairs, comparison, titles))
         elif isinstance(field, Boxes):
             parts.append(draw_beside(field, pairs, comparison, titles))

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from hub.archive.history_store import HistoryEntry
-from hub.decoding.decode import sniff
+from hub.decoding import media
 from hub.errors import HubError, InputError
 from hub.hub import Hub
 from hub.pages import inputs
 from hub.pages.registry import Page
 from hub.results.result import Picture
-from hub.spec import Choices, ImageInput
+from hub.spec import Choices, FileInput, ImageInput
 from hub.suggest import unknown
 from hub.texts import joined, sentence
 from hub.weights import facts
@@ -73,7 +73,7 @@ def _fill_example(hub: Hub, page: Page, text: str, folder: Path, filled: Filled)
     weights = str(example.inputs.get(WEIGHTS, ""))
     filled.values |= {**facts.defaults(hub.weights, page, weights), **example.inputs}
     for entry in page.demo.inputs:
-        if isinstance(entry, ImageInput) and entry.name in example.inputs:
+        if isinstance(entry, FileInput) and entry.name in example.inputs:
             filled.values[entry.name] = str(page.assets / str(example.inputs[entry.name]))
     filled.notes.append(sentence("Filled in: {title}.", title=sentence(example.title)))
 
@@ -89,9 +89,10 @@ def _fill_shared(hub: Hub, page: Page, id: str, folder: Path, filled: Filled) ->
     fill_values(hub, page, {name: [value] for name, value in parameters.items()}, filled)
     missing = []
     for entry in document["inputs"]:
-        if not any(isinstance(f, ImageInput) and f.name == entry["name"] for f in page.demo.inputs):
+        declared = next((f for f in page.demo.inputs if f.name == entry["name"]), None)
+        if not isinstance(declared, FileInput):
             continue
-        if entry["file"]:
+        if entry["file"] and isinstance(declared, ImageInput):  # of videos and sounds a link only has a picture
             picture = hub.sharing.links.file(id, entry["file"])
             filled.values[entry["name"]] = _write_picture(picture, entry["name"], id, folder)
         else:
@@ -118,13 +119,12 @@ def fill_run(hub: Hub, page: Page, entry: HistoryEntry, folder: Path, filled: Fi
         parameters[WEIGHTS] = [entry.weights]
     fill_values(hub, page, parameters, filled)
     for name in entry.inputs:
-        field = next((f for f in page.demo.inputs if isinstance(f, ImageInput) and f.name == name), None)
+        field = next((f for f in page.demo.inputs if isinstance(f, FileInput) and f.name == name), None)
         data = hub.history.picture(entry, name) if field else None
         if field is not None and data is None:
             filled.notes.append(sentence("Not held any more, so choose it again: {name}.", name=sentence(field.label)))
         elif data is not None:
-            kind = sniff(data).lower()
-            path = folder / f"history-{entry.id}" / f"{name}.{'jpg' if kind == 'jpeg' else kind}"
+            path = folder / f"history-{entry.id}" / f"{name}.{_extension(data)}"
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
@@ -149,10 +149,10 @@ def fill_values(hub: Hub, page: Page, values_by_name: Mapping[str, Sequence[Any]
         if name == WEIGHTS:
             continue
         if entry is None:
-            allowed = [n for n, f in fields.items() if not isinstance(f, ImageInput)]
+            allowed = [n for n, f in fields.items() if not isinstance(f, FileInput)]
             filled.problems.append(unknown("input", name, [*allowed, *([WEIGHTS] if names else []), EXAMPLE]))
-        elif isinstance(entry, ImageInput):
-            problem = "{name} is a picture, which an address cannot hold: choose it, or name an example."
+        elif isinstance(entry, FileInput):
+            problem = "{name} is a file, which an address cannot hold: choose it, or name an example."
             filled.problems.append(sentence(problem, name=name))
         elif len(values) > 1 and not isinstance(entry, Choices):
             problem = "{name} is given {count} times; give it once."
@@ -165,6 +165,13 @@ def fill_values(hub: Hub, page: Page, values_by_name: Mapping[str, Sequence[Any]
                 )
             except HubError as error:
                 filled.problems.append(error.message)
+
+
+def _extension(data: bytes) -> str:
+    """As browsers know what they play by its address."""
+    reader, kind = media.kind_of(data)
+    kind = kind.lower()
+    return "mp4" if reader == media.MP4 else "jpg" if kind == "jpeg" else kind
 
 
 def _write_picture(picture: Picture, name: str, id: str, folder: Path) -> str:

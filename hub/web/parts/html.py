@@ -21,7 +21,7 @@ from hub.pages.kinds import from_words
 from hub.pages.registry import Page
 from hub.results import boxes as found_boxes
 from hub.results.result import Receipt
-from hub.spec import Demo, Json, Labels, Output, TextOutput
+from hub.spec import AudioOutput, Demo, Json, Labels, Output, Plot, TextOutput, VideoOutput
 from hub.texts import NAMES, Sentence, current, say
 from hub.web.parts import markdown, model_cards, wording
 from hub.web.parts.pieces import piece
@@ -270,6 +270,55 @@ def boxes_panel(field: Output, value: Any, base: str) -> Markup:
     """The same as a panel; `value` None: nothing yet. `base`: the address of the result."""
     body = None if value is None else boxes(value, f"{base}/{field.name}/1", f"{base}/{field.name}?format=coco")
     return piece("boxes", "panel", field, body)
+
+
+def plot(data: Mapping[str, Any], x: str, light: str, dark: str, export: str = "") -> Markup:
+    """A plot, drawn for light pages at one address and for dark ones at another, with its numbers as a table.
+
+    `export`: where the numbers are as CSV, and the drawing as SVG.
+    """
+    names = [*data["series"]]
+    rows = [[place, *(data["series"][name][n] for name in names)] for n, place in enumerate(data["x"])]
+    return piece("played", "plot", light, dark, x or "x", names, data["colours"], rows, export)
+
+
+def plot_panel(field: Plot, value: Any, base: str) -> Markup:
+    """The same as a panel; `value` None: nothing yet. `base`: the address of the result."""
+    places = f"{base}/{field.name}/0", f"{base}/{field.name}/1", f"{base}/{field.name}"
+    return piece("boxes", "panel", field, None if value is None else plot(value, field.x, *places))
+
+
+def video(facts: Mapping[str, Any], still: str, address: str, label: str) -> Markup:
+    """A video that plays, at an address, with a still until it does."""
+    return piece("played", "video", facts, still, address, label)
+
+
+def video_panel(field: VideoOutput, value: Any, base: str) -> Markup:
+    """The same as a panel, as `plot_panel`."""
+    places = f"{base}/{field.name}/0", f"{base}/{field.name}/1", field.label
+    return piece("boxes", "panel", field, None if value is None else video(value, *places))
+
+
+def sound(facts: Mapping[str, Any], wave: str, address: str, label: str) -> Markup:
+    """A sound that plays, at an address, with a drawing of its wave."""
+    return piece("played", "sound", facts, wave, address, label)
+
+
+def sound_panel(field: AudioOutput, value: Any, base: str) -> Markup:
+    """The same as a panel, as `plot_panel`."""
+    places = f"{base}/{field.name}/0", f"{base}/{field.name}/1", field.label
+    return piece("boxes", "panel", field, None if value is None else sound(value, *places))
+
+
+def panel_of_files(field: Output, value: Any, base: str) -> Markup:
+    """The panel of an output that is data with files beside it."""
+    if isinstance(field, Plot):
+        return plot_panel(field, value, base)
+    if isinstance(field, VideoOutput):
+        return video_panel(field, value, base)
+    if isinstance(field, AudioOutput):
+        return sound_panel(field, value, base)
+    return boxes_panel(field, value, base)
 
 
 def rows_of(field: Output, rows: Sequence[Mapping[str, Any]]) -> Markup:

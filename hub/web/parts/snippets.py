@@ -9,9 +9,10 @@ from dataclasses import asdict
 from typing import Any
 
 from hub.results.result import Result
-from hub.spec import Choices, Demo, ImageInput, Number, Seed, Slider, Text
+from hub.spec import AudioInput, Choices, Demo, FileInput, Number, Seed, Slider, Text, VideoInput
 
 PHOTO = "photo.jpg"
+FILES: dict[type[Any], str] = {VideoInput: "video.mp4", AudioInput: "sound.wav"}
 
 
 def all_of(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = None) -> list[tuple[str, str, str]]:
@@ -31,7 +32,7 @@ def all_of(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = 
 
 def python(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = None) -> str:
     """With gradio_client."""
-    arguments = [f'    {name}=handle_file("{PHOTO}"),' for name in _pictures(demo)]
+    arguments = [f'    {name}=handle_file("{_file_name(demo)}"),' for name in _pictures(demo)]
     arguments += [f"    {name}={value!r}," for name, value in _given(demo, values).items()]
     names = ", ".join([*(f.name for f in demo.outputs), "receipt"])
     body = "\n".join([*arguments, f'    api_name="/{slug}",'])
@@ -48,7 +49,7 @@ def values_of(demo: Demo, result: Result) -> dict[str, Any]:
 
 
 def curl(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = None) -> str:
-    parts = [f"-F {shlex.quote(f'{name}=@{PHOTO}')}" for name in _pictures(demo)]
+    parts = [f"-F {shlex.quote(f'{name}=@{_file_name(demo)}')}" for name in _pictures(demo)]
     # --form-string: a text that begins with @ or < is no file.
     parts += [f"--form-string {shlex.quote(f'{name}={text}')}" for name, text in _form(demo, values)]
     return " \\\n  ".join([f"curl {shlex.quote(f'{base}/api/v1/demos/{slug}')}", *parts]) + "\n"
@@ -56,7 +57,7 @@ def curl(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = No
 
 def javascript(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = None) -> str:
     """With the official client, in a browser or elsewhere."""
-    arguments = [f'  {name}: handle_file("{PHOTO}"),' for name in _pictures(demo)]
+    arguments = [f'  {name}: handle_file("{_file_name(demo)}"),' for name in _pictures(demo)]
     arguments += [f"  {name}: {_literal(value)}," for name, value in _given(demo, values).items()]
     names = "Client, handle_file" if _pictures(demo) else "Client"
     body = "\n".join(arguments)
@@ -69,11 +70,11 @@ def javascript(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | Non
 
 def fetch(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = None) -> str:
     """With nothing but the language: the REST door."""
-    pictures = _pictures(demo)
+    pictures, photo = _pictures(demo), _file_name(demo)
     opening = (
         'import { openAsBlob } from "node:fs"; // in a browser, a file of an <input> instead\n\n' if pictures else ""
     )
-    parts = [f'form.append("{name}", await openAsBlob("{PHOTO}"), "{PHOTO}");\n' for name in pictures]
+    parts = [f'form.append("{name}", await openAsBlob("{photo}"), "{photo}");\n' for name in pictures]
     parts += [f'form.append("{name}", {_literal(text)});\n' for name, text in _form(demo, values)]
     return (
         f"{opening}const form = new FormData();\n{''.join(parts)}"
@@ -85,10 +86,10 @@ def fetch(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = N
 def command(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = None) -> str:
     """On this hub from anywhere, and without a hub from a checkout."""
     words = [(name, _words(value)) for name, value in _given(demo, values).items() if _is_said(demo, name, value)]
-    flags = [f"--{name.replace('_', '-')} {PHOTO}" for name in _pictures(demo)]
+    flags = [f"--{name.replace('_', '-')} {_file_name(demo)}" for name in _pictures(demo)]
     # With `=`: a text may begin with a dash.
     flags += [shlex.quote(f"--{name.replace('_', '-')}={text}") for name, text in words]
-    settings = [f"--image {PHOTO}" for _ in _pictures(demo)]
+    settings = [f"--image {_file_name(demo)}" for _ in _pictures(demo)]
     settings += [f"--set {shlex.quote(f'{name}={text}')}" for name, text in words]
     far = " ".join([f"python -m hub call {shlex.quote(base)} {slug}", *flags, "--out results/"])
     here = " ".join([f"python -m hub run {slug}", *settings, "--out results/"])
@@ -100,7 +101,7 @@ def mcp(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = Non
     pictures = _pictures(demo)
     arguments = [f'        "{name}": picture,' for name in pictures]
     arguments += [f'        "{name}": {value!r},' for name, value in _given(demo, values).items()]
-    read = f'    picture = base64.b64encode(Path("{PHOTO}").read_bytes()).decode()\n' if pictures else ""
+    read = f'    picture = base64.b64encode(Path("{_file_name(demo)}").read_bytes()).decode()\n' if pictures else ""
     imports = "import asyncio\n" + ("import base64\nfrom pathlib import Path\n" if pictures else "")
     body = "\n".join(arguments)
     return (
@@ -115,13 +116,19 @@ def mcp(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = Non
 
 
 def _pictures(demo: Demo) -> list[str]:
-    """The pictures that a call cannot do without."""
-    return [f.name for f in demo.inputs if isinstance(f, ImageInput) and f.required]
+    """The files that a call cannot do without."""
+    return [f.name for f in demo.inputs if isinstance(f, FileInput) and f.required]
+
+
+def _file_name(demo: Demo) -> str:
+    """What the file is called in the snippets; a page that takes several has one name for all."""
+    first = next((f for f in demo.inputs if isinstance(f, FileInput) and f.required), None)
+    return FILES.get(type(first), PHOTO)
 
 
 def _given(demo: Demo, values: Mapping[str, Any] | None) -> dict[str, Any]:
     """What else a call says, by name, with the types of JSON; what is left to the hub is not in it."""
-    fields = [f for f in demo.inputs if not isinstance(f, ImageInput)]
+    fields = [f for f in demo.inputs if not isinstance(f, FileInput)]
     if values is None:
         return {f.name: value for f in fields if (value := _value(demo, f)) is not None}
     given = {f.name: _typed(f, values[f.name]) for f in fields if f.name in values}

@@ -26,7 +26,7 @@ from hub.pages import kinds
 from hub.pages.kinds import private_inputs
 from hub.people.terms import NOTE_CHARS
 from hub.results.result import Picture
-from hub.spec import ImageInput, ImageOutput
+from hub.spec import FileInput, ImageOutput
 from hub.texts import say
 from hub.web import drawers
 from hub.web.api import history as history_rest
@@ -126,7 +126,7 @@ class HistoryPages:
             return self._render(request, "history/failed.html", entry=entry, page_title=title, why=why, again_url=again)
         result = self.history.result(entry)
         pictures = self._input_pictures(entry)
-        left_out = [f.name for f in page.declared.inputs if isinstance(f, ImageInput) and f.name not in pictures]
+        left_out = [f.name for f in page.declared.inputs if isinstance(f, FileInput) and f.name not in pictures]
         document = snapshot(self.hub.weights, page, result, pictures, left_out).document
         correction = self._correction(request, entry)
         return self._render(

@@ -12,7 +12,7 @@ import streamlit as st
 
 from hub.hub import Hub
 from hub.pages.registry import Page
-from hub.spec import ImageInput
+from hub.spec import FileInput
 from hub.web.parts.filled import EXAMPLE, HISTORY, LINK, is_ours
 from hub.web.streamlit_ui import inputs as streamlit_inputs
 from hub.web.streamlit_ui.inputs import WEIGHTS, Values
@@ -51,7 +51,7 @@ def describe(hub: Hub, page: Page, values: Values) -> Query:
             without |= others
             without[WEIGHTS] = at_first
     entries = [] if source is None else [source]
-    for name in [WEIGHTS, *(f.name for f in page.demo.inputs if not isinstance(f, ImageInput))]:
+    for name in [WEIGHTS, *(f.name for f in page.demo.inputs if not isinstance(f, FileInput))]:
         if name in values.settings:
             value = values.settings[name]
             if name not in without or value != streamlit_inputs.widget_value(page.demo, name, without[name]):

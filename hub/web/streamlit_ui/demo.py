@@ -22,7 +22,7 @@ from hub.images import encode
 from hub.jobs.reading import picture_input
 from hub.pages.registry import Page
 from hub.results.result import Result
-from hub.spec import ImageInput
+from hub.spec import FileInput
 from hub.texts import say
 from hub.web.parts import filled, html, model_cards, snippets, wording
 from hub.web.streamlit_ui import address as streamlit_address
@@ -159,7 +159,7 @@ def _fill(hub: Hub, page: Page, state: _State, given_values: Mapping[str, Any]) 
     pictures = {
         f.name: streamlit_inputs.preview_picture(hub, (path := Path(values.pop(f.name))).read_bytes(), path.name)
         for f in page.demo.inputs
-        if isinstance(f, ImageInput) and f.name in values
+        if isinstance(f, FileInput) and f.name in values
     }
     state.values.fill(page, {n: v for n, v in values.items() if n in state.values.settings}, pictures)
 
@@ -212,7 +212,7 @@ def draw_badge(hub: Hub, page: Page) -> None:
 def _draw_pictures(hub: Hub, page: Page, state: _State) -> None:
     """Asks for pictures, outside of the form: they show at once."""
     for entry in page.demo.inputs:
-        if isinstance(entry, ImageInput):
+        if isinstance(entry, FileInput):
             streamlit_inputs.picture(hub, page, entry, state.values)
 
 
@@ -220,9 +220,9 @@ def _draw_settings(hub: Hub, page: Page, state: _State) -> None:
     """All other inputs. Weights are outside of the form: others bring their own numbers."""
     values = state.values
     streamlit_inputs.weights(hub, page, values)
-    with st.form(f"{page.slug}/form", border=any(not isinstance(f, ImageInput) for f in page.demo.inputs)):
+    with st.form(f"{page.slug}/form", border=any(not isinstance(f, FileInput) for f in page.demo.inputs)):
         for entry in page.demo.inputs:
-            if not isinstance(entry, ImageInput):
+            if not isinstance(entry, FileInput):
                 streamlit_inputs.setting(hub, page, entry, values)
         st.form_submit_button(
             say_plainly("Run"),
@@ -266,7 +266,7 @@ def _fill_example(hub: Hub, page: Page, state: _State, number: int) -> None:
     pictures, example = {}, page.demo.examples[number]
     values = {**_default_values(hub, page, str(example.inputs.get("weights", ""))), **example.inputs}
     for entry in page.demo.inputs:
-        if isinstance(entry, ImageInput) and entry.name in values:
+        if isinstance(entry, FileInput) and entry.name in values:
             file = page.assets / str(values.pop(entry.name))
             pictures[entry.name] = streamlit_inputs.preview_picture(hub, file.read_bytes(), example.title)
     state.values.pictures.clear()

@@ -9,13 +9,27 @@ from typing import Any
 
 import streamlit as st
 
-from hub.decoding import budget
-from hub.decoding.decode import decode
+from hub.decoding import budget, media
+from hub.decoding.stills import look_at
 from hub.errors import HubError
 from hub.hub import Hub
 from hub.images import thumbnail
 from hub.pages.registry import Page
-from hub.spec import Choice, Choices, Demo, ImageInput, Input, Number, Seed, Slider, Text, Toggle
+from hub.spec import (
+    AudioInput,
+    Choice,
+    Choices,
+    Demo,
+    FileInput,
+    ImageInput,
+    Input,
+    Number,
+    Seed,
+    Slider,
+    Text,
+    Toggle,
+    VideoInput,
+)
 from hub.texts import say
 from hub.web.streamlit_ui.text import escape_markdown, say_plainly
 from hub.weights import facts
@@ -24,6 +38,12 @@ RADIO_UP_TO = 4  # more options become a dropdown
 TICKS_UP_TO = 14  # more options to tick become a dropdown
 PREVIEW_SIDE = 1024  # pixels
 UPLOAD, CAMERA = "Upload", "Camera"
+TYPES: dict[type[Any], str | list[str]] = {
+    ImageInput: "image",
+    VideoInput: ["mp4", "mov", "m4v", "webm", "mkv"],
+    AudioInput: ["wav", "mp3", "flac", "ogg", "oga", "opus", "m4a", "mp4", "webm"],
+}
+MEDIA_TYPES = {media.MP4: "video/mp4", "matroska": "video/webm", "mp3": "audio/mpeg"}
 WEIGHTS = "weights"
 
 
@@ -41,7 +61,7 @@ def preview_picture(hub: Hub, data: bytes, title: str) -> Given:
     """Never raises: a picture that cannot be read says so on the page, and again when it is run."""
     try:
         with budget.room():
-            return Given(data, title, thumbnail(decode(data, hub.limits), PREVIEW_SIDE, "view"))
+            return Given(data, title, thumbnail(look_at(data, hub.limits), PREVIEW_SIDE, "view"))
     except HubError as error:
         return Given(data, title, problem=error.message)
 
@@ -73,7 +93,7 @@ def key(page: Page, name: str) -> str:
 
 def defaults(demo: Demo) -> dict[str, Any]:
     """Of everything but pictures, as declared."""
-    values = {f.name: getattr(f, "default", None) for f in demo.inputs if not isinstance(f, ImageInput)}
+    values = {f.name: getattr(f, "default", None) for f in demo.inputs if not isinstance(f, FileInput)}
     return {**values, **({WEIGHTS: demo.weights[0].name} if len(demo.weights) > 1 else {})}
 
 
@@ -96,10 +116,10 @@ def widget_value(demo: Demo, name: str, value: Any) -> Any:
 # --- drawing --------------------------------------------------------------------------------------
 
 
-def picture(hub: Hub, page: Page, entry: ImageInput, values: Values) -> None:
-    """Asks for one picture, and shows the one that is there."""
+def picture(hub: Hub, page: Page, entry: FileInput, values: Values) -> None:
+    """Asks for one picture, video or sound, and shows the one that is there."""
     source = UPLOAD
-    if entry.webcam:
+    if isinstance(entry, ImageInput) and entry.webcam:
         source = st.segmented_control(
             say_plainly("Where from"), [UPLOAD, CAMERA], default=UPLOAD, format_func=say, required=True,
             label_visibility="collapsed", key=f"{key(page, entry.name)}/source",
@@ -111,14 +131,21 @@ def picture(hub: Hub, page: Page, entry: ImageInput, values: Values) -> None:
         "on_change": _take_picture,
         "args": (hub, values, entry, widget),
     }
-    label = say_plainly(entry.label) if entry.required else say_plainly("{name} (optional)", name=say(entry.label))
+    name = say(entry.label)
+    if not isinstance(entry, ImageInput):
+        name = say("{name} (at most {seconds} s)", name=name, seconds=f"{entry.max_seconds:g}")
+    label = escape_markdown(name) if entry.required else say_plainly("{name} (optional)", name=name)
     if source == CAMERA:
         st.camera_input(label, **options)
     else:
         most = math.ceil(hub.limits.max_bytes / 2**20)
-        st.file_uploader(label, type="image", max_upload_size=most, **options)
+        st.file_uploader(label, type=TYPES[type(entry)], max_upload_size=most, **options)
     there = values.pictures.get(entry.name)
-    if there is not None and there.preview:
+    if there is not None and there.preview and isinstance(entry, VideoInput):
+        st.video(there.data, format=_media_type(there.data))
+    elif there is not None and there.preview and isinstance(entry, AudioInput):
+        st.audio(there.data, format=_media_type(there.data))
+    elif there is not None and there.preview:
         st.image(there.preview, caption=say_plainly(there.title), alt=say(there.title))
     elif there is not None:
         st.error(say_plainly(there.problem), icon=":material/error:")
@@ -128,13 +155,19 @@ def picture(hub: Hub, page: Page, entry: ImageInput, values: Values) -> None:
         )
 
 
-def _leave_out(values: Values, entry: ImageInput) -> None:
+def _media_type(data: bytes) -> str:
+    """As browsers are told what they play."""
+    reader, kind = media.kind_of(data)
+    return MEDIA_TYPES.get(reader, f"audio/{kind.lower()}")
+
+
+def _leave_out(values: Values, entry: FileInput) -> None:
     values.pictures.pop(entry.name, None)
     values.uploads += 1
     values.source = None
 
 
-def _take_picture(hub: Hub, values: Values, entry: ImageInput, widget: str) -> None:
+def _take_picture(hub: Hub, values: Values, entry: FileInput, widget: str) -> None:
     """A picture was chosen, or the one that was there removed."""
     file, values.source = st.session_state.get(widget), None
     if file is None:

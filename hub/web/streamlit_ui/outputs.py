@@ -14,9 +14,24 @@ from cachetools import LRUCache
 from hub.decoding import budget
 from hub.errors import BusyError
 from hub.images import encode
+from hub.results import plots
 from hub.results.headline import headline
 from hub.results.result import Picture, Receipt, Result
-from hub.spec import Boxes, Demo, Gallery, ImageInput, ImageOutput, Json, Labels, Mask, Output, TextOutput
+from hub.spec import (
+    AudioOutput,
+    Boxes,
+    Demo,
+    Gallery,
+    ImageInput,
+    ImageOutput,
+    Json,
+    Labels,
+    Mask,
+    Output,
+    Plot,
+    TextOutput,
+    VideoOutput,
+)
 from hub.texts import say
 from hub.web.parts import html, wording
 from hub.web.parts.wording import answer
@@ -76,6 +91,10 @@ def _show_output(
         st.html(html.text(values[field.name], field.markdown))
     elif isinstance(field, Boxes):
         show_boxes(result, field, values[field.name])
+    elif isinstance(field, VideoOutput | AudioOutput):
+        played(result, field)
+    elif isinstance(field, Plot):
+        plot(result, field, values[field.name])
     elif isinstance(field, Mask):
         picture = result.pictures[field.name][0]
         size = {"width": picture.width, "height": picture.height}
@@ -85,6 +104,29 @@ def _show_output(
         gallery(result, field.name)
     elif isinstance(field, ImageOutput):
         image(demo, field, result, before)
+
+
+def played(result: Result, field: VideoOutput | AudioOutput) -> None:
+    """A video or a sound that plays, with its download."""
+    file = result.pictures[field.name][1]
+    show_file = st.video if isinstance(field, VideoOutput) else st.audio
+    show_file(file.data, format=file.media_type)
+    download(result, field.name, 1, file)
+
+
+def plot(result: Result, field: Plot, data: Mapping[str, Any]) -> None:
+    """The drawing for this theme, the numbers, and both to download."""
+    number = 1 if st.context.theme.type == "dark" else 0
+    picture, looks = result.pictures[field.name][number], plots.Looks.of(field)
+    st.image(picture.data, width="stretch", alt=say(field.label))
+    with st.expander(say_plainly("All numbers as a table")):
+        st.dataframe({say(looks.x or "x"): data["x"], **{say(name): points for name, points in data["series"].items()}})
+    with st.container(horizontal=True):
+        download(result, field.name, number, picture)
+        st.download_button(
+            say_plainly("Download as CSV"), plots.to_csv(data, looks), f"{result.id[:12]}-{field.name}.csv", "text/csv",
+            on_click="ignore", icon=":material/table:", key=f"{result.id}/{field.name}/csv",
+        )  # fmt: skip
 
 
 def image(demo: Demo, field: ImageOutput, result: Result, before: Mapping[str, Given]) -> None:

@@ -12,9 +12,11 @@ from hub.execution.models import Resident
 from hub.pages.outputs import TEXT_CHARS
 from hub.pages.registry import Page
 from hub.pages.values import SEED_LIMIT
-from hub.results import boxes
+from hub.results import boxes, plots
 from hub.results.result import Receipt
 from hub.spec import (
+    AudioInput,
+    AudioOutput,
     Boxes,
     Choice,
     Choices,
@@ -28,16 +30,20 @@ from hub.spec import (
     Mask,
     Number,
     Output,
+    Plot,
     Seed,
     Slider,
     TextOutput,
     Toggle,
+    VideoInput,
+    VideoOutput,
 )
 from hub.web.api.schemas import shapes
 from hub.web.api.schemas.shapes import ComparisonAnswer, DemoAnswer, ResultAnswer, Schema, SimilarAnswer
 from hub.web.problems import ProblemAnswer
 
 Body = Literal["json", "form"]
+VIDEOS, SOUNDS = "MP4, MOV, WebM or Matroska", "WAV, MP3, FLAC, Ogg or M4A, or a video's sound"
 PICTURES = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
 Options = Mapping[str, tuple[str, ...]]  # by input: options that the weights bring
 ID: Schema = shapes.schema_of(shapes.ResultId)
@@ -68,6 +74,8 @@ def _input(field: Input, body: Body, options: Options) -> Schema:
         else:
             schema |= {"format": "binary", "contentMediaType": "image/*"}
             notes.append(f"A picture file ({PICTURES})")
+    elif isinstance(field, VideoInput | AudioInput):
+        _add_played(schema, notes, field, body)
     elif isinstance(field, Slider):
         schema |= {"type": "integer" if field.integer else "number", "minimum": field.minimum}
         schema |= {"maximum": field.maximum, "x-step": field.step}
@@ -104,6 +112,19 @@ def _input(field: Input, body: Body, options: Options) -> Schema:
     return {**schema, "description": ". ".join(notes) + "."} if notes else schema
 
 
+def _add_played(schema: Schema, notes: list[str], field: VideoInput | AudioInput, body: Body) -> None:
+    """What a video or a sound is sent as."""
+    is_video = isinstance(field, VideoInput)
+    media, what = ("video/*", "A video file") if is_video else ("audio/*", "A sound file")
+    schema |= {"type": "string", "contentMediaType": media, "x-max-seconds": field.max_seconds}
+    if body == "json":
+        schema |= {"contentEncoding": "base64", "minLength": 1}
+    else:
+        schema["format"] = "binary"
+    coded = " in base64, plain or as a data: URL" if body == "json" else ""
+    notes.append(f"{what} ({VIDEOS if is_video else SOUNDS}){coded}, at most {field.max_seconds:g} s")
+
+
 def outputs(demo: Demo) -> Schema:
     """The object of outputs by name."""
     properties = {f.name: _output(f) for f in demo.outputs}
@@ -130,6 +151,10 @@ def _output(field: Output) -> Schema:
         return {**schema, **text, **({"contentMediaType": "text/markdown"} if field.markdown else {})}
     if isinstance(field, Boxes):
         return {**schema, **_boxes({**url, "x-media-type": "image/jpeg"})}
+    if isinstance(field, Plot):
+        return {**schema, **_plot(field, {**url, "x-media-type": "image/png"})}
+    if isinstance(field, VideoOutput | AudioOutput):
+        return {**schema, **_played(field, url)}
     assert isinstance(field, Json)
     return {**schema, "type": "array", "items": {"type": "object"}} if field.table else schema
 
@@ -145,6 +170,34 @@ def _boxes(url: Schema) -> Schema:
     found = {"width": pixels, "height": pixels, "boxes": several}
     properties = {**found, "picture": url, "plain": url}
     return {"type": "object", "properties": properties, "required": list(found), "additionalProperties": False}
+
+
+def _plot(field: Plot, url: Schema) -> Schema:
+    """A plot's data; over REST with the addresses of it as a picture."""
+    place: Schema = {"type": "string" if field.bars else "number"}
+    number: Schema = {"type": ["number", "null"]}
+    points = {"type": "array", "items": number, "maxItems": plots.POINTS_MOST}
+    data = {
+        "x": {"type": "array", "items": place, "maxItems": plots.POINTS_MOST},
+        "series": {"type": "object", "additionalProperties": points, "maxProperties": plots.SERIES_MOST},
+        "colours": {"type": "object", "additionalProperties": {"type": "string", "pattern": "^#[0-9a-fA-F]{6}$"}},
+    }
+    properties = {**data, "picture": url, "dark": url}
+    axes = {"x-axes": [field.x, field.y], "x-bars": field.bars}
+    return {"type": "object", "properties": properties, "required": list(data), "additionalProperties": False, **axes}
+
+
+def _played(field: VideoOutput | AudioOutput, url: Schema) -> Schema:
+    """What is known of a video or a sound; over REST with the addresses of it and of its picture."""
+    number, whole = {"type": "number", "minimum": 0}, {"type": "integer", "minimum": 1}
+    if isinstance(field, VideoOutput):
+        facts = {"width": whole, "height": whole, "seconds": number, "frames": whole, "rate": number}
+        files = {"still": {**url, "x-media-type": "image/jpeg"}, "video": {**url, "x-media-type": "video/mp4"}}
+    else:
+        facts = {"seconds": number, "sample_rate": whole}
+        files = {"picture": {**url, "x-media-type": "image/png"}, "sound": {**url, "x-media-type": "audio/wav"}}
+    properties = {**facts, **files}
+    return {"type": "object", "properties": properties, "required": list(facts), "additionalProperties": False}
 
 
 def answer(page: Page) -> Schema:

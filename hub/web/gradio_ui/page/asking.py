@@ -12,7 +12,7 @@ import gradio as gr
 from hub.errors import InputError
 from hub.hub import Hub
 from hub.pages.registry import Page
-from hub.spec import Choice, Choices, ImageInput, Slider
+from hub.spec import Choice, Choices, FileInput, ImageInput, Slider
 from hub.texts import say, sentence
 from hub.web.gradio_ui import fields
 from hub.web.gradio_ui.blocks import draw, translate_options
@@ -93,8 +93,8 @@ class Asking:
         """What to say of an input that the page cannot do without, by the name that stands above it."""
         for field in self.demo.inputs:
             if field.required and inputs.get(field.name) in (None, ""):
-                is_picture = isinstance(field, ImageInput)
-                text = "{name} is missing: choose one first." if is_picture else "{name} is missing: write it first."
+                is_file = isinstance(field, FileInput)
+                text = "{name} is missing: choose one first." if is_file else "{name} is missing: write it first."
                 return InputError(text, name=sentence(field.label), field=field.name)
         return None
 
@@ -114,7 +114,7 @@ class Asking:
         options, usual = self.options(weights), weights_facts.defaults(self.hub.weights, self.page, weights)
         for field in self.demo.inputs:
             value = example.get(field.name, usual.get(field.name))
-            if isinstance(field, ImageInput) and value:
+            if isinstance(field, FileInput) and value:
                 value = str(self.page.assets / value)
             elif isinstance(field, Choices):
                 value = list(value)

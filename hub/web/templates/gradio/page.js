@@ -14,14 +14,15 @@ document.addEventListener("input", (event) => {
   });
   document.querySelector(".hub-none").hidden = shown > 0;
 });
-// Any file that is chosen for a picture is sent: the hub says in its own words what it cannot read, and reads kinds that
+// Any file that is chosen for a picture, video or sound is sent: the hub says in its own words what it cannot read, and reads kinds that
 // browsers have no name for, such as HEIC. Gradio would turn them away with a notice of its own.
 for (const kind of ["change", "drop"]) document.addEventListener(kind, (event) => {
   const place = event.target.closest?.("[class*='hub-field-']"), carrier = kind === "drop" ? event.dataTransfer : event.target;
-  const files = place && carrier?.files ? [...carrier.files] : [];
-  if (!files.length || files.every((file) => file.type.startsWith("image/"))) return;
+  const files = place && carrier?.files ? [...carrier.files] : [], family = place?.className.match(/hub-takes-(\w+)/)?.[1] ?? "image";
+  const fits = (file) => file.type.startsWith(`${family}/`);
+  if (!files.length || files.every(fits)) return;
   const renamed = new DataTransfer();
-  for (const file of files) renamed.items.add(new File([file], file.name, {type: file.type.startsWith("image/") ? file.type : "image/unknown"}));
+  for (const file of files) renamed.items.add(new File([file], file.name, {type: fits(file) ? file.type : `${family}/unknown`}));
   if (kind === "change") { carrier.files = renamed.files; return; }
   event.preventDefault();
   event.stopImmediatePropagation();
