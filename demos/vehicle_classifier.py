@@ -124,5 +124,8 @@ DEMO = Demo(
         summary="Tells frame by frame whether a video shows an emergency vehicle, and draws that over time.",
         curve="probabilities",
         defaults={"views": SINGLE},
+        examples=(
+            Example({"video": "vehicles.mp4"}, title="Police car, hatchback, ambulance", picture="police_car.jpg"),
+        ),
     ),
 )

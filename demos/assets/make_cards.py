@@ -18,15 +18,16 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageOps
 
 from hub import texts
+from hub.decoding.stills import look_at
 from hub.hub import Hub
 from hub.kit import lettering
 from hub.pages.registry import Page
 from hub.results.headline import headline
 from hub.results.result import Result
 from hub.settings import Settings
-from hub.spec import Boxes, Demo, Gallery, ImageInput, ImageOutput, Json
+from hub.spec import Boxes, Demo, FileInput, Gallery, ImageOutput, Json, Plot
 
-SIZE = (640, 400)
+SIZE, PLOT = (640, 400), (378, 240)
 MOST_BYTES, QUALITIES = 19_000, (76, 68, 60, 52, 44, 36)
 LETTERS, MARGIN = 21, 16  # px
 PLATE, WORDS = "#0f172a", "#ffffff"
@@ -42,7 +43,7 @@ def main() -> None:
         hub = Hub(Settings(data=data, offline=True))
         try:
             for page in hub.registry:
-                if page.assets.is_dir() and page.slug in (slugs or [page.slug]):
+                if page.assets.is_dir() and page.demo.examples and page.slug in (slugs or [page.slug]):
                     make(hub, page)
         finally:
             hub.close()
@@ -54,7 +55,7 @@ def make(hub: Hub, page: Page) -> None:
     files = {
         f.name: page.assets / str(example[f.name])
         for f in page.demo.inputs
-        if isinstance(f, ImageInput) and f.name in example
+        if isinstance(f, FileInput) and f.name in example
     }
     result = hub.engine.run(page.slug, {**example, **files})
     before = b""
@@ -71,6 +72,9 @@ def make(hub: Hub, page: Page) -> None:
 
 def draw(demo: Demo, result: Result, files: Mapping[str, Path], at: float) -> Image.Image:
     """The answer as a picture, in the language that is spoken."""
+    plots = [field.name for field in demo.outputs if isinstance(field, Plot)]
+    if plots:
+        return with_plot(fitted(first_frame(result, files), at), opened(io.BytesIO(result.pictures[plots[0]][0].data)))
     answers = [f for f in demo.outputs if isinstance(f, Boxes | ImageOutput | Gallery) and result.pictures.get(f.name)]
     answer = next((f for f in answers if not f.optional), None)
     if answer is None:
@@ -81,6 +85,24 @@ def draw(demo: Demo, result: Result, files: Mapping[str, Path], at: float) -> Im
     if not answer.compare:
         return fitted(picture, at)
     return half_and_half(fitted(opened(files[answer.compare]), at), fitted(picture, at))
+
+
+def first_frame(result: Result, files: Mapping[str, Path]) -> Image.Image:
+    """Of the video that came out, or else of the one that went in."""
+    for group in result.pictures.values():
+        if group[-1].media_type == "video/mp4":
+            return opened(io.BytesIO(group[0].data))
+    return look_at(next(iter(files.values())).read_bytes())
+
+
+def with_plot(frame: Image.Image, plot: Image.Image) -> Image.Image:
+    """A curve in the lower right corner."""
+    plot = plot.resize(PLOT, Image.Resampling.LANCZOS)
+    corner = Image.new("L", PLOT, 0)
+    ImageDraw.Draw(corner).rounded_rectangle((0, 0, PLOT[0] - 1, PLOT[1] - 1), 10, 255)
+    frame = frame.copy()
+    frame.paste(plot, (SIZE[0] - PLOT[0] - MARGIN, SIZE[1] - PLOT[1] - MARGIN), corner)
+    return frame
 
 
 def words(demo: Demo, result: Result) -> list[str]:

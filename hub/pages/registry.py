@@ -94,7 +94,8 @@ class Page:
 
     def card_path(self, language: str = ENGLISH) -> Path:
         """Where a picture of an answer is for the gallery, with words on it in this language, if somebody made one."""
-        return self.assets / ("card.webp" if language == ENGLISH else f"card.{language}.webp")
+        name = "card_video" if self.over else "card"
+        return self.assets / (f"{name}.webp" if language == ENGLISH else f"{name}.{language}.webp")
 
     def cards(self) -> list[Path]:
         """These pictures, in every language that has one."""

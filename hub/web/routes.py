@@ -25,9 +25,9 @@ TEMPLATES = Path(__file__).with_name("templates")
 FILES = TEMPLATES / "files"  # styles and scripts of our own pages
 # Inline styles are the widths of bars and the colours of swatches; there is no inline script.
 POLICY = (
-    "default-src 'none'; object-src 'none'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
-    "script-src 'self'; manifest-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'self'"
+    "default-src 'none'; object-src 'none'; img-src 'self' data: blob:; media-src 'self'; "
+    "style-src 'self' 'unsafe-inline'; script-src 'self'; manifest-src 'self'; font-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'self'"
 )
 HEADERS = {
     "Content-Security-Policy": POLICY,

@@ -188,7 +188,7 @@ def _form_inputs(parts: list[_Part], demo: Demo, pictures: frozenset[str]) -> di
             inputs[name] = None if not part.data and not part.filename else part.data
             part.data = b""  # the form lives as long as the run; its pictures need not
         elif part.filename is not None and name in names:
-            raise InputError("{name} is no file; send it as a plain form field.", name=name, field=name)
+            raise InputError("{name} is no file; send it as a plain form field, not as a file.", name=name, field=name)
         else:
             try:
                 text = part.data.decode()

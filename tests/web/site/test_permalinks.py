@@ -393,7 +393,7 @@ def test_an_address_fills_the_page_and_says_what_it_could_not_use(
         "No weights 'w'. There is: none.",
         "count must be between 1 and 4 pictures, got 9.",
         "No input 'treshold'. Did you mean 'threshold'?",
-        "image is a picture, which an address cannot hold: choose it, or name an example.",
+        "image is a file, which an address cannot hold: choose it, or name an example.",
         "seed is given 2 times; give it once.",
     ]
     text = deep_links.draw_notice(replace(filled, problems=[NASTY]))
