@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 FIELD = "inside"  # the input, and the output
 ASK = Toggle(FIELD, "Look inside", help="Shows how the picture goes through the network, layer by layer")
-PICTURES = Gallery(FIELD, "Look inside", "From the first layer to the last", optional=True)
+STAGES = "From what it is given and the first layer's filters to its last maps; of each stage the maps that differ most"
+PICTURES = Gallery(FIELD, "Look inside", STAGES, optional=True)
 MAPS = 9  # of a stage
 FILTERS = 64  # of the first layer
 LEAST_STAGES, MOST_STAGES = 3, 12
@@ -71,7 +72,7 @@ def draw_layers(
     mean, std = (np.asarray(settings[name], np.float32)[:, None, None] for name in ("mean", "std"))
     seen = layers["picture"] * std + mean
     given = Image.fromarray((seen.clip(0, 1).transpose(1, 2, 0) * 255).round().astype(np.uint8))
-    words = sentence("What the network is given: {width} x {height} pixels", width=given.width, height=given.height)
+    words = sentence("Given: {width} x {height}", width=given.width, height=given.height)
     pictures: list[tuple[Image.Image, str]] = [(_enlarged(given, Resampling.NEAREST), words)]
     if "filters" in layers:
         pictures.append(_draw_filters(layers["filters"]))
@@ -80,7 +81,7 @@ def draw_layers(
         pictures.append(_draw_stage(layers[name], number, int(layers["channels"][number - 1])))
     if "cam" in layers:
         strength = (layers["cam"] / max(float(layers["cam"].max()), FULL_HEAT)).astype(np.float32)
-        pictures.append((heat_map(image, strength, ENOUGH_SIDE), sentence("What counts most for the answer")))
+        pictures.append((heat_map(image, strength, ENOUGH_SIDE), sentence("What counts most")))
     return pictures
 
 
@@ -155,7 +156,7 @@ def _draw_filters(filters: NDArray[np.float32]) -> tuple[Image.Image, str]:
     across = int(np.ceil(np.sqrt(len(tiles))))
     scale = max(1, SIDE // (across * (side + 1)))
     large = [np.repeat(np.repeat(tile, scale, 0), scale, 1) for tile in tiles]
-    words = sentence("First layer: {number} filters of {side} x {side} pixels", number=len(filters), side=side)
+    words = sentence("{number} filters, {side} x {side}", number=len(filters), side=side)
     return _laid_out(large), words
 
 
@@ -168,7 +169,7 @@ def _draw_stage(maps: NDArray[np.uint8], number: int, channels: int) -> tuple[Im
         size = max(1, round(tile.width * scale)), max(1, round(tile.height * scale))
         tiles.append(np.asarray(tile.resize(size, Resampling.NEAREST if scale > 1 else Resampling.BOX)))
     words = sentence(
-        "Stage {number}: {count} maps of {width} x {height}", number=number, count=channels, width=width, height=height
+        "{number}: {count} maps, {width} x {height}", number=number, count=channels, width=width, height=height
     )
     return _laid_out(tiles), words
 

@@ -39,12 +39,12 @@ def test_each_size_of_maps_is_a_stage_and_no_hook_stays() -> None:
     drawn = draw_layers(answer, picture(480, 640), USUAL)
     assert drawn is not None
     assert [words for _, words in drawn] == [
-        "What the network is given: 48 x 64 pixels",
-        "First layer: 8 filters of 3 x 3 pixels",
-        "Stage 1: 8 maps of 24 x 32",
-        "Stage 2: 8 maps of 12 x 16",
-        "Stage 3: 8 maps of 6 x 8",
-        "Stage 4: 8 maps of 3 x 4",
+        "Given: 48 x 64",
+        "8 filters, 3 x 3",
+        "1: 8 maps, 24 x 32",
+        "2: 8 maps, 12 x 16",
+        "3: 8 maps, 6 x 8",
+        "4: 8 maps, 3 x 4",
     ]
     assert all(360 <= max(one.size) <= 500 for one, _ in drawn)
     assert draw_layers({}, picture(), USUAL) is None

@@ -258,7 +258,7 @@ class Share:
         base, slug = f"api/v1/results/{result.id}", self.page.slug
         for field in self.page.demo.outputs:
             pictures = result.pictures.get(field.name, ())
-            if pictures and isinstance(field, Gallery):
+            if pictures and isinstance(field, Gallery) and not field.optional:
                 return [
                     (f"{base}/{field.name}/{number}", f"{slug}-{number + 1}.{picture.extension}")
                     for number, picture in enumerate(pictures)
