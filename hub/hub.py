@@ -91,7 +91,7 @@ class Hub:
         self._residency: Residency | None = None
         self.models, self.executor = self._place_models(processes, kept_bytes, spaces, port)
         if settings.device not in ("auto", "cpu"):
-            self.models.machine()  # a device that is not here should stop the start, not the first visitor
+            self.models.machine()  # one that is not here should stop the start, not the first visitor
         self.history = History(settings, self.registry, self.results, self.owners, self.limits)
         self.shown = Shown(self.history.ran_at)
         self.sharing = Sharing(settings, self.registry, self.weights, self.results, self.shown, self.limits, kept_bytes)

@@ -38,6 +38,8 @@ ORIGIN = r"\s*https?://[^\s/?#,]+/?\s*"
 HOST = r"\s*(\[[\da-fA-F:.]+\]|[\w.-]+)(:\d+)?\s*"
 MEMBER = r"\s*(\*|[\w.-]+):(view|run|admin)\s*"
 ENTITLED = r"\s*(\*|@?[\w.:/@+-]+):(view|run|admin)\s*"
+DEVICE = r"(mps|(cpu|cuda)(:\d{1,2})?)"  # cpu:0 and cpu:1 stand in for two devices where there is none
+ALSO = {"device": ("--devices",)}  # other names of flags
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
 
@@ -57,7 +59,7 @@ class Settings:
     demos: str = _setting("", "comma-separated slugs to serve; empty: all")
     reload: bool = _setting(False, "read a page again when its file is saved; for whoever writes pages")
     preload: bool = _setting(False, "load models at start, as many as fit, instead of on first use")
-    device: str = _setting("auto", "cuda, cuda:1, mps or cpu; auto takes the first of these that works")
+    device: str = _setting("auto", "cuda, mps or cpu, or several: cuda:0,cuda:1; auto takes the first that works")
     dtype: str = _setting("auto", "float32, bfloat16 or float16; auto measures which is faster on the device")
     backend: str = _setting("auto", "eager, openvino, or auto: the faster one; compiled forms are for CPUs only")
     workers: str = _setting("auto", "processes that models run in; 0: none but the hub's own; auto: as cores allow")
@@ -114,6 +116,11 @@ class Settings:
         return Path(self.demos_folder).expanduser() if self.demos_folder else default_folder("demos")
 
     @property
+    def devices(self) -> tuple[str, ...]:
+        """What models run on; of several, each has a process of its own."""
+        return tuple(self.device.split(","))
+
+    @property
     def asks(self) -> bool:
         """Whether the hub asks who comes; else it is open to all who reach it."""
         return bool(self.auth or self.space_users or self.auth_header)
@@ -154,7 +161,10 @@ OPTIONS = {
 # Of texts that are not empty: (pattern, what it asks for). Told here, before anything heavy is imported.
 PATTERNS = {
     "public_url": (re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?"), "an address such as https://demos.example.org/hub"),
-    "device": (re.compile(r"auto|cpu|mps|cuda(:\d+)?"), "auto, cuda, cuda:N, mps or cpu"),
+    "device": (
+        re.compile(rf"auto|{DEVICE}(,{DEVICE}){{0,63}}"),
+        "auto, cuda, cuda:N, mps or cpu, or several: cuda:0,cuda:1",
+    ),
     "dtype": (re.compile(r"auto|float32|bfloat16|float16"), "auto, float32, bfloat16 or float16"),
     "workers": (re.compile(r"auto|\d{1,2}"), "auto or a number of processes"),
     "space_users": (re.compile(rf"{MEMBER}(,{MEMBER})*"), "names with roles such as ann:admin,ben:run,*:view"),
@@ -261,7 +271,7 @@ def add_flags(
         elif name == "weights":
             parser.add_argument(flag, metavar="NAME=SOURCE", action="append", default=absent, help=text)
         else:
-            parser.add_argument(flag, metavar="X", default=absent, help=text)
+            parser.add_argument(flag, *ALSO.get(name, ()), metavar="X", default=absent, help=text)
 
 
 def from_flags(arguments: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> Settings:

@@ -21,7 +21,7 @@ ACTIONS = ("load", "pin", "unpin", "unload")
 class Machine:
     """Where models run, found out once."""
 
-    device: str  # such as "cpu" or "cuda:0"
+    device: str  # such as "cpu" or "cuda:0"; of several: "cuda:0, cuda:1"
     dtype: str  # such as "float32"
     budget_bytes: int  # models may take
     tolerance: float = 0.0  # how far answers may be apart by how a model ran; 0: it runs in one way only
@@ -62,6 +62,7 @@ class ProcessStatus:
     """One process that models live in, beside the hub's own."""
 
     pid: int
+    device: str
     in_work: int  # runs that have a place in it
     bytes: int  # of the machine's memory
     loaded: int  # models

@@ -93,7 +93,7 @@ class Residency:
 
     def _detect_hardware(self) -> Hardware:
         settings = self.settings
-        device = devices.pick_device(settings.device)
+        device = devices.pick_device(settings.devices[0])
         dtype = devices.pick_dtype(settings.dtype, device, settings.data_folder / "dtype.json")
         budget = (int(settings.pool_gb * devices.GB) or devices.default_budget(device)) // self._share
         self.metrics.pool_changed("budget", budget)

@@ -1,8 +1,8 @@
 """The executor of a serving hub: models live in processes of their own, so that doors never wait for one.
 
-Each has an in-process executor (hub/execution/worker.py). The first is started with the hub, the second once that
-has answered, others as they have something to do, up to the number that the machine has room for. One that ends is
-replaced, and its runs are tried once more.
+Each has an in-process executor (hub/execution/worker.py). The first is started with the hub (of several devices one
+each), the second once that has answered, others as they have something to do, up to the number that the machine has
+room for. One that ends is replaced, and its runs are tried once more.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from hub.errors import DeadlineError, UnavailableError, too_late
+from hub.errors import DeadlineError, InputError, UnavailableError, too_late
 from hub.execution import models
 from hub.execution.construction import explain
 from hub.execution.dispatch import Dispatch, Ticket
@@ -57,22 +57,29 @@ class Workers:
         outputs_bytes: int,
     ):
         self._settings, self._registry, self._weights, self._metrics = settings, registry, weights, metrics
-        self._share = count
+        # The device of each process. Several devices have one at least; of one, processes share the room.
+        self._places = tuple(settings.devices[number % len(settings.devices)] for number in range(count))
         # What signs people in is no business of a process that runs pages' code.
         none = Settings()
         without_secrets = replace(settings, auth=none.auth, webhook_secret=none.webhook_secret, preload=False)
-        self._begin = Begin(without_secrets, self._share, outputs_bytes // self._share, HUNG_S)
+        self._begins = {
+            device: Begin(
+                replace(without_secrets, device=device), self._places.count(device), outputs_bytes // count, HUNG_S
+            )
+            for device in self._places
+        }
         self._dispatch = Dispatch(settings.max_batch, available_cores(), warm=self._warm)
         # Guards all below. Never held while a process is waited for.
         self._lock = threading.Lock()
-        self._processes: list[ModelProcess] = []
+        self._processes: dict[ModelProcess, int] = {}  # and their places
         self._closed = False
         self._in_vain = 0  # ended in a row before they answered a run
         self._starting = False
         self._pinned: dict[tuple[str, str], None] = {}  # pages and weights that a new process pins too
         self._warmed: dict[tuple[int, str], float] = {}  # when a process was asked to load a model ahead of use
         self._machine = Finding(self._find_machine, "hardware")
-        self._start()
+        for _ in self._begins:  # of several devices, all: whether each is there is looked at
+            self._start()
 
     # --- runs -------------------------------------------------------------------------------------
 
@@ -143,25 +150,35 @@ class Workers:
         return self._machine.get(left_s)
 
     def _find_machine(self) -> Machine:
+        machines = {device: self._ask_machine(device) for device in self._begins}
+        first = machines[self._places[0]]
+        budget_bytes = sum(machines[device].budget_bytes for device in self._places)
+        name = ", ".join(machine.device for machine in machines.values())
+        self._metrics.pool_budget_bytes.set(budget_bytes)
+        return replace(first, device=name, budget_bytes=budget_bytes)
+
+    def _ask_machine(self, device: str) -> Machine:
         for last in (False, True):
             try:
-                one = self._first().ask("machine")
+                machine: Machine = self._first(device).ask("machine")
                 break
             except LostError:
                 if last:
                     raise UnavailableError(
                         "The processes that run models end as soon as they are started. The hub's log has the details."
                     ) from None
-        machine: Machine = replace(one, budget_bytes=one.budget_bytes * self._share)
-        self._metrics.pool_budget_bytes.set(machine.budget_bytes)
         return machine
 
-    def _first(self) -> ModelProcess:
-        """Any process; waits for one that is about to be started. Raises UnavailableError."""
+    def _first(self, device: str = "") -> ModelProcess:
+        """Any process, of a device where one is named; waits for one that is about to be started.
+
+        Raises UnavailableError.
+        """
         end = time.monotonic() + self._settings.deadline_s
         while time.monotonic() < end and not self._closed:
             for process in self._alive():
-                return process
+                if not device or self._device_of(process) == device:
+                    return process
             time.sleep(0.05)
         raise UnavailableError("The processes that run models do not start. The hub's log has the details.")
 
@@ -235,7 +252,7 @@ class Workers:
     def processes(self) -> list[ProcessStatus]:
         """As `Models` says."""
         return [
-            ProcessStatus(p.pid, self._dispatch.in_work(p), p.memory_bytes(), len(p.pulse.loaded))
+            ProcessStatus(p.pid, self._device_of(p), self._dispatch.in_work(p), p.memory_bytes(), len(p.pulse.loaded))
             for p in self._alive()
         ]
 
@@ -245,27 +262,37 @@ class Workers:
         with self._lock:
             return [process for process in self._processes if process.is_alive]
 
+    def _device_of(self, process: ModelProcess) -> str:
+        with self._lock:
+            return self._places[self._processes[process]] if process in self._processes else ""
+
     def _grow(self) -> None:
         """One process more, where there may be one and the device has room for it."""
         machine = self._machine.known
-        if machine is not None and machine.device == "cpu":
+        if machine is not None and (machine.device == "cpu" or len(self._begins) > 1):
             with self._lock:
-                wanted = len(self._processes) < self._share and not self._starting
+                wanted = len(self._processes) < len(self._places) and not self._starting
             if wanted:
                 self._start()
 
-    def _start(self) -> None:
+    def _start(self, place: int | None = None) -> None:
+        """Starts a process, at the first free place if none is given."""
         with self._lock:
-            if self._closed or self._starting:
+            free = set(range(len(self._places))) - set(self._processes.values())
+            if self._closed or self._starting or not (free or place is not None):
                 return
+            at = min(free) if place is None else place
             self._starting = True
         try:
-            process = ModelProcess(self._begin, on_pulse=self._hear, on_counted=self._count, on_lost=self._replace)
+            begin = self._begins[self._places[at]]
+            process = ModelProcess(begin, on_pulse=self._hear, on_counted=self._count, on_lost=self._replace)
         finally:
             with self._lock:
                 self._starting = False
         with self._lock:
-            self._processes.append(process)
+            if not process.is_alive:  # there is another already, or will be in a moment
+                return
+            self._processes[process] = at
             pinned = list(self._pinned)
         for slug, weights in pinned:
             process.tell("change", slug, weights, "pin")
@@ -275,10 +302,9 @@ class Workers:
         """A process has ended: there will be another."""
         self._dispatch.remove(process)
         with self._lock:
-            if process in self._processes:
-                self._processes.remove(process)
+            place = self._processes.pop(process, None)
             closed, none_left = self._closed, not self._processes
-            is_replaced = len(self._processes) >= self._share  # it was hung, which was heard before
+            is_replaced = place in self._processes.values()  # it was hung, which was heard before
             # One that answered ends for the sake of what it was given, or was killed: the next one is no worse for it.
             self._in_vain = 0 if process.has_answered else self._in_vain + 1
             pause_s = PAUSES_S[min(self._in_vain, len(PAUSES_S) - 1)]
@@ -289,7 +315,7 @@ class Workers:
             return
         if none_left and pause_s:
             time.sleep(pause_s)
-        self._start()
+        self._start(place)
 
     def _warm(self, process: ModelProcess, ticket: Ticket) -> None:
         """Brings a model into one process more, where there is free room, ahead of use."""
@@ -305,7 +331,9 @@ class Workers:
         self._metrics.pool_bytes.set(sum(one.pulse.used_bytes for one in self._alive()))
         if process.pulse.is_hung and self._dispatch.remove(process):
             log.error("a model process hangs: it gets no more runs, and another takes its place")
-            self._start()
+            with self._lock:
+                place = self._processes.get(process)
+            self._start(place)
 
     def _count(self, message: Counted) -> None:
         if message.function != "pool_changed" or message.arguments[0] in ("load", "eviction"):
@@ -339,8 +367,19 @@ def _together(one: ModelStatus, other: ModelStatus) -> ModelStatus:
 
 def process_count(settings: Settings) -> int:
     """How many processes models may live in; 0: in the hub's own."""
+    several = len(settings.devices) if len(settings.devices) > 1 else 0
     if settings.workers != "auto":
-        return int(settings.workers)
+        count = int(settings.workers)
+        if count < several:
+            raise InputError(
+                "--device {device} needs a process for each: at least {least} --workers, got {count}.",
+                device=settings.device,
+                least=several,
+                count=count,
+            )
+        return count
+    if several:
+        return several
     # Elsewhere no open connection can be handed to a new process.
     return min(MOST_WORKERS, available_cores()) if os.name == "posix" else 0
 

@@ -245,6 +245,40 @@ def test_a_page_that_was_saved_is_read_again_in_every_process(served: Hub) -> No
     assert (after.receipt.cold, hub.registry.get(slug).title) == (False, f"The {slug}")
 
 
+def test_each_of_several_devices_has_a_process_with_its_own_room(tmp_path: Path, served: Hub) -> None:
+    """With stand-ins for two GPUs."""
+    settings = {"device": "cpu:0,cpu:1", "workers": "auto", "data": str(tmp_path), "pool_gb": 0.5, "preload": False}
+    hub = Hub(replace(served.settings, **settings), serving=True)
+    try:
+        machine = hub.models.machine()
+        assert (machine.device, machine.budget_bytes) == ("cpu:0, cpu:1", 10**9)
+        assert [one.device for one in hub.models.processes()] == ["cpu:0", "cpu:1"]
+        with ThreadPoolExecutor(4) as threads:
+            runs = [threads.submit(hub.engine.run, "steps", {"number": 3.0 + n / 100}) for n in range(4)]
+            results = [run.result(PATIENCE_S) for run in runs]
+        assert [result.values["double"] for result in results] == [6.0, 6.02, 6.04, 6.06]
+        assert {result.receipt.device for result in results} == {"cpu:0", "cpu:1"}
+
+        second = hub.models.processes()[1]
+        psutil.Process(second.pid).kill()
+        wait_until(
+            lambda: {one.pid for one in hub.models.processes()} - {second.pid} and len(hub.models.processes()) == 2
+        )
+        assert sorted(one.device for one in hub.models.processes()) == ["cpu:0", "cpu:1"]
+    finally:
+        hub.close()
+
+
+@pytest.mark.parametrize(("device", "workers", "why"), [
+    ("cpu,cuda:17", "auto", "'cuda:17' is not available"), ("cpu:0,cpu:1", "1", "at least 2 --workers, got 1"),
+])  # fmt: skip
+def test_a_device_that_is_not_there_or_has_no_process_stops_the_start(
+    tmp_path: Path, served: Hub, device: str, workers: str, why: str
+) -> None:
+    with pytest.raises(InputError, match=why):
+        Hub(replace(served.settings, device=device, workers=workers, data=str(tmp_path)), serving=True)
+
+
 def test_processes_end_with_their_hub(tmp_path: Path) -> None:
     hub = Hub(
         Settings(data=str(tmp_path), device="cpu", workers="1", offline=True, demos="satellite_labels"), serving=True
