@@ -196,7 +196,7 @@ def _registry(weights_folder: Path, only: Sequence[str]) -> Registry:
     """The pages that can answer: declared well, and their weights are here. Raises BenchError when there is none."""
     store, pages = WeightsStore(weights_folder), {}
     for page in discover():
-        if only and page.slug not in only:
+        if (only and page.slug not in only) or page.over is not None:  # what runs over a video is no other model
             continue
         try:
             for weights in page.demo.weights[:1]:

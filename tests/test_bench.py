@@ -96,7 +96,7 @@ def test_no_two_pictures_are_alike_even_at_the_size_of_a_model() -> None:
 
 
 def test_every_demo_gets_a_value_for_each_declared_input() -> None:
-    for page in discover():
+    for page in [page for page in discover() if page.over is None]:
         given = values(page.demo, 1)
         assert list(given) == [field.name for field in page.demo.inputs]
         assert None not in given.values()
@@ -107,7 +107,7 @@ def test_the_bare_app_draws_pages_whose_optional_outputs_are_left_out() -> None:
     assert output_value(ImageOutput("why", "Why", optional=True), {}) is None
     assert output_value(ImageOutput("why", "Why"), {"why": (picture, "a caption")}) is picture
     assert output_value(Labels("of", "Of"), {"of": {"a": 1.0}}) == {"a": 1.0}
-    for page in discover():
+    for page in [page for page in discover() if page.over is None]:
         run = runner(page.demo, lambda **given: {})
         answers = run(*values(page.demo, 1).values())
         assert (answers if isinstance(answers, list) else [answers]) == [None] * len(page.demo.outputs)

@@ -13,6 +13,7 @@ from hub.errors import HubError
 from hub.people import users
 
 # A Space's proxy comes from one of these, and says who asks; without, all visitors would share one address's limits.
+HERE = "127.0.0.1,::1"
 PRIVATE = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 HELP = "Serve a hub of live model demos."
 
@@ -94,8 +95,8 @@ def serve_on(listener: socket.socket, hub_settings: settings.Settings) -> int:
     fetch_ahead(hub.weights, hub.registry)
     app = server.build_app(hub)
     share.announce(hub, port)
-    proxies = os.environ.get("FORWARDED_ALLOW_IPS") or (PRIVATE if "SPACE_ID" in os.environ else None)
-    serving.serve(app, hub, listener, proxy_headers=True, forwarded_allow_ips=proxies)
+    proxies = os.environ.get("FORWARDED_ALLOW_IPS") or (PRIVATE if "SPACE_ID" in os.environ else HERE)
+    serving.serve(app, hub, listener, proxies=proxies)
     return 0
 
 

@@ -36,11 +36,16 @@ def serve(app: Any, hub: Hub, listener: socket.socket, **options: Any) -> None:
     Server(configure_server(app, **options), hub).run(sockets=[listener])
 
 
-def configure_server(app: Any, *, most: int = 0, patience: Patience | None = None, **options: Any) -> uvicorn.Config:
-    """uvicorn's settings. `most` connections; 0: as many as descriptors allow."""
+def configure_server(
+    app: Any, *, most: int = 0, patience: Patience | None = None, proxies: str | list[str] = "", **options: Any
+) -> uvicorn.Config:
+    """uvicorn's settings. `most` connections; 0: as many as descriptors allow.
+
+    `proxies`: addresses whose word is taken on whom they pass on, as uvicorn's `forwarded_allow_ips`.
+    """
     patience = patience or Patience()
     # As uvicorn would put it around the app by itself, but with the peer kept.
-    behind: Any = ProxyHeadersMiddleware(app, trusted_hosts=os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1"))
+    behind: Any = ProxyHeadersMiddleware(app, trusted_hosts=proxies)
     http, websocket = connections.make_protocols(most or connections.raise_descriptors(), patience)
     return uvicorn.Config(
         Peers(behind), proxy_headers=False, http=http, ws=websocket, ws_max_size=2**20, backlog=connections.BACKLOG,

@@ -28,7 +28,10 @@ HELPS: tuple[tuple[Callable[..., int], tuple[str, ...]], ...] = (
         (("--max-batch", "0"), "--max-batch must be more than 0"),
         (("--deadline-s", "nan"), "--deadline-s must be 0 or more, got 'nan'"),
         (("--port", "0", "--demos", "vehicle"), "Did you mean 'vehicle_classifier'?"),
-        (("--port", "0", "--device", "tpu"), "device must be auto, cuda, cuda:N, mps or cpu, got 'tpu'"),
+        (
+            ("--port", "0", "--device", "tpu"),
+            "device must be auto, cuda, cuda:N, mps or cpu, or cuda:0,cuda:1, got 'tpu'",
+        ),
         (("--port", "0", "--auth", "nopassword"), "--auth must be USER:PASSWORD"),
     ],
 )

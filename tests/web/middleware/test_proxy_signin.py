@@ -60,7 +60,7 @@ class Inside:
 def served(hub: Hub) -> Iterator[str]:
     """The guard, as the launcher serves it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = serving.configure_server(guard.Guard(Inside(), hub), most=50, lifespan="off")
+        config = serving.configure_server(guard.Guard(Inside(), hub), most=50, proxies="127.0.0.1", lifespan="off")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
