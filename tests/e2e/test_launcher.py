@@ -30,7 +30,7 @@ HELPS: tuple[tuple[Callable[..., int], tuple[str, ...]], ...] = (
         (("--port", "0", "--demos", "vehicle"), "Did you mean 'vehicle_classifier'?"),
         (
             ("--port", "0", "--device", "tpu"),
-            "device must be auto, cuda, cuda:N, mps or cpu, or cuda:0,cuda:1, got 'tpu'",
+            "device must be auto, cuda, cuda:N, mps or cpu, or several: ",
         ),
         (("--port", "0", "--auth", "nopassword"), "--auth must be USER:PASSWORD"),
     ],
