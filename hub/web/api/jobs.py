@@ -32,6 +32,7 @@ from hub.web import drawers
 from hub.web.api import answers
 from hub.web.api.bodies import read_inputs
 from hub.web.api.corrections import send_view
+from hub.web.api.job_events import JobStreams
 from hub.web.api.schemas.jobs import (
     PAGES_MOST,
     PER_PAGE,
@@ -61,6 +62,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
         f"{API}/demos/{{slug}}/batch": {"POST": endpoints.ask_batch},
         f"{API}/jobs": {"GET": endpoints.list},
         f"{API}/jobs/{{id}}": {"GET": endpoints.one, "DELETE": endpoints.end},
+        f"{API}/jobs/{{id}}/events": {"GET": endpoints.events},
         f"{API}/jobs/{{id}}/result": {"GET": endpoints.result},
         f"{API}/jobs/{{id}}/rows": {"GET": endpoints.rows},
         f"{API}/jobs/{{id}}/rows/{{number:int}}/thumbnail": {"GET": endpoints.thumbnail},
@@ -88,7 +90,7 @@ class JobRoutes:
     """The endpoints over one hub. Whoever knows a job's id may look at it; only who asked may end it."""
 
     def __init__(self, hub: Hub):
-        self.hub, self.jobs = hub, hub.jobs
+        self.hub, self.jobs, self._streams = hub, hub.jobs, JobStreams(hub.engine.stop)
 
     # --- asking -----------------------------------------------------------------------------------
 
@@ -148,6 +150,10 @@ class JobRoutes:
     async def one(self, request: Request) -> Response:
         answer = await to_thread.run_sync(lambda: self._view(request, self._job(request)))
         return json_answer(answer, headers=_again(answer))
+
+    async def events(self, request: Request) -> Response:
+        """The same again and again, until it has ended."""
+        return await self._streams.stream(request, lambda: self._view(request, self._job(request)))
 
     async def end(self, request: Request) -> Response:
         """Cancels what has not ended; deletes what has."""
@@ -272,11 +278,15 @@ def _draw_small(data: bytes, limits: ImageLimits) -> bytes:
 def job_to_json(view: JobView, root: str = "") -> JobAnswer:
     """A job as it stands now."""
     job, url = view.job, f"{root}{API}/jobs/{view.job.id}"
-    links = {"result": f"{url}/result"}
+    links = {"events": f"{url}/events", "result": f"{url}/result"}
     if job.kind == "batch":
         names = {"rows": "rows", "summary": "summary", "csv": "table.csv", "json_lines": "table.jsonl",
                  "pictures": "pictures.zip"}  # fmt: skip
-        links = {name: f"{url}/{end}" for name, end in names.items()} | {"page": f"{root}/many/{job.page}/{job.id}"}
+        links = (
+            {"events": links["events"]}
+            | {name: f"{url}/{end}" for name, end in names.items()}
+            | {"page": f"{root}/many/{job.page}/{job.id}"}
+        )
     return {
         "id": job.id,
         "kind": job.kind,

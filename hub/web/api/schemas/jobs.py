@@ -141,6 +141,10 @@ def paths() -> dict[str, Any]:
             "get": _operation("getJob", "A job", json_of(ref("Job")), one, (404,)),
             "delete": _end(one),
         },
+        f"{job}/events": {
+            "get": _operation("followJob", "A job's progress", {"text/event-stream": TEXT}, one, (404, 429),
+                              "Server-sent events `job`, each with the job as it stands, until it has ended.")
+        },
         f"{job}/result": {
             "get": _operation("getJobResult", "What the run is answered with", json_of(ref("Result")), one, (404, 409),
                               "Its problem, with its status, where it failed. 409: it has not ended.")

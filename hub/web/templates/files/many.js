@@ -2,7 +2,7 @@
 const box = one("[data-many]");
 const POLL_MS = 1500, ROWS_MS = 4000, SHOWN = 100, LEFT_OUT = /(^|\/)(\.|__MACOSX\/|Thumbs\.db$|desktop\.ini$)/i;
 const ENDED = ["done", "failed", "cancelled"];
-let chosen = [], job = null, page = 1, order = "number", read = 0, timer = 0, known = "", asked = 0, scored = false;
+let chosen = [], job = null, page = 1, order = "number", read = 0, timer = 0, stream = null, taking = false, known = "", asked = 0, scored = false;
 if (box) words = JSON.parse(box.dataset.words);
 
 const home = () => box.dataset.home;
@@ -105,22 +105,40 @@ async function ask(address, method = "GET") {
 
 async function look() {
   clearTimeout(timer);
+  stream?.close();
   try {
-    job = await ask(`${home()}api/v1/jobs/${box.dataset.job}`);
+    await take(await ask(`${home()}api/v1/jobs/${box.dataset.job}`));
   } catch (error) {
     tell(error.message, null, 1, "", "", true);
     timer = setTimeout(look, POLL_MS * 4);
     return;
   }
-  const over = ENDED.includes(job.state), now = JSON.stringify([job.state, job.progress]);
+  if (!ENDED.includes(job.state)) follow();
+}
+
+// The hub tells what has changed; a page that nobody sees does not listen, since a browser has few connections to a hub.
+function follow() {
+  if (document.hidden) return;
+  stream = new EventSource(job.links.events);
+  stream.addEventListener("job", (event) => take(JSON.parse(event.data)).catch(() => {}));
+  stream.addEventListener("error", () => { stream.close(); clearTimeout(timer); timer = setTimeout(look, POLL_MS); });
+}
+
+async function take(now) {
+  job = now;
+  const over = ENDED.includes(job.state), state = JSON.stringify([job.state, job.progress]);
+  if (over) stream?.close();
   tellJob(over);
-  if (over || (now !== known && Date.now() - read > ROWS_MS) || !read) {
-    read = Date.now();
-    known = now;
+  if (taking || (!over && read && (state === known || Date.now() - read < ROWS_MS))) return;
+  taking = true;
+  try {
+    [read, known] = [Date.now(), state];
     await summary(); // before the rows, which mark what is wrong
     await rows();
+  } finally {
+    taking = false;
   }
-  if (!over) timer = setTimeout(look, POLL_MS);
+  if (ENDED.includes(job.state) && !over) await take(job); // it ended meanwhile
 }
 
 function tellJob(over) {
@@ -299,6 +317,7 @@ if (box && box.dataset.job) {
   let typing = 0;
   one("[data-q]").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(first, 250); });
   for (const name of ["answer", "show"]) one(`[data-${name}]`).addEventListener("change", first);
+  document.addEventListener("visibilitychange", () => document.hidden ? stream?.close() : (!job || !ENDED.includes(job.state)) && look());
   look();
 } else if (box) {
   const place = one("[data-drop]");
