@@ -32,8 +32,10 @@ function tellChosen(problem = "") {
   text.replaceChildren(`${count}, ${bytes(size)} `, make("button", {type: "button", class: "share-button", onclick: () => { chosen = []; tellChosen(); }}, say("Clear")),
     ...(problem ? [make("p", {class: "many-problem"}, problem)] : []));
   show(text, chosen.length || problem);
-  one("[data-run]").disabled = !chosen.length || tooMany || tooLarge;
+  one("[data-run]").disabled = !(chosen.length || dataset()) || tooMany || tooLarge;
 }
+
+const dataset = () => one("[data-dataset]")?.value.trim() ?? "";
 
 // A dropped folder is walked; its pictures keep the folder in their names.
 async function walk(entry, path, found) {
@@ -67,9 +69,11 @@ function send() {
     if ((field.type !== "checkbox" || field.checked) && field.value !== "") body.append(field.name, field.value);
   }
   for (const {name, file} of chosen) body.append("files", file, name);
-  request.open("POST", `${home()}api/v1/demos/${box.dataset.slug}/batch`);
+  if (!chosen.length) body.append("files", new Blob(), ""); // a form has at least one part
+  const query = chosen.length ? "" : `?${new URLSearchParams({dataset: dataset(), split: one("[data-split]").value.trim() || "train"})}`;
+  request.open("POST", `${home()}api/v1/demos/${box.dataset.slug}/batch${query}`);
   request.responseType = "json";
-  request.upload.addEventListener("progress", ({loaded, total}) => tell(say("Sending"), loaded, total, bytes(total)));
+  if (chosen.length) request.upload.addEventListener("progress", ({loaded, total}) => tell(say("Sending"), loaded, total, bytes(total)));
   request.addEventListener("load", () => {
     if (request.status !== 202) return refuse(request.response?.detail || say("The hub did not answer."));
     location.assign(`${home()}many/${box.dataset.slug}/${request.response.id}`); // as who comes back by its address sees it
@@ -78,7 +82,7 @@ function send() {
   show(one("[data-form]"), false);
   show(one("[data-work]"), true);
   one("[data-actions]").replaceChildren(make("button", {type: "button", class: "share-button", onclick: () => { request.abort(); refuse(""); }}, say("Stop")));
-  tell(say("Sending"), 0, 1);
+  tell(say(chosen.length ? "Sending" : "The hub fetches the dataset"), chosen.length ? 0 : null, 1);
   request.send(body);
 }
 
@@ -324,6 +328,7 @@ if (box && box.dataset.job) {
   show(one("[data-form]"), true);
   one("[data-form]").addEventListener("submit", (event) => { event.preventDefault(); send(); });
   one("[data-page]")?.addEventListener("change", (event) => { location.href = `${home()}many/${event.target.value}`; });
+  one("[data-dataset]")?.addEventListener("input", () => tellChosen());
   for (const name of ["files", "folder"]) {
     one(`[data-${name}]`).addEventListener("change", (event) => {
       choose([...event.target.files].map((file) => ({name: file.webkitRelativePath || file.name, file})));
