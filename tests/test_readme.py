@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import mypy.api
 import yaml
 from PIL import Image
 
@@ -46,6 +47,12 @@ def test_every_make_target_named_here_exists() -> None:
     made = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.M))
     named = {name for text in TEXTS.values() for name in re.findall(r"(?:`|^|    )make ([a-z-]+)", text, flags=re.M)}
     assert {"serve", "test", "docs"} <= named <= made
+
+
+def test_the_typed_client_is_well_typed() -> None:
+    (script,) = [block for block in blocks("python") if "TypedDict" in block]
+    told, _, status = mypy.api.run(["--strict", "-c", script])
+    assert status == 0, told
 
 
 def test_every_demo_and_only_those_are_listed() -> None:

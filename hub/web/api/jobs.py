@@ -16,10 +16,10 @@ from hub.archive.corrections.corrections import draw_view
 from hub.decoding import budget
 from hub.decoding.decode import ImageLimits, decode
 from hub.engine.shown import iso
-from hub.errors import ConflictError, HubError, InputError, NotFoundError
+from hub.errors import ConflictError, HubError, InputError, NotFoundError, UnavailableError
 from hub.hub import Hub
 from hub.images import thumbnail
-from hub.jobs import given, tables
+from hub.jobs import given, hub_datasets, tables
 from hub.jobs.folders import NewFolder, PictureReader
 from hub.jobs.jobs import JobView, Wish
 from hub.jobs.records import Problem, Row, RowState, StoredJob
@@ -32,6 +32,7 @@ from hub.web import drawers
 from hub.web.api import answers
 from hub.web.api.bodies import read_inputs
 from hub.web.api.corrections import send_view
+from hub.web.api.job_events import JobStreams
 from hub.web.api.schemas.jobs import (
     PAGES_MOST,
     PER_PAGE,
@@ -51,7 +52,7 @@ SIDE = 160  # px of a thumbnail
 DAY = "private, max-age=86400"
 LOOK_AGAIN_S = 2
 T = TypeVar("T")
-PLACES = ("webhook", "truth")  # what may be said behind the question mark of a batch
+PLACES = ("webhook", "truth", "dataset", "split", "revision")  # what may be said behind the question mark of a batch
 
 
 def routes(hub: Hub) -> list[BaseRoute]:
@@ -61,6 +62,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
         f"{API}/demos/{{slug}}/batch": {"POST": endpoints.ask_batch},
         f"{API}/jobs": {"GET": endpoints.list},
         f"{API}/jobs/{{id}}": {"GET": endpoints.one, "DELETE": endpoints.end},
+        f"{API}/jobs/{{id}}/events": {"GET": endpoints.events},
         f"{API}/jobs/{{id}}/result": {"GET": endpoints.result},
         f"{API}/jobs/{{id}}/rows": {"GET": endpoints.rows},
         f"{API}/jobs/{{id}}/rows/{{number:int}}/thumbnail": {"GET": endpoints.thumbnail},
@@ -88,7 +90,7 @@ class JobRoutes:
     """The endpoints over one hub. Whoever knows a job's id may look at it; only who asked may end it."""
 
     def __init__(self, hub: Hub):
-        self.hub, self.jobs = hub, hub.jobs
+        self.hub, self.jobs, self._streams = hub, hub.jobs, JobStreams(hub.engine.stop)
 
     # --- asking -----------------------------------------------------------------------------------
 
@@ -109,11 +111,16 @@ class JobRoutes:
         who, wish = guard.caller(request), wish_of(request)
         declared = request.headers.get("content-length", "")
         size = int(declared) if declared.isascii() and declared.isdigit() and len(declared) < 16 else None
+        size = None if "dataset" in request.query_params else size
         folder = await to_thread.run_sync(self.jobs.begin_batch, page.slug, who, wish, size)
         promised = False
         try:
             most = self.hub.settings.batch_pictures
-            form = await read_form(request, folder, most + 2, self.jobs.batch_bytes)
+            of_hub = request.query_params.get("dataset", "")
+            if of_hub and not request.headers.get("content-type"):
+                form = Form(folder, b"none", 0)
+            else:
+                form = await read_form(request, folder, most + 2, self.jobs.batch_bytes)
             truth = request.query_params.get("truth", "auto")
             work = partial(self._ask_batch, request, page, folder, form, truth, who, wish)
             answer = await to_thread.run_sync(work)
@@ -128,8 +135,17 @@ class JobRoutes:
     ) -> JobAnswer:
         # A browser sends an empty part without a file name where no file was chosen.
         files = [(one.name, one.file, one.head) for one in form.files if one.name or one.size]
-        pictures = given.list_pictures(folder.path, files, self.hub.settings.batch_pictures, truth)
+        most, query = self.hub.settings.batch_pictures, request.query_params
+        pictures = given.list_pictures(folder.path, files, most, truth)
         digests = [one.sha.hexdigest() for one in form.files]
+        if of_hub := query.get("dataset", ""):
+            if self.hub.settings.offline:
+                raise UnavailableError("This hub fetches nothing from elsewhere (offline). Send the pictures.")
+            if pictures:
+                raise InputError("Send files or name a dataset, not both.", field="dataset")
+            wanted = hub_datasets.Wanted(of_hub, query.get("split", "train"), query.get("revision", "main"))
+            pictures = hub_datasets.fetch(wanted, folder, most, truth)
+            digests = [wanted.name, wanted.split, wanted.revision]
         raw = {name: _value(page, name, texts) for name, texts in form.fields.items()}
         job = self.jobs.ask_batch(folder, page.slug, raw, pictures, digests, who, wish)
         return self._view(request, job)
@@ -148,6 +164,10 @@ class JobRoutes:
     async def one(self, request: Request) -> Response:
         answer = await to_thread.run_sync(lambda: self._view(request, self._job(request)))
         return json_answer(answer, headers=_again(answer))
+
+    async def events(self, request: Request) -> Response:
+        """The same again and again, until it has ended."""
+        return await self._streams.stream(request, lambda: self._view(request, self._job(request)))
 
     async def end(self, request: Request) -> Response:
         """Cancels what has not ended; deletes what has."""
@@ -272,11 +292,15 @@ def _draw_small(data: bytes, limits: ImageLimits) -> bytes:
 def job_to_json(view: JobView, root: str = "") -> JobAnswer:
     """A job as it stands now."""
     job, url = view.job, f"{root}{API}/jobs/{view.job.id}"
-    links = {"result": f"{url}/result"}
+    links = {"events": f"{url}/events", "result": f"{url}/result"}
     if job.kind == "batch":
         names = {"rows": "rows", "summary": "summary", "csv": "table.csv", "json_lines": "table.jsonl",
                  "pictures": "pictures.zip"}  # fmt: skip
-        links = {name: f"{url}/{end}" for name, end in names.items()} | {"page": f"{root}/many/{job.page}/{job.id}"}
+        links = (
+            {"events": links["events"]}
+            | {name: f"{url}/{end}" for name, end in names.items()}
+            | {"page": f"{root}/many/{job.page}/{job.id}"}
+        )
     return {
         "id": job.id,
         "kind": job.kind,

@@ -14,6 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from hub.hub import Hub
+from hub.web.api import job_events
 from tests.fakes import wait_until
 from tests.web.doors import app_of, become, png
 
@@ -138,6 +139,21 @@ def test_a_caller_has_so_many_jobs_and_each_knows_its_place_and_time(client: Tes
     become(client, {"hub_session": "a" * 40})
     for job in jobs:
         client.delete(job["url"])
+
+
+def test_a_jobs_progress_is_told_until_it_has_ended(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_events, "LOOK_S", 0.02)
+    job = client.post("/api/v1/demos/slow", data={"seconds": "0.3"}, headers=ASYNC).json()
+    answer = client.get(job["links"]["events"])
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    told = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: ")]
+    assert told[-1]["state"] == "done" and told[-1]["result"] and all(one["id"] == job["id"] for one in told)
+    assert any(one["state"] == "running" and one["progress"]["step"] for one in told)
+    again = client.get(job["links"]["events"]).text
+    assert again.count("event: job") == 1, "it has ended"
+    assert client.get(f"/api/v1/jobs/{'0' * 32}/events").status_code == 404
+    monkeypatch.setattr(job_events, "OF_ADDRESS", 0)
+    assert client.get(job["links"]["events"]).status_code == 429
 
 
 # --- many pictures --------------------------------------------------------------------------------

@@ -48,6 +48,11 @@ KEY: Schema = {
 WEBHOOK = in_query(
     "webhook", TEXT, "Of a job: an address of a host that the operator allows, told (signed) when it ends"
 )
+DATASET = (
+    in_query("dataset", TEXT, "owner/name of a public dataset of the Hugging Face Hub, in the place of files"),
+    in_query("split", TEXT, "Of the dataset; train where it is left out"),
+    in_query("revision", TEXT, "Of the dataset"),
+)
 PER_PAGE, PER_PAGE_MOST, PAGES_MOST, TEXT_CHARS = 100, 500, 10_000, 200
 
 
@@ -141,6 +146,10 @@ def paths() -> dict[str, Any]:
             "get": _operation("getJob", "A job", json_of(ref("Job")), one, (404,)),
             "delete": _end(one),
         },
+        f"{job}/events": {
+            "get": _operation("followJob", "A job's progress", {"text/event-stream": TEXT}, one, (404, 429),
+                              "Server-sent events `job`, each with the job as it stands, until it has ended.")
+        },
         f"{job}/result": {
             "get": _operation("getJobResult", "What the run is answered with", json_of(ref("Result")), one, (404, 409),
                               "Its problem, with its status, where it failed. 409: it has not ended.")
@@ -186,12 +195,12 @@ def batch(page: Page, options: pages.Options) -> Schema:
     where = "folders: what is true of a picture is the folder it lies in; auto: so where there are several"
     operation = _operation(
         f"batch_{page.slug}", f"Run {page.title} on many pictures", json_of(ref("Job")),
-        [in_query("truth", truths, where), WEBHOOK, KEY], (400, 404, 409, 413, 415, 422, 429, 503), status=202,
+        [in_query("truth", truths, where), *DATASET, WEBHOOK, KEY], (400, 404, 409, 413, 415, 422, 429, 503),
+        status=202,
     )  # fmt: skip
     required = [name for name in form.get("required", ()) if name in properties]
-    shape: Schema = {"type": "object", "properties": properties, "required": ["files", *required]}
-    shape["additionalProperties"] = False
-    operation["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": shape}}}
+    shape: Schema = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+    operation["requestBody"] = {"content": {"multipart/form-data": {"schema": shape}}}
     return operation
 
 

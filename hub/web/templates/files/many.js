@@ -2,7 +2,7 @@
 const box = one("[data-many]");
 const POLL_MS = 1500, ROWS_MS = 4000, SHOWN = 100, LEFT_OUT = /(^|\/)(\.|__MACOSX\/|Thumbs\.db$|desktop\.ini$)/i;
 const ENDED = ["done", "failed", "cancelled"];
-let chosen = [], job = null, page = 1, order = "number", read = 0, timer = 0, known = "", asked = 0, scored = false;
+let chosen = [], job = null, page = 1, order = "number", read = 0, timer = 0, stream = null, taking = false, known = "", asked = 0, scored = false;
 if (box) words = JSON.parse(box.dataset.words);
 
 const home = () => box.dataset.home;
@@ -32,8 +32,10 @@ function tellChosen(problem = "") {
   text.replaceChildren(`${count}, ${bytes(size)} `, make("button", {type: "button", class: "share-button", onclick: () => { chosen = []; tellChosen(); }}, say("Clear")),
     ...(problem ? [make("p", {class: "many-problem"}, problem)] : []));
   show(text, chosen.length || problem);
-  one("[data-run]").disabled = !chosen.length || tooMany || tooLarge;
+  one("[data-run]").disabled = !(chosen.length || dataset()) || tooMany || tooLarge;
 }
+
+const dataset = () => one("[data-dataset]")?.value.trim() ?? "";
 
 // A dropped folder is walked; its pictures keep the folder in their names.
 async function walk(entry, path, found) {
@@ -67,9 +69,11 @@ function send() {
     if ((field.type !== "checkbox" || field.checked) && field.value !== "") body.append(field.name, field.value);
   }
   for (const {name, file} of chosen) body.append("files", file, name);
-  request.open("POST", `${home()}api/v1/demos/${box.dataset.slug}/batch`);
+  if (!chosen.length) body.append("files", new Blob(), ""); // a form has at least one part
+  const query = chosen.length ? "" : `?${new URLSearchParams({dataset: dataset(), split: one("[data-split]").value.trim() || "train"})}`;
+  request.open("POST", `${home()}api/v1/demos/${box.dataset.slug}/batch${query}`);
   request.responseType = "json";
-  request.upload.addEventListener("progress", ({loaded, total}) => tell(say("Sending"), loaded, total, bytes(total)));
+  if (chosen.length) request.upload.addEventListener("progress", ({loaded, total}) => tell(say("Sending"), loaded, total, bytes(total)));
   request.addEventListener("load", () => {
     if (request.status !== 202) return refuse(request.response?.detail || say("The hub did not answer."));
     location.assign(`${home()}many/${box.dataset.slug}/${request.response.id}`); // as who comes back by its address sees it
@@ -78,7 +82,7 @@ function send() {
   show(one("[data-form]"), false);
   show(one("[data-work]"), true);
   one("[data-actions]").replaceChildren(make("button", {type: "button", class: "share-button", onclick: () => { request.abort(); refuse(""); }}, say("Stop")));
-  tell(say("Sending"), 0, 1);
+  tell(say(chosen.length ? "Sending" : "The hub fetches the dataset"), chosen.length ? 0 : null, 1);
   request.send(body);
 }
 
@@ -105,22 +109,40 @@ async function ask(address, method = "GET") {
 
 async function look() {
   clearTimeout(timer);
+  stream?.close();
   try {
-    job = await ask(`${home()}api/v1/jobs/${box.dataset.job}`);
+    await take(await ask(`${home()}api/v1/jobs/${box.dataset.job}`));
   } catch (error) {
     tell(error.message, null, 1, "", "", true);
     timer = setTimeout(look, POLL_MS * 4);
     return;
   }
-  const over = ENDED.includes(job.state), now = JSON.stringify([job.state, job.progress]);
+  if (!ENDED.includes(job.state)) follow();
+}
+
+// The hub tells what has changed; a page that nobody sees does not listen, since a browser has few connections to a hub.
+function follow() {
+  if (document.hidden) return;
+  stream = new EventSource(job.links.events);
+  stream.addEventListener("job", (event) => take(JSON.parse(event.data)).catch(() => {}));
+  stream.addEventListener("error", () => { stream.close(); clearTimeout(timer); timer = setTimeout(look, POLL_MS); });
+}
+
+async function take(now) {
+  job = now;
+  const over = ENDED.includes(job.state), state = JSON.stringify([job.state, job.progress]);
+  if (over) stream?.close();
   tellJob(over);
-  if (over || (now !== known && Date.now() - read > ROWS_MS) || !read) {
-    read = Date.now();
-    known = now;
+  if (taking || (!over && read && (state === known || Date.now() - read < ROWS_MS))) return;
+  taking = true;
+  try {
+    [read, known] = [Date.now(), state];
     await summary(); // before the rows, which mark what is wrong
     await rows();
+  } finally {
+    taking = false;
   }
-  if (!over) timer = setTimeout(look, POLL_MS);
+  if (ENDED.includes(job.state) && !over) await take(job); // it ended meanwhile
 }
 
 function tellJob(over) {
@@ -299,12 +321,14 @@ if (box && box.dataset.job) {
   let typing = 0;
   one("[data-q]").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(first, 250); });
   for (const name of ["answer", "show"]) one(`[data-${name}]`).addEventListener("change", first);
+  document.addEventListener("visibilitychange", () => document.hidden ? stream?.close() : (!job || !ENDED.includes(job.state)) && look());
   look();
 } else if (box) {
   const place = one("[data-drop]");
   show(one("[data-form]"), true);
   one("[data-form]").addEventListener("submit", (event) => { event.preventDefault(); send(); });
   one("[data-page]")?.addEventListener("change", (event) => { location.href = `${home()}many/${event.target.value}`; });
+  one("[data-dataset]")?.addEventListener("input", () => tellChosen());
   for (const name of ["files", "folder"]) {
     one(`[data-${name}]`).addEventListener("change", (event) => {
       choose([...event.target.files].map((file) => ({name: file.webkitRelativePath || file.name, file})));
