@@ -23,7 +23,9 @@ from hub.weights.store import WeightsStore
 
 EXAMPLE_PX = 1600  # the longer side of an example's picture
 OLDER_TOKENIZERS = "sentencepiece"  # no page needs it, unless its tokenizer is of that kind
-TEXT_EXTRA = "pip install 'demo-hub[text]'" if INSTALLED else "python -m pip install -r requirements-text.txt"
+ASSIGNMENT = "scipy"  # transformers builds these kinds with it alone, whatever they are for
+ASSIGNING = ("eomt", "eomt_dinov3", "mask2former", "maskformer", "oneformer")
+EXTRA = "pip install 'demo-hub[{name}]'" if INSTALLED else "python -m pip install -r requirements-{name}.txt"
 UNSTATED = "Its owner states no licence: ask before you use it for more than a look."
 GATED = "Its owner asks everybody who fetches it to accept terms first."
 
@@ -39,6 +41,7 @@ class Task:
     example: str = "picture"  # the input that a card's example is for
     kinds: tuple[str, ...] = ()  # which of them the page can ask; empty: all
     asks: str = ""  # the input that the labels of a card's example are for
+    must_ask: bool = False  # an example without them is none
 
 
 TASKS = (
@@ -77,12 +80,22 @@ TASKS = (
         ),
     ),
     Task(
+        "visual-question-answering",
+        "visual_question_answering",
+        ("ForQuestionAnswering",),
+        ("VISUAL_QUESTION_ANSWERING",),
+        kinds=("blip", "vilt"),
+        asks="question",
+        must_ask=True,
+    ),
+    Task(
         "text-classification",
         "text_classification",
         ("ForSequenceClassification",),
         ("SEQUENCE_CLASSIFICATION",),
         "text",
     ),
+    Task("text-generation", "text_generation", ("ForCausalLM",), ("CAUSAL_LM",), "text"),
 )
 
 
@@ -184,16 +197,18 @@ def _check_kind(read: Repository, task: Task) -> None:
 
 
 def _check_installed(read: Repository) -> None:
-    """Says in one line what is to be installed for a tokenizer that only sentencepiece can read."""
+    """Says in one line what is to be installed for what few repositories need."""
     files = read.locked.files
-    older = any(Path(file).suffix in formats.SENTENCEPIECE for file in files)
-    if older and "tokenizer.json" not in files and find_spec(OLDER_TOKENIZERS) is None:
-        raise UnavailableError(
-            "{what} needs the package {package}: {command}",
-            what=read.name,
-            package=OLDER_TOKENIZERS,
-            command=TEXT_EXTRA,
-        )
+    older = any(Path(file).suffix in formats.SENTENCEPIECE for file in files) and "tokenizer.json" not in files
+    assigns = read.config.get("model_type") in ASSIGNING
+    for is_needed, package, extra in ((older, OLDER_TOKENIZERS, "text"), (assigns, ASSIGNMENT, "segment")):
+        if is_needed and find_spec(package) is None:
+            raise UnavailableError(
+                "{what} needs the package {package}: {command}",
+                what=read.name,
+                package=package,
+                command=EXTRA.format(name=extra),
+            )
 
 
 def remarks(read: Repository) -> list[Sentence]:
@@ -236,7 +251,7 @@ def _examples(read: Repository, source: HubSource | Path, task: Task, assets: Pa
     for number, example in enumerate(read.examples, 1):
         if task.example == "text" and example.text:
             yield f'        Example({{"text": {_literal(example.text)}}}, title={_literal(example.title)}),\n'
-        elif task.example == "picture" and example.picture:
+        elif task.example == "picture" and example.picture and (example.text or not task.must_ask):
             file = assets / f"example_{number}.jpg"
             if _write_picture(read, source, example, file):
                 named = f', "{task.asks}": {_literal(example.text)}' if task.asks and example.text else ""

@@ -176,7 +176,7 @@ def _example(entry: object, name: str, files: set[str]) -> CardExample | None:
     if isinstance(source, str):
         picture = _path_in(source, name)
         if picture in files and PurePosixPath(picture).suffix.lower() in PICTURES:
-            labels = entry.get("candidate_labels")
+            labels = entry.get("candidate_labels") or entry.get("text")  # what to look for, or what is asked
             asked = labels.strip() if isinstance(labels, str) and len(labels) <= LABELS_CHARS else ""
             return CardExample(title or _line(PurePosixPath(picture).stem.replace("_", " ")), asked, picture)
         return None
