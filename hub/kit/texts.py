@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LISTED = 5  # likeliest answers
 ANSWER_TOKENS = 20  # of an answer about a picture that is written
+NARROWEST = 2  # the longer side by the shorter one
 MOST_CONTEXT = 4096  # tokens; memory grows with each
 
 
@@ -25,7 +26,7 @@ def answers(model: Any, picture: NDArray[np.uint8], question: str) -> dict[str, 
     A network that writes its answer gives one, with 1.
     """
     processor = model.readers["AutoProcessor"]
-    given = ready(model, processor(images=picture, text=question, return_tensors="pt", truncation=True))
+    given = ready(model, processor(images=_wide_enough(picture), text=question, return_tensors="pt", truncation=True))
     if not hasattr(model, "classifier"):
         tokens = model.generate(**given, max_new_tokens=ANSWER_TOKENS, do_sample=False, num_beams=1)
         return {processor.decode(tokens[0], skip_special_tokens=True).strip(): 1.0}
@@ -33,6 +34,16 @@ def answers(model: Any, picture: NDArray[np.uint8], question: str) -> dict[str, 
     shares = model(**given).logits[0].float().sigmoid()
     best = shares.topk(min(LISTED, len(shares)))
     return {model.config.id2label[int(n)]: float(share) for n, share in zip(best.indices, best.values, strict=True)}
+
+
+def _wide_enough(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture, stretched where it is so narrow that a processor would make nothing of its shorter side."""
+    import numpy as np
+    from PIL import Image
+
+    height, width = picture.shape[:2]
+    size = max(width, height // NARROWEST), max(height, width // NARROWEST)
+    return picture if size == (width, height) else np.asarray(Image.fromarray(picture).resize(size))
 
 
 def written(

@@ -23,6 +23,7 @@ from hub.weights.store import WeightsStore
 
 EXAMPLE_PX = 1600  # the longer side of an example's picture
 OLDER_TOKENIZERS = "sentencepiece"  # no page needs it, unless its tokenizer is of that kind
+DRAWING = "text_to_image"  # the starter of pipelines
 ASSIGNMENT = "scipy"  # transformers builds these kinds with it alone, whatever they are for
 ASSIGNING = ("eomt", "eomt_dinov3", "mask2former", "maskformer", "oneformer")
 EXTRA = "pip install 'demo-hub[{name}]'" if INSTALLED else "python -m pip install -r requirements-{name}.txt"
@@ -95,6 +96,8 @@ TASKS = (
         ("SEQUENCE_CLASSIFICATION",),
         "text",
     ),
+    Task("text-to-image", "text_to_image", (), (), "prompt"),
+    Task("image-to-image", "text_to_image", (), (), "prompt"),
     Task("text-generation", "text_generation", ("ForCausalLM",), ("CAUSAL_LM",), "text"),
 )
 
@@ -158,6 +161,8 @@ def task_of(read: Repository) -> Task:
     if by_tag is None and by_name is None and "architecture" in read.config:
         by_name = TASKS[0]  # timm names no class
     task = by_tag or by_name
+    if repository.PIPELINE in read.config:
+        task = task if task is not None and task.starter == DRAWING else _task(DRAWING)
     if task is None:
         raise UnavailableError(
             "There is no page for the task of {what} ({task}). There are pages for {known}. Another task: write its "
@@ -173,6 +178,9 @@ def task_of(read: Repository) -> Task:
 def _check_kind(read: Repository, task: Task) -> None:
     """Refuses what no library that is installed has a network for, or what the page cannot ask."""
     if task is TASKS[0] and "architecture" in read.config:
+        return
+    if task.starter == DRAWING:
+        _check_pipeline(read, task)
         return
     from transformers.models.auto import modeling_auto
 
@@ -194,6 +202,26 @@ def _check_kind(read: Repository, task: Task) -> None:
             task=task.tag,
             known=", ".join(task.kinds),
         )
+
+
+def _check_pipeline(read: Repository, task: Task) -> None:
+    """Refuses what diffusers' AutoPipeline does not know."""
+    from diffusers.pipelines import auto_pipeline
+
+    kind = str(read.config.get(repository.PIPELINE, {}).get("_class_name") or "")[:60]
+    known = (auto_pipeline.AUTO_TEXT2IMAGE_PIPELINES_MAPPING, auto_pipeline.AUTO_IMAGE2IMAGE_PIPELINES_MAPPING)
+    if kind not in {one.__name__ for mapping in known for one in mapping.values()}:
+        raise UnavailableError(
+            "diffusers has no pipeline of the kind {kind!r} for {task}, so {what} cannot be run here without its own "
+            "code.",
+            kind=kind,
+            task=task.tag,
+            what=read.name,
+        )
+
+
+def _task(starter: str) -> Task:
+    return next(task for task in TASKS if task.starter == starter)
 
 
 def _check_installed(read: Repository) -> None:
@@ -249,8 +277,8 @@ def _literal(text: str) -> str:
 def _examples(read: Repository, source: HubSource | Path, task: Task, assets: Path) -> Iterator[str]:
     """The page's lines for what the card has as examples; their pictures are written."""
     for number, example in enumerate(read.examples, 1):
-        if task.example == "text" and example.text:
-            yield f'        Example({{"text": {_literal(example.text)}}}, title={_literal(example.title)}),\n'
+        if task.example in ("text", "prompt") and example.text:
+            yield f'        Example({{"{task.example}": {_literal(example.text)}}}, title={_literal(example.title)}),\n'
         elif task.example == "picture" and example.picture and (example.text or not task.must_ask):
             file = assets / f"example_{number}.jpg"
             if _write_picture(read, source, example, file):

@@ -235,6 +235,12 @@ def maskformer(folder: Path) -> None:
     _save(transformers.MaskFormerForInstanceSegmentation(config), folder, processor)
 
 
+def text_to_image(folder: Path) -> None:
+    from tests import tiny_pipelines
+
+    tiny_pipelines.small(folder)
+
+
 MAKE: dict[str, Callable[[Path], None]] = {
     "image-classification": image_classification,
     "object-detection": object_detection,
@@ -248,6 +254,8 @@ MAKE: dict[str, Callable[[Path], None]] = {
     "visual-question-answering": visual_question_answering,
     "blip-questions": blip_questions,
     "text-generation": text_generation,
+    "text-to-image": text_to_image,
+    "image-to-image": text_to_image,
     "panoptic": panoptic,
     "mask2former": mask2former,
     "maskformer": maskformer,
