@@ -101,6 +101,7 @@ def test_requirements_are_pinned_and_hashed() -> None:
         "requirements-dev.txt",
         "requirements-flow.txt",
         "requirements-text.txt",
+        "requirements-segment.txt",
         "requirements-bench.txt",
         "requirements-docs.txt",
     ):

@@ -112,7 +112,7 @@ def label_names(config: Mapping[str, Any], ids: Sequence[int]) -> list[str]:
 def find_objects(model: Any, pictures: Sequence[NDArray[Any]]) -> list[Arrays]:
     """Of each picture [height, width, 3] "scores" [n], "labels" [n] (numbers) and "boxes" [n, 4], as shares of it."""
     processor = model.readers["AutoImageProcessor"]
-    answers = _as_float(model(**_ready(model, processor(images=list(pictures), return_tensors="pt"))))
+    answers = _as_float(model(**ready(model, processor(images=list(pictures), return_tensors="pt"))))
     found = processor.post_process_object_detection(answers, threshold=0.0, target_sizes=[(1, 1)] * len(pictures))
     return [_surest(one) for one in found]
 
@@ -123,7 +123,7 @@ def find_named(model: Any, picture: NDArray[Any], names: Sequence[str]) -> Array
     most = model.config.text_config.max_position_embeddings
     words = {"padding": "max_length", "truncation": True, "max_length": most}
     given = processor(text=[list(names)], images=[picture], return_tensors="pt", text_kwargs=words)
-    answers = _as_float(model(**_ready(model, given)))
+    answers = _as_float(model(**ready(model, given)))
     height, width = picture.shape[:2]
     # Some of these networks see the picture in a square, so that shares of what they saw are none of the picture.
     (found,) = processor.post_process_grounded_object_detection(answers, threshold=0.0, target_sizes=[(height, width)])
@@ -145,7 +145,7 @@ def class_of_pixels(model: Any, pictures: Sequence[NDArray[Any]]) -> list[NDArra
             most=MOST_CLASSES,
         )
     processor = model.readers["AutoImageProcessor"]
-    answers = _as_float(model(**_ready(model, processor(images=list(pictures), return_tensors="pt"))))
+    answers = _as_float(model(**ready(model, processor(images=list(pictures), return_tensors="pt"))))
     sizes = [picture.shape[:2] for picture in pictures]
     masks = processor.post_process_semantic_segmentation(answers, target_sizes=sizes)
     return [mask.cpu().numpy().astype(np.uint8) for mask in masks]
@@ -154,7 +154,7 @@ def class_of_pixels(model: Any, pictures: Sequence[NDArray[Any]]) -> list[NDArra
 def depths(model: Any, pictures: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     """What the network says of each pixel's depth: float32 [height, width], in units of its own."""
     processor = model.readers["AutoImageProcessor"]
-    answers = _as_float(model(**_ready(model, processor(images=list(pictures), return_tensors="pt"))))
+    answers = _as_float(model(**ready(model, processor(images=list(pictures), return_tensors="pt"))))
     sizes = [picture.shape[:2] for picture in pictures]
     found = processor.post_process_depth_estimation(answers, target_sizes=sizes)
     return [np.nan_to_num(one["predicted_depth"].squeeze().cpu().numpy().astype(np.float32)) for one in found]
@@ -163,7 +163,7 @@ def depths(model: Any, pictures: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
 def features(model: Any, pictures: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     """What the network sees in each picture, as numbers [features]."""
     processor = model.readers["AutoImageProcessor"]
-    answers = model(**_ready(model, processor(images=list(pictures), return_tensors="pt")))
+    answers = model(**ready(model, processor(images=list(pictures), return_tensors="pt")))
     pooled = getattr(answers, "pooler_output", None)
     if pooled is None or any("pooler" in key for key in model.absent):  # a part that was never trained says nothing
         last = answers.last_hidden_state
@@ -174,7 +174,7 @@ def features(model: Any, pictures: Sequence[NDArray[Any]]) -> list[NDArray[Any]]
 def captions(model: Any, pictures: Sequence[NDArray[Any]], most_tokens: Sequence[int]) -> list[str]:
     """A text about each picture, of at most so many tokens; always the likeliest next one, so the text is the same."""
     processor, tokenizer = model.readers["AutoImageProcessor"], model.readers["AutoTokenizer"]
-    given = _ready(model, processor(images=list(pictures), return_tensors="pt"))
+    given = ready(model, processor(images=list(pictures), return_tensors="pt"))
     tokens = model.generate(**given, max_new_tokens=max(most_tokens), do_sample=False, num_beams=1)
     # A caption that was asked to be shorter is the beginning of the same one.
     cut = [row[: most + 1] for row, most in zip(tokens.tolist(), most_tokens, strict=True)]
@@ -187,12 +187,12 @@ def label_scores(model: Any, texts: Sequence[str]) -> list[NDArray[Any]]:
     padded = len(texts) > 1
     most = min(tokenizer.model_max_length, MOST_TOKENS)
     given = tokenizer(list(texts), return_tensors="pt", padding=padded, truncation=True, max_length=most)
-    logits = model(**_ready(model, given)).logits.float()
+    logits = model(**ready(model, given)).logits.float()
     several = model.config.problem_type == "multi_label_classification" or logits.shape[1] == 1
     return list((logits.sigmoid() if several else logits.softmax(1)).cpu().numpy())
 
 
-def _ready(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+def ready(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Tensors on the network's device; those that are not whole numbers in its precision."""
     weight = next(model.parameters())
     known = {name: value for name, value in given.items() if hasattr(value, "to")}

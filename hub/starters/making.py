@@ -23,7 +23,10 @@ from hub.weights.store import WeightsStore
 
 EXAMPLE_PX = 1600  # the longer side of an example's picture
 OLDER_TOKENIZERS = "sentencepiece"  # no page needs it, unless its tokenizer is of that kind
-TEXT_EXTRA = "pip install 'demo-hub[text]'" if INSTALLED else "python -m pip install -r requirements-text.txt"
+DRAWING = "text_to_image"  # the starter of pipelines
+ASSIGNMENT = "scipy"  # transformers builds these kinds with it alone, whatever they are for
+ASSIGNING = ("eomt", "eomt_dinov3", "mask2former", "maskformer", "oneformer")
+EXTRA = "pip install 'demo-hub[{name}]'" if INSTALLED else "python -m pip install -r requirements-{name}.txt"
 UNSTATED = "Its owner states no licence: ask before you use it for more than a look."
 GATED = "Its owner asks everybody who fetches it to accept terms first."
 
@@ -39,6 +42,7 @@ class Task:
     example: str = "picture"  # the input that a card's example is for
     kinds: tuple[str, ...] = ()  # which of them the page can ask; empty: all
     asks: str = ""  # the input that the labels of a card's example are for
+    must_ask: bool = False  # an example without them is none
 
 
 TASKS = (
@@ -77,12 +81,24 @@ TASKS = (
         ),
     ),
     Task(
+        "visual-question-answering",
+        "visual_question_answering",
+        ("ForQuestionAnswering",),
+        ("VISUAL_QUESTION_ANSWERING",),
+        kinds=("blip", "vilt"),
+        asks="question",
+        must_ask=True,
+    ),
+    Task(
         "text-classification",
         "text_classification",
         ("ForSequenceClassification",),
         ("SEQUENCE_CLASSIFICATION",),
         "text",
     ),
+    Task("text-to-image", "text_to_image", (), (), "prompt"),
+    Task("image-to-image", "text_to_image", (), (), "prompt"),
+    Task("text-generation", "text_generation", ("ForCausalLM",), ("CAUSAL_LM",), "text"),
 )
 
 
@@ -145,6 +161,8 @@ def task_of(read: Repository) -> Task:
     if by_tag is None and by_name is None and "architecture" in read.config:
         by_name = TASKS[0]  # timm names no class
     task = by_tag or by_name
+    if repository.PIPELINE in read.config:
+        task = task if task is not None and task.starter == DRAWING else _task(DRAWING)
     if task is None:
         raise UnavailableError(
             "There is no page for the task of {what} ({task}). There are pages for {known}. Another task: write its "
@@ -160,6 +178,9 @@ def task_of(read: Repository) -> Task:
 def _check_kind(read: Repository, task: Task) -> None:
     """Refuses what no library that is installed has a network for, or what the page cannot ask."""
     if task is TASKS[0] and "architecture" in read.config:
+        return
+    if task.starter == DRAWING:
+        _check_pipeline(read, task)
         return
     from transformers.models.auto import modeling_auto
 
@@ -183,17 +204,39 @@ def _check_kind(read: Repository, task: Task) -> None:
         )
 
 
-def _check_installed(read: Repository) -> None:
-    """Says in one line what is to be installed for a tokenizer that only sentencepiece can read."""
-    files = read.locked.files
-    older = any(Path(file).suffix in formats.SENTENCEPIECE for file in files)
-    if older and "tokenizer.json" not in files and find_spec(OLDER_TOKENIZERS) is None:
+def _check_pipeline(read: Repository, task: Task) -> None:
+    """Refuses what diffusers' AutoPipeline does not know."""
+    from diffusers.pipelines import auto_pipeline
+
+    kind = str(read.config.get(repository.PIPELINE, {}).get("_class_name") or "")[:60]
+    known = (auto_pipeline.AUTO_TEXT2IMAGE_PIPELINES_MAPPING, auto_pipeline.AUTO_IMAGE2IMAGE_PIPELINES_MAPPING)
+    if kind not in {one.__name__ for mapping in known for one in mapping.values()}:
         raise UnavailableError(
-            "{what} needs the package {package}: {command}",
+            "diffusers has no pipeline of the kind {kind!r} for {task}, so {what} cannot be run here without its own "
+            "code.",
+            kind=kind,
+            task=task.tag,
             what=read.name,
-            package=OLDER_TOKENIZERS,
-            command=TEXT_EXTRA,
         )
+
+
+def _task(starter: str) -> Task:
+    return next(task for task in TASKS if task.starter == starter)
+
+
+def _check_installed(read: Repository) -> None:
+    """Says in one line what is to be installed for what few repositories need."""
+    files = read.locked.files
+    older = any(Path(file).suffix in formats.SENTENCEPIECE for file in files) and "tokenizer.json" not in files
+    assigns = read.config.get("model_type") in ASSIGNING
+    for is_needed, package, extra in ((older, OLDER_TOKENIZERS, "text"), (assigns, ASSIGNMENT, "segment")):
+        if is_needed and find_spec(package) is None:
+            raise UnavailableError(
+                "{what} needs the package {package}: {command}",
+                what=read.name,
+                package=package,
+                command=EXTRA.format(name=extra),
+            )
 
 
 def remarks(read: Repository) -> list[Sentence]:
@@ -234,9 +277,9 @@ def _literal(text: str) -> str:
 def _examples(read: Repository, source: HubSource | Path, task: Task, assets: Path) -> Iterator[str]:
     """The page's lines for what the card has as examples; their pictures are written."""
     for number, example in enumerate(read.examples, 1):
-        if task.example == "text" and example.text:
-            yield f'        Example({{"text": {_literal(example.text)}}}, title={_literal(example.title)}),\n'
-        elif task.example == "picture" and example.picture:
+        if task.example in ("text", "prompt") and example.text:
+            yield f'        Example({{"{task.example}": {_literal(example.text)}}}, title={_literal(example.title)}),\n'
+        elif task.example == "picture" and example.picture and (example.text or not task.must_ask):
             file = assets / f"example_{number}.jpg"
             if _write_picture(read, source, example, file):
                 named = f', "{task.asks}": {_literal(example.text)}' if task.asks and example.text else ""

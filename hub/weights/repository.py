@@ -21,7 +21,8 @@ from hub.weights.sources import HubSource
 
 log = logging.getLogger(__name__)
 
-CONFIGS = ("config.json", "preprocessor_config.json", "processor_config.json", "tokenizer_config.json")
+PIPELINE = "model_index.json"  # of diffusers; its parts have configs of their own
+CONFIGS = ("config.json", "preprocessor_config.json", "processor_config.json", "tokenizer_config.json", PIPELINE)
 JSON_BYTES, CARD_BYTES, PICTURE_BYTES = 8 * 2**20, 256 * 1024, 8 * 2**20
 EXAMPLES, TITLE_CHARS, TEXT_CHARS, LABELS_CHARS = 4, 80, 1000, 400  # of a card's widget
 PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
@@ -87,7 +88,7 @@ def _read(name: str, folder: Path, files: set[str], locked: Locked, listing: Lis
         name=name,
         commit=locked.commit,
         task=task if isinstance(task, str) and re.fullmatch(r"[a-z0-9-]{1,60}", task) else "",
-        config=configs["config.json"],
+        config=configs["config.json"] if not configs[PIPELINE] else {PIPELINE: configs[PIPELINE]},
         licence=_licence(card),
         gated=listing.gated,
         examples=tuple(_examples(card, name, files)),
@@ -176,7 +177,7 @@ def _example(entry: object, name: str, files: set[str]) -> CardExample | None:
     if isinstance(source, str):
         picture = _path_in(source, name)
         if picture in files and PurePosixPath(picture).suffix.lower() in PICTURES:
-            labels = entry.get("candidate_labels")
+            labels = entry.get("candidate_labels") or entry.get("text")  # what to look for, or what is asked
             asked = labels.strip() if isinstance(labels, str) and len(labels) <= LABELS_CHARS else ""
             return CardExample(title or _line(PurePosixPath(picture).stem.replace("_", " ")), asked, picture)
         return None

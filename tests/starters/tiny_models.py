@@ -148,6 +148,99 @@ def text_classification(folder: Path) -> None:
     _save(transformers.DistilBertForSequenceClassification(config), folder, tokenizer)
 
 
+def visual_question_answering(folder: Path) -> None:
+    import transformers
+
+    tokenizer = _tokenizer()
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = transformers.ViltConfig(
+        **sizes, vocab_size=len(tokenizer), image_size=32, patch_size=16, max_position_embeddings=64, **_names()
+    )
+    processor = transformers.ViltImageProcessor(size={"shortest_edge": 32}, size_divisor=16)
+    _save(transformers.ViltForQuestionAnswering(config), folder, transformers.ViltProcessor(processor, tokenizer))
+
+
+def blip_questions(folder: Path) -> None:
+    import transformers
+
+    tokenizer = _tokenizer()
+    common = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    words = {"vocab_size": len(tokenizer), "encoder_hidden_size": 16, "bos_token_id": 2, "eos_token_id": 3}
+    more = {"pad_token_id": 0, "sep_token_id": 3, "max_position_embeddings": 128, "projection_dim": 16}
+    config = transformers.BlipConfig(
+        text_config={**common, **words, **more, "is_decoder": True},
+        vision_config={**common, "image_size": 32, "patch_size": 16, "projection_dim": 16}, projection_dim=16,
+    )  # fmt: skip
+    processor = transformers.BlipImageProcessor(size={"height": 32, "width": 32})
+    model = transformers.BlipForQuestionAnswering(config)
+    _save(model, folder, transformers.BlipProcessor(processor, tokenizer))
+
+
+def text_generation(folder: Path) -> None:
+    import transformers
+
+    tokenizer = _tokenizer()
+    config = transformers.GPT2Config(
+        vocab_size=len(tokenizer), n_embd=16, n_layer=1, n_head=2, n_positions=64, bos_token_id=2, eos_token_id=3
+    )
+    _save(transformers.GPT2LMHeadModel(config), folder, tokenizer)
+
+
+def panoptic(folder: Path) -> None:
+    import transformers
+
+    config = transformers.DetrConfig(
+        backbone_config=transformers.ResNetConfig(
+            **{**BACKBONE, "hidden_sizes": [8, 8, 8, 16], "depths": [1] * 4},
+            out_features=["stage1", "stage2", "stage3", "stage4"],
+        ),
+        use_timm_backbone=False, backbone=None, use_pretrained_backbone=False, d_model=64, encoder_layers=1,
+        decoder_layers=1, encoder_attention_heads=8, decoder_attention_heads=8, encoder_ffn_dim=16,
+        decoder_ffn_dim=16, num_queries=5, **_names(),
+    )  # fmt: skip
+    processor = transformers.DetrImageProcessor(size={"shortest_edge": 64, "longest_edge": 1000})
+    _save(transformers.DetrForSegmentation(config), folder, processor)
+
+
+def mask2former(folder: Path) -> None:
+    import transformers
+
+    backbone = transformers.SwinConfig(
+        embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=4, image_size=64,
+        out_features=["stage1", "stage2", "stage3", "stage4"],
+    )  # fmt: skip
+    config = transformers.Mask2FormerConfig(
+        backbone_config=backbone, feature_size=32, mask_feature_size=32, hidden_dim=32, encoder_feedforward_dim=16,
+        encoder_layers=1, decoder_layers=2, num_attention_heads=2, dim_feedforward=16, num_queries=5, **_names(),
+    )  # fmt: skip
+    processor = transformers.Mask2FormerImageProcessor(size={"height": 64, "width": 64}, num_labels=3)
+    _save(transformers.Mask2FormerForUniversalSegmentation(config), folder, processor)
+
+
+def maskformer(folder: Path) -> None:
+    import transformers
+
+    backbone = transformers.SwinConfig(
+        embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=4, image_size=64,
+        out_features=["stage1", "stage2", "stage3", "stage4"],
+    )  # fmt: skip
+    decoder = transformers.DetrConfig(
+        d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2,
+        encoder_ffn_dim=16, decoder_ffn_dim=16, num_queries=5,
+    )  # fmt: skip
+    config = transformers.MaskFormerConfig(
+        backbone_config=backbone, decoder_config=decoder, fpn_feature_size=32, mask_feature_size=32, **_names()
+    )
+    processor = transformers.MaskFormerImageProcessor(size={"height": 64, "width": 64}, num_labels=3)
+    _save(transformers.MaskFormerForInstanceSegmentation(config), folder, processor)
+
+
+def text_to_image(folder: Path) -> None:
+    from tests import tiny_pipelines
+
+    tiny_pipelines.small(folder)
+
+
 MAKE: dict[str, Callable[[Path], None]] = {
     "image-classification": image_classification,
     "object-detection": object_detection,
@@ -158,6 +251,14 @@ MAKE: dict[str, Callable[[Path], None]] = {
     "image-to-text": image_to_text,
     "image-feature-extraction": image_feature_extraction,
     "text-classification": text_classification,
+    "visual-question-answering": visual_question_answering,
+    "blip-questions": blip_questions,
+    "text-generation": text_generation,
+    "text-to-image": text_to_image,
+    "image-to-image": text_to_image,
+    "panoptic": panoptic,
+    "mask2former": mask2former,
+    "maskformer": maskformer,
 }
 
 

@@ -1,0 +1,138 @@
+"""Any pipeline of diffusers that its `AutoPipeline` knows, as its repository has it: pictures from words.
+
+It runs as its authors wrote it, one picture at a time; that of `demos/stable_diffusion.py` (hub/kit/diffusion.py) does
+more, for two kinds. Weights are read from safetensors alone; code that a repository brings is never run.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from hub.errors import CancelledError, InputError, UnavailableError
+from hub.spec import Progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PIL import Image
+
+# One thread for all: each that ever ran a network keeps a team of OpenMP threads.
+_RUNNING = ThreadPoolExecutor(1, thread_name_prefix="pipeline")
+STEPS, MOST_SIDE = 28, 2048
+
+
+def load_pipeline(folder: Path) -> Any:
+    """The pipeline in the attribute `pipeline` of an `nn.Module`, which is placed and measured as any model.
+
+    Raises UnavailableError for a repository that needs what is not here.
+    """
+    import diffusers
+    import torch
+
+    diffusers.utils.logging.disable_progress_bar()
+    try:
+        pipeline = diffusers.AutoPipelineForText2Image.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, trust_remote_code=False
+        )
+    except (MemoryError, torch.OutOfMemoryError):
+        raise  # for want of memory the hub makes room and tries again
+    except Exception as error:  # whatever a stranger's config makes of the library
+        raise UnavailableError(
+            "diffusers cannot run these weights: {reason} If the repository brings code of its own, that is not run "
+            "here.",
+            reason=(str(error).strip().splitlines() or [type(error).__name__])[0][:200],
+        ) from None
+    pipeline.set_progress_bar_config(disable=True)
+
+    class Parts(torch.nn.Module):
+        """The parts with weights; `pipeline` holds the same ones."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            for name, part in pipeline.components.items():
+                if isinstance(part, torch.nn.Module):
+                    self.add_module(name, part)
+            self.pipeline = pipeline
+
+    return Parts().eval()
+
+
+def draw(model: Any, item: Mapping[str, Any]) -> Generator[Progress, None, Image.Image]:
+    """The picture for "prompt", "negative_prompt", "steps", "guidance", "side", "seed" and, if any, "image".
+
+    0 steps, guidance or side: as suits the model. A step is one of the pipeline's, after which it can be left.
+    Raises InputError for what this pipeline does not take.
+    """
+    import torch
+
+    pipeline = _for_picture(model.pipeline) if item["image"] is not None else model.pipeline
+    takes = inspect.signature(type(pipeline).__call__).parameters
+    given = {"prompt": item["prompt"], "generator": torch.Generator().manual_seed(item["seed"])}
+    wishes = {
+        "negative_prompt": item["negative_prompt"], "num_inference_steps": item["steps"], "image": item["image"],
+        "guidance_scale": item["guidance"], "width": item["side"], "height": item["side"],
+        "strength": item["strength"] if item["image"] is not None else None,
+    }  # fmt: skip
+    given |= {name: value for name, value in wishes.items() if value and name in takes}
+    steps: SimpleQueue[int | None] = SimpleQueue()
+    left = False
+
+    def hear(pipe: Any, step: int, at: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        if left:
+            raise CancelledError("The run was cancelled.")
+        steps.put(step + 1)
+        return tensors
+
+    if "callback_on_step_end" in takes:
+        given["callback_on_step_end"] = hear
+    total = item["steps"] or _usual_steps(takes)
+    work = _RUNNING.submit(_run, pipeline, given, lambda: steps.put(None))
+    begin = time.perf_counter()
+    try:
+        while (step := steps.get()) is not None:
+            spent_s = time.perf_counter() - begin
+            yield Progress(min(step, total), total, left_s=spent_s / step * max(0, total - step))
+    finally:
+        left = True
+        _ended(work)
+    return work.result()
+
+
+def _run(pipeline: Any, given: dict[str, Any], end: Callable[[], None]) -> Image.Image:
+    import torch
+
+    try:
+        with torch.inference_mode():
+            picture: Image.Image = pipeline(**given).images[0]
+            return picture
+    finally:
+        end()
+
+
+def _ended(work: Future[Any]) -> None:
+    """Waits: a pipeline is not used by two at once."""
+    work.exception()
+
+
+def _usual_steps(takes: Mapping[str, inspect.Parameter]) -> int:
+    usual = takes["num_inference_steps"].default if "num_inference_steps" in takes else None
+    return usual if isinstance(usual, int) else STEPS
+
+
+def _for_picture(pipeline: Any) -> Any:
+    """The same parts as a pipeline that starts from a picture. Raises InputError where there is none."""
+    import diffusers
+
+    try:
+        return diffusers.AutoPipelineForImage2Image.from_pipe(pipeline)
+    except (ValueError, TypeError):
+        raise InputError(
+            "image cannot be given with these weights: diffusers has no {kind} that starts from a picture.",
+            kind=type(pipeline).__name__,
+            field="image",
+        ) from None
