@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,6 +24,7 @@ LONGEST = 1280  # px: frames come smaller, which suits every network here and co
 PIXELS_MOST = 4096 * 2304
 SIDE_LEAST = 8
 DECODED_MOST = 130  # frames for each second that may be given: phones record 120
+CPU_SHARE = 1.0  # of a core, while a video would play: 4K takes half of that
 IN_WORK = 6  # frames that a run has open at once
 TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, -180: Image.Transpose.ROTATE_180,
          270: Image.Transpose.ROTATE_270, -90: Image.Transpose.ROTATE_270}  # fmt: skip
@@ -39,6 +41,7 @@ class Clip:
     rate: float  # frames a second that come, at most
     count: int  # of them, about
     decoded_most: int
+    cpu_s: float  # of one core, to decode all of it
 
     def frames(self) -> Iterator[tuple[float, Image.Image]]:
         """Seconds from the start, and the picture there. Raises HubError for a video that is damaged further on."""
@@ -49,7 +52,7 @@ class Clip:
     def _sampled(self, container: InputContainer, stream: VideoStream) -> Iterator[tuple[float, Image.Image]]:
         begin, due, given = None, 0, 0
         gap = float(1 / Fraction(stream.average_rate)) if stream.average_rate else 1 / 25
-        for number, frame in enumerate(container.decode(stream)):
+        for number, frame in enumerate(_timed(container.decode(stream), self.name, self.cpu_s)):
             if number >= self.decoded_most:
                 raise _too_many(self.name, self.decoded_most)
             at = frame.time if frame.time is not None else number * gap
@@ -87,7 +90,27 @@ def read(data: bytes, limits: ImageLimits, *, name: str, max_seconds: float, rat
         size = _size(container, stream, name)
     budget.reserve(budget.weigh(size) * IN_WORK)
     count = max(1, min(packets, round(seconds * rate + 0.499)))
-    return Clip(data, name, seconds, size, rate, count, decoded_most)
+    cpu_s = limits.max_cpu_s + CPU_SHARE * max_seconds
+    return Clip(data, name, seconds, size, rate, count, decoded_most, cpu_s)
+
+
+def _timed(frames: Iterator[Any], name: str, cpu_s: float) -> Iterator[Any]:
+    """The frames, for as long as they cost no more than that. Raises InputError."""
+    spent_s = 0.0
+    while True:
+        begin = time.thread_time()
+        frame = next(frames, None)
+        spent_s += time.thread_time() - begin
+        if frame is None:
+            return
+        if spent_s > cpu_s:
+            raise InputError(
+                "{name} takes more than {most:.0f} s to decode. Make its picture smaller and try again.",
+                name=name,
+                most=cpu_s,
+                field=name,
+            )
+        yield frame
 
 
 def _stream(container: InputContainer, name: str, pixels_most: int) -> VideoStream:

@@ -7,6 +7,7 @@ import random
 import struct
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -106,6 +107,12 @@ def test_what_declares_too_many_pixels_is_refused_before_it_is_decoded() -> None
     limits = ImageLimits(max_pixels=64 * 48 - 1)
     with pytest.raises(TooLargeError, match="megapixels a frame"):
         video.read(FILM, limits, name="film", max_seconds=10, rate=5)
+
+
+def test_what_costs_more_than_it_may_is_refused() -> None:
+    clip = replace(read(FILM), cpu_s=0.0)
+    with pytest.raises(InputError, match="film takes more than 0 s to decode"):
+        list(clip.frames())
 
 
 def test_other_codecs_and_lists_of_parts_are_refused() -> None:

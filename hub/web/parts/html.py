@@ -16,7 +16,7 @@ from rich.filesize import decimal
 from hub.describe import State
 from hub.errors import HubError
 from hub.jobs.reading import picture_input
-from hub.pages import kinds
+from hub.pages import kinds, over_video
 from hub.pages.kinds import from_words
 from hub.pages.registry import Page
 from hub.results import boxes as found_boxes
@@ -99,9 +99,10 @@ def invitation(count: int) -> str:
 
 
 def title(page: Page, state: State) -> Markup:
-    """The head of a demo's page, with the way to run it on many pictures where it can be."""
+    """The head of a demo's page, with the ways to run it on many pictures, and over a video, where it can be."""
     many = f"many/{quote(page.slug)}" if picture_input(page.demo) else ""
-    return piece("frame", "title", page.demo, state, many)
+    video = over_video.slug_of_videos(page.slug) if page.demo.video is not None else ""
+    return piece("frame", "title", page.demo, state, many, video)
 
 
 def broken(page: Page, reloads: bool = False) -> Markup:

@@ -20,6 +20,7 @@ from hub.errors import CancelledError, HubError
 from hub.hub import Hub
 from hub.images import encode
 from hub.jobs.reading import picture_input
+from hub.pages import over_video
 from hub.pages.registry import Page
 from hub.results.result import Result
 from hub.spec import FileInput
@@ -191,7 +192,9 @@ def _draw_head(page: Page, base: str) -> Any:
     st.title(say_plainly(page.demo.title), anchor=False)
     st.markdown(say_plainly(page.demo.summary))
     if picture_input(page.demo):
-        st.markdown(f"[{say_plainly('Many pictures')}]({base}/many/{page.slug})")
+        many = f"[{say_plainly('Many pictures')}]({base}/many/{page.slug})"
+        video = f" · [{say_plainly('Over a video')}]({over_video.slug_of_videos(page.slug)})" if page.demo.video else ""
+        st.markdown(many + video)
     place = st.empty()
     if page.demo.note:
         st.info(say_plainly(page.demo.note), icon=":material/info:")
