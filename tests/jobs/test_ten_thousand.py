@@ -70,7 +70,8 @@ def test_ten_thousand_pictures_fill_no_memory_and_starve_no_visitor(
     with capsys.disabled():
         print(
             f"\n{PICTURES} pictures in {took:.0f} s; memory {before:.0f} MB before, at most {peak:.0f} MB; "
-            f"{len(waits)} visitors meanwhile waited {waits[len(waits) // 2]:.2f} s in the middle, {waits[-1]:.2f} s at most"
+            f"{len(waits)} visitors meanwhile waited {waits[len(waits) // 2]:.2f} s in the middle, "
+            f"{waits[-1]:.2f} s at most"
         )
     assert peak - before < GROWTH_MB
     assert len(waits) > 5, "a visitor came and was answered again and again"

@@ -51,19 +51,21 @@ class Correct:
         self.wanted = hub.corrections.enabled
         self.pictures = [f.name for f in page.demo.inputs if isinstance(f, ImageInput)]
         self._last: LRUCache[str, str] = LRUCache(TABS)  # result by open page; touched in the event loop only
+        self.places: list[Any] = []  # what changes with each result
 
     def build(self) -> list[gr.HTML]:
         """Draws the form's place, which is empty until there is a result, and that of what went wrong."""
         js = "".join(str(script(f"files/{name}.js")) for name in ("places", "corrections")) + SENDS
         place = gr.HTML("", apply_default_css=False, js_on_load=js, elem_classes="hub-correction-place")
-        return [place, gr.HTML("", apply_default_css=False)]
+        places = [place, gr.HTML("", apply_default_css=False)]
+        self.places = places if self.wanted else []
+        return places
 
-    def connect(self, places: list[gr.HTML], receipt: gr.HTML, inputs: list[Any]) -> None:
-        """Each new value of `receipt` is a result; `inputs` are the page's."""
+    def connect(self, places: list[gr.HTML], inputs: list[Any]) -> None:
+        """`inputs` are the page's."""
         if not self.wanted:
             return
         options: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
-        receipt.change(self.offer, outputs=places, **options)
         pictures = [c for c, f in zip(inputs, self.page.demo.inputs, strict=False) if f.name in self.pictures]
         places[0].click(self.say, inputs=pictures, outputs=places, **options)
 
@@ -72,10 +74,9 @@ class Correct:
         if request.session_hash:
             self._last[request.session_hash] = result.id
 
-    async def offer(self, request: gr.Request) -> list[Any]:
-        """There is a result, of which something can be said."""
-        id = self._last.get(request.session_hash or "", "")
-        return [await to_thread.run_sync(self._draw, self._who(request), id), ""]
+    def draw_beside(self, request: gr.Request, result: Result) -> list[Any]:
+        """The form for a result, for `places`."""
+        return [self._draw(self._who(request), result.id), ""] if self.wanted else []
 
     async def say(self, request: gr.Request, event: gr.EventData, *pictures: Any) -> list[Any]:
         """Keeps what is said; or draws the form again, to say something else."""

@@ -115,6 +115,7 @@ class Share:
         # By open page; touched in the event loop only: the result that it shows, and the link that it made of it.
         self._last: LRUCache[str, str] = LRUCache(TABS)
         self._made: LRUCache[str, tuple[str, bool]] = LRUCache(TABS)  # and whether it shows what was put in
+        self.places: list[Any] = []  # what changes with each result
 
     def build(self) -> Panel:
         """Draws the actions, empty until there is a result."""
@@ -131,12 +132,12 @@ class Share:
                 info="Output pictures that were drawn over it show it anyway",
             )  # fmt: skip
             save = gr.Button("Save", size="sm", min_width=120, elem_classes="hub-share-save")
+        self.places = [actions, link, options]
         return Panel(actions, link, options, note, ends, include, save)
 
-    def connect(self, panel: Panel, receipt: gr.HTML, inputs: list[Any]) -> None:
-        """Each new value of `receipt` is a result; `inputs` are the page's."""
+    def connect(self, panel: Panel, inputs: list[Any]) -> None:
+        """`inputs` are the page's."""
         options: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
-        receipt.change(self.offer, outputs=[panel.actions, panel.link, panel.options], **options)
         if not self.wanted:
             return
         pictures = [c for c, f in zip(inputs, self.page.demo.inputs, strict=False) if f.name in self.pictures]
@@ -153,10 +154,9 @@ class Share:
 
     # --- events -----------------------------------------------------------------------------------
 
-    async def offer(self, request: gr.Request) -> list[Any]:
-        """There is a result, so something can be done with it; a link on the page is of the one before."""
-        id = self._last.get(request.session_hash or "", "")
-        return [await to_thread.run_sync(self._draw_actions, request, id), "", gr.update(visible=False)]
+    def draw_beside(self, request: gr.Request, result: Result) -> list[Any]:
+        """What can be done with a result, for `places`; a link that is there is of the one before."""
+        return [self._draw_actions(request, result.id), "", gr.update(visible=False)]
 
     async def share(self, request: gr.Request, *pictures: Any) -> list[Any]:
         """Makes a link to the result that is shown, and shows it with all others of this browser and page."""

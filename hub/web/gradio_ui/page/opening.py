@@ -13,9 +13,9 @@ import gradio as gr
 from hub.hub import Hub
 from hub.pages.registry import Page
 from hub.spec import ImageInput
-from hub.web.gradio_ui import deep_links, fields
+from hub.web.gradio_ui import deep_links
 from hub.web.gradio_ui.page.asking import Asking
-from hub.web.gradio_ui.page.running import BESIDE, Running
+from hub.web.gradio_ui.page.running import Running
 from hub.web.middleware import guard
 from hub.web.parts import html
 
@@ -44,14 +44,14 @@ class Opening:
             for f in self.demo.inputs
             if isinstance(f, ImageInput) and f.name in self.demo.examples[0].inputs
         }
-        answer = await asyncio.to_thread(fields.fill_outputs, self.demo, result, self.running.folder, pictures)
+        answer = await self.running.draw_answer(request, result, pictures)
         paid = html.receipt(result.receipt, result.id, result.seed)
         return [*self.asking.example_values(0), self.running.draw_title(result), gr.skip(), paid, gr.skip(), *answer]
 
     async def show_open_run(self, request: gr.Request) -> AsyncIterator[list[Any]]:
         """The page was opened: shows the run that its address names, or one that was in work when it was left."""
         run = await self.running.past.find(request)
-        nothing, idle = [gr.skip()] * len(self.asking.names), [gr.skip()] * (BESIDE + len(self.running.outputs))
+        nothing, idle = [gr.skip()] * len(self.asking.names), self.running.unchanged
         if run is None:
             yield [*nothing, *idle]
             return

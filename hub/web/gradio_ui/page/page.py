@@ -49,6 +49,7 @@ class DemoPage:
         self.restore = restore_ui.Restore(hub, page, self.asking.names)
         self.compare = compare_ui.Compare(hub, threads, folder, page)
         self.running.listeners = [self.similar, self.share, self.correct, self.restore]
+        self.running.beside = [self.share, self.correct]
 
     def build(self, blocks: gr.Blocks) -> None:
         demo = self.demo
@@ -86,9 +87,10 @@ class DemoPage:
         compare = self.compare.build(inputs)
         self.about(blocks)
         code_ui.build(blocks, self.hub, self.page, self.asking.names, inputs)
-        self.share.connect(share, receipt, inputs)
-        self.correct.connect(corrections, receipt, inputs)
-        self.connect(inputs, [status, stop, receipt, head, *outputs], run, stop, example_tiles)
+        answer = [status, stop, receipt, head, *self.share.places, *self.correct.places, *outputs]
+        self.share.connect(share, inputs)
+        self.correct.connect(corrections, inputs)
+        self.connect(inputs, answer, run, stop, example_tiles)
         fixed = [
             c for c, f in zip(inputs, demo.inputs, strict=False) if isinstance(f, ImageInput) or f.name in demo.live
         ]
@@ -96,12 +98,12 @@ class DemoPage:
         self.live.connect(inputs, beside, head, self.running.draw_head)
         opened = deep_links.connect(
             blocks, self.hub, self.page, notice, self.asking.names, inputs, self.folder,
-            [status, stop, receipt, head, *outputs], self.opening.open_first,
+            answer, self.opening.open_first,
         )  # fmt: skip
         self.past.connect(blocks, receipt)
         # After what the address fills in: a run in work says what it was asked, whatever the address says.
         opened.then(
-            self.opening.show_open_run, outputs=[*inputs, status, stop, receipt, head, *outputs],
+            self.opening.show_open_run, outputs=[*inputs, *answer],
             show_progress="hidden", concurrency_limit=None, api_visibility="private",
         )  # fmt: skip
         gradio_api.add(self.hub, self.threads, self.folder, self.page, self.asking.names, inputs)

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import Executor
 from contextlib import aclosing
 from contextvars import copy_context
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,8 +31,6 @@ from hub.web.gradio_ui.runs import Moment, Runs
 from hub.web.middleware import guard
 from hub.web.parts import html, wording
 
-BESIDE = 4  # status line, Stop, receipt and head, which are drawn before the outputs
-
 
 class Listener(Protocol):
     """A part of the page that does something with the result that is on it."""
@@ -41,8 +38,16 @@ class Listener(Protocol):
     def remember_result(self, request: gr.Request, result: Result) -> None: ...
 
 
+class Beside(Protocol):
+    """A part of the page that is drawn anew with each result."""
+
+    places: list[Any]
+
+    def draw_beside(self, request: gr.Request, result: Result) -> list[Any]: ...
+
+
 class Running:
-    """One page's runs, and what is drawn of them: status line, Stop, receipt, head, and the outputs."""
+    """One page's runs, and what is drawn of them: status line, Stop, receipt, head, what is beside, and the outputs."""
 
     def __init__(self, hub: Hub, page: Page, asking: Asking, runs: Runs, threads: Executor, folder: Path):
         self.hub, self.page, self.demo, self.asking, self.runs = hub, page, page.demo, asking, runs
@@ -50,6 +55,7 @@ class Running:
         self.outputs = kinds.on_page(self.demo)
         self.past, self.live = Past(hub, page, runs), Live(hub, threads, page, asking.names)
         self.listeners: list[Listener] = []
+        self.beside: list[Beside] = []
 
     async def run_again(self, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
         """A parameter was changed: runs if the pictures are there; a live camera's next frame has it anyway."""
@@ -58,14 +64,14 @@ class Running:
             async for update in self.run(request, *values, adjusting=True):
                 yield update
         else:
-            yield [gr.skip()] * (BESIDE + len(self.outputs))
+            yield self.unchanged
 
     async def run(self, request: gr.Request, *values: Any, adjusting: bool = False) -> AsyncIterator[list[Any]]:
         """One run with its stages as they happen; leaving the page or Stop cancels it."""
         inputs = {n: v for n, v in zip(self.asking.names, values, strict=True) if v is not None}
         who, missing = guard.caller_on_page(request), self.asking.find_missing(inputs)
         if missing is not None:
-            yield [html.error(missing, html.earlier()), *[gr.skip()] * (BESIDE - 1 + len(self.outputs))]
+            yield [html.error(missing, html.earlier()), *self.unchanged[1:]]
             return
 
         def work(hear: OnEvent, cancel: Cancel) -> Result:
@@ -81,7 +87,7 @@ class Running:
         self, request: gr.Request, now: Moment[Result], inputs: Mapping[str, Any], adjusting: bool = False
     ) -> list[Any]:
         """One moment of a run on the page: its stage, or what came of it."""
-        unchanged, task = [gr.skip()] * len(self.outputs), now.ended
+        answer, task = self.unchanged[4:], now.ended
         if task is None:
             stage, progress = now.last_event or ("queued", None)
             step, total, left_s = (progress.step, progress.total, progress.left_s) if progress else (0, 0, None)
@@ -89,14 +95,27 @@ class Running:
             if stage == "queued" and (waiting := self.hub.waiting(guard.caller_on_page(request), self.page.slug)):
                 place, left_s = waiting.place, waiting.left_s
             line = html.status(stage, now.seconds, step, total, left_s, so_far, place)
-            return [line, gr.update(visible=True), gr.skip(), gr.skip(), *unchanged]
+            return [line, gr.update(visible=True), gr.skip(), gr.skip(), *answer]
         if task.exception() is None:
             self.remember_result(request, task.result())
             await self.past.remember_result(request, task.result(), adjusting)
-            fill = partial(fields.fill_outputs, self.demo, task.result(), self.folder, inputs)
-            work_of = copy_context().run  # the thread draws for the same visitor
-            unchanged = await asyncio.get_running_loop().run_in_executor(self.threads, work_of, fill)
-        return [*self.draw_outcome(task), *unchanged]
+            answer = await self.draw_answer(request, task.result(), inputs)
+        return [*self.draw_outcome(task), *answer]
+
+    async def draw_answer(self, request: gr.Request, result: Result, inputs: Mapping[str, Any]) -> list[Any]:
+        """What stands beside a result, and its outputs."""
+
+        def draw() -> list[Any]:
+            beside = [drawn for part in self.beside for drawn in part.draw_beside(request, result)]
+            return [*beside, *fields.fill_outputs(self.demo, result, self.folder, inputs)]
+
+        # In a thread, which draws for the same visitor.
+        return await asyncio.get_running_loop().run_in_executor(self.threads, copy_context().run, draw)
+
+    @property
+    def unchanged(self) -> list[Any]:
+        """Nothing new, for all that a run draws."""
+        return [gr.skip()] * (4 + sum(len(part.places) for part in self.beside) + len(self.outputs))
 
     def remember_result(self, request: gr.Request, result: Result) -> None:
         """Remembers which result an open page shows."""

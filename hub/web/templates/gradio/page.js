@@ -66,7 +66,7 @@ function whenStill(most, then) {
 }
 function settle() {
   document.documentElement.classList.add("hub-settling");
-  whenStill(3000, () => document.documentElement.classList.remove("hub-settling", "hub-chosen"));
+  whenStill(1500, () => document.documentElement.classList.remove("hub-settling", "hub-chosen"));
 }
 // A setting may bring or take one picture, such as Why, which moves what is below it.
 new MutationObserver((records) => {
