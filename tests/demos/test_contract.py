@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hub.decoding import audio, video
 from hub.decoding.decode import ImageLimits
+from hub.decoding.played import audio, video
 from hub.errors import InputError, NotFoundError, UnavailableError
 from hub.execution import devices
 from hub.execution.batching import signature
