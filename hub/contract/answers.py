@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hub.decoding import audio, video
 from hub.decoding.decode import ImageLimits
+from hub.decoding.played import audio, video
 from hub.results.result import Picture, Result
 from hub.spec import (
     AudioOutput,

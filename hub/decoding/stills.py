@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from PIL import Image
 
-from hub.decoding import audio, media, video
 from hub.decoding.decode import LIMITS, decode
+from hub.decoding.played import audio, media, video
 from hub.decoding.reading import ImageLimits
 from hub.errors import InputError
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from hub.decoding.video import IN_WORK, Clip
+from hub.decoding.played.video import IN_WORK, Clip
 from hub.execution.batching import Outcome
 from hub.images import shrink
 from hub.pages import outputs, over_video
@@ -127,7 +127,7 @@ class FrameRun:
         done, now = len(self.times), time.monotonic()
         if done == 1:
             self.begin = now  # the model has come by now
-        if now - self.shown_at < PREVIEW_GAP_S and done < count:
+        if now - self.shown_at < PREVIEW_GAP_S and 1 < done < count:
             return
         self.shown_at = now
         left_s = (now - self.begin) / (done - 1) * max(0, count - done) if done > 1 else None

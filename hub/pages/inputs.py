@@ -13,8 +13,9 @@ from typing import Any
 
 from PIL import Image
 
-from hub.decoding import audio, budget, video
+from hub.decoding import budget
 from hub.decoding.decode import Enough, ImageLimits, declared, decode
+from hub.decoding.played import audio, video
 from hub.errors import DeclarationError, InputError, TooLargeError
 from hub.images import encode
 from hub.pages.values import described, read_choice, read_choices, read_number, read_seed, read_switch, read_text

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hub.decoding.audio import draw_wave
+from hub.decoding.played.audio import draw_wave
 from hub.images import encode
 from hub.results.result import Picture
 

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hub.decoding import audio, mp4, stills, video
+from hub.decoding import stills
 from hub.decoding.decode import ImageLimits
+from hub.decoding.played import audio, mp4, video
 from hub.errors import HubError, InputError, TooLargeError, UnsupportedMediaError
 from tests.fakes import sound_file, video_file
 

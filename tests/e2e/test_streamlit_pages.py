@@ -37,7 +37,7 @@ def test_a_result_of_rest_is_a_hit_in_streamlit_with_its_exact_mask_and_shared_f
     tab.on("request", lambda r: urlsplit(r.url).netloc in ("", urlsplit(hub.url).netloc) or foreign.append(r.url))
     tab.goto(hub.url)
     tab.get_by_role("link", name="Streamlit").click()
-    tab.get_by_test_id("stPageLink").filter(has_text=page.title).click()
+    tab.get_by_test_id("stPageLink").filter(has=tab.get_by_text(page.title, exact=True)).click()
     tab.locator("input[type=file]").set_input_files(photo)
     expect(tab.get_by_role("img", name=photo.name)).to_be_visible()  # its name stands there before it has come
     tab.get_by_text("fast", exact=True).click()

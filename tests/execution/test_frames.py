@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hub.decoding import video
 from hub.decoding.decode import ImageLimits
+from hub.decoding.played import video
 from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, DeadlineError, HubError
 from hub.hub import Hub

@@ -105,6 +105,16 @@ def test_an_export_holds_its_demos_their_weights_and_the_hub(tmp_path: Path, fol
     assert (done.returncode, done.stderr) == (0, "") and "is what would be written now" in done.stdout
 
 
+def test_a_page_over_videos_brings_the_page_that_its_frames_go_to(tmp_path: Path, folders: list[str]) -> None:
+    page, out = tmp_path / "demos" / "shades.py", tmp_path / "space"
+    text = page.read_text().replace("import Demo,", "import Demo, OverVideo,")
+    page.write_text(text.replace("    examples=", '    video=OverVideo("Films", "Shades.", curve="shade"), examples='))
+    done = export(out, "--demos", "shades_video", *folders)
+    assert done.returncode == 0, done.stderr
+    assert {"demos/shades.py", "demos/assets/shades/grey.png"} <= files(out).keys()
+    assert "av" in requirements(out)
+
+
 def test_an_exported_hub_stands_on_its_own(tmp_path: Path, folders: list[str]) -> None:
     out = tmp_path / "space"
     export(out, "--demos", "shades", *folders)

@@ -20,8 +20,8 @@ from hub.cli import run as cli_run
 from hub.cli import show
 from hub.cli.files import OutFolder
 from hub.cli.remote_hub import RemoteHub, declared
-from hub.decoding import audio, video
 from hub.decoding.decode import ImageLimits
+from hub.decoding.played import audio, video
 from hub.hub import Hub
 from hub.pages.registry import Page, Registry
 from hub.results.result import Result

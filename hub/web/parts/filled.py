@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.archive.history_store import HistoryEntry
-from hub.decoding import media
+from hub.decoding.played import media
 from hub.errors import HubError, InputError
 from hub.hub import Hub
 from hub.pages import inputs

@@ -9,7 +9,8 @@ from typing import Any
 
 import streamlit as st
 
-from hub.decoding import budget, media
+from hub.decoding import budget
+from hub.decoding.played import media
 from hub.decoding.stills import look_at
 from hub.errors import HubError
 from hub.hub import Hub

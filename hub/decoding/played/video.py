@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from hub.decoding import budget, media
+from hub.decoding import budget
+from hub.decoding.played import media
 from hub.decoding.reading import ImageLimits, mega
 from hub.errors import InputError, TooLargeError, UnsupportedMediaError
 from hub.texts import sentence

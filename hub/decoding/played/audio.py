@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from hub.decoding import media
+from hub.decoding.played import media
 from hub.decoding.reading import ImageLimits
 from hub.errors import InputError, UnsupportedMediaError
 from hub.texts import sentence

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hub.decoding import mp4
 from hub.decoding.decode import sniff
+from hub.decoding.played import mp4
 from hub.decoding.reading import ImageLimits, mega
 from hub.errors import HubError, InputError, OutOfMemoryError, TooLargeError, UnsupportedMediaError
 from hub.texts import Sentence, sentence

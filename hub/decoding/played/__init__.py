@@ -1,0 +1,1 @@
+"""What is played: videos and sounds, opened by FFmpeg within bounds."""
