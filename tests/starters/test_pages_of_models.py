@@ -213,9 +213,12 @@ def test_what_is_to_be_installed_is_told_in_one_line(
         making.create_from(str(folder), "tiny", tmp_path / "demos", store)
 
 
-def test_a_pipeline_that_diffusers_does_not_know_is_refused(store: WeightsStore, tmp_path: Path) -> None:
+def test_a_pipeline_that_diffusers_does_not_know_is_refused(
+    files_of: Callable[[str], Files], store: WeightsStore, tmp_path: Path
+) -> None:
+    weights = files_of("image-classification")["model.safetensors"]
     index = {"_class_name": "MyOwnPipeline", "unet": ["mine", "MyNet"]}
-    folder = written(tmp_path / "model", {"model_index.json": json.dumps(index).encode(), "model.safetensors": b""})
+    folder = written(tmp_path / "model", {"model_index.json": json.dumps(index).encode(), "model.safetensors": weights})
     with pytest.raises(UnavailableError, match="no pipeline of the kind 'MyOwnPipeline' for text-to-image"):
         making.create_from(str(folder), "tiny", tmp_path / "demos", store)
 
