@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hub.kit.any_pipeline import draw, load_pipeline
+from hub.kit.generating.pictures import draw, load_pipeline
 from hub.kit.sentences import sentence
 from hub.spec import Demo, ImageInput, ImageOutput, Progress, Seed, Slider, Text, Weights
 
