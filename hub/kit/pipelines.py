@@ -13,7 +13,7 @@ from cachetools import LRUCache
 from hub.errors import UnavailableError
 from hub.execution import devices
 from hub.files import parse_json, read_text
-from hub.kit import offload
+from hub.kit.generating import offload
 from hub.weights import catalogue
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hub.kit.generating.texts import written
 from hub.kit.pretrained import pretrained
-from hub.kit.texts import written
 from hub.spec import Demo, Progress, Seed, Slider, Text, TextOutput, Weights
 
 if TYPE_CHECKING:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hub.kit.any_pipeline import draw, load_pipeline
+from hub.kit.generating.pictures import draw, load_pipeline
+from hub.kit.sentences import sentence
 from hub.spec import Demo, ImageInput, ImageOutput, Progress, Seed, Slider, Text, Weights
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
     from pathlib import Path
 
     import torch
@@ -54,6 +55,10 @@ def present(output: Any, image: Image.Image | None = None, **_: Any) -> dict[str
     return {"picture": Image.fromarray(output)}
 
 
+def headline(outputs: Mapping[str, Any], prompt: str) -> str:
+    return sentence("{words}", words=prompt)
+
+
 DEMO = Demo(
     title="TITLE",
     summary="Draws a picture from words, step by step.",
@@ -75,6 +80,7 @@ DEMO = Demo(
     prepare=prepare,
     infer=infer,
     present=present,
+    headline=headline,
     weights=(Weights("WEIGHTS", title="MODEL_TITLE"),),
     examples=(),
     note="NOTE",

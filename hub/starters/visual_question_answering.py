@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hub.kit.generating.texts import answers
 from hub.kit.pretrained import pixels_of, pretrained
-from hub.kit.texts import answers
 from hub.spec import Demo, ImageInput, Labels, Text, TextOutput, Weights
 
 if TYPE_CHECKING:

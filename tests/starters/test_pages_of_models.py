@@ -202,6 +202,27 @@ def test_weights_that_do_not_fit_their_config_are_refused_before_they_take_memor
         pretrained(folder, ["AutoModelForSequenceClassification"], ["AutoTokenizer"])
 
 
+def test_what_is_to_be_installed_is_told_in_one_line(
+    files_of: Callable[[str], Files], store: WeightsStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = files_of("image-segmentation")
+    config = {**json.loads(files["config.json"]), "model_type": "mask2former"}
+    folder = written(tmp_path / "model", {**files, "config.json": json.dumps(config).encode()})
+    monkeypatch.setattr(making, "find_spec", lambda name: None)
+    with pytest.raises(UnavailableError, match=r"needs the package scipy: .*requirements-segment.txt"):
+        making.create_from(str(folder), "tiny", tmp_path / "demos", store)
+
+
+def test_a_pipeline_that_diffusers_does_not_know_is_refused(
+    files_of: Callable[[str], Files], store: WeightsStore, tmp_path: Path
+) -> None:
+    weights = files_of("image-classification")["model.safetensors"]
+    index = {"_class_name": "MyOwnPipeline", "unet": ["mine", "MyNet"]}
+    folder = written(tmp_path / "model", {"model_index.json": json.dumps(index).encode(), "model.safetensors": weights})
+    with pytest.raises(UnavailableError, match="no pipeline of the kind 'MyOwnPipeline' for text-to-image"):
+        making.create_from(str(folder), "tiny", tmp_path / "demos", store)
+
+
 def test_a_network_without_the_part_that_answers_is_refused(files_of: Callable[[str], Files], tmp_path: Path) -> None:
     from safetensors.numpy import load, save
 
