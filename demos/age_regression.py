@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hub.images import normalise
-from hub.kit.ages import LEVEL, YEARS, bands, predict
+from hub.kit.ages import LEVEL, YEARS, bands, corrected, predict
 from hub.kit.faces import DETECTION, MOST, cut_out, detect
 from hub.kit.layers import ASK, PICTURES, add_layers, draw_layers, features_of
 from hub.kit.networks import image_classifier
@@ -28,6 +28,8 @@ FIND, WHOLE = "find the faces", "the picture is one face"
 SINGLE, MIRRORED = "face as it is", "face and its mirror image"
 SINGLE_AGE = "About {age} years ({low:.0f} to {high:.0f})"
 SEVERAL_AGES = "{number} faces: about {youngest} to {oldest} years"
+# Of a face that looks older than those the weights were measured to be right about (`reliable_to` of their config).
+REMARK, UNSURE, BEYOND = "remark", "less reliable", "less reliable above {years} years"
 LISTED = 4  # faces whose ages a headline has one by one
 CROWD = 12  # with more faces, intervals are in the table alone
 BOX = ("x_px", "y_px", "width_px", "height_px")  # columns
@@ -70,6 +72,7 @@ def infer(model: Any, items: list[dict[str, Any]], config: Mapping[str, Any]) ->
     import numpy as np
 
     ages = predict(model, np.concatenate([item["crops"] for item in items]), config["label_names"])
+    ages = corrected(ages, config)
     ends = np.cumsum([len(item["detections"]) for item in items])
     by_photo = np.split(ages, ends[:-1])
     answers = [{"ages": own, "detections": item["detections"]} for own, item in zip(by_photo, items, strict=True)]
@@ -90,12 +93,17 @@ def present(
 ) -> dict[str, Any]:
     import numpy as np
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for number, (ages, detection) in enumerate(zip(output["ages"], output["detections"], strict=True), 1):
         age, low, high = (round(max(0.0, float(years)), 1) for years in ages)
-        row = {"face": number, "age": age, "low": min(low, age), "high": max(high, age)}
+        row: dict[str, Any] = {"face": number, "age": age, "low": min(low, age), "high": max(high, age)}
         row |= {name: round(float(length), 1) for name, length in zip(BOX, detection[:4], strict=True)}
         rows.append(row if np.isnan(detection[14]) else row | {"score": round(float(detection[14]), 3)})
+    oldest = config.get("reliable_to", np.inf)
+    beyond = [row["age"] > oldest for row in rows]
+    if any(beyond):
+        rows = [row | {REMARK: sentence(UNSURE) if unsure else ""} for row, unsure in zip(rows, beyond, strict=True)]
+    remarks = [sentence(BEYOND, years=oldest)] if any(beyond) else []
     templates = {0: "No face found", 1: "{number} face", MOST: "the {number} largest faces"}
     count = sentence(templates.get(len(rows), "{number} faces"), number=len(rows))
     # The share of people whose age is in the interval, as the weights promise it.
@@ -103,7 +111,7 @@ def present(
     boxes = np.array([[row[name] for name in BOX] for row in rows])
     overlay = draw_boxes(image, boxes, [label(row, len(rows)) for row in rows])
     return {
-        "overlay": (overlay, joined([count, level]) if rows else count),
+        "overlay": (overlay, joined([count, level, *remarks]) if rows else count),
         "faces": rows,
         "inside": draw_layers(output, image, config["pretrained_cfg"]),
     }
@@ -116,7 +124,8 @@ def headline(outputs: Mapping[str, Any]) -> str:
     ages = [round(row["age"]) for row in rows]
     if len(rows) == 1:
         template = "About {age} year ({low:.0f} to {high:.0f})" if ages == [1] else SINGLE_AGE
-        return sentence(template, age=ages[0], low=rows[0]["low"], high=rows[0]["high"])
+        about = sentence(template, age=ages[0], low=rows[0]["low"], high=rows[0]["high"])
+        return joined([about, sentence(UNSURE)]) if rows[0].get(REMARK) else about
     if len(rows) <= LISTED:
         return sentence("{number} faces: about {ages} years", number=len(rows), ages=joined(map(str, ages)))
     template = "The {number} largest faces: about {youngest} to {oldest} years" if len(rows) == MOST else SEVERAL_AGES

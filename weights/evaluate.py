@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from hub.execution.batching import signature
 from hub.pages.inputs import default, parameters
 from hub.pages.registry import discover, wants_config
 from hub.spec import Demo, Slider
-from weights.measures import MEASURES, Array, Config, Figures
+from weights.measures import MEASURES, Array, Config, Figures, Measure, Sample
 from weights.stable_diffusion import adherence
 
 ROOT = Path(__file__).resolve().parent
@@ -50,9 +50,7 @@ def evaluate(
     answers = predict(
         demo, folder, config, [sample.image for sample in samples], dict(measure.inputs) | dict(inputs or {})
     )
-    counts = np.stack(
-        [measure.count(answer, sample.truth, config) for answer, sample in zip(answers, samples, strict=True)]
-    ).astype(np.float64)
+    counts = count_all(measure, answers, samples, config)
     figures = measure.figures(counts.mean(0), config)
     intervals = bootstrap(counts, lambda mean: measure.figures(mean, config))
     result: Figures = {
@@ -66,6 +64,12 @@ def evaluate(
         table = measure.table(counts.mean(0), config)
         result["table"] = {name: None if np.isnan(value) else value for name, value in table.items()}
     return result
+
+
+def count_all(measure: Measure, answers: Iterable[dict[str, Any]], samples: Sequence[Sample], config: Config) -> Array:
+    """[samples, ...]: what `measure` counts of each answer."""
+    pairs = zip(answers, samples, strict=True)
+    return np.stack([measure.count(answer, sample.truth, config) for answer, sample in pairs]).astype(np.float64)
 
 
 def find(name: str) -> tuple[Demo, str]:

@@ -78,7 +78,8 @@ def camvid_count(answer: dict[str, Any], truth: Path, config: Config) -> Array:
     predicted = np.asarray(answer["mask"])
     if true_classes.shape != predicted.shape:
         raise SystemExit(f"{truth} is {true_classes.shape[::-1]}, the picture is {predicted.shape[::-1]}")
-    labelled = true_classes < classes
+    # Pixels without a label do not count, nor those that a turned photo did not show (weights/robustness.py).
+    labelled = (true_classes < classes) & (predicted < classes)
     pairs = true_classes[labelled].astype(np.int64) * classes + predicted[labelled]
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
@@ -189,8 +190,9 @@ def palm_table(counts: Array, config: Config) -> dict[str, float]:
 
 
 # Ages: the data set's own codes, for tables of errors only.
+DECADES = 12
 AGE_GROUPS = (
-    *((f"{decade * 10} to {decade * 10 + 9} years", "decade", str(decade)) for decade in range(12)),
+    *((f"{decade * 10} to {decade * 10 + 9} years", "decade", str(decade)) for decade in range(DECADES)),
     *((name, "gender", str(code)) for code, name in enumerate(("men", "women"))),
     *(
         (f"race code {code} ({name})", "race", str(code))
@@ -207,15 +209,21 @@ def age_samples(data: Path, split: str, config: Config) -> list[Sample]:
 
 
 def age_count(answer: dict[str, Any], truth: Mapping[str, str], config: Config) -> Array:
-    """[absolute error, error, in the interval, no face, then error and count of each group]. Years."""
+    """[absolute error, error, in the interval, no face; then error, in the interval and count of each group]. Years.
+
+    The groups are AGE_GROUPS, by what is true of the face, and the decades that were answered.
+    """
     faces = answer["faces"]
     # Where no face is found the middle of a life is the guess, and no interval holds it.
     missed = {"age": 40.0, "low": np.nan, "high": np.nan}
     face = max(faces, key=lambda row: row["width_px"] * row["height_px"]) if faces else missed
     age = float(truth["age"])
     error = face["age"] - age
-    groups = [(abs(error), 1.0) if truth.get(column) == code else (0.0, 0.0) for _, column, code in AGE_GROUPS]
-    return np.array([abs(error), error, face["low"] <= age <= face["high"], not faces, *np.ravel(groups)], np.float64)
+    inside = face["low"] <= age <= face["high"]
+    groups = [truth.get(column) == code for _, column, code in AGE_GROUPS]
+    groups += [int(face["age"]) // 10 == decade for decade in range(DECADES)]
+    rows = [(abs(error), inside, 1.0) if belongs else (0.0, 0.0, 0.0) for belongs in groups]
+    return np.array([abs(error), error, inside, not faces, *np.ravel(rows)], np.float64)
 
 
 def age_figures(counts: Array, config: Config) -> Figures:
@@ -223,9 +231,12 @@ def age_figures(counts: Array, config: Config) -> Figures:
 
 
 def age_table(counts: Array, config: Config) -> dict[str, float]:
-    groups = counts[4:].reshape(-1, 2)
-    means = {name: float(total / n) for (name, *_), (total, n) in zip(AGE_GROUPS, groups, strict=True) if n}
-    return {"no face found": float(counts[3]), **{f"mae, {name}": error for name, error in means.items()}}
+    groups = counts[4:].reshape(-1, 3)
+    names = [name for name, *_ in AGE_GROUPS]
+    names += [f"answered {decade * 10} to {decade * 10 + 9} years" for decade in range(DECADES)]
+    figures = {"no face found": float(counts[3])}
+    figures |= {f"mae, {name}": float(e / n) for name, (e, _, n) in zip(names, groups, strict=True) if n}
+    return figures | {f"in_interval, {name}": float(i / n) for name, (_, i, n) in zip(names, groups, strict=True) if n}
 
 
 MEASURES = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hub.errors import UnavailableError
@@ -43,6 +43,22 @@ def predict(model: Any, crops: NDArray[Any], labels: Sequence[str]) -> NDArray[A
     logits = [model.forward_head(model.forward_features(_to_model(model, part))).float() for part in parts]
     shares = _mean_of_views(logits, pixels, len(labels)).softmax(1).cpu().numpy()
     return years(shares, bands(labels), LEVEL)
+
+
+def corrected(ages: NDArray[Any], config: Mapping[str, Any]) -> NDArray[Any]:
+    """[faces, 3] as `predict` says them, with the years added that these weights' config.json has for such ages.
+
+    "corrections" there: "at", ages in rising order, and under each name of `YEARS` what to add to it where the age is
+    that; between two of them on a straight line. Weights without it answer as they are.
+    """
+    import numpy as np
+
+    table = config.get("corrections")
+    if not table:
+        return ages
+    added = [np.interp(ages[:, 0], table["at"], table[name]) for name in YEARS]
+    better: NDArray[Any] = (ages + np.stack(added, 1)).astype(np.float32)
+    return better
 
 
 def _years_of(model: Any, crops: torch.Tensor) -> torch.Tensor:

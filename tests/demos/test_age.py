@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from demos import age_regression as page
 from hub.hub import Hub
 from hub.images import LONGEST
-from hub.kit.ages import CHUNK
+from hub.kit.ages import CHUNK, corrected
 from hub.settings import Settings
 
 ASSETS = Path(page.__file__).parent / "assets"
@@ -158,6 +158,31 @@ def test_the_drawing_of_a_large_photo_is_smaller_and_of_the_same_shape() -> None
     image = example("collins").resize((4096, 3600))
     picture, _ = presented(image, [[34, 27, 42]], prepared(image)["detections"])["overlay"]
     assert picture.size == (LONGEST, 1800)
+
+
+def test_ages_are_corrected_as_the_weights_say_and_others_are_left() -> None:
+    table = {"at": [0, 40, 80], "age": [0.0, 2.0, -4.0], "low": [0.0, 0.0, -8.0], "high": [1.0, 1.0, 11.0]}
+    said = np.array([[20, 10, 30], [80, 70, 90], [99, 90, 100]], np.float32)
+    assert corrected(said, {}) is said
+    better = corrected(said, {"corrections": table})
+    assert better.tolist() == [[21, 10, 31], [76, 62, 101], [95, 82, 111]]
+    assert corrected(said[:0], {"corrections": table}).shape == (0, 3)
+
+
+def test_an_answer_out_of_the_reliable_range_says_so_and_others_do_not() -> None:
+    image = example("pinboard")
+    found = prepared(image)["detections"][:2]
+    said = {"ages": np.array([[34, 27, 42], [88, 70, 96]], np.float32), "detections": found}
+    config = CONFIG | {"reliable_to": 80}
+    answer = page.present(said, image, page.FIND, page.SINGLE, 0.8, config)
+    assert [row["remark"] for row in answer["faces"]] == ["", "less reliable"]
+    assert answer["overlay"][1] == "2 faces, 80% intervals, less reliable above 80 years"
+    alone = {"ages": said["ages"][1:], "detections": found[1:]}
+    faces = page.present(alone, image, page.FIND, page.SINGLE, 0.8, config)
+    assert page.headline(faces) == "About 88 years (70 to 96), less reliable"
+    young = {"ages": said["ages"][:1], "detections": found[:1]}
+    answer = page.present(young, image, page.FIND, page.SINGLE, 0.8, config)
+    assert "remark" not in answer["faces"][0] and answer["overlay"][1] == "1 face, 80% intervals"
 
 
 # --- through the engine ---------------------------------------------------------------------------
