@@ -18,7 +18,8 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
 
-from hub.kit import diffusion, offload
+from hub.kit import diffusion
+from hub.kit.generating import offload
 
 EXAMPLE_PER_MINUTE = 12.0
 WORDS, WIDTH, GUIDANCE = 77, 768, 7.5
