@@ -26,7 +26,8 @@ from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, DeadlineError, InputError, UnavailableError
 from hub.execution import devices
 from hub.hub import Hub
-from hub.kit import diffusion, offload, pipelines
+from hub.kit import diffusion, pipelines
+from hub.kit.generating import offload
 from hub.results import capsules
 from hub.results.result import Result
 from hub.settings import ROOT, Settings
