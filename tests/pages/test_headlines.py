@@ -36,12 +36,14 @@ def face(age: float, low: float = 0.0, high: float = 99.0) -> dict[str, Any]:
     return {"face": 1, "age": age, "low": low, "high": high}
 
 
+UNSURE = face(88, 70, 96) | {"remark": "less reliable"}
 SURE, TRAM = {"ordinary": 1.0, "emergency": 0.0}, {"tram": 0.6, "bus": 0.4}
 CASES = [
     ("vehicle_classifier", {"probabilities": {"emergency": 0.94}}, {}, f"Emergency vehicle, 94{NBSP}%"),
     ("vehicle_classifier", {"probabilities": SURE}, {}, f"Ordinary vehicle, over 99{NBSP}%"),
     ("vehicle_classifier", {"probabilities": TRAM}, {}, f"tram, 60{NBSP}%"),
     ("age_regression", {"faces": [face(35.4, 26.2, 46.7)]}, {}, "About 35 years (26 to 47)"),
+    ("age_regression", {"faces": [UNSURE]}, {}, "About 88 years (70 to 96), less reliable"),
     ("age_regression", {"faces": []}, {}, "No face found"),
     ("age_regression", {"faces": [face(35), face(8)]}, {}, "2 faces: about 35, 8 years"),
     ("age_regression", {"faces": [face(age) for age in (35, 8, 70, 2, 40)]}, {}, "5 faces: about 2 to 70 years"),

@@ -59,7 +59,8 @@ def test_points_lie_on_the_picture_again() -> None:
         assert row["point"] == "tip"
 
 
-def test_the_table_has_a_line_for_each_change(tmp_path: Path) -> None:
+def test_the_table_has_a_line_for_each_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(robustness, "CHANGES", CHANGES[-2:])  # each loads the model
     (tmp_path / "images").mkdir()
     for number in range(4):
         street().save(tmp_path / "images" / f"{number}.png")
@@ -71,4 +72,4 @@ def test_the_table_has_a_line_for_each_change(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     head, rule, *lines = done.stdout.splitlines()
     assert head == "| pictures (2) | accuracy |" and rule == "|---|---|"
-    assert [line.split(" | ")[0].removeprefix("| ") for line in lines] == [change.name for change in CHANGES]
+    assert [line.split(" | ")[0].removeprefix("| ") for line in lines] == [change.name for change in CHANGES[-2:]]
