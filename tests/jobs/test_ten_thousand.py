@@ -64,15 +64,15 @@ def test_ten_thousand_pictures_fill_no_memory_and_starve_no_visitor(
         took = time.monotonic() - begin
         summary = client.get(job["links"]["summary"]).json()
         sheet = client.get(job["links"]["csv"])
-    assert job["state"] == "done" and job["progress"]["done"] == PICTURES
-    assert summary["score"]["pictures"] == PICTURES and sheet.text.count("\n") == PICTURES + 1
-    waits.sort()
-    with capsys.disabled():
-        print(f"\n{PICTURES} pictures in {took:.0f} s; memory {before:.0f} MB before, at most {peak:.0f} MB")
-        middle, most = waits[len(waits) // 2], waits[-1]
-        print(f"{len(waits)} visitors meanwhile waited {middle:.2f} s in the middle, {most:.2f} s at most")
-    assert peak - before < GROWTH_MB
-    assert len(waits) > 5, "a visitor came and was answered again and again"
+        assert job["state"] == "done" and job["progress"]["done"] == PICTURES
+        assert summary["score"]["pictures"] == PICTURES and sheet.text.count("\n") == PICTURES + 1
+        waits.sort()
+        with capsys.disabled():
+            print(f"\n{PICTURES} pictures in {took:.0f} s; memory {before:.0f} MB before, at most {peak:.0f} MB")
+            middle, most = waits[len(waits) // 2], waits[-1]
+            print(f"{len(waits)} visitors meanwhile waited {middle:.2f} s in the middle, {most:.2f} s at most")
+        assert peak - before < GROWTH_MB
+        assert len(waits) > 5, "a visitor came and was answered again and again"
 
 
 def visit(client: httpx.Client, number: int) -> float:
