@@ -37,7 +37,7 @@ def memory_mb(process: psutil.Process) -> float:
     return sum(one.memory_full_info().uss for one in (process, *process.children(recursive=True))) / 2**20
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_ten_thousand_pictures_fill_no_memory_and_starve_no_visitor(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
