@@ -68,10 +68,12 @@ def test_every_kind_of_file_of_one_photograph_has_its_answer_at_every_door(
 ) -> None:
     slug, names = "vehicle_classifier", ["base.png", *AS_BASE, STRETCHED]
     printed = over_cli(slug, [CASES / name for name in names], tmp_path)
+    right = shares(printed[0], "emergency")["emergency"]
+    assert right > 0.9
     for name, cli in zip(names, printed, strict=True):
         rest, gradio = over_rest(hub, slug, CASES / name), over_gradio(client, slug, CASES / name)
         found = [shares(document, "emergency")["emergency"] for document in (rest, cli)]
-        assert found == pytest.approx([0.944, 0.944], abs=AS_BASE.get(name, 0.05)), name
+        assert found == pytest.approx([right, right], abs=AS_BASE.get(name, 0.05)), name
         assert rest["id"] == gradio["receipt"]["id"], name
         remarks = [REMARK] if name == STRETCHED else []
         assert [document["receipt"]["remarks"] for document in (rest, gradio, cli)] == [remarks] * 3, name
@@ -82,11 +84,13 @@ def test_maps_of_other_sample_formats_are_answered_as_the_plain_picture_is(
 ) -> None:
     slug, files = "satellite_labels", [CASES / "sat.png", CASES / "geo_rgb_u16_planar.tif", geo_tiff(tmp_path)]
     printed = over_cli(slug, files, tmp_path)
+    right = shares(printed[0], "pavement")["pavement"]
+    assert right > 0.9
     for file, cli in zip(files, printed, strict=True):
         rest, gradio = over_rest(hub, slug, file), over_gradio(client, slug, file)
         for document in (rest, cli):
             name, share = next(iter(shares(document, "pavement").items()))
-            assert name == "pavement" and share == pytest.approx(0.947, abs=0.01), file.name
+            assert name == "pavement" and share == pytest.approx(right, abs=0.01), file.name
         assert rest["id"] == gradio["receipt"]["id"]
         bands = ["image has 6 bands: the first three were read as red, green and blue."]
         assert rest["receipt"]["remarks"] == gradio["receipt"]["remarks"] == (bands if file.name == "bands.tif" else [])
