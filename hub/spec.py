@@ -272,12 +272,17 @@ class Json:
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """`present` returns a list of `(PIL.Image, caption)`."""
+    """`present` returns a list of `(PIL.Image, caption)`.
+
+    `aside`: gradio_client, whose answers are a tuple, does not get it; the result has it over REST. For pages that have
+    programs as users already.
+    """
 
     name: str
     label: str
     help: str = ""
     optional: bool = False
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

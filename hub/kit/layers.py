@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FIELD = "inside"  # the input, and the output
 ASK = Toggle(FIELD, "Look inside", help="Shows how the picture goes through the network, layer by layer")
 STAGES = "From what it is given and the first layer's filters to its last maps; of each stage the maps that differ most"
-PICTURES = Gallery(FIELD, "Look inside", STAGES, optional=True)
+PICTURES = Gallery(FIELD, "Look inside", STAGES, optional=True, aside=True)
 MAPS = 9  # of a stage
 FILTERS = 64  # of the first layer
 LEAST_STAGES, MOST_STAGES = 3, 12

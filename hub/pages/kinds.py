@@ -88,6 +88,11 @@ def on_page(demo: Demo) -> list[Output]:
     return [f for f in demo.outputs if f.name not in lines]
 
 
+def of_client(demo: Demo) -> list[Output]:
+    """The outputs that gradio_client gets, in order."""
+    return [f for f in demo.outputs if not (isinstance(f, Gallery) and f.aside)]
+
+
 def has_value(field: Output) -> bool:
     """Whether an output is JSON data; boxes, plots, videos and sounds have files beside it."""
     return isinstance(field, Labels | Json | TextOutput) or has_files_beside(field)

@@ -38,7 +38,9 @@ def test_each_way_is_copied_and_makes_the_answer_again(
         text = page.evaluate("navigator.clipboard.readText()")
         assert words in text and "vehicle_classifier" in text, way
     shutil.copy(photo, tmp_path / "photo.jpg")
-    done = subprocess.run(shlex.split(text), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        shlex.split(text.replace("\\\n", " ")), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
     assert "probabilities" in json.loads(done.stdout)["outputs"]
     page.reload()
     expect(page.locator(".hub-code select")).to_have_value("curl")

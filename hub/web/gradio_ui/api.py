@@ -20,10 +20,11 @@ from hub.engine.compare import compare, figures
 from hub.engine.jobs import Cancel
 from hub.errors import HubError
 from hub.hub import Hub
+from hub.pages import kinds
 from hub.pages.registry import Page
 from hub.people.users import Caller
 from hub.results.result import Result
-from hub.spec import Input, Progress, Slider
+from hub.spec import Demo, Progress, Slider
 from hub.web.gradio_door.refusals import Refusal
 from hub.web.gradio_ui import fields
 from hub.web.middleware import guard
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 def add(hub: Hub, threads: Executor, folder: Path, page: Page, names: Sequence[str], inputs: Sequence[Any]) -> None:
     """Adds the endpoint: it answers the outputs in order, then the receipt. Files are written to `folder`."""
     demo = page.demo
+    names, inputs = _asides_last(demo, names, inputs)
 
     async def predict(*values: Any) -> list[Any]:
         *values, progress = values  # type: ignore[assignment]  # Gradio puts it where the signature has it: last
@@ -57,11 +59,11 @@ def add(hub: Hub, threads: Executor, folder: Path, page: Page, names: Sequence[s
         plain = await asyncio.get_running_loop().run_in_executor(threads, fields.fill_api_outputs, demo, result, folder)
         return [*plain, _receipt(result)]
 
-    outputs = [fields.api_component(f) for f in demo.outputs]
-    answers = ", ".join(f.name for f in demo.outputs)
+    outputs = [fields.api_component(f) for f in kinds.of_client(demo)]
+    answers = ", ".join(f.name for f in kinds.of_client(demo))
     gr.Button(visible=False).click(
         _with_signature(predict, names, {f.name for f in demo.inputs if f.required}, progress=True),
-        inputs=_client_inputs(demo.inputs, inputs),
+        inputs=_client_inputs(demo, names, inputs),
         outputs=[*outputs, gr.JSON(label="receipt", visible=False)],
         api_name=page.slug,
         api_description=f"{demo.summary} Answers {answers} and a receipt.",
@@ -95,11 +97,11 @@ def add_compare(
             for answer in fields.fill_api_outputs(demo, result, folder)
         ] + [difference]
 
-    outputs = [fields.api_component(f) for _ in sides for f in demo.outputs]
-    answers = ", ".join(f.name for f in demo.outputs)
+    outputs = [fields.api_component(f) for _ in sides for f in kinds.of_client(demo)]
+    answers = ", ".join(f.name for f in kinds.of_client(demo))
     gr.Button(visible=False).click(
         _with_signature(predict, [*names, "weights_a", "weights_b"], {f.name for f in demo.inputs if f.required}),
-        inputs=[*_client_inputs(demo.inputs, inputs[: len(names)]), *sides],
+        inputs=[*_client_inputs(demo, names, inputs[: len(names)]), *sides],
         outputs=[*outputs, gr.JSON(label="comparison", visible=False)],
         api_name=name,
         api_description=f"Two sets of weights on the same inputs: {answers} of A, the same of B, and what differs.",
@@ -108,13 +110,23 @@ def add_compare(
     )
 
 
-def _client_inputs(declared: Sequence[Input], inputs: Sequence[Any]) -> list[Any]:
-    """The page's components, which are in declared order; but an empty one where each set of weights has its default.
+def _asides_last(demo: Demo, names: Sequence[str], inputs: Sequence[Any]) -> tuple[list[str], list[Any]]:
+    """The inputs with those last that ask for what gradio_client does not get: programs count what was there before."""
+    asides = {f.name for f in demo.outputs} - {f.name for f in kinds.of_client(demo)}
+    order = sorted(range(len(names)), key=lambda n: names[n] in asides)
+    return [names[n] for n in order], [inputs[n] for n in order]
+
+
+def _client_inputs(demo: Demo, names: Sequence[str], inputs: Sequence[Any]) -> list[Any]:
+    """The page's components by their names; but an empty one where each set of weights has its default.
 
     A client sends the value of a component that it leaves out: that would be the first weights' default to all.
     """
-    own = {n: f for n, f in enumerate(declared) if isinstance(f, Slider) and f.default_from}
-    return [fields.NumberField(label=own[n].label, visible=False) if n in own else c for n, c in enumerate(inputs)]
+    own = {f.name: f for f in demo.inputs if isinstance(f, Slider) and f.default_from}
+    return [
+        fields.NumberField(label=own[name].label, visible=False) if name in own else component
+        for name, component in zip(names, inputs, strict=True)
+    ]
 
 
 def _caller() -> Caller:

@@ -287,7 +287,7 @@ def fill_api_outputs(demo: Demo, result: Result, folder: Path) -> list[Any]:
         _write_played(field, result, folder)
         if isinstance(field, VideoOutput | AudioOutput)
         else _value_of(field, result, folder)
-        for field in demo.outputs
+        for field in kinds.of_client(demo)
     ]
 
 

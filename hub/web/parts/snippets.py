@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from hub.pages import kinds
 from hub.results.result import Result
 from hub.spec import AudioInput, Choices, Demo, FileInput, Number, Seed, Slider, Text, VideoInput
 
@@ -34,7 +35,7 @@ def python(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = 
     """With gradio_client."""
     arguments = [f'    {name}=handle_file("{_file_name(demo)}"),' for name in _pictures(demo)]
     arguments += [f"    {name}={value!r}," for name, value in _given(demo, values).items()]
-    names = ", ".join([*(f.name for f in demo.outputs), "receipt"])
+    names = ", ".join([*(f.name for f in kinds.of_client(demo)), "receipt"])
     body = "\n".join([*arguments, f'    api_name="/{slug}",'])
     return (
         "from gradio_client import Client, handle_file\n\n"

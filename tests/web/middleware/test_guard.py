@@ -133,6 +133,7 @@ ADMIN = {
 VIEW = {
     "/r", "/r/page.css", "/r/page.js", "/r/{id}", "/r/{id}/{name}", "/r/{path:path}", "POST /r/{id}/feedback",
     "POST /r/{id}/correction", "POST /api/v1/links/{id}/correction", "/api/v1/results/{id}/correction",
+    "/api/v1/results/{id}/correction/{name}", "/r/corrections.js",
     "/api/v1/links", "/api/v1/links/{id}", "POST /api/v1/links/{id}/feedback", "/api/v1/results/{id}",
     "/api/v1/results/{id}/similar", "/api/v1/results/{id}/thumbnail", "/api/v1/results/{id}/{output}",
     "/api/v1/results/{id}/{output}/{number:int}",
