@@ -28,7 +28,7 @@ from hub.settings import Settings
 from hub.spec import Boxes, Demo, FileInput, Gallery, ImageOutput, Json, Plot
 
 SIZE, PLOT = (640, 400), (378, 240)
-MOST_BYTES, QUALITIES = 13_000, (76, 68, 60, 52, 44, 36, 28)
+MOST_BYTES, QUALITIES = 13_000, (76, 68, 60, 52, 44, 36, 28, 22)
 LETTERS, MARGIN = 21, 16  # px
 PLATE, WORDS = "#0f172a", "#ffffff"
 EXAMPLES = {"satellite_labels": 1}  # which one to show; of other pages the first

@@ -157,7 +157,7 @@ def test_a_bad_request_leaves_the_next_one_working(slug: str, hub: Hub) -> None:
 # --- runs -----------------------------------------------------------------------------------------
 
 
-@every_page
+@pytest.mark.parametrize("slug", [s if s in OWN else pytest.param(s, marks=pytest.mark.slow) for s in PAGES])
 def test_every_example_runs(slug: str, hub: Hub) -> None:
     for weights in weights_or_skip(hub, slug):
         for example in whole(slug).examples:

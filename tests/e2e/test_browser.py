@@ -58,7 +58,7 @@ def page(tab: Tab) -> Iterator[Page]:
     yield from tab.visits("about:blank")
 
 
-ALWAYS = {"vehicle_classifier", "camvid_segmentation", "street_objects", "stable_diffusion"}  # a page of each kind
+ALWAYS = {"vehicle_classifier", "street_objects", "stable_diffusion"}  # a page of each kind
 LOOKED_AT = [slug if slug in ALWAYS else pytest.param(slug, marks=pytest.mark.slow) for slug in SLUGS]
 
 

@@ -30,6 +30,7 @@ def zipped() -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.slow
 def test_a_batch_is_sent_left_and_found_again_by_its_address(browser: Browser, hub: Served, tmp_path: Path) -> None:
     complaints: list[str] = []
     page = visitor(browser, complaints)

@@ -245,6 +245,7 @@ def test_a_page_that_was_saved_is_read_again_in_every_process(served: Hub) -> No
     assert (after.receipt.cold, hub.registry.get(slug).title) == (False, f"The {slug}")
 
 
+@pytest.mark.slow
 def test_each_of_several_devices_has_a_process_with_its_own_room(tmp_path: Path, served: Hub) -> None:
     """With stand-ins for two GPUs."""
     settings = {"device": "cpu:0,cpu:1", "workers": "auto", "data": str(tmp_path), "pool_gb": 0.5, "preload": False}
