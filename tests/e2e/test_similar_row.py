@@ -35,7 +35,7 @@ def test_my_earlier_picture_opens_an_example_runs_and_nobody_else_sees_mine(
     earlier = mine.locator(".hub-similar button[data-result]")
     expect(earlier).to_have_count(1)
     earlier.click()
-    expect(mine.locator(".hub-opened")).to_contain_text("Probabilities")
+    expect(mine.locator("details.hub-opened")).to_contain_text("Probabilities")
     mine.reload()  # the cookie, not the open page, says whose it is
     mine.locator(".hub-examples button").first.click()
     expect(earlier).to_have_count(1)

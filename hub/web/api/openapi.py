@@ -19,6 +19,7 @@ from hub.web.api.schemas.shapes import (
     BINARY,
     OBJECT,
     TEXT,
+    WORD,
     in_path,
     in_query,
     json_body,
@@ -176,7 +177,7 @@ def _operation(
 
 
 def _parameter(name: str) -> dict[str, Any]:
-    return pages.ID if name == "id" else {"type": "integer", "minimum": 0} if name == "number" else TEXT
+    return pages.ID if name == "id" else {"type": "integer", "minimum": 0} if name == "number" else WORD
 
 
 def _get(

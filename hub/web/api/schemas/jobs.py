@@ -53,6 +53,16 @@ DATASET = (
     in_query("split", TEXT, "Of the dataset; train where it is left out"),
     in_query("revision", TEXT, "Of the dataset"),
 )
+# Of each server-sent event; OpenAPI 3.1 has no better word for it.
+EVENT = {
+    "type": "object",
+    "description": "Each event `job`, whose data is the job as it stands",
+    "required": ["data"],
+    "properties": {
+        "event": {"type": "string"},
+        "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": ref("Job")},
+    },
+}
 PER_PAGE, PER_PAGE_MOST, PAGES_MOST, TEXT_CHARS = 100, 500, 10_000, 200
 
 
@@ -147,7 +157,7 @@ def paths() -> dict[str, Any]:
             "delete": _end(one),
         },
         f"{job}/events": {
-            "get": _operation("followJob", "A job's progress", {"text/event-stream": TEXT}, one, (404, 429),
+            "get": _operation("followJob", "A job's progress", {"text/event-stream": EVENT}, one, (404, 429),
                               "Server-sent events `job`, each with the job as it stands, until it has ended.")
         },
         f"{job}/result": {

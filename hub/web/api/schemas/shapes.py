@@ -222,7 +222,10 @@ def json_body(schema: Schema) -> Schema:
     return {"required": True, "content": {"application/json": {"schema": schema}}}
 
 
-def in_path(name: str, schema: Schema = TEXT) -> Schema:
+WORD = {"type": "string", "pattern": "^[A-Za-z0-9_.~-]{1,200}$"}  # nothing else is ever a name or number here
+
+
+def in_path(name: str, schema: Schema = WORD) -> Schema:
     """A parameter that is part of the address."""
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
