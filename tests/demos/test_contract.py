@@ -172,7 +172,7 @@ def test_pictures_of_every_shape_and_mode_work(slug: str, shape: str, hub: Hub) 
 
 
 @pytest.mark.slow
-@every_page
+@every_own_page
 def test_the_ends_of_every_range_and_every_option_work(slug: str, hub: Hub) -> None:
     demo = whole(slug)
     for weights in weights_or_skip(hub, slug):
