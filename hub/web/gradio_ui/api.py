@@ -31,6 +31,7 @@ from hub.web.middleware import guard
 from hub.web.parts import snippets
 
 log = logging.getLogger(__name__)
+SIDES = ("weights_a", "weights_b")
 
 
 def add(hub: Hub, threads: Executor, folder: Path, page: Page, names: Sequence[str], inputs: Sequence[Any]) -> None:
@@ -80,11 +81,12 @@ def add_compare(
     if name in hub.registry.pages:
         log.warning("%s has no endpoint for comparisons: another demo is called %s", page.slug, name)
         return
-    names = [f.name for f in demo.inputs]
+    declared = [f.name for f in demo.inputs]
+    names, components = _asides_last(demo, [*declared, *SIDES], [*inputs[: len(declared)], *sides])
 
     async def predict(*values: Any) -> list[Any]:
-        inputs_by_name = {n: v for n, v in zip(names, values, strict=False) if v is not None}
-        a, b = (value or "" for value in values[len(names) :])
+        inputs_by_name = {n: v for n, v in zip(names, values, strict=True) if v is not None}
+        a, b = (inputs_by_name.pop(side, None) or "" for side in SIDES)
         run = partial(compare, hub.engine, page.slug, inputs_by_name, a, b, caller=_caller())
         try:
             comparison = await asyncio.get_running_loop().run_in_executor(threads, run)
@@ -100,8 +102,8 @@ def add_compare(
     outputs = [fields.api_component(f) for _ in sides for f in kinds.of_client(demo)]
     answers = ", ".join(f.name for f in kinds.of_client(demo))
     gr.Button(visible=False).click(
-        _with_signature(predict, [*names, "weights_a", "weights_b"], {f.name for f in demo.inputs if f.required}),
-        inputs=[*_client_inputs(demo, names, inputs[: len(names)]), *sides],
+        _with_signature(predict, names, {f.name for f in demo.inputs if f.required}),
+        inputs=_client_inputs(demo, names, components),
         outputs=[*outputs, gr.JSON(label="comparison", visible=False)],
         api_name=name,
         api_description=f"Two sets of weights on the same inputs: {answers} of A, the same of B, and what differs.",
