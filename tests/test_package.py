@@ -159,7 +159,7 @@ def test_a_new_page_and_an_installed_one_answer_in_an_empty_folder(installed: In
     ):
         listed = {entry["slug"] for entry in client.get("/api/v1/demos").json()}
         assert listed == {"my_demo", "their_demo", "vehicle_classifier", "vehicle_classifier_video"}
-        for slug in sorted(listed):
+        for slug in sorted(listed - {"vehicle_classifier_video"}):
             answer = client.post(f"/api/v1/demos/{slug}", files={"image": picture.read_bytes()})
             assert answer.status_code == 200, answer.text
             assert answer.json()["outputs"]

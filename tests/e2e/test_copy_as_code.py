@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.visits import open_page, visitor
+from tests.e2e.visits import answered, open_page, visitor
 from tests.served import Served
 
 pytestmark = pytest.mark.browser
@@ -28,6 +28,7 @@ def test_each_way_is_copied_and_makes_the_answer_again(
     complaints: list[str] = []
     page = visitor(browser, complaints, permissions=["clipboard-read", "clipboard-write"])
     open_page(page, f"{hub.url}/vehicle_classifier")
+    answered(page, page.locator(".hub-examples button").first.click)
     menu = page.locator(".hub-code")
     text = ""
     for way, words in WAYS.items():
@@ -42,7 +43,8 @@ def test_each_way_is_copied_and_makes_the_answer_again(
         shlex.split(text.replace("\\\n", " ")), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
     )
     assert "probabilities" in json.loads(done.stdout)["outputs"]
-    page.reload()
+    open_page(page, f"{hub.url}/vehicle_classifier")
+    answered(page, page.locator(".hub-examples button").first.click)
     expect(page.locator(".hub-code select")).to_have_value("curl")
     assert complaints == []
     page.context.close()
