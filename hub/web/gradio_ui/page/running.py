@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import gradio as gr
+from cachetools import LRUCache
 
 from hub import describe
 from hub.engine.jobs import Cancel, Followed
@@ -25,6 +26,7 @@ from hub.spec import ImageInput
 from hub.web.api import events
 from hub.web.gradio_ui import fields
 from hub.web.gradio_ui.history import Past
+from hub.web.gradio_ui.links import TABS
 from hub.web.gradio_ui.live import Live
 from hub.web.gradio_ui.page.asking import Asking
 from hub.web.gradio_ui.runs import Moment, Runs
@@ -56,6 +58,8 @@ class Running:
         self.past, self.live = Past(hub, page, runs), Live(hub, threads, page, asking.names)
         self.listeners: list[Listener] = []
         self.beside: list[Beside] = []
+        # The newest run of each open page, which alone is drawn there; touched in the event loop only.
+        self._newest: LRUCache[str, object] = LRUCache(TABS)
 
     async def run_again(self, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
         """A parameter was changed: runs if the pictures are there; a live camera's next frame has it anyway."""
@@ -78,10 +82,14 @@ class Running:
             slug = self.page.slug
             return self.hub.engine.run(slug, inputs, on_event=hear, cancel=cancel, caller=who)
 
+        session, this = request.session_hash, object()
+        if session:
+            self._newest[session] = this
         # `Followed`: the run goes on for a moment without its page, which may only be loaded again.
         async with aclosing(self.runs.follow(request.session_hash or "", work, Followed())) as moments:
             async for now in moments:
-                yield await self.draw_moment(request, now, inputs, adjusting)
+                if not session or self._newest.get(session) is this:  # an older one that ends later is in the history
+                    yield await self.draw_moment(request, now, inputs, adjusting)
 
     async def draw_moment(
         self, request: gr.Request, now: Moment[Result], inputs: Mapping[str, Any], adjusting: bool = False
