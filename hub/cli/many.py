@@ -33,7 +33,8 @@ from hub.hub import Hub
 from hub.jobs import given, tables
 from hub.jobs.folders import PictureReader
 from hub.jobs.jobs import Given
-from hub.jobs.reading import picture_input, read_answer
+from hub.jobs.measured import mask_output, read_against
+from hub.jobs.reading import picture_input
 from hub.jobs.records import Row
 from hub.jobs.scores import Score, score
 from hub.jobs.summary import histograms
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace, settings: Settings, common: dict[str, Any]) ->
         demo = hub.registry.get(args.slug).demo
         if not picture_input(demo):
             raise InputError("--csv is for pages that need one picture; {page} does not.", page=args.slug)
-        pictures = find_pictures(args.image, args.truth)
+        pictures = find_pictures(args.image, args.truth, masks=bool(mask_output(demo)))
         digest = hub.weights.obtain(str(common.get("weights") or demo.weights[0].name)).digest if demo.weights else ""
         head = {"page": args.slug, "version": demo.version, "weights": digest, "settings": common}
         with Journal(args.csv, head, args.force) as journal, redirect_stdout(sys.stderr):
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace, settings: Settings, common: dict[str, Any]) ->
         hub.close()
 
 
-def find_pictures(images: Sequence[str], truth: str) -> list[Given]:
+def find_pictures(images: Sequence[str], truth: str, masks: bool = False) -> list[Given]:
     """What is in folders and ZIP files, and files by themselves. Raises InputError.
 
     `file` of each is the path of a file, or of a ZIP with the place in it behind a `#`.
@@ -88,10 +89,8 @@ def find_pictures(images: Sequence[str], truth: str) -> list[Given]:
         else:
             raise InputError("--image {path}: there is no such file or folder.", path=text, field="image")
     most = max(len(files), sys.maxsize // 2**20)  # on one's own machine there is no end
-    pictures = given.list_pictures(Path("/"), files, most, truth if labels is None else "none")
-    if labels is not None:
-        known = given.truths([one.name for one in pictures], labels, "none")
-        pictures = [Given(one.name, one.file, true) for one, true in zip(pictures, known, strict=True)]
+    kind = truth if labels is None else "none"
+    pictures = given.list_pictures(Path("/"), files, most, kind, masks=masks, labels=labels)
     if not pictures:
         raise InputError("There is no picture in {listed}.", listed=", ".join(images), field="image")
     return pictures
@@ -194,8 +193,12 @@ class _Many:
             )
         except HubError as error:
             return Row(number, picture.name, truth=picture.truth, state="failed", problem=error.message), error
-        reading, place = read_answer(demo, result), next(iter(paths), "")
-        return Row(number, picture.name, "", picture.truth, "done", place, reading), None
+        hub = self.hub
+        reading, problem = read_against(
+            demo, result, picture.against, hub.weights, self.reader.read_file, hub.limits
+        )
+        place = next(iter(paths), "")
+        return Row(number, picture.name, "", picture.truth, "done", place, reading, problem), None
 
 
 def _do(hub: Hub, args: argparse.Namespace, common: dict[str, Any], journal: Journal, pictures: list[Given]) -> int:
@@ -226,6 +229,8 @@ def _do(hub: Hub, args: argparse.Namespace, common: dict[str, Any], journal: Jou
                         continue
                     journal.add(row)
                     bar.advance(task)
+                    if row.state == "done" and row.problem:
+                        screen.print(Text(f"warning: {row.name}: {row.problem}", style="yellow"), soft_wrap=True)
                     if error is not None:
                         screen.print(Text(f"error: {row.name}: {error.message}", style="red"), soft_wrap=True)
                         status = max(status, exit_status(error))

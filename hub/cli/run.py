@@ -42,8 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--truth", default="auto", metavar="X",
-        help="with --csv, what is true of the pictures: a CSV of file,label, or folders, none, auto (folders, where "
-        "there are several); then it is told how often answers were right",
+        help="with --csv, what is true of the pictures: a CSV of file,label (file,mask; file,NAME_x,NAME_y,... for "
+        "points), or folders, none, auto (folders, where there are several, or masks/ beside the pictures); then it is "
+        "told how often answers were right",
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import struct
 import zlib
 from collections.abc import Callable
 
+import numpy as np
 from PIL import Image, features
 
 from hub.decoding import avif as decode_avif
@@ -27,7 +28,7 @@ from hub.decoding.reading import Enough, ImageLimits, LookedError, RawPicture, R
 from hub.errors import HubError, InputError, OutOfMemoryError, TooLargeError, UnsupportedMediaError
 from hub.texts import Sentence, sentence
 
-__all__ = ["FORMATS", "LIMITS", "Enough", "ImageLimits", "declared", "decode", "sniff"]
+__all__ = ["FORMATS", "LIMITS", "Enough", "ImageLimits", "declared", "decode", "decode_ids", "sniff"]
 log = logging.getLogger(__name__)
 
 LIMITS = ImageLimits()
@@ -95,10 +96,26 @@ def decode(
     name = field or "image"
     try:
         with budget.room():
-            return _decode(data, limits, name, remarks, enough)
+            return _decode(data, Reading(name, sniff(data), limits, enough), _upright_rgb, remarks)
     except HubError as error:
         error.field = field
         raise
+
+
+def decode_ids(data: bytes, limits: ImageLimits = LIMITS, name: str = "mask") -> Image.Image:
+    """A mask: a PNG whose pixels are numbers of classes, one byte each, read exactly as they are (mode L).
+
+    Raises InputError, TooLargeError, UnsupportedMediaError.
+    """
+    if data and (kind := sniff(data)) != "PNG":
+        raise UnsupportedMediaError(
+            "{name} looks like {kind}; a mask is a PNG of class numbers, one byte a pixel.", name=name, kind=sentence(kind)
+        )
+    bits, of_palette = data[24:25], data[25:26] == b"\x03"
+    if data and bits not in (b"\1", b"\x08") and not of_palette:  # grey of other depths is stretched when it is read
+        raise InputError("{name} is a PNG of {bits} bits; a mask has one byte a pixel.", name=name, bits=int.from_bytes(bits))
+    with budget.room():
+        return _decode(data, Reading(name, "PNG", limits), _exact)
 
 
 def declared(data: bytes, limits: ImageLimits = LIMITS, enough: Enough | None = None) -> int:
@@ -114,9 +131,31 @@ def declared(data: bytes, limits: ImageLimits = LIMITS, enough: Enough | None = 
     return 0
 
 
+def _upright_rgb(picture: RawPicture, name: str) -> Image.Image:
+    rgb = colour.to_rgb(picture.image, picture.profile)
+    turn = TURNS.get(picture.turn)
+    return rgb.transpose(turn) if turn is not None else rgb
+
+
+def _exact(picture: RawPicture, name: str) -> Image.Image:
+    image = picture.image
+    if image.mode in ("RGB", "RGBA", "LA"):  # grey that a program saved in colour
+        bands = image.getbands()
+        colours = [image.getchannel(band) for band in bands if band != "A"]
+        if all(one.tobytes() == colours[0].tobytes() for one in colours[1:]):
+            return colours[0]
+    if image.mode not in ("1", "L", "P"):
+        raise InputError(
+            "{name} is a PNG in colour; a mask is a PNG of class numbers, one byte a pixel.", name=name
+        )
+    return Image.fromarray(np.asarray(image).astype(np.uint8))  # a palette's colours are not asked for
+
+
 def _decode(
-    data: bytes, limits: ImageLimits, name: str, remarks: list[Sentence] | None, enough: Enough | None
-) -> Image.Image:
+    data: bytes, reading: Reading, finish: Callable[[RawPicture, str], Image.Image],
+    remarks: list[Sentence] | None = None,
+) -> Image.Image:  # fmt: skip
+    name, limits, kind = reading.name, reading.limits, reading.kind
     if not data:
         raise InputError("{name} is an empty file. Choose a picture and try again.", name=name)
     if len(data) > limits.max_bytes:
@@ -126,7 +165,6 @@ def _decode(
             size=mega(len(data)),
             most=mega(limits.max_bytes),
         )
-    kind = sniff(data)
     if kind not in _READERS:
         raise UnsupportedMediaError(
             "{name} looks like {kind}; {formats}. Convert it and try again.",
@@ -134,12 +172,8 @@ def _decode(
             kind=sentence(kind),
             formats=_READ,
         )
-    reading = Reading(name, kind, limits, enough)
     try:
-        picture = _READERS[kind](data, reading)
-        rgb = colour.to_rgb(picture.image, picture.profile)
-        turn = TURNS.get(picture.turn)
-        rgb = rgb.transpose(turn) if turn is not None else rgb
+        made = finish(_READERS[kind](data, reading), name)
     except _BOMBS as error:
         raise TooLargeError(
             "{name} declares far more pixels than the {most} megapixels that are read. Make it smaller and try again.",
@@ -157,10 +191,10 @@ def _decode(
         raise InputError(
             "{name} ({kind}) {problem}. Save it anew and try again.", name=name, kind=kind, problem=problem
         ) from error
-    rgb.info = {}  # nothing of the file (profile, EXIF, place of the photo) travels on
+    made.info = {}  # nothing of the file (profile, EXIF, place of the photo) travels on
     if remarks is not None:
         remarks += reading.remarks
-    return rgb
+    return made
 
 
 def sniff(data: bytes) -> str:

@@ -120,7 +120,11 @@ class PictureReader:
 
     def read(self, row: Row) -> bytes:
         """The picture's file. Raises InputError that says what is wrong with it."""
-        file, _, index = row.file.partition("#")
+        return self.read_file(row.file)
+
+    def read_file(self, place: str) -> bytes:
+        """Another file that came along, such as a true mask. Raises InputError."""
+        file, _, index = place.partition("#")
         try:
             data = self._zip(file).read(int(index), self._limits.max_bytes) if index else self._plain(file)
         except OSError:

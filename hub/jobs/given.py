@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from hub.errors import InputError, TooLargeError
@@ -16,20 +19,37 @@ TRUTHS = ("auto", "folders", "none")  # where it is known from what is true of a
 LABELS = "labels.csv"
 LABELS_BYTES, TRUTH_CHARS = 16 * 2**20, 200
 FILE_COLUMNS = ("file", "image", "picture", "filename", "name", "path")
-TRUTH_COLUMNS = ("label", "truth", "class", "tags", "answer", "age", "value", "target")
-Labels = Mapping[str, str]
+TRUTH_COLUMNS = ("label", "truth", "class", "tags", "answer", "age", "value", "target", "mask")
+POINTS_MOST = 200
+MASK_FOLDERS = ("masks", "mask", "annotations", "truth")
+MASK_ENDS = ("_mask", "-mask", "_l", "_labelids")
 
 
-def list_pictures(folder: Path, files: Iterable[tuple[str, str, bytes]], most: int, truth: str) -> list[Given]:
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What is true of a picture, in words; `against` where it is more than words: see `Given`."""
+
+    words: str = ""
+    against: str = ""
+
+
+Labels = Mapping[str, Truth]
+Entry = tuple[str, str]  # a picture's name, and where it is
+
+
+def list_pictures(
+    folder: Path, files: Iterable[tuple[str, str, bytes]], most: int, truth: str, *, masks: bool = False,
+    labels: Labels | None = None,
+) -> list[Given]:  # fmt: skip
     """Each file as (its name, where it is in `folder`, its first bytes); ZIP files are what is in them.
 
-    Truths come from a `labels.csv` among the files, else as `truth` says: "folders" is the folder that a picture lies
-    in; "auto" the same where there are several folders, and none where there is one. Raises InputError.
+    Truths are `labels`, or come from a `labels.csv` among the files, else as `truth` says: "folders" is the folder that
+    a picture lies in; "auto" the same where there are several folders, and none where there is one. `masks`: the page
+    gives every pixel a class, and files beside the pictures may be true masks. Raises InputError.
     """
     if truth not in TRUTHS:
         raise InputError("truth must be auto, folders or none, got {given!r}.", given=truth[:40], field="truth")
-    entries: list[tuple[str, str]] = []
-    labels: dict[str, str] | None = None
+    entries: list[Entry] = []
     for name, file, head in files:
         if head.startswith((MAGIC, b"PK\x05\x06")):
             members = list_members(folder / file, most)
@@ -37,45 +57,124 @@ def list_pictures(folder: Path, files: Iterable[tuple[str, str, bytes]], most: i
             try:
                 for member in members:
                     if _is_labels(member.name):
-                        labels = (labels or {}) | read_labels(opened.read(member.index, LABELS_BYTES))
+                        labels = {**(labels or {}), **read_labels(opened.read(member.index, LABELS_BYTES))}
                     else:
                         entries.append((member.name, f"{file}#{member.index}"))
             finally:
                 opened.close()
         elif _is_labels(name):
-            labels = (labels or {}) | read_labels((folder / file).read_bytes()[: LABELS_BYTES + 1])
+            labels = {**(labels or {}), **read_labels((folder / file).read_bytes()[: LABELS_BYTES + 1])}
         elif not is_left_out(name):
             entries.append((tidy_name(name), file))
         if len(entries) > most:
             raise TooLargeError("A batch has at most {most:,} pictures. Send them in parts.", most=most, field="files")
+    if masks and (paired := _with_masks(entries, labels, truth)):
+        return paired
     known = truths([name for name, _ in entries], labels, truth)
-    return [Given(name, file, one) for (name, file), one in zip(entries, known, strict=True)]
+    return [Given(name, file, one.words, one.against) for (name, file), one in zip(entries, known, strict=True)]
 
 
-def truths(names: list[str], labels: Labels | None, truth: str) -> list[str]:
+def truths(names: list[str], labels: Labels | None, truth: str) -> list[Truth]:
     """What is true of each picture; empty where that is not known."""
     if labels is not None:
         return [_find(labels, name) for name in names]
     folders = [PurePosixPath(name).parent.name for name in names]
     if truth == "none" or (truth == "auto" and len({*filter(None, folders)}) < 2):
-        return [""] * len(names)
-    return [folder[:TRUTH_CHARS] for folder in folders]
+        return [Truth()] * len(names)
+    return [Truth(folder[:TRUTH_CHARS]) for folder in folders]
 
 
-def read_labels(data: bytes) -> dict[str, str]:
-    """Truths by file, from a CSV with a column for each. Raises InputError."""
+# --- true masks -----------------------------------------------------------------------------------
+
+
+def _with_masks(entries: list[Entry], labels: Labels | None, truth: str) -> list[Given]:
+    """The pictures with the masks that came along, which are no pictures themselves; empty: there are no masks.
+
+    A table names them, or each has its picture's name: in a folder called masks, or one whose name ends so, as in
+    `val/1.jpg` and `val_masks/1.png`; or with an end of its own, as in `1.jpg` and `1_mask.png`.
+    """
+    if labels is not None:
+        files = {name: file for name, file in entries}
+        named = {name: _find_file(files, _find(labels, name).words) for name, _ in entries}
+        masks = {mask for mask in named.values() if mask}
+        return [
+            Given(name, file, named[name][:TRUTH_CHARS], files.get(named[name], ""))
+            for name, file in entries if masks and name not in masks
+        ]  # fmt: skip
+    by_place, by_stem = dict[Entry, Entry](), dict[str, list[Entry]]()
+    for entry in entries if truth != "none" else ():
+        if place := _mask_of(PurePosixPath(entry[0])):
+            by_place[place] = entry
+            by_stem.setdefault(place[1], []).append(entry)
+    pictures = []
+    for name, file in entries:
+        path = PurePosixPath(name)
+        if _mask_of(path) is None:
+            alike = by_stem.get(path.stem, [])
+            mask = by_place.get((str(path.parent), path.stem)) or (alike[0] if len(alike) == 1 else ("", ""))
+            pictures.append(Given(name, file, mask[0][:TRUTH_CHARS], mask[1]))
+    return pictures if any(one.against for one in pictures) else []
+
+
+def _mask_of(path: PurePosixPath) -> Entry | None:
+    """The folder and the stem of the picture that a file is the mask of, by its name; None: it is none."""
+    if path.suffix.lower() != ".png":
+        return None
+    for end in MASK_ENDS:
+        if path.stem.lower().endswith(end) and len(path.stem) > len(end):
+            return str(path.parent), path.stem[: -len(end)]
+    folder = path.parent.name
+    for word in MASK_FOLDERS:
+        if folder.lower() == word or folder.lower().endswith(("_" + word, "-" + word)):
+            return str(path.parent.with_name(folder[: -len(word)].rstrip("_-") or word)), path.stem
+    return None
+
+
+def _find_file(files: Mapping[str, str], wanted: str) -> str:
+    """The name of a file that a table names: whole, or by its end."""
+    if not wanted:
+        return ""
+    name = tidy_name(wanted)
+    if name in files:
+        return name
+    ends = [other for other in files if other.endswith("/" + name)]
+    return ends[0] if len(ends) == 1 else ""
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def read_labels(data: bytes) -> dict[str, Truth]:
+    """Truths by file, from a CSV with a column for each, or with two for each point. Raises InputError."""
     if len(data) > LABELS_BYTES:
         raise TooLargeError("labels.csv has more than {most} MB.", most=LABELS_BYTES // 2**20, field="files")
     try:
         reader = csv.reader(io.StringIO(decode_text(data)))
         head = [name.strip().lower() for name in next(reader, [])]
+        points = {name[:-2]: (at, head.index(f"{name[:-2]}_y")) for at, name in enumerate(head)
+                  if name.endswith("_x") and f"{name[:-2]}_y" in head}  # fmt: skip
         of_file, of_truth = _column(head, FILE_COLUMNS, 0), _column(head, TRUTH_COLUMNS, 1)
         rows = [row for row in reader if len(row) > max(of_file, of_truth)]
+        if len(points) > POINTS_MOST:
+            raise ValueError(f"it has more than {POINTS_MOST} points")
+        read = (lambda row: _points(row, points)) if points else (lambda row: Truth(row[of_truth].strip()[:TRUTH_CHARS]))
+        labels = {tidy_name(row[of_file].strip()): read(row) for row in rows}
     except (ValueError, csv.Error) as error:
         raise InputError("labels.csv cannot be read: {reason}.", reason=str(error)[:200], field="files") from None
-    if not rows:
+    if not labels:
         raise InputError("labels.csv needs two columns, such as file,label, and a row a picture.", field="files")
-    return {tidy_name(row[of_file].strip()): row[of_truth].strip()[:TRUTH_CHARS] for row in rows}
+    return labels
+
+
+def _points(row: list[str], points: Mapping[str, tuple[int, int]]) -> Truth:
+    """The points of one picture, in px from its top left; those that are empty are not known. Raises ValueError."""
+    known = {}
+    for name, (x, y) in points.items():
+        if len(row) > max(x, y) and row[x].strip() and row[y].strip():
+            known[name] = [float(row[x]), float(row[y])]
+            if not all(map(math.isfinite, known[name])):
+                raise ValueError(f"{name} is no place in a picture")
+    return Truth(f"{len(known)} points", json.dumps(known)) if known else Truth()
 
 
 def _column(head: list[str], names: tuple[str, ...], usual: int) -> int:
@@ -86,10 +185,10 @@ def _is_labels(name: str) -> bool:
     return PurePosixPath(name.replace("\\", "/")).name.lower() == LABELS
 
 
-def _find(labels: Labels, name: str) -> str:
+def _find(labels: Labels, name: str) -> Truth:
     """By the whole path, else by its end: a ZIP may have a folder around what the table names."""
     path = PurePosixPath(name)
     for first in range(len(path.parts)):
         if (end := "/".join(path.parts[first:])) in labels:
             return labels[end]
-    return labels.get(path.stem, "")
+    return labels.get(path.stem, Truth())

@@ -107,7 +107,7 @@ class _Fetched:
 def _from_files(fetched: _Fetched, files: Sequence[str], most: int, truth: str) -> list[Given]:
     pictures = [path for path in files if PurePosixPath(path).suffix.lower() in PICTURES]
     _check_count(len(pictures), min(most, FILES_MOST))
-    labels: dict[str, str] | None = None
+    labels: dict[str, given.Truth] | None = None
     for path in files:
         if PurePosixPath(path).name in TABLES:
             data = fetched.get(path).read_bytes()[: given.LABELS_BYTES + 1]
@@ -118,18 +118,19 @@ def _from_files(fetched: _Fetched, files: Sequence[str], most: int, truth: str) 
         file.unlink()
     known = given.truths(pictures, labels, truth)
     return [
-        Given(tidy_name(path), f"file-{number}", true)
+        Given(tidy_name(path), f"file-{number}", true.words, true.against)
         for number, (path, true) in enumerate(zip(pictures, known, strict=True))
     ]
 
 
-def _read_lines(data: bytes) -> dict[str, str]:
+def _read_lines(data: bytes) -> dict[str, given.Truth]:
     """What is true of each file, by a `metadata.jsonl`. Raises InputError."""
     labels = {}
     try:
         for line in decode_text(data).splitlines():
             row = json.loads(line)
-            labels[tidy_name(str(row["file_name"]))] = _truth(next((row[name] for name in TRUTHS if name in row), None))
+            true = _truth(next((row[name] for name in TRUTHS if name in row), None))
+            labels[tidy_name(str(row["file_name"]))] = given.Truth(true)
     except (ValueError, KeyError, TypeError):
         raise InputError("metadata.jsonl of this dataset cannot be read.", field="dataset") from None
     return labels

@@ -18,7 +18,7 @@ from hub.errors import BusyError, ConflictError, ForbiddenError, InputError, Not
 from hub.jobs.folders import Folders, NewFolder
 from hub.jobs.paces import Paces
 from hub.jobs.reading import picture_input
-from hub.jobs.records import Kind, StoredJob
+from hub.jobs.records import Kind, Row, StoredJob
 from hub.jobs.rows import RowStore
 from hub.jobs.runner import BATCHES, RUNS, Runner
 from hub.jobs.store import FILE, JobStore
@@ -63,11 +63,15 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One picture that a batch was given: its name, its file in the new folder, and what is true of it."""
+    """One picture that a batch was given: its name, its file in the new folder, and what is true of it.
+
+    `against`: a true mask, as `file`, or true points as JSON; `truth` then says in a few words what that is.
+    """
 
     name: str
     file: str
     truth: str = ""
+    against: str = ""
 
 
 class Jobs:
@@ -179,7 +183,7 @@ class Jobs:
     ) -> StoredJob:  # fmt: skip
         """Promises an answer to each picture. `raw`: the page's other inputs, for all of them. Raises HubError."""
         demo, who = self._engine.registry.get(slug).demo, self._engine.owners.of(caller)
-        digest = _digest([slug, dict(raw), [(one.name, one.truth) for one in pictures], [*digests]])
+        digest = _digest([slug, dict(raw), [(one.name, one.truth, one.against) for one in pictures], [*digests]])
         kept = False
         try:
             self._check_count(len(pictures))
@@ -198,7 +202,8 @@ class Jobs:
                 )  # fmt: skip
                 self._engine.allowance.spend(caller, len(pictures))
                 folder.keep()
-                self._store.add(job, [(one.name, one.file, one.truth) for one in pictures])
+                rows = enumerate(pictures, 1)
+                self._store.add(job, (Row(n, one.name, one.file, one.truth, against=one.against) for n, one in rows))
                 kept = True
         finally:
             folder.close(kept)

@@ -14,7 +14,7 @@ from hub.texts import to_column
 
 COLUMNS = (
     "number", "name", "file", "truth", "state", "result", "headline", "answer", "probability", "unsure", "names",
-    "numbers", "problem",
+    "numbers", "problem", "against", "measured",
 )  # fmt: skip
 # What a table may be sorted by; what a row has not comes last.
 ORDERS = {
@@ -58,7 +58,7 @@ class Wanted:
             parts.append("state = ?")
             values.append(self.state)
         if self.wrong:
-            parts.append("state = 'done' AND truth <> '' AND lower(truth) <> lower(answer)")
+            parts.append("state = 'done' AND truth <> '' AND against = '' AND lower(truth) <> lower(answer)")
         return " AND ".join(parts), values
 
 
@@ -74,12 +74,12 @@ class RowStore:
         values = (
             row.state, row.result, to_column(reading.headline), reading.answer, reading.probability, reading.unsure,
             json.dumps(reading.names, ensure_ascii=False), json.dumps(dict(reading.numbers), ensure_ascii=False),
-            to_column(row.problem), job, row.number,
+            to_column(row.problem), json.dumps(dict(reading.measured), ensure_ascii=False), job, row.number,
         )  # fmt: skip
         with self._database.change(CANNOT) as db:
             db.execute(
                 "UPDATE picture SET state = ?, result = ?, headline = ?, answer = ?, probability = ?, unsure = ?, "
-                "names = ?, numbers = ?, problem = ? WHERE job = ? AND number = ?", values,
+                "names = ?, numbers = ?, problem = ?, measured = ? WHERE job = ? AND number = ?", values,
             )  # fmt: skip
             db.execute("UPDATE job SET starts = 1 WHERE id = ? AND starts > 1", (job,))
 
@@ -146,10 +146,10 @@ def _row(values: dict[str, Any]) -> Row:
     names = json_object(f'{{"names": {values["names"]}}}').get("names", [])
     reading = Reading(
         read_column(values["headline"]) if values["headline"] else "", values["answer"], values["probability"],
-        values["unsure"], tuple(names), numbers,
+        values["unsure"], tuple(names), numbers, json_object(values["measured"]),
     )  # fmt: skip
     problem = read_column(values["problem"]) if values["problem"] else ""
     return Row(
         values["number"], values["name"], values["file"], values["truth"], values["state"], values["result"], reading,
-        problem,
+        problem, values["against"],
     )  # fmt: skip

@@ -22,7 +22,8 @@ from hub.engine.jobs import Cancel
 from hub.errors import BusyError, CancelledError, HubError, UnavailableError, unexpected
 from hub.jobs.folders import Folders, PictureReader, read_pictures
 from hub.jobs.paces import Paces
-from hub.jobs.reading import picture_input, read_answer
+from hub.jobs.measured import read_against
+from hub.jobs.reading import picture_input
 from hub.jobs.records import Kind, Problem, Row, StoredJob
 from hub.jobs.rows import RowStore
 from hub.jobs.store import JobStore
@@ -245,8 +246,10 @@ class Runner:
                 return  # it has no row, and is done when the job goes on
             self._rows.keep(job.id, Row(row.number, row.name, state="failed", problem=error.message))
         else:
-            reading = read_answer(demo, result)
-            self._rows.keep(job.id, Row(row.number, row.name, state="done", result=result.id, reading=reading))
+            weights = self._engine.weights
+            reading, problem = read_against(demo, result, row.against, weights, reader.read_file, self._limits)
+            done = Row(row.number, row.name, state="done", result=result.id, reading=reading, problem=problem)
+            self._rows.keep(job.id, done)
             work.computed += 1
 
 

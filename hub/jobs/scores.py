@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from hub.spec import Demo, Labels
 
 RESAMPLES = 1_000
 CLASSES_MOST = 30  # of a confusion matrix
+PICKED = ("rightly picked", "wrongly picked", "missed")
+NEAR = 0.05  # of the longer side of the box around the true points
 Array = NDArray[np.float64]
 
 
@@ -31,8 +33,8 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """`classes` and `confusion`: rows are the truth, columns the answers; of pages that pick labels each row is a label
-    and the columns are rightly picked, wrongly picked, missed. `unknown`: truths that are no class of the page."""
+    """`classes` and `confusion`: rows are the truth, columns the answers; of pages that pick labels, or give every pixel
+    a class, each row is one, and the columns are rightly picked, wrongly picked, missed: pictures, or pixels. `unknown`: truths that are no class of the page."""
 
     pictures: int
     figures: tuple[Figure, ...]
@@ -47,6 +49,9 @@ def score(demo: Demo, pairs: Iterable[tuple[str, Reading]]) -> Score | None:
     known = [(truth, reading) for truth, reading in pairs if truth]
     if not known:
         return None
+    measured = [reading.measured for _, reading in known if reading.measured]
+    if measured:
+        return _score_regions(measured) if "classes" in measured[0] else _score_points(measured)
     labels = next((f for f in demo.outputs if isinstance(f, Labels)), None)
     if labels is not None and labels.line:
         return _score_tags(known)
@@ -99,9 +104,8 @@ def _score_tags(known: Sequence[tuple[str, Reading]]) -> Score:
     totals = counts.sum(0).astype(int)
     shown = [answers.get(name, name) for name in names][:CLASSES_MOST]
     matrix = tuple(tuple(int(number) for number in row) for row in totals[:CLASSES_MOST])
-    columns = ("rightly picked", "wrongly picked", "missed")
     unknown = tuple(name for name in names if name not in answers)
-    return Score(len(known), figures, tuple(shown), columns, matrix, unknown)
+    return Score(len(known), figures, tuple(shown), PICKED, matrix, unknown)
 
 
 def _tags(truth: str, answers: Iterable[str]) -> set[str]:
@@ -152,6 +156,45 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return value if np.isfinite(value) else None
+
+
+# --- masks and points -----------------------------------------------------------------------------
+
+
+def _score_regions(measured: Sequence[Mapping[str, Any]]) -> Score:
+    """Over the pixels of all pictures together, as is usual: a class that is rare in each counts as the others do."""
+    all_names = list(dict.fromkeys(name for one in measured for name in one["classes"]))
+    counts = np.array([[one["classes"].get(name, (0, 0, 0)) for name in all_names] for one in measured], np.float64)
+    totals = counts.sum(0)
+    order = np.argsort(-(totals[:, 0] + totals[:, 2]), kind="stable")  # the class that takes most comes first
+    names = tuple(all_names[at] for at in order)
+    matrix = tuple(tuple(int(number) for number in row) for row in totals[order][:CLASSES_MOST])
+    figures = (_interval("mean_iou", counts, _mean_iou), _interval("pixel_accuracy", counts, _pixel_accuracy))
+    return Score(len(measured), figures, names[:CLASSES_MOST], PICKED, matrix)
+
+
+def _mean_iou(mean: Array) -> float:
+    """Of the classes that there are in truth."""
+    hits, wrong, missed = mean[mean[:, 0] + mean[:, 2] > 0].T
+    return float(np.mean(hits / (hits + wrong + missed)))
+
+
+def _pixel_accuracy(mean: Array) -> float:
+    hits, _, missed = mean.sum(0)
+    return float(hits / (hits + missed))
+
+
+def _score_points(measured: Sequence[Mapping[str, Any]]) -> Score:
+    """Distances of the points that were found; the share of all points that lie near, those not found being far."""
+    far = [[one for one in each["points"].values() if one is not None] for each in measured]
+    near = [
+        np.mean([one is not None and one <= NEAR * each["side"] for one in each["points"].values()])
+        for each in measured
+    ]
+    found = np.array([float(bool(each)) for each in far])
+    errors = np.array([np.mean(each) for each in far if each])
+    figures = [_figure("mean_error_px", errors)] if len(errors) else []
+    return Score(len(measured), (*figures, _figure("near_points", np.array(near)), _figure("found", found)))
 
 
 # --- intervals ------------------------------------------------------------------------------------

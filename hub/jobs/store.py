@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from hub.database import Database, Tables, json_object
-from hub.jobs.records import Kind, Problem, StoredJob
+from hub.jobs.records import Kind, Problem, Row, StoredJob
 from hub.texts import sentence
 
 FILE = "jobs.sqlite3"
@@ -36,9 +36,13 @@ CREATE TABLE picture (
 CREATE INDEX picture_by_state ON picture (job, state);
 CREATE TABLE pace (page TEXT PRIMARY KEY, seconds REAL NOT NULL, load_s REAL NOT NULL) WITHOUT ROWID;
 """
+TRUE_MASKS = """
+ALTER TABLE picture ADD COLUMN against TEXT NOT NULL DEFAULT '';
+ALTER TABLE picture ADD COLUMN measured TEXT NOT NULL DEFAULT '{}';
+"""
 JOBS = Tables(
     "the jobs",
-    (TABLES,),
+    (TABLES, TRUE_MASKS),
     (
         "auto_vacuum = FULL",
         "journal_mode = WAL",
@@ -74,14 +78,15 @@ class JobStore:
 
     # --- asking for one ---------------------------------------------------------------------------
 
-    def add(self, job: StoredJob, pictures: Sequence[tuple[str, str, str]] = ()) -> None:
-        """Keeps a new job and the name, file and truth of each of its pictures: all of it or nothing."""
-        rows = ((job.id, number, *row) for number, row in enumerate(pictures, 1))
+    def add(self, job: StoredJob, rows: Iterable[Row] = ()) -> None:
+        """Keeps a new job, and its pictures that wait: all of it or nothing."""
+        values = ((job.id, row.number, row.name, row.file, row.truth, row.against) for row in rows)
         with self.database.change(CANNOT) as db:
             db.execute(f"INSERT INTO job ({', '.join(COLUMNS)}) VALUES ({PLACEHOLDERS})", _values(job))
             db.executemany(
-                "INSERT INTO picture VALUES (?, ?, ?, ?, ?, 'waiting', '', '', '', NULL, NULL, '[]', '{}', '')", rows
-            )
+                "INSERT INTO picture (job, number, name, file, truth, against, state, result, headline, answer, names, "
+                "numbers, problem) VALUES (?, ?, ?, ?, ?, ?, 'waiting', '', '', '', '[]', '{}', '')", values,
+            )  # fmt: skip
 
     def get(self, id: str) -> StoredJob | None:
         return next(self._jobs("WHERE id = ?", (id,)), None)

@@ -25,15 +25,16 @@ def row_to_json(row: Row) -> dict[str, Any]:
         "number": row.number, "file": row.name, "state": row.state, "headline": str(reading.headline),
         "answer": reading.answer, "probability": reading.probability, "unsure": reading.unsure, "truth": row.truth,
         "result": row.result or None, "problem": str(row.problem), "labels": list(reading.names),
-        "numbers": dict(reading.numbers),
+        "numbers": dict(reading.numbers), "measured": dict(reading.measured),
     }  # fmt: skip
 
 
 def row_from_json(line: Mapping[str, Any]) -> Row:
     """What `row_to_json` was made of."""
     reading = Reading(
-        line["headline"], line["answer"], line["probability"], line["unsure"], tuple(line["labels"]), line["numbers"]
-    )
+        line["headline"], line["answer"], line["probability"], line["unsure"], tuple(line["labels"]), line["numbers"],
+        line.get("measured", {}),
+    )  # fmt: skip
     return Row(
         line["number"], line["file"], "", line["truth"], line["state"], line["result"] or "", reading, line["problem"]
     )

@@ -22,6 +22,7 @@ from hub.images import thumbnail
 from hub.jobs import given, hub_datasets, tables
 from hub.jobs.folders import NewFolder, PictureReader
 from hub.jobs.jobs import JobView, Wish
+from hub.jobs.measured import mask_output
 from hub.jobs.records import Problem, Row, RowState, StoredJob
 from hub.jobs.rows import ORDERS, Wanted
 from hub.jobs.summary import summarise
@@ -136,7 +137,9 @@ class JobRoutes:
         # A browser sends an empty part without a file name where no file was chosen.
         files = [(one.name, one.file, one.head) for one in form.files if one.name or one.size]
         most, query = self.hub.settings.batch_pictures, request.query_params
-        pictures = given.list_pictures(folder.path, files, most, truth)
+        pictures = given.list_pictures(
+            folder.path, files, most, truth, masks=bool(mask_output(page.demo))
+        )
         digests = [one.sha.hexdigest() for one in form.files]
         if of_hub := query.get("dataset", ""):
             if self.hub.settings.offline:

@@ -14,6 +14,7 @@ from hub.hub import Hub
 from hub.jobs import given
 from hub.jobs.folders import NewFolder
 from hub.jobs.jobs import Wish
+from hub.jobs.measured import mask_output
 from hub.jobs.reading import picture_input
 from hub.jobs.records import StoredJob
 from hub.jobs.rows import Wanted
@@ -97,7 +98,9 @@ def _ask(hub: Hub, arguments: Mapping[str, Any], who: Caller | None, files: bool
     try:
         filled = _fill(hub, folder, arguments, files)
         most = hub.settings.batch_pictures
-        pictures = given.list_pictures(folder.path, filled, most, str(arguments.get("truth") or "auto"))
+        pictures = given.list_pictures(
+            folder.path, filled, most, str(arguments.get("truth") or "auto"), masks=bool(mask_output(hub.registry.get(slug).demo))
+        )
         job = hub.jobs.ask_batch(folder, slug, settings, pictures, [], who, Wish())
         promised = True
         return job

@@ -122,6 +122,13 @@ class RowAnswer(TypedDict):
     problem: Annotated[str, Field(description="Why it has no answer")]
     labels: list[str]
     numbers: dict[str, float]
+    measured: Annotated[
+        dict[str, Any],
+        Field(
+            description="Against a true mask: classes, with pixels that are rightly it, wrongly it, missed. Against true "
+            "points: points, with distances in px, and side, the longer side of the box around the true ones"
+        ),
+    ]
     thumbnail: Address
 
 

@@ -187,11 +187,11 @@ async function summary() {
   for (const option of document.querySelectorAll("[data-labelled]")) show(option, scored && sum.names.length);
 }
 
-const METRICS = {accuracy: "Accuracy", f2: "F2", macro_f1: "Macro F1", mae: "Mean error, absolute", mean_error: "Mean error", in_interval: "In the interval"};
+const METRICS = {accuracy: "Accuracy", f2: "F2", macro_f1: "Macro F1", mae: "Mean error, absolute", mean_error: "Mean error", in_interval: "In the interval", mean_iou: "Mean IoU", pixel_accuracy: "Pixel accuracy", mean_error_px: "Mean error (px)", near_points: "Points within 5 % of their extent", found: "With points found"};
 const share = (value) => say("{percent} %", {percent: (100 * value).toFixed(1)});
 
 function scorePanel(score) {
-  const inShares = (name) => name !== "mae" && name !== "mean_error";
+  const inShares = (name) => !["mae", "mean_error", "mean_error_px"].includes(name);
   const write = (name, value) => inShares(name) ? share(value) : value.toFixed(2);
   const figures = score.figures.map(({name, value, low, high}) => make("p", {}, make("span", {class: "many-figure"}, write(name, value)), " ", say(METRICS[name] ?? name), make("br"),
     make("small", {}, say("95 % interval {low} to {high}", {low: write(name, low), high: write(name, high)}))));
@@ -260,8 +260,8 @@ function line(row, sure) {
   const image = row.state !== "done" ? null : make("img", {src: row.thumbnail, alt: "", loading: "lazy", decoding: "async", width: 64, height: 64, onerror: (event) => event.target.remove()});
   const text = row.state === "done" ? make("button", {type: "button", class: "many-open", onclick: () => zoom(row)}, row.headline || row.answer || say("Done")) : null;
   const said = text ?? (row.state === "failed" ? make("span", {class: "many-problem"}, row.problem) : make("span", {class: "many-soon"}, say("Waiting")));
-  const miss = scored && row.truth && row.answer && row.truth.toLowerCase().replace(/[\s_-]+/g, " ") !== row.answer.toLowerCase().replace(/[\s_-]+/g, " ");
-  return make("tr", {}, make("td", {}, image), make("td", {class: "many-file"}, row.file), make("td", {class: "many-said"}, said),
+  const miss = scored && row.truth && !Object.keys(row.measured).length && row.answer && row.truth.toLowerCase().replace(/[\s_-]+/g, " ") !== row.answer.toLowerCase().replace(/[\s_-]+/g, " ");
+  return make("tr", {}, make("td", {}, image), make("td", {class: "many-file"}, row.file), make("td", {class: "many-said"}, said, row.state === "done" && row.problem ? make("small", {class: "many-problem"}, row.problem) : null),
     sure && make("td", {class: "many-number"}, row.probability === null ? "" : share(row.probability)),
     job.labelled && make("td", {class: miss ? "many-truth many-miss" : "many-truth"}, row.truth));
 }
