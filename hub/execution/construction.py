@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
-from hub.errors import DeadlineError
+from hub import imports
+from hub.errors import DeadlineError, OutOfMemoryError
+from hub.execution.devices import is_out_of_memory
 from hub.texts import Sentence, sentence
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +78,28 @@ class Construction:
 
 
 CONSTRUCTION = Construction()
+
+
+def construct(
+    key: str, load: Callable[[], Any], end: float | None, evict_idle: Callable[[str], object]
+) -> tuple[Any, float]:
+    """Builds a model in its turn; returns it and the milliseconds. Raises DeadlineError, OutOfMemoryError, as `load`.
+
+    Where memory ran out, once more when `evict_idle`, given the key, has dropped the models that nobody uses.
+    """
+    for _ in range(2):
+        try:
+            with CONSTRUCTION.turn(key, end):
+                begin = time.perf_counter()
+                model = load()
+                imports.settle()
+                return model, (time.perf_counter() - begin) * 1000
+        except BaseException as error:
+            imports.forget_halves(error)
+            if not is_out_of_memory(error):
+                raise
+        log.warning("out of memory while loading %s; evicting idle models", key)
+        evict_idle(key)
+    raise OutOfMemoryError(
+        "{model} does not fit into the memory that is left on this device. Try again later.", model=key
+    )

@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from hub import imports
-from hub.errors import DeadlineError, HubError, OutOfMemoryError, UnavailableError
-from hub.execution.construction import CONSTRUCTION
-from hub.execution.devices import give_back, is_out_of_memory, model_bytes
+from hub.errors import DeadlineError, HubError, UnavailableError
+from hub.execution.construction import construct
+from hub.execution.devices import give_back, model_bytes
 from hub.execution.leases import Lease, ModelStatus, NoRoomError, PoolEntry, status_of, too_large
 from hub.execution.popularity import Popularity, enough
 
@@ -147,7 +147,7 @@ class ModelPool:
         """Makes room, builds, measures. Runs without the pool's lock, so that hits pass by."""
         while True:
             self._admit(entry, end, evict)
-            model, load_ms = self._construct(entry.key, load, end)
+            model, load_ms = construct(entry.key, load, end, self.evict_idle)
             size = self._measure(model)
             if self._known_bytes.get(entry.key) != size:
                 self._on_measured(entry.key, size)
@@ -171,25 +171,6 @@ class ModelPool:
         log.info("loaded %s: %.1f MB in %.0f ms", entry.key, size / 1e6, load_ms)
         self._on_change("load", load_ms / 1000)
         self._on_change("bytes", self.used_bytes())
-
-    def _construct(self, key: str, load: Callable[[], Any], end: float | None) -> tuple[Any, float]:
-        """Builds the model; once more without the idle ones if memory ran out. Returns it and the milliseconds."""
-        for _ in range(2):
-            try:
-                with CONSTRUCTION.turn(key, end):
-                    begin = time.perf_counter()
-                    model = load()
-                    imports.settle()
-                    return model, (time.perf_counter() - begin) * 1000
-            except BaseException as error:
-                imports.forget_halves(error)
-                if not is_out_of_memory(error):
-                    raise
-            log.warning("out of memory while loading %s; evicting idle models", key)
-            self.evict_idle(key)
-        raise OutOfMemoryError(
-            "{model} does not fit into the memory that is left on this device. Try again later.", model=key
-        )
 
     def _leave(self, entry: PoolEntry, was_used: bool = True) -> None:
         with self._changed:
