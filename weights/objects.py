@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hub.kit.regions import boxes_of_regions
+from hub.results.boxes import count_hits
 
-Box = Sequence[float]  # x0, y0, x1, y1
 LABELS = {"car": "car", "pedestrian": "person", "bicyclist": "cyclist"}  # class of a mask -> label of a box
 SMALLEST = 0.2  # percent of the picture; the page is measured with the same
 OVERLAP = 0.5
@@ -29,24 +29,10 @@ def count_objects(answer: dict[str, Any], truth: Path, config: Any) -> NDArray[n
 
 
 def _count(found: Sequence[Any], true: Sequence[Any], label: str) -> tuple[int, int, int]:
-    """The surest box takes the true one that it covers best; each is taken once."""
+    """Of one label: boxes that are right, boxes found, boxes that are true."""
     ours = sorted((box for box in found if box["label"] == label), key=lambda box: -box["score"])
     theirs = [box["box"] for box in true if box["label"] == label]
-    total, hits = len(theirs), 0
-    for box in ours:
-        shares = [overlap(box["box"], other) for other in theirs]
-        if shares and max(shares) >= OVERLAP:
-            theirs.pop(int(np.argmax(shares)))
-            hits += 1
-    return hits, len(ours), total
-
-
-def overlap(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes."""
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    shared = max(0.0, width) * max(0.0, height)
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
-    return shared / union if union else 0.0
+    return count_hits((box["box"] for box in ours), theirs, OVERLAP), len(ours), len(theirs)
 
 
 def object_figures(counts: NDArray[Any], config: Any) -> dict[str, Any]:

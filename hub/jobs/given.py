@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -20,7 +20,8 @@ LABELS = "labels.csv"
 LABELS_BYTES, TRUTH_CHARS = 16 * 2**20, 200
 FILE_COLUMNS = ("file", "image", "picture", "filename", "name", "path")
 TRUTH_COLUMNS = ("label", "truth", "class", "tags", "answer", "age", "value", "target", "mask")
-POINTS_MOST = 200
+POINTS_MOST, BOXES_MOST = 200, 1000
+CORNERS = (("x0", "y0", "x1", "y1"), ("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max"))
 MASK_FOLDERS = ("masks", "mask", "annotations", "truth")
 MASK_ENDS = ("_mask", "-mask", "_l", "_labelids")
 
@@ -145,7 +146,7 @@ def _find_file(files: Mapping[str, str], wanted: str) -> str:
 
 
 def read_labels(data: bytes) -> dict[str, Truth]:
-    """Truths by file, from a CSV with a column for each, or with two for each point. Raises InputError."""
+    """Truths by file, from a CSV with a column for each, two for each point, or a row for each box. Raises InputError."""
     if len(data) > LABELS_BYTES:
         raise TooLargeError("labels.csv has more than {most} MB.", most=LABELS_BYTES // 2**20, field="files")
     try:
@@ -153,10 +154,13 @@ def read_labels(data: bytes) -> dict[str, Truth]:
         head = [name.strip().lower() for name in next(reader, [])]
         points = {name[:-2]: (at, head.index(f"{name[:-2]}_y")) for at, name in enumerate(head)
                   if name.endswith("_x") and f"{name[:-2]}_y" in head}  # fmt: skip
+        corners = next(([head.index(name) for name in four] for four in CORNERS if {*four} <= {*head}), [])
         of_file, of_truth = _column(head, FILE_COLUMNS, 0), _column(head, TRUTH_COLUMNS, 1)
-        rows = [row for row in reader if len(row) > max(of_file, of_truth)]
+        rows = [row for row in reader if len(row) > max(of_file, of_truth, *corners)]
         if len(points) > POINTS_MOST:
             raise ValueError(f"it has more than {POINTS_MOST} points")
+        if corners:
+            return _boxes(rows, of_file, of_truth, corners)
         read = (lambda row: _points(row, points)) if points else (lambda row: Truth(row[of_truth].strip()[:TRUTH_CHARS]))
         labels = {tidy_name(row[of_file].strip()): read(row) for row in rows}
     except (ValueError, csv.Error) as error:
@@ -174,7 +178,22 @@ def _points(row: list[str], points: Mapping[str, tuple[int, int]]) -> Truth:
             known[name] = [float(row[x]), float(row[y])]
             if not all(map(math.isfinite, known[name])):
                 raise ValueError(f"{name} is no place in a picture")
-    return Truth(f"{len(known)} points", json.dumps(known)) if known else Truth()
+    return Truth(f"{len(known)} points", json.dumps({"points": known})) if known else Truth()
+
+
+def _boxes(rows: list[list[str]], of_file: int, of_truth: int, corners: Sequence[int]) -> dict[str, Truth]:
+    """The boxes of each picture, a row each, in px from its top left; without corners: it has none. Raises ValueError."""
+    boxes: dict[str, list[tuple[str, list[float]]]] = {}
+    for row in rows:
+        of_picture = boxes.setdefault(tidy_name(row[of_file].strip()), [])
+        if any(row[at].strip() for at in corners):
+            box = [float(row[at]) for at in corners]
+            if not all(map(math.isfinite, box)) or box[0] >= box[2] or box[1] >= box[3]:
+                raise ValueError(f"{box} is no box in a picture")
+            of_picture.append((row[of_truth].strip()[:TRUTH_CHARS], box))
+    if any(len(many) > BOXES_MOST for many in boxes.values()):
+        raise ValueError(f"a picture has more than {BOXES_MOST} boxes")
+    return {name: Truth(f"{len(many)} boxes", json.dumps({"boxes": many})) for name, many in boxes.items()}
 
 
 def _column(head: list[str], names: tuple[str, ...], usual: int) -> int:

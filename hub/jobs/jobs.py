@@ -65,7 +65,7 @@ class Wish:
 class Given:
     """One picture that a batch was given: its name, its file in the new folder, and what is true of it.
 
-    `against`: a true mask, as `file`, or true points as JSON; `truth` then says in a few words what that is.
+    `against`: a true mask, as `file`, or true points or boxes as JSON; `truth` then says in a few words what that is.
     """
 
     name: str

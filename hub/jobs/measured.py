@@ -1,4 +1,4 @@
-"""An answer held against a true mask or true points: counts and distances that add up over pictures."""
+"""An answer held against a true mask, true points or true boxes: counts and distances that add up over pictures."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from hub.decoding.decode import ImageLimits, decode_ids
 from hub.errors import HubError, InputError
 from hub.jobs.reading import read_answer
 from hub.jobs.records import Reading
+from hub.jobs.scores import plain_name
+from hub.results.boxes import count_hits
 from hub.results.result import Result
-from hub.spec import Demo, Mask
+from hub.spec import Boxes, Demo, Mask
 from hub.texts import Sentence, sentence
 from hub.weights.store import WeightsStore
 
@@ -55,12 +57,15 @@ def measure(
     demo: Demo, result: Result, config: Mapping[str, Any], against: str, read: Callable[[str], bytes],
     limits: ImageLimits,
 ) -> dict[str, Any]:  # fmt: skip
-    """What `Reading.measured` holds: see `measure_mask` and `measure_points`.
+    """What `Reading.measured` holds: see `measure_mask`, `measure_points`, `measure_boxes`.
 
-    `against`: points as JSON, or a mask that `read` gets. Raises InputError, which says what is wrong with that.
+    `against`: points or boxes as JSON, or a mask that `read` gets. Raises InputError, which says what is wrong with that.
     """
     if against.startswith("{"):
-        return measure_points(result.values, json.loads(against))
+        true = json.loads(against)
+        if "points" in true:
+            return measure_points(result.values, true["points"])
+        return measure_boxes(demo, result.values, true["boxes"])
     pictures = result.pictures.get(mask_output(demo), ())
     if not pictures:
         raise InputError("The answer has no mask.")
@@ -125,6 +130,24 @@ def measure_points(values: Mapping[str, Any], true: Mapping[str, Sequence[float]
     return {"points": far, "side": round(float(np.ptp(np.array([*true.values()], np.float64), axis=0).max()), 3)}
 
 
+def measure_boxes(
+    demo: Demo, values: Mapping[str, Any], true: Sequence[tuple[str, Sequence[float]]]
+) -> dict[str, Any]:
+    """`{"boxes": {label: [boxes that are right, wrong, missed]}}`; right is one that half overlaps a true one."""
+    name = next((field.name for field in demo.outputs if isinstance(field, Boxes)), "")
+    if name not in values:
+        raise InputError("The answer has no boxes.")
+    found = [(plain_name(box["label"]), box) for box in values[name]["boxes"]]  # surest first
+    labels = {plain_name(box["label"]): box["label"] for _, box in found}
+    counts = {}
+    for plain in dict.fromkeys([*(plain_name(label) for label, _ in true), *labels]):
+        ours = [(box["x0"], box["y0"], box["x1"], box["y1"]) for label, box in found if label == plain]
+        theirs = [box for label, box in true if plain_name(label) == plain]
+        hits = count_hits(ours, theirs)
+        counts[labels.get(plain, plain)] = [hits, len(ours) - hits, len(theirs) - hits]
+    return {"boxes": counts}
+
+
 def _points(values: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     """The answer's points by name: the table that has a column of words, of x and of y."""
     for rows in values.values():
@@ -152,5 +175,8 @@ def in_a_number(measured: Mapping[str, Any]) -> dict[str, float]:
     if "classes" in measured:
         counts = np.array([*measured["classes"].values()])
         return {"pixel accuracy": round(float(counts[:, 0].sum() / (counts[:, 0] + counts[:, 2]).sum()), 6)}
+    if "boxes" in measured:
+        hits, wrong, missed = np.array([[0, 0, 0], *measured["boxes"].values()]).sum(0)
+        return {"wrong boxes": float(wrong), "missed boxes": float(missed)}
     far = [one for one in measured.get("points", {}).values() if one is not None]
     return {"mean error px": round(float(np.mean(far)), 6)} if far else {}

@@ -69,7 +69,7 @@ class Reading:
     unsure: float | None = None  # more is less sure; None: the answer does not tell
     names: tuple[str, ...] = ()  # labels, each for itself
     numbers: Mapping[str, float] = field(default_factory=dict)
-    measured: Mapping[str, Any] = field(default_factory=dict)  # against a true mask or true points: see measured.py
+    measured: Mapping[str, Any] = field(default_factory=dict)  # against a true mask, points or boxes: see measured.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,4 +84,4 @@ class Row:
     result: str = ""
     reading: Reading = Reading()
     problem: str = ""  # why it has no answer, or why that was not held against what is true
-    against: str = ""  # a true mask, as `file`, or true points as JSON
+    against: str = ""  # a true mask, as `file`, or true points or boxes as JSON

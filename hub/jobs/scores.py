@@ -51,7 +51,8 @@ def score(demo: Demo, pairs: Iterable[tuple[str, Reading]]) -> Score | None:
         return None
     measured = [reading.measured for _, reading in known if reading.measured]
     if measured:
-        return _score_regions(measured) if "classes" in measured[0] else _score_points(measured)
+        kinds = {"classes": _score_regions, "points": _score_points, "boxes": _score_boxes}
+        return next(function(measured) for name, function in kinds.items() if name in measured[0])
     labels = next((f for f in demo.outputs if isinstance(f, Labels)), None)
     if labels is not None and labels.line:
         return _score_tags(known)
@@ -195,6 +196,25 @@ def _score_points(measured: Sequence[Mapping[str, Any]]) -> Score:
     errors = np.array([np.mean(each) for each in far if each])
     figures = [_figure("mean_error_px", errors)] if len(errors) else []
     return Score(len(measured), (*figures, _figure("near_points", np.array(near)), _figure("found", found)))
+
+
+def _score_boxes(measured: Sequence[Mapping[str, Any]]) -> Score:
+    """Over the boxes of all pictures together."""
+    names = list(dict.fromkeys(name for one in measured for name in one["boxes"]))
+    counts = np.array([[one["boxes"].get(name, (0, 0, 0)) for name in names] for one in measured], np.float64)
+    figures = (_interval("precision", counts, _precision), _interval("recall", counts, _recall))
+    matrix = tuple(tuple(int(number) for number in row) for row in counts.sum(0)[:CLASSES_MOST])
+    return Score(len(measured), figures, tuple(names[:CLASSES_MOST]), PICKED, matrix)
+
+
+def _precision(mean: Array) -> float:
+    hits, wrong, _ = mean.sum(0)
+    return float(hits / (hits + wrong)) if hits + wrong else 0.0
+
+
+def _recall(mean: Array) -> float:
+    hits, _, missed = mean.sum(0)
+    return float(hits / (hits + missed)) if hits + missed else 0.0
 
 
 # --- intervals ------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from unicodedata import category
 from zlib import crc32
@@ -102,3 +102,25 @@ def to_coco(found: Found, file_name: str) -> dict[str, Any]:
             for number, box in enumerate(found["boxes"], 1)
         ],
     }  # fmt: skip
+
+
+# --- against true boxes ---------------------------------------------------------------------------
+
+
+def overlap(a: Sequence[float], b: Sequence[float]) -> float:
+    """Intersection over union of two boxes, each x0, y0, x1, y1."""
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    shared = max(0.0, width) * max(0.0, height)
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
+    return shared / union if union > 0 else 0.0
+
+
+def count_hits(surest_first: Iterable[Sequence[float]], true: Sequence[Sequence[float]], least: float = 0.5) -> int:
+    """How many boxes are right: each takes the true one that it covers best, by at least so much; each is taken once."""
+    left, hits = [*true], 0
+    for box in surest_first:
+        shares = [overlap(box, other) for other in left]
+        if shares and max(shares) >= least:
+            left.pop(shares.index(max(shares)))
+            hits += 1
+    return hits

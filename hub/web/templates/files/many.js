@@ -187,7 +187,7 @@ async function summary() {
   for (const option of document.querySelectorAll("[data-labelled]")) show(option, scored && sum.names.length);
 }
 
-const METRICS = {accuracy: "Accuracy", f2: "F2", macro_f1: "Macro F1", mae: "Mean error, absolute", mean_error: "Mean error", in_interval: "In the interval", mean_iou: "Mean IoU", pixel_accuracy: "Pixel accuracy", mean_error_px: "Mean error (px)", near_points: "Points within 5 % of their extent", found: "With points found"};
+const METRICS = {accuracy: "Accuracy", f2: "F2", macro_f1: "Macro F1", mae: "Mean error, absolute", mean_error: "Mean error", in_interval: "In the interval", mean_iou: "Mean IoU", pixel_accuracy: "Pixel accuracy", mean_error_px: "Mean error (px)", near_points: "Points within 5 % of their extent", found: "With points found", precision: "Precision", recall: "Recall"};
 const share = (value) => say("{percent} %", {percent: (100 * value).toFixed(1)});
 
 function scorePanel(score) {
