@@ -52,9 +52,9 @@ bench: setup-bench  ## measure the hub beside what else one would use, in about 
 bench-full: setup-bench  ## all of it, at length, on a quiet machine; writes bench/RESULTS.md
 	$(BIN)/python -m bench --results bench/RESULTS.md $(ARGS)
 
-soak: setup-dev  ## what takes long to show: memory after thousands of requests, a burst of large pictures, a batch of 10,000
+soak: setup-dev  ## what takes long to show: memory after thousands of requests, a burst of large pictures, a crowd for ten minutes, a batch of 10,000
 	$(BIN)/python -m pytest -m soak -s
-	$(BIN)/python -m bench --only soak,burst $(ARGS)
+	$(BIN)/python -m bench --only soak,burst,crowd $(ARGS)
 
 flow: $(VENV)/.installed-flow  ## draw a grid of pictures with Metaflow (ARGS="--page stable_diffusion --subjects ... --max-workers 4")
 	$(BIN)/python hub/batch/flow.py run $(ARGS)

@@ -27,6 +27,7 @@ from bench import (
     beside,
     burst,
     busy,
+    crowd,
     forms,
     gradio_clients,
     kills,
@@ -71,9 +72,10 @@ PARTS: dict[str, Callable[[Bench], Findings]] = {
     "pictures": pictures.measure,
     "soak": soak.measure,
     "burst": burst.measure,
+    "crowd": crowd.measure,
 }
-LONG = {"pictures", "soak", "burst"}  # left out of a quick run
-NO_FORMS = {"forms", "pool", "many_pages", "soak", "burst"}  # parts for which it does not matter how models run
+LONG = {"pictures", "soak", "burst", "crowd"}  # left out of a quick run
+NO_FORMS = {"forms", "pool", "many_pages", "soak", "burst", "crowd"}  # parts for which it does not matter how models run
 PAGE = "vehicle_classifier"
 WIDTH = 170  # of the table where it is not on a terminal
 HARDWARE = """

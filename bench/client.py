@@ -21,10 +21,14 @@ GRADIO = "/gradio_api"
 
 
 class Http:
-    """One keep-alive connection to 127.0.0.1. Not for two threads at once."""
+    """One keep-alive connection to 127.0.0.1. Not for two threads at once.
+
+    `retry_after_s`: how long the last answer told to wait; None: it did not.
+    """
 
     def __init__(self, port: int):
         self.port = port
+        self.retry_after_s: float | None = None
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
 
     def __enter__(self) -> Http:
@@ -63,6 +67,8 @@ class Http:
             try:
                 self._connection.request(method, path, body, dict(headers))
                 with self._connection.getresponse() as response:
+                    wait = response.headers.get("Retry-After", "")
+                    self.retry_after_s = float(wait) if wait.isascii() and wait.isdigit() else None
                     return response.status, response.read()
             except (http.client.HTTPException, OSError) as error:
                 self._connection.close()

@@ -66,7 +66,7 @@ def _ask(bench: Bench, server: Server, numbers: range, statuses: dict[str, int])
                     number = next(waiting, None)
                 if number is None:
                     return
-                problem = _one(http, _request(bench, number), statuses, lock)
+                problem = _one(http, request(bench, number), statuses, lock)
                 if problem:
                     problems.append(problem)
 
@@ -91,7 +91,7 @@ def _one(http: Http, asked: Asked, statuses: dict[str, int], lock: threading.Loc
     return "" if due else f"POST {asked.path}: {status} {body[:300]!r}"
 
 
-def _request(bench: Bench, number: int) -> Asked:
+def request(bench: Bench, number: int) -> Asked:
     """The same for the same number, whatever the thread."""
     chance = random.Random(number)
     others = [page for page in bench.registry if page.slug != bench.slug]
