@@ -8,7 +8,6 @@ the report says when it did. `--plan quick` takes about three minutes; its figur
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import signal
 import subprocess
@@ -131,7 +130,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--demos", type=lambda text: text.split(","), default=[], metavar="A,B", help="pages; default: all"
     )
     parser.add_argument("--weights-folder", type=Path, default=ROOT / "weights", help="default: weights/ beside app.py")
-    parser.add_argument("--results", type=Path, metavar="FILE", help="write the tables as Markdown, too")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="put what is measured into this Markdown file, in the place of earlier figures of the same parts")
     peers = ROOT / ".venv-bench" / "bin" / "python"
     parser.add_argument("--peers", type=Path, default=peers, metavar="PYTHON", help="of the environment with LitServe")
     return parser.parse_args(arguments)
@@ -256,13 +255,11 @@ def _report(run: Run, load: float, before: quiet.Calibration) -> None:
         **run.about,
     }
     rows = [row for findings in run.found.values() for row in findings.rows]
-    console, verdicts, table = Console(width=None if sys.stdout.isatty() else WIDTH), judge(rows), _table(rows, about)
-    console.print(table, report.bars_table(verdicts))
-    if run.given.results and "error" not in about:
-        paper = Console(width=WIDTH, file=io.StringIO(), color_system=None)
-        paper.print(table)
-        results.write(run.given.results, about, verdicts, paper.file.getvalue())  # type: ignore[attr-defined]  # StringIO
-    print(report.line(report.document(run.found, about)), flush=True)
+    console, document = Console(width=None if sys.stdout.isatty() else WIDTH), report.document(run.found, about)
+    console.print(_table(rows, about), report.bars_table(judge(rows)))
+    if run.given.results:
+        results.keep(run.given.results, document)
+    print(report.line(document), flush=True)
 
 
 def _table(rows: Sequence[Any], about: dict[str, Any]) -> Any:

@@ -32,6 +32,7 @@ from hub.spec import ImageOutput, Labels
 ABOUT = {
     "date": report.now(), "machine": report.machine(), "versions": report.versions(), "commit": "abc", "plan": "full",
     "seconds": 1.0, "load": [0.1, 0.2], "device": "cpu", "dtype": "float32", "not_quiet": ["a neighbour"],
+    "others_percent": {}, "steal_percent": {},
 }  # fmt: skip
 
 
@@ -77,10 +78,30 @@ def test_every_bar_is_of_a_part_there_is_and_no_two_are_of_one_row() -> None:
 
 
 def test_results_hold_the_bars_the_commit_and_that_the_machine_was_not_quiet(tmp_path: Path) -> None:
-    results.write(tmp_path / "RESULTS.md", ABOUT, judge([Gap("memory", "no | room")]), "the table")
+    found = {"memory": Findings((Gap("memory", "no | room"),), {}), "kills": Findings((count("kills.wrong", "w", "", 3),), {})}
+    results.keep(tmp_path / "RESULTS.md", report.document(found, ABOUT))
     text = (tmp_path / "RESULTS.md").read_text()
-    assert "commit abc" in text and "NOT QUIET: a neighbour" in text and "the table" in text
-    assert "| not measured | no / room |" in text
+    assert "commit abc" in text and "NOT QUIET: a neighbour" in text
+    assert "| not measured | no / room |" in text and "| 3 | <= 0 | no |" in text
+
+
+def test_a_run_takes_the_place_of_earlier_figures_of_its_own_parts_alone(tmp_path: Path) -> None:
+    file = tmp_path / "RESULTS.md"
+    first = {"kills": Findings((count("kills.wrong", "w", "", 3), count("kills.restarts", "r", "", 5)), {"a": 1})}
+    more = {"photos": Findings((compare("photos.camvid", "large", "ms", [[1.0]], [[4.0]], "before"),), {})}
+    results.keep(file, report.document({**first, **more}, ABOUT))
+    again = {"kills": Findings((count("kills.wrong", "w", "", 0),), {"a": 2})}
+    results.keep(file, report.document(again, {**ABOUT, "commit": "def", "error": "stopped"}))
+    newer, older = json.loads(file.with_suffix(".json").read_text())
+    assert [row["key"] for row in newer["rows"]] == ["kills.wrong"] and newer["details"] == {"kills": {"a": 2}}
+    assert [row["key"] for row in older["rows"]] == ["photos.camvid"] and older["details"] == {}
+    text = file.read_text()
+    assert "## Run 2" in text and "it ended early: stopped" in text
+    bars = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in text.splitlines()
+            if line.startswith("| ")}  # fmt: skip
+    assert bars["worker killed every 5 s: wrong or lost answers"][::4] == ["0", "1"]
+    assert bars["24-megapixel JPEG, CamVid / before"][::4] == ["0.25", "2"]
+    assert bars["worker killed every 5 s: hub restarts"][2] == "not measured"
 
 
 def test_a_machine_that_slows_down_meanwhile_was_not_quiet() -> None:
