@@ -74,7 +74,8 @@ PARTS: dict[str, Callable[[Bench], Findings]] = {
     "crowd": crowd.measure,
 }
 LONG = {"pictures", "soak", "burst", "crowd"}  # left out of a quick run
-NO_FORMS = {"forms", "pool", "many_pages", "soak", "burst", "crowd"}  # parts for which it does not matter how models run
+# Parts for which it does not matter how models run.
+NO_FORMS = {"forms", "pool", "many_pages", "soak", "burst", "crowd"}
 PAGE = "vehicle_classifier"
 WIDTH = 170  # of the table where it is not on a terminal
 HARDWARE = """
@@ -130,7 +131,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--demos", type=lambda text: text.split(","), default=[], metavar="A,B", help="pages; default: all"
     )
     parser.add_argument("--weights-folder", type=Path, default=ROOT / "weights", help="default: weights/ beside app.py")
-    parser.add_argument("--results", type=Path, metavar="FILE", help="put what is measured into this Markdown file, in the place of earlier figures of the same parts")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        metavar="FILE",
+        help="put what is measured into this Markdown file, in the place of earlier figures of the same parts",
+    )
     peers = ROOT / ".venv-bench" / "bin" / "python"
     parser.add_argument("--peers", type=Path, default=peers, metavar="PYTHON", help="of the environment with LitServe")
     return parser.parse_args(arguments)

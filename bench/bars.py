@@ -85,7 +85,7 @@ BARS = (
     most("pool.fixed", "loads / oracle, fixed popularity", 1.2, "ModelPool on Zipf(1.1), 100 models, room for five"),
     most("pool.shifting", "loads / oracle, shifting popularity", 1.3, "the same, ranks drawn anew every 1,000"),
     most("memory.pss", "memory, all pages warm / as many bare Gradio processes", 0.35, "PSS of the process trees"),
-    most("crowd.errors", "200 clients, 10 min: errors but promised 429 and 503", 0, "new and stored runs, pages, lists, bad files"),
+    most("crowd.errors", "200 clients, 10 min: errors but promised 429, 503", 0, "runs, pages, lists, bad files"),
     most("crowd.memory", "200 clients, 10 min: memory that grew after minute 2, %", 2, "RSS of the process tree"),
     most("crowd.late", "200 clients, 10 min: p99 / median of a run", 6, "of those that were answered with 200"),
     most("startup.page", "first page / bare Gradio app with as many pages", 1.0, "from the start of the process"),

@@ -58,11 +58,14 @@ class Plan:
     limit_s: float  # a part that takes longer is given up
 
 
-# On two free cores: about half an hour, three minutes without the parts that take long, and a minute.
+# On two free cores: over an hour, three minutes without the parts that take long, and a minute.
 FULL = Plan(
-    "full", 5, {1: 40, 8: 160, 32: 256}, 100, 24, 3, 4, (40, 4), 5, 6, 1000, 20_000, 120, 5, (200, 2000, 10), 64, (200, 600), 1800
+    "full", 5, {1: 40, 8: 160, 32: 256}, 100, 24, 3, 4, (40, 4), 5, 6, 1000, 20_000, 120, 5, (200, 2000, 10), 64,
+    (200, 600), 1800,
 )  # fmt: skip
-QUICK = Plan("quick", 1, {1: 12, 8: 32, 32: 64}, 24, 6, 1, 4, (40, 4), 1, 2, 1000, 4000, 12, 4, (10, 50, 1), 16, (50, 20), 300)
+QUICK = Plan(
+    "quick", 1, {1: 12, 8: 32, 32: 64}, 24, 6, 1, 4, (40, 4), 1, 2, 1000, 4000, 12, 4, (10, 50, 1), 16, (50, 20), 300
+)
 SMOKE = Plan("smoke", 1, {1: 2, 8: 4, 32: 8}, 3, 1, 1, 1, (2, 1), 1, 1, 12, 300, 3, 2, (4, 12, 1), 4, (8, 6), 900)
 PLANS = {plan.name: plan for plan in (FULL, QUICK, SMOKE)}
 

@@ -85,7 +85,11 @@ class _Crowd:
         while time.monotonic() < self.end:
             begin = time.perf_counter()
             try:
-                answer = http.post(asked.path, asked.body, asked.headers) if asked.body else http.get(asked.path, asked.headers)
+                answer = (
+                    http.post(asked.path, asked.body, asked.headers)
+                    if asked.body
+                    else http.get(asked.path, asked.headers)
+                )
                 status = answer[0]
             except ConnectionError as error:
                 self._note(kind, 0, 0.0, f"{asked.path}: {error}")
@@ -115,12 +119,14 @@ def _findings(crowd: _Crowd, memory: list[tuple[float, float]], clients: int, se
     settled = [rss for at, rss in memory if at >= SETTLED * seconds] or [rss for _, rss in memory]
     third = max(1, len(settled) // 3)
     growth = median(settled[-third:]) / median(settled[:third]) - 1
+    rate, slow = sum(crowd.statuses.values()) / seconds, late(runs) / median(runs)
+    since = f"{what}: memory that grew after {SETTLED * seconds:g} s"
     rows = (
         count("crowd.errors", f"{what}: answers that no promise covers", "", sum(crowd.errors.values())),
-        Row("crowd.memory", f"{what}: memory that grew after {SETTLED * seconds:g} s", "%", "lower", spread([growth * 100])),
-        Row("crowd.late", f"{what}: a run's p99 / median", "x", "lower", spread([late(runs) / median(runs)])),
-        Row("crowd.rate", f"{what}: answers a second", "1/s", "higher", spread([sum(crowd.statuses.values()) / seconds])),
-    )  # fmt: skip
+        Row("crowd.memory", since, "%", "lower", spread([growth * 100])),
+        Row("crowd.late", f"{what}: a run's p99 / median", "x", "lower", spread([slow])),
+        Row("crowd.rate", f"{what}: answers a second", "1/s", "higher", spread([rate])),
+    )
     details: dict[str, Any] = {
         "statuses": dict(crowd.statuses),
         "errors": dict(crowd.errors.most_common(10)),

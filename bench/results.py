@@ -63,7 +63,9 @@ def _text(runs: Sequence[Run]) -> str:
         lines.append("| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in cells) + " |")
     for number, run in enumerate(runs, 1):
         paper = Console(width=WIDTH, file=io.StringIO(), color_system=None)
-        paper.print(table(_rows(run), "medians (first .. third quartile); ratios within rounds, hub and baseline in turn"))
+        paper.print(
+            table(_rows(run), "medians (first .. third quartile); ratios within rounds, hub and baseline in turn")
+        )
         drawn = paper.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
         whole = "\n".join(line.rstrip() for line in drawn.splitlines())
         lines += ["", f"## Run {number}", "", *_facts(run), "", "```", whole, "```"]

@@ -78,7 +78,10 @@ def test_every_bar_is_of_a_part_there_is_and_no_two_are_of_one_row() -> None:
 
 
 def test_results_hold_the_bars_the_commit_and_that_the_machine_was_not_quiet(tmp_path: Path) -> None:
-    found = {"memory": Findings((Gap("memory", "no | room"),), {}), "kills": Findings((count("kills.wrong", "w", "", 3),), {})}
+    found = {
+        "memory": Findings((Gap("memory", "no | room"),), {}),
+        "kills": Findings((count("kills.wrong", "w", "", 3),), {}),
+    }
     results.keep(tmp_path / "RESULTS.md", report.document(found, ABOUT))
     text = (tmp_path / "RESULTS.md").read_text()
     assert "commit abc" in text and "NOT QUIET: a neighbour" in text

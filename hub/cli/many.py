@@ -194,9 +194,7 @@ class _Many:
         except HubError as error:
             return Row(number, picture.name, truth=picture.truth, state="failed", problem=error.message), error
         hub = self.hub
-        reading, problem = read_against(
-            demo, result, picture.against, hub.weights, self.reader.read_file, hub.limits
-        )
+        reading, problem = read_against(demo, result, picture.against, hub.weights, self.reader.read_file, hub.limits)
         place = next(iter(paths), "")
         return Row(number, picture.name, "", picture.truth, "done", place, reading, problem), None
 

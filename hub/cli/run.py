@@ -43,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--truth", default="auto", metavar="X",
         help="with --csv, what is true of the pictures: a CSV of file,label (file,mask; file,NAME_x,NAME_y,... for "
-        "points; file,label,x0,y0,x1,y1 for boxes), or folders, none, auto (folders, where there are several, or masks/ beside the pictures); then it is "
-        "told how often answers were right",
+        "points; file,label,x0,y0,x1,y1 for boxes), or folders, none, auto (folders where there are several, masks/ "
+        "beside the pictures); then it is told how often answers were right",
     )  # fmt: skip
 
 

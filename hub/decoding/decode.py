@@ -109,11 +109,15 @@ def decode_ids(data: bytes, limits: ImageLimits = LIMITS, name: str = "mask") ->
     """
     if data and (kind := sniff(data)) != "PNG":
         raise UnsupportedMediaError(
-            "{name} looks like {kind}; a mask is a PNG of class numbers, one byte a pixel.", name=name, kind=sentence(kind)
+            "{name} looks like {kind}; a mask is a PNG of class numbers, one byte a pixel.",
+            name=name,
+            kind=sentence(kind),
         )
     bits, of_palette = data[24:25], data[25:26] == b"\x03"
     if data and bits not in (b"\1", b"\x08") and not of_palette:  # grey of other depths is stretched when it is read
-        raise InputError("{name} is a PNG of {bits} bits; a mask has one byte a pixel.", name=name, bits=int.from_bytes(bits))
+        raise InputError(
+            "{name} is a PNG of {bits} bits; a mask has one byte a pixel.", name=name, bits=int.from_bytes(bits)
+        )
     with budget.room():
         return _decode(data, Reading(name, "PNG", limits), _exact)
 
@@ -145,9 +149,7 @@ def _exact(picture: RawPicture, name: str) -> Image.Image:
         if all(one.tobytes() == colours[0].tobytes() for one in colours[1:]):
             return colours[0]
     if image.mode not in ("1", "L", "P"):
-        raise InputError(
-            "{name} is a PNG in colour; a mask is a PNG of class numbers, one byte a pixel.", name=name
-        )
+        raise InputError("{name} is a PNG in colour; a mask is a PNG of class numbers, one byte a pixel.", name=name)
     return Image.fromarray(np.asarray(image).astype(np.uint8))  # a palette's colours are not asked for
 
 

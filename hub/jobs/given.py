@@ -95,7 +95,7 @@ def _with_masks(entries: list[Entry], labels: Labels | None, truth: str) -> list
     `val/1.jpg` and `val_masks/1.png`; or with an end of its own, as in `1.jpg` and `1_mask.png`.
     """
     if labels is not None:
-        files = {name: file for name, file in entries}
+        files = dict(entries)
         named = {name: _find_file(files, _find(labels, name).words) for name, _ in entries}
         masks = {mask for mask in named.values() if mask}
         return [
@@ -146,7 +146,7 @@ def _find_file(files: Mapping[str, str], wanted: str) -> str:
 
 
 def read_labels(data: bytes) -> dict[str, Truth]:
-    """Truths by file, from a CSV with a column for each, two for each point, or a row for each box. Raises InputError."""
+    """Truths by file, from a CSV with a column for each, two for a point, or a row for a box. Raises InputError."""
     if len(data) > LABELS_BYTES:
         raise TooLargeError("labels.csv has more than {most} MB.", most=LABELS_BYTES // 2**20, field="files")
     try:
@@ -161,7 +161,9 @@ def read_labels(data: bytes) -> dict[str, Truth]:
             raise ValueError(f"it has more than {POINTS_MOST} points")
         if corners:
             return _boxes(rows, of_file, of_truth, corners)
-        read = (lambda row: _points(row, points)) if points else (lambda row: Truth(row[of_truth].strip()[:TRUTH_CHARS]))
+        read = (
+            (lambda row: _points(row, points)) if points else (lambda row: Truth(row[of_truth].strip()[:TRUTH_CHARS]))
+        )
         labels = {tidy_name(row[of_file].strip()): read(row) for row in rows}
     except (ValueError, csv.Error) as error:
         raise InputError("labels.csv cannot be read: {reason}.", reason=str(error)[:200], field="files") from None
@@ -182,7 +184,7 @@ def _points(row: list[str], points: Mapping[str, tuple[int, int]]) -> Truth:
 
 
 def _boxes(rows: list[list[str]], of_file: int, of_truth: int, corners: Sequence[int]) -> dict[str, Truth]:
-    """The boxes of each picture, a row each, in px from its top left; without corners: it has none. Raises ValueError."""
+    """The boxes of each picture, a row each, in px; a row without corners: it has none. Raises ValueError."""
     boxes: dict[str, list[tuple[str, list[float]]]] = {}
     for row in rows:
         of_picture = boxes.setdefault(tidy_name(row[of_file].strip()), [])

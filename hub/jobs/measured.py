@@ -59,7 +59,7 @@ def measure(
 ) -> dict[str, Any]:  # fmt: skip
     """What `Reading.measured` holds: see `measure_mask`, `measure_points`, `measure_boxes`.
 
-    `against`: points or boxes as JSON, or a mask that `read` gets. Raises InputError, which says what is wrong with that.
+    `against`: points or boxes as JSON, or a mask that `read` gets. Raises InputError that says what is wrong with it.
     """
     if against.startswith("{"):
         true = json.loads(against)
@@ -130,9 +130,7 @@ def measure_points(values: Mapping[str, Any], true: Mapping[str, Sequence[float]
     return {"points": far, "side": round(float(np.ptp(np.array([*true.values()], np.float64), axis=0).max()), 3)}
 
 
-def measure_boxes(
-    demo: Demo, values: Mapping[str, Any], true: Sequence[tuple[str, Sequence[float]]]
-) -> dict[str, Any]:
+def measure_boxes(demo: Demo, values: Mapping[str, Any], true: Sequence[tuple[str, Sequence[float]]]) -> dict[str, Any]:
     """`{"boxes": {label: [boxes that are right, wrong, missed]}}`; right is one that half overlaps a true one."""
     name = next((field.name for field in demo.outputs if isinstance(field, Boxes)), "")
     if name not in values:
@@ -176,7 +174,7 @@ def in_a_number(measured: Mapping[str, Any]) -> dict[str, float]:
         counts = np.array([*measured["classes"].values()])
         return {"pixel accuracy": round(float(counts[:, 0].sum() / (counts[:, 0] + counts[:, 2]).sum()), 6)}
     if "boxes" in measured:
-        hits, wrong, missed = np.array([[0, 0, 0], *measured["boxes"].values()]).sum(0)
+        _, wrong, missed = np.array([[0, 0, 0], *measured["boxes"].values()]).sum(0)
         return {"wrong boxes": float(wrong), "missed boxes": float(missed)}
     far = [one for one in measured.get("points", {}).values() if one is not None]
     return {"mean error px": round(float(np.mean(far)), 6)} if far else {}

@@ -21,8 +21,8 @@ from hub.engine.engine import Engine
 from hub.engine.jobs import Cancel
 from hub.errors import BusyError, CancelledError, HubError, UnavailableError, unexpected
 from hub.jobs.folders import Folders, PictureReader, read_pictures
-from hub.jobs.paces import Paces
 from hub.jobs.measured import read_against
+from hub.jobs.paces import Paces
 from hub.jobs.reading import picture_input
 from hub.jobs.records import Kind, Problem, Row, StoredJob
 from hub.jobs.rows import RowStore

@@ -33,8 +33,11 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """`classes` and `confusion`: rows are the truth, columns the answers; of pages that pick labels, or give every pixel
-    a class, each row is one, and the columns are rightly picked, wrongly picked, missed: pictures, or pixels. `unknown`: truths that are no class of the page."""
+    """`classes` and `confusion`: rows are the truth, columns the answers.
+
+    Of pages that pick labels, find boxes, or give every pixel a class, each row is one, and the columns are rightly
+    picked, wrongly picked, missed: pictures, boxes or pixels. `unknown`: truths that are no class of the page.
+    """
 
     pictures: int
     figures: tuple[Figure, ...]

@@ -116,7 +116,7 @@ def overlap(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def count_hits(surest_first: Iterable[Sequence[float]], true: Sequence[Sequence[float]], least: float = 0.5) -> int:
-    """How many boxes are right: each takes the true one that it covers best, by at least so much; each is taken once."""
+    """How many boxes are right: each takes the true one that it covers best, by `least` or more, once each."""
     left, hits = [*true], 0
     for box in surest_first:
         shares = [overlap(box, other) for other in left]

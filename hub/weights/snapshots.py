@@ -89,8 +89,12 @@ class Snapshots:
             raise UnavailableError(
                 "{address} is not on this machine. Fetch it: python -m hub pull", address=source.address
             )
-        records = [self._manifest(source, here.entry.commit), self._refs(source)]
+        records = self.records(source, here.entry.commit)
         return [here.folder / name for name in here.entry.files] + [path for path in records if path.is_file()]
+
+    def records(self, source: HubSource, commit: str) -> list[Path]:
+        """What makes a snapshot known, there or not: its entry, and which commit a branch has."""
+        return [self._manifest(source, commit), self._refs(source)]
 
     def fetching(self, source: HubSource) -> Fetching | None:
         with self._lock:
@@ -140,7 +144,7 @@ class Snapshots:
         """
         address = source.address
         here = self.local(source, locked)
-        if here and (locked or self.offline or address in self._looked_up or len(source.revision) == 40):
+        if here and self.is_looked_up(source, locked):
             return here
         if self.offline:
             raise UnavailableError("{address} is not on this machine. {offline}", address=address, offline=OFFLINE)
@@ -154,6 +158,10 @@ class Snapshots:
             with self._lock:
                 self._failed[address] = (monotonic(), error)
             raise
+
+    def is_looked_up(self, source: HubSource, locked: Locked | None = None) -> bool:
+        """Whether a copy that is here serves without asking the Hub for a newer one."""
+        return bool(locked or self.offline or source.address in self._looked_up or len(source.revision) == 40)
 
     def _raise_if_just_failed(self, address: str) -> None:
         with self._lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from hub.weights.lock import Locked
 from hub.weights.remote import RepositoryGoneError
 from hub.weights.snapshots import OFFLINE, Fetching, OnBytes, Snapshots
 from hub.weights.sources import Bundled, HubSource, Local, Source, apply, choices, parse_name
+from hub.weights.watched import Watched, folders_in
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,15 @@ class WeightsFolder:
     config: Mapping[str, Any]
     commit: str = ""  # of weights from the Hub
     locked: bool = False  # whether the files were compared with the lock
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A folder that was read: by the stamp of its files, and with what would show that it is another now."""
+
+    stamp: Stamp
+    folder: WeightsFolder
+    watched: Watched
 
 
 def open_store(settings: Settings, registry: Registry) -> tuple[Registry, WeightsStore]:
@@ -88,7 +99,7 @@ class WeightsStore:
         self.sources = dict(sources)
         self._lock = threading.Lock()  # guards the dicts below; taken last
         self._reading: dict[str, threading.Lock] = {}  # by name: large files take seconds, and others go on
-        self._folders: dict[str, tuple[Stamp, WeightsFolder]] = {}
+        self._folders: dict[str, _Found] = {}  # each entry is written whole, and read without the lock
         self._fetches: dict[str, Future[None]] = {}
         self._locked: tuple[tuple[int, int], dict[str, Locked]] = ((0, 0), {})
 
@@ -98,24 +109,34 @@ class WeightsStore:
 
     def find(self, name: str) -> WeightsFolder:
         """The verified folder, if it is on this disk. Raises UnavailableError that says what is missing or refused."""
+        return self._unchanged(name) or self._look(name)
+
+    def _unchanged(self, name: str) -> WeightsFolder | None:
+        """What was found before, where nothing can have changed since: every run asks several times."""
+        entry = self._folders.get(name)
+        return entry.folder if entry is not None and entry.watched.is_same() else None
+
+    def _look(self, name: str) -> WeightsFolder:
+        begun_ns = time.time_ns()
         path, commit = self._path(name)
         files = formats.files_of(path, repr(name))
         locked = self.locked().get(name)
         stamp = (*((n, f.stat().st_mtime_ns, f.stat().st_size) for n, f in files.items()), ("", *self._locked[0]))
+        watched = Watched.since(begun_ns, (*files.values(), *folders_in(path), *self._records(name, commit)))
         with self._lock:
-            entry = self._folders.get(name)
-            if entry and entry[0] == stamp:
-                return entry[1]
             reading = self._reading.setdefault(name, threading.Lock())
         with reading:
-            with self._lock:
-                entry = self._folders.get(name)
-            if entry and entry[0] == stamp:
-                return entry[1]
-            folder = self._read(name, path, files, commit, locked)
-            with self._lock:
-                self._folders[name] = (stamp, folder)
+            entry = self._folders.get(name)
+            known = entry.folder if entry is not None and entry.stamp == stamp else None
+            folder = known or self._read(name, path, files, commit, locked)
+            self._folders[name] = _Found(stamp, folder, watched)
             return folder
+
+    def _records(self, name: str, commit: str) -> list[Path]:
+        """What says which folder and files these weights are."""
+        source = self.source(name)
+        of_hub = self.snapshots.records(source, commit) if isinstance(source, HubSource) else []
+        return [self.lock_path, *of_hub]
 
     def obtain(self, name: str, on_bytes: OnBytes | None = None, *, patience_s: float | None = None) -> WeightsFolder:
         """As `find`, but weights on the Hub are fetched first. Raises UnavailableError.
@@ -123,6 +144,9 @@ class WeightsStore:
         With `patience_s`, who has waited so long is told how far the download is; it goes on meanwhile.
         """
         source = self.source(name)
+        is_hub = isinstance(source, HubSource) and not self.snapshots.is_looked_up(source, self.locked().get(name))
+        if not is_hub and (known := self._unchanged(name)):
+            return known
         if isinstance(source, HubSource):
             if patience_s is None or not self.is_remote(name):
                 self._get(name, source, on_bytes)

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from hub.errors import DeadlineError, HubError, InputError, OutOfMemoryError, UnavailableError
-from hub.execution.pool import CONSTRUCTION, ModelPool
+from hub.execution.construction import CONSTRUCTION
+from hub.execution.pool import ModelPool
 from tests.fakes import PATIENCE_S, Clock, FakeModel, fake_pool, in_threads, nothing_collected, wait_until
 
 

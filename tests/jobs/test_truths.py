@@ -170,12 +170,13 @@ def test_a_table_of_countless_points_is_refused() -> None:
 
 
 def deep(bits: int) -> bytes:
-    """A grey PNG of so many bits a pixel, 8 x 1."""
+    """A grey PNG of so many bits a pixel, 8 x 8."""
+
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", 8, 1, bits, 0, 0, 0, 0)
-    pixels = zlib.compress(b"\0" + bytes(8 * bits // 8))
+    header = struct.pack(">IIBBBBB", 8, 8, bits, 0, 0, 0, 0)
+    pixels = zlib.compress((b"\0" + bytes(bits)) * 8)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 

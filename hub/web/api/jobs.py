@@ -137,9 +137,7 @@ class JobRoutes:
         # A browser sends an empty part without a file name where no file was chosen.
         files = [(one.name, one.file, one.head) for one in form.files if one.name or one.size]
         most, query = self.hub.settings.batch_pictures, request.query_params
-        pictures = given.list_pictures(
-            folder.path, files, most, truth, masks=bool(mask_output(page.demo))
-        )
+        pictures = given.list_pictures(folder.path, files, most, truth, masks=bool(mask_output(page.demo)))
         digests = [one.sha.hexdigest() for one in form.files]
         if of_hub := query.get("dataset", ""):
             if self.hub.settings.offline:

@@ -99,7 +99,11 @@ def _ask(hub: Hub, arguments: Mapping[str, Any], who: Caller | None, files: bool
         filled = _fill(hub, folder, arguments, files)
         most = hub.settings.batch_pictures
         pictures = given.list_pictures(
-            folder.path, filled, most, str(arguments.get("truth") or "auto"), masks=bool(mask_output(hub.registry.get(slug).demo))
+            folder.path,
+            filled,
+            most,
+            str(arguments.get("truth") or "auto"),
+            masks=bool(mask_output(hub.registry.get(slug).demo)),
         )
         job = hub.jobs.ask_batch(folder, slug, settings, pictures, [], who, Wish())
         promised = True

@@ -125,9 +125,9 @@ class RowAnswer(TypedDict):
     measured: Annotated[
         dict[str, Any],
         Field(
-            description="Against a true mask: classes, with pixels that are rightly it, wrongly it, missed. Against true "
-            "points: points, with distances in px, and side, the longer side of the box around the true ones. Against true boxes: boxes, "
-            "by label those that are right, wrong, missed"
+            description="Against a true mask: classes, with pixels that are rightly it, wrongly it, missed. Against "
+            "true points: points, with distances in px, and side, the longer side of the box around the true ones. "
+            "Against true boxes: boxes, by label those that are right, wrong, missed"
         ),
     ]
     thumbnail: Address
