@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hub.execution import devices
-from hub.execution.backends import compiled, export, measuring, points, store, workshop
+from hub.execution.backends import compiled, export, measuring, orders, points, store, workshop
 from hub.execution.backends.orders import Origin, RefusedError
 from hub.execution.backends.points import EAGER, OPENVINO, Point, take_used
 from hub.execution.backends.store import SUMS
@@ -109,6 +109,26 @@ def fast_model(opened: Callable[..., Workshop], data: Path) -> tuple[Any, Worksh
     passed(lambda: model.forward_features(pictures()))
     settled(model)
     return model, shop
+
+
+def test_while_others_run_models_a_form_is_made_for_those_alone_who_use_its_network(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page was slower by half for as long as the forms of another were made that nobody asked any more."""
+    monkeypatch.setattr(orders, "WANTED_S", 0.0)
+    monkeypatch.setattr(workshop, "PATIENCE_S", 0.1)  # of a measurement, for a moment without runs
+    shutil.copytree(data / "backends", tmp_path / "backends")
+    shop, model = Workshop(tmp_path, lambda: True, always=True), load()
+    try:
+        shop.attach(model, origin(), lambda: None)
+        passed(lambda: model.forward_features(pictures()))
+        time.sleep(20 * workshop.LOOK_S)
+        assert points.WAITING in model.forward_features._forms.values()
+        monkeypatch.setattr(orders, "WANTED_S", PATIENCE_S)
+        settled(model)
+        assert passed(lambda: model.forward_features(pictures()))[1] == OPENVINO
+    finally:
+        shop.close()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from hub.execution.backends.points import Point, Seen
 from hub.execution.backends.store import Name
 
 PACKAGES = ("torch", "openvino", "timm", "segmentation-models-pytorch", "diffusers", "transformers")
+WANTED_S = 2.0  # a network that was called so lately is in use
 RECIPE = "1"  # raise it when forms are made differently: old ones are not used then
 
 
@@ -41,6 +43,11 @@ class Order:
     seen: Seen
     origin: Origin
     ready: Callable[[], object]  # called once a form answers such calls
+
+    def is_wanted(self) -> bool:
+        """Whether somebody runs this network now, who would be glad of the form, and not others alone."""
+        point = self.point()
+        return point is not None and time.monotonic() - point.called_at < WANTED_S
 
     @property
     def name(self) -> Name:

@@ -8,7 +8,9 @@ call that has to do with them runs the module's own method.
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,6 +84,7 @@ class Point:
         self._modules = tuple(module.modules())
         self._weights = (*module.parameters(), *module.buffers())
         self._counting = tuple(weight for weight in self._weights if not weight.is_inference())
+        self.called_at = -math.inf  # of the monotonic clock
         self.__wrapped__ = method  # for who asks which arguments it takes
         self._print = self._fingerprint()
 
@@ -93,6 +96,7 @@ class Point:
             return self.function(self.module, *args, **kwargs)
         threads = _threads()
         kind = (threads, call.kind)
+        self.called_at = time.monotonic()
         try:
             form = self._forms[kind]
         except KeyError:

@@ -36,6 +36,7 @@ GAIN = 1.05  # a form is taken where it is so many times as fast
 ASKED = 2  # processes that have to find a form slow before it is left alone
 LARGEST_BYTES = 10**9  # of a network's weights; a second copy of a larger one would not fit many machines
 QUIET_S, PATIENCE_S = 0.2, 5.0  # so long no model ran, or so long that is waited for
+LOOK_S = 0.05  # between two looks whether one runs
 EXPORT_S = 600.0  # an export that takes longer is ended
 
 
@@ -87,12 +88,7 @@ class Workshop:
     # --- the thread -------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        while True:
-            with self._lock:
-                if not self._orders:
-                    self._thread = None
-                    return
-                order = self._orders.popleft()
+        while (order := self._next()) is not None:
             point = order.point()
             if point is None or self._closed.is_set():
                 continue
@@ -107,6 +103,26 @@ class Workshop:
                     order.ready()
             del point, order, form  # the next one is waited for without this model
             memory.trim_soon()  # to make and to measure one takes hundreds of megabytes for a moment
+
+    def _next(self) -> Order | None:
+        """An order of a network that is in use, or the first once no model runs; None: there is none left.
+
+        To make a form slows whoever runs a model meanwhile, which is for those who will have it.
+        """
+        quiet_since = time.monotonic()
+        while True:
+            if self._busy():
+                quiet_since = time.monotonic()
+            is_quiet = time.monotonic() - quiet_since >= QUIET_S
+            with self._lock:
+                if not self._orders:
+                    self._thread = None
+                    return None
+                for number, order in enumerate(self._orders):
+                    if is_quiet or order.is_wanted():
+                        del self._orders[number]
+                        return order
+            self._closed.wait(LOOK_S)
 
     def _complain(self, order: Order, error: Exception) -> None:
         """Once a network: it stays eager, and everything works."""
@@ -155,7 +171,7 @@ class Workshop:
 
     def _await_quiet(self) -> None:
         end, quiet = time.monotonic() + PATIENCE_S, time.monotonic()
-        while time.monotonic() < min(end, quiet + QUIET_S) and not self._closed.wait(0.02):
+        while time.monotonic() < min(end, quiet + QUIET_S) and not self._closed.wait(LOOK_S):
             if self._busy():
                 quiet = time.monotonic()
         if self._closed.is_set():
