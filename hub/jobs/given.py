@@ -6,8 +6,9 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from hub.errors import InputError, TooLargeError
@@ -161,10 +162,8 @@ def read_labels(data: bytes) -> dict[str, Truth]:
             raise ValueError(f"it has more than {POINTS_MOST} points")
         if corners:
             return _boxes(rows, of_file, of_truth, corners)
-        read = (
-            (lambda row: _points(row, points)) if points else (lambda row: Truth(row[of_truth].strip()[:TRUTH_CHARS]))
-        )
-        labels = {tidy_name(row[of_file].strip()): read(row) for row in rows}
+        truth_of: Callable[[list[str]], Truth] = partial(_points, points) if points else partial(_words, of_truth)
+        labels: dict[str, Truth] = {tidy_name(row[of_file].strip()): truth_of(row) for row in rows}
     except (ValueError, csv.Error) as error:
         raise InputError("labels.csv cannot be read: {reason}.", reason=str(error)[:200], field="files") from None
     if not labels:
@@ -172,7 +171,11 @@ def read_labels(data: bytes) -> dict[str, Truth]:
     return labels
 
 
-def _points(row: list[str], points: Mapping[str, tuple[int, int]]) -> Truth:
+def _words(column: int, row: list[str]) -> Truth:
+    return Truth(row[column].strip()[:TRUTH_CHARS])
+
+
+def _points(points: Mapping[str, tuple[int, int]], row: list[str]) -> Truth:
     """The points of one picture, in px from its top left; those that are empty are not known. Raises ValueError."""
     known = {}
     for name, (x, y) in points.items():

@@ -64,7 +64,7 @@ def measure(
     if against.startswith("{"):
         true = json.loads(against)
         if "points" in true:
-            return measure_points(result.values, true["points"])
+            return measure_points(result.values, true["points"], config.get("_points", ()))
         return measure_boxes(demo, result.values, true["boxes"])
     pictures = result.pictures.get(mask_output(demo), ())
     if not pictures:
@@ -112,12 +112,17 @@ def _listed(names: Mapping[int, str]) -> str:
     return ", ".join(f"{n} {name}" for n, name in [*names.items()][:30]) or f"0 - {IDS - 2}"
 
 
-def measure_points(values: Mapping[str, Any], true: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+def measure_points(
+    values: Mapping[str, Any], true: Mapping[str, Sequence[float]], names: Sequence[str] = ()
+) -> dict[str, Any]:
     """`{"points": {name: distance in px, None where none was found}, "side": px}`.
 
     `side` is the longer side of the box around the true points, by which distances are compared between pictures.
+    `names`: of the points as the weights have them, in the order of the page's table.
     """
     found = _points(values)
+    if len(names) == len(found) and {*names} & {*true}:
+        found = dict(zip(names, found.values(), strict=True))
     pairs = {name: _named(name, found) for name in true}
     if found and len(found) == len(true) and not any(pairs.values()):
         pairs = dict(zip(true, found.values(), strict=True))  # other names, and as many: in the order of both
