@@ -18,6 +18,7 @@ from PIL import Image
 
 from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, DeadlineError, HubError, InputError, UnavailableError
+from hub.execution.worker import NICE
 from hub.execution.workers import Workers
 from hub.hub import Hub
 from hub.settings import ROOT, Settings
@@ -222,6 +223,13 @@ def test_what_is_in_memory_is_told_and_changed_over_all_processes(served: Hub, w
     text = served.metrics.render().decode()
     assert "hub_model_loads_total 0" not in text
     assert 'hub_batch_size_count{demo="satellite_labels"}' in text
+
+
+def test_doors_come_before_forward_passes(served: Hub, workers: Workers) -> None:
+    """Where there is not processor enough for all, a stored answer waits for no model."""
+    served.engine.run("steps", {"number": 0.0})
+    own = psutil.Process().nice()
+    assert {psutil.Process(status.pid).nice() for status in workers.processes()} == {min(19, own + NICE)}
 
 
 def test_the_second_process_is_started_when_there_is_something_to_do(served: Hub, workers: Workers) -> None:
