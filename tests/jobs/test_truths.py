@@ -197,3 +197,10 @@ def test_a_mask_is_read_exactly_or_not_at_all() -> None:
             decode_ids(data)
     with pytest.raises(UnsupportedMediaError, match="JPEG"):
         decode_ids(half(4, kind="JPEG"))
+
+
+def test_the_form_asks_for_every_setting_and_tells_what_may_come_along(client: TestClient) -> None:
+    stripes, shades = (client.get(f"/many/{page}").text for page in ("stripes", "shades"))
+    assert '<input type="number" name="count" value="3"' in stripes and 'step="1"' in stripes
+    assert '<select name="wide">' in stripes and '<option value="false" selected>No</option>' in stripes
+    assert "True masks" in shades and "True masks" not in stripes and "labels.csv" in stripes

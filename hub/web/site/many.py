@@ -17,10 +17,11 @@ from hub.archive.corrections.corrections import Said
 from hub.errors import ForbiddenError, HubError, NotFoundError
 from hub.hub import Hub
 from hub.jobs.folders import PictureReader
+from hub.jobs.measured import mask_output
 from hub.jobs.reading import picture_input
 from hub.jobs.records import Row, StoredJob
 from hub.pages.registry import Page
-from hub.spec import Choice, Choices, Slider, Text
+from hub.spec import Choice, Choices, Number, Slider, Text, Toggle
 from hub.texts import say
 from hub.web import drawers
 from hub.web.middleware import guard
@@ -32,7 +33,8 @@ from hub.weights import facts
 
 AGAIN = "again"  # in the address, to say something else of an answer
 ID = re.compile(r"[0-9a-f]{32}")
-KINDS = {Slider: "number", Choice: "choice", Choices: "choices", Text: "text"}
+KINDS = {Slider: "number", Number: "number", Choice: "choice", Toggle: "choice", Choices: "choices", Text: "text"}
+YES_OR_NO = (("true", "Yes"), ("false", "No"))
 
 
 def routes(hub: Hub) -> list[BaseRoute]:
@@ -74,7 +76,7 @@ class ManyPages:
             "many.html", home=up or "./", here=f"{up}r/", menu=self.hub.registry, place="many",
             signed_in=guard.caller(request).name, words=texts.section(texts.current().language, "many"),
             pages=fitting, chosen=chosen, job=job, fields=fields, most=settings.batch_pictures,
-            fetches=not settings.offline, most_bytes=self.hub.jobs.batch_bytes, size=decimal(self.hub.jobs.batch_bytes),
+            fetches=not settings.offline, masks=bool(chosen and mask_output(chosen.demo)), most_bytes=self.hub.jobs.batch_bytes, size=decimal(self.hub.jobs.batch_bytes),
         )  # fmt: skip
         return HTMLResponse(text, headers=ASKING)
 
@@ -140,10 +142,12 @@ def _fields(hub: Hub, page: Page) -> list[dict[str, Any]]:
         if getattr(entry, "default_from", ""):
             usual = ""  # as the chosen weights have it
         names = tuple(options.get(entry.name) or getattr(entry, "options", None) or ())
+        choices = YES_OR_NO if isinstance(entry, Toggle) else [(name, name) for name in names]
         fields.append({
             "name": entry.name, "label": entry.label, "help": entry.help, "kind": kind, "entry": entry,
-            "usual": "" if usual is None else usual,
-            "options": names if kind == "choices" else [(name, name) for name in names],
+            "usual": "" if usual is None else str(usual).lower() if isinstance(entry, Toggle) else usual,
+            "step": getattr(entry, "step", 1 if getattr(entry, "integer", False) else "any"),
+            "options": names if kind == "choices" else choices,
         })  # fmt: skip
     if len(page.demo.weights) > 1:
         choices = [(weights.name, weights.title or weights.name) for weights in page.demo.weights]

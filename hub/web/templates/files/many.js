@@ -200,7 +200,8 @@ function scorePanel(score) {
   const head = make("tr", {}, make("td", {}, square ? say("true ↓ answered →") : ""), ...score.columns.map((name) => make("th", {scope: "col"}, say(name))));
   const body = score.classes.map((name, row) => make("tr", {}, make("th", {scope: "row"}, name), ...score.columns.map((_, column) => make("td", {class: mark(row, column)}, String(at(row, column))))));
   const unknown = score.unknown.length ? make("p", {}, make("small", {}, say("No answer was ever: {names}", {names: score.unknown.join(", ")}))) : null;
-  return make("section", {class: "many-panel"}, make("h2", {}, say("Against what is true of {count} pictures", {count: score.pictures})), ...figures,
+  const tall = score.classes.length ? `grid-row: span ${1 + Math.ceil(score.classes.length / 6)}` : null; // others stand beside it
+  return make("section", {class: "many-panel", style: tall}, make("h2", {}, say("Against what is true of {count} pictures", {count: score.pictures})), ...figures,
     score.classes.length ? make("div", {class: "share-scroll"}, make("table", {class: "many-matrix"}, make("thead", {}, head), make("tbody", {}, ...body))) : null, unknown);
 }
 
