@@ -76,7 +76,8 @@ class ManyPages:
             "many.html", home=up or "./", here=f"{up}r/", menu=self.hub.registry, place="many",
             signed_in=guard.caller(request).name, words=texts.section(texts.current().language, "many"),
             pages=fitting, chosen=chosen, job=job, fields=fields, most=settings.batch_pictures,
-            fetches=not settings.offline, masks=bool(chosen and mask_output(chosen.demo)), most_bytes=self.hub.jobs.batch_bytes, size=decimal(self.hub.jobs.batch_bytes),
+            fetches=not settings.offline, masks=bool(chosen and mask_output(chosen.demo)),
+            most_bytes=self.hub.jobs.batch_bytes, size=decimal(self.hub.jobs.batch_bytes),
         )  # fmt: skip
         return HTMLResponse(text, headers=ASKING)
 
