@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -33,11 +34,13 @@ from hub.metrics import Metrics
 from hub.pages.registry import Page, Registry, discover
 from hub.people.owners import Owners
 from hub.people.users import Caller
+from hub.presence import Presence
 from hub.results.disk import Disk
 from hub.results.result import Result
 from hub.results.store import ResultStore
 from hub.settings import Settings, go_offline
 from hub.spaces.zero import Zero
+from hub.telemetry import open_tracer
 from hub.weights.store import open_store
 
 
@@ -70,6 +73,12 @@ class Hub:
         self.settings = settings = settings or Settings()
         if settings.offline:
             go_offline()
+        self.tracer = open_tracer(settings)
+        # A Space that starts anew may meet the last one of it, which is about to end.
+        watched = serving and "SPACE_ID" not in os.environ
+        self._presence = Presence(settings.data_folder) if watched else None
+        if self._presence is not None:
+            self._presence.begin()
         entries = registry or discover(settings.pages_folder, settings.only())
         self.registry, self.weights = open_store(settings, entries)
         self.texts = self._read_texts()
@@ -113,6 +122,7 @@ class Hub:
             owners=self.owners, shown=self.shown, limits=self.limits, metrics=self.metrics,
             # History comes last: who follows a run hears of its end from there, when the others know it already.
             keepers=(self.similar, self.first_answers, self.sharing, self.pictures, self.paces, self.history),
+            tracer=self.tracer,
         )  # fmt: skip
         self.jobs = Jobs(settings, self.engine, self.limits, self.paces, self.models.is_loaded)
         self._copies: list[Copies] = []
@@ -224,3 +234,6 @@ class Hub:
         self.engine.close()
         self.usage.close()
         self.corrections.close()
+        self.tracer.close()
+        if self._presence is not None:
+            self._presence.close()

@@ -78,6 +78,9 @@ class Metrics:
             "hub_model_load_seconds", "Time to load a model", buckets=SECONDS, registry=self.registry
         )
         self.evictions = Counter("hub_model_evictions_total", "Models that left memory", registry=self.registry)
+        self.processes_lost = Counter(
+            "hub_processes_lost_total", "Model processes that ended by themselves", registry=self.registry
+        )
         self.in_work = Gauge("hub_requests_in_work", "Runs in work now", registry=self.registry)
 
     def run_ended(self, slug: str, caller: str, outcome: str, seconds: float) -> None:

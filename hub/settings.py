@@ -102,6 +102,8 @@ class Settings:
     links_disk_mb: float = _setting(2048.0, "shared results (links) kept on disk, in MB; 0: nobody can share")
     corrections_disk_mb: float = _setting(1024.0, "what people said was right or wrong, on disk, in MB; 0: nobody can")
     log_level: str = _setting("info", "debug, info, warning or error")
+    log_format: str = _setting("text", "text, or json: one object a line, with the ids of the trace and the run")
+    otlp: str = _setting("", "OpenTelemetry collector for traces: http://127.0.0.1:4318; empty: as OTEL_... say")
 
     @property
     def data_folder(self) -> Path:
@@ -157,6 +159,7 @@ OPTIONS = {
     "backend": ("auto", "eager", "openvino"),
     "similar": ("session", "everyone", "off"),
     "manage": ("local", "everyone", "nobody"),
+    "log_format": ("text", "json"),
 }
 # Of texts that are not empty: (pattern, what it asks for). Told here, before anything heavy is imported.
 PATTERNS = {
@@ -174,6 +177,7 @@ PATTERNS = {
         "names with roles such as ann@a.org:admin,@team:run,*:view",
     ),
     "webhook_hosts": (re.compile(rf"{HOST}(,{HOST})*"), "names such as hooks.example.org,ci.example.org"),
+    "otlp": (re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?"), "an address such as http://127.0.0.1:4318"),
     "webhook_secret": (re.compile(r"\S{16,200}"), "16 letters or more, without spaces"),
     "rate_limit": (re.compile(LIMIT), "a number per second, minute, hour or day, such as 60/minute"),
     "quota": (re.compile(LIMIT), "a number per second, minute, hour or day, such as 500/day"),

@@ -67,7 +67,7 @@ def test_links_to_files_lead_somewhere() -> None:
 
 
 def test_files_that_the_documents_name_are_there() -> None:
-    roots = "hub|demos|weights|tests|bench|docs"
+    roots = "hub|demos|weights|tests|bench|docs|deploy"
     for path, text in TEXTS.items():
         for name in re.findall(rf"`((?:{roots})/[\w./-]+\.\w+)(?:::\w+)?`", text):
             written = name.startswith(("demos/my_demo", "demos/brightness", "bench/RESULTS.md"))
@@ -101,6 +101,7 @@ def test_requirements_are_pinned_and_hashed() -> None:
         "requirements-dev.txt",
         "requirements-flow.txt",
         "requirements-text.txt",
+        "requirements-otel.txt",
         "requirements-bench.txt",
         "requirements-docs.txt",
     ):

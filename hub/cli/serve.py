@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     """Builds the hub that the flags ask for, serves until stopped. Returns the exit status."""
     try:
         hub_settings = settings.from_flags(args, environment())
-        logs.begin(hub_settings.log_level)
+        logs.begin(hub_settings.log_level, hub_settings.log_format)
         for noisy in ("httpx", "httpx2", "mcp"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
         if hub_settings.offline:

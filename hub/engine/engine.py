@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from hub import tracing
 from hub.decoding.decode import ImageLimits
 from hub.engine import drawn
 from hub.engine.jobs import Cancel, Events, Job, Kind, Stop
@@ -28,6 +29,7 @@ from hub.people.users import Caller
 from hub.results.result import Capsule, Receipt, Result
 from hub.results.store import ResultStore
 from hub.settings import Settings
+from hub.tracing import OpenSpan, Tracer
 from hub.weights.store import PATIENCE_S, WeightsStore
 
 log = logging.getLogger(__name__)
@@ -52,10 +54,11 @@ class Engine:
         limits: ImageLimits,
         metrics: Metrics,
         keepers: Sequence[Keeper] = (),
+        tracer: Tracer | None = None,
     ):
         self.settings, self.registry, self.weights, self.results = settings, registry, weights, results
         self.executor, self.owners, self.limits, self.metrics = executor, owners, limits, metrics
-        self.keepers = tuple(keepers)
+        self.keepers, self.tracer = tuple(keepers), tracer or Tracer()
         results.hear_gone(self._announce_gone)
         self.stop, self.allowance = Stop(), Allowance(settings.rate_limit, settings.quota)
         self.running = Running(
@@ -95,25 +98,38 @@ class Engine:
         deadline_s = self.settings.deadline_s if deadline_s is None else deadline_s
         cancel = cancel or Cancel()
 
+        span = self.tracer.begin(f"run {label}", caller.trace if caller else None)
+        span.tell({"hub.page": label, "hub.caller": asked_by})
+
         def count(error: HubError) -> HubError:
-            self.metrics.run_failed(label, asked_by, error.code, time.perf_counter() - begin)
+            seconds = time.perf_counter() - begin
+            self.metrics.run_failed(label, asked_by, error.code, seconds)
+            log.debug("%s: %s after %.3f s", label, error.code, seconds)
+            span.tell({"error.type": error.code})
+            span.end(failed=error.status >= 500)
             return error
 
-        try:
-            self.stop.admit(cancel)
-            self.allowance.spend(caller)
-            job = self._job(slug, inputs, begin, Events(on_event), cancel, caller, kind, owner, deadline_s)
-            result, outcome = self._answer(job)
-        # No local may hold the error: its traceback holds this frame, and so the uploaded pictures.
-        except HubError as error:
-            if self.stop.cut_off(error):
-                raise count(self.stop.ended()) from None
-            count(error)
-            raise
-        except Exception as error:
-            raise count(unexpected(slug, error)) from error
-        outcome = "background" if job.background else outcome
-        self.metrics.run_ended(slug, asked_by, outcome, time.perf_counter() - begin)
+        with tracing.entered(span.trace):
+            try:
+                self.stop.admit(cancel)
+                self.allowance.spend(caller)
+                job = self._job(slug, inputs, begin, Events(on_event), cancel, caller, kind, owner, deadline_s, span)
+                span.name_run(job.id)
+                tracing.enter(span.trace)
+                result, outcome = self._answer(job)
+            # No local may hold the error: its traceback holds this frame, and so the uploaded pictures.
+            except HubError as error:
+                if self.stop.cut_off(error):
+                    raise count(self.stop.ended()) from None
+                count(error)
+                raise
+            except Exception as error:
+                raise count(unexpected(slug, error)) from error
+            outcome, seconds = "background" if job.background else outcome, time.perf_counter() - begin
+            self.metrics.run_ended(slug, asked_by, outcome, seconds)
+            log.debug("%s: %s in %.3f s", slug, outcome, seconds)
+        span.tell({"hub.outcome": outcome, "hub.run": span.trace.run})
+        span.end()
         return result
 
     def _answer(self, job: Job) -> tuple[Result, str]:
@@ -149,6 +165,7 @@ class Engine:
         kind: Kind,
         owner: Owner | None,
         deadline_s: float,
+        span: OpenSpan,
     ) -> Job:
         page = self.registry.get(slug)
         demo = page.demo
@@ -172,13 +189,14 @@ class Engine:
         id = secrets.token_hex(16) if kind == "live" else capsule.identify(self.results.secret)
         if owner is None:
             owner = MACHINE if kind == "background" else self.owners.of(caller)
-        return Job(page, job_inputs, capsule, id, begin, events, cancel, caller, owner, kind, deadline_s)
+        return Job(page, job_inputs, capsule, id, begin, events, cancel, caller, owner, kind, deadline_s, span)
 
     def _compute(self, job: Job) -> Result:
         wants_sight = not job.live and job.demo.similar and self.settings.similar != "off"
         work = job.work(job.left_s, wants_sight)
         computed = self.executor.compute(work, job.events.tell, job.cancel)
         receipt = self._receipt(job, computed)
+        self._trace(job, computed)
         # Whose embedding it is is no executor's business.
         sight = replace(computed.sight, owner=kept_by(job.owner)) if computed.sight else None
         pictures = drawn.with_drawn(job.demo, computed.values_json, computed.pictures)
@@ -214,6 +232,18 @@ class Engine:
             remarks=computed.remarks,
             backend=computed.backend,
         )
+
+    def _trace(self, job: Job, computed: Computed) -> None:
+        job.span.add(computed.stages)
+        told: dict[str, str | int | bool] = {
+            "hub.device": computed.device,
+            "hub.dtype": computed.dtype,
+            "hub.backend": computed.backend,
+            "hub.batch_size": computed.batch_size,
+            "hub.cold": computed.cold,
+            "hub.weights": job.capsule.weights,
+        }
+        job.span.tell(told)
 
     def _too_late(self, job: Job) -> DeadlineError:
         return too_late(job.page.slug, job.deadline_s, self.executor.why_late(job.work(0.0, False)))

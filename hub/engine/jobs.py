@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from hub.errors import CancelledError, HubError, StoppingError
@@ -16,6 +16,7 @@ from hub.people.owners import MACHINE, Owner
 from hub.people.users import Caller
 from hub.results.result import Capsule
 from hub.spec import Demo, Progress
+from hub.tracing import OpenSpan, new_trace
 
 log = logging.getLogger(__name__)
 
@@ -154,6 +155,7 @@ class Job:
     owner: Owner = MACHINE  # the same as stores know them
     kind: Kind = "visitor"
     deadline_s: float = 120.0  # after `begin`
+    span: OpenSpan = field(default_factory=lambda: OpenSpan(new_trace()))
 
     @property
     def left_s(self) -> float:
@@ -186,5 +188,5 @@ class Job:
         lane = BATCHES if self.kind == "batch" else self.owner.source
         return Work(
             capsule.page, capsule.weights, capsule.digest, capsule.parameters, self.inputs.pictures, capsule.to_json(),
-            left_s, self.live, wants_sight, (lane, self.owner.id), self.page.model_slug,
+            left_s, self.live, wants_sight, (lane, self.owner.id), self.page.model_slug, self.span.trace,
         )  # fmt: skip

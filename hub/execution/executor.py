@@ -6,13 +6,14 @@ So a run can be computed in this process, in another one, or on another machine,
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from hub.results.result import Picture
 from hub.results.sight import Sight
 from hub.spec import Progress
 from hub.texts import Sentence
+from hub.tracing import Stage, Trace
 
 # Hears "queued", "loading", "running", and "decoded" once all pictures of the run could be read; from any thread.
 OnEvent = Callable[[str, Progress | None], None]
@@ -44,6 +45,7 @@ class Work:
         "",
     )  # whose turn it takes, by account or address and by caller, hashed; empty: the hub's own
     of_page: str = ""  # the page whose model it takes, where that is another
+    trace: Trace | None = None  # what is logged meanwhile belongs to it
 
     @property
     def model_slug(self) -> str:
@@ -71,6 +73,15 @@ class Computed:
     sight: Sight | None = None  # nobody's yet
     backend: str = "eager"  # how the model ran
     headline: str = ""  # the answer in a few words
+    stages: tuple[Stage, ...] = ()  # when its parts were, for traces; an executor may tell none
+
+
+def with_place(computed: Computed, waited_s: float) -> Computed:
+    """The same with the wait for a place among its stages, which came before all others."""
+    if not computed.stages:
+        return computed
+    place = Stage("place", computed.stages[0].begin - waited_s, waited_s)
+    return replace(computed, stages=(place, *computed.stages))
 
 
 @dataclass(frozen=True, slots=True)

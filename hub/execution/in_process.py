@@ -34,6 +34,7 @@ from hub.results.sight import look
 from hub.settings import Settings
 from hub.spec import Progress
 from hub.texts import Sentence
+from hub.tracing import Stage
 from hub.weights.store import PATIENCE_S, WeightsFolder, WeightsStore
 
 
@@ -178,6 +179,8 @@ class _Run:
         room: budget.PixelRoom,
     ):
         self.executor, self.work, self.on_event, self.cancel, self.left_s = executor, work, on_event, cancel, left_s
+        self.stages: list[Stage] = []
+        self.epoch = time.time() - time.perf_counter()  # what the performance counter counts from
         self.page = executor._registry.get(work.slug)
         store = executor._weights
         self.folder = store.obtain(work.weights, patience_s=PATIENCE_S) if work.weights else None
@@ -193,6 +196,19 @@ class _Run:
         values = self.inputs.values()
         return call(function, self.folder.config if self.folder else None, *arguments, **values)
 
+    def note(self, name: str, begin: float, end: float | None = None) -> None:
+        """A part of the run, in seconds of the performance counter; without an `end` it has just ended."""
+        end = time.perf_counter() if end is None else end
+        self.stages.append(Stage(name, self.epoch + begin, end - begin))
+
+    def note_pass(self, outcome: Outcome) -> None:
+        """The parts of what has just come out of the batcher."""
+        times = {"queue": outcome.queue_ms, "load": outcome.load_ms, "infer": outcome.infer_ms}
+        begin = time.perf_counter() - sum(times.values()) / 1000
+        for name, ms in times.items():
+            self.note(name, begin, begin + ms / 1000)
+            begin += ms / 1000
+
     def computed(self) -> Computed:
         models, demo, work = self.executor._models, self.page.demo, self.work
         models.refuse_if_stuck(self.key)
@@ -201,11 +217,15 @@ class _Run:
             begin = time.perf_counter()
             self.inputs.values()
             self.on_event(DECODED, None)
+            self.note("decode", begin)
+            decoded = time.perf_counter()
             if self.page.over is not None:
                 part = self.over_frames(self.page.over, submit)
+                self.note("frames", decoded)
                 outcome, prepare_ms, begin = part.outcome, part.prepare_ms, time.perf_counter() - part.present_ms / 1000
             else:
                 item = self.call(demo.prepare)
+                self.note("prepare", decoded)
                 prepare_ms = (time.perf_counter() - begin) * 1000
                 outcome = self.infer(item, submit)
         self.check_wanted()
@@ -225,6 +245,7 @@ class _Run:
             demo, json.loads(values_json), pictures
         )
         pictures = capsules.stamped(demo, pictures, work.capsule_json, remarks)
+        self.note("present", begin)
         return Computed(
             values_json,
             pictures,
@@ -242,6 +263,7 @@ class _Run:
             sentences=tuple(texts.sentences_in(presented)),
             sight=sight,
             headline=headline,
+            stages=tuple(self.stages),
         )
 
     def over_frames(self, over: Page, submit: Callable[..., Outcome]) -> OverFrames:
@@ -281,6 +303,7 @@ class _Run:
             return self.cancel.is_set()
 
         outcome = submit(item, self.left_s(), self.on_event, unwanted, self.work.asker)
+        self.note_pass(outcome)
         output, size = outputs.seal(outcome.output)
         executor.keep(self.key, digest, output, outcome.backend, size)
         return replace(outcome, output=output)

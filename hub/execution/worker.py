@@ -18,7 +18,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
-from hub import imports, logs, memory, settings
+from hub import imports, logs, memory, settings, tracing
 from hub.decoding import budget
 from hub.decoding.decode import ImageLimits
 from hub.errors import HubError, unexpected
@@ -103,10 +103,10 @@ class Worker:
 
     def _run(self, message: Run, cancel: threading.Event) -> None:
         number = message.number
+        work, tell = message.work, partial(self._tell, number)
         try:
-            self._end(
-                number, message.work.slug, self._executor.compute, message.work, partial(self._tell, number), cancel
-            )
+            with tracing.entered(work.trace):
+                self._end(number, work.slug, self._executor.compute, work, tell, cancel)
         finally:
             with self._lock:
                 del self._cancels[number]
@@ -216,7 +216,7 @@ def main() -> None:
         os.nice(NICE)
     connection = Connection(int(sys.argv[1]))
     begin = connection.recv()
-    logs.begin(begin.settings.log_level)
+    logs.begin(begin.settings.log_level, begin.settings.log_format)
     if begin.settings.offline:
         settings.go_offline()
     Worker(connection, begin).serve()

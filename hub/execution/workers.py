@@ -22,7 +22,7 @@ from hub.errors import DeadlineError, InputError, UnavailableError, too_late
 from hub.execution import models
 from hub.execution.construction import explain
 from hub.execution.dispatch import Dispatch, Ticket
-from hub.execution.executor import Computed, Flag, OnEvent, Waiting, Work
+from hub.execution.executor import Computed, Flag, OnEvent, Waiting, Work, with_place
 from hub.execution.finding import Finding
 from hub.execution.leases import ModelStatus
 from hub.execution.messages import Begin, Counted
@@ -102,7 +102,7 @@ class Workers:
                     self._dispatch.learn(work.slug, computed)
                     if len(self._alive()) == 1:  # the second takes seconds to start: it is there before it is needed
                         self._grow()
-                    return computed
+                    return with_place(computed, work.left_s - sent.left_s)
             if len(refused) == LOST_TWICE:
                 raise lost(work.slug, [process.exit_status for process in refused])
 
@@ -310,6 +310,7 @@ class Workers:
             pause_s = PAUSES_S[min(self._in_vain, len(PAUSES_S) - 1)]
         if closed:
             return
+        self._metrics.processes_lost.inc()
         log.error("a model process ended (status %s); another takes its place", process.exit_status)
         if is_replaced:
             return

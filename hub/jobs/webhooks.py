@@ -22,6 +22,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from filelock import FileLock, Timeout
+
 from hub.errors import HubError, InputError
 from hub.jobs.records import StoredJob
 from hub.jobs.store import JobStore
@@ -29,6 +31,7 @@ from hub.settings import Settings
 
 log = logging.getLogger(__name__)
 PAUSES_S = (10.0, 60.0, 300.0, 1_800.0, 7_200.0, 21_600.0)  # before the next try; after the last there is none
+LOCK = "telling.lock"
 TIMEOUT_S, LOOK_S = 10.0, 5.0
 URL_CHARS, ANSWER_BYTES = 500, 4_096
 
@@ -44,13 +47,14 @@ class _Target:
 
 
 class Webhooks:
-    """Sends what is due, from one thread."""
+    """Sends what is due, from one thread of one of the processes that use the data folder: nobody is told twice."""
 
     def __init__(self, settings: Settings):
         self._hosts = {host.strip().lower() for host in settings.webhook_hosts.split(",") if host.strip()}
         self._secret = settings.webhook_secret
         self._over, self._wake = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
+        self._lock = FileLock(settings.data_folder / "jobs" / LOCK, timeout=0)
 
     def check(self, url: str) -> None:
         """Raises InputError for an address that is not told here."""
@@ -76,14 +80,31 @@ class Webhooks:
         self._wake.set()
 
     def _work(self, store: JobStore) -> None:
+        try:
+            self._tell_all(store)
+        finally:
+            self._lock.release()
+
+    def _tell_all(self, store: JobStore) -> None:
         while not self._over.is_set():
             self._wake.wait(LOOK_S)
             self._wake.clear()
             try:
+                if not self._is_mine():
+                    continue
                 for job in store.due() if not self._over.is_set() else ():
                     self._tell(store, job)
             except HubError as error:
                 log.error("webhooks are not told: %s", error.message)
+
+    def _is_mine(self) -> bool:
+        """Whether it is this process that tells."""
+        if not self._lock.is_locked:
+            try:
+                self._lock.acquire()
+            except (Timeout, OSError):
+                return False
+        return True
 
     def _tell(self, store: JobStore, job: StoredJob) -> None:
         why = self._send(job)

@@ -11,7 +11,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from hub.errors import HubError, InputError, NotFoundError, UnavailableError
 from hub.files import read_text, write_atomic
+from hub.tracing import Trace
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -45,6 +46,7 @@ class Caller:
     role: str = "run"
     session: str = ""  # of the browser, as `hub/web/middleware/sessions.py` tells it
     address: str = ""
+    trace: Trace | None = field(default=None, compare=False)  # of the request; no part of who it is
 
     def may(self, role: str) -> bool:
         """Whether this one's role is `role` or above it."""

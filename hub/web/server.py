@@ -22,6 +22,7 @@ from starlette.routing import BaseRoute
 from hub import describe
 from hub.errors import HubError
 from hub.hub import Hub
+from hub.web import traced
 from hub.web.api import corrections, gallery, grid, jobs, openapi, usage
 from hub.web.api import demos as rest
 from hub.web.api import history as history_rest
@@ -105,6 +106,7 @@ def layers(hub: Hub, pages: Sequence[Middleware], sign_in: Sequence[Middleware] 
         Middleware(sessions.SessionCookie, hub=hub),
         *pages,
         Middleware(arrivals.Arrivals, hub=hub),
+        Middleware(traced.Traced, hub=hub),
     ]
 
 
@@ -138,8 +140,9 @@ def build_app(hub: Hub) -> FastAPI:
             pages.hub_files.close()
 
     app = FastAPI(
-        title="Demo Hub", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json"
-    )
+        title="Demo Hub", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json",
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},  # see hub/telemetry.py
+    )  # fmt: skip
     app.state.gradio_pages = pages
     app.openapi = partial(openapi.of_hub, hub)  # type: ignore[method-assign]  # as FastAPI says to replace it
     app.router.routes[:0] = routes(hub, mcp)

@@ -79,6 +79,25 @@ def test_the_end_of_a_job_is_told_signed_and_again_after_a_failure(
     assert message["type"] == "job.done" and message["data"]["id"] == job.id == headers["webhook-id"]
 
 
+def test_of_two_hubs_on_one_folder_one_tells(
+    make_hub: Callable[..., Hub], receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "LOOK_S", 0.05)
+    place = f"127.0.0.1:{receiver.server_address[1]}"
+    settings = {"webhook_hosts": place, "webhook_secret": SECRET}
+    hubs = [make_hub(settings, doubler=counting_demo(Calls())) for _ in range(2)]
+    for hub in hubs:
+        hub.jobs.start()
+    wish = Wish(webhook=f"http://{place}/jobs")
+    asked = {hubs[number % 2].jobs.ask_run("doubler", {"number": number}, None, wish).id for number in range(6)}
+    wait_until(lambda: len(receiver.heard) >= len(asked))
+    wait_until(lambda: not hubs[0].jobs._store.due())
+    for hub in hubs:
+        hub.jobs.close()
+    told = [headers["webhook-id"] for headers, _ in receiver.heard]
+    assert sorted(told) == sorted(asked)
+
+
 @pytest.mark.parametrize(
     ("url", "text"),
     [

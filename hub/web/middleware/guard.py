@@ -22,6 +22,7 @@ from hub.people.signin import ASK, COOKIE, TICKET_S, UNKNOWN_TOKEN, Known, SignI
 from hub.people.users import MAY, TOKEN, Caller
 from hub.settings import Settings
 from hub.texts import say
+from hub.tracing import SCOPE
 from hub.web.middleware import access, client_login, sessions, sign_out, space_signin
 from hub.web.middleware.headers import SCRIPT
 from hub.web.parts.pieces import piece
@@ -60,7 +61,8 @@ def caller(connection: HTTPConnection | None) -> Caller:
     if connection is None:
         return Caller()
     who = connection.scope.get(CALLER)
-    return who if isinstance(who, Caller) else _stranger(connection.scope)
+    who = who if isinstance(who, Caller) else _stranger(connection.scope)
+    return replace(who, trace=connection.scope.get(SCOPE))
 
 
 def caller_on_page(request: Any) -> Caller:

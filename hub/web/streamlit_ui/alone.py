@@ -23,7 +23,7 @@ def make_hub() -> Hub:
     from streamlit import config
 
     settings_of_hub = settings.from_environment()
-    logs.begin(settings_of_hub.log_level)
+    logs.begin(settings_of_hub.log_level, settings_of_hub.log_format)
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)  # else a line for every file of Streamlit's pages
     if settings_of_hub.space_users:
         raise InputError("Sign-in with Hugging Face needs the Gradio pages too: python app.py. Here: HUB_AUTH.")
