@@ -410,8 +410,8 @@ class Progress:
     """What a generator `infer` yields while one batch runs.
 
     `preview` is a PIL image (or None) per item, or None; `left_s` the seconds to come, by the steps so far. `text` is
-    what the page's first `TextOutput` says so far, from its beginning, per item (or None), or None. Every door shows it,
-    a new one at most ten times a second: others in between are left out.
+    what the page's first `TextOutput` says so far, from its beginning, per item (or None), or None. Every door shows
+    it, a new one at most ten times a second: others in between are left out.
     """
 
     step: int

@@ -201,7 +201,8 @@ def label_scores(model: Any, texts: Sequence[str]) -> list[NDArray[Any]]:
 
 def sound_scores(model: Any, sounds: Sequence[NDArray[np.float32]], rate: int) -> list[NDArray[Any]]:
     """As `label_scores`, for each sound [samples] at `rate`; of one over MOST_SOUND_S what its parts say on average."""
-    extractor, answers = ear(model, rate), list[NDArray[Any]]()
+    extractor = ear(model, rate)
+    answers: list[NDArray[Any]] = []
     for sound in sounds:
         parts = np.array_split(long_enough(sound, rate), math.ceil(sound.size / (MOST_SOUND_S * rate)))
         shares = [_shares(model, extractor(part, sampling_rate=rate, return_tensors="pt"))[0] for part in parts]

@@ -84,7 +84,7 @@ TASKS = (
     ),
     Task("text-to-image", "text_to_image", (), (), "prompt"),
     Task("image-to-image", "text_to_image", (), (), "prompt"),
-    Task("text-generation", "text_generation", ("ForCausalLM",), ("CAUSAL_LM",), "text"),
+    Task("text-generation", "text_generation", ("ForCausalLM", "LMHeadModel"), ("CAUSAL_LM",), "text"),
     Task(
         "automatic-speech-recognition",
         "automatic_speech_recognition",

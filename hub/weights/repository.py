@@ -40,7 +40,7 @@ OF_SOUNDS = {"sampling_rate": 48_000, "chunk_length": 60, "max_length": 12_000, 
 
 @dataclass(frozen=True, slots=True)
 class CardExample:
-    """One entry of a card's widget: a picture or sound that is a file in the repository, with labels or not, or a text."""
+    """One entry of a card's widget: a picture with labels or not, a sound, both files in the repository, or a text."""
 
     title: str
     text: str = ""

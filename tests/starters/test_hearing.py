@@ -83,14 +83,16 @@ def test_whisper_writes_what_its_library_does(
     usual = pipeline("automatic-speech-recognition", tmp_path / "model")
     asked = {"return_timestamps": True} if seconds > 30 else {}
     (text,) = [usual(samples(sound), generate_kwargs=wish, **asked)["text"]]
-    assert answer.values["text"] == "".join(letter for letter in text.strip() if letter.isprintable() or letter in "\n\t")
+    assert answer.values["text"] == "".join(
+        letter for letter in text.strip() if letter.isprintable() or letter in "\n\t"
+    )
 
 
 def test_languages_and_tasks_are_those_of_the_repository(page_of: Callable[..., Hub]) -> None:
     hub = page_of("automatic-speech-recognition")
     page = hub.registry.get("tiny")
     config = hub.weights.find(page.demo.weights[0].name).config
-    assert (config["languages"], config["tasks"]) == (tiny_hearing.LANGUAGES, tiny_hearing.TASKS)
+    assert {*config["languages"]} == {*tiny_hearing.LANGUAGES} and {*config["tasks"]} == {*tiny_hearing.TASKS}
     for name, wrong in (("language", "fr"), ("task", "sing")):
         with pytest.raises(InputError, match=f"{name}: no option '{wrong}'"):
             hub.engine.run("tiny", {"sound": sound_file(), name: wrong})
@@ -136,7 +138,9 @@ def test_labels_are_those_of_the_library_and_of_a_long_sound_what_its_parts_say(
         return {row["label"]: row["score"] for row in usual(part)}
 
     short, long = stepped(2), stepped(16)
-    assert hub.engine.run("tiny", {"sound": short}).values["labels"] == pytest.approx(expected(samples(short)), abs=1e-4)
+    assert hub.engine.run("tiny", {"sound": short}).values["labels"] == pytest.approx(
+        expected(samples(short)), abs=1e-4
+    )
     first, second = (expected(part) for part in np.array_split(samples(long), 2))
     mean = {name: (first[name] + second[name]) / 2 for name in first}
     assert hub.engine.run("tiny", {"sound": long}).values["labels"] == pytest.approx(mean, abs=1e-4)
@@ -200,7 +204,7 @@ def test_another_network_that_hears_is_refused_in_words(
     files = files_of("automatic-speech-recognition")
     config = {**json.loads(files["config.json"]), "model_type": "moonshine"}
     changed = {**files, "config.json": json.dumps(config).encode(), "README.md": card("automatic-speech-recognition")}
-    with pytest.raises(UnavailableError, match="'moonshine'; the page for automatic-speech-recognition can ask whisper"):
+    with pytest.raises(UnavailableError, match=r"'moonshine'; the page for .* can ask whisper"):
         page_of("", changed)
 
 

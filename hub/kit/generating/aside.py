@@ -10,7 +10,8 @@ from typing import TypeVar
 from hub.errors import CancelledError
 from hub.threads import Threads
 
-S, R = TypeVar("S"), TypeVar("R")
+S = TypeVar("S")
+R = TypeVar("R")
 # Few threads, each used again: each that ever ran a network keeps a team of OpenMP threads.
 _THREADS = Threads("beside")
 

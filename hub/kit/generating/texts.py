@@ -135,8 +135,8 @@ def generated(
         def __call__(self, tokens: Any, scores: Any, **_: Any) -> Any:
             so_far, words, now = tokens[0].tolist(), None, time.monotonic()
             if now >= self.due:
-                self.due = now + READ_EVERY_S
                 words = read(so_far).rstrip("\N{REPLACEMENT CHARACTER}")  # a letter of which half is there
+                self.due = now + READ_EVERY_S if words else now
             self.tell(step(so_far, words))
             return torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
 
@@ -151,7 +151,7 @@ def generated(
 
 
 def by_chance(temperature: float, seed: int) -> Any:
-    """A processor of logits that leaves one token, drawn by chance: the same one of the same logits, whoever runs beside."""
+    """A processor of logits that leaves one token of each, by chance: the same for a seed, whatever runs beside."""
     import torch
     import transformers
 
@@ -164,4 +164,3 @@ def by_chance(temperature: float, seed: int) -> Any:
             return torch.full_like(scores, -torch.inf).scatter(1, drawn, 0.0)
 
     return Draw()
-

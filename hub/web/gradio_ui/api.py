@@ -190,8 +190,7 @@ def _with_signature(
             async for answer in answers:
                 yield answer
 
-    call = follow if inspect.isasyncgenfunction(function) else ask
-
+    call: Any = follow if inspect.isasyncgenfunction(function) else ask
     kind, none = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.empty
     parameters = [inspect.Parameter(n, kind, default=none if n in required else None) for n in names]
     # Python wants parameters without a default first; Gradio reads names and order only.
@@ -199,5 +198,5 @@ def _with_signature(
         parameters = [p.replace(default=none) for p in parameters]
     if progress:
         parameters.append(inspect.Parameter("progress", kind, default=gr.Progress()))
-    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    call.__signature__ = inspect.Signature(parameters)
     return call

@@ -44,7 +44,8 @@ class Runs:
 
         Use it in `contextlib.aclosing`: who stops following cancels the work, a `Followed` one after a while.
         """
-        begin, last_event, cancel = time.perf_counter(), (), cancel or Cancel()
+        begin, cancel = time.perf_counter(), cancel or Cancel()
+        last_event: tuple[Any, ...] = ()
         loop, events = asyncio.get_running_loop(), asyncio.Queue[tuple[Any, ...]]()
 
         def hear(*event: Any) -> None:
@@ -60,7 +61,7 @@ class Runs:
                 if next_event.done():
                     last_event = next_event.result()
                     # Of the steps since then the last is drawn.
-                    while last_event[-1] is not None and not events.empty():
+                    while last_event[-1:] != (None,) and not events.empty():
                         last_event = events.get_nowait()
                 next_event.cancel()
                 if not task.done():
