@@ -409,13 +409,16 @@ class OverVideo:
 class Progress:
     """What a generator `infer` yields while one batch runs.
 
-    `preview` is a PIL image (or None) per item, or None; `left_s` the seconds to come, by the steps so far.
+    `preview` is a PIL image (or None) per item, or None; `left_s` the seconds to come, by the steps so far. `text` is
+    what the page's first `TextOutput` says so far, from its beginning, per item (or None), or None. Every door shows
+    it, a new one at most ten times a second: others in between are left out.
     """
 
     step: int
     total: int
     preview: tuple[Any, ...] | None = None
     left_s: float | None = None
+    text: tuple[str | None, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -270,6 +270,36 @@ def steps_demo(calls: Calls, steps: int = 3, **changes: Any) -> Demo:
     return Demo(**{**declared, **changes})
 
 
+def writing_demo(pause_s: float = 0.0, ended: threading.Event | None = None, **changes: Any) -> Demo:
+    """Writes what it was given word by word, and then something hostile; `ended` is set when it is left before."""
+
+    def infer(model: Any, items: list[str]) -> Any:
+        parts = [f"{item} {HOSTILE}\x1b[31m".split(" ") for item in items]
+        steps = max(map(len, parts))
+        try:
+            for step in range(1, steps + 1):
+                time.sleep(pause_s)
+                yield Progress(step, steps, text=tuple(" ".join(words[:step]) for words in parts))
+        except GeneratorExit:
+            if ended is not None:
+                ended.set()
+            raise
+        return [" ".join(words) for words in parts]
+
+    declared: dict[str, Any] = {
+        "title": "Writes",
+        "summary": "Writes word by word.",
+        "task": "Text generation",
+        "inputs": (Text("text", "Words"),),
+        "outputs": (Json("count", "Words in it"), TextOutput("written", "Written")),
+        "load": lambda folder, device: FakeModel(),
+        "prepare": lambda text: text,
+        "infer": infer,
+        "present": lambda output, text: {"count": len(output.split()), "written": output},
+    }
+    return Demo(**{**declared, **changes})
+
+
 def drawing_demo(calls: Calls, pause_s: float = 0.0, refused: str = "", **changes: Any) -> Demo:
     """Words become a picture: a square of the colour that they and the seed say. Refuses prompts with `refused`."""
 

@@ -21,6 +21,7 @@ from PIL import Image, UnidentifiedImageError
 from hub.errors import BusyError, DeadlineError, HubError, InputError, SignInError, UnavailableError
 from hub.execution.executor import OnEvent
 from hub.pages import kinds
+from hub.pages.outputs import TEXT_CHARS, clean
 from hub.people.users import TOKEN
 from hub.results.result import EXTENSIONS, PAIRS, Picture, Receipt, Result
 from hub.spec import (
@@ -129,7 +130,8 @@ class RemoteHub:
                 if name == "stage":
                     hear(data["stage"], None)
                 elif name == "progress":
-                    hear("running", Progress(data["step"], data["total"]))
+                    text = (clean(data["text"][:TEXT_CHARS]),) if isinstance(data.get("text"), str) else None
+                    hear("running", Progress(data["step"], data["total"], text=text))
         raise UnavailableError("{url} closed the connection before it had answered.", url=self.url)
 
     def _result(self, demo: Demo, answer: Mapping[str, Any], pictures: bool) -> tuple[Result, dict[str, list[str]]]:

@@ -11,13 +11,14 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from hub.cli.files import OutFolder
 from hub.cli.interrupt import cancelling
 from hub.cli.show import console, document, download_bar, exit_status, print_json, show, tell
-from hub.engine.jobs import Cancel
+from hub.engine.jobs import Cancel, text_so_far
 from hub.errors import HubError, InputError
 from hub.execution.executor import OnEvent
 from hub.hub import Hub
@@ -30,6 +31,18 @@ Run = dict[str, Any]  # inputs of one run; pictures are paths
 T = TypeVar("T")
 Ask = Callable[[Run, OnEvent, Cancel], T]
 Tell = Callable[[Console, T, str, str], dict[str, Any]]  # console, answer, stem of files, heading -> the JSON document
+SO_FAR_CHARS, SO_FAR_LINES = 800, 10  # of a text in work: what fits on a screen
+
+
+class _Steps(Progress):
+    """The bar of what is in work; below it, of a page that writes, how its text ends so far."""
+
+    so_far = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        if self.so_far:  # as words, whatever they are: none of them is rich's markup
+            yield Text("\n".join(self.so_far[-SO_FAR_CHARS:].splitlines()[-SO_FAR_LINES:]))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -178,7 +191,7 @@ def _answers(
         TimeElapsedColumn(),
     )
     workers = ThreadPoolExecutor(min(len(runs), settings.max_batch, settings.queue_limit))
-    with Progress(
+    with _Steps(
         *columns,
         console=screen,
         transient=True,
@@ -193,6 +206,7 @@ def _answers(
             def hear(stage: str, progress: Any) -> None:
                 if alone:
                     steps = {"completed": progress.step, "total": progress.total} if progress else {}
+                    bar.so_far = text_so_far(progress) or bar.so_far
                     bar.update(task, description="loading the model" if stage == "loading" else stage, **steps)
 
             return ask(inputs, hear, cancel)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from hub.decoding.decode import ImageLimits
 from hub.decoding.played import audio, video
+from hub.pages.kinds import written_output
 from hub.results.result import Picture, Result
 from hub.spec import (
     AudioOutput,
@@ -24,6 +25,7 @@ from hub.spec import (
     Mask,
     Output,
     Plot,
+    Progress,
     TextOutput,
     VideoOutput,
 )
@@ -130,6 +132,17 @@ def check_played(field: VideoOutput | AudioOutput, facts: Mapping[str, Any], sto
         rate = facts["sample_rate"]
         samples = audio.read(played.data, ImageLimits(), name=field.name, max_seconds=1000, sample_rate=rate)
         check(samples.size == round(facts["seconds"] * rate), f"{field.name}: another length than is told")
+
+
+def check_step(demo: Demo, step: Any, count: int) -> None:
+    """What is told on the way: how far it is, and a preview and a text so far for each of `count` items, or none."""
+    check(isinstance(step, Progress), f"infer yields a {type(step).__name__}; Progress is wanted")
+    check(0 <= step.step <= step.total or not step.total, f"infer tells step {step.step} of {step.total}")
+    for kind, parts in (("previews", step.preview), ("texts", step.text)):
+        check(parts is None or len(parts) == count, f"infer tells {parts and len(parts)} {kind} of {count} items")
+    texts = [text for text in step.text or () if text is not None]
+    check(all(isinstance(text, str) for text in texts), "infer tells a text that is none")
+    check(not texts or written_output(demo), "infer tells a text so far, and no TextOutput is declared that it is of")
 
 
 def compare(demo: Demo, dtype: str, alone: Mapping[str, Any], together: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from hub.contract.answers import check_step
 from hub.contract.inputs import opened, picture, quick_inputs
 from hub.execution import devices
 from hub.hub import Hub
@@ -40,12 +41,12 @@ class Parts:
         return outputs.split(self.demo, presented)
 
     def infer(self, items: list[Any]) -> list[Any]:
-        """One batch, whatever kind of function `infer` is."""
+        """One batch, whatever kind of function `infer` is; what it tells on the way is looked at."""
         with self.guard():
             answer = self.call("infer", self.model, items)
             while inspect.isgenerator(answer):
                 try:
-                    next(answer)
+                    check_step(self.demo, next(answer), len(items))
                 except StopIteration as stop:
                     answer = stop.value
         return [outputs.seal(output)[0] for output in answer]

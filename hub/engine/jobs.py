@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from hub.errors import CancelledError, HubError, StoppingError
@@ -132,12 +132,20 @@ class Events:
         if stage == DECODED:
             self.decoded = True
             return
+        before = self.last[1]
+        if progress is not None and progress.text is None and before is not None and before.text is not None:
+            progress = replace(progress, text=before.text)  # what is said of the text stays true between two of them
         self.last = (stage, progress)
         for on_event in self._listeners:
             try:
                 on_event(stage, progress)
             except Exception:
                 log.exception("a listener failed on %r", stage)
+
+
+def text_so_far(progress: Progress | None) -> str:
+    """What the one run that a progress is for has of its text; empty: nothing yet."""
+    return (progress.text[0] or "") if progress and progress.text else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,13 @@ from hub.execution.devices import is_out_of_memory
 from hub.execution.forward import THREADS
 from hub.execution.leases import Lease
 from hub.execution.turns import Turns
+from hub.pages.outputs import TEXT_CHARS, clean
 from hub.spec import Progress
 
 log = logging.getLogger(__name__)
 
 Infer = Callable[[Any, list[Any]], Any]
+TEXT_EVERY_S = 0.1  # a text in work is told no more often: each time it is all that there is of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Ticket:
     begin: float = field(default_factory=time.perf_counter)
     context: Context = field(default_factory=copy_context)  # of who asks; hub/spaces/zero.py counts GPU seconds to them
     done: threading.Event = field(default_factory=threading.Event)
+    text_due: float = 0.0  # of time.monotonic(); before then no text in work is told
     cancelled: bool = False
     outcome: Outcome | None = None
     error: Exception | None = None
@@ -307,7 +310,22 @@ def _drive(steps: Any, batch: list[Ticket]) -> Any:
             raise HubError("infer must yield Progress(step, total), got a {kind}.", kind=type(progress).__name__)
         for number, ticket in enumerate(batch):  # nobody sees a preview of somebody else's picture
             own = progress.preview and progress.preview[number : number + 1]
-            _tell([ticket], "running", replace(progress, preview=own))
+            text = _text_for(ticket, progress, number, len(batch))
+            _tell([ticket], "running", replace(progress, preview=own, text=text))
+
+
+def _text_for(ticket: Ticket, progress: Progress, number: int, count: int) -> tuple[str] | None:
+    """What is told of an item's text so far; None: there is none, or one was told just now."""
+    if progress.text is None:
+        return None
+    texts = progress.text
+    if not isinstance(texts, tuple) or len(texts) != count or not isinstance(texts[number], str | None):
+        raise HubError("infer must yield a text or None for each of its {count} items.", count=count)
+    text, now = texts[number], time.monotonic()
+    if text is None or now < ticket.text_due:
+        return None
+    ticket.text_due = now + TEXT_EVERY_S
+    return (clean(text[:TEXT_CHARS]),)
 
 
 def _tell(batch: list[Ticket], stage: str, progress: Progress | None = None) -> None:

@@ -129,6 +129,11 @@ class InProcess:
             with self._lock:
                 self._outputs[key, digest] = (output, backend, size)
 
+    @property
+    def most_of_one_video(self) -> float:
+        """The bytes that what is kept of all frames of a video may have: others' answers are to stay, too."""
+        return self._outputs.maxsize / 2
+
     def batcher(self, page: Page, folder: WeightsFolder | None, key: str) -> Batcher:
         """The one batcher of a model."""
         stale = []
@@ -278,7 +283,15 @@ class _Run:
                 self.on_event(stage, None)
 
         def send(item: Any) -> Outcome:
-            return submit(item, self.left_s(), hear, self.cancel.is_set, self.work.asker)
+            # So a setting that only `present` uses is drawn anew over all frames, and none meets the model again.
+            digest = outputs.digest(item)
+            if (earlier := self.earlier(digest)) is not None:
+                return earlier
+            outcome = submit(item, self.left_s(), hear, self.cancel.is_set, self.work.asker)
+            output, size = outputs.seal(outcome.output)
+            if size is not None and size * clip.count <= self.executor.most_of_one_video:
+                self.executor.keep(self.key, digest, output, outcome.backend, size)
+            return replace(outcome, output=output)
 
         def tell(progress: Progress) -> None:
             self.on_event("running", progress)
@@ -292,11 +305,8 @@ class _Run:
         So a parameter that only `present` uses (a threshold, an opacity) never runs the model again.
         """
         executor, digest = self.executor, "" if self.work.live else outputs.digest(item)
-        earlier = executor.find_output(self.key, digest) if digest else None
-        if earlier is not None:
-            executor._metrics.output_reused(self.page.slug)
-            output, backend = earlier
-            return Outcome(output, 0.0, 0.0, 0.0, False, 0, backend)
+        if (earlier := self.earlier(digest)) is not None:
+            return earlier
 
         def unwanted() -> bool:  # asked four times a second while the model works
             self.inputs.lend()
@@ -307,6 +317,15 @@ class _Run:
         output, size = outputs.seal(outcome.output)
         executor.keep(self.key, digest, output, outcome.backend, size)
         return replace(outcome, output=output)
+
+    def earlier(self, digest: str) -> Outcome | None:
+        """What the same weights made of the same item before; None: it is not there any more."""
+        found = self.executor.find_output(self.key, digest) if digest else None
+        if found is None:
+            return None
+        self.executor._metrics.output_reused(self.page.slug)
+        output, backend = found
+        return Outcome(output, 0.0, 0.0, 0.0, False, 0, backend)
 
     def check_wanted(self) -> None:
         """Raises CancelledError or DeadlineError where nobody waits any more: to present may take seconds."""

@@ -6,6 +6,7 @@ safetensors alone; code that a repository brings is never run.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ MOST_PX = 1333  # the longer side; some do not make it smaller themselves, and t
 MOST_CLASSES = 256  # of a mask with one byte a pixel
 MOST_BOXES = 300  # of one picture, the surest ones
 MOST_TOKENS = 512  # of a text that is read
+LEAST_SOUND_S, MOST_SOUND_S = 0.5, 10.0  # of what networks that know sounds are given at once
 MOST_NUMBERS_A_BYTE, LEAST_NUMBERS = 4, 10**7  # of weights: the smallest kinds have two bits a number
 HEADS = ("classifier", "head", "predictor", "score.", "lm_", "decoder.")  # what answers, in the names of weights
 
@@ -131,6 +133,13 @@ def find_named(model: Any, picture: NDArray[Any], names: Sequence[str]) -> Array
     return {**surest, "boxes": surest["boxes"] / np.asarray([width, height, width, height], np.float32)}
 
 
+def sure_boxes(found: Arrays, labels: Sequence[str], image: Image.Image, least: float) -> list[dict[str, Any]]:
+    """Boxes of at least a score, as the field `Boxes` takes them: in pixels of the picture, with a label for each."""
+    boxes = (found["boxes"] * [image.width, image.height, image.width, image.height]).tolist()
+    every = zip(labels, found["scores"].tolist(), boxes, strict=True)
+    return [{"label": label, "score": score, "box": tuple(box)} for label, score, box in every if score >= least]
+
+
 def _surest(found: Mapping[str, Any]) -> Arrays:
     order = found["scores"].argsort(descending=True, stable=True)[:MOST_BOXES]
     return {name: found[name][order].cpu().numpy() for name in ("scores", "labels", "boxes")}
@@ -187,9 +196,43 @@ def label_scores(model: Any, texts: Sequence[str]) -> list[NDArray[Any]]:
     padded = len(texts) > 1
     most = min(tokenizer.model_max_length, MOST_TOKENS)
     given = tokenizer(list(texts), return_tensors="pt", padding=padded, truncation=True, max_length=most)
+    return list(_shares(model, given))
+
+
+def sound_scores(model: Any, sounds: Sequence[NDArray[np.float32]], rate: int) -> list[NDArray[Any]]:
+    """As `label_scores`, for each sound [samples] at `rate`; of one over MOST_SOUND_S what its parts say on average."""
+    extractor = ear(model, rate)
+    answers: list[NDArray[Any]] = []
+    for sound in sounds:
+        parts = np.array_split(long_enough(sound, rate), math.ceil(sound.size / (MOST_SOUND_S * rate)))
+        shares = [_shares(model, extractor(part, sampling_rate=rate, return_tensors="pt"))[0] for part in parts]
+        answers.append(np.mean(shares, 0))
+    return answers
+
+
+def _shares(model: Any, given: Mapping[str, Any]) -> NDArray[Any]:
+    """Probabilities [n, labels]; of labels that exclude each other they sum up to 1."""
     logits = model(**ready(model, given)).logits.float()
     several = model.config.problem_type == "multi_label_classification" or logits.shape[1] == 1
-    return list((logits.sigmoid() if several else logits.softmax(1)).cpu().numpy())
+    shares: NDArray[Any] = (logits.sigmoid() if several else logits.softmax(1)).cpu().numpy()
+    return shares
+
+
+def ear(model: Any, rate: int) -> Any:
+    """What makes numbers of sounds for this network. Raises UnavailableError where it wants them at another rate."""
+    extractor = model.readers["AutoFeatureExtractor"]
+    if extractor.sampling_rate != rate:
+        raise UnavailableError(
+            "These weights want sounds of {wanted} samples a second, and the page gives {rate}: change its RATE.",
+            wanted=extractor.sampling_rate,
+            rate=rate,
+        )
+    return extractor
+
+
+def long_enough(sound: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+    """The sound, with silence after it where it is so short that a network would make nothing of it."""
+    return np.pad(sound, (0, max(0, math.ceil(LEAST_SOUND_S * rate) - sound.size)))
 
 
 def ready(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:

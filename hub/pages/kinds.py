@@ -55,6 +55,12 @@ def runs_at_once(demo: Demo) -> bool:
     return len(pictures) == 1 and needed in ([], pictures) and not inspect.isgeneratorfunction(demo.infer)
 
 
+def written_output(demo: Demo) -> str:
+    """Name of the output that a page can show while it is written; empty: there is none."""
+    texts = [f.name for f in demo.outputs if isinstance(f, TextOutput)]
+    return texts[0] if texts and inspect.isgeneratorfunction(demo.infer) else ""
+
+
 def picture_outputs(demo: Demo | None) -> tuple[str, ...]:
     """Names of the outputs that are pictures to look at."""
     return tuple(f.name for f in demo.outputs if isinstance(f, ImageOutput | Gallery)) if demo else ()

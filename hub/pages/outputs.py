@@ -131,10 +131,12 @@ def _text(value: Any) -> str:
         raise TypeError(f"a text is wanted, got a {type(value).__name__}")
     if len(value) > TEXT_CHARS:
         raise ValueError(f"the text has {len(value)} characters; at most {TEXT_CHARS} are kept")
-    if isinstance(value, Sentence):
-        return value
-    # Neither half a pair, which no file can hold, nor what a terminal would act on.
-    return "".join(c for c in value if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
+    return value if isinstance(value, Sentence) else clean(value)
+
+
+def clean(text: str) -> str:
+    """A text without half a pair, which no file can hold, and without what a terminal would act on."""
+    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
 
 
 def _with_pictures(

@@ -4,102 +4,35 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from hub.decoding.decode import decode
+from hub.decoding.decode import ImageLimits, decode
+from hub.decoding.played import audio
 from hub.errors import HubError, InputError, UnavailableError
 from hub.files import read_text, write_atomic
 from hub.images import shrink, thumbnail
 from hub.pages.new import check_slug
+from hub.results import sounds
 from hub.settings import INSTALLED
+from hub.starters.tasks import Task, task_of
 from hub.texts import Sentence, sentence
 from hub.weights import formats, lock, repository
-from hub.weights.repository import CardExample, Repository
+from hub.weights.repository import Repository
 from hub.weights.sources import HubSource, parse_given
 from hub.weights.store import WeightsStore
 
 EXAMPLE_PX = 1600  # the longer side of an example's picture
+EXAMPLE_S, RATE = 30.0, 16_000  # the longest sound of an example, and samples a second where nothing else is said
 OLDER_TOKENIZERS = "sentencepiece"  # no page needs it, unless its tokenizer is of that kind
-DRAWING = "text_to_image"  # the starter of pipelines
 ASSIGNMENT = "scipy"  # transformers builds these kinds with it alone, whatever they are for
 ASSIGNING = ("eomt", "eomt_dinov3", "mask2former", "maskformer", "oneformer")
 EXTRA = "pip install 'demo-hub[{name}]'" if INSTALLED else "python -m pip install -r requirements-{name}.txt"
 UNSTATED = "Its owner states no licence: ask before you use it for more than a look."
 GATED = "Its owner asks everybody who fetches it to accept terms first."
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A task that there is a page for."""
-
-    tag: str  # the Hub's pipeline tag
-    starter: str  # the page to begin from, a module beside this one
-    ends: tuple[str, ...]  # how the names of its architectures end
-    lists: tuple[str, ...]  # where transformers lists the kinds of models that it has for the task
-    example: str = "picture"  # the input that a card's example is for
-    kinds: tuple[str, ...] = ()  # which of them the page can ask; empty: all
-    asks: str = ""  # the input that the labels of a card's example are for
-    must_ask: bool = False  # an example without them is none
-
-
-TASKS = (
-    Task("image-classification", "image_classification", ("ForImageClassification",), ("IMAGE_CLASSIFICATION",)),
-    Task("object-detection", "object_detection", ("ForObjectDetection",), ("OBJECT_DETECTION",)),
-    Task(
-        "zero-shot-object-detection",
-        "zero_shot_object_detection",
-        ("Owlv2ForObjectDetection", "OwlViTForObjectDetection"),
-        ("ZERO_SHOT_OBJECT_DETECTION",),
-        kinds=("owlv2", "owlvit"),
-        asks="names",
-    ),
-    Task(
-        "image-segmentation",
-        "image_segmentation",
-        ("ForSemanticSegmentation", "ForUniversalSegmentation", "ForInstanceSegmentation"),
-        ("SEMANTIC_SEGMENTATION", "UNIVERSAL_SEGMENTATION"),
-    ),
-    Task("depth-estimation", "depth_estimation", ("ForDepthEstimation",), ("DEPTH_ESTIMATION",)),
-    Task(
-        "image-to-text",
-        "image_to_text",
-        ("BlipForConditionalGeneration", "GitForCausalLM", "VisionEncoderDecoderModel"),
-        ("IMAGE_TEXT_TO_TEXT",),
-        kinds=("blip", "git", "vision-encoder-decoder"),  # others answer a question, or write as people chat
-    ),
-    Task(
-        "image-feature-extraction",
-        "image_feature_extraction",
-        ("Model",),
-        ("IMAGE",),
-        kinds=(
-            *("beit", "convnext", "convnextv2", "deit", "dinov2", "dinov2_with_registers", "dinov3_vit", "regnet"),
-            *("resnet", "siglip_vision_model", "swin", "swinv2", "vit"),
-        ),
-    ),
-    Task(
-        "visual-question-answering",
-        "visual_question_answering",
-        ("ForQuestionAnswering",),
-        ("VISUAL_QUESTION_ANSWERING",),
-        kinds=("blip", "vilt"),
-        asks="question",
-        must_ask=True,
-    ),
-    Task(
-        "text-classification",
-        "text_classification",
-        ("ForSequenceClassification",),
-        ("SEQUENCE_CLASSIFICATION",),
-        "text",
-    ),
-    Task("text-to-image", "text_to_image", (), (), "prompt"),
-    Task("image-to-image", "text_to_image", (), (), "prompt"),
-    Task("text-generation", "text_generation", ("ForCausalLM",), ("CAUSAL_LM",), "text"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +43,7 @@ class Made:
     task: Task
     repository: Repository
     examples: int
-    pictures: tuple[Path, ...]  # of the examples
+    files: tuple[Path, ...]  # of the examples: pictures or sounds
 
 
 def create_from(text: str, slug: str, folder: Path, store: WeightsStore, *, at_once: bool = False) -> Made:
@@ -148,80 +81,7 @@ def create_from(text: str, slug: str, folder: Path, store: WeightsStore, *, at_o
         raise InputError(
             "{path} cannot be written: {reason}.", path=error.filename or folder, reason=error.strerror
         ) from None
-    return Made(page, task, read, len(examples), tuple(sorted(assets.glob("example_*.jpg"))))
-
-
-def task_of(read: Repository) -> Task:
-    """The task by the repository's tag, else by its architecture. Raises UnavailableError with those there are."""
-    stated = read.config.get("architectures")
-    names = [one for one in stated if isinstance(one, str)] if isinstance(stated, list) else []
-    by_tag = next((task for task in TASKS if task.tag == read.task), None)
-    matches = [(len(end), task) for task in TASKS for end in task.ends for name in names if name.endswith(end)]
-    by_name = max(matches, key=lambda match: match[0])[1] if matches else None  # Owlv2ForObjectDetection is no DETR
-    if by_tag is None and by_name is None and "architecture" in read.config:
-        by_name = TASKS[0]  # timm names no class
-    task = by_tag or by_name
-    if repository.PIPELINE in read.config:
-        task = task if task is not None and task.starter == DRAWING else _task(DRAWING)
-    if task is None:
-        raise UnavailableError(
-            "There is no page for the task of {what} ({task}). There are pages for {known}. Another task: write its "
-            "page with `demo-hub new NAME`.",
-            what=read.name,
-            task=read.task or ", ".join(names)[:120] or sentence("it names none"),
-            known=", ".join(one.tag for one in TASKS),
-        )
-    _check_kind(read, task)
-    return task
-
-
-def _check_kind(read: Repository, task: Task) -> None:
-    """Refuses what no library that is installed has a network for, or what the page cannot ask."""
-    if task is TASKS[0] and "architecture" in read.config:
-        return
-    if task.starter == DRAWING:
-        _check_pipeline(read, task)
-        return
-    from transformers.models.auto import modeling_auto
-
-    kind = str(read.config.get("model_type") or "")[:60]
-    known = {name for one in task.lists for name in getattr(modeling_auto, f"MODEL_FOR_{one}_MAPPING_NAMES")}
-    if kind not in known:
-        raise UnavailableError(
-            "transformers has no network of the kind {kind!r} for {task}, so {what} cannot be run here without its own "
-            "code.",
-            kind=kind,
-            task=task.tag,
-            what=read.name,
-        )
-    if task.kinds and kind not in task.kinds:
-        raise UnavailableError(
-            "{what} is of the kind {kind!r}; the page for {task} can ask {known} alone.",
-            what=read.name,
-            kind=kind,
-            task=task.tag,
-            known=", ".join(task.kinds),
-        )
-
-
-def _check_pipeline(read: Repository, task: Task) -> None:
-    """Refuses what diffusers' AutoPipeline does not know."""
-    from diffusers.pipelines import auto_pipeline
-
-    kind = str(read.config.get(repository.PIPELINE, {}).get("_class_name") or "")[:60]
-    known = (auto_pipeline.AUTO_TEXT2IMAGE_PIPELINES_MAPPING, auto_pipeline.AUTO_IMAGE2IMAGE_PIPELINES_MAPPING)
-    if kind not in {one.__name__ for mapping in known for one in mapping.values()}:
-        raise UnavailableError(
-            "diffusers has no pipeline of the kind {kind!r} for {task}, so {what} cannot be run here without its own "
-            "code.",
-            kind=kind,
-            task=task.tag,
-            what=read.name,
-        )
-
-
-def _task(starter: str) -> Task:
-    return next(task for task in TASKS if task.starter == starter)
+    return Made(page, task, read, len(examples), tuple(sorted(assets.glob("example_*.*"))))
 
 
 def _check_installed(read: Repository) -> None:
@@ -250,6 +110,7 @@ def page_text(task: Task, read: Repository, title: str, weights: str, examples: 
     text = read_text(Path(__file__).with_name(f"{task.starter}.py"))
     note = " ".join(remarks(read))
     text = text.replace('    note="NOTE",\n', f"    note={_literal(note)},\n" if note else "")
+    text = text.replace(f"RATE = {RATE:_}", f"RATE = {read.sample_rate or RATE:_}")
     if examples:
         text = text.replace(" Demo,", " Demo, Example,", 1)
     # By way of letters that nobody writes, so that no word of the card is taken for one of ours.
@@ -279,22 +140,37 @@ def _examples(read: Repository, source: HubSource | Path, task: Task, assets: Pa
     for number, example in enumerate(read.examples, 1):
         if task.example in ("text", "prompt") and example.text:
             yield f'        Example({{"{task.example}": {_literal(example.text)}}}, title={_literal(example.title)}),\n'
+        elif task.example == "sound" and example.sound:
+            file = assets / f"example_{number}.wav"
+            if _write(read, source, example.sound, file, partial(_sound, read.sample_rate or RATE)):
+                yield f'        Example({{"sound": "{file.name}"}}, title={_literal(example.title)}),\n'
         elif task.example == "picture" and example.picture and (example.text or not task.must_ask):
             file = assets / f"example_{number}.jpg"
-            if _write_picture(read, source, example, file):
+            if _write(read, source, example.picture, file, _picture):
                 named = f', "{task.asks}": {_literal(example.text)}' if task.asks and example.text else ""
                 yield f'        Example({{"image": "{file.name}"{named}}}, title={_literal(example.title)}),\n'
 
 
-def _write_picture(read: Repository, source: HubSource | Path, example: CardExample, file: Path) -> bool:
+def _picture(data: bytes) -> bytes:
+    return thumbnail(shrink(decode(data), EXAMPLE_PX), EXAMPLE_PX, "still")
+
+
+def _sound(rate: int, data: bytes) -> bytes:
+    samples = audio.read(data, ImageLimits(), name="the example", max_seconds=EXAMPLE_S, sample_rate=rate)
+    return sounds.write((samples, rate))[1][1].data
+
+
+def _write(
+    read: Repository, source: HubSource | Path, path: str, file: Path, convert: Callable[[bytes], bytes]
+) -> bool:
     """Anybody's file is decoded as a visitor's is, and written anew."""
     part = file.with_name(f".{file.name}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        data = repository.fetch_picture(read, source, example.picture, part)
+        data = repository.fetch_file(read, source, path, part)
         if data is None:
             return False
-        write_atomic(file, thumbnail(shrink(decode(data), EXAMPLE_PX), EXAMPLE_PX, "still"))
+        write_atomic(file, convert(data))
     except (HubError, OSError):
         return False
     finally:

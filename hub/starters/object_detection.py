@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hub.kit.pretrained import find_objects, label_names, pixels_of, pretrained
+from hub.kit.pretrained import find_objects, label_names, pixels_of, pretrained, sure_boxes
 from hub.spec import Boxes, Demo, ImageInput, Slider, Weights
 
 if TYPE_CHECKING:
@@ -35,12 +35,8 @@ def infer(model: Any, items: list[NDArray[Any]]) -> list[dict[str, NDArray[Any]]
 def present(
     output: dict[str, NDArray[Any]], image: Image.Image, least: float, config: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The boxes that are sure enough, in pixels of the picture."""
-    scores = output["scores"].tolist()
-    boxes = (output["boxes"] * [image.width, image.height, image.width, image.height]).tolist()
-    found = zip(label_names(config, output["labels"].tolist()), scores, boxes, strict=True)
-    sure = [{"label": label, "score": score, "box": tuple(box)} for label, score, box in found if score >= least]
-    return {"objects": (image, sure)}
+    labels = label_names(config, output["labels"].tolist())
+    return {"objects": (image, sure_boxes(output, labels, image, least))}
 
 
 DEMO = Demo(

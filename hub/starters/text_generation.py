@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hub.kit.generating.texts import written
+from hub.kit.generating.texts import one_by_one, written
 from hub.kit.pretrained import pretrained
 from hub.spec import Demo, Progress, Seed, Slider, Text, TextOutput, Weights
 
@@ -28,11 +28,8 @@ def prepare(text: str, length: int, temperature: float, seed: int) -> dict[str, 
 
 
 def infer(model: Any, items: list[dict[str, Any]]) -> Generator[Progress, None, list[str]]:
-    """Each text with what the network adds to it; a step is a token, after which it can be stopped."""
-    answers = []
-    for done, item in enumerate(items):
-        answers.append((yield from written(model, **item, done=done, of=len(items))))
-    return answers
+    """Each text with what the network adds to it; it is shown as it grows, and can be stopped after each token."""
+    return (yield from one_by_one(items, lambda item: written(model, **item)))
 
 
 def present(output: str, text: str, length: int, temperature: float, seed: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hub.kit.pretrained import find_named, pixels_of, pretrained
+from hub.kit.pretrained import find_named, pixels_of, pretrained, sure_boxes
 from hub.spec import Boxes, Demo, ImageInput, Slider, Text, Weights
 
 if TYPE_CHECKING:
@@ -34,12 +34,8 @@ def infer(model: Any, items: list[dict[str, Any]]) -> list[dict[str, NDArray[Any
 
 
 def present(output: dict[str, NDArray[Any]], image: Image.Image, names: str, least: float) -> dict[str, Any]:
-    """The boxes that are sure enough, in pixels of the picture."""
     labels = [names_in(names)[number] for number in output["labels"].tolist()]
-    boxes = (output["boxes"] * [image.width, image.height, image.width, image.height]).tolist()
-    found = zip(labels, output["scores"].tolist(), boxes, strict=True)
-    sure = [{"label": label, "score": score, "box": tuple(box)} for label, score, box in found if score >= least]
-    return {"objects": (image, sure)}
+    return {"objects": (image, sure_boxes(output, labels, image, least))}
 
 
 def names_in(text: str) -> list[str]:

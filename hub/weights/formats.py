@@ -25,6 +25,7 @@ TEXTS = {"merges.txt", "vocab.txt"}
 SENTENCEPIECE = {".model", ".spm"}
 _VARIANT = re.compile(r"\.(fp16|bf16|fp32|non_ema|ema)(?=[.-])|^(openvino|onnx|flax|tf)_")
 _RESAMPLING = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+WHISPER_TASKS, MOST_LANGUAGES = ("transcribe", "translate"), 200
 HALF = (0.5, 0.5, 0.5)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -120,6 +121,8 @@ def config_of(folder: Path, what: str) -> dict[str, Any]:
             return _timm(config)
         if "_model_class" in config:
             return _smp(config, _json(folder / "albumentations_config_eval.json", what))
+        if config.get("model_type") == "whisper":
+            return _whisper(config, _json(folder / "generation_config.json", what))
         if "id2label" in config:
             return _transformers(config, _json(folder / "preprocessor_config.json", what))
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:  # anybody wrote it
@@ -186,6 +189,17 @@ def _transformers(config: dict[str, Any], processor: Mapping[str, Any]) -> dict[
         "crop_mode": "center" if processor.get("do_center_crop") else "squash",
     }
     return {**config, "label_names": _distinct(names), "pretrained_cfg": settings}
+
+
+def _whisper(config: dict[str, Any], generation: Mapping[str, Any]) -> dict[str, Any]:
+    """A network of Whisper's kind, with what it can be asked for: "languages", as codes, and "tasks"."""
+    languages = [one.strip("<|>") for one in generation.get("lang_to_id") or ()]
+    tasks = [one for one in generation.get("task_to_id") or () if one in WHISPER_TASKS]
+    found = [code for code in languages if re.fullmatch("[a-z]{2,4}", code)]
+    extra: dict[str, Any] = {"languages": found[:MOST_LANGUAGES] or ["en"], "tasks": tasks or [WHISPER_TASKS[0]]}
+    if "id2label" in config:  # one that was made a classifier of sounds
+        config = _transformers(config, {})
+    return {**config, **extra}
 
 
 def _smp(config: dict[str, Any], transforms: Mapping[str, Any]) -> dict[str, Any]:

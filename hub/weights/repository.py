@@ -23,9 +23,10 @@ log = logging.getLogger(__name__)
 
 PIPELINE = "model_index.json"  # of diffusers; its parts have configs of their own
 CONFIGS = ("config.json", "preprocessor_config.json", "processor_config.json", "tokenizer_config.json", PIPELINE)
-JSON_BYTES, CARD_BYTES, PICTURE_BYTES = 8 * 2**20, 256 * 1024, 8 * 2**20
+JSON_BYTES, CARD_BYTES, EXAMPLE_BYTES = 8 * 2**20, 256 * 1024, 8 * 2**20
 EXAMPLES, TITLE_CHARS, TEXT_CHARS, LABELS_CHARS = 4, 80, 1000, 400  # of a card's widget
 PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
+SOUNDS = {".flac", ".m4a", ".mp3", ".ogg", ".wav"}
 LICENCE = re.compile(r"[\w .+/()-]{1,60}")
 OWN_CODE = (
     "{what} wants its own code run ({where} names it), which is not done here. Look for a repository of the same "
@@ -33,15 +34,18 @@ OWN_CODE = (
 )
 MOST_SIDE_PX = 4096  # of what a preprocessing makes of every picture
 MOST_LAYERS = 1000  # a config that says more would keep a process building for hours
+# The most that a preprocessing may want of sounds; more would fill the memory, whatever the sound.
+OF_SOUNDS = {"sampling_rate": 48_000, "chunk_length": 60, "max_length": 12_000, "n_fft": 8192, "num_mel_bins": 1024}
 
 
 @dataclass(frozen=True, slots=True)
 class CardExample:
-    """One entry of a card's widget: a picture that is a file in the repository, with labels or not, or a text."""
+    """One entry of a card's widget: a picture with labels or not, a sound, both files in the repository, or a text."""
 
     title: str
     text: str = ""
     picture: str = ""  # path in the repository
+    sound: str = ""  # likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class Repository:
     gated: bool
     examples: tuple[CardExample, ...]
     locked: Locked
+    sample_rate: int = 0  # of the sounds that its preprocessing wants; 0: it does not say
 
 
 def read_remote(source: HubSource, snapshots: Snapshots) -> Repository:
@@ -82,6 +87,9 @@ def _read(name: str, folder: Path, files: set[str], locked: Locked, listing: Lis
     _check_layers(configs["config.json"], name)
     _check_sizes(configs["preprocessor_config.json"], name)
     _check_sizes(configs["processor_config.json"].get("image_processor"), name)
+    hearing = _hearing(configs)
+    _check_sizes(hearing, name)
+    _check_sounds(hearing, name)
     card = _card(folder / "README.md")
     task = card.get("pipeline_tag") or listing.task
     return Repository(
@@ -93,7 +101,14 @@ def _read(name: str, folder: Path, files: set[str], locked: Locked, listing: Lis
         gated=listing.gated,
         examples=tuple(_examples(card, name, files)),
         locked=locked,
+        sample_rate=hearing.get("sampling_rate") or 0,
     )
+
+
+def _hearing(configs: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Where the preprocessing of sounds stands, if there is any: newer repositories have all in one file."""
+    inner = configs["processor_config.json"].get("feature_extractor")
+    return inner if isinstance(inner, dict) else configs["preprocessor_config.json"]
 
 
 def _own_code(content: Mapping[str, Any]) -> str:
@@ -130,6 +145,15 @@ def _check_sizes(preprocessing: Any, name: str) -> None:
             if most > MOST_SIDE_PX:
                 text = "{what}: its preprocessing makes pictures of {side} px ({key}), more than {most}. It is refused."
                 raise UnavailableError(text, what=name, side=most, key=str(key)[:60], most=MOST_SIDE_PX)
+
+
+def _check_sounds(hearing: Mapping[str, Any], name: str) -> None:
+    """Refuses a preprocessing of sounds that no library writes, or that makes any of them huge."""
+    for key, most in OF_SOUNDS.items():
+        value = most if hearing.get(key) is None else hearing[key]
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= most:
+            text = "{what}: its preprocessing of sounds says {key} = {value}; from 1 to {most} is read. It is refused."
+            raise UnavailableError(text, what=name, key=key, value=str(value)[:40], most=most)
 
 
 def _json(path: Path, name: str) -> dict[str, Any]:
@@ -175,12 +199,14 @@ def _example(entry: object, name: str, files: set[str]) -> CardExample | None:
     source, text, words = entry.get("src"), entry.get("text"), entry.get("example_title")
     title = _line(words) if isinstance(words, str) else ""
     if isinstance(source, str):
-        picture = _path_in(source, name)
-        if picture in files and PurePosixPath(picture).suffix.lower() in PICTURES:
+        path = _path_in(source, name)
+        kind = PurePosixPath(path).suffix.lower()
+        title = title or _line(PurePosixPath(path).stem.replace("_", " "))
+        if path in files and kind in PICTURES:
             labels = entry.get("candidate_labels") or entry.get("text")  # what to look for, or what is asked
             asked = labels.strip() if isinstance(labels, str) and len(labels) <= LABELS_CHARS else ""
-            return CardExample(title or _line(PurePosixPath(picture).stem.replace("_", " ")), asked, picture)
-        return None
+            return CardExample(title, asked, path)
+        return CardExample(title, sound=path) if path in files and kind in SOUNDS else None
     if isinstance(text, str) and text.strip() and len(text) <= TEXT_CHARS:
         return CardExample(title or _line(text), text=text.strip())
     return None
@@ -205,17 +231,17 @@ def _path_in(source: str, name: str) -> str:
     return within if path.startswith(f"/{name}/") and kind in ("resolve", "raw", "blob") and revision else ""
 
 
-def fetch_picture(repository: Repository, source: HubSource | Path, path: str, to: Path) -> bytes | None:
+def fetch_file(repository: Repository, source: HubSource | Path, path: str, to: Path) -> bytes | None:
     """The bytes of an example's picture; None for one that is too large, or that cannot be had."""
     try:
         lock.check_path(path, repository.name)
         if isinstance(source, Path):
-            return read_bounded(source / path, PICTURE_BYTES)
+            return read_bounded(source / path, EXAMPLE_BYTES)
         file = _file(remote.listing(source, repository.commit), path)
-        if file is None or file.size > PICTURE_BYTES:
+        if file is None or file.size > EXAMPLE_BYTES:
             return None
         remote.download(source, repository.commit, file, to, lambda bytes: None)
-        return read_bounded(to, PICTURE_BYTES)
+        return read_bounded(to, EXAMPLE_BYTES)
     except (HubError, OSError, ValueError) as error:
         log.warning("the example %r is left out: %s", path, error)
         return None

@@ -37,6 +37,7 @@ from tests.fakes import (
     shade_demo,
     skip_if_emulated,
     steps_demo,
+    writing_demo,
 )
 
 WRITTEN = tempfile.TemporaryDirectory(prefix="hub-contract-")
@@ -51,6 +52,7 @@ PAGES: dict[str, Page] = {
         fake_picky=picky_demo(),
         fake_boxes=boxes_demo(),
         fake_played=played_demo(),
+        fake_writing=writing_demo(),
     ).pages,
 }
 SEES = [

@@ -101,13 +101,14 @@ def test_every_frame_is_answered_in_order_in_batches(hub: Hub, passes: Passes) -
     assert "bright" in result.headline
 
 
-def test_the_frames_of_the_video_are_those_of_the_answers_and_settings_count(hub: Hub) -> None:
+def test_the_frames_of_the_video_are_those_of_the_answers_and_settings_count(hub: Hub, passes: Passes) -> None:
     frames = {}
     for red in (0, 255):
         result = hub.engine.run(VIDEO, {"video": FILM, "red": red})
         clip = video.read(result.pictures["clip"][1].data, ImageLimits(), name="clip", max_seconds=10, rate=5)
         frames[red] = np.asarray(next(clip.frames())[1])
     assert int(frames[255][..., 0].mean()) - int(frames[0][..., 0].mean()) > 50
+    assert sum(passes.sizes) == 15, "a setting that only `present` uses runs the model for no frame again"
 
 
 def test_a_picture_and_a_video_share_one_model(hub: Hub) -> None:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from hub.engine.jobs import Cancel
+from hub.engine.jobs import Cancel, text_so_far
 from hub.errors import CancelledError, DeadlineError, HubError, InputError, UnavailableError
 from hub.execution.worker import NICE
 from hub.execution.workers import Workers
@@ -43,6 +43,13 @@ def infer(model, items):
     "hanging": """
 def infer(model, items):
     time.sleep(600 if items[0] == 13 else 0)
+    return [item * 2 for item in items]
+""",
+    "writing": """
+def infer(model, items):
+    for step in range(1, 21):
+        time.sleep(0.05)
+        yield Progress(step, 20, text=tuple("x" * step for _ in items))
     return [item * 2 for item in items]
 """,
     "raising": """
@@ -109,6 +116,14 @@ def test_answers_are_those_of_one_process(served: Hub, tmp_path: Path) -> None:
     assert (result.receipt.device, result.receipt.dtype, result.receipt.cold) == ("cpu", "float32", True)
     assert served.models.is_loaded("satellite_labels")
     assert served.engine.run("satellite_labels", {"image": photo}).receipt.cached
+
+
+def test_a_text_arrives_as_it_grows_and_not_at_every_step(served: Hub) -> None:
+    heard: list[str] = []
+    served.engine.run("writing", {"number": 3.0}, on_event=lambda stage, now: heard.append(text_so_far(now)))
+    texts = [text for text in heard if text]
+    assert texts == sorted(texts) and len(texts) == 20, "what was told last stands until there is more"
+    assert 3 <= len(set(texts)) <= 15
 
 
 def test_progress_arrives_in_order_and_cancelling_ends_the_run(served: Hub, workers: Workers) -> None:

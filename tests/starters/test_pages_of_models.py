@@ -22,17 +22,17 @@ from hub.hub import Hub
 from hub.kit.pretrained import pretrained
 from hub.pages.registry import discover
 from hub.settings import Settings
-from hub.starters import making, serving
+from hub.starters import making, serving, tasks
 from hub.weights import repository
 from hub.weights.cards import front_of
 from hub.weights.store import WeightsStore
-from tests.fakes import picture
+from tests.fakes import picture, sound_file
 from tests.hub_server import TOKEN, HubServer
 from tests.starters.tiny_models import LABELS, card
 
 pytestmark = pytest.mark.filterwarnings("default")  # transformers' own
 Files = dict[str, bytes]
-TASKS = [task.tag for task in making.TASKS]
+TASKS = [*dict.fromkeys(task.tag for task in tasks.TASKS)]
 REPO = "someone/tiny-model"
 
 
@@ -63,13 +63,19 @@ def jpeg(side: int = 64) -> bytes:
     return file.getvalue()
 
 
-ALWAYS = {"image-classification", "object-detection", "text-classification", "text-generation"}
+ALWAYS = {
+    *("image-classification", "object-detection", "text-classification", "text-generation"),
+    *("automatic-speech-recognition", "audio-classification"),
+}
 OTHERS = {  # architectures of a task beside its usual one here
     "detr": "object-detection",
     "blip-questions": "visual-question-answering",
     "panoptic": "image-segmentation",
     "mask2former": "image-segmentation",
     "maskformer": "image-segmentation",
+    "english": "automatic-speech-recognition",
+    "letters": "automatic-speech-recognition",
+    "sound-classes": "audio-classification",
 }
 KINDS = [kind if kind in ALWAYS else pytest.param(kind, marks=pytest.mark.slow) for kind in (*TASKS, *OTHERS)]
 
@@ -86,8 +92,10 @@ def test_a_page_is_written_and_keeps_the_contract(
     tag = OTHERS.get(kind, kind)
     if kind in making.ASSIGNING:
         pytest.importorskip(making.ASSIGNMENT, reason="requirements-segment.txt is not installed")
-    more = {"license": "mit", "widget": [{"src": "photo.jpg", "example_title": 'A "cat"'}, {"text": "I like it"}]}
-    commit = hub_server.add(REPO, {**files_of(kind), "README.md": card(tag, **more), "photo.jpg": jpeg()})
+    widget = [{"src": "photo.jpg", "example_title": 'A "cat"'}, {"text": "I like it"}, {"src": "speech.wav"}]
+    shown_files = {"photo.jpg": jpeg(), "speech.wav": sound_file()}
+    readme = card(tag, license="mit", widget=widget)
+    commit = hub_server.add(REPO, {**files_of(kind), "README.md": readme, **shown_files})
     made = making.create_from(f"hf://{REPO}", "tiny", tmp_path / "demos", store)
     shown = tag != "visual-question-answering"  # there it is no example without a question
     assert (made.repository.commit, made.repository.licence, made.examples) == (commit, "mit", int(shown))
@@ -98,8 +106,9 @@ def test_a_page_is_written_and_keeps_the_contract(
     demo = page.demo
     assert len(demo.examples) == shown
     for example in demo.examples:
-        values = {n: page.assets / str(v) if n == "image" else v for n, v in example.inputs.items()}
+        values = {n: page.assets / str(v) if n in ("image", "sound") else v for n, v in example.inputs.items()}
         check_outputs(demo, hub.engine.run("tiny", values), {"image": (64, 64)})
+    check_outputs(demo, hub.engine.run("tiny", quick_inputs(demo)), {"image": (160, 120)})
     if "image" in {f.name for f in demo.inputs}:
         for make in SHAPES.values():
             image = make()

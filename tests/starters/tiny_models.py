@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.starters import tiny_hearing
+
 LABELS = {0: "cat", 1: "dog", 2: "bicycle"}
 WORDS = "a red car on the street with people good bad film i like it very much cat dog and".split()
 BACKBONE = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"}
@@ -176,13 +178,12 @@ def blip_questions(folder: Path) -> None:
     _save(model, folder, transformers.BlipProcessor(processor, tokenizer))
 
 
-def text_generation(folder: Path) -> None:
+def text_generation(folder: Path, **changes: Any) -> None:
     import transformers
 
     tokenizer = _tokenizer()
-    config = transformers.GPT2Config(
-        vocab_size=len(tokenizer), n_embd=16, n_layer=1, n_head=2, n_positions=64, bos_token_id=2, eos_token_id=3
-    )
+    usual = {"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 64, "bos_token_id": 2, "eos_token_id": 3}
+    config = transformers.GPT2Config(vocab_size=len(tokenizer), **{**usual, **changes})
     _save(transformers.GPT2LMHeadModel(config), folder, tokenizer)
 
 
@@ -256,6 +257,11 @@ MAKE: dict[str, Callable[[Path], None]] = {
     "text-generation": text_generation,
     "text-to-image": text_to_image,
     "image-to-image": text_to_image,
+    "automatic-speech-recognition": tiny_hearing.whisper,
+    "english": tiny_hearing.english,
+    "letters": tiny_hearing.letters,
+    "audio-classification": tiny_hearing.spectrogram,
+    "sound-classes": tiny_hearing.classes,
     "panoptic": panoptic,
     "mask2former": mask2former,
     "maskformer": maskformer,

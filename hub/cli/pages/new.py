@@ -9,7 +9,7 @@ from rich.filesize import decimal
 
 from hub.pages import new
 from hub.settings import INSTALLED, Settings, default_folder
-from hub.starters import making
+from hub.starters import making, tasks
 from hub.starters.making import Made
 from hub.weights.store import WeightsStore
 
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own flags."""
     parser.add_argument("slug", help="name of the file and the page's address: lower-case letters, digits and _")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="where to write it (default: the demos folder)")
-    known = ", ".join(task.tag for task in making.TASKS)
+    known = ", ".join(dict.fromkeys(task.tag for task in tasks.TASKS))
     about = f"hf://owner/name[@revision] or ./folder: the page is for this model ({known})"
     parser.add_argument("--from", dest="source", metavar="SOURCE", help=about)
 
@@ -38,9 +38,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         made = making.create_from(args.source, args.slug, folder, store)
         describe(made, store)
         there = f" --weights-folder {root}" if root else ""
-        if made.task.example == "picture":
-            picture = made.pictures[0] if made.pictures else "photo.jpg"
-            print(f"  python -m hub run {args.slug} --image {picture} --out .{flag}{there}")
+        if usual := {"picture": ("--image", "photo.jpg"), "sound": ("--audio", "speech.wav")}.get(made.task.example):
+            file = made.files[0] if made.files else usual[1]
+            print(f"  python -m hub run {args.slug} {usual[0]} {file} --out .{flag}{there}")
         print(f"  {serve}{there}      # then open http://127.0.0.1:7860/{args.slug}")
         return 0
     page, picture = new.create(args.slug, folder)

@@ -9,11 +9,10 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Generator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from hub.errors import CancelledError, InputError, UnavailableError
+from hub.errors import InputError, UnavailableError
+from hub.kit.generating import aside
 from hub.spec import Progress
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-# One thread for all: each that ever ran a network keeps a team of OpenMP threads.
-_RUNNING = ThreadPoolExecutor(1, thread_name_prefix="pipeline")
 STEPS, MOST_SIDE = 28, 2048
 
 
@@ -79,44 +76,22 @@ def draw(model: Any, item: Mapping[str, Any]) -> Generator[Progress, None, Image
         "strength": item["strength"] if item["image"] is not None else None,
     }  # fmt: skip
     given |= {name: value for name, value in wishes.items() if value and name in takes}
-    steps: SimpleQueue[int | None] = SimpleQueue()
-    left = False
-
-    def hear(pipe: Any, step: int, at: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        if left:
-            raise CancelledError("The run was cancelled.")
-        steps.put(step + 1)
-        return tensors
-
-    if "callback_on_step_end" in takes:
-        given["callback_on_step_end"] = hear
     total = item["steps"] or _usual_steps(takes)
-    work = _RUNNING.submit(_run, pipeline, given, lambda: steps.put(None))
-    begin = time.perf_counter()
-    try:
-        while (step := steps.get()) is not None:
-            spent_s = time.perf_counter() - begin
-            yield Progress(min(step, total), total, left_s=spent_s / step * max(0, total - step))
-    finally:
-        left = True
-        _ended(work)
-    return work.result()
 
+    def run(tell: Callable[[Progress], None]) -> Image.Image:
+        begin = time.perf_counter()
 
-def _run(pipeline: Any, given: dict[str, Any], end: Callable[[], None]) -> Image.Image:
-    import torch
+        def hear(pipe: Any, step: int, at: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            spent_s, done = time.perf_counter() - begin, step + 1
+            tell(Progress(min(done, total), total, left_s=spent_s / done * max(0, total - done)))
+            return tensors
 
-    try:
-        with torch.inference_mode():
-            picture: Image.Image = pipeline(**given).images[0]
-            return picture
-    finally:
-        end()
+        if "callback_on_step_end" in takes:
+            given["callback_on_step_end"] = hear
+        picture: Image.Image = pipeline(**given).images[0]
+        return picture
 
-
-def _ended(work: Future[Any]) -> None:
-    """Waits: a pipeline is not used by two at once."""
-    work.exception()
+    return (yield from aside.steps(run))
 
 
 def _usual_steps(takes: Mapping[str, inspect.Parameter]) -> int:

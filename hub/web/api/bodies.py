@@ -193,7 +193,9 @@ def _form_inputs(parts: list[_Part], demo: Demo, pictures: frozenset[str]) -> di
             try:
                 text = part.data.decode()
             except UnicodeDecodeError:
-                raise InputError("{name} is not valid UTF-8 text.", name=name, field=name) from None
+                if name in names:
+                    raise InputError("{name} is not valid UTF-8 text.", name=name, field=name) from None
+                text = part.data[:60].decode(errors="replace")  # whoever reads the inputs says which there are
             before = inputs.get(name)
             inputs[name] = text if name not in inputs else [*(before if isinstance(before, list) else [before]), text]
     return inputs

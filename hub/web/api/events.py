@@ -16,7 +16,7 @@ from PIL import Image
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from hub.engine.jobs import Cancel
+from hub.engine.jobs import Cancel, text_so_far
 from hub.errors import HubError
 from hub.execution.executor import Waiting
 from hub.images import thumbnail
@@ -103,18 +103,22 @@ async def _events(
 
 
 class _Steps:
-    """The events of one run: a stage, or a step with the preview where that is new."""
+    """The events of one run: a stage, or a step with the preview and the text so far where they are new."""
 
     def __init__(self) -> None:
         self._last_preview: Image.Image | None = None
+        self._last_text = ""
 
     def __call__(self, stage: str, progress: Progress | None) -> bytes:
         if progress is None:
             return format_event("stage", {"stage": stage})
-        picture = preview(progress)
-        new = picture is not None and picture is not self._last_preview
-        self._last_preview = picture
-        return format_event("progress", steps_to_json(progress) | ({"preview": data_url(picture)} if new else {}))
+        event: dict[str, Any] = {**steps_to_json(progress)}
+        if (picture := preview(progress)) is not None and picture is not self._last_preview:
+            event["preview"] = data_url(picture)
+        if (text := text_so_far(progress)) != self._last_text:
+            event["text"] = text
+        self._last_preview, self._last_text = picture, text
+        return format_event("progress", event)
 
 
 def _outcome(task: asyncio.Future[bytes], request: Request) -> bytes:

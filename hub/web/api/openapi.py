@@ -235,7 +235,11 @@ def _similar() -> dict[str, Any]:
 
 def _run(page: Page, options: pages.Options) -> dict[str, Any]:
     demo = page.demo
-    events = {"type": "string", "description": "Events stage and progress, at the end result or error, with JSON."}
+    told = (
+        "Events stage and progress (step, total; as they come, left_s, preview "
+        "as a data: URL, and text, all of it so far), at the end result or error, with JSON."
+    )
+    events = {"type": "string", "description": told}
     content = {"application/json": pages.answer(page), "text/event-stream": events}
     operation = _operation(page.slug, f"Run {page.title}", content, [], RUN_PROBLEMS)
     operation["description"] = " ".join(filter(None, (demo.summary, demo.note)))

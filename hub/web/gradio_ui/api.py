@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
+from contextlib import aclosing
 from contextvars import copy_context
 from functools import partial
 from itertools import pairwise
@@ -17,8 +18,9 @@ import gradio as gr
 from gradio.context import LocalContext
 
 from hub.engine.compare import compare, figures
-from hub.engine.jobs import Cancel
+from hub.engine.jobs import Cancel, text_so_far
 from hub.errors import HubError
+from hub.execution.executor import OnEvent
 from hub.hub import Hub
 from hub.pages import kinds
 from hub.pages.registry import Page
@@ -27,6 +29,7 @@ from hub.results.result import Result
 from hub.spec import Demo, Progress, Slider
 from hub.web.gradio_door.refusals import Refusal
 from hub.web.gradio_ui import fields
+from hub.web.gradio_ui.runs import Runs
 from hub.web.middleware import guard
 from hub.web.parts import snippets
 
@@ -56,18 +59,48 @@ def add(hub: Hub, threads: Executor, folder: Path, page: Page, names: Sequence[s
             raise Refusal(problem) from None
         finally:
             cancel.set()  # a client that cancels its job ends this coroutine, and so the run
+        return await answer(result)
+
+    async def write(*values: Any) -> AsyncIterator[list[Any]]:
+        """As `predict`, of a page that writes: its text so far, as often as there is more of it, then the answer."""
+        *values, progress = values  # type: ignore[assignment]
+        inputs_by_name = {n: v for n, v in zip(names, values, strict=True) if v is not None}
+        who, told = _caller(), ""
+
+        def work(hear: OnEvent, cancel: Cancel) -> Result:
+            return hub.engine.run(page.slug, inputs_by_name, on_event=hear, cancel=cancel, caller=who)
+
+        async with aclosing(Runs(threads).follow("", work)) as moments:  # left where a client cancels its job
+            async for now in moments:
+                if now.ended is not None:
+                    try:
+                        yield await answer(now.ended.result())
+                    except HubError as problem:
+                        raise Refusal(problem) from None
+                    return
+                stage, step = now.last_event or ("queued", None)
+                progress((step.step, step.total) if step else None, desc=stage, unit="steps")
+                if (text := text_so_far(step)) != told:
+                    told = text
+                    yield [*[text if f.name == writes else None for f in kinds.of_client(demo)], None]
+
+    async def answer(result: Result) -> list[Any]:
         # In a thread: it writes files.
         plain = await asyncio.get_running_loop().run_in_executor(threads, fields.fill_api_outputs, demo, result, folder)
         return [*plain, _receipt(result)]
 
+    writes = kinds.written_output(demo)
     outputs = [fields.api_component(f) for f in kinds.of_client(demo)]
     answers = ", ".join(f.name for f in kinds.of_client(demo))
+    more = " While it runs, a job's outputs are the text so far." if writes else ""
     gr.Button(visible=False).click(
-        _with_signature(predict, names, {f.name for f in demo.inputs if f.required}, progress=True),
+        _with_signature(
+            write if writes else predict, names, {f.name for f in demo.inputs if f.required}, progress=True
+        ),
         inputs=_client_inputs(demo, names, inputs),
         outputs=[*outputs, gr.JSON(label="receipt", visible=False)],
         api_name=page.slug,
-        api_description=f"{demo.summary} Answers {answers} and a receipt.",
+        api_description=f"{demo.summary} Answers {answers} and a receipt.{more}",
         concurrency_limit=None,
         show_progress="hidden",
     )
@@ -149,9 +182,15 @@ def _with_signature(
     `progress`: a tracker follows the values, which Gradio fills in and nobody sees.
     """
 
-    async def call(*values: Any) -> Any:
+    async def ask(*values: Any) -> Any:
         return await function(*values)
 
+    async def follow(*values: Any) -> AsyncIterator[Any]:
+        async with aclosing(function(*values)) as answers:
+            async for answer in answers:
+                yield answer
+
+    call: Any = follow if inspect.isasyncgenfunction(function) else ask
     kind, none = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.empty
     parameters = [inspect.Parameter(n, kind, default=none if n in required else None) for n in names]
     # Python wants parameters without a default first; Gradio reads names and order only.
@@ -159,5 +198,5 @@ def _with_signature(
         parameters = [p.replace(default=none) for p in parameters]
     if progress:
         parameters.append(inspect.Parameter("progress", kind, default=gr.Progress()))
-    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    call.__signature__ = inspect.Signature(parameters)
     return call

@@ -17,6 +17,7 @@ from hub.results.result import Result
 
 T = TypeVar("T")
 TICK_S = 0.25  # how often the seconds on the page move on
+STEP_S = 0.05  # a page is drawn no more often, however quick the steps are
 Work = Callable[[Callable[..., None], Cancel], T]  # gets who listens, and the flag that ends it
 
 
@@ -43,7 +44,8 @@ class Runs:
 
         Use it in `contextlib.aclosing`: who stops following cancels the work, a `Followed` one after a while.
         """
-        begin, last_event, cancel = time.perf_counter(), (), cancel or Cancel()
+        begin, cancel = time.perf_counter(), cancel or Cancel()
+        last_event: tuple[Any, ...] = ()
         loop, events = asyncio.get_running_loop(), asyncio.Queue[tuple[Any, ...]]()
 
         def hear(*event: Any) -> None:
@@ -58,9 +60,13 @@ class Runs:
                 await asyncio.wait(either, timeout=TICK_S, return_when=asyncio.FIRST_COMPLETED)
                 if next_event.done():
                     last_event = next_event.result()
+                    # Of the steps since then the last is drawn.
+                    while last_event[-1:] != (None,) and not events.empty():
+                        last_event = events.get_nowait()
                 next_event.cancel()
                 if not task.done():
                     yield Moment(last_event, time.perf_counter() - begin)
+                    await asyncio.wait({task}, timeout=STEP_S)
             yield Moment(last_event, time.perf_counter() - begin, task)
 
     async def rejoin(self, session: str, run: InWork) -> AsyncGenerator[Moment[Result], None]:

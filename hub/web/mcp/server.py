@@ -31,7 +31,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from hub.engine.jobs import Cancel
+from hub.engine.jobs import Cancel, text_so_far
 from hub.errors import BusyError, DeclarationError, ForbiddenError, HubError
 from hub.hub import Hub
 from hub.pages.registry import Page
@@ -48,6 +48,7 @@ from hub.web.waiting import WaitingThreads
 log = logging.getLogger(__name__)
 PATH = "/mcp"
 STAGES = {"queued": 0.0, "loading": 0.1, "running": 0.2}  # progress has to grow; a page's own steps count from 1
+LEAST_STEP = 0.001  # what more of a text counts where the page's own steps stand still
 INSTRUCTIONS = (
     "Each tool runs one live model demo. Leave out what you do not care about: only pictures and texts are required. "
     "The same inputs give the same stored result. Errors say what was given and what is allowed."
@@ -146,14 +147,19 @@ class ToolCalls:
 async def _report_progress(
     context: ServerRequestContext[Any, Any], events: asyncio.Queue[tuple[str, Progress | None] | None]
 ) -> None:
-    """Progress notifications, where the client asked for them; ends at None."""
-    last = -1.0
+    """Progress notifications, where the client asked for them; ends at None. Of a page that writes, the text so far."""
+    last, told = -1.0, ""
     while (event := await events.get()) is not None:
         stage, progress = event
         now, total = (float(progress.step), float(progress.total)) if progress else (STAGES.get(stage, 0.0), None)
+        text = text_so_far(progress)
+        if text and text != told:
+            now = max(now, last + LEAST_STEP)
+        elif text:
+            continue  # a step without more of it
         if now > last:
-            last = now
-            await context.session.report_progress(now, total, stage)
+            last, told = now, text
+            await context.session.report_progress(now, total, text or stage)
 
 
 # --- HTTP -----------------------------------------------------------------------------------------

@@ -140,15 +140,16 @@ def status(
     left_s: float | None = None,
     preview: str = "",
     place: int = 0,
+    so_far: str = "",
 ) -> Markup:
     """Where a run is: the stages that were reached, the one it is in, and the seconds so far.
 
     `left_s`: the seconds to come, where they are known; `preview`: the picture so far as a data: URL; `place`: in the
-    queue, of a run that waits there.
+    queue, of a run that waits there; `so_far`: its text as it is by now.
     """
     now = [code for code, _ in STAGES].index(stage)
     stages = [("done" if n < now else "now" if n == now else "next", text) for n, (_, text) in enumerate(STAGES)]
-    return piece("run", "status", stages, seconds, step, total, left_s, preview, place)
+    return piece("run", "status", stages, seconds, step, total, left_s, preview, place, so_far)
 
 
 def error(problem: HubError, below: Markup = NOTHING) -> Markup:

@@ -15,7 +15,7 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from hub.archive.history import InWork
-from hub.engine.jobs import Cancel, Followed
+from hub.engine.jobs import Cancel, Followed, text_so_far
 from hub.errors import HubError
 from hub.execution.executor import Waiting
 from hub.hub import Hub
@@ -125,7 +125,7 @@ def follow(job: WatchedRun, place: DeltaGenerator) -> Result | HubError:
 
 def _show_progress(job: WatchedRun, future: Future[Result]) -> None:
     box = st.status(say_plainly(STAGES["queued"]))  # nothing in it: each new label would fold it up
-    bar, preview = st.empty(), st.empty()
+    bar, preview, written = st.empty(), st.empty(), st.empty()
     st.button(say_plainly("Stop"), icon=":material/stop_circle:", on_click=job.cancel.set, key="stop")
     last_drawn: Progress | None = None
     while not wait([future], TICK_S).done:
@@ -150,6 +150,8 @@ def _show_progress(job: WatchedRun, future: Future[Result]) -> None:
                 )
             if progress.preview and progress.preview[0] is not None:
                 preview.image(progress.preview[0], caption=say_plainly("So far"), width=256)
+            if text := text_so_far(progress):
+                written.html(html.text(text, is_markdown=False))
 
 
 def _is_connected() -> bool:

@@ -241,3 +241,8 @@ def test_a_picture_over_the_limit_names_it_and_a_body_over_the_limit_is_refused(
 def test_httpx_parses_problems_of_a_served_hub(serve: Callable[..., tuple[str, Hub]]) -> None:
     url, _ = serve()
     told(httpx.post(url + RUN, timeout=60), 422, "invalid_input", "image")
+
+
+def test_a_file_for_an_input_that_is_not_there_is_told_which_there_are(client: TestClient) -> None:
+    said = told(client.post(RUN, files={"video": png()}), 422, "invalid_input", "video")
+    assert "'video'" in said and "image" in said and "UTF-8" not in said

@@ -14,7 +14,7 @@ import gradio as gr
 from cachetools import LRUCache
 
 from hub import describe
-from hub.engine.jobs import Cancel, Followed
+from hub.engine.jobs import Cancel, Followed, text_so_far
 from hub.errors import CancelledError, HubError
 from hub.execution.executor import OnEvent
 from hub.hub import Hub
@@ -102,7 +102,7 @@ class Running:
             so_far, place = events.data_url(events.preview(progress)), 0
             if stage == "queued" and (waiting := self.hub.waiting(guard.caller_on_page(request), self.page.slug)):
                 place, left_s = waiting.place, waiting.left_s
-            line = html.status(stage, now.seconds, step, total, left_s, so_far, place)
+            line = html.status(stage, now.seconds, step, total, left_s, so_far, place, text_so_far(progress))
             return [line, gr.update(visible=True), gr.skip(), gr.skip(), *answer]
         if task.exception() is None:
             self.remember_result(request, task.result())
