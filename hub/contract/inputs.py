@@ -141,7 +141,8 @@ def bad_values(field: Any) -> list[Any]:
 
 def _bad_marks(field: Marks) -> list[Any]:
     """None, no list, no numbers, too many, outside of the picture."""
-    missing, one = [None, "", []] if field.required else [], [9, 9, 20, 20] if field.kind == "boxes" else [9, 9]
+    missing: list[Any] = [None, "", []] if field.required else []
+    one = [9, 9, 20, 20] if field.kind == "boxes" else [9, 9]
     wrong = [[1], [*one[:-1], "x"], [*one[:-1], float("nan")], [*one[:-1], 10**400], [*one, 1, 1], [-999] * len(one)]
     turned = [[[20, 20, 9, 9]]] if field.kind == "boxes" else [[[9, 9, 2]]]
     return [*missing, 5, True, "x", "[" * 5000, *([mark] for mark in wrong), *turned, [one] * (field.most + 1)]

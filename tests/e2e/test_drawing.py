@@ -107,7 +107,7 @@ def test_points_are_clicked_and_places_that_are_written_are_seen(
     size = place.bounding_box()
     assert size is not None
     place.locator("svg").click(position={"x": 0.25 * size["width"], "y": 0.5 * size["height"]})
-    page.get_by_label("To stay out of").check()
+    page.locator("[data-out]").check()
     place.locator("svg").click(position={"x": 0.75 * size["width"], "y": 0.5 * size["height"]})
     text = page.locator(".hub-field-photo_points :is(textarea, input)")
     (x, _), (far, _, wanted) = json.loads(text.input_value())
@@ -137,7 +137,7 @@ def test_a_mask_painted_in_the_browser_reaches_prepare_and_the_history(
     left, top, right, low = drawn["around"]
     assert abs(left - 156) < 14 and abs(right - 384) < 14 and abs((top + low) / 2 - 200) < 10
     expect(page.locator(".hub-field-photo_mask img")).to_be_visible()
-    page.get_by_label("Erase").check()
+    page.locator("[data-erase]").check()
     page.locator("[data-brush]").fill("25")
     drag(page, place, (0.6, 0.5), (0.45, 0.5))
     fewer = said(page)
