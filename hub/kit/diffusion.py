@@ -17,7 +17,6 @@ from hub.images import normalise
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
-    from PIL import Image
     from torch import Tensor
 
 AS_TRAINED = "as trained"
@@ -34,16 +33,13 @@ SEEDS = 2**32
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture. `start`: RGB in [-1, 1], [3, height, width], to begin from with `strength` of noise. With `changed`
-    (float32 [height, width], 1 where it may change, else 0) the rest of it stays.
-    """
+    """One picture. `start`: RGB in [-1, 1], [3, height, width], to begin from with `strength` of noise."""
 
     prompt: str
     negative: str
     seed: int
     guidance: float
     start: NDArray[Any] | None = None
-    changed: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +52,6 @@ class Sampling:
     height: int
     guided: bool
     strength: float = 1.0  # below 1 only with `start`
-    keeps: bool = False  # all samples have `changed`
 
     @property
     def passes(self) -> int:
@@ -70,26 +65,6 @@ def start_from(pixels: NDArray[Any], width: int, height: int) -> NDArray[Any]:
 
     fitted = ImageOps.fit(Image.fromarray(pixels), (width, height), Image.Resampling.LANCZOS)
     return normalise(fitted, (0.5,) * 3, (0.5,) * 3)
-
-
-def change_in(
-    pixels: NDArray[Any], painted: NDArray[Any], width: int, height: int
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """`Sample.start` and `.changed` of a picture, uint8 [rows, columns, 3], to change where `painted` is not 0."""
-    import numpy as np
-    from PIL import Image
-
-    small = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS)
-    mask = Image.fromarray(painted).resize((width, height), Image.Resampling.BOX)
-    return normalise(small, (0.5,) * 3, (0.5,) * 3), (np.asarray(mask) > 0).astype(np.float32)
-
-
-def change_back(picture: Image.Image, drawn: NDArray[Any], painted: Image.Image) -> Image.Image:
-    """The picture with what was drawn, uint8 [height, width, 3], where it was painted, and nothing else touched."""
-    from PIL import Image
-
-    new = Image.fromarray(drawn).resize(picture.size, Image.Resampling.LANCZOS)
-    return Image.composite(new, picture, painted)
 
 
 def draw(
@@ -123,7 +98,7 @@ def _draw_in_steps(
     pipeline, device, (_, dtype) = model.pipeline, _device(model), _kind(model.unet)
     scheduler, timesteps = _schedule(model, sampling, device)
     chances = [torch.Generator().manual_seed(sample.seed % SEEDS) for sample in samples]
-    latents, kept = _begin(model, sampling, samples, chances, scheduler, timesteps)
+    latents = _begin(model, sampling, samples, chances, scheduler, timesteps)
     texts = [sample.negative for sample in samples] * sampling.guided + [sample.prompt for sample in samples]
     states, conditions = _conditions(model, sampling, texts)
     weights = torch.tensor([sample.guidance for sample in samples], device=device)[:, None, None, None]
@@ -140,8 +115,6 @@ def _draw_in_steps(
             noise = torch.lerp(without, having, weights)
         after = scheduler.step(noise, step, latents, **extra)
         latents = after.prev_sample
-        if kept is not None:
-            latents = kept.put_back(latents, scheduler, timesteps[number + 1 :])
         now = time.perf_counter()
         budget, last, preview = budget + (now - last) * previews, now, None
         if budget > 0 and 0 < number < len(timesteps) - 1:
@@ -170,8 +143,8 @@ def _schedule(model: Any, sampling: Sampling, device: torch.device) -> tuple[Any
 
 def _begin(
     model: Any, sampling: Sampling, samples: Sequence[Sample], chances: Any, scheduler: Any, timesteps: Any
-) -> tuple[Tensor, _Kept | None]:
-    """The latents of the first step, float32: noise, or a picture under noise; and what of a picture stays."""
+) -> Tensor:
+    """The latents of the first step, float32: noise, or a picture under noise."""
     import torch
 
     factor, device = model.pipeline.vae_scale_factor, _device(model)
@@ -179,33 +152,14 @@ def _begin(
     # On the CPU, so that a seed means the same on every device.
     noise = torch.stack([torch.randn(shape, generator=chance) for chance in chances]).to(device)
     if samples[0].start is None:
-        return noise * scheduler.init_noise_sigma, None
+        scaled: Tensor = noise * scheduler.init_noise_sigma
+        return scaled
     pixels = torch.stack([torch.from_numpy(sample.start) for sample in samples]).to(device, _vae_dtype(model))
     latents = model.vae.encode(pixels).latent_dist.mode().float() * model.vae.config.scaling_factor
     if model.placement.mode == "parts":
         model.pipeline.maybe_free_model_hooks()  # it comes last in the usual order, so nothing else sends it away
     noisy: Tensor = scheduler.add_noise(latents, noise, timesteps[:1].repeat(len(samples)))
-    if not sampling.keeps:
-        return noisy, None
-    masks = torch.stack([torch.from_numpy(sample.changed) for sample in samples])[:, None].to(device)
-    # A cell of the latents may change where any of its pixels may.
-    return noisy, _Kept(latents, noise, torch.nn.functional.adaptive_max_pool2d(masks, shape[1:]))
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """Pictures of which a part stays: after each step it is put back as it would be under as much noise."""
-
-    latents: Tensor
-    noise: Tensor
-    changed: Tensor  # [n, 1, rows, columns], 1 where it may change
-
-    def put_back(self, latents: Tensor, scheduler: Any, to_come: Any) -> Tensor:
-        """The latents of a step; `to_come`: the steps behind it."""
-        own = self.latents
-        if len(to_come):
-            own = scheduler.add_noise(own, self.noise, to_come[:1].repeat(len(own)))
-        return own + (latents - own) * self.changed
+    return noisy
 
 
 def _conditions(model: Any, sampling: Sampling, texts: Sequence[str]) -> tuple[Tensor, dict[str, Tensor] | None]:
