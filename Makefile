@@ -65,7 +65,7 @@ docs: $(VENV)-docs/.installed  ## make the documentation in site/; a dead link i
 lock: setup-dev  ## write requirements*.txt from requirements*.in, with hashes (ARGS=--upgrade takes newer versions too)
 	$(PIP) --quiet uv
 	$(LOCK) $(ARGS) requirements.in --output-file requirements.txt
-	for name in requirements-dev requirements-flow requirements-text requirements-segment requirements-otel requirements-bench requirements-docs; do \
+	for name in requirements-dev requirements-flow requirements-text requirements-lora requirements-segment requirements-otel requirements-bench requirements-docs; do \
 		$(LOCK) $(ARGS) $$name.in --output-file $$name.txt && $(NOT_CUDA) $$name.txt > $$name.new && mv $$name.new $$name.txt || exit 1; \
 	done
 

@@ -23,6 +23,7 @@ CODE = Path(__file__).resolve().parent
 # A wheel carries here what a clone has beside `hub/` (pyproject.toml): pages, weights, app.py, the lock.
 BUNDLED = CODE / "_bundled"
 INSTALLED = BUNDLED.is_dir()
+EXTRA = "pip install 'demo-hub[{name}]'" if INSTALLED else "python -m pip install -r requirements-{name}.txt"
 ROOT = BUNDLED if INSTALLED else CODE.parent
 OFFLINE_SWITCHES = (
     "HF_HUB_OFFLINE",

@@ -29,6 +29,11 @@ class ImageInput:
     and width the network sees ("pretrained_cfg.input_size"). A large photo may then come reduced, which takes less
     than half the time: both sides are at least 3.5 times the network's, and the longer one is at least 1000 px. Not for
     a page that returns places in the photo, or a picture of the photo's size.
+
+    `draw` lets people draw on it what they mean: "box" (boxes), "points" or "mask" (a painted area). `prepare` and
+    `present` then get a `Drawn` in the picture's place. Outside of a browser what is drawn is an input of its own:
+    `<name>_boxes` or `<name>_points` (JSON), or `<name>_mask` (a picture). At most `draw_most` boxes or points; with
+    `draw_optional=True` nothing need be drawn.
     """
 
     name: str
@@ -37,6 +42,64 @@ class ImageInput:
     webcam: bool = False
     optional: bool = False
     reduced_for: str = ""
+    draw: Literal["", "box", "points", "mask"] = ""
+    draw_most: int = 16
+    draw_optional: bool = False
+
+    @property
+    def required(self) -> bool:
+        return not self.optional
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What `prepare` and `present` get for `ImageInput(draw=...)`: a picture with what was drawn on it.
+
+    Places are in pixels of `picture`, from its top left corner, and lie within it.
+    """
+
+    picture: Any  # RGB `PIL.Image`
+    boxes: tuple[tuple[float, float, float, float], ...] = ()  # (x0, y0, x1, y1), x0 < x1 and y0 < y1
+    points: tuple[tuple[float, float, bool], ...] = ()  # (x, y, wanted); not wanted: what must stay out
+    mask: Any = (
+        None  # `PIL.Image` of mode "L" and of the picture's size: 255 where it is painted, else 0; None: nowhere
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Boxes or points on the picture of the input `on`. A page does not declare it: `ImageInput(draw=...)` brings it.
+
+    Headless: a list of `[x0, y0, x1, y1]`, or of `[x, y]` and `[x, y, wanted]` (1 or 0); or
+    `{"of": [width, height], "boxes": [...]}`, where they were found on one of another size. Also as JSON in a text.
+    """
+
+    name: str
+    label: str
+    on: str
+    kind: Literal["boxes", "points"]
+    most: int
+    help: str = ""
+    optional: bool = False
+    default: ClassVar[str] = ""
+
+    @property
+    def required(self) -> bool:
+        return not self.optional
+
+
+@dataclass(frozen=True, slots=True)
+class PaintedMask:
+    """An area of the picture of the input `on`, as a picture that is white there and black elsewhere.
+
+    A page does not declare it: `ImageInput(draw="mask")` brings it.
+    """
+
+    name: str
+    label: str
+    on: str
+    help: str = ""
+    optional: bool = False
 
     @property
     def required(self) -> bool:
@@ -198,8 +261,10 @@ class Seed:
     required: ClassVar[bool] = False
 
 
-FileInput = ImageInput | VideoInput | AudioInput  # what comes as a file: bytes that are opened when they are needed
-Input = FileInput | Text | Slider | Number | Toggle | Choice | Choices | Seed
+FileInput = (
+    ImageInput | VideoInput | AudioInput | PaintedMask
+)  # what comes as a file: bytes that are opened when they are needed
+Input = FileInput | Marks | Text | Slider | Number | Toggle | Choice | Choices | Seed
 
 # --- outputs --------------------------------------------------------------------------------------
 # With `optional=True`, `present` may leave an output out or return None for it: pages hide it, REST and the

@@ -9,7 +9,7 @@ import socket
 import sys
 
 from hub import logs, settings
-from hub.errors import HubError
+from hub.errors import HubError, InputError
 from hub.people import users
 
 # A Space's proxy comes from one of these, and says who asks; without, all visitors would share one address's limits.
@@ -35,6 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="hf://owner/name[@revision] or ./folder: serve this model alone, on a page made for it in the data folder",
     )
+    parser.add_argument(
+        "--lora", metavar="SOURCE", default="",
+        help="with --model, hf://owner/lora[@revision][/file]: its LoRA is added to a pipeline of diffusers",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,10 +50,12 @@ def run(args: argparse.Namespace) -> int:
             logging.getLogger(noisy).setLevel(logging.WARNING)
         if hub_settings.offline:
             settings.go_offline()  # before anything imports huggingface_hub
+        if args.lora and not args.model:
+            raise InputError("--lora goes with --model: it is added to the weights of that model.")
         if args.model:
             from hub.starters import serving  # what it takes is needed here alone
 
-            hub_settings = serving.with_models(hub_settings, args.model)
+            hub_settings = serving.with_models(hub_settings, args.model, args.lora)
         users.open_users(hub_settings.auth)  # a wrong file is told before anything heavy happens
         return serve(hub_settings)
     except (HubError, ValueError) as error:

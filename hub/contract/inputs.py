@@ -13,7 +13,21 @@ from hub.decoding.decode import ImageLimits
 from hub.hub import Hub
 from hub.pages import inputs
 from hub.results import sounds, videos
-from hub.spec import AudioInput, Choice, Choices, Demo, ImageInput, Number, Seed, Slider, Text, Toggle, VideoInput
+from hub.spec import (
+    AudioInput,
+    Choice,
+    Choices,
+    Demo,
+    ImageInput,
+    Marks,
+    Number,
+    PaintedMask,
+    Seed,
+    Slider,
+    Text,
+    Toggle,
+    VideoInput,
+)
 from hub.weights.store import EMPTY
 
 
@@ -55,6 +69,8 @@ def usual_inputs(demo: Demo, image: Image.Image | None = None) -> dict[str, Any]
     for field in demo.inputs:
         if isinstance(field, ImageInput):
             values[field.name] = image or (picture(160, 120) if field.required else None)
+        elif isinstance(field, Marks | PaintedMask):
+            values[field.name] = _drawn(field, values[field.on])
         elif isinstance(field, VideoInput):
             values[field.name] = video_file((160, 120), seconds=0.6)
         elif isinstance(field, AudioInput):
@@ -68,6 +84,18 @@ def usual_inputs(demo: Demo, image: Image.Image | None = None) -> dict[str, Any]
         else:
             values[field.name] = field.default
     return values
+
+
+def _drawn(field: Marks | PaintedMask, image: Image.Image | None) -> Any:
+    """What is drawn on the middle of a picture."""
+    if image is None:
+        return None
+    left, top, right, low = (share * side for share, side in zip((0.25, 0.25, 0.75, 0.75), image.size * 2, strict=True))
+    if isinstance(field, PaintedMask):
+        mask = Image.new("L", image.size)
+        mask.paste(255, (int(left), int(top), int(right), int(low)))
+        return mask
+    return [[left, top, right, low]] if field.kind == "boxes" else [[left, top]]
 
 
 def quick_inputs(demo: Demo, image: Image.Image | None = None) -> dict[str, Any]:
@@ -85,7 +113,9 @@ def opened(demo: Demo, checked: inputs.Inputs) -> dict[str, Any]:
 def bad_values(field: Any) -> list[Any]:
     """What an input must refuse."""
     wrong: list[Any] = [["a list"], {"a": 1}]
-    if isinstance(field, ImageInput):
+    if isinstance(field, Marks):
+        return [*wrong, *_bad_marks(field)]
+    if isinstance(field, ImageInput | PaintedMask):
         missing = [None, ""] if field.required else []
         return [*wrong, *missing, 5, b"", b"not a picture", b"\x89PNG\r\n\x1a\n cut off"]
     if isinstance(field, VideoInput | AudioInput):
@@ -107,6 +137,15 @@ def bad_values(field: Any) -> list[Any]:
         return wrong
     needed = [None, "  "] if field.required else []
     return [*wrong, *needed, 5, True, "x" * (field.max_chars + 1), "\0", "\ud800"]
+
+
+def _bad_marks(field: Marks) -> list[Any]:
+    """None, no list, no numbers, too many, outside of the picture."""
+    missing: list[Any] = [None, "", []] if field.required else []
+    one = [9, 9, 20, 20] if field.kind == "boxes" else [9, 9]
+    wrong = [[1], [*one[:-1], "x"], [*one[:-1], float("nan")], [*one[:-1], 10**400], [*one, 1, 1], [-999] * len(one)]
+    turned = [[[20, 20, 9, 9]]] if field.kind == "boxes" else [[[9, 9, 2]]]
+    return [*missing, 5, True, "x", "[" * 5000, *([mark] for mark in wrong), *turned, [one] * (field.most + 1)]
 
 
 def _bad_files(field: VideoInput | AudioInput) -> list[Any]:

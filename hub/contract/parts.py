@@ -14,6 +14,7 @@ from hub.execution import devices
 from hub.hub import Hub
 from hub.pages import inputs, outputs
 from hub.pages.registry import wants_config
+from hub.spec import Drawn
 from hub.weights.store import EMPTY
 
 
@@ -62,6 +63,8 @@ def fingerprint(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _frozen(value: Any) -> Any:
+    if isinstance(value, Drawn):
+        return _frozen(value.picture), value.boxes, value.points, _frozen(value.mask)
     if isinstance(value, Image.Image):
         return value.mode, value.size, value.tobytes()
     return value.tobytes() if isinstance(value, np.ndarray) else value

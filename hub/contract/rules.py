@@ -23,6 +23,7 @@ from hub.execution import devices
 from hub.execution.batching import signature
 from hub.hub import Hub
 from hub.pages import inputs, kinds, outputs
+from hub.pages.hints import picture_of
 from hub.pages.registry import Page
 from hub.results.result import Result
 from hub.settings import CODE
@@ -61,7 +62,15 @@ class Case:
         named = {"weights": self.weights} if self.weights and len(self.demo.weights) > 1 else {}
         result = self.hub.engine.run(self.page.slug, {**values, **named})
         decoded = opened(self.demo, inputs.read(self.demo, values, None, self.config_of))
-        check_outputs(self.demo, result, {n: v.size for n, v in decoded.items() if isinstance(v, Image.Image)})
+        check_outputs(
+            self.demo,
+            result,
+            {
+                name: picture_of(value).size
+                for name, value in decoded.items()
+                if isinstance(picture_of(value), Image.Image)
+            },
+        )
         self.results.append(result)
         return result
 

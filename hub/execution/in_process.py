@@ -24,6 +24,7 @@ from hub.execution.leases import model_key
 from hub.execution.residency import Residency
 from hub.metrics import RunMetrics
 from hub.pages import headlines, outputs
+from hub.pages.hints import picture_of
 from hub.pages.inputs import Opened
 from hub.pages.kinds import enough_pixels, first_picture
 from hub.pages.over_video import VIDEO
@@ -238,7 +239,8 @@ class _Run:
             presented, unread = part.presented, part.remarks
         else:
             if work.wants_sight:
-                sight = look(work.slug, outcome.output, self.inputs.values()[first_picture(demo)], "")
+                image = picture_of(self.inputs.values()[first_picture(demo)])
+                sight = look(work.slug, outcome.output, image, "")
             begin = time.perf_counter()
             presented, unread = outputs.split(demo, self.call(demo.present, outcome.output))
         told = headlines.named_inputs(demo, self.inputs.values())

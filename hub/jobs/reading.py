@@ -8,15 +8,20 @@ from typing import Any
 from hub.jobs.records import Reading
 from hub.results.headline import headline
 from hub.results.result import Result
-from hub.spec import Demo, ImageInput, Json, Labels
+from hub.spec import Demo, ImageInput, Json, Labels, PaintedMask
 
 NUMBERS_MOST, NAMES_MOST = 24, 40  # of one picture
 NAME_CHARS = 80
 
 
 def picture_input(demo: Demo | None) -> str:
-    """The input that a batch fills with its pictures; empty: the page takes none, or more than one."""
+    """The input that a batch fills with its pictures; empty: the page takes none, or more than one.
+
+    Boxes or points are then the same on all; a mask, which is a picture itself, would have to come with each.
+    """
     pictures = [f for f in demo.inputs if isinstance(f, ImageInput)] if demo else []
+    if demo and any(isinstance(f, PaintedMask) and f.required for f in demo.inputs):
+        return ""
     return pictures[0].name if len(pictures) == 1 and pictures[0].required else ""
 
 

@@ -14,6 +14,7 @@ from hub.errors import UnavailableError
 from hub.execution import devices
 from hub.files import parse_json, read_text
 from hub.kit.generating import offload
+from hub.kit.generating.adapting import add_lora
 from hub.weights import catalogue
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def _read(folder: Path) -> Any:
     logging.disable_progress_bar()
     diffusers.utils.logging.disable_progress_bar()
     pipeline = getattr(diffusers, kind).from_pretrained(folder, use_safetensors=True, local_files_only=True)
+    add_lora(pipeline, folder)
     for name in ("tokenizer", "tokenizer_2"):
         if (tokenizer := getattr(pipeline, name, None)) is not None:
             tokenizer.split_special_tokens = True  # "[end]" in a prompt is a word and not the prompt's end

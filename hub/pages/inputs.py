@@ -18,6 +18,7 @@ from hub.decoding.decode import Enough, ImageLimits, declared, decode
 from hub.decoding.played import audio, video
 from hub.errors import DeclarationError, InputError, TooLargeError
 from hub.images import encode
+from hub.pages import hints
 from hub.pages.values import described, read_choice, read_choices, read_number, read_seed, read_switch, read_text
 from hub.spec import (
     AudioInput,
@@ -27,7 +28,9 @@ from hub.spec import (
     FileInput,
     ImageInput,
     Input,
+    Marks,
     Number,
+    PaintedMask,
     Seed,
     Slider,
     Text,
@@ -73,12 +76,18 @@ def decoded(
     }
     pictures = {name: data for name, data in pictures.items() if name not in played}
     if len(pictures) > 1:  # in one go: two runs that each hold one and wait for another would wait for ever
-        budget.reserve(sum(declared(data, limits, enough.get(name)) for name, data in pictures.items()))
+        pixels = {name: declared(data, limits, enough.get(name)) for name, data in pictures.items()}
+        budget.reserve(sum(max(count, _on(fields.get(name), pixels)) for name, count in pixels.items()))
     images = {
         name: decode(data, limits, field=name, remarks=remarks, enough=enough.get(name))
         for name, data in pictures.items()
     }
-    return {**parameters, **images, **played}
+    return hints.drawn_on({**parameters, **images, **played}, fields)
+
+
+def _on(field: Input | None, pixels: Mapping[str, int]) -> int:
+    """The pixels of the picture that a mask is made as large as."""
+    return pixels.get(field.on, 0) if isinstance(field, PaintedMask) else 0
 
 
 def _played(field: Input | None, data: bytes, limits: ImageLimits) -> Any:
@@ -148,6 +157,7 @@ def read(demo: Demo, raw: Mapping[str, Any], limits: ImageLimits | None = None, 
                 pictures[name] = _file(entry, value, limits)
         else:
             parameters[name] = _value(entry, value, weights, config)
+    hints.check_pictures(fields, {**parameters, **pictures})
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in pictures.items()}
     return Inputs(parameters, pictures, digests, weights)
 
@@ -234,6 +244,8 @@ def _value(entry: Input, value: Any, weights: str | None, config: Config | None)
         return read_number(entry, value, entry.default)
     if isinstance(entry, Toggle):
         return read_switch(entry, value)
+    if isinstance(entry, Marks):
+        return hints.read_marks(entry, value)
     assert isinstance(entry, Text)
     return read_text(entry, value)
 
@@ -242,11 +254,13 @@ MISSING: Mapping[type[Input], str] = {
     ImageInput: "{name} is missing: give a picture (JPEG, PNG or WebP, for example).",
     VideoInput: "{name} is missing: give a video (MP4 or WebM, for example).",
     AudioInput: "{name} is missing: give a sound (WAV or MP3, for example).",
+    PaintedMask: "{name} is missing: paint on the picture, or give one that is white where the area is.",
 }
 FILES: Mapping[type[Input], str] = {
     ImageInput: "a picture file",
     VideoInput: "a video file",
     AudioInput: "a sound file",
+    PaintedMask: "a picture file",
 }
 
 
@@ -256,7 +270,7 @@ def _file(entry: FileInput, value: Any, limits: ImageLimits) -> bytes:
         raise InputError(MISSING[type(entry)], name=name, field=name)
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
-    if isinstance(value, Image.Image) and isinstance(entry, ImageInput):
+    if isinstance(value, Image.Image) and isinstance(entry, ImageInput | PaintedMask):
         return encode(value if value.mode in ("L", "RGB", "RGBA") else value.convert("RGB"), "png")
     if isinstance(value, Path):
         try:

@@ -45,7 +45,8 @@ def prompt_input(demo: Demo | None) -> str:
 
 def asked_first(demo: Demo) -> list[str]:
     """Inputs that a page asks for on top: what a run cannot do without; where it can, all. The others are settings."""
-    return [f.name for f in demo.inputs if f.required] or [f.name for f in demo.inputs if f.name not in demo.more]
+    needed = [f.name for f in demo.inputs if f.required] or [f.name for f in demo.inputs if f.name not in demo.more]
+    return [f.name for f in demo.inputs if f.name in needed or getattr(f, "on", "") in needed]
 
 
 def runs_at_once(demo: Demo) -> bool:

@@ -32,6 +32,8 @@ def problems(demo: Demo) -> list[str]:
     pictures = [f.name for f in demo.inputs if isinstance(f, ImageInput)]
     if len(pictures) != 1:
         return ["video is for a demo with one image input."]
+    if any(isinstance(f, ImageInput) and f.draw for f in demo.inputs):
+        return ["video is for a demo whose picture nobody draws on."]
     faults = []
     if VIDEO in {f.name for f in demo.inputs}:
         faults.append(f"video: the input {VIDEO!r} is what the page over videos takes; rename it.")

@@ -21,7 +21,7 @@ from types import CodeType, MappingProxyType, ModuleType
 from typing import Any, get_args
 
 from hub.errors import DeclarationError, InputError, NotFoundError
-from hub.pages import inputs, over_video
+from hub.pages import hints, inputs, over_video
 from hub.pages.declarations import field_problems
 from hub.settings import INSTALLED, ROOT, default_folder
 from hub.spec import Demo, Example, FileInput, ImageInput, Input, Output, Weights
@@ -75,6 +75,10 @@ class Page:
     declared: Demo | None = None
     error: str = ""
     over: Page | None = None  # of a page over videos: the one that each frame goes to
+
+    def __post_init__(self) -> None:
+        if self.declared is not None:  # all doors ask for what is drawn on a picture as for any other input
+            object.__setattr__(self, "declared", hints.with_hints(self.declared))
 
     @property
     def model_slug(self) -> str:
@@ -294,6 +298,9 @@ def problems(slug: str, demo: Demo, assets: Path, functions: bool = True) -> lis
                 faults.append(f"{kind}: the name {name!r} is reserved; choose another.")
             if names.count(name) > 1:
                 faults.append(f"{kind}: {name!r} is declared {names.count(name)} times; names must differ.")
+    faults += hints.problems(demo)
+    if not faults:
+        demo = hints.with_hints(demo)
     faults += field_problems(demo)
     if not isinstance(demo.max_batch, int) or demo.max_batch < 1:
         faults.append(f"max_batch is {demo.max_batch!r}; it must be a whole number, 1 or more.")
@@ -316,7 +323,7 @@ def _all_are(kind: type, entries: object) -> bool:
 
 def _function_problems(demo: Demo) -> list[str]:
     """Checks that each function can be called the way the engine calls it."""
-    no_values = {f.name: None for f in demo.inputs}
+    no_values = hints.without_hints(demo)
     calls: dict[str, tuple[tuple[None, ...], dict[str, None]]] = {
         "load": ((None, None), {}),
         "prepare": ((), no_values),
@@ -349,7 +356,7 @@ def _headline_problems(demo: Demo) -> list[str]:
     if not callable(demo.headline):
         return [f"headline must be a function or None, got {demo.headline!r}."]
     signature = inspect.signature(demo.headline)
-    known = {*(f.name for f in demo.inputs), "config"}
+    known = {*hints.without_hints(demo), "config"}
     try:
         signature.bind(None, **{name: None for name in list(signature.parameters)[1:] if name in known})
     except TypeError as error:

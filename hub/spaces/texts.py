@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from hub.settings import ROOT
 from hub.spaces import needs as export_needs
 from hub.spec import Demo
 from hub.weights.lock import Locked
+from hub.weights.remote import LORA
 from hub.weights.sources import HubSource, Source
 
 UIS = ("gradio", "docker-streamlit")
@@ -117,9 +118,12 @@ def _front_matter(options: Options, facts: Facts) -> dict[str, Any]:
     if HARDWARE[options.hardware]:
         matter["suggested_hardware"] = HARDWARE[options.hardware]
     if facts.repositories:
-        matter["models"] = sorted({source.repo for source in facts.repositories.values()})
+        sources = [one for source in facts.repositories.values() for one in (source, source.lora) if one]
+        matter["models"] = sorted({source.repo for source in sources})
         matter["preload_from_hub"] = [
-            _ahead(source, facts.locked.get(name)) for name, source in sorted(facts.repositories.items())
+            line
+            for name, source in sorted(facts.repositories.items())
+            for line in _ahead(source, facts.locked.get(name))
         ]
     return matter | {
         "license": ours["license"],
@@ -128,12 +132,18 @@ def _front_matter(options: Options, facts: Facts) -> dict[str, Any]:
     }
 
 
-def _ahead(source: HubSource, entry: Locked | None) -> str:
+def _ahead(source: HubSource, entry: Locked | None) -> Iterator[str]:
     """What Spaces fetch while they build, where the hub looks first: a repository, or files of it at a commit."""
     if entry is None:
-        return source.repo
+        yield from filter(None, (source.repo, source.lora and source.lora.repo))
+        return
     folder = f"{source.folder}/" if source.folder else ""
-    return f"{source.repo} {','.join(folder + path for path in sorted(entry.files))} {entry.commit}"
+    base, _, added = entry.commit.partition("+")
+    own = [path for path in sorted(entry.files) if source.lora is None or not path.startswith(f"{LORA}/")]
+    yield f"{source.repo} {','.join(folder + path for path in own)} {base}"
+    if source.lora:
+        files = [path.removeprefix(f"{LORA}/") for path in sorted(entry.files) if path not in own]
+        yield f"{source.lora.repo} {','.join(files)} {added}"
 
 
 def _short(alone: Demo | None, ours: str) -> str:

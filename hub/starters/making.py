@@ -15,14 +15,15 @@ from hub.decoding.played import audio
 from hub.errors import HubError, InputError, UnavailableError
 from hub.files import read_text, write_atomic
 from hub.images import shrink, thumbnail
+from hub.kit.generating import adapting
 from hub.pages.new import check_slug
 from hub.results import sounds
-from hub.settings import INSTALLED
+from hub.settings import EXTRA
 from hub.starters.tasks import Task, task_of
 from hub.texts import Sentence, sentence
 from hub.weights import formats, lock, repository
 from hub.weights.repository import Repository
-from hub.weights.sources import HubSource, parse_given
+from hub.weights.sources import HUB, HubSource, parse_given, parse_hub
 from hub.weights.store import WeightsStore
 
 EXAMPLE_PX = 1600  # the longer side of an example's picture
@@ -30,7 +31,6 @@ EXAMPLE_S, RATE = 30.0, 16_000  # the longest sound of an example, and samples a
 OLDER_TOKENIZERS = "sentencepiece"  # no page needs it, unless its tokenizer is of that kind
 ASSIGNMENT = "scipy"  # transformers builds these kinds with it alone, whatever they are for
 ASSIGNING = ("eomt", "eomt_dinov3", "mask2former", "maskformer", "oneformer")
-EXTRA = "pip install 'demo-hub[{name}]'" if INSTALLED else "python -m pip install -r requirements-{name}.txt"
 UNSTATED = "Its owner states no licence: ask before you use it for more than a look."
 GATED = "Its owner asks everybody who fetches it to accept terms first."
 
@@ -46,17 +46,20 @@ class Made:
     files: tuple[Path, ...]  # of the examples: pictures or sounds
 
 
-def create_from(text: str, slug: str, folder: Path, store: WeightsStore, *, at_once: bool = False) -> Made:
+def create_from(
+    text: str, slug: str, folder: Path, store: WeightsStore, *, lora: str = "", at_once: bool = False
+) -> Made:
     """Writes `<folder>/<slug>.py` for `hf://owner/name[@revision]` or a path, with its entry in the store's lock.
 
     A folder is copied to `weights/<slug>/`. Raises HubError, and then has written no page. `at_once`: a page to serve
-    now, over an older one; a folder stays where it is, is linked to, and may change.
+    now, over an older one; a folder stays where it is, is linked to, and may change. `lora`: a repository whose LoRA is
+    added to a pipeline of diffusers.
     """
     check_slug(slug)
     page = folder / f"{slug}.py"
     if page.exists() and not at_once:
         raise InputError("{path} exists already. Choose another name, or remove it first.", path=page)
-    source = parse_given(text)
+    source = with_lora(text, lora)
     if isinstance(source, HubSource):
         read, name = repository.read_remote(source, store.snapshots), source.address
     elif source.is_dir():
@@ -65,6 +68,9 @@ def create_from(text: str, slug: str, folder: Path, store: WeightsStore, *, at_o
         raise InputError("{text!r} is no folder. A model of the Hub is hf://owner/name[@revision].", text=text)
     task = task_of(read)
     _check_installed(read)
+    added = source.lora.repo if isinstance(source, HubSource) and source.lora else ""
+    if added:
+        _check_lora(source, read, store)
     assets = folder / "assets" / slug
     examples = list(_examples(read, source, task, assets))
     try:
@@ -75,13 +81,35 @@ def create_from(text: str, slug: str, folder: Path, store: WeightsStore, *, at_o
                 _copy(source, store.root / slug)
             lock.write(store.lock_path, {**store.locked(), name: read.locked})
         folder.mkdir(parents=True, exist_ok=True)
-        title = read.name.split("/")[-1] if at_once else slug.replace("_", " ").capitalize()
-        write_atomic(page, page_text(task, read, title, name, examples).encode())
+        title = (added or read.name).split("/")[-1] if at_once else slug.replace("_", " ").capitalize()
+        write_atomic(page, page_text(task, read, title, name, examples, added).encode())
     except OSError as error:
         raise InputError(
             "{path} cannot be written: {reason}.", path=error.filename or folder, reason=error.strerror
         ) from None
     return Made(page, task, read, len(examples), tuple(sorted(assets.glob("example_*.*"))))
+
+
+def with_lora(text: str, lora: str) -> HubSource | Path:
+    """What somebody wants a page for, with the LoRA that goes with it. Raises InputError."""
+    source = parse_given(text)
+    if not lora:
+        return source
+    if not isinstance(source, HubSource) or not lora.startswith(HUB):
+        raise InputError(
+            "A LoRA and its model are both repositories of the Hub: hf://owner/name[@revision], got {lora!r} for "
+            "{text!r}.",
+            lora=lora,
+            text=text,
+        )
+    return parse_hub(f"{source.address}+{lora}")
+
+
+def _check_lora(source: HubSource | Path, read: Repository, store: WeightsStore) -> None:
+    """That the one small file is a LoRA, before a page is written that would not load. It is fetched for that."""
+    assert isinstance(source, HubSource)
+    adapting.check_installed()
+    adapting.count_parts(store.snapshots.fetch_lora(source, read.locked.commit))
 
 
 def _check_installed(read: Repository) -> None:
@@ -105,7 +133,7 @@ def remarks(read: Repository) -> list[Sentence]:
     return [*lines, sentence(GATED)] if read.gated else lines
 
 
-def page_text(task: Task, read: Repository, title: str, weights: str, examples: list[str]) -> str:
+def page_text(task: Task, read: Repository, title: str, weights: str, examples: list[str], lora: str = "") -> str:
     """The starter with its words filled in. What is from outside stands in quotes, as Python reads them."""
     text = read_text(Path(__file__).with_name(f"{task.starter}.py"))
     note = " ".join(remarks(read))
@@ -118,7 +146,7 @@ def page_text(task: Task, read: Repository, title: str, weights: str, examples: 
         "MODEL_NAME": "".join(letter for letter in read.name if letter.isalnum() or letter in "/._-"),
         '"TITLE"': _literal(title),
         '"WEIGHTS"': _literal(weights),
-        '"MODEL_TITLE"': _literal(read.name),
+        '"MODEL_TITLE"': _literal(f"{read.name} + {lora}" if lora else read.name),
         "    examples=(),\n": "    examples=(\n" + "".join(examples) + "    ),\n" if examples else "    examples=(),\n",
     }
     marks = {key: chr(0xE000 + number) for number, key in enumerate(words)}

@@ -19,11 +19,15 @@ from hub.weights.store import WeightsStore
 log = logging.getLogger(__name__)
 
 
-def with_models(settings: Settings, sources: Sequence[str]) -> Settings:
+def with_models(settings: Settings, sources: Sequence[str], lora: str = "") -> Settings:
     """The settings of a hub that serves these models alone; their pages are written. Raises HubError.
 
-    Where the Hub does not answer, the page of an earlier start serves again.
+    Where the Hub does not answer, the page of an earlier start serves again. `lora` goes with the one model there is.
     """
+    if lora and len(sources) != 1:
+        raise InputError("--lora goes with one --model, got {count}.", count=len(sources))
+    if lora and isinstance(both := making.with_lora(sources[0], lora), HubSource):
+        sources = [both.address]
     root = settings.data_folder / "models"
     store = WeightsStore(root / "weights", settings.hub_cache, offline=settings.offline)
     slugs: list[str] = []
@@ -54,7 +58,7 @@ def _is_of(page: Path, source: str) -> bool:
 def _slug(source: str, taken: Sequence[str]) -> str:
     """A page's address of the model's name."""
     given = parse_given(source)
-    name = given.repo.split("/")[1] if isinstance(given, HubSource) else given.resolve().name
+    name = (given.lora or given).repo.split("/")[1] if isinstance(given, HubSource) else given.resolve().name
     slug = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:37].rstrip("_")
     slug = slug if slug[:1].isalpha() else f"model_{slug}"[:37]
     if slug in RESERVED_SLUGS:

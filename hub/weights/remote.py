@@ -13,13 +13,13 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from hub.errors import UnavailableError
-from hub.weights import lock
+from hub.weights import formats, lock
 from hub.weights.sources import HubSource
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 ATTEMPTS = 4
 LONGEST_WAIT_S = 30.0  # a Hub that asks for more patience than this is told to the user at once
 TIMEOUT_S = 10.0
+LORA, LORA_FILE = "lora", "pytorch_lora_weights.safetensors"  # the folder of a LoRA's file; what it is usually called
 T = TypeVar("T")
 _TOKEN = re.compile(r"\bhf_\w{6,}|(?<=Bearer )\S+")
 
@@ -54,8 +55,11 @@ class Listing:
 def listing(source: HubSource, commit: str = "", *, hasty: bool = False) -> Listing:
     """What the repository holds at its revision now, or at `commit`. Raises UnavailableError.
 
-    `hasty`: asks once and does not wait long, for who has a copy to work with.
+    `hasty`: asks once and does not wait long, for who has a copy to work with. With a LoRA both commits are told, with
+    a plus between them, and its file is one more in the folder LORA.
     """
+    if source.lora is not None:
+        return _with_lora(source, source.lora, commit, hasty)
     from huggingface_hub import HfApi
 
     with client_errors(source):
@@ -72,13 +76,55 @@ def listing(source: HubSource, commit: str = "", *, hasty: bool = False) -> List
     return Listing(str(info.sha), files, info.pipeline_tag or "", bool(info.gated))
 
 
+def _with_lora(source: HubSource, lora: HubSource, commit: str, hasty: bool) -> Listing:
+    base_commit, _, lora_commit = commit.partition("+")
+    base = listing(replace(source, lora=None), base_commit, hasty=hasty)
+    if not any(file.path == "model_index.json" for file in base.files):
+        raise UnavailableError("{repo} is no pipeline of diffusers, to which a LoRA could be added.", repo=source.repo)
+    added = listing(lora, lora_commit, hasty=hasty)
+    file = _lora_file(lora, added)
+    files = [one for one in base.files if not one.path.startswith(f"{LORA}/")]
+    file = replace(file, path=f"{LORA}/{file.path}")
+    return replace(base, commit=f"{base.commit}+{added.commit}", files=(*files, file), gated=base.gated or added.gated)
+
+
+def _lora_file(lora: HubSource, added: Listing) -> RemoteFile:
+    """The one file of a LoRA: that which is named, or the usual one, or the only one. Raises UnavailableError."""
+    within = lora.folder
+    inside = [one for one in added.files if not within or one.path == within or one.path.startswith(f"{within}/")]
+    tensors = [file for file in inside if file.path.endswith(".safetensors")]
+    usual = [file for file in tensors if file.path.rpartition("/")[2] == LORA_FILE]
+    named = [file for file in tensors if file.path == lora.folder]
+    for found in (named, usual, tensors):
+        if len(found) == 1:
+            lock.check_path(found[0].path, lora.address)
+            return found[0]
+    if not tensors:
+        raise UnavailableError(formats.why_none(lora.address, [file.path for file in inside]))
+    raise UnavailableError(
+        "{address} has several files ({listed}). Name one: {address}/{first}",
+        address=lora.address,
+        listed=", ".join(file.path for file in tensors[:4]),
+        first=tensors[0].path,
+    )
+
+
+def _place_of(source: HubSource, commit: str, path: str) -> tuple[HubSource, str, str]:
+    """Where a file is fetched: the repository, the commit, and its path there."""
+    base_commit, _, lora_commit = commit.partition("+")
+    if source.lora is not None and path.startswith(f"{LORA}/"):
+        return source.lora, lora_commit, path.removeprefix(f"{LORA}/")
+    return replace(source, lora=None), base_commit, path
+
+
 def download(source: HubSource, commit: str, file: RemoteFile, to: Path, on_bytes: Callable[[int], None]) -> str:
     """Fetches one file and returns its sha256. A part that is there already is gone on with.
 
     `on_bytes` gets the number of bytes this file has so far. Raises UnavailableError.
     """
     part = to.with_name(f"{to.name}.part")
-    url = f"{_endpoint()}/{source.repo}/resolve/{quote(commit, safe='')}/{quote(file.path)}"
+    source, commit, path = _place_of(source, commit, file.path)
+    url = f"{_endpoint()}/{source.repo}/resolve/{quote(commit, safe='')}/{quote(path)}"
     with client_errors(source, file.path):
         to.parent.mkdir(parents=True, exist_ok=True)
         patiently(lambda: _fetch(url, part, file.size, on_bytes))
@@ -102,8 +148,9 @@ def from_cache(source: HubSource, commit: str, file: RemoteFile, to: Path) -> st
     """Copies a file that other programs fetched into the cache they share; its sha256, or empty: it is not there."""
     from huggingface_hub import try_to_load_from_cache
 
+    source, commit, path = _place_of(source, commit, file.path)
     with client_errors(source, file.path):
-        cached = try_to_load_from_cache(source.repo, file.path, revision=commit)
+        cached = try_to_load_from_cache(source.repo, path, revision=commit)
         if not isinstance(cached, str):
             return ""
         part = to.with_name(f"{to.name}.part")

@@ -113,10 +113,10 @@ class Snapshots:
             return tuple(self._notices.values())
 
     def _ref(self, source: HubSource) -> str:
-        if len(source.revision) == 40 and self._manifest(source, source.revision).is_file():
+        if source.is_commit and not source.lora and self._manifest(source, source.revision).is_file():
             return source.revision
         try:
-            return str(parse_json(self._refs(source).read_text(encoding="utf-8")).get(source.revision, ""))
+            return str(parse_json(self._refs(source).read_text(encoding="utf-8")).get(source.reference, ""))
         except (OSError, ValueError, AttributeError):
             return ""
 
@@ -161,7 +161,7 @@ class Snapshots:
 
     def is_looked_up(self, source: HubSource, locked: Locked | None = None) -> bool:
         """Whether a copy that is here serves without asking the Hub for a newer one."""
-        return bool(locked or self.offline or source.address in self._looked_up or len(source.revision) == 40)
+        return bool(locked or self.offline or source.address in self._looked_up or source.is_commit)
 
     def _raise_if_just_failed(self, address: str) -> None:
         with self._lock:
@@ -204,6 +204,15 @@ class Snapshots:
                 "{address} was fetched, but is not complete. Try again: python -m hub pull", address=source.address
             )
         return snapshot
+
+    def fetch_lora(self, source: HubSource, commit: str) -> Path:
+        """The file of the LoRA that goes with a source, at both commits. Raises UnavailableError."""
+        files = expected(source, remote.listing(source, commit))
+        file = next(file for name, file in files.items() if name.startswith(f"{remote.LORA}/"))
+        to = self._folder(source, commit) / file.path
+        with _alone(source, self._refs(source).with_name(".fetching")):
+            self._one(source, commit, file, to, lambda path, bytes: None)
+        return to
 
     def drop_wrong(self, source: HubSource, locked: Locked | None = None) -> list[str]:
         """Removes files of the snapshot that are not what was locked or fetched, so that `get` fetches them again.
@@ -269,8 +278,27 @@ class Snapshots:
             digest = lock.sha256(to)
             if remote.is_right(to, digest, file):
                 return digest
+        if digest := self._linked(source, commit, file, to):
+            return digest
         cached = remote.from_cache(source, commit, file, to)
         return cached or remote.download(source, commit, file, to, lambda bytes: tell(file.path, bytes))
+
+    def _linked(self, source: HubSource, commit: str, file: RemoteFile, to: Path) -> str:
+        """The file as it is without the LoRA: gigabytes are not fetched twice. Empty: it is not there."""
+        there = self._folder(source, commit.partition("+")[0]) / file.path
+        if source.lora is None or not there.is_file() or there.stat().st_size != file.size:
+            return ""
+        digest = lock.sha256(there)
+        if not remote.is_right(there, digest, file):
+            return ""
+        with remote.client_errors(source, file.path):
+            to.parent.mkdir(parents=True, exist_ok=True)
+            to.unlink(missing_ok=True)
+            try:
+                to.hardlink_to(there)
+            except OSError:  # not on every disk
+                shutil.copyfile(there, to)
+        return digest
 
     def _make_room(self, source: HubSource, folder: Path, files: Mapping[str, RemoteFile]) -> None:
         missing = 0
@@ -298,9 +326,9 @@ class Snapshots:
             refs_by_name = {}
         if not isinstance(refs_by_name, dict):
             refs_by_name = {}
-        if refs_by_name.get(source.revision) != commit:
+        if refs_by_name.get(source.reference) != commit:
             with remote.client_errors(source):
-                lock.write_json(refs, {**refs_by_name, source.revision: commit})
+                lock.write_json(refs, {**refs_by_name, source.reference: commit})
 
 
 def expected(source: HubSource, listing: Listing, locked: Locked | None = None) -> dict[str, RemoteFile]:

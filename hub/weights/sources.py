@@ -1,8 +1,9 @@
 """Where weights come from: addresses, the sources they mean, and which of them a page offers.
 
-An address is `bundled` (the folder `weights/<name>/`), `hf://owner/name[@revision][/folder]` (a Hub repository) or a
-path of a local folder. A demo lists its own in `Weights.sources`; `--weights NAME=ADDRESS` puts one first. Each is
-parsed here once, when the pages are read; from then on `WeightsStore.source` has the value.
+An address is `bundled` (the folder `weights/<name>/`), `hf://owner/name[@revision][/folder]` (a Hub repository, to
+which `+hf://owner/lora` adds a LoRA) or a path of a local folder. A demo lists its own in `Weights.sources`;
+`--weights NAME=ADDRESS` puts one first. Each is parsed here once, when the pages are read; from then on
+`WeightsStore.source` has the value.
 """
 
 from __future__ import annotations
@@ -46,10 +47,22 @@ class HubSource:
     repo: str
     revision: str = "main"
     folder: str = ""
+    lora: HubSource | None = None  # another repository, whose LoRA is added to the weights of this one
 
     @property
     def address(self) -> str:
-        return f"{self.address_of_newest}@{self.revision}" + (f"/{self.folder}" if self.folder else "")
+        own = f"{self.address_of_newest}@{self.revision}" + (f"/{self.folder}" if self.folder else "")
+        return f"{own}+{self.lora.address}" if self.lora else own
+
+    @property
+    def reference(self) -> str:
+        """What may move: the revision, and that of the LoRA with its repository."""
+        return f"{self.revision}+{self.lora.address}" if self.lora else self.revision
+
+    @property
+    def is_commit(self) -> bool:
+        """Whether it says itself which commit is meant."""
+        return len(self.revision) == 40 and (self.lora is None or self.lora.is_commit)
 
     @property
     def address_of_newest(self) -> str:
@@ -88,7 +101,13 @@ def parse_given(text: str) -> HubSource | Path:
 
 
 def parse_hub(text: str) -> HubSource:
-    """`hf://owner/name[@revision][/folder]`. Raises InputError."""
+    """`hf://owner/name[@revision][/folder]`, and `+hf://owner/lora[@revision][/file]` behind it. Raises InputError."""
+    base, plus, lora = text.strip().partition(f"+{HUB}")
+    if plus:
+        source = parse_hub(base)
+        if source.folder or f"+{HUB}" in lora:
+            raise InputError("{text!r}: one LoRA goes with a whole repository. Leave the rest out.", text=text)
+        return replace(source, lora=parse_hub(HUB + lora))
     match = _ADDRESS.fullmatch(text.strip())
     if not match or ".." in text or "--" in match["repo"]:
         raise InputError(
@@ -170,7 +189,8 @@ def _choice(weights: Weights, address: str, sources: dict[str, Source]) -> Weigh
     if address.startswith(HUB):
         repository = parse_hub(address)
         sources[repository.address] = repository
-        return Weights(repository.address, title=f"{repository.repo} (Hub)")
+        added = f" + {repository.lora.repo}" if repository.lora else ""
+        return Weights(repository.address, title=f"{repository.repo}{added} (Hub)")
     if not address.startswith(("/", ".", "~")):
         raise InputError(
             "{address!r} is no source of weights {name!r}. A source is {bundled}, hf://owner/name[@revision], or "

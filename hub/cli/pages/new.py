@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
+from hub.errors import InputError
 from hub.pages import new
 from hub.settings import INSTALLED, Settings, default_folder
 from hub.starters import making, tasks
@@ -24,10 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     known = ", ".join(dict.fromkeys(task.tag for task in tasks.TASKS))
     about = f"hf://owner/name[@revision] or ./folder: the page is for this model ({known})"
     parser.add_argument("--from", dest="source", metavar="SOURCE", help=about)
+    parser.add_argument(
+        "--lora", default="", metavar="SOURCE",
+        help="with --from, hf://owner/lora[@revision][/file]: its LoRA is added to a pipeline of diffusers",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Writes the page and says how to try it."""
+    if args.lora and not args.source:
+        raise InputError("--lora goes with --from: it is added to the weights of that model.")
     folder = args.folder or settings.pages_folder
     default = folder.resolve() == default_folder("demos").resolve()
     flag = "" if default else f" --demos-folder {folder}"
@@ -35,7 +42,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.source:
         root = Path(settings.weights_folder) if settings.weights_folder else None
         store = WeightsStore(root, settings.hub_cache, offline=settings.offline)
-        made = making.create_from(args.source, args.slug, folder, store)
+        made = making.create_from(args.source, args.slug, folder, store, lora=args.lora)
         describe(made, store)
         there = f" --weights-folder {root}" if root else ""
         if usual := {"picture": ("--image", "photo.jpg"), "sound": ("--audio", "speech.wav")}.get(made.task.example):
@@ -54,7 +61,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 def describe(made: Made, store: WeightsStore) -> None:
     """Says what was written, of what, and under which licence."""
     read, locked = made.repository, made.repository.locked
-    commit = f" at commit {read.commit[:12]}" if read.commit else ""
+    base, plus, added = read.commit.partition("+")
+    commit = (f" at commit {base[:12]}" if base else "") + (f" with the LoRA at commit {added[:12]}" if plus else "")
     examples = f", {made.examples} of the card's examples" if made.examples else ""
     print(f"Wrote {made.page}: {made.task.tag} with {read.name}{commit}{examples}.")
     print(f"Licence: {read.licence or 'none stated'}.{' Gated: accept its terms on the Hub.' if read.gated else ''}")

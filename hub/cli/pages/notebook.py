@@ -18,9 +18,10 @@ from typing import Any
 
 from hub.errors import DeclarationError, HubError, InputError
 from hub.hub import Hub
+from hub.pages import hints
 from hub.pages.registry import Page, Registry, problems
 from hub.settings import Settings
-from hub.spec import Demo, Example, ImageInput
+from hub.spec import Demo, Example, FileInput
 from hub.web.parts import pieces
 
 START_S = 60.0
@@ -177,7 +178,7 @@ def _end() -> None:
 
 def _with_pictures(demo: Demo, assets: Path) -> Demo:
     """The page with copies of its examples' pictures: of the folder that a notebook lies in nothing else is served."""
-    names = {field.name for field in demo.inputs if isinstance(field, ImageInput)}
+    names = {field.name for field in hints.with_hints(demo).inputs if isinstance(field, FileInput)}
     assets.mkdir(parents=True, exist_ok=True)
     examples = []
     for number, example in enumerate(demo.examples):

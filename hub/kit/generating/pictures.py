@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hub.errors import InputError, UnavailableError
 from hub.kit.generating import aside
+from hub.kit.generating.adapting import add_lora
 from hub.spec import Progress
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def load_pipeline(folder: Path) -> Any:
             "here.",
             reason=(str(error).strip().splitlines() or [type(error).__name__])[0][:200],
         ) from None
+    add_lora(pipeline, folder)
     pipeline.set_progress_bar_config(disable=True)
 
     class Parts(torch.nn.Module):

@@ -67,7 +67,7 @@ class _Pages:
         if page.declared is None:
             draw(partial(html.broken, page, self.hub.settings.reload))
         else:
-            DemoPage(self.hub, page, self.threads, self.files.results).build(blocks)
+            DemoPage(self.hub, page, self.threads, self.files.results, partial(self.files.find, use=True)).build(blocks)
 
     def draw_status(self, blocks: gr.Blocks) -> None:
         self._draw_masthead("status")

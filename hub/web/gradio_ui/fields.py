@@ -17,7 +17,7 @@ import gradio as gr
 from gradio.data_classes import FileData, ImageData, JsonData, ListFiles
 
 from hub.errors import HubError
-from hub.pages import kinds
+from hub.pages import hints, kinds
 from hub.results.result import Picture, Result
 from hub.spec import (
     AudioInput,
@@ -31,9 +31,11 @@ from hub.spec import (
     Input,
     Json,
     Labels,
+    Marks,
     Mask,
     Number,
     Output,
+    PaintedMask,
     Seed,
     Slider,
     TextOutput,
@@ -48,6 +50,7 @@ from hub.web.gradio_ui import blocks
 from hub.web.parts import html, wording
 
 INPUT_HEIGHT = 230  # px; with it the examples and Run are above the end of a 768 px screen
+MASK_HEIGHT = 120
 RADIO_UP_TO = 4  # more options become a dropdown
 TICKS_UP_TO = 14  # more options to tick become a dropdown
 
@@ -146,8 +149,18 @@ def input_component(field: Input, options: Sequence[str] | None = None) -> gr.co
             sources=sources,
             height=INPUT_HEIGHT if field.required else 160,
             placeholder=placeholder,
-            elem_classes=f"hub-field-{field.name}",
+            elem_classes=[f"hub-field-{field.name}", *["hub-drawn-on"] * bool(field.draw)],
             webcam_options=gr.WebcamOptions(mirror=False),  # a mirrored left hand would be called a right one
+        )
+    if isinstance(field, PaintedMask):
+        return Upload(
+            label=field.label,
+            type="filepath",
+            image_mode=None,
+            sources=["upload", "clipboard"],
+            height=MASK_HEIGHT,
+            placeholder=field.help,
+            elem_classes=[f"hub-field-{field.name}", "hub-hint"],
         )
     if isinstance(field, VideoInput):
         return VideoUpload(
@@ -174,6 +187,11 @@ def input_component(field: Input, options: Sequence[str] | None = None) -> gr.co
         return NumberField(
             value=field.default, label=label, info=info, minimum=field.minimum, maximum=field.maximum,
             step=1 if field.integer else "any",
+        )  # fmt: skip
+    if isinstance(field, Marks):
+        return TextField(
+            value="", max_lines=2, max_length=hints.MOST_CHARS, label=field.label, info=info,
+            elem_classes=[f"hub-field-{field.name}", "hub-hint"],
         )  # fmt: skip
     if isinstance(field, Toggle):
         return ToggleField(value=field.default, label=field.label, info=info)

@@ -52,7 +52,12 @@ START = """(on) => {
 def can_be_live(demo: Demo) -> bool:
     """Whether a frame alone is enough for an answer, and that answer comes in one step."""
     pictures = [f for f in demo.inputs if isinstance(f, ImageInput)]
-    alone = len(pictures) == 1 and pictures[0].webcam and not any(f.required for f in demo.inputs if f not in pictures)
+    alone = (
+        len(pictures) == 1
+        and pictures[0].webcam
+        and not pictures[0].draw
+        and not any(f.required for f in demo.inputs if f not in pictures)
+    )
     return alone and not inspect.isgeneratorfunction(demo.infer)
 
 

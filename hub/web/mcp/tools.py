@@ -20,7 +20,7 @@ from hub.pages import kinds
 from hub.pages.registry import Page
 from hub.results.headline import headline
 from hub.results.result import Picture, Result
-from hub.spec import AudioInput, FileInput, ImageInput, Mask, VideoInput
+from hub.spec import AudioInput, FileInput, ImageInput, Mask, PaintedMask, VideoInput
 from hub.web.api.schemas import pages
 from hub.web.mcp import pictures as mcp_pictures
 from hub.web.routes import API
@@ -63,9 +63,9 @@ def tool(hub: Hub, page: Page, files: bool) -> Tool:
 
 
 def _ways(field: FileInput, files: bool) -> str:
-    what = {ImageInput: "picture", VideoInput: "video", AudioInput: "sound"}[type(field)]
+    what = {ImageInput: "picture", VideoInput: "video", AudioInput: "sound", PaintedMask: "mask"}[type(field)]
     ways = [f"the {what} file in base64 (plain, or as a data: URL)"]
-    ways += ["MCP image content"] * isinstance(field, ImageInput)
+    ways += ["MCP image content"] * isinstance(field, ImageInput | PaintedMask)
     ways += ["the path of a file on this machine"] * files
     return f"One of: {', '.join(ways)}, or the {API} address of a {what} of this hub, such as an example's."
 

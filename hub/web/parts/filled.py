@@ -15,7 +15,7 @@ from hub.hub import Hub
 from hub.pages import inputs
 from hub.pages.registry import Page
 from hub.results.result import Picture
-from hub.spec import Choices, FileInput, ImageInput
+from hub.spec import Choices, FileInput, ImageInput, PaintedMask
 from hub.suggest import unknown
 from hub.texts import joined, sentence
 from hub.weights import facts
@@ -92,7 +92,9 @@ def _fill_shared(hub: Hub, page: Page, id: str, folder: Path, filled: Filled) ->
         declared = next((f for f in page.demo.inputs if f.name == entry["name"]), None)
         if not isinstance(declared, FileInput):
             continue
-        if entry["file"] and isinstance(declared, ImageInput):  # of videos and sounds a link only has a picture
+        if entry["file"] and isinstance(
+            declared, ImageInput | PaintedMask
+        ):  # of videos and sounds a link only has a picture
             picture = hub.sharing.links.file(id, entry["file"])
             filled.values[entry["name"]] = _write_picture(picture, entry["name"], id, folder)
         else:

@@ -10,10 +10,11 @@ from typing import Any
 
 from hub.pages import kinds
 from hub.results.result import Result
-from hub.spec import AudioInput, Choices, Demo, FileInput, Number, Seed, Slider, Text, VideoInput
+from hub.spec import AudioInput, Choices, Demo, FileInput, Marks, Number, PaintedMask, Seed, Slider, Text, VideoInput
 
 PHOTO = "photo.jpg"
-FILES: dict[type[Any], str] = {VideoInput: "video.mp4", AudioInput: "sound.wav"}
+FILES: dict[type[Any], str] = {VideoInput: "video.mp4", AudioInput: "sound.wav", PaintedMask: "mask.png"}
+MARKS = {"boxes": "[[20, 20, 80, 80]]", "points": "[[40, 40]]"}  # where a page has no example
 
 
 def all_of(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = None) -> list[tuple[str, str, str]]:
@@ -33,7 +34,7 @@ def all_of(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = 
 
 def python(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = None) -> str:
     """With gradio_client."""
-    arguments = [f'    {name}=handle_file("{_file_name(demo)}"),' for name in _pictures(demo)]
+    arguments = [f'    {name}=handle_file("{_file_name(demo, name)}"),' for name in _pictures(demo)]
     arguments += [f"    {name}={value!r}," for name, value in _given(demo, values).items()]
     names = ", ".join([*(f.name for f in kinds.of_client(demo)), "receipt"])
     body = "\n".join([*arguments, f'    api_name="/{slug}",'])
@@ -50,7 +51,7 @@ def values_of(demo: Demo, result: Result) -> dict[str, Any]:
 
 
 def curl(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = None) -> str:
-    parts = [f"-F {shlex.quote(f'{name}=@{_file_name(demo)}')}" for name in _pictures(demo)]
+    parts = [f"-F {shlex.quote(f'{name}=@{_file_name(demo, name)}')}" for name in _pictures(demo)]
     # --form-string: a text that begins with @ or < is no file.
     parts += [f"--form-string {shlex.quote(f'{name}={text}')}" for name, text in _form(demo, values)]
     return " \\\n  ".join([f"curl {shlex.quote(f'{base}/api/v1/demos/{slug}')}", *parts]) + "\n"
@@ -58,7 +59,7 @@ def curl(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = No
 
 def javascript(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = None) -> str:
     """With the official client, in a browser or elsewhere."""
-    arguments = [f'  {name}: handle_file("{_file_name(demo)}"),' for name in _pictures(demo)]
+    arguments = [f'  {name}: handle_file("{_file_name(demo, name)}"),' for name in _pictures(demo)]
     arguments += [f"  {name}: {_literal(value)}," for name, value in _given(demo, values).items()]
     names = "Client, handle_file" if _pictures(demo) else "Client"
     body = "\n".join(arguments)
@@ -71,11 +72,12 @@ def javascript(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | Non
 
 def fetch(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = None) -> str:
     """With nothing but the language: the REST door."""
-    pictures, photo = _pictures(demo), _file_name(demo)
+    pictures = _pictures(demo)
     opening = (
         'import { openAsBlob } from "node:fs"; // in a browser, a file of an <input> instead\n\n' if pictures else ""
     )
-    parts = [f'form.append("{name}", await openAsBlob("{photo}"), "{photo}");\n' for name in pictures]
+    files = [(name, _file_name(demo, name)) for name in pictures]
+    parts = [f'form.append("{name}", await openAsBlob("{file}"), "{file}");\n' for name, file in files]
     parts += [f'form.append("{name}", {_literal(text)});\n' for name, text in _form(demo, values)]
     return (
         f"{opening}const form = new FormData();\n{''.join(parts)}"
@@ -87,10 +89,12 @@ def fetch(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = N
 def command(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = None) -> str:
     """On this hub from anywhere, and without a hub from a checkout."""
     words = [(name, _words(value)) for name, value in _given(demo, values).items() if _is_said(demo, name, value)]
-    flags = [f"--{name.replace('_', '-')} {_file_name(demo)}" for name in _pictures(demo)]
+    flags = [f"--{name.replace('_', '-')} {_file_name(demo, name)}" for name in _pictures(demo)]
     # With `=`: a text may begin with a dash.
     flags += [shlex.quote(f"--{name.replace('_', '-')}={text}") for name, text in words]
-    settings = [f"--image {_file_name(demo)}" for _ in _pictures(demo)]
+    settings = [
+        f"--image {f'{name}=' if number else ''}{_file_name(demo, name)}" for number, name in enumerate(_pictures(demo))
+    ]
     settings += [f"--set {shlex.quote(f'{name}={text}')}" for name, text in words]
     far = " ".join([f"python -m hub call {shlex.quote(base)} {slug}", *flags, "--out results/"])
     here = " ".join([f"python -m hub run {slug}", *settings, "--out results/"])
@@ -100,9 +104,13 @@ def command(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None =
 def mcp(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = None) -> str:
     """With the official SDK; how to add the hub to an agent is in the comment."""
     pictures = _pictures(demo)
-    arguments = [f'        "{name}": picture,' for name in pictures]
+    read_as = dict(zip(pictures, ["picture", *pictures[1:]], strict=True))
+    arguments = [f'        "{name}": {read_as[name]},' for name in pictures]
     arguments += [f'        "{name}": {value!r},' for name, value in _given(demo, values).items()]
-    read = f'    picture = base64.b64encode(Path("{_file_name(demo)}").read_bytes()).decode()\n' if pictures else ""
+    read = "".join(
+        f'    {read_as[name]} = base64.b64encode(Path("{_file_name(demo, name)}").read_bytes()).decode()\n'
+        for name in pictures
+    )
     imports = "import asyncio\n" + ("import base64\nfrom pathlib import Path\n" if pictures else "")
     body = "\n".join(arguments)
     return (
@@ -121,10 +129,9 @@ def _pictures(demo: Demo) -> list[str]:
     return [f.name for f in demo.inputs if isinstance(f, FileInput) and f.required]
 
 
-def _file_name(demo: Demo) -> str:
-    """What the file is called in the snippets; a page that takes several has one name for all."""
-    first = next((f for f in demo.inputs if isinstance(f, FileInput) and f.required), None)
-    return FILES.get(type(first), PHOTO)
+def _file_name(demo: Demo, name: str) -> str:
+    """What an input's file is called in the snippets."""
+    return FILES.get(type(next(f for f in demo.inputs if f.name == name)), PHOTO)
 
 
 def _given(demo: Demo, values: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -176,6 +183,9 @@ def _value(demo: Demo, field: Any) -> Any:
     """The default; a prompt and a seed are those of the first example, so that all ways give the same answer."""
     if isinstance(field, Choices):
         return list(field.default)
+    if isinstance(field, Marks):
+        value = demo.examples[0].inputs.get(field.name) if demo.examples else None
+        return value or (MARKS[field.kind] if field.required else None)
     if isinstance(field, Slider) and field.default_from:
         return None  # left out, it is as suits the weights
     if isinstance(field, Seed) or (isinstance(field, Text | Number) and field.default is None):

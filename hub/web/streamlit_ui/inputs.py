@@ -24,7 +24,9 @@ from hub.spec import (
     FileInput,
     ImageInput,
     Input,
+    Marks,
     Number,
+    PaintedMask,
     Seed,
     Slider,
     Text,
@@ -32,6 +34,7 @@ from hub.spec import (
     VideoInput,
 )
 from hub.texts import say
+from hub.web.parts import snippets
 from hub.web.streamlit_ui.text import escape_markdown, say_plainly
 from hub.weights import facts
 
@@ -41,6 +44,7 @@ PREVIEW_SIDE = 1024  # pixels
 UPLOAD, CAMERA = "Upload", "Camera"
 TYPES: dict[type[Any], str | list[str]] = {
     ImageInput: "image",
+    PaintedMask: "image",
     VideoInput: ["mp4", "mov", "m4v", "webm", "mkv"],
     AudioInput: ["wav", "mp3", "flac", "ogg", "oga", "opus", "m4a", "mp4", "webm"],
 }
@@ -133,7 +137,7 @@ def picture(hub: Hub, page: Page, entry: FileInput, values: Values) -> None:
         "args": (hub, values, entry, widget),
     }
     name = say(entry.label)
-    if not isinstance(entry, ImageInput):
+    if isinstance(entry, VideoInput | AudioInput):
         name = say("{name} (at most {seconds} s)", name=name, seconds=f"{entry.max_seconds:g}")
     label = escape_markdown(name) if entry.required else say_plainly("{name} (optional)", name=name)
     if source == CAMERA:
@@ -211,6 +215,8 @@ def setting(hub: Hub, page: Page, entry: Input, values: Values) -> None:
             value = _choice(page, values, entry.name, label, list(options), help, growing=bool(entry.options_from))
         else:
             value = _choices(name, label, list(options), help)
+    elif isinstance(entry, Marks):
+        value = st.text_input(label, key=name, help=help, placeholder=snippets.MARKS[entry.kind])
     elif isinstance(entry, Seed):
         value = st.text_input(label, key=name, help=help, placeholder=say("random"))
     elif isinstance(entry, Text) and entry.lines > 1:

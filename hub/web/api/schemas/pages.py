@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from hub.decoding.decode import FORMATS
 from hub.execution.models import Resident
+from hub.pages import hints
 from hub.pages.outputs import TEXT_CHARS
 from hub.pages.registry import Page
 from hub.pages.values import SEED_LIMIT
@@ -27,9 +28,11 @@ from hub.spec import (
     Input,
     Json,
     Labels,
+    Marks,
     Mask,
     Number,
     Output,
+    PaintedMask,
     Plot,
     Seed,
     Slider,
@@ -66,7 +69,7 @@ def inputs(demo: Demo, body: Body, options: Options | None = None) -> Schema:
 def _input(field: Input, body: Body, options: Options) -> Schema:
     schema: Schema = {"title": field.label}
     notes = [field.help.rstrip(".")] if field.help else []
-    if isinstance(field, ImageInput):
+    if isinstance(field, ImageInput | PaintedMask):
         schema["type"] = "string"
         if body == "json":
             schema |= {"contentEncoding": "base64", "contentMediaType": "image/*", "minLength": 1}
@@ -76,6 +79,8 @@ def _input(field: Input, body: Body, options: Options) -> Schema:
             notes.append(f"A picture file ({PICTURES})")
     elif isinstance(field, VideoInput | AudioInput):
         _add_played(schema, notes, field, body)
+    elif isinstance(field, Marks):
+        _add_marks(schema, notes, field, body)
     elif isinstance(field, Slider):
         schema |= {"type": "integer" if field.integer else "number", "minimum": field.minimum}
         schema |= {"maximum": field.maximum, "x-step": field.step}
@@ -123,6 +128,27 @@ def _add_played(schema: Schema, notes: list[str], field: VideoInput | AudioInput
         schema["format"] = "binary"
     coded = " in base64, plain or as a data: URL" if body == "json" else ""
     notes.append(f"{what} ({VIDEOS if is_video else SOUNDS}){coded}, at most {field.max_seconds:g} s")
+
+
+def _add_marks(schema: Schema, notes: list[str], field: Marks, body: Body) -> None:
+    """How boxes and points are sent: as a list, or an object that says of which size of the picture they are."""
+    text = {"type": "string", "maxLength": hints.MOST_CHARS}
+    schema["x-drawn-on"] = field.on
+    notes.append(f"In pixels of {field.on}, at most {field.most}")
+    if body != "json":
+        schema |= text
+        notes.append(
+            f'As JSON; or an object of "of" ([width, height] of the picture they were found on) and "{field.kind}"'
+        )
+        return
+    number = {"type": "number", "minimum": -hints.MOST_PX, "maximum": hints.MOST_PX}
+    fewest, most = (4, 4) if field.kind == "boxes" else (2, 3)
+    mark = {"type": "array", "items": number, "minItems": fewest, "maxItems": most}
+    marks = {"type": "array", "items": mark, "maxItems": field.most, **({"minItems": 1} if field.required else {})}
+    side = {"type": "integer", "minimum": 1, "maximum": hints.MOST_PX}
+    size = {"type": "array", "items": side, "minItems": 2, "maxItems": 2}
+    of_size = {"type": "object", "properties": {"of": size, field.kind: marks}, "additionalProperties": False}
+    schema["anyOf"] = [marks, {**of_size, "required": [field.kind]}, text]
 
 
 def outputs(demo: Demo) -> Schema:

@@ -11,12 +11,14 @@ import gradio as gr
 
 from hub.errors import InputError
 from hub.hub import Hub
+from hub.pages.hints import Hint
 from hub.pages.registry import Page
 from hub.spec import Choice, Choices, FileInput, ImageInput, Slider
 from hub.texts import say, sentence
 from hub.web.gradio_ui import fields
 from hub.web.gradio_ui.blocks import draw, translate_options
 from hub.web.gradio_ui.live import Live
+from hub.web.gradio_ui.page.drawing import Drawing
 from hub.web.parts import html
 from hub.weights import facts as weights_facts
 
@@ -29,8 +31,9 @@ EXAMPLE_CLICK = """element.addEventListener('click', (event) => {
 class Asking:
     """One page's inputs: draws them, and has values for them."""
 
-    def __init__(self, hub: Hub, page: Page):
+    def __init__(self, hub: Hub, page: Page, drawing: Drawing | None = None):
         self.hub, self.page, self.demo = hub, page, page.demo
+        self.drawing = drawing or Drawing(page.demo, None)
         self.names = [f.name for f in self.demo.inputs] + (["weights"] if len(self.demo.weights) > 1 else [])
         self.following = [  # inputs of which other weights have other options, or another default
             f for f in self.demo.inputs
@@ -48,6 +51,8 @@ class Asking:
                 drawn[field.name] = fields.input_component(field, options.get(field.name))
                 if isinstance(field, ImageInput) and live.wanted:
                     live.camera(field)
+                if isinstance(field, ImageInput) and field.draw:
+                    self.drawing.build(field)
 
     def draw_settings(self, asked: Collection[str], drawn: dict[str, Any], live: Live) -> list[Any]:
         """Draws the inputs that were not asked first, and the weights where there is a choice.
@@ -93,8 +98,11 @@ class Asking:
         """What to say of an input that the page cannot do without, by the name that stands above it."""
         for field in self.demo.inputs:
             if field.required and inputs.get(field.name) in (None, ""):
-                is_file = isinstance(field, FileInput)
-                text = "{name} is missing: choose one first." if is_file else "{name} is missing: write it first."
+                text = "{name} is missing: write it first."
+                if isinstance(field, Hint):
+                    text = "{name} is missing: draw on the picture first."
+                elif isinstance(field, FileInput):
+                    text = "{name} is missing: choose one first."
                 return InputError(text, name=sentence(field.label), field=field.name)
         return None
 

@@ -26,6 +26,7 @@ from hub.web.gradio_ui import restore as restore_ui
 from hub.web.gradio_ui import similar as similar_ui
 from hub.web.gradio_ui.blocks import draw
 from hub.web.gradio_ui.page.asking import EXAMPLE_CLICK, Asking
+from hub.web.gradio_ui.page.drawing import Drawing, Find
 from hub.web.gradio_ui.page.opening import Opening
 from hub.web.gradio_ui.page.running import Running
 from hub.web.gradio_ui.runs import Runs
@@ -37,9 +38,10 @@ from hub.weights.sources import HubSource
 class DemoPage:
     """One demo's page: lays it out, and says which event begins what."""
 
-    def __init__(self, hub: Hub, page: Page, threads: Executor, folder: Path):
+    def __init__(self, hub: Hub, page: Page, threads: Executor, folder: Path, find: Find | None = None):
         self.hub, self.page, self.demo, self.threads, self.folder = hub, page, page.demo, threads, folder
-        self.asking = Asking(hub, page)
+        self.drawing = Drawing(page.demo, find)
+        self.asking = Asking(hub, page, self.drawing)
         self.running = Running(hub, page, self.asking, Runs(threads), threads, folder)
         self.opening = Opening(hub, page, self.asking, self.running)
         self.past, self.live = self.running.past, self.running.live
@@ -91,6 +93,7 @@ class DemoPage:
         self.share.connect(share, inputs)
         self.correct.connect(corrections, inputs)
         self.connect(inputs, answer, run, stop, example_tiles)
+        self.drawing.connect(inputs)
         fixed = [
             c for c, f in zip(inputs, demo.inputs, strict=False) if isinstance(f, ImageInput) or f.name in demo.live
         ]

@@ -19,6 +19,7 @@ from hub.errors import CancelledError, HubError
 from hub.execution.executor import OnEvent
 from hub.hub import Hub
 from hub.pages import kinds
+from hub.pages.hints import Hint
 from hub.pages.registry import Page
 from hub.results.headline import headline
 from hub.results.result import Result
@@ -63,7 +64,11 @@ class Running:
 
     async def run_again(self, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
         """A parameter was changed: runs if the pictures are there; a live camera's next frame has it anyway."""
-        there = all(v is not None for f, v in zip(self.demo.inputs, values, strict=False) if isinstance(f, ImageInput))
+        there = all(
+            v not in (None, "")
+            for f, v in zip(self.demo.inputs, values, strict=False)
+            if isinstance(f, ImageInput) or (isinstance(f, Hint) and f.required)
+        )
         if there and not self.live.is_on(request):
             async for update in self.run(request, *values, adjusting=True):
                 yield update
