@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 
 from hub import memory, texts
@@ -20,7 +21,7 @@ from hub.decoding.decode import ImageLimits
 from hub.engine.engine import Engine
 from hub.engine.jobs import Cancel, Stop
 from hub.engine.shown import Shown
-from hub.errors import UnavailableError
+from hub.errors import InputError, UnavailableError
 from hub.execution.executor import Executor, Waiting
 from hub.execution.in_process import InProcess
 from hub.execution.models import Models
@@ -31,7 +32,10 @@ from hub.jobs.jobs import Jobs
 from hub.jobs.paces import Paces
 from hub.metrics import Metrics
 from hub.pages.registry import Page, Registry, discover
+from hub.pages.seen import Seen
+from hub.people import asking
 from hub.people.owners import Owners
+from hub.people.rights import Rights
 from hub.people.users import Caller
 from hub.results.disk import Disk
 from hub.results.result import Result
@@ -72,6 +76,7 @@ class Hub:
             go_offline()
         entries = registry or discover(settings.pages_folder, settings.only())
         self.registry, self.weights = open_store(settings, entries)
+        self.seen = Seen(self.registry, self._read_rights())
         self.texts = self._read_texts()
         self.usage = Usage(settings.data_folder / usage.FILE)
         self.metrics = Metrics(self.usage)
@@ -110,13 +115,18 @@ class Hub:
         self.paces = Paces()
         self.engine: Engine = Engine(
             settings, self.registry, self.weights, self.results, self.executor,
-            owners=self.owners, shown=self.shown, limits=self.limits, metrics=self.metrics,
+            owners=self.owners, shown=self.shown, limits=self.limits, metrics=self.metrics, seen=self.seen,
             # History comes last: who follows a run hears of its end from there, when the others know it already.
             keepers=(self.similar, self.first_answers, self.sharing, self.pictures, self.paces, self.history),
         )  # fmt: skip
         self.jobs = Jobs(settings, self.engine, self.limits, self.paces, self.models.is_loaded)
         self._copies: list[Copies] = []
         self._endings: list[Callable[[], None]] = []
+
+    @property
+    def visible(self) -> Registry:
+        """The pages that whoever asks may see: what doors list and look up. `registry` has all, for the hub itself."""
+        return self.seen.by(asking.current())
 
     @property
     def stop(self) -> Stop:
@@ -170,6 +180,23 @@ class Hub:
         self.texts = self._read_texts()
         self.executor.read_again(changed, stale)
         self.first_answers.forget(changed)
+
+    def _read_rights(self) -> Rights:
+        """The rules on pages. Raises InputError for those that are wrong, or that a hub without sign-in cannot keep."""
+        if not self.settings.rights:
+            return Rights()
+        if not self.settings.asks:
+            raise InputError(
+                "--rights says who may see and run pages, so the hub has to know who asks: add --auth, --oidc-issuer, "
+                "--auth-header or --space-users."
+            )
+        return Rights(Path(self.settings.rights).expanduser(), self._page_names)
+
+    def _page_names(self) -> Collection[str]:
+        """By what rules may name pages; of a hub that serves a few of its pages, also the others."""
+        settings, registry = self.settings, self.registry
+        others = discover(settings.pages_folder) if settings.only() else ()
+        return dict.fromkeys(name for pages in (registry, others) for page in pages for name in page.names)
 
     def _read_texts(self) -> Mapping[str, texts.Catalogue]:
         """What the pages say in other languages, by language."""

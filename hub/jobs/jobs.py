@@ -129,7 +129,7 @@ class Jobs:
 
     def ask_run(self, slug: str, raw: Mapping[str, Any], caller: Caller | None, wish: Wish = Wish()) -> StoredJob:
         """Promises one run. Raises HubError for what is wrong with the inputs, as a run does."""
-        page, who = self._engine.registry.get(slug), self._engine.owners.of(caller)
+        page, who = self._engine.seen.to_run(slug, caller), self._engine.owners.of(caller)
         config = lambda name: self._engine.weights.obtain(name, patience_s=PATIENCE_S).config  # noqa: E731
         inputs = read(page.demo, raw, self._limits, config)
         words = {name: value for name, value in raw.items() if name not in inputs.pictures}
@@ -162,7 +162,7 @@ class Jobs:
 
         Raises HubError where this caller may not ask for one.
         """
-        page = self._engine.registry.get(slug)
+        page = self._engine.seen.to_run(slug, caller)
         if not picture_input(page.demo):
             raise InputError(
                 "{title} takes no batch: that is for pages that need one picture.", title=sentence(page.title)
@@ -178,7 +178,7 @@ class Jobs:
         caller: Caller | None, wish: Wish,
     ) -> StoredJob:  # fmt: skip
         """Promises an answer to each picture. `raw`: the page's other inputs, for all of them. Raises HubError."""
-        demo, who = self._engine.registry.get(slug).demo, self._engine.owners.of(caller)
+        demo, who = self._engine.seen.to_run(slug, caller).demo, self._engine.owners.of(caller)
         digest = _digest([slug, dict(raw), [(one.name, one.truth) for one in pictures], [*digests]])
         kept = False
         try:

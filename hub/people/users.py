@@ -45,6 +45,7 @@ class Caller:
     role: str = "run"
     session: str = ""  # of the browser, as `hub/web/middleware/sessions.py` tells it
     address: str = ""
+    groups: tuple[str, ...] = ()  # as whoever signed them in tells: a proxy, or a provider
 
     def may(self, role: str) -> bool:
         """Whether this one's role is `role` or above it."""

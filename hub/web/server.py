@@ -40,8 +40,8 @@ from hub.web.middleware import (
     paths,
     sessions,
     sockets,
-    space_signin,
 )
+from hub.web.middleware.entrance import space_signin
 from hub.web.site import corrections as correction_pages
 from hub.web.site import docs, embed, manifest, pictures
 from hub.web.site import gallery as gallery_pages

@@ -151,7 +151,7 @@ class GalleryRoutes:
 
     def _picture(self, entry: PictureRecord, request: Request) -> PictureAnswer:
         """One picture, as REST and the page's script read it."""
-        root, page = request.scope.get("root_path", ""), self.hub.registry.pages.get(entry.demo)
+        root, page = request.scope.get("root_path", ""), self.hub.visible.pages.get(entry.demo)
         here = f"{root}{API}/gallery/{entry.id}"
         return {
             "id": entry.id, "demo": entry.demo, "prompt": entry.prompt, "subject": entry.subject, "style": entry.style,

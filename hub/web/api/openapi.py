@@ -66,7 +66,7 @@ OTHER = "This hub"
 
 def of_hub(hub: Hub, place: str = "") -> dict[str, Any]:
     """The document of a hub, with what its weights bring; `place` is where a proxy has it."""
-    return document(hub.registry, partial(facts.all_options, hub.weights), place)
+    return document(hub.visible, partial(facts.all_options, hub.weights), place)
 
 
 def document(registry: Registry, options: Callable[[Page], pages.Options], place: str = "") -> dict[str, Any]:

@@ -121,7 +121,7 @@ class _View:
             _draw_table("In memory", HERE, here, several, "Nothing is loaded yet.", not refused),
             _draw_table("Not in memory", AWAY, away, several, "Everything is loaded.", not refused),
         )
-        titles = {page.slug: say(page.title) for page in self.hub.registry}
+        titles = {page.slug: say(page.title) for page in self.hub.visible}
         corrected = corrections.accuracies(self.hub.corrections.store.counts(), titles)
         return piece("status", "board", health.warnings(self.hub), tiles, pieces, text, *tables, refused, corrected)
 

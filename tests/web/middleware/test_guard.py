@@ -36,7 +36,8 @@ from hub.people.signin import SignIn
 from hub.people.tokens import TokenStore
 from hub.people.users import Caller, UsersFile
 from hub.web import server
-from hub.web.middleware import guard, space_signin
+from hub.web.middleware import guard
+from hub.web.middleware.entrance import space_signin
 from hub.web.streamlit_ui import host as streamlit_host
 from hub.web.streamlit_ui import mount as streamlit_mount
 from hub.web.streamlit_ui import run as streamlit_run
