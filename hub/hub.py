@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from hub import memory, texts
 from hub.archive import usage
+from hub.archive.audited import Audited
 from hub.archive.corrections.corrections import Corrections
 from hub.archive.first_answers import FirstAnswers
 from hub.archive.history import History
@@ -21,10 +22,10 @@ from hub.decoding.decode import ImageLimits
 from hub.engine.engine import Engine
 from hub.engine.jobs import Cancel, Stop
 from hub.engine.shown import Shown
-from hub.errors import InputError, UnavailableError
+from hub.errors import InputError, RightsError, UnavailableError
 from hub.execution.executor import Executor, Waiting
 from hub.execution.in_process import InProcess
-from hub.execution.models import Models
+from hub.execution.models import Models, Resident
 from hub.execution.pool import ModelPool
 from hub.execution.residency import Residency
 from hub.execution.workers import Workers, process_count
@@ -33,7 +34,8 @@ from hub.jobs.paces import Paces
 from hub.metrics import Metrics
 from hub.pages.registry import Page, Registry, discover
 from hub.pages.seen import Seen
-from hub.people import asking
+from hub.people import asking, audit
+from hub.people.audit import Audit
 from hub.people.owners import Owners
 from hub.people.rights import Rights
 from hub.people.users import Caller
@@ -76,7 +78,6 @@ class Hub:
             go_offline()
         entries = registry or discover(settings.pages_folder, settings.only())
         self.registry, self.weights = open_store(settings, entries)
-        self.seen = Seen(self.registry, self._read_rights())
         self.texts = self._read_texts()
         self.usage = Usage(settings.data_folder / usage.FILE)
         self.metrics = Metrics(self.usage)
@@ -92,6 +93,10 @@ class Hub:
             max_age_s=settings.results_days * 86_400,
         )
         self.disk, self.owners = Disk(settings.data_folder), Owners(self.results.secret)
+        self.audit = Audit(
+            settings.data_folder / audit.FILE, self.owners, rows=settings.audit_rows, days=settings.audit_days
+        )
+        self.seen = Seen(self.registry, self._read_rights(), self._note_refusal)
         self.zero: Zero | None = None
         self._residency: Residency | None = None
         self.models, self.executor = self._place_models(processes, kept_bytes, spaces, port)
@@ -100,9 +105,10 @@ class Hub:
         self.history = History(settings, self.registry, self.results, self.owners, self.limits)
         self.shown = Shown(self.history.ran_at)
         self.sharing = Sharing(settings, self.registry, self.weights, self.results, self.shown, self.limits, kept_bytes)
+        self.sharing.links.on_deed = lambda deed, page, id: self.audit.note(deed, page=page, subject=id[:12])
         self.pictures = Pictures(settings, self.registry, self.results)
         self.corrections = Corrections(
-            settings, self.registry, self.results, self.shown, self.sharing, self.history, self.limits
+            settings, self.registry, self.results, self.shown, self.sharing, self.history, self.limits, self.audit
         )
         self.similar = Similar(
             settings, self.registry, self.results, self.shown, self.models.holds,
@@ -117,9 +123,11 @@ class Hub:
             settings, self.registry, self.weights, self.results, self.executor,
             owners=self.owners, shown=self.shown, limits=self.limits, metrics=self.metrics, seen=self.seen,
             # History comes last: who follows a run hears of its end from there, when the others know it already.
-            keepers=(self.similar, self.first_answers, self.sharing, self.pictures, self.paces, self.history),
+            keepers=(
+                self.similar, self.first_answers, self.sharing, self.pictures, self.paces, Audited(self.audit), self.history
+            ),
         )  # fmt: skip
-        self.jobs = Jobs(settings, self.engine, self.limits, self.paces, self.models.is_loaded)
+        self.jobs = Jobs(settings, self.engine, self.limits, self.paces, self.models.is_loaded, self.audit)
         self._copies: list[Copies] = []
         self._endings: list[Callable[[], None]] = []
 
@@ -157,6 +165,12 @@ class Hub:
             settings, registry, weights, here, metrics, self.limits, outputs_bytes=outputs_bytes, infer_of=infer_of
         )
         return here, executor
+
+    def change_model(self, slug: str, weights: str, action: str) -> Resident:
+        """Loads, pins, unpins or unloads one page's model, as `Models.change`, and notes who asks for it."""
+        now = self.models.change(slug, weights, action)
+        self.audit.note("model", page=slug, subject=action)
+        return now
 
     @property
     def pool(self) -> ModelPool:
@@ -198,6 +212,9 @@ class Hub:
         others = discover(settings.pages_folder) if settings.only() else ()
         return dict.fromkeys(name for pages in (registry, others) for page in pages for name in page.names)
 
+    def _note_refusal(self, who: Caller, page: Page) -> None:
+        self.audit.note_of(who, "run", page=page.slug, outcome=RightsError.code)
+
     def _read_texts(self) -> Mapping[str, texts.Catalogue]:
         """What the pages say in other languages, by language."""
         names = {label: words for page in self.registry if page.declared for label, words in page.demo.names.items()}
@@ -237,6 +254,8 @@ class Hub:
         for copies in self._copies:
             for id in free:
                 copies.forget_result(id)
+        if entries:
+            self.audit.note_of(caller, "delete", subject=str(len(entries)))
         return len(entries), len({run.result for run in entries if run.state == "done"})
 
     def at_close(self, end: Callable[[], None]) -> None:
@@ -251,3 +270,4 @@ class Hub:
         self.engine.close()
         self.usage.close()
         self.corrections.close()
+        self.audit.close()

@@ -25,6 +25,7 @@ from hub.jobs.store import FILE, JobStore
 from hub.jobs.webhooks import Webhooks
 from hub.pages.inputs import read
 from hub.people.owners import Owner
+from hub.people.audit import Audit
 from hub.people.users import Caller
 from hub.settings import Settings
 from hub.texts import sentence
@@ -74,9 +75,10 @@ class Jobs:
     """The jobs of one data folder. Nothing is opened before somebody asks; only a served hub does them (`start`)."""
 
     def __init__(
-        self, settings: Settings, engine: Engine, limits: ImageLimits, paces: Paces, loaded: Callable[[str], bool]
-    ):
-        self._settings, self._engine, self._limits = settings, engine, limits
+        self, settings: Settings, engine: Engine, limits: ImageLimits, paces: Paces, loaded: Callable[[str], bool],
+        audit: Audit,
+    ):  # fmt: skip
+        self._settings, self._engine, self._limits, self._audit = settings, engine, limits, audit
         self._paces, self._loaded = paces, loaded
         self.folders = Folders(settings.data_folder / "jobs", int(settings.jobs_disk_mb * 2**20))
         self.webhooks = Webhooks(settings)
@@ -151,6 +153,7 @@ class Jobs:
                 self._engine.allowance.spend(caller)
                 folder.keep()
                 self._store.add(job)
+                self._audit.note_of(caller, "batch", page=slug, subject=job.id[:12])
                 kept = True
             finally:
                 folder.close(kept)
@@ -199,6 +202,7 @@ class Jobs:
                 self._engine.allowance.spend(caller, len(pictures))
                 folder.keep()
                 self._store.add(job, [(one.name, one.file, one.truth) for one in pictures])
+                self._audit.note_of(caller, "batch", page=slug, subject=job.id[:12])
                 kept = True
         finally:
             folder.close(kept)

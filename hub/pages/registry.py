@@ -35,7 +35,7 @@ ENTRY_POINTS = "demo_hub.demos"
 # Names that routes of the hub, of Gradio or of later doors already use.
 RESERVED_SLUGS = frozenset(
     """
-    api app assets auth config corrections docs embed favicon file files gallery gradio_api grid healthz history home
+    api app assets audit auth config corrections docs embed favicon file files gallery gradio_api grid healthz history home
     info links login logout manifest many mcp metrics openapi pictures proxy queue r readyz results robots static
     status streamlit svelte theme token upload usage user weights
     """.split()

@@ -6,7 +6,7 @@ The one place where a page is looked up for somebody: what is kept from them is 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cachetools import LRUCache
@@ -32,8 +32,12 @@ class _Kept:
 class Seen:
     """The registry as each caller sees it."""
 
-    def __init__(self, registry: Registry, rights: Rights | None = None):
-        self._registry, self.rights = registry, rights or Rights()
+    def __init__(
+        self, registry: Registry, rights: Rights | None = None,
+        refused: Callable[[Caller, Page], None] = lambda who, page: None,
+    ):  # fmt: skip
+        """`refused` hears of who wanted to run a page that is not for them to run."""
+        self._registry, self.rights, self._refused = registry, rights or Rights(), refused
         self._lock = threading.Lock()  # guards _found; taken alone
         self._found: LRUCache[Caller, _Kept] = LRUCache(KEPT)
 
@@ -62,7 +66,8 @@ class Seen:
     def to_run(self, slug: str, who: Caller | None) -> Page:
         """The page of `slug`, for who wants to run it. Raises NotFoundError where they do not see it, RightsError."""
         page = self.by(who).get(slug)
-        if not self.may_run(who, page):
+        if who is not None and not self.may_run(who, page):
+            self._refused(who, page)
             raise RightsError(
                 "You may look at {title}, but not run it. Ask whoever runs this hub.", title=sentence(page.title)
             )

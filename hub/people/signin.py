@@ -22,7 +22,7 @@ from hub.people.limits import network
 from hub.people.proxies import Proxies
 from hub.people.roles import Account
 from hub.people.tokens import Token, TokenStore
-from hub.people.users import TOKEN, User, digest, hashed, matches, open_users
+from hub.people.users import TOKEN, Caller, User, digest, hashed, matches, open_users
 from hub.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,8 +66,12 @@ class Known:
 class SignIn:
     """Users and tokens of one hub, and what was verified of late, in memory only."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic):
-        """Raises InputError as `hub.people.users.open_users` does."""
+    def __init__(
+        self, settings: Settings, clock: Callable[[], float] = time.monotonic,
+        hear: Callable[[Caller, bool], None] = lambda who, came_in: None,
+    ):  # fmt: skip
+        """`hear` is told of who signed in with a password, and who could not. Raises InputError as `open_users` does."""
+        self._hear = hear
         self.required = settings.asks
         self.space = settings.space_roles()  # by Hugging Face name; empty: nobody signs in there
         self.proxies = Proxies(settings)
@@ -221,6 +225,8 @@ class SignIn:
             checking.add_done_callback(lambda done: self._checking.pop(key, None))
             if right := await asyncio.shield(checking):
                 self._forgive(name, address)
+            # A name that nobody has is not told: it may be a password in the wrong field.
+            self._hear(Caller(user.name, user.role) if user else Caller(address=address), right)
             return right
         return await asyncio.shield(checking)
 

@@ -234,7 +234,7 @@ class DemoRoutes:
         if why:
             raise ForbiddenError("This request may not change what is in memory. {why}", why=sentence(why))
         wish = await read_texts(request, ("demo", "weights", "action"), ("demo", "action"))
-        work = partial(self.hub.models.change, wish["demo"], wish.get("weights", ""), wish["action"])
+        work = partial(self.hub.change_model, wish["demo"], wish.get("weights", ""), wish["action"])
         return json_answer(asdict(await self.threads.run(who, work)), headers={})
 
     async def healthz(self, request: Request) -> Response:

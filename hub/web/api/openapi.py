@@ -12,7 +12,7 @@ from hub.hub import Hub
 from hub.jobs.reading import picture_input
 from hub.pages import kinds
 from hub.pages.registry import Page, Registry
-from hub.web.api import boxes, plots, usage
+from hub.web.api import audit, boxes, plots, usage
 from hub.web.api.answers import SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.api.schemas import corrections, gallery, history, jobs, links, pages
 from hub.web.api.schemas.shapes import (
@@ -95,6 +95,7 @@ def document(registry: Registry, options: Callable[[Page], pages.Options], place
         **history.paths(),
         **jobs.paths(),
         **usage.paths(),
+        **audit.paths(),
         "/metrics": {"get": _operation("getMetrics", "Prometheus metrics", {"text/plain": {"type": "string"}})},
     }
     for page in registry:

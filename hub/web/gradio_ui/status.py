@@ -86,7 +86,7 @@ class _View:
             if why := self.refusal(request):
                 raise ForbiddenError("You may not change what is in memory. {why}", why=sentence(why))
             begin = time.perf_counter()
-            now = await to_thread.run_sync(self.hub.models.change, demo, weights, action)
+            now = await to_thread.run_sync(self.hub.change_model, demo, weights, action)
         except HubError as problem:
             return html.error(problem)
         name = f"{say(now.title)} ({now.weights})" if now.weights else say(now.title)

@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection, Request, cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hub.errors import ForbiddenError, HubError, RoleError
+from hub.errors import ForbiddenError, HubError, RoleError, SignInError
 from hub.hub import Hub
 from hub.people import asking
 from hub.people.signin import COOKIE, TICKET_S, Known, SignIn
@@ -32,7 +32,9 @@ CALLER = "hub.caller"  # in the scope, of who asks
 PEER = "hub.peer"  # in the scope, the address at the other end of the connection, whoever it says it passes on for
 HEADER = "x-hub-caller"  # the same for Streamlit, whose pages see nothing but the headers of their websocket
 OPEN = frozenset({"/healthz", "/readyz", "/favicon.ico", SCRIPT})  # probes have no password, nor has the page below
-ADMIN = frozenset({"/status", "/usage", "/metrics", "/api/v1/status", "/api/v1/models", "/api/v1/usage"})
+ADMIN = frozenset(
+    {"/status", "/usage", "/audit", "/metrics", "/api/v1/status", "/api/v1/models", "/api/v1/usage", "/api/v1/audit"}
+)
 # What Gradio and Streamlit tell of their operation; of Streamlit's, whatever its pages do not need themselves.
 OPERATION = re.compile(
     r"(/gradio_api)?/monitoring(/.*)?"
@@ -94,7 +96,7 @@ class Guard:
     def __init__(self, app: ASGIApp, hub: Hub):
         """Raises InputError for a users file that cannot be read."""
         self.app, self.hub = app, hub
-        self.signin = SignIn(hub.settings)
+        self.signin = SignIn(hub.settings, hear=self._note)
         self._sign_out = sign_out.SignOut(self.signin, hub, self._cookie)
         self._oidc = oidc_login.OidcLogin(self.signin, hub, self._cookie)
 
@@ -118,8 +120,7 @@ class Guard:
                 await answer(scope, receive, send)
                 return
             if self._oidc.is_for(method, path):
-                answer, _ = await self._oidc.answer(Request(scope, receive), path)
-                await answer(scope, receive, send)
+                await (await self._at_provider(scope, path, who))(scope, receive, send)
                 return
             if self.signin.required and role_needed(method, path) and not self._signs_in(method, path):
                 if moved := self._take_token(scope, method):
@@ -142,6 +143,20 @@ class Guard:
         with asking.asked_by(who):
             await self.app(scope, receive, self._with_headers(scope, cookies, account, send))
 
+    async def _at_provider(self, scope: Scope, path: str, who: Caller) -> Response:
+        """What the addresses of the sign-in at a provider answer. Raises a HubError for who could not sign in."""
+        try:
+            answer, person = await self._oidc.answer(Request(scope), path)
+        except (SignInError, RoleError):
+            self._note(who, False)
+            raise
+        if person is not None:
+            self._note(Caller(person.name, person.role), True)
+        return answer
+
+    def _note(self, who: Caller, came_in: bool) -> None:
+        self.hub.audit.note_of(who, "sign_in" if came_in else "sign_in_failed")
+
     def _at_proxy(self, scope: Scope, headers: Headers) -> Known | None:
         """Who has signed in at a proxy that is believed."""
         users, groups = (headers.getlist(name) for name in self.signin.proxies.headers)
@@ -160,6 +175,7 @@ class Guard:
         if not text or method not in ("GET", "HEAD"):
             return None
         account = self.signin.by_token(text)
+        self._note(Caller(account.name, account.role), True)
         token = self.signin.tokens.get(account.token)
         left_s = None if token is None or token.expires is None else int(token.expires - self.signin.tokens.clock())
         rest = urlencode([(name, value) for name, value in query if name != "token"])

@@ -17,6 +17,7 @@ from starlette.types import Scope
 from hub.errors import SignInError
 from hub.hub import Hub
 from hub.people.signin import COOKIE, SignIn
+from hub.people.users import Caller
 from hub.texts import say
 from hub.web.middleware import addresses, sessions
 from hub.web.middleware.entrance import client_login, oidc_login, space_signin
@@ -54,6 +55,8 @@ class SignOut:
 
     async def _end(self, scope: Scope, key: str, root: str) -> Response:
         person = self.signin.end(key)
+        if person is not None:
+            self._hub.audit.note_of(Caller(person.name, person.role), "sign_out")
         (scope.get("session") or {}).pop("oauth_info", None)  # of who signed in with Hugging Face
         answer: Response = RedirectResponse(f"{root}{OUT}", 303, headers=FRESH)
         if person is not None and person.session and self.signin.oidc is not None:
