@@ -14,21 +14,17 @@ from hub.people.users import Caller
 
 SOMEBODY = Caller(role="view")
 _asking: ContextVar[Caller | None] = ContextVar("asking", default=SOMEBODY)
-# Where Gradio keeps the request whose event is answered, which the context variable cannot know. Set once, at import.
-ask_gradio: list[Callable[[], Caller | None]] = []
+# Gradio and Streamlit answer events of an open page in tasks and threads of their own, whose request they alone know.
+# Each is set once, at import; None: it answers no event now.
+of_events: dict[str, Callable[[], Caller | None]] = {}
 
 
 def current() -> Caller | None:
     """Who asks; None: this machine itself, by a command or the hub's own work."""
-    for ask in ask_gradio:
+    for ask in of_events.values():
         if (who := ask()) is not None:
             return who
     return _asking.get()
-
-
-def ask_for(who: Caller | None) -> None:
-    """From here on, in this thread or task, it is this one who asks."""
-    _asking.set(who)
 
 
 @contextmanager

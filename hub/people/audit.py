@@ -138,6 +138,8 @@ class Audit:
 
     def search(self, wanted: Search, limit: int, offset: int = 0) -> list[Line]:
         """The lines that are wanted, the newest first. Raises StorageError."""
+        if self._rows <= 0:
+            return []
         self._write()
         conditions, values = ["at >= ?"], [self._clock() - wanted.days * DAY_S]
         for column in ("account", "deed", "page"):
@@ -152,6 +154,8 @@ class Audit:
 
     def names(self, column: Literal["account", "page"], limit: int) -> list[str]:
         """What there is to choose from, without what is empty. Raises StorageError."""
+        if self._rows <= 0:
+            return []
         self._write()
         sql = f"SELECT DISTINCT {column} FROM audit WHERE {column} != '' ORDER BY {column} LIMIT ?"
         return [row[0] for row in self._open().ask(CANNOT, sql, (limit,))]

@@ -115,6 +115,8 @@ def words_of(who: Caller, groups: Mapping[str, tuple[str, ...]]) -> set[str]:
     if not who.name:
         return words
     name = TOKEN + who.name.removeprefix("token ") if who.name.startswith("token ") else who.name
+    if not WHO.fullmatch(name) or name.startswith(("@", ROLE, EVERYBODY)):
+        return words  # no account of this hub is called so
     own = (*who.groups, *groups.get(name, ()))
     return words | {name} | {f"@{group}" for group in own} | {ROLE + role for role in ROLES if who.may(role)}
 

@@ -75,7 +75,7 @@ class SignIn:
         self.required = settings.asks
         self.space = settings.space_roles()  # by Hugging Face name; empty: nobody signs in there
         self.proxies = Proxies(settings)
-        self.oidc = _open_oidc(settings)
+        self.oidc = _open_oidc(settings, clock)
         self.tokens = TokenStore(settings.data_folder)
         self._file, self._one = open_users(settings.auth)
         self._nobody = hashed(secrets.token_urlsafe()) if self._file else ""  # so that no name is told by the time
@@ -262,7 +262,7 @@ class SignIn:
             self._tries[address] = (count - 1, last)
 
 
-def _open_oidc(settings: Settings) -> Oidc | None:
+def _open_oidc(settings: Settings, clock: Callable[[], float]) -> Oidc | None:
     """The sign-in at a provider, where there is one: what it needs is imported for it alone."""
     if not settings.oidc_issuer:
         return None
@@ -270,7 +270,7 @@ def _open_oidc(settings: Settings) -> Oidc | None:
         from hub.people.oidc import Oidc
     except ImportError as error:
         raise UnavailableError("Sign-in at a provider needs the package {name}.", name=error.name) from None
-    return Oidc(settings)
+    return Oidc(settings, clock)
 
 
 def _of_token(token: Token) -> Known:

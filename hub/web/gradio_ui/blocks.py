@@ -189,4 +189,4 @@ def _who_asked_for_event() -> Caller | None:
 
 
 texts.ask_gradio[:] = [_language_of_event]
-asking.ask_gradio[:] = [_who_asked_for_event]
+asking.of_events["gradio"] = _who_asked_for_event

@@ -10,13 +10,11 @@ from streamlit.navigation.page import StreamlitPage
 
 from hub import describe, texts
 from hub.pages.registry import Page
-from hub.people import asking
 from hub.spec import ImageInput
 from hub.texts import Catalogue, say, speak
 from hub.web.middleware import languages
 from hub.web.parts import html
 from hub.web.streamlit_ui import demo as streamlit_demo
-from hub.web.streamlit_ui import run as streamlit_run
 from hub.web.streamlit_ui.frame import draw_frame
 from hub.web.streamlit_ui.host import ICON, Host, current
 from hub.web.streamlit_ui.mount import PATH
@@ -31,7 +29,6 @@ def draw() -> None:
     """What Streamlit runs for each visitor, at each click."""
     host = current()
     speak(language(host))
-    asking.ask_for(streamlit_run.visitor())
     # First, since the icon of a page in the menu would be its favicon too, and be fetched from elsewhere.
     st.set_page_config("Demo Hub", page_icon=str(ICON), layout="wide")
     pages = {page.slug: _page(host, page) for page in host.hub.visible}
