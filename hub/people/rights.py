@@ -106,7 +106,7 @@ class Rights:
 
 
 # Of a file that was taken away while the hub serves: what it kept from people stays kept from them.
-_NOBODY = Rules((Rule(frozenset({EVERYBODY}), frozenset(), frozenset()),), {})
+_NOBODY = Rules((Rule(frozenset({EVERYBODY}), frozenset(), frozenset()),))
 
 
 def words_of(who: Caller, groups: Mapping[str, tuple[str, ...]]) -> set[str]:
@@ -143,6 +143,8 @@ def parse(text: str, source: str) -> Rules:
             raise InputError("{path}: {name!r} is no name of a group.", path=source, name=group[:60])
         for member in _words(members, WHO, f"{source}: groups.{group}"):
             by_member[member] = (*by_member.get(member, ()), group)
+    if not entries:  # as an editor leaves a file for a moment, which must not open all pages
+        raise InputError("{path} has no [[rules]]. To keep no page from anybody, start without --rights.", path=source)
     return Rules(tuple(_rule(entry, f"{source}: rule {n}") for n, entry in enumerate(entries, 1)), by_member)
 
 

@@ -111,6 +111,8 @@ def test_a_change_of_the_file_counts_at_once_a_slip_does_not_and_a_file_that_is_
     file.write_text("[[rules]]\npages = ['shade']\nview = ['*']\n")
     assert "secret" in seen.by(ANN).pages
     assert "No demo 'shade'. Did you mean 'shades'" in caplog.text
+    file.write_text("")
+    assert "secret" in seen.by(ANN).pages and "shades" not in seen.by(CLEO).pages
     file.unlink()
     assert not seen.by(ANN).pages
     assert seen.by(BOSS).pages
@@ -130,6 +132,7 @@ def test_a_change_of_the_file_counts_at_once_a_slip_does_not_and_a_file_that_is_
         ("[[rules]]\npages = ['shades']\nview = [3]", "must be a list of texts"),
         ("[groups]\nteam = 'ann'", "must be a list of texts"),
         ("[rule]\npages = []", "No section 'rule'"),
+        ("", "has no [[rules]]"),
         ("x = [" * 3000, "is not TOML"),
         ("[[rules", "is not TOML"),
     ],

@@ -369,15 +369,6 @@ def test_without_a_refresh_token_a_session_lasts_as_long_as_the_provider_said(
         assert browser.get(f"{url}/r/0").status_code == 401
 
 
-def test_an_open_websocket_ends_with_the_session(at: Provider, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(oidc, "SHORTEST_S", 0.0)
-    at.lasts_s = 0
-    with httpx.Client() as browser:
-        sign_in(browser, url)
-        at.sessions.clear()
-        assert browser.get(f"{url}/r/0").status_code == 401
-
-
 def test_signing_out_ends_the_session_here_and_there(at: Provider, make_hub: Callable[..., Hub]) -> None:
     hub = make_hub(only=("slow",), **settings_for(at))
     with running(guard.Guard(Inside(), hub), lifespan="off") as url, httpx.Client() as browser:
