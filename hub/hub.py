@@ -124,7 +124,8 @@ class Hub:
             owners=self.owners, shown=self.shown, limits=self.limits, metrics=self.metrics, seen=self.seen,
             # History comes last: who follows a run hears of its end from there, when the others know it already.
             keepers=(
-                self.similar, self.first_answers, self.sharing, self.pictures, self.paces, Audited(self.audit), self.history
+                self.similar, self.first_answers, self.sharing, self.pictures, self.paces, Audited(self.audit),
+                self.history,
             ),
         )  # fmt: skip
         self.jobs = Jobs(settings, self.engine, self.limits, self.paces, self.models.is_loaded, self.audit)

@@ -84,7 +84,10 @@ class Provider:
 
     async def token(self, request: Request) -> Response:
         kind, _, given = request.headers.get("authorization", "").partition(" ")
-        if kind != "Basic" or base64.b64decode(given).decode() not in (f"{CLIENT}:{SECRET}", "the+hub:a+secret+of+ours"):
+        if kind != "Basic" or base64.b64decode(given).decode() not in (
+            f"{CLIENT}:{SECRET}",
+            "the+hub:a+secret+of+ours",
+        ):
             return JSONResponse({"error": "invalid_client"}, 401)
         form = dict(parse_qsl((await request.body()).decode()))
         self.asked.append(form["grant_type"])
@@ -109,7 +112,11 @@ class Provider:
         claims = {key: value for key, value in claims.items() if value is not None}
         header = {"alg": "RS256", "kid": self.signs_with.kid}
         self.access[access] = name
-        answer = {"access_token": access, "token_type": "Bearer", "id_token": jwt.encode(header, claims, self.signs_with)}
+        answer = {
+            "access_token": access,
+            "token_type": "Bearer",
+            "id_token": jwt.encode(header, claims, self.signs_with),
+        }
         if self.lasts_s is not None:
             answer["expires_in"] = self.lasts_s
         if self.gives_refresh:

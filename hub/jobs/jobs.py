@@ -24,8 +24,8 @@ from hub.jobs.runner import BATCHES, RUNS, Runner
 from hub.jobs.store import FILE, JobStore
 from hub.jobs.webhooks import Webhooks
 from hub.pages.inputs import read
-from hub.people.owners import Owner
 from hub.people.audit import Audit
+from hub.people.owners import Owner
 from hub.people.users import Caller
 from hub.settings import Settings
 from hub.texts import sentence

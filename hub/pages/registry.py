@@ -35,9 +35,9 @@ ENTRY_POINTS = "demo_hub.demos"
 # Names that routes of the hub, of Gradio or of later doors already use.
 RESERVED_SLUGS = frozenset(
     """
-    api app assets audit auth config corrections docs embed favicon file files gallery gradio_api grid healthz history home
-    info links login logout manifest many mcp metrics openapi pictures proxy queue r readyz results robots static
-    status streamlit svelte theme token upload usage user weights
+    api app assets audit auth config corrections docs embed favicon file files gallery gradio_api grid healthz history
+    home info links login logout manifest many mcp metrics openapi pictures proxy queue r readyz results robots
+    static status streamlit svelte theme token upload usage user weights
     """.split()
 )
 RESERVED_NAMES = frozenset(

@@ -56,9 +56,10 @@ class Seen:
                 self._found[key] = kept
         return kept.found
 
-    def is_kept_from(self, who: Caller | None) -> bool:
-        """Whether there is any page that a caller does not see."""
-        return self.by(who) is not self._registry
+    def kept_from(self, who: Caller | None) -> tuple[str, ...]:
+        """The slugs of the pages that a caller does not see."""
+        there = self.by(who)
+        return () if there is self._registry else tuple(self._registry.pages.keys() - there.pages.keys())
 
     def may_run(self, who: Caller | None, page: Page) -> bool:
         return _allow(self.rights.rules, who, page, "run")

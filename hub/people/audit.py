@@ -1,7 +1,7 @@
 """The audit log: who ran, shared, deleted, corrected and changed what, and who signed in or could not.
 
 A line holds the name of an account, or of who has none the hash by which stores know them: no address, nothing of what
-was given or answered. Lines wait in memory for a moment, so that nobody waits for the disk: a kill loses the last second.
+was given or answered. Lines wait in memory for a moment, so that nobody waits for the disk: a kill loses a second.
 """
 
 from __future__ import annotations
@@ -58,15 +58,15 @@ ADD = "INSERT INTO audit (at, deed, account, owner, page, subject, outcome, coun
 # Who has no account can make as many lines as they like; they take half of the room, so that they push nobody's out.
 SWEEP = (
     "DELETE FROM audit WHERE at < :before",
-    "DELETE FROM audit WHERE id <= (SELECT id FROM audit ORDER BY id DESC LIMIT 1 OFFSET :most)",
     "DELETE FROM audit WHERE account = '' AND id <= "
     "(SELECT id FROM audit WHERE account = '' ORDER BY id DESC LIMIT 1 OFFSET :half)",
+    "DELETE FROM audit WHERE id <= (SELECT id FROM audit ORDER BY id DESC LIMIT 1 OFFSET :most)",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What somebody did. `at` is seconds since the epoch, `subject` what it was done to, `count` how often in a moment."""
+    """What somebody did. `at` is seconds since the epoch, `subject` what it was done to, `count` how often at once."""
 
     at: float
     deed: str
@@ -100,11 +100,12 @@ class Audit:
         clock: Callable[[], float] = time.time,
     ):  # fmt: skip
         self._path, self._owners, self._rows, self._days, self._clock = path, owners, rows, days, clock
-        # Guards _new, _lost, _timer, _database and _is_closed. Never held while SQLite works.
+        # Guards _new, _of_nobody, _lost, _timer, _database and _is_closed. Never held while SQLite works.
         self._lock = threading.Lock()
         # One at a time writes; taken before the other.
         self._writing = threading.Lock()
-        self._new: dict[tuple[str, ...], list[float]] = {}  # first time and count, by all else of a line
+        self._new: list[tuple[tuple[str, ...], list[float]]] = []  # all else of a line, then its time and count
+        self._of_nobody: dict[tuple[str, ...], list[float]] = {}  # of these the ones without an account
         self._lost, self._swept = 0, float("-inf")
         self._timer: threading.Timer | None = None
         self._database: Database | None = None
@@ -124,13 +125,15 @@ class Audit:
         owner = "" if account else self._owners.of(who).id[:OWNER_CHARS]
         key = (deed, account[:CHARS], owner, page[:CHARS], subject[:CHARS], outcome[:CHARS])
         with self._lock:
-            if line := self._new.get(key):
+            if not account and (line := self._of_nobody.get(key)):
                 line[1] += 1  # the same again in the same moment
                 return
             if len(self._new) >= WAITING_MOST:
                 self._lost += 1
                 return
-            self._new[key] = [self._clock(), 1]
+            self._new.append((key, line := [self._clock(), 1]))
+            if not account:
+                self._of_nobody[key] = line
             if self._timer is None and not self._is_closed:
                 self._timer = threading.Timer(EVERY_S, self._write_quietly)
                 self._timer.daemon = True
@@ -181,13 +184,13 @@ class Audit:
     def _write(self) -> None:
         with self._writing:
             with self._lock:
-                new, self._new, self._timer = self._new, {}, None
+                new, self._new, self._of_nobody, self._timer = self._new, [], {}, None
                 lost, self._lost = self._lost, 0
             if lost:
                 log.error("the audit log has not taken %d lines", lost)
             if not new:
                 return
-            lines = [(line[0], *key, int(line[1])) for key, line in new.items()]
+            lines = [(line[0], *key, int(line[1])) for key, line in new]
             try:
                 with self._open().change(sentence("The audit log cannot be written")) as db:
                     db.executemany(ADD, lines)

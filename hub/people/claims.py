@@ -37,8 +37,7 @@ def checked(
     claims: Mapping[str, Any], issuer: str, client_id: str, nonce: str | None, now: float
 ) -> dict[str, Any]:  # fmt: skip
     """The claims, once they are known to be for this hub and of now. Raises LoginError that says what is wrong."""
-    from joserfc.errors import ExpiredTokenError, JoseError
-    from joserfc.errors import InvalidTokenError as TooEarlyError
+    from joserfc.errors import ExpiredTokenError, InvalidClaimError, JoseError
     from joserfc.jwt import JWTClaimsRegistry
 
     if claims.get("iss") != issuer:
@@ -57,13 +56,17 @@ def checked(
         JWTClaimsRegistry(now=int(now), leeway=LEEWAY_S, **needed).validate(dict(claims))
     except ExpiredTokenError:
         raise LoginError("The ID token was over when it came. {clocks}", clocks=CLOCKS) from None
-    except TooEarlyError:
-        raise LoginError("The ID token is of a time that has not come yet. {clocks}", clocks=CLOCKS) from None
     except (JoseError, TypeError, ValueError) as error:
+        if isinstance(error, InvalidClaimError) and _is_later(claims.get(error.claim), now):
+            raise LoginError("The ID token is of a time that has not come yet. {clocks}", clocks=CLOCKS) from None
         raise LoginError("The ID token is not whole: {reason}.", reason=str(error)[:200]) from None
     if not isinstance(claims["sub"], str) or not 0 < len(claims["sub"]) <= 255:
         raise LoginError("The ID token names nobody (sub).")
     return dict(claims)
+
+
+def _is_later(when: object, now: float) -> bool:
+    return isinstance(when, int | float) and when > now
 
 
 def claim_of(claims: Mapping[str, Any], name: str) -> Any:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
-import httpx
+import httpx2
 from anyio import to_thread
 
 from hub.errors import InputError, SignInError, UnavailableError
@@ -126,7 +126,7 @@ class Provider:
         """A JSON object. Raises ProviderError."""
         headers = {"Authorization": f"Bearer {access_token}"} if access_token else {}
         async with self._asking() as client:
-            answer = await client.get(url, headers=headers, withhold_token=True)
+            answer = await client.request("GET", url, headers=headers, withhold_token=True)
             answer.raise_for_status()
             value = parse_json(answer.content)
         if not isinstance(value, dict):
@@ -139,7 +139,7 @@ class Provider:
         from authlib.integrations.httpx_client import AsyncOAuth2Client
 
         if self._context is None:  # reads a file of certificates
-            self._context = await to_thread.run_sync(httpx.create_ssl_context)
+            self._context = await to_thread.run_sync(httpx2.create_ssl_context)
         try:
             async with asyncio.timeout(PATIENCE_S), AsyncOAuth2Client(
                 self.client_id, self._secret or None, scope=self._scopes, code_challenge_method="S256",
@@ -147,7 +147,7 @@ class Provider:
                 headers={"Accept-Encoding": "identity"}, event_hooks={"response": [_bound]},
             ) as client:  # fmt: skip
                 yield client
-        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        except (TimeoutError, httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
             log.warning("the sign-in provider %s: %s: %.200r", self.host, type(error).__name__, str(error))
             raise ProviderError(
                 "The sign-in provider {host} does not answer as it should. Try again in a moment; what is open to "
@@ -296,14 +296,14 @@ def _is_safe(url: str) -> bool:
         return False
 
 
-async def _bound(response: httpx.Response) -> None:
+async def _bound(response: httpx2.Response) -> None:
     """Before anything of an answer is read: no more than so many bytes of it are, and none that are packed."""
     if response.headers.get("content-encoding", "identity").lower() != "identity":
-        raise httpx.DecodingError("the answer is packed, which was not asked for", request=response.request)
+        raise httpx2.DecodingError("the answer is packed, which was not asked for", request=response.request)
     response.stream = _Bounded(response.stream)
 
 
-class _Bounded(httpx.AsyncByteStream):
+class _Bounded(httpx2.AsyncByteStream):
     def __init__(self, stream: Any):
         self._stream = stream
 
@@ -312,7 +312,7 @@ class _Bounded(httpx.AsyncByteStream):
         async for piece in self._stream:
             size += len(piece)
             if size > MOST_BYTES:
-                raise httpx.ReadError("the answer has more than a megabyte")
+                raise httpx2.ReadError("the answer has more than a megabyte")
             yield piece
 
     async def aclose(self) -> None:

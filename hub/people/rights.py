@@ -101,7 +101,7 @@ class Rights:
             for name in sorted(rule.pages - {EVERYBODY}):
                 if name not in known:
                     kind = "tag" if name.startswith(TAG) else "demo"
-                    raise InputError("{path}: {problem}", path=self.path, problem=unknown(kind, name, [*known]))
+                    raise InputError("{path}: {reason}", path=self.path, reason=unknown(kind, name, [*known]))
         return rules
 
 
@@ -130,7 +130,7 @@ def parse(text: str, source: str) -> Rules:
     wrong = data.keys() - {"groups", "rules"}
     if wrong:
         problem = unknown("section", str(min(wrong)), ["groups", "rules"])
-        raise InputError("{path}: {problem}", path=source, problem=problem)
+        raise InputError("{path}: {reason}", path=source, reason=problem)
     groups, entries = data.get("groups", {}), data.get("rules", [])
     if not isinstance(groups, dict) or not isinstance(entries, list) or len(entries) > RULES_MOST:
         raise InputError(

@@ -70,7 +70,7 @@ class SignIn:
         self, settings: Settings, clock: Callable[[], float] = time.monotonic,
         hear: Callable[[Caller, bool], None] = lambda who, came_in: None,
     ):  # fmt: skip
-        """`hear` is told of who signed in with a password, and who could not. Raises InputError as `open_users` does."""
+        """`hear` is told who signed in with a password, and who could not. Raises InputError as `open_users` does."""
         self._hear = hear
         self.required = settings.asks
         self.space = settings.space_roles()  # by Hugging Face name; empty: nobody signs in there

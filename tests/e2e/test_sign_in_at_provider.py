@@ -1,4 +1,4 @@
-"""The round trip to an OpenID Connect provider in real headless Chromium: in, a run, Streamlit, the log, and out again."""
+"""The round trip to an OpenID Connect provider in real headless Chromium: in, a run, Streamlit, the log, and out."""
 
 from __future__ import annotations
 

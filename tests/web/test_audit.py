@@ -48,8 +48,8 @@ def test_what_people_do_is_written_with_their_account_and_the_code_of_what_went_
     make_hub: Callable[..., Hub],
 ) -> None:
     hub = make_hub(only=("shades", "slow"))
-    done = hub.engine.run("shades", {"image": png()}, caller=ANN)
-    hub.engine.run("shades", {"image": png()}, caller=ANN)  # kept
+    done = hub.engine.run("shades", {"image": png(), "seed": 7}, caller=ANN)
+    hub.engine.run("shades", {"image": png(), "seed": 7}, caller=ANN)  # kept
     with pytest.raises(NotFoundError):
         hub.engine.run("shadows", {}, caller=ANN)  # no page, so nothing of it ran
     hub.engine.run("slow", {"prompt": "a secret word"}, caller=ANN, kind="live")
@@ -58,11 +58,10 @@ def test_what_people_do_is_written_with_their_account_and_the_code_of_what_went_
     hub.forget(ANN, None)
     lines = deeds(hub.audit)
     assert lines == [
-        ("delete", "ann", "", "2", "ok"),
+        ("delete", "ann", "", "1", "ok"),
         ("run", "ann", "slow", "", "ok"),
-        ("run", "ann", "shades", done.id[:12], "ok"),
+        *[("run", "ann", "shades", done.id[:12], "ok")] * 2,
     ]
-    assert [line.count for line in hub.audit.search(Search(), 10)][-1] in (1, 2)
 
 
 def test_of_who_has_no_account_the_log_holds_a_mark_and_no_address(make_hub: Callable[..., Hub]) -> None:
@@ -135,7 +134,8 @@ def test_a_note_takes_microseconds_and_a_disk_that_fails_fails_no_run(
 def test_a_kill_loses_no_more_than_the_last_second(tmp_path: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path\n"
-        "from hub.people.audit import Audit; from hub.people.owners import Owners; from hub.people.users import Caller\n"
+        "from hub.people.audit import Audit; from hub.people.owners import Owners\n"
+        "from hub.people.users import Caller\n"
         "log = Audit(Path(sys.argv[1]), Owners(b'x'))\n"
         "n = 0\n"
         "while True:\n"

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hub.archive.audited import SUBJECT_CHARS
 from hub.archive.corrections.parts import Part, checked, parts_of, parts_of_document
 from hub.archive.corrections.store import FILE, Correction, CorrectionStore, Verdict
-from hub.archive.audited import SUBJECT_CHARS
 from hub.archive.history import History
 from hub.archive.links import Feedback, Link, checked_feedback
 from hub.archive.sharing import Sharing, encode_bounded

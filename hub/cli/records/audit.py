@@ -26,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--account", default="", metavar="NAME", help="of this account; machine: of commands here")
     parser.add_argument("--deed", default="", metavar="DEED", help=f"of one kind: {', '.join(DEEDS)}")
     parser.add_argument("--page", default="", metavar="SLUG", help="of this page")
-    parser.add_argument("--lines", type=int, default=LINES, metavar="N", help=f"no more than so many (default: {LINES})")
+    parser.add_argument(
+        "--lines", type=int, default=LINES, metavar="N", help=f"no more than so many (default: {LINES})"
+    )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print one JSON document")
     how.add_argument("--csv", action="store_true", help="print a table with headings")

@@ -79,7 +79,7 @@ class DemoRoutes:
 
     async def _stream(self, request: Request) -> Response:
         """As `_work`, but each step is sent as an event. What is wrong before the run is a plain problem."""
-        page = self.hub.visible.get(request.path_params["slug"])
+        page = self.hub.seen.to_run(request.path_params["slug"], guard.caller(request))
         inputs = await read_inputs(request, page.demo, self.hub.limits.max_bytes)
         who, root_path = guard.caller(request), request.scope.get("root_path", "")
         self.threads.check(who)
@@ -95,7 +95,7 @@ class DemoRoutes:
     async def _work(self, request: Request, run: Callable[..., bytes]) -> Response:
         """Reads the inputs and runs them in a thread; cancelled when the client goes away."""
         slug = request.path_params["slug"]
-        page = self.hub.visible.get(slug)
+        page = self.hub.seen.to_run(slug, guard.caller(request))
         inputs = await read_inputs(request, page.demo, self.hub.limits.max_bytes)
         who, root_path = guard.caller(request), request.scope.get("root_path", "")
         self.threads.check(who)

@@ -22,7 +22,6 @@ from gradio.context import Context, set_render_context
 from gradio.exceptions import DuplicateBlockError
 
 from hub.hub import Hub
-from hub.people import asking
 from hub.people.users import Caller
 
 V = TypeVar("V")
@@ -85,7 +84,7 @@ class Parts:
     @property
     def is_short(self) -> bool:
         """Whether pages are kept from whoever asks."""
-        return self._hub.seen.is_kept_from(asking.current())
+        return self._hub.visible is not self._hub.registry
 
     def sees_endpoint(self, name: str) -> bool:
         """Whether whoever asks may know of an endpoint of gradio_client: that of a page that they see."""

@@ -22,7 +22,6 @@ from hub.people import asking
 from hub.people.signin import COOKIE, TICKET_S, Known, SignIn
 from hub.people.users import MAY, TOKEN, Caller
 from hub.settings import Settings
-from hub.texts import say
 from hub.web.middleware import access, sessions
 from hub.web.middleware.entrance import client_login, oidc_login, sign_out, space_signin
 from hub.web.middleware.entrance.refusing import path_of, refuse, ways_of
@@ -253,4 +252,3 @@ def _check(account: Known, who: Caller, method: str, path: str) -> None:
         place = re.fullmatch(r"/(?:r|api/v1/links)/([^/]+)(/.*)?", path)
         if place is None or place[1] != account.link:
             raise RoleError("This access token opens one shared result, and nothing else.")
-

@@ -196,7 +196,7 @@ def test_who_is_refused_there_is_told_so_here(at: Provider, url: str) -> None:
         ({"exp": "soon"}, "is not whole"),
         ({"exp": None}, "is not whole"),
         ({"sub": None}, "is not whole"),
-        ({"sub": 7}, "names nobody"),
+        ({"sub": 7}, "is not whole"),
         ({"preferred_username": None}, "tells no name of you"),
         ({"preferred_username": "ann:admin"}, "tells no name of you"),
         ({"preferred_username": "<script>"}, "tells no name of you"),
@@ -303,15 +303,15 @@ def test_a_failure_is_told_to_all_for_a_moment_without_asking_again(
 
 def test_only_confirmed_addresses_of_the_named_domains_come_in(at: Provider, make_hub: Callable[..., Hub]) -> None:
     more = {"oidc_domains": "example.org", "oidc_name": "email"}
-    with running(guard.Guard(Inside(), make_hub(only=("slow",), **settings_for(at, **more))), lifespan="off") as url:
-        with httpx.Client() as browser:
-            assert sign_in(browser, url).status_code == 303
-            assert browser.get(f"{url}/r/0").json()[0] == "ann@example.org"
-            assert "confirmed e-mail address of example.org" in sign_in(browser, url, "eva").text
-            at.people["eva"] = {"email": "eva@example.org", "email_verified": False}
-            assert sign_in(browser, url, "eva").status_code == 401
-            at.people["eva"] = {"email": "eva@evil.example.org", "email_verified": True}
-            assert sign_in(browser, url, "eva").status_code == 401
+    door = guard.Guard(Inside(), make_hub(only=("slow",), **settings_for(at, **more)))
+    with running(door, lifespan="off") as url, httpx.Client() as browser:
+        assert sign_in(browser, url).status_code == 303
+        assert browser.get(f"{url}/r/0").json()[0] == "ann@example.org"
+        assert "confirmed e-mail address of example.org" in sign_in(browser, url, "eva").text
+        at.people["eva"] = {"email": "eva@example.org", "email_verified": False}
+        assert sign_in(browser, url, "eva").status_code == 401
+        at.people["eva"] = {"email": "eva@evil.example.org", "email_verified": True}
+        assert sign_in(browser, url, "eva").status_code == 401
 
 
 def test_who_has_no_role_is_told_whom_to_ask(at: Provider, make_hub: Callable[..., Hub]) -> None:
@@ -422,6 +422,9 @@ def test_the_secret_is_no_flag_and_may_be_in_a_file(tmp_path: Any, monkeypatch: 
     monkeypatch.delenv(oidc.SECRET)
     (tmp_path / "secret").write_text("from a file\n")
     settings = Settings(
-        oidc_issuer="https://a.example", oidc_client_id="x", auth_roles="*:run", oidc_secret_file=str(tmp_path / "secret")
+        oidc_issuer="https://a.example",
+        oidc_client_id="x",
+        auth_roles="*:run",
+        oidc_secret_file=str(tmp_path / "secret"),
     )
     assert Oidc(settings).provider._secret == "from a file"

@@ -1,4 +1,4 @@
-"""Sign-in at an OpenID Connect provider: `/login/oidc` leads there, `/login/oidc/callback` is where it leads back to."""
+"""Sign-in at an OpenID Connect provider: `/login/oidc` leads there, `/login/oidc/callback` is where it leads to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.types import Scope
 
 from hub.hub import Hub
 from hub.people.oidc import BEGUN_S, cookie_of

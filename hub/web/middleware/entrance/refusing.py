@@ -72,7 +72,13 @@ def _page(error: HubError, ways: Ways, scope: Scope) -> str:
     message: str = error.message
     root, hint, action, path, request = scope.get("root_path", ""), "", "", path_of(scope), Request(scope)
     signs_in = path in (client_login.PATH, oidc_login.PATH, oidc_login.BACK)
-    wanted = client_login.wanted(request) if path in (client_login.PATH, oidc_login.PATH) else "/" if signs_in else _here(scope)
+    wanted = (
+        client_login.wanted(request)
+        if path in (client_login.PATH, oidc_login.PATH)
+        else "/"
+        if signs_in
+        else _here(scope)
+    )
     if isinstance(error, SignInError) or (path == client_login.PATH and isinstance(error, BusyError)):
         if error.message == sign_out.SIGNED_OUT:
             return piece("door", "signed_out", error.message, "", f"{root}{sign_out.IN}")
@@ -84,7 +90,10 @@ def _page(error: HubError, ways: Ways, scope: Scope) -> str:
         hint = "Ask whoever gave you access for more, or sign in as somebody else."
     place, label = "", ""
     if ways.space:
-        place, label = f"{root}{space_signin.PLACE}?{urlencode({'_target_url': path})}", say("Sign in with Hugging Face")
+        place, label = (
+            f"{root}{space_signin.PLACE}?{urlencode({'_target_url': path})}",
+            say("Sign in with Hugging Face"),
+        )
     elif ways.provider:
         place, label = oidc_login.place(root, wanted), say("Sign in at {host}", host=ways.provider)
     lines = [line for line in (message, hint) if line]
