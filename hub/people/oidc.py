@@ -152,7 +152,7 @@ class Oidc:
         """Who the session is of, after the provider was asked where it is time to; None: it is over."""
         session = self._find(id)
         if session is None or self._clock() < session.due:
-            return session and session.account
+            return session.account if session else None
         if not session.refresh_token:
             self._drop(id)
             return None

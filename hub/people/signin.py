@@ -175,7 +175,7 @@ class SignIn:
         if self.oidc is None or not person.session:
             return person
         account = await self.oidc.renewed(person.session)
-        return account and self.by_session(person.session, account)
+        return self.by_session(person.session, account) if account else None
 
     def is_still(self, person: Known) -> bool:
         """Whether nothing was revoked, removed or changed since, as far as is known without asking elsewhere."""
