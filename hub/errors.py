@@ -5,6 +5,7 @@ HubError                      500  internal_error
 ├── SignInError               401  nobody is told from who asks
 ├── ForbiddenError            403  only its owner may do that
 │   ├── RoleError             403  only another role may do that
+│   ├── RightsError           403  this page is not for them to run
 │   └── HostError             403  asked under a name that is none of this hub's
 ├── NotFoundError             404  no such demo, result, output or link
 │   └── GoneError             410  a link that was taken back, or is past its day
@@ -65,6 +66,10 @@ class ForbiddenError(HubError):
 
 class RoleError(ForbiddenError):
     title = "Your access does not reach this far"
+
+
+class RightsError(ForbiddenError):
+    title, code = "This page is not yours to run", "may_not_run"
 
 
 class HostError(ForbiddenError):

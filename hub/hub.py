@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 
 from hub import memory, texts
 from hub.archive import usage
+from hub.archive.audited import Audited
 from hub.archive.corrections.corrections import Corrections
 from hub.archive.first_answers import FirstAnswers
 from hub.archive.history import History
@@ -21,10 +23,10 @@ from hub.decoding.decode import ImageLimits
 from hub.engine.engine import Engine
 from hub.engine.jobs import Cancel, Stop
 from hub.engine.shown import Shown
-from hub.errors import UnavailableError
+from hub.errors import InputError, RightsError, UnavailableError
 from hub.execution.executor import Executor, Waiting
 from hub.execution.in_process import InProcess
-from hub.execution.models import Models
+from hub.execution.models import Models, Resident
 from hub.execution.pool import ModelPool
 from hub.execution.residency import Residency
 from hub.execution.workers import Workers, process_count
@@ -32,7 +34,11 @@ from hub.jobs.jobs import Jobs
 from hub.jobs.paces import Paces
 from hub.metrics import Metrics
 from hub.pages.registry import Page, Registry, discover
+from hub.pages.seen import Seen
+from hub.people import asking, audit
+from hub.people.audit import Audit
 from hub.people.owners import Owners
+from hub.people.rights import Rights
 from hub.people.users import Caller
 from hub.presence import Presence
 from hub.results.disk import Disk
@@ -96,6 +102,10 @@ class Hub:
             max_age_s=settings.results_days * 86_400,
         )
         self.disk, self.owners = Disk(settings.data_folder), Owners(self.results.secret)
+        self.audit = Audit(
+            settings.data_folder / audit.FILE, self.owners, rows=settings.audit_rows, days=settings.audit_days
+        )
+        self.seen = Seen(self.registry, self._read_rights(), self._note_refusal)
         self.zero: Zero | None = None
         self._residency: Residency | None = None
         self.models, self.executor = self._place_models(processes, kept_bytes, spaces, port)
@@ -104,9 +114,10 @@ class Hub:
         self.history = History(settings, self.registry, self.results, self.owners, self.limits)
         self.shown = Shown(self.history.ran_at)
         self.sharing = Sharing(settings, self.registry, self.weights, self.results, self.shown, self.limits, kept_bytes)
+        self.sharing.links.on_deed = lambda deed, page, id: self.audit.note(deed, page=page, subject=id[:12])
         self.pictures = Pictures(settings, self.registry, self.results)
         self.corrections = Corrections(
-            settings, self.registry, self.results, self.shown, self.sharing, self.history, self.limits
+            settings, self.registry, self.results, self.shown, self.sharing, self.history, self.limits, self.audit
         )
         self.similar = Similar(
             settings, self.registry, self.results, self.shown, self.models.holds,
@@ -119,14 +130,22 @@ class Hub:
         self.paces = Paces()
         self.engine: Engine = Engine(
             settings, self.registry, self.weights, self.results, self.executor,
-            owners=self.owners, shown=self.shown, limits=self.limits, metrics=self.metrics,
+            owners=self.owners, shown=self.shown, limits=self.limits, metrics=self.metrics, seen=self.seen,
             # History comes last: who follows a run hears of its end from there, when the others know it already.
-            keepers=(self.similar, self.first_answers, self.sharing, self.pictures, self.paces, self.history),
+            keepers=(
+                self.similar, self.first_answers, self.sharing, self.pictures, self.paces, Audited(self.audit),
+                self.history,
+            ),
             tracer=self.tracer,
         )  # fmt: skip
-        self.jobs = Jobs(settings, self.engine, self.limits, self.paces, self.models.is_loaded)
+        self.jobs = Jobs(settings, self.engine, self.limits, self.paces, self.models.is_loaded, self.audit)
         self._copies: list[Copies] = []
         self._endings: list[Callable[[], None]] = []
+
+    @property
+    def visible(self) -> Registry:
+        """The pages that whoever asks may see: what doors list and look up. `registry` has all, for the hub itself."""
+        return self.seen.by(asking.current())
 
     @property
     def stop(self) -> Stop:
@@ -158,6 +177,12 @@ class Hub:
         )
         return here, executor
 
+    def change_model(self, slug: str, weights: str, action: str) -> Resident:
+        """Loads, pins, unpins or unloads one page's model, as `Models.change`, and notes who asks for it."""
+        now = self.models.change(slug, weights, action)
+        self.audit.note("model", page=slug, subject=action)
+        return now
+
     @property
     def pool(self) -> ModelPool:
         """Of the models in this process. Raises UnavailableError where they live in others."""
@@ -180,6 +205,26 @@ class Hub:
         self.texts = self._read_texts()
         self.executor.read_again(changed, stale)
         self.first_answers.forget(changed)
+
+    def _read_rights(self) -> Rights:
+        """The rules on pages. Raises InputError for those that are wrong, or that a hub without sign-in cannot keep."""
+        if not self.settings.rights:
+            return Rights()
+        if not self.settings.asks:
+            raise InputError(
+                "--rights says who may see and run pages, so the hub has to know who asks: add --auth, --oidc-issuer, "
+                "--auth-header or --space-users."
+            )
+        return Rights(Path(self.settings.rights).expanduser(), self._page_names)
+
+    def _page_names(self) -> Collection[str]:
+        """By what rules may name pages; of a hub that serves a few of its pages, also the others."""
+        settings, registry = self.settings, self.registry
+        others = discover(settings.pages_folder) if settings.only() else ()
+        return dict.fromkeys(name for pages in (registry, others) for page in pages for name in page.names)
+
+    def _note_refusal(self, who: Caller, page: Page) -> None:
+        self.audit.note_of(who, "run", page=page.slug, outcome=RightsError.code)
 
     def _read_texts(self) -> Mapping[str, texts.Catalogue]:
         """What the pages say in other languages, by language."""
@@ -220,6 +265,8 @@ class Hub:
         for copies in self._copies:
             for id in free:
                 copies.forget_result(id)
+        if entries:
+            self.audit.note_of(caller, "delete", subject=str(len(entries)))
         return len(entries), len({run.result for run in entries if run.state == "done"})
 
     def at_close(self, end: Callable[[], None]) -> None:
@@ -234,6 +281,7 @@ class Hub:
         self.engine.close()
         self.usage.close()
         self.corrections.close()
+        self.audit.close()
         self.tracer.close()
         if self._presence is not None:
             self._presence.close()

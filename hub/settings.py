@@ -39,6 +39,8 @@ ORIGIN = r"\s*https?://[^\s/?#,]+/?\s*"
 HOST = r"\s*(\[[\da-fA-F:.]+\]|[\w.-]+)(:\d+)?\s*"
 MEMBER = r"\s*(\*|[\w.-]+):(view|run|admin)\s*"
 ENTITLED = r"\s*(\*|@?[\w.:/@+-]+):(view|run|admin)\s*"
+CLAIM = r"[\w:/.-]{1,200}"
+DOMAIN = r"\s*[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+\s*"
 DEVICE = r"(mps|(cpu|cuda)(:\d{1,2})?)"  # cpu:0 and cpu:1 stand in for two devices where there is none
 ALSO = {"device": ("--devices",)}  # other names of flags
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
@@ -69,7 +71,15 @@ class Settings:
     space_users: str = _setting("", "on a Space with hf_oauth, who may sign in: NAME:ROLE,... (* is anyone); empty: no")
     auth_header: str = _setting("", "where a proxy signs people in: the header that names them, X-Forwarded-User")
     auth_proxies: str = _setting("", "addresses of the proxies whose auth_header is believed: 127.0.0.1,10.0.0.0/8")
-    auth_roles: str = _setting("", "who may what then, by name, @group or *: ann@a.org:admin,@research:run,*:view")
+    auth_roles: str = _setting("", "who may what there or by OIDC: ann@a.org:admin,@research:run,*:view")
+    oidc_issuer: str = _setting("", "sign-in by OpenID Connect: its issuer, https://login.example.org; empty: no")
+    oidc_client_id: str = _setting("", "what the provider calls this hub; its secret is HUB_OIDC_SECRET, or in a file")
+    oidc_secret_file: str = _setting("", "file with the secret of this hub at the provider; empty: it has none")
+    oidc_scopes: str = _setting("openid profile email", "what the provider is asked for, by spaces")
+    oidc_name: str = _setting("preferred_username", "the claim that names people: preferred_username, email or sub")
+    oidc_groups: str = _setting("groups", "the claim with their groups, for auth_roles and rights: groups, realm.roles")
+    oidc_domains: str = _setting("", "only people whose e-mail address is of these: example.org,...; empty: of any")
+    rights: str = _setting("", "TOML file that says who may see and run which pages; empty: everybody who may come in")
     manage: str = _setting("local", "who may load, pin and unload models: local (or role admin), everyone or nobody")
     rate_limit: str = _setting("", "runs of one user or browser, such as 60/minute; empty: as many as it can")
     quota: str = _setting("", "the same over a longer time, such as 500/day; empty: no end")
@@ -102,6 +112,8 @@ class Settings:
     webhook_secret: str = _setting("", "what such messages are signed with (HMAC), 16 letters or more; empty: none")
     links_disk_mb: float = _setting(2048.0, "shared results (links) kept on disk, in MB; 0: nobody can share")
     corrections_disk_mb: float = _setting(1024.0, "what people said was right or wrong, on disk, in MB; 0: nobody can")
+    audit_rows: int = _setting(200_000, "lines of the audit log that are kept; 0: none is written")
+    audit_days: float = _setting(365.0, "lines of the audit log are kept this many days")
     log_level: str = _setting("info", "debug, info, warning or error")
     log_format: str = _setting("text", "text, or json: one object a line, with the ids of the trace and the run")
     otlp: str = _setting("", "OpenTelemetry collector for traces: http://127.0.0.1:4318; empty: as OTEL_... say")
@@ -126,7 +138,7 @@ class Settings:
     @property
     def asks(self) -> bool:
         """Whether the hub asks who comes; else it is open to all who reach it."""
-        return bool(self.auth or self.space_users or self.auth_header)
+        return bool(self.auth or self.space_users or self.auth_header or self.oidc_issuer)
 
     def origins(self) -> tuple[str, ...]:
         """The other websites of `allow_origins`."""
@@ -137,7 +149,7 @@ class Settings:
         return _roles(self.space_users)
 
     def proxy_roles(self) -> dict[str, str]:
-        """Roles by name, @group or *, as `auth_roles` has them."""
+        """Roles by name, @group or *, of who was signed in by a proxy or a provider, as `auth_roles` has them."""
         return _roles(self.auth_roles)
 
     def only(self) -> tuple[str, ...]:
@@ -177,6 +189,12 @@ PATTERNS = {
         re.compile(rf"{ENTITLED}(,{ENTITLED})*"),
         "names with roles such as ann@a.org:admin,@team:run,*:view",
     ),
+    "oidc_issuer": (re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?"), "an address such as https://login.example.org"),
+    "oidc_client_id": (re.compile(r"[\x21-\x7e]{1,500}"), "the id that the provider gave this hub"),
+    "oidc_scopes": (re.compile(r"[!#-\[\]-~]+( [!#-\[\]-~]+)*"), "scopes such as openid profile email"),
+    "oidc_name": (re.compile(CLAIM), "the name of a claim such as preferred_username"),
+    "oidc_groups": (re.compile(CLAIM), "the name of a claim such as groups, or realm_access.roles"),
+    "oidc_domains": (re.compile(rf"{DOMAIN}(,{DOMAIN})*"), "domains such as example.org,example.com"),
     "webhook_hosts": (re.compile(rf"{HOST}(,{HOST})*"), "names such as hooks.example.org,ci.example.org"),
     "otlp": (re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?"), "an address such as http://127.0.0.1:4318"),
     "webhook_secret": (re.compile(r"\S{16,200}"), "16 letters or more, without spaces"),

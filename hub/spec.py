@@ -535,6 +535,7 @@ class Demo:
     similar: bool = False  # `infer` returns dicts with "embedding": the page shows what the model finds similar
     order: int = 100  # place in the gallery, small first
     links: Mapping[str, str] = field(default_factory=dict)  # title -> address, for "About this model"
+    tags: tuple[str, ...] = ()  # words by which `--rights` names several pages: faces, roads
     names: Mapping[str, str] = field(default_factory=dict)  # raw label or option -> words that pages show in its place
     headline: Callable[..., str] | None = None  # the answer in a few plain words; None: made from the outputs
     video: OverVideo | None = None  # the page also runs over videos, as a page of its own

@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 FILE = "links.sqlite3"
 REMEMBERED_S = 365 * DAY_S  # how long an ended link is told from one that never was
 LinkState = Literal["live", "revoked", "expired"]
+LinkDeed = Literal["share", "unshare"]
 Thumb = Literal["up", "down", ""]  # empty: a text alone
 CANNOT = sentence("The links of this hub cannot be used")
 
@@ -135,6 +136,8 @@ class LinkStore:
     def __init__(self, folder: Path, limit_bytes: int, clock: Callable[[], float] = time.time):
         self.path, self.limit_bytes, self.clock = folder / FILE, limit_bytes, clock
         self.on_end: Callable[[str], None] = lambda id: None  # hears of links whose content is deleted
+        # And of those that somebody makes, or takes back.
+        self.on_deed: Callable[[LinkDeed, str, str], None] = lambda deed, page, id: None
 
     # --- making and ending ------------------------------------------------------------------------
 
@@ -170,12 +173,15 @@ class LinkStore:
                 "INSERT INTO file VALUES (?,?,?,?,?,?,?)",
                 [(id, n, p.media_type, p.width, p.height, p.caption, p.data) for n, p in content.files.items()],
             )
+        self.on_deed("share", page, id)
         return link, secret
 
     def revoke(self, id: str) -> None:
         """Ends a link at once: what it showed is deleted, its feedback stays. Raises NotFoundError."""
         with self._open(write=True) as db:
-            self._end(db, self._find(db, id, live=True).id, self.clock())
+            link = self._find(db, id, live=True)
+            self._end(db, link.id, self.clock())
+        self.on_deed("unshare", link.page, link.id)
 
     def _end_expired(self, db: sqlite3.Connection) -> None:
         now = self.clock()

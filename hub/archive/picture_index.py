@@ -106,9 +106,16 @@ class Viewer:
 
     singles: bool
     owners: tuple[str, ...] | None
+    kept_from: tuple[str, ...] = ()  # slugs of pages that they do not see, whoever drew there
 
     def where(self, each_run: bool = False) -> tuple[str, list[Any]]:
         """Of several rows of one picture the newest; with `each_run` the newest of each grid."""
+        where, values = self._where(each_run)
+        if not self.kept_from:
+            return where, values
+        return f"({where} AND demo NOT IN ({','.join('?' * len(self.kept_from))}))", [*values, *self.kept_from]
+
+    def _where(self, each_run: bool) -> tuple[str, list[Any]]:
         if not self.singles or self.owners == ():
             return "source = 'batch'", []
         run = "AND same.run = pictures.run" if each_run else ""

@@ -27,6 +27,7 @@ from hub.cli import export as cli_export
 from hub.cli import grid as cli_grid
 from hub.cli import interrupt
 from hub.cli import mcp as cli_mcp
+from hub.cli import rights as cli_rights
 from hub.cli import run as cli_run
 from hub.cli import serve as cli_serve
 from hub.cli import status as cli_status
@@ -35,6 +36,7 @@ from hub.cli import weights as cli_hub
 from hub.cli.pages import bundled as cli_bundled
 from hub.cli.pages import check as cli_check
 from hub.cli.pages import new as cli_new
+from hub.cli.records import audit as cli_audit
 from hub.cli.records import corrections as cli_corrections
 from hub.cli.records import history as cli_history
 from hub.cli.records import links as cli_links
@@ -139,6 +141,10 @@ def _parser() -> argparse.ArgumentParser:
     cli_history.add_arguments(command("history", cli_history.run, cli_history.HELP, cli_history.PLACES))
 
     cli_history.add_usage(command("usage", cli_history.usage, cli_history.USAGE_HELP, cli_history.PLACES))
+
+    cli_rights.add_arguments(command("rights", cli_rights.run, cli_rights.HELP, cli_rights.PLACES))
+
+    cli_audit.add_arguments(command("audit", cli_audit.run, cli_audit.HELP, cli_audit.PLACES))
 
     cli_users.add_user_arguments(command("users", cli_users.users, cli_users.USERS, cli_users.PLACES))
     cli_users.add_token_arguments(command("tokens", cli_users.tokens, cli_users.TOKENS, cli_users.TOKEN_PLACES))

@@ -13,6 +13,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from hub.cli.records import audit
 from hub.cli.show import console, print_json
 from hub.errors import InputError
 from hub.people.tokens import Token, TokenStore
@@ -74,10 +75,12 @@ def users(args: argparse.Namespace, settings: Settings) -> int:
     file = UsersFile(_users_path(args, settings))
     if args.action == "add":
         was_known = file.put(_name(args.name), args.role, _password(args))
+        audit.note(settings, "user_changed", f"{args.name}:{args.role}")
         print(f"{'Changed' if was_known else 'Added'} {args.name} ({args.role}) in {file.path}.")
         print(f"Start the hub with: --auth {file.path}")
     elif args.action == "remove":
         file.remove(args.name)
+        audit.note(settings, "user_removed", args.name)
         print(f"Removed {args.name} from {file.path}.")
     else:
         _list_users(file, getattr(args, "json", False))
@@ -139,6 +142,7 @@ def tokens(args: argparse.Namespace, settings: Settings) -> int:
         for id in args.ids:
             store.revoke(id)
             match = TOKEN.fullmatch(id)
+            audit.note(settings, "token_revoked", match[1] if match else id)
             print(f"Revoked {match[1] if match else id}.")
     else:
         _list_tokens(store, getattr(args, "json", False))
@@ -149,6 +153,7 @@ def _add_token(store: TokenStore, args: argparse.Namespace, settings: Settings) 
     link = args.link.rstrip("/").rpartition("/")[2].partition("?")[0]
     role = args.role or ("view" if link else "run")
     token, text = store.add(role, args.note, args.days or None, link)
+    audit.note(settings, "token_added", f"{token.id}:{role}")
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "") else settings.host
     base = settings.public_url.rstrip("/") or f"http://{host}:{settings.port}"
     # A token that may view has no business at the gallery; it goes behind the address of a shared result.

@@ -58,7 +58,7 @@ def compare(
 
     Inputs are as `Engine.run` takes them, without `weights`. Raises HubError.
     """
-    page = engine.registry.get(slug)
+    page = engine.seen.to_run(slug, caller)
     demo, cancel = page.demo, cancel or Cancel()
     if "weights" in raw:
         raise InputError("A comparison takes weights_a and weights_b, not weights.", field="weights")

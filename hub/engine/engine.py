@@ -23,6 +23,7 @@ from hub.execution.executor import Computed, Executor, OnEvent
 from hub.metrics import Metrics
 from hub.pages.inputs import read
 from hub.pages.registry import Registry
+from hub.pages.seen import Seen
 from hub.people.limits import Allowance
 from hub.people.owners import MACHINE, TOKEN, Owner, Owners, kept_by
 from hub.people.users import Caller
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 class Engine:
     """Checks what is asked, finds or computes the answer, and announces runs to its keepers.
 
-    `shown` remembers who was given what; `executor` is where models run.
+    `shown` remembers who was given what; `executor` is where models run; `seen` knows who may run which page.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class Engine:
         shown: Shown,
         limits: ImageLimits,
         metrics: Metrics,
+        seen: Seen,
         keepers: Sequence[Keeper] = (),
         tracer: Tracer | None = None,
     ):
         self.settings, self.registry, self.weights, self.results = settings, registry, weights, results
         self.executor, self.owners, self.limits, self.metrics = executor, owners, limits, metrics
+        self.seen = seen
         self.keepers, self.tracer = tuple(keepers), tracer or Tracer()
         results.hear_gone(self._announce_gone)
         self.stop, self.allowance = Stop(), Allowance(settings.rate_limit, settings.quota)
@@ -167,7 +170,7 @@ class Engine:
         deadline_s: float,
         span: OpenSpan,
     ) -> Job:
-        page = self.registry.get(slug)
+        page = self.seen.to_run(slug, caller)
         demo = page.demo
 
         def left_s() -> float:

@@ -24,6 +24,7 @@ from hub.jobs.runner import BATCHES, RUNS, Runner
 from hub.jobs.store import FILE, JobStore
 from hub.jobs.webhooks import Webhooks
 from hub.pages.inputs import read
+from hub.people.audit import Audit
 from hub.people.owners import Owner
 from hub.people.users import Caller
 from hub.settings import Settings
@@ -78,9 +79,10 @@ class Jobs:
     """The jobs of one data folder. Nothing is opened before somebody asks; only a served hub does them (`start`)."""
 
     def __init__(
-        self, settings: Settings, engine: Engine, limits: ImageLimits, paces: Paces, loaded: Callable[[str], bool]
-    ):
-        self._settings, self._engine, self._limits = settings, engine, limits
+        self, settings: Settings, engine: Engine, limits: ImageLimits, paces: Paces, loaded: Callable[[str], bool],
+        audit: Audit,
+    ):  # fmt: skip
+        self._settings, self._engine, self._limits, self._audit = settings, engine, limits, audit
         self._paces, self._loaded = paces, loaded
         self.folders = Folders(settings.data_folder / "jobs", int(settings.jobs_disk_mb * 2**20))
         self.webhooks = Webhooks(settings)
@@ -133,7 +135,7 @@ class Jobs:
 
     def ask_run(self, slug: str, raw: Mapping[str, Any], caller: Caller | None, wish: Wish = Wish()) -> StoredJob:
         """Promises one run. Raises HubError for what is wrong with the inputs, as a run does."""
-        page, who = self._engine.registry.get(slug), self._engine.owners.of(caller)
+        page, who = self._engine.seen.to_run(slug, caller), self._engine.owners.of(caller)
         config = lambda name: self._engine.weights.obtain(name, patience_s=PATIENCE_S).config  # noqa: E731
         inputs = read(page.demo, raw, self._limits, config)
         words = {name: value for name, value in raw.items() if name not in inputs.pictures}
@@ -155,6 +157,7 @@ class Jobs:
                 self._engine.allowance.spend(caller)
                 folder.keep()
                 self._store.add(job)
+                self._audit.note_of(caller, "batch", page=slug, subject=job.id[:12])
                 kept = True
             finally:
                 folder.close(kept)
@@ -166,7 +169,7 @@ class Jobs:
 
         Raises HubError where this caller may not ask for one.
         """
-        page = self._engine.registry.get(slug)
+        page = self._engine.seen.to_run(slug, caller)
         if not picture_input(page.demo):
             raise InputError(
                 "{title} takes no batch: that is for pages that need one picture.", title=sentence(page.title)
@@ -182,7 +185,7 @@ class Jobs:
         caller: Caller | None, wish: Wish,
     ) -> StoredJob:  # fmt: skip
         """Promises an answer to each picture. `raw`: the page's other inputs, for all of them. Raises HubError."""
-        demo, who = self._engine.registry.get(slug).demo, self._engine.owners.of(caller)
+        demo, who = self._engine.seen.to_run(slug, caller).demo, self._engine.owners.of(caller)
         digest = _digest([slug, dict(raw), [(one.name, one.truth, one.against) for one in pictures], [*digests]])
         kept = False
         try:
@@ -204,6 +207,7 @@ class Jobs:
                 folder.keep()
                 rows = enumerate(pictures, 1)
                 self._store.add(job, (Row(n, one.name, one.file, one.truth, against=one.against) for n, one in rows))
+                self._audit.note_of(caller, "batch", page=slug, subject=job.id[:12])
                 kept = True
         finally:
             folder.close(kept)

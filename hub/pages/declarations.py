@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from hub.errors import InputError
 from hub.pages import inputs
@@ -25,6 +26,7 @@ from hub.spec import (
 
 SECONDS_MOST, FRAMES_MOST = 600, 1000  # of a video or sound; of the frames that are looked at
 EXACT = 2**53  # up to which JSON has every whole number
+TAG = re.compile(r"[^\W_A-Z](?:[\w -]{0,38}[^\W_])?")  # one or a few words
 
 
 def field_problems(demo: Demo) -> list[str]:
@@ -46,6 +48,8 @@ def field_problems(demo: Demo) -> list[str]:
             )
     if demo.similar and not any(isinstance(f, ImageInput) for f in demo.inputs):
         texts.append("similar=True is for a demo with an image input.")
+    if not isinstance(demo.tags, tuple) or not all(isinstance(tag, str) and TAG.fullmatch(tag) for tag in demo.tags):
+        texts.append("tags must be a tuple of short words, such as ('faces',).")
     return texts + _more_problems(demo) + _output_problems(demo) + ([] if texts else _live_problems(demo))
 
 

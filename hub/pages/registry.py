@@ -23,6 +23,7 @@ from typing import Any, get_args
 from hub.errors import DeclarationError, InputError, NotFoundError
 from hub.pages import hints, inputs, over_video
 from hub.pages.declarations import field_problems
+from hub.people.rights import tags
 from hub.settings import INSTALLED, ROOT, default_folder
 from hub.spec import Demo, Example, FileInput, ImageInput, Input, Output, Weights
 from hub.suggest import unknown
@@ -34,9 +35,9 @@ ENTRY_POINTS = "demo_hub.demos"
 # Names that routes of the hub, of Gradio or of later doors already use.
 RESERVED_SLUGS = frozenset(
     """
-    api app assets auth config corrections docs embed favicon file files gallery gradio_api grid healthz history home
-    info links login logout manifest many mcp metrics openapi pictures proxy queue r readyz results robots static
-    status streamlit svelte theme token upload usage user weights
+    api app assets audit auth config corrections docs embed favicon file files gallery gradio_api grid healthz history
+    home info links login logout manifest many mcp metrics openapi pictures proxy queue r readyz results robots
+    static status streamlit svelte theme token upload usage user weights
     """.split()
 )
 RESERVED_NAMES = frozenset(
@@ -84,6 +85,12 @@ class Page:
     def model_slug(self) -> str:
         """The page whose model it is: pages over videos have that of their frames' page."""
         return self.over.slug if self.over else self.slug
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All by which the rules of `--rights` may name it: also the page that it is over, its tags and its task."""
+        of_demo = (*self.declared.tags, self.declared.task) if self.declared else ()
+        return (self.slug, *((self.over.slug,) if self.over else ()), *tags(of_demo))
 
     @property
     def demo(self) -> Demo:

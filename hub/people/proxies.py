@@ -7,12 +7,8 @@ from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from hub.errors import InputError, RoleError
-from hub.people.users import ROLES
+from hub.people.roles import NAME, Account, account_of, groups_of
 from hub.settings import Settings
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}")  # of a user: also an e-mail address
-GROUP = re.compile(r"[\w.:/@+ -]{1,128}")
-MOST_GROUPS = 200
 
 
 class Proxies:
@@ -33,8 +29,8 @@ class Proxies:
         if self._networks and not self.header:
             raise InputError("--auth-proxies does nothing without --auth-header, such as X-Forwarded-User.")
 
-    def account(self, peer: str, users: Sequence[str], groups: Sequence[str]) -> tuple[str, str] | None:
-        """Name and role of who signed in there, by the values of both headers; None: nobody, or no such proxy.
+    def account(self, peer: str, users: Sequence[str], groups: Sequence[str]) -> Account | None:
+        """Who signed in there, by the values of both headers; None: nobody, or no such proxy.
 
         `peer` is the address at the other end of the connection. Raises RoleError for who has no role here.
         """
@@ -43,12 +39,7 @@ class Proxies:
             return None
         if len(users) > 1 or not NAME.fullmatch(name):
             raise RoleError("What the proxy says of who signed in is not one name.")
-        of_groups = [group.strip() for value in groups for group in value.split(",")][:MOST_GROUPS]
-        keys = [name, *(f"@{group}" for group in of_groups if GROUP.fullmatch(group)), "*"]
-        roles = [self._roles[key] for key in keys if key in self._roles]
-        if not roles:
-            raise RoleError("{user} is not among those who may use this hub. Ask whoever runs it.", user=name)
-        return name, max(roles, key=ROLES.index)
+        return account_of(name, groups_of(group for value in groups for group in value.split(",")), self._roles)
 
     def _is_believed(self, peer: str) -> bool:
         try:

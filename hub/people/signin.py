@@ -12,16 +12,21 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from anyio import CapacityLimiter, to_thread
 from cachetools import TTLCache
 
-from hub.errors import BusyError, RoleError, SignInError
+from hub.errors import BusyError, RoleError, SignInError, UnavailableError
 from hub.people.limits import network
 from hub.people.proxies import Proxies
+from hub.people.roles import Account
 from hub.people.tokens import Token, TokenStore
-from hub.people.users import TOKEN, User, digest, hashed, matches, open_users
+from hub.people.users import TOKEN, Caller, User, digest, hashed, matches, open_users
 from hub.settings import Settings
+
+if TYPE_CHECKING:
+    from hub.people.oidc import Oidc
 
 COOKIE = "hub_key"
 TICKET_S = 12 * 3600.0  # how long a browser stays signed in without being asked for its password again
@@ -31,6 +36,7 @@ FREE, FREE_OF_ADDRESS = 5, 25  # wrong passwords that cost no waiting: for one u
 SLOWEST_S, FORGOTTEN_S, WATCHED = 60.0, 900.0, 4096
 SPACE = "Hugging Face"  # the proof of who signed in there: a session cookie that was checked already
 PROXY = "a proxy"  # and of who signed in at a proxy: the header of a connection that comes from it
+PROVIDER = "a provider"  # and at an OpenID Connect provider: a session that is asked about there
 UNKNOWN_TOKEN = "This access token was revoked, or is past its day. Ask for a new one."
 WRONG = "This user name and password do not belong together here."
 ASK = "Send a user name and password by HTTP Basic, or an access token as Authorization: Bearer TOKEN."
@@ -49,20 +55,27 @@ class Known:
     proof: str
     token: str = ""  # its id, where it was a token
     link: str = ""  # the one shared result that the token opens
+    groups: tuple[str, ...] = ()
+    session: str = ""  # its id, where they signed in at a provider
 
     @property
     def by_password(self) -> bool:
-        return not self.token and self.proof not in (SPACE, PROXY)
+        return not self.token and self.proof not in (SPACE, PROXY, PROVIDER)
 
 
 class SignIn:
     """Users and tokens of one hub, and what was verified of late, in memory only."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic):
-        """Raises InputError as `hub.people.users.open_users` does."""
+    def __init__(
+        self, settings: Settings, clock: Callable[[], float] = time.monotonic,
+        hear: Callable[[Caller, bool], None] = lambda who, came_in: None,
+    ):  # fmt: skip
+        """`hear` is told who signed in with a password, and who could not. Raises InputError as `open_users` does."""
+        self._hear = hear
         self.required = settings.asks
         self.space = settings.space_roles()  # by Hugging Face name; empty: nobody signs in there
         self.proxies = Proxies(settings)
+        self.oidc = _open_oidc(settings, clock)
         self.tokens = TokenStore(settings.data_folder)
         self._file, self._one = open_users(settings.auth)
         self._nobody = hashed(secrets.token_urlsafe()) if self._file else ""  # so that no name is told by the time
@@ -92,6 +105,8 @@ class SignIn:
         `at_proxy`: who signed in there, which counts more than what the browser was given before.
         """
         by_cookie = at_proxy or self.by_key(cookies.get(COOKIE, "")) or self._of_space(space_user)
+        if by_cookie is not None and by_cookie.session:
+            by_cookie = await self.renewed(by_cookie)
         kind, _, credentials = headers.get("authorization", "").partition(" ")
         try:
             if kind.lower() == "bearer":
@@ -108,7 +123,7 @@ class SignIn:
     def by_proxy(self, peer: str, users: Sequence[str], groups: Sequence[str]) -> Known | None:
         """Who a proxy says has signed in there, as `Proxies.account` does."""
         account = self.proxies.account(peer, users, groups)
-        return None if account is None else Known(*account, PROXY)
+        return None if account is None else Known(account.name, account.role, PROXY, groups=account.groups)
 
     def _of_space(self, user: str) -> Known | None:
         role = self.space.get(user) or self.space.get("*")
@@ -138,19 +153,34 @@ class SignIn:
             self._tickets[digest(ticket)] = person
         return ticket
 
-    def end(self, key: str) -> None:
-        """Ends what the cookie stands for, if it is a ticket. A token goes on: others may have it too."""
+    def end(self, key: str) -> Known | None:
+        """Ends what the cookie stands for, if it is a ticket; tells whose. A token goes on: others may have it too."""
         with self._lock:
-            if self._tickets.pop(digest(key), None) is not None:
+            person = self._tickets.pop(digest(key), None)
+            if person is not None:
                 self._ended[digest(key)] = None
+        return person
 
     def has_ended(self, key: str) -> bool:
         """Whether who came with this cookie has signed out since."""
         with self._lock:
             return digest(key) in self._ended
 
+    def by_session(self, session: str, account: Account) -> Known:
+        """Who has just signed in at the provider."""
+        return Known(account.name, account.role, PROVIDER, groups=account.groups, session=session)
+
+    async def renewed(self, person: Known) -> Known | None:
+        """Who signed in at the provider as it knows them now; None: that session is over. Others stay as they are."""
+        if self.oidc is None or not person.session:
+            return person
+        account = await self.oidc.renewed(person.session)
+        return self.by_session(person.session, account) if account else None
+
     def is_still(self, person: Known) -> bool:
-        """Whether nothing was revoked, removed or changed since."""
+        """Whether nothing was revoked, removed or changed since, as far as is known without asking elsewhere."""
+        if person.proof == PROVIDER:
+            return self.oidc is not None and self.oidc.is_alive(person.session)
         if person.proof in (SPACE, PROXY):
             return True
         now: Token | User | None = self.tokens.get(person.token) if person.token else self._user(person.name)
@@ -195,12 +225,16 @@ class SignIn:
             checking.add_done_callback(lambda done: self._checking.pop(key, None))
             if right := await asyncio.shield(checking):
                 self._forgive(name, address)
+            # A name that nobody has is not told: it may be a password in the wrong field.
+            self._hear(Caller(user.name, user.role) if user else Caller(address=address), right)
             return right
         return await asyncio.shield(checking)
 
     def _check(self, user: User | None, password: str) -> bool:
         if self._one is not None:
             return user is not None and hmac.compare_digest(user.hash, digest(password))
+        if self._file is None:  # people sign in elsewhere only
+            return False
         return matches(password, user.hash if user else self._nobody) and user is not None
 
     # --- slowing down -----------------------------------------------------------------------------
@@ -226,6 +260,17 @@ class SignIn:
             self._tries.pop(f"{address} {name}", None)
             count, last = self._tries.get(address, (1, 0.0))
             self._tries[address] = (count - 1, last)
+
+
+def _open_oidc(settings: Settings, clock: Callable[[], float]) -> Oidc | None:
+    """The sign-in at a provider, where there is one: what it needs is imported for it alone."""
+    if not settings.oidc_issuer:
+        return None
+    try:
+        from hub.people.oidc import Oidc
+    except ImportError as error:
+        raise UnavailableError("Sign-in at a provider needs the package {name}.", name=error.name) from None
+    return Oidc(settings, clock)
 
 
 def _of_token(token: Token) -> Known:

@@ -46,6 +46,7 @@ class Caller:
     role: str = "run"
     session: str = ""  # of the browser, as `hub/web/middleware/sessions.py` tells it
     address: str = ""
+    groups: tuple[str, ...] = ()  # as whoever signed them in tells: a proxy, or a provider
     trace: Trace | None = field(default=None, compare=False)  # of the request; no part of who it is
 
     def may(self, role: str) -> bool:

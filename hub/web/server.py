@@ -23,7 +23,7 @@ from hub import describe
 from hub.errors import HubError
 from hub.hub import Hub
 from hub.web import traced
-from hub.web.api import corrections, gallery, grid, jobs, openapi, usage
+from hub.web.api import audit, corrections, gallery, grid, jobs, openapi, usage
 from hub.web.api import demos as rest
 from hub.web.api import history as history_rest
 from hub.web.api import links as links_rest
@@ -41,8 +41,9 @@ from hub.web.middleware import (
     paths,
     sessions,
     sockets,
-    space_signin,
 )
+from hub.web.middleware.entrance import space_signin
+from hub.web.site import audit as audit_pages
 from hub.web.site import corrections as correction_pages
 from hub.web.site import docs, embed, manifest, pictures
 from hub.web.site import gallery as gallery_pages
@@ -75,6 +76,8 @@ def routes(hub: Hub, mcp: mcp_mount.McpRoutes) -> list[BaseRoute]:
         *docs.routes(hub),
         *usage_pages.routes(hub),
         *usage.routes(hub),
+        *audit_pages.routes(hub),
+        *audit.routes(hub),
         *correction_pages.routes(hub),
         *pictures.routes(hub),
         *manifest.routes(),

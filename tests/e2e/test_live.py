@@ -36,8 +36,11 @@ class Hub:
         return self.served.url
 
     def files(self) -> list[Path]:
-        """What is kept on the disk, without what any visit makes: its session's secret, an empty history, counts."""
-        made = ("secret", "history.", "usage.", "opening.lock")
+        """What is kept on the disk, without what any visit makes.
+
+        That is its session's secret, an empty history, counts, and that somebody had a camera on.
+        """
+        made = ("secret", "history.", "usage.", "audit.", "opening.lock")
         return sorted(path for path in self.data.rglob("*") if not path.name.startswith(made))
 
     def frame(self, level: int) -> list[Any]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hub.archive.audited import SUBJECT_CHARS
 from hub.archive.corrections.parts import Part, checked, parts_of, parts_of_document
 from hub.archive.corrections.store import FILE, Correction, CorrectionStore, Verdict
 from hub.archive.history import History
@@ -20,6 +21,7 @@ from hub.engine.shown import Shown
 from hub.errors import ConflictError, ForbiddenError, InputError, NotFoundError, StorageError
 from hub.images import thumbnail
 from hub.pages.registry import Registry
+from hub.people.audit import Audit
 from hub.people.owners import MACHINE, Owner
 from hub.people.terms import NOTE_CHARS, checked_text
 from hub.results.headline import headline
@@ -61,10 +63,10 @@ class Corrections:
 
     def __init__(
         self, settings: Settings, registry: Registry, results: ResultStore, shown: Shown, sharing: Sharing,
-        history: History, limits: ImageLimits,
+        history: History, limits: ImageLimits, audit: Audit,
     ):  # fmt: skip
         self._settings, self._registry, self._results, self._shown = settings, registry, results, shown
-        self._sharing, self._history, self._limits = sharing, history, limits
+        self._sharing, self._history, self._limits, self._audit = sharing, history, limits, audit
         sharing.links.on_end = self.link_ended
         # Guards the opening of the file; taken alone.
         self._lock = threading.Lock()
@@ -238,7 +240,9 @@ class Corrections:
             self.store.forget(who.ids, results)
 
     def _keep(self, correction: Correction, pictures: Mapping[str, Picture], who: Owner) -> Correction:
-        return self._open(on_disk=True).keep(correction, pictures, who)
+        kept = self._open(on_disk=True).keep(correction, pictures, who)
+        self._audit.note("correct", page=correction.page, subject=correction.target[:SUBJECT_CHARS])
+        return kept
 
 
 def counted(store: CorrectionStore, links: Sequence[Link]) -> list[Link]:

@@ -123,7 +123,7 @@ class CorrectionRoutes:
 
     def _to_json(self, request: Request, correction: Correction) -> CorrectionAnswer:
         here = f"{request.scope.get('root_path', '')}{API}/corrections/{correction.id}"
-        page = self.hub.registry.pages.get(correction.page)
+        page = self.hub.visible.pages.get(correction.page)
         return {
             "id": correction.id,
             "demo": correction.page,
@@ -175,7 +175,7 @@ def find_corrections(hub: Hub, caller: Caller, query: Mapping[str, str]) -> tupl
 
 def count_pages(hub: Hub, caller: Caller) -> tuple[list[tuple[str, str, int]], bool]:
     """Slug, title and number of corrections of each page that a caller sees any of; and whether that is of all."""
-    titles = {page.slug: page.title for page in hub.registry}
+    titles = {page.slug: page.title for page in hub.visible}
     owners = whose(hub, caller)
     pages = hub.corrections.store.pages(owners)
     return [(slug, titles.get(slug, slug), count) for slug, count in pages], owners is None

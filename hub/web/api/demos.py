@@ -79,7 +79,7 @@ class DemoRoutes:
 
     async def _stream(self, request: Request) -> Response:
         """As `_work`, but each step is sent as an event. What is wrong before the run is a plain problem."""
-        page = self.hub.registry.get(request.path_params["slug"])
+        page = self.hub.seen.to_run(request.path_params["slug"], guard.caller(request))
         inputs = await read_inputs(request, page.demo, self.hub.limits.max_bytes)
         who, root_path = guard.caller(request), request.scope.get("root_path", "")
         self.threads.check(who)
@@ -95,7 +95,7 @@ class DemoRoutes:
     async def _work(self, request: Request, run: Callable[..., bytes]) -> Response:
         """Reads the inputs and runs them in a thread; cancelled when the client goes away."""
         slug = request.path_params["slug"]
-        page = self.hub.registry.get(slug)
+        page = self.hub.seen.to_run(slug, guard.caller(request))
         inputs = await read_inputs(request, page.demo, self.hub.limits.max_bytes)
         who, root_path = guard.caller(request), request.scope.get("root_path", "")
         self.threads.check(who)
@@ -129,7 +129,7 @@ class DemoRoutes:
 
     async def result(self, request: Request) -> Response:
         result = await self._read_result(request)
-        page = self.hub.registry.pages.get(result.capsule["page"])
+        page = self.hub.visible.pages.get(result.capsule["page"])
         result = await to_thread.run_sync(self.hub.shown.look, self._who(request), result)
         return json_answer(answers.result_to_json(result, page, request.scope.get("root_path", "")))
 
@@ -155,7 +155,7 @@ class DemoRoutes:
 
     def _looks(self, result: Result, name: str) -> Looks:
         """How a plot is drawn; that of a page which is no longer here has axes without words."""
-        page = self.hub.registry.pages.get(result.capsule["page"])
+        page = self.hub.visible.pages.get(result.capsule["page"])
         fields = page.declared.outputs if page and page.declared else ()
         return next((Looks.of(f) for f in fields if isinstance(f, Plot) and f.name == name), Looks("", "", False))
 
@@ -163,7 +163,7 @@ class DemoRoutes:
         """Who knows a result's id may ask; whose past results are shown depends on the setting and the cookie."""
         result = await self._read_result(request)
         limit = whole_number(request.query_params.get("limit", str(SIMILAR_LIMIT)), "limit", SIMILAR_MOST)
-        page = self.hub.registry.pages.get(result.capsule["page"])
+        page = self.hub.visible.pages.get(result.capsule["page"])
         if page is None or not self.hub.similar.keeps(page.declared):
             off = self.hub.settings.similar == "off"
             why = "It is switched off on this hub (similar=off)." if off else "Its page does not offer that."
@@ -198,18 +198,18 @@ class DemoRoutes:
 
     async def demos(self, request: Request) -> Response:
         root_path = request.scope.get("root_path", "")
-        pages = [*self.hub.registry]
+        pages = [*self.hub.visible]
         summaries = await to_thread.run_sync(lambda: [answers.summary(self.hub, page, root_path) for page in pages])
         return json_answer(summaries, headers={})
 
     async def demo(self, request: Request) -> Response:
-        page = self.hub.registry.get(request.path_params["slug"])
+        page = self.hub.visible.get(request.path_params["slug"])
         root_path = request.scope.get("root_path", "")
         return json_answer(await to_thread.run_sync(answers.detail, self.hub, page, root_path), headers={})
 
     async def asset(self, request: Request) -> Response:
         """A picture of an example, or the cover. Nothing else that lies in the folder is served."""
-        page, name = self.hub.registry.get(request.path_params["slug"]), request.path_params["name"]
+        page, name = self.hub.visible.get(request.path_params["slug"]), request.path_params["name"]
         if page.declared is None or name not in answers.pictures(page):
             raise NotFoundError("{title} has no picture {name!r}.", title=page.title, name=name)
         return FileResponse(page.assets / name, headers={"Cache-Control": "public, max-age=3600"})
@@ -234,7 +234,7 @@ class DemoRoutes:
         if why:
             raise ForbiddenError("This request may not change what is in memory. {why}", why=sentence(why))
         wish = await read_texts(request, ("demo", "weights", "action"), ("demo", "action"))
-        work = partial(self.hub.models.change, wish["demo"], wish.get("weights", ""), wish["action"])
+        work = partial(self.hub.change_model, wish["demo"], wish.get("weights", ""), wish["action"])
         return json_answer(asdict(await self.threads.run(who, work)), headers={})
 
     async def healthz(self, request: Request) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from anyio import to_thread
@@ -122,7 +123,8 @@ class GalleryRoutes:
         return gallery.query(parameters, ids), page, size
 
     def _viewer(self, request: Request) -> Viewer:
-        return self.pictures.viewer(self.hub.owners.of(guard.caller(request)))
+        who = guard.caller(request)
+        return replace(self.pictures.viewer(self.hub.owners.of(who)), kept_from=self.hub.seen.kept_from(who))
 
     # --- one picture ------------------------------------------------------------------------------
 
@@ -151,7 +153,7 @@ class GalleryRoutes:
 
     def _picture(self, entry: PictureRecord, request: Request) -> PictureAnswer:
         """One picture, as REST and the page's script read it."""
-        root, page = request.scope.get("root_path", ""), self.hub.registry.pages.get(entry.demo)
+        root, page = request.scope.get("root_path", ""), self.hub.visible.pages.get(entry.demo)
         here = f"{root}{API}/gallery/{entry.id}"
         return {
             "id": entry.id, "demo": entry.demo, "prompt": entry.prompt, "subject": entry.subject, "style": entry.style,

@@ -47,7 +47,7 @@ class GridRoutes:
 
     async def draw(self, request: Request) -> Response:
         """One document at the end, or events as it goes. Who closes the connection cancels what is not drawn yet."""
-        page = self.hub.registry.get(request.path_params["slug"])
+        page = self.hub.seen.to_run(request.path_params["slug"], guard.caller(request))
         fields = await read_object(request, small.FIELDS, ("subjects",))
         if self.threads.available_tokens < 1:
             raise BusyError(

@@ -29,7 +29,7 @@ def status(hub: Hub) -> dict[str, Any]:
         "models": [asdict(one) for one in hub.models.residents()],
         "process_bytes": memory_bytes(hub),
         "processes": [asdict(one) for one in hub.models.processes()],
-        "demos": {page.slug: asdict(describe.state(hub, page)) for page in hub.registry},
+        "demos": {page.slug: asdict(describe.state(hub, page)) for page in hub.visible},
     }
 
 
@@ -63,6 +63,6 @@ def readiness(hub: Hub) -> tuple[bool, dict[str, Any]]:
     return ready, {
         "status": "ready" if ready else "not ready",
         "reasons": reasons,
-        "demos": wrong,
+        "demos": {slug: why for slug, why in wrong.items() if slug in hub.visible.pages},  # it answers anybody
         "warnings": warnings(hub),
     }

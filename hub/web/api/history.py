@@ -94,7 +94,7 @@ class HistoryRoutes:
         return json_answer(await to_thread.run_sync(find))
 
     def _count_to_json(self, slug: str, count: int) -> PageRunsAnswer:
-        page = self.hub.registry.pages.get(slug)
+        page = self.hub.visible.pages.get(slug)
         return {"slug": slug, "title": page.title if page else slug, "count": count}
 
     async def one(self, request: Request) -> Response:
@@ -111,7 +111,7 @@ class HistoryRoutes:
         owner, root = self._owner(request), request.scope.get("root_path", "")
 
         def work() -> dict[str, Any]:
-            both = beside(self.history, self.hub.registry, owner, parameters.get("a", ""), parameters.get("b", ""))
+            both = beside(self.history, self.hub.visible, owner, parameters.get("a", ""), parameters.get("b", ""))
             settings = [{**asdict(setting), "differs": setting.differs} for setting in both.settings]
             runs = {side: run_to_json(self.hub, run, root) for side, run in (("a", both.a), ("b", both.b))}
             return {**answers.comparison_to_json(both.comparison, both.page, root), "settings": settings, "runs": runs}
@@ -182,7 +182,7 @@ def send_upload(data: bytes) -> Response:
 
 def run_to_json(hub: Hub, entry: HistoryEntry, root: str, work: InWork | None = None) -> RunAnswer:
     """A run as JSON data; `progress` while it is in work."""
-    page = hub.registry.pages.get(entry.page)
+    page = hub.visible.pages.get(entry.page)
     demo = page.declared if page else None
     fields = {f.name: f for f in demo.inputs} if demo else {}
     here = f"{root}{API}/history/{entry.id}"

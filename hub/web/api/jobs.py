@@ -97,7 +97,7 @@ class JobRoutes:
 
     async def ask(self, request: Request) -> Response:
         """One run, answered later."""
-        page = self.hub.registry.get(request.path_params["slug"])
+        page = self.hub.visible.get(request.path_params["slug"])
         inputs = await read_inputs(request, page.demo, self.hub.limits.max_bytes)
         who, wish = guard.caller(request), wish_of(request)
 
@@ -107,7 +107,7 @@ class JobRoutes:
         return _promised(request, await to_thread.run_sync(work))
 
     async def ask_batch(self, request: Request) -> Response:
-        page = self.hub.registry.get(request.path_params["slug"])
+        page = self.hub.visible.get(request.path_params["slug"])
         check_names(request.query_params, PLACES)
         who, wish = guard.caller(request), wish_of(request)
         declared = request.headers.get("content-length", "")
@@ -192,7 +192,7 @@ class JobRoutes:
         if result is None:
             raise NotFoundError("The result of this job is not kept any more.")
         result = await to_thread.run_sync(self.hub.shown.look, self.hub.owners.of(guard.caller(request)), result)
-        return json_answer(answers.result_to_json(result, self.hub.registry.pages.get(job.page), root))
+        return json_answer(answers.result_to_json(result, self.hub.visible.pages.get(job.page), root))
 
     def _job(self, request: Request) -> StoredJob:
         return self.jobs.get(request.path_params["id"])
@@ -238,7 +238,7 @@ class JobRoutes:
     async def summary(self, request: Request) -> Response:
         def work() -> dict[str, Any]:
             job = self._batch(request)
-            return asdict(summarise(self.jobs.rows, job, self.hub.registry.get(job.page).demo))
+            return asdict(summarise(self.jobs.rows, job, self.hub.visible.get(job.page).demo))
 
         return json_answer(await drawers.draw(guard.caller(request), work))
 

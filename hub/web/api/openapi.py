@@ -12,7 +12,7 @@ from hub.hub import Hub
 from hub.jobs.reading import picture_input
 from hub.pages import kinds
 from hub.pages.registry import Page, Registry
-from hub.web.api import boxes, plots, usage
+from hub.web.api import audit, boxes, plots, usage
 from hub.web.api.answers import SIMILAR_LIMIT, SIMILAR_MOST
 from hub.web.api.schemas import corrections, gallery, history, jobs, links, pages
 from hub.web.api.schemas.shapes import (
@@ -66,7 +66,7 @@ OTHER = "This hub"
 
 def of_hub(hub: Hub, place: str = "") -> dict[str, Any]:
     """The document of a hub, with what its weights bring; `place` is where a proxy has it."""
-    return document(hub.registry, partial(facts.all_options, hub.weights), place)
+    return document(hub.visible, partial(facts.all_options, hub.weights), place)
 
 
 def document(registry: Registry, options: Callable[[Page], pages.Options], place: str = "") -> dict[str, Any]:
@@ -95,6 +95,7 @@ def document(registry: Registry, options: Callable[[Page], pages.Options], place
         **history.paths(),
         **jobs.paths(),
         **usage.paths(),
+        **audit.paths(),
         "/metrics": {"get": _operation("getMetrics", "Prometheus metrics", {"text/plain": {"type": "string"}})},
     }
     for page in registry:

@@ -28,7 +28,7 @@ class Heads:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         name = str(scope["path"]).strip("/") if scope["type"] == "http" and scope["method"] == "GET" else None
-        if name is None or not (name in ("", STATUS) or name in self.hub.registry.pages):
+        if name is None or not (name in ("", STATUS) or name in self.hub.visible.pages):
             await self.app(scope, receive, send)
             return
         start: Message | None = None
@@ -65,7 +65,7 @@ class Heads:
     def _draw(self, name: str, request: Request) -> str:
         if name == STATUS:
             return piece("heads", "untold", "Status")
-        page = self.hub.registry.pages.get(name)
+        page = self.hub.visible.pages.get(name)
         title, text = pictures.describe(self.hub, page)
         if page is not None and page.declared is None:
             return piece("heads", "untold", title)

@@ -21,9 +21,13 @@ from gradio.blocks import BlocksConfig
 from gradio.context import Context, set_render_context
 from gradio.exceptions import DuplicateBlockError
 
+from hub.hub import Hub
+from hub.people.users import Caller
+
 V = TypeVar("V")
 HOME = ""
 TRIES = 5
+KINDS = 16  # as which a page is kept drawn: for each language, and who sees other pages has another menu
 # Gradio's place for the page that is being drawn is one for the whole process. Guards it, and all that a drawing adds.
 _BUILDING = threading.Lock()
 _asked: ContextVar[Sequence[str] | None] = ContextVar("asked", default=None)  # what a request is about; None: all
@@ -38,7 +42,8 @@ class Part:
     draw: Callable[[gr.Blocks], None]
     config: dict[str, Any] = field(default_factory=dict)
     made: bool = False
-    translated: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # By language, and by the pages that are named on it where that is not all.
+    translated: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
 
 @contextmanager
@@ -52,16 +57,44 @@ def asked_for(*names: str) -> Iterator[None]:
 
 
 class Parts:
-    """All pages of one served Blocks."""
+    """All pages of one served Blocks; whoever asks finds those that they may see."""
 
-    def __init__(self, served: gr.Blocks, parts: Collection[Part]):
-        self._served = served
+    def __init__(self, hub: Hub, served: gr.Blocks, parts: Collection[Part]):
+        self._hub, self._served = hub, served
         self._parts = {part.name: part for part in parts}
         served.default_config = _Shared(served)
 
     @property
     def names(self) -> Collection[str]:
-        return self._parts.keys()
+        if not self.is_short:
+            return self._parts.keys()
+        there, all_pages = self._hub.visible.pages, self._hub.registry.pages
+        return [name for name in self._parts if name in there or name not in all_pages]
+
+    @property
+    def shown(self) -> list[str]:
+        """The slugs of the pages that whoever asks may see."""
+        return [*self._hub.visible.pages]
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether who looks decides what is shown: then nothing that was drawn for nobody is."""
+        return bool(self._hub.seen.rights.rules.rules)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether pages are kept from whoever asks."""
+        return self._hub.visible is not self._hub.registry
+
+    def sees_endpoint(self, name: str) -> bool:
+        """Whether whoever asks may know of an endpoint of gradio_client: that of a page that they see."""
+        slug = name if name in self._hub.registry.pages else name.removesuffix("_compare")
+        return slug in self._hub.visible.pages
+
+    def check(self, name: str, who: Caller | None) -> None:
+        """Raises NotFoundError for a page that this caller does not see."""
+        if name in self._hub.registry.pages:
+            self._hub.seen.by(who).get(name)
 
     def is_made(self, name: str) -> bool:
         return self._parts[name].made
@@ -90,7 +123,7 @@ class Parts:
     def asked(self) -> list[Part]:
         """The page that is asked for, or all."""
         names = _asked.get()
-        return [self.make(name) for name in ([*self._parts] if names is None else names)]
+        return [self.make(name) for name in ([*self.names] if names is None else names)]
 
     def config(self, settings: dict[str, Any], share: Callable[[Part], dict[str, Any]]) -> dict[str, Any]:
         """Gradio's configuration of what is asked for: `settings`, and of each part what `share` says."""

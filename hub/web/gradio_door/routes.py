@@ -6,6 +6,7 @@ What is not in the table is 404, also what a later Gradio adds.
 
 from __future__ import annotations
 
+import json
 import mimetypes
 from collections.abc import AsyncGenerator, Collection
 from contextlib import nullcontext
@@ -17,12 +18,14 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from gradio.routes import App
 from starlette._utils import get_route_path
+from starlette.datastructures import MutableHeaders
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.errors import BusyError, HubError, InputError, NotFoundError, TooLargeError, UnavailableError
+from hub.people import asking
 from hub.people.users import Caller
 from hub.texts import say
 from hub.web.gradio_door import refusals
@@ -109,6 +112,9 @@ class GradioDoor:
             await answer(scope, receive, send)
             return
         scope = {**scope, refusals.REFUSED: []}
+        if path == f"/{API}/info" and self._parts.is_short:
+            plain = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
+            scope, send = {**scope, "headers": plain}, self._without_others(send)
 
         async def with_status(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -117,6 +123,29 @@ class GradioDoor:
 
         with asked_for(page) if page is not None and method in GET else nullcontext():
             await self.app(scope, receive, with_status)
+
+    def _without_others(self, send: Send) -> Send:
+        """What Gradio says of endpoints, without those of pages that are kept from who asks. It comes in one piece."""
+        start: Message | None = None
+
+        async def send_rest(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start":
+                start = message
+                return
+            if start is not None:
+                begun, start, sees = start, None, self._parts.sees_endpoint
+                if begun["status"] == 200:
+                    told = json.loads(message.get("body", b"") or b"{}")
+                    named = told.get("named_endpoints", {})
+                    told["named_endpoints"] = {n: one for n, one in named.items() if sees(n.removeprefix("/"))}
+                    told["unnamed_endpoints"] = {}
+                    message = {**message, "body": json.dumps(told).encode()}
+                    MutableHeaders(scope=begun)["content-length"] = str(len(message["body"]))
+                await send(begun)
+            await send(message)
+
+        return send_rest
 
     def _page(self, scope: Scope, path: str) -> tuple[str | None, Scope]:
         """The page that a request is about, None: no one page; and the request as Gradio is asked, which has `/`."""
@@ -130,6 +159,7 @@ class GradioDoor:
             asked = Request(scope).query_params.get("page", HOME if path == "/" else None)
         elif name == API and len(rest) > 1 and rest[0] in ("call", "run"):  # by the name of an endpoint
             asked = rest[1] if rest[1] in self._parts.names else rest[1].removesuffix("_compare")
+            self._parts.check(asked, asking.current())
         return (asked if asked in self._parts.names else None), scope
 
     def _is_awaited(self, path: str, scope: Scope) -> bool:

@@ -199,4 +199,5 @@ def _with_signature(
     if progress:
         parameters.append(inspect.Parameter("progress", kind, default=gr.Progress()))
     call.__signature__ = inspect.Signature(parameters)
-    return call
+    made: Callable[..., Any] = call
+    return made

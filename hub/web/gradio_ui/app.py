@@ -28,7 +28,7 @@ def build(hub: Hub) -> gr.Blocks:
     ui = _Pages(hub)
     blocks: Any = Pages(title="Demo Hub", analytics_enabled=False, delete_cache=(3600, DAY_S))
     blocks.hub_files = ui.files
-    blocks.hub_ui, blocks.hub_parts = ui, Parts(blocks, [*ui.own_parts(), *map(ui.part_of, hub.registry)])
+    blocks.hub_ui, blocks.hub_parts = ui, Parts(hub, blocks, [*ui.own_parts(), *map(ui.part_of, hub.registry)])
     blocks.config = blocks.get_config_file()
     return cast(gr.Blocks, blocks)
 
@@ -75,9 +75,9 @@ class _Pages:
 
     def _draw_masthead(self, here: str) -> None:
         hub = self.hub
-        draw(partial(html.masthead, hub.registry, here, signed_in=hub.settings.asks))
+        draw(lambda: html.masthead(hub.visible, here, signed_in=hub.settings.asks))
 
     def gallery(self, most: int | None = None) -> str:
         """The cards; `most`: no more than so many."""
-        pages = [(page, describe.state(self.hub, page)) for page in islice(self.hub.registry, most)]
-        return html.gallery(pages, describe.notices(self.hub), len(self.hub.registry.pages))
+        pages = [(page, describe.state(self.hub, page)) for page in islice(self.hub.visible, most)]
+        return html.gallery(pages, describe.notices(self.hub), len(self.hub.visible.pages))

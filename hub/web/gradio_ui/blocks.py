@@ -17,10 +17,12 @@ from gradio.context import LocalContext
 
 from hub import texts
 from hub.errors import HubError
+from hub.people import asking
+from hub.people.users import Caller
 from hub.texts import Catalogue
 from hub.web.gradio_door import payloads, refusals
 from hub.web.gradio_door.page_files import PageFiles
-from hub.web.gradio_door.parts import Part, asked_for
+from hub.web.gradio_door.parts import KINDS, Part, asked_for
 from hub.web.gradio_door.refusals import Refusal
 from hub.web.middleware import guard, languages
 
@@ -58,16 +60,21 @@ def _set_config(self: Any, config: Any) -> None:
 
 
 def _translate_part(blocks: Any, catalogue: Catalogue, part: Part) -> Any:
-    if not catalogue.texts:
+    # What the menu and the home page name depends on who looks, where pages are kept from some.
+    shown = ",".join(blocks.hub_parts.shown) if blocks.hub_parts.is_short else ""
+    if not catalogue.texts and not shown and not blocks.hub_parts.has_rules:
         return part.config
-    config = part.translated.get(catalogue.language)
+    config = part.translated.get((catalogue.language, shown))
     if config is None:  # two threads may both make it, and make the same
         words = dict[str, str]()
         i18n = gr.I18n(**{catalogue.language: words})
         with texts.speaking(catalogue):
             components = [_translate_component(blocks, entry, i18n, words) for entry in part.config["components"]]
-        config = {**part.config, "components": components, "i18n_translations": i18n.translations_dict}
-        part.translated[catalogue.language] = config
+        spoken = {"i18n_translations": i18n.translations_dict} if catalogue.texts else {}
+        config = {**part.config, "components": components, **spoken}
+        if len(part.translated) >= KINDS:
+            part.translated.clear()
+        part.translated[catalogue.language, shown] = config
     return config
 
 
@@ -104,9 +111,12 @@ def _create_limiter(self: Any) -> None:
 
 
 def _api_info(self: Any, *arguments: Any, page: str | None = None, **named: Any) -> Any:
-    """Gradio keeps the first answer for all, so it is English. It is put together page by page."""
+    """Gradio keeps the first answer for all, so it is English, and has all pages; the door leaves some out.
+
+    It is put together page by page.
+    """
     info: dict[str, dict[str, Any]] = {"named_endpoints": {}, "unnamed_endpoints": {}}
-    with texts.speaking(texts.PLAIN):
+    with texts.speaking(texts.PLAIN), asking.asked_by(None):
         for name in self.hub_parts.names if page is None else [page]:
             with asked_for(name):
                 self.hub_parts.make(name)
@@ -126,6 +136,7 @@ async def _process_api(self: Any, block_fn: Any, inputs: list[Any], *arguments: 
     who = guard.caller(getattr(request, "request", None))
     files: PageFiles = self.hub_files
     try:
+        self.hub_parts.check(block_fn.page, who)
         if named.get("iterator") is None:  # else a later step of an event whose values were checked at its first
             find = partial(files.find, who, use=True)
             inputs = [await to_thread.run_sync(payloads.admit_value, one, find, files.largest) for one in inputs]
@@ -170,4 +181,12 @@ def _language_of_event() -> Catalogue | None:
     return languages.catalogue_of(inner.scope) if inner is not None else None
 
 
+def _who_asked_for_event() -> Caller | None:
+    """Whose event Gradio answers, by the same request."""
+    request = LocalContext.request.get(None)
+    inner = getattr(request, "request", None)
+    return guard.caller(inner) if inner is not None else None
+
+
 texts.ask_gradio[:] = [_language_of_event]
+asking.of_events["gradio"] = _who_asked_for_event

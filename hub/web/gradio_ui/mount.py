@@ -106,4 +106,4 @@ class KnownPages:
 
     def _is_known(self, name: str) -> bool:
         first, *more = name.split("/")
-        return first in RESERVED_SLUGS or "." in name or (first in self.hub.registry.pages and not more)
+        return first in RESERVED_SLUGS or "." in name or (first in self.hub.visible.pages and not more)

@@ -86,7 +86,7 @@ class _View:
             if why := self.refusal(request):
                 raise ForbiddenError("You may not change what is in memory. {why}", why=sentence(why))
             begin = time.perf_counter()
-            now = await to_thread.run_sync(self.hub.models.change, demo, weights, action)
+            now = await to_thread.run_sync(self.hub.change_model, demo, weights, action)
         except HubError as problem:
             return html.error(problem)
         name = f"{say(now.title)} ({now.weights})" if now.weights else say(now.title)
@@ -121,7 +121,7 @@ class _View:
             _draw_table("In memory", HERE, here, several, "Nothing is loaded yet.", not refused),
             _draw_table("Not in memory", AWAY, away, several, "Everything is loaded.", not refused),
         )
-        titles = {page.slug: say(page.title) for page in self.hub.registry}
+        titles = {page.slug: say(page.title) for page in self.hub.visible}
         corrected = corrections.accuracies(self.hub.corrections.store.counts(), titles)
         return piece("status", "board", health.warnings(self.hub), tiles, pieces, text, *tables, refused, corrected)
 

@@ -34,7 +34,7 @@ HEAD_BYTES = 8
 
 def tools(hub: Hub, files: bool) -> list[Tool]:
     """Both tools; none where no page takes many pictures. `files`: a client on this machine may name a folder."""
-    slugs = [page.slug for page in hub.registry if picture_input(page.declared)]
+    slugs = [page.slug for page in hub.visible if picture_input(page.declared)]
     if not slugs or not hub.settings.jobs_disk_mb:
         return []
     text = {"type": "string"}
@@ -77,7 +77,7 @@ def call(
             job = hub.jobs.cancel(job.id, who) or job
     structured: dict[str, Any] = {**job_to_json(hub.jobs.view(job), base)}
     if job.kind == "batch":
-        demo = hub.registry.get(job.page).demo
+        demo = hub.visible.get(job.page).demo
         summary = summarise(hub.jobs.rows, job, demo)
         structured["labels"] = dict(summary.names)
         if summary.score:

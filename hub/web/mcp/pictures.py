@@ -90,7 +90,7 @@ def _address_parts(text: str) -> tuple[str, str, str] | None:
 def _own_picture(hub: Hub, name: str, address: str, kind: str, key: str, rest: str) -> Any:
     """A picture this hub has: an example's file, or an output of a result. Nothing is fetched."""
     if kind == "demos":
-        page = hub.registry.pages.get(key)
+        page = hub.visible.pages.get(key)
         file = rest.removeprefix("assets/")
         if page and page.declared and rest != file and file in answers.pictures(page):
             return page.assets / file

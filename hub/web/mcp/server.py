@@ -35,6 +35,7 @@ from hub.engine.jobs import Cancel, text_so_far
 from hub.errors import BusyError, DeclarationError, ForbiddenError, HubError
 from hub.hub import Hub
 from hub.pages.registry import Page
+from hub.people import asking
 from hub.people.users import Caller
 from hub.spec import Progress
 from hub.web.api.openapi import hub_version
@@ -80,25 +81,32 @@ class ToolCalls:
     async def list_tools(
         self, context: ServerRequestContext[Any, Any], params: PaginatedRequestParams | None
     ) -> ListToolsResult:
-        return ListToolsResult(tools=await to_thread.run_sync(self._tools))
+        with asking.asked_by(_who(context)):
+            return ListToolsResult(tools=await to_thread.run_sync(self._tools))
 
     def _tools(self) -> list[Any]:
-        pages = [mcp_tools.tool(self.hub, page, self.files) for page in self.hub.registry if page.declared]
+        pages = [mcp_tools.tool(self.hub, page, self.files) for page in self.hub.visible if page.declared]
         return [*pages, *batches.tools(self.hub, self.files)]
 
     async def call_tool(self, context: ServerRequestContext[Any, Any], params: CallToolRequestParams) -> CallToolResult:
         """One run. Its cancellation, by notification or because the client went away, ends the run in the engine."""
+        who = _who(context)
+        with asking.asked_by(who):
+            return await self._call(context, params, who)
+
+    async def _call(
+        self, context: ServerRequestContext[Any, Any], params: CallToolRequestParams, who: Caller | None
+    ) -> CallToolResult:
         if params.name in (batches.MANY, batches.JOB):
             work = partial(self._call_batch, params.name, params.arguments or {}, context.request)
             return await to_thread.run_sync(work)
         try:
-            page = self.hub.registry.get(params.name)
+            page = self.hub.visible.get(params.name)
         except HubError as error:
             raise MCPError(INVALID_PARAMS, error.message) from None
         if page.declared is None:
             return mcp_tools.failure(DeclarationError(page.error))
         request = context.request
-        who = guard.caller(request) if isinstance(request, Request) else None  # over stdio it is this machine's user
         events: asyncio.Queue[tuple[str, Progress | None] | None] = asyncio.Queue()
         loop, cancel = asyncio.get_running_loop(), Cancel()
 
@@ -142,6 +150,12 @@ class ToolCalls:
         except Exception as error:  # the last net: a fault of ours must not end the connection
             log.error("the tool %s failed", page.slug, exc_info=error)
             return mcp_tools.failure(HubError("The hub failed on this call; its log has the details."))
+
+
+def _who(context: ServerRequestContext[Any, Any]) -> Caller | None:
+    """Who calls; over stdio it is this machine's user."""
+    request = context.request
+    return guard.caller(request) if isinstance(request, Request) else None
 
 
 async def _report_progress(

@@ -13,26 +13,28 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection, Request, cookie_parser
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hub.errors import BusyError, ForbiddenError, HubError, RoleError, SignInError
+from hub.errors import ForbiddenError, HubError, RoleError, SignInError
 from hub.hub import Hub
-from hub.people.signin import ASK, COOKIE, TICKET_S, UNKNOWN_TOKEN, Known, SignIn
+from hub.people import asking
+from hub.people.signin import COOKIE, TICKET_S, Known, SignIn
 from hub.people.users import MAY, TOKEN, Caller
 from hub.settings import Settings
-from hub.texts import say
 from hub.tracing import SCOPE
-from hub.web.middleware import access, client_login, sessions, sign_out, space_signin
+from hub.web.middleware import access, sessions
+from hub.web.middleware.entrance import client_login, oidc_login, sign_out, space_signin
+from hub.web.middleware.entrance.refusing import path_of, refuse, ways_of
 from hub.web.middleware.headers import SCRIPT
-from hub.web.parts.pieces import piece
-from hub.web.problems import problem
 
 CALLER = "hub.caller"  # in the scope, of who asks
 PEER = "hub.peer"  # in the scope, the address at the other end of the connection, whoever it says it passes on for
 HEADER = "x-hub-caller"  # the same for Streamlit, whose pages see nothing but the headers of their websocket
 OPEN = frozenset({"/healthz", "/readyz", "/favicon.ico", SCRIPT})  # probes have no password, nor has the page below
-ADMIN = frozenset({"/status", "/usage", "/metrics", "/api/v1/status", "/api/v1/models", "/api/v1/usage"})
+ADMIN = frozenset(
+    {"/status", "/usage", "/audit", "/metrics", "/api/v1/status", "/api/v1/models", "/api/v1/usage", "/api/v1/audit"}
+)
 # What Gradio and Streamlit tell of their operation; of Streamlit's, whatever its pages do not need themselves.
 OPERATION = re.compile(
     r"(/gradio_api)?/monitoring(/.*)?"
@@ -43,7 +45,6 @@ OWN_FILES = ("/r/page.css", "/r/page.js")  # of the page of a link
 WEBSOCKET = "WEBSOCKET"  # in the place of a method
 CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE", WEBSOCKET})
 EXPOSED = ("Retry-After", "Location", "ETag")
-CHALLENGE = 'Basic realm="Demo Hub", charset="UTF-8"'
 
 
 def role_needed(method: str, path: str) -> str:
@@ -74,7 +75,10 @@ def caller_on_page(request: Any) -> Caller:
 def caller_of_headers(headers: Mapping[str, str]) -> Caller:
     """The same from the headers of a websocket; a visitor cannot have written that one."""
     text = headers.get(HEADER, "")
-    return Caller(**json.loads(text)) if text else Caller()
+    if not text:
+        return Caller()
+    facts = json.loads(text)
+    return Caller(**{**facts, "groups": tuple(facts["groups"])})
 
 
 def layers(hub: Hub) -> list[Middleware]:
@@ -93,8 +97,9 @@ class Guard:
     def __init__(self, app: ASGIApp, hub: Hub):
         """Raises InputError for a users file that cannot be read."""
         self.app, self.hub = app, hub
-        self.signin = SignIn(hub.settings)
-        self._sign_out = sign_out.SignOut(self.signin, self._cookie)
+        self.signin = SignIn(hub.settings, hear=self._note)
+        self._sign_out = sign_out.SignOut(self.signin, hub, self._cookie)
+        self._oidc = oidc_login.OidcLogin(self.signin, hub, self._cookie)
 
     @property
     def settings(self) -> Settings:
@@ -105,7 +110,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         headers, cookies = Headers(scope=scope), cookie_parser(Headers(scope=scope).get("cookie", ""))
-        method, path = scope.get("method", WEBSOCKET), _path(scope)
+        method, path = scope.get("method", WEBSOCKET), path_of(scope)
         who = _stranger(scope)
         account: Known | None = None
         try:
@@ -115,25 +120,43 @@ class Guard:
                 answer = await client_login.answer(self.signin, self._cookie, Request(scope, receive), who.address)
                 await answer(scope, receive, send)
                 return
+            if self._oidc.is_for(method, path):
+                await (await self._at_provider(scope, path, who))(scope, receive, send)
+                return
             if self.signin.required and role_needed(method, path) and not self._signs_in(method, path):
                 if moved := self._take_token(scope, method):
                     await moved(scope, receive, send)
                     return
-                if signing := self._sign_out.answer(scope, method, path, cookies):
+                if signing := await self._sign_out.answer(scope, method, path, cookies):
                     await signing(scope, receive, send)
                     return
                 at_proxy = self._at_proxy(scope, headers)
                 account = await self.signin.identify(headers, cookies, who.address, space_signin.user(scope), at_proxy)
-                who = Caller(account.name, account.role, who.session, who.address)
+                who = Caller(account.name, account.role, who.session, who.address, account.groups)
                 _check(account, who, method, path)
         except HubError as error:
-            await refuse(error, bool(self.signin.space), scope, receive, send)
+            await refuse(error, ways_of(self.settings), scope, receive, send)
             return
         scope = {**scope, CALLER: who, "headers": _without_header(scope)}
         if scope["type"] == "websocket":
             scope["headers"].append((HEADER.encode(), json.dumps(asdict(who)).encode()))
             receive = self._end_with_account(account, cookies.get(COOKIE, ""), receive)
-        await self.app(scope, receive, self._with_headers(scope, cookies, account, send))
+        with asking.asked_by(who):
+            await self.app(scope, receive, self._with_headers(scope, cookies, account, send))
+
+    async def _at_provider(self, scope: Scope, path: str, who: Caller) -> Response:
+        """What the addresses of the sign-in at a provider answer. Raises a HubError for who could not sign in."""
+        try:
+            answer, person = await self._oidc.answer(Request(scope), path)
+        except (SignInError, RoleError):
+            self._note(who, False)
+            raise
+        if person is not None:
+            self._note(Caller(person.name, person.role), True)
+        return answer
+
+    def _note(self, who: Caller, came_in: bool) -> None:
+        self.hub.audit.note_of(who, "sign_in" if came_in else "sign_in_failed")
 
     def _at_proxy(self, scope: Scope, headers: Headers) -> Known | None:
         """Who has signed in at a proxy that is believed."""
@@ -153,20 +176,21 @@ class Guard:
         if not text or method not in ("GET", "HEAD"):
             return None
         account = self.signin.by_token(text)
+        self._note(Caller(account.name, account.role), True)
         token = self.signin.tokens.get(account.token)
         left_s = None if token is None or token.expires is None else int(token.expires - self.signin.tokens.clock())
         rest = urlencode([(name, value) for name, value in query if name != "token"])
         # One slash at the start: with two, the browser would take what follows for another host.
-        place = scope.get("root_path", "") + "/" + quote(_path(scope).lstrip("/"))
+        place = scope.get("root_path", "") + "/" + quote(path_of(scope).lstrip("/"))
         answer = RedirectResponse(f"{place}?{rest}" if rest else place, 303)
         answer.headers.update({"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
         answer.headers.append("Set-Cookie", self._cookie(scope, text, left_s))
         return answer
 
-    def _cookie(self, scope: Scope, value: str, seconds: int | None) -> str:
+    def _cookie(self, scope: Scope, value: str, seconds: int | None, name: str = COOKIE, path: str = "/") -> str:
         public, host = urlsplit(self.settings.public_url), Headers(scope=scope).get("host")
         secure = scope.get("scheme") == "https" or (public.scheme == "https" and host == public.netloc)
-        parts = [f"{COOKIE}={value}", f"Path={scope.get('root_path', '')}/", "HttpOnly", "SameSite=Lax"]
+        parts = [f"{name}={value}", f"Path={scope.get('root_path', '')}{path}", "HttpOnly", "SameSite=Lax"]
         parts += [f"Max-Age={seconds}"] * (seconds is not None) + ["Secure"] * secure
         return "; ".join(parts)
 
@@ -175,12 +199,15 @@ class Guard:
 
         async def checked() -> Message:
             message = await receive()
-            over = account is not None and (not self.signin.is_still(account) or self.signin.has_ended(key))
+            over = account is not None and (self.signin.has_ended(key) or not await self._is_still(account))
             if message["type"] == "websocket.receive" and over:
                 return {"type": "websocket.disconnect", "code": 1008}
             return message
 
         return checked
+
+    async def _is_still(self, account: Known) -> bool:
+        return self.signin.is_still(account) and await self.signin.renewed(account) == account
 
     def _with_headers(self, scope: Scope, cookies: Mapping[str, str], account: Known | None, send: Send) -> Send:
         """Keeps a browser signed in, and leaves it to `allow_origins` alone which websites may read answers."""
@@ -190,7 +217,7 @@ class Guard:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                if _path(scope) != SCRIPT:  # Gradio lets every website read
+                if path_of(scope) != SCRIPT:  # Gradio lets every website read
                     for name in [name for name in headers if name.startswith("access-control-")]:
                         del headers[name]
                 if account is not None and by_password and self.signin.by_key(cookies.get(COOKIE, "")) != account:
@@ -206,12 +233,6 @@ def _stranger(scope: Scope) -> Caller:
     client: Any = scope.get("client")
     session = sessions.session_of(cookie_parser(Headers(scope=scope).get("cookie", "")))
     return Caller(session=session, address=str(client[0]) if client else "")
-
-
-def _path(scope: Scope) -> str:
-    """The path as the router sees it, which takes the proxy's prefix away where it is still there."""
-    path, root = str(scope["path"]), str(scope.get("root_path", ""))
-    return path.removeprefix(root) if root and f"{path}/".startswith(f"{root}/") else path
 
 
 def _without_header(scope: Scope) -> list[tuple[bytes, bytes]]:
@@ -233,48 +254,3 @@ def _check(account: Known, who: Caller, method: str, path: str) -> None:
         place = re.fullmatch(r"/(?:r|api/v1/links)/([^/]+)(/.*)?", path)
         if place is None or place[1] != account.link:
             raise RoleError("This access token opens one shared result, and nothing else.")
-
-
-async def refuse(error: HubError, space: bool, scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "websocket":  # before it is accepted: the server answers 403
-        await send({"type": "websocket.close", "code": 1008, "reason": error.title})
-        return
-    request = Request(scope)
-    if re.match(r"/(api|gradio_api|mcp)(/|$)", _path(scope)):
-        answer: Response = problem(error, request)
-    elif "text/html" in request.headers.get("accept", ""):
-        answer = HTMLResponse(_page(error, space, scope), error.status)
-    else:
-        answer = PlainTextResponse(f"{error.title}. {error.message}\n", error.status)
-    answer.headers["Cache-Control"] = "no-store"
-    if isinstance(error, SignInError):
-        # The latter makes a browser ask by itself, in a box of its own; a page has the hub's form.
-        has_form = space or answer.media_type == "text/html"
-        answer.headers["WWW-Authenticate"] = 'Bearer realm="Demo Hub"' if has_form else CHALLENGE
-        if error.message == UNKNOWN_TOKEN:
-            answer.headers["WWW-Authenticate"] = 'Bearer realm="Demo Hub", error="invalid_token"'
-            answer.delete_cookie(COOKIE, path=f"{scope.get('root_path', '')}/", httponly=True, samesite="lax")
-    if isinstance(error, BusyError):
-        answer.headers["Retry-After"] = str(error.retry_after_s)
-    await answer(scope, receive, send)
-
-
-def _page(error: HubError, space: bool, scope: Scope) -> str:
-    """Why somebody may not come in, and what to do."""
-    message: str = error.message
-    root, hint, action = scope.get("root_path", ""), "", ""
-    path, request = _path(scope), Request(scope)
-    if isinstance(error, SignInError) or (path == client_login.PATH and isinstance(error, BusyError)):
-        if error.message == sign_out.SIGNED_OUT:
-            return piece("door", "signed_out", error.message, "", f"{root}{sign_out.IN}")
-        hint = sign_out.HINT
-        if not space:
-            query = scope.get("query_string", b"").decode("latin-1")
-            here = f"{path}?{query}" if query else path
-            action = sign_out.login_place(root, client_login.wanted(request) if path == client_login.PATH else here)
-        if error.message == ASK:
-            message = "" if space else "This hub asks for a user name and a password."
-    elif isinstance(error, RoleError):
-        hint = "Ask whoever gave you access for more, or sign in as somebody else."
-    place = f"{root}{space_signin.PLACE}?{urlencode({'_target_url': _path(scope)})}" if space else ""
-    return piece("door", "refused", say(error.title), [line for line in (message, hint) if line], place, action)

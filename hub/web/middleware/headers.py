@@ -23,7 +23,9 @@ PICTURE = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox
 # Of Gradio's files: the names of the first tell what is in them, those of the second do not.
 LASTING = {"assets": "public, max-age=31536000, immutable", "static": "public, max-age=86400"}
 # Another site could lay these under its own buttons; the demos change nothing, and may be framed (`embed`).
-NOT_FRAMED = frozenset("status usage corrections docs history gallery grid r sign-in sign-out login api mcp".split())
+NOT_FRAMED = frozenset(
+    "status usage audit corrections docs history gallery grid r sign-in sign-out login api mcp".split()
+)
 
 
 class SafeHeaders:

@@ -19,7 +19,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hub.errors import HostError, HubError
 from hub.hub import Hub
 from hub.settings import Settings
-from hub.web.middleware import addresses, guard
+from hub.web.middleware import addresses
+from hub.web.middleware.entrance.refusing import Ways, refuse
 from hub.web.problems import MalformedError
 
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,255})(?::([0-9]{0,5}))?")
@@ -40,7 +41,7 @@ class Names:
             try:
                 check(self.hub.settings, scope)  # a public link may be added while the hub runs
             except HubError as error:
-                await guard.refuse(error, False, scope, receive, send)
+                await refuse(error, Ways(), scope, receive, send)
                 return
         await self.app(scope, receive, send)
 

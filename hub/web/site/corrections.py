@@ -48,7 +48,7 @@ class CorrectionPages:
         found, total, page, size = find_corrections(self.hub, who, query)
         pages, everybody = count_pages(self.hub, who)
         mine = self.hub.owners.of(who).ids
-        titles = {entry.slug: say(entry.title) for entry in self.hub.registry}
+        titles = {entry.slug: say(entry.title) for entry in self.hub.visible}
         entries = [
             (one, titles.get(one.page, one.page), drawn.rows_of(one), drawn.VERDICTS[one.verdict], one.owner in mine)
             for one in found
@@ -61,7 +61,7 @@ class CorrectionPages:
             if 1 <= number <= max(1, -(-total // size))
         }
         return draw_page(
-            "corrections/list.html", home="./", here="r/", menu=self.hub.registry, place="corrections",
+            "corrections/list.html", home="./", here="r/", menu=self.hub.visible, place="corrections",
             signed_in=who.name, entries=entries, total=total, everybody=everybody, counts=counts, demos=pages,
             verdicts=VERDICTS, chosen=chosen, turns=turns, asks=self.hub.settings.asks,
         )  # fmt: skip
@@ -81,7 +81,7 @@ class CorrectionPages:
 def _problem(hub: Hub, error: HubError, request: Request) -> HTMLResponse:
     up = max(0, request.scope["path"].strip("/").count("/")) * "../"
     text = draw_page(
-        "problem.html", home=up or "./", here=f"{up}r/", menu=hub.registry, place="corrections",
+        "problem.html", home=up or "./", here=f"{up}r/", menu=hub.visible, place="corrections",
         title=say(error.title), message=say(error.message), signed_in=guard.caller(request).name,
     )  # fmt: skip
     return HTMLResponse(text, error.status, headers=HEADERS)

@@ -36,7 +36,7 @@ class DocsPages:
 
     async def page(self, request: Request) -> Response:
         text = draw_page(
-            "docs.html", home="./", here="r/", menu=self.hub.registry, place="docs",
+            "docs.html", home="./", here="r/", menu=self.hub.visible, place="docs",
             signed_in=guard.caller(request).name, asks=self.hub.settings.asks, version=version("fastapi-swagger"),
         )  # fmt: skip
         return HTMLResponse(text, headers=ASKING)

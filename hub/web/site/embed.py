@@ -42,7 +42,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
 
 def site_map(hub: Hub, base: str) -> str:
     """The home page and every working page, as sitemaps.org has it."""
-    slugs = ["", *(page.slug for page in hub.registry if page.declared)]
+    slugs = ["", *(page.slug for page in hub.visible if page.declared)]
     return piece("embed", "site_map", [f"{base}/{slug}" for slug in slugs])
 
 

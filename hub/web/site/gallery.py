@@ -28,7 +28,7 @@ class GalleryPages:
 
     async def page(self, request: Request) -> Response:
         text = draw_page(
-            "gallery.html", home="./", here="r/", menu=self.hub.registry, place="gallery",
+            "gallery.html", home="./", here="r/", menu=self.hub.visible, place="gallery",
             signed_in=guard.caller(request).name, most=DOWNLOAD_MOST,
             singles=self.hub.settings.similar, words=texts.section(texts.current().language, "gallery"),
         )  # fmt: skip

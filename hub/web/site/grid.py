@@ -40,7 +40,7 @@ class GridPages:
         self.hub = hub
 
     async def page(self, request: Request) -> Response:
-        pages = [page for page in self.hub.registry if small.fits(page)]
+        pages = [page for page in self.hub.visible if small.fits(page)]
         selected = next(
             (page for page in pages if page.slug == request.query_params.get("page")), pages[0] if pages else None
         )
@@ -48,7 +48,7 @@ class GridPages:
         field_values = {name: query.get(name, "") for name in ("subjects", "styles", "seeds", "template")}
         demo = selected.demo if selected else None
         text = draw_page(
-            "grid.html", home="./", here="r/", menu=self.hub.registry, place="grid",
+            "grid.html", home="./", here="r/", menu=self.hub.visible, place="grid",
             words=texts.section(texts.current().language, "grid"),
             pages=pages, chosen=selected, most=small.MOST, given=field_values,
             singles=self.hub.settings.similar, fields=_fields(demo, query) if demo else [],

@@ -97,7 +97,7 @@ class HistoryPages:
     def _list(self, request: Request) -> Response:
         who = guard.caller(request)
         words = {text: say(text) for text in history_texts.SCRIPT}
-        for page in self.hub.registry:
+        for page in self.hub.visible:
             labels = [f.label for f in page.declared.inputs] if page.declared else []
             words |= {text: say(text) for text in (page.title, *labels)}
         return self._render(
@@ -107,7 +107,7 @@ class HistoryPages:
 
     def _render(self, request: Request, template: str, **parts: Any) -> Response:
         text = draw_page(
-            template, home="./", here="r/", menu=self.hub.registry, place="history",
+            template, home="./", here="r/", menu=self.hub.visible, place="history",
             signed_in=guard.caller(request).name, **parts,
         )  # fmt: skip
         return HTMLResponse(text, headers=ASKING)
@@ -116,7 +116,7 @@ class HistoryPages:
 
     def _run(self, request: Request) -> Response:
         entry = self.history.get(self._owner(request), request.query_params["run"])
-        page = self.hub.registry.pages.get(entry.page)
+        page = self.hub.visible.pages.get(entry.page)
         if entry.state == "running" and page:
             return RedirectResponse(f"{entry.page}?history={entry.id}", 303, headers=HEADERS)
         if entry.state != "done" or page is None or page.declared is None:
@@ -137,7 +137,7 @@ class HistoryPages:
         )  # fmt: skip
 
     def _again_url(self, entry: HistoryEntry) -> str:
-        page = self.hub.registry.pages.get(entry.page)
+        page = self.hub.visible.pages.get(entry.page)
         return f"{quote(entry.page)}?history={entry.id}" if page and page.declared else ""
 
     def _input_pictures(self, entry: HistoryEntry) -> dict[str, Picture]:
@@ -174,7 +174,7 @@ class HistoryPages:
 
     def _share(self, request: Request, form: Mapping[str, str]) -> str:
         entry = self.history.get(self._owner(request), request.path_params["id"])
-        demo = self.hub.registry.get(entry.page).demo
+        demo = self.hub.visible.get(entry.page).demo
         uploads = {name: self.history.picture(entry, name) for name in entry.inputs}
         pictures = {name: data for name, data in uploads.items() if data is not None}
         ends = form.get("ends", "0")
@@ -221,7 +221,7 @@ class HistoryPages:
 
     def _compare(self, request: Request) -> Response:
         query = request.query_params
-        both = beside(self.history, self.hub.registry, self._owner(request), query.get("a", ""), query.get("b", ""))
+        both = beside(self.history, self.hub.visible, self._owner(request), query.get("a", ""), query.get("b", ""))
         titles = _titles(both)
         page, comparison = both.page, both.comparison
         pictures = Markup("").join(
@@ -259,7 +259,7 @@ def _problem(hub: Hub, error: HubError, request: Request) -> HTMLResponse:
     up = max(0, request.scope["path"].strip("/").count("/")) * "../"
     title = say("Not in your history") if isinstance(error, NotFoundError | GoneError) else say(error.title)
     text = draw_page(
-        "problem.html", home=up or "./", here=f"{up}r/", menu=hub.registry, place="history", title=title,
+        "problem.html", home=up or "./", here=f"{up}r/", menu=hub.visible, place="history", title=title,
         message=say(error.message), signed_in=guard.caller(request).name,
     )  # fmt: skip
     return HTMLResponse(text, error.status, headers=HEADERS)

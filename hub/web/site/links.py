@@ -79,7 +79,7 @@ class LinkPages:
 
     def _again_url(self, link: Link) -> str:
         """Where it can be tried; empty when its demo is not here any more."""
-        page = self.hub.registry.pages.get(link.page)
+        page = self.hub.visible.pages.get(link.page)
         return f"../{link.page}?link={link.id}" if page and page.declared else ""
 
     def _form(self, request: Request, id: str) -> str:

@@ -61,10 +61,10 @@ class ManyPages:
 
     async def page(self, request: Request) -> Response:
         slug, job = request.path_params.get("name", ""), request.path_params.get("job", "")
-        fitting = [page for page in self.hub.registry if picture_input(page.declared)]
+        fitting = [page for page in self.hub.visible if picture_input(page.declared)]
         chosen = next((page for page in fitting if page.slug == slug), None)
         if slug and chosen is None:
-            self.hub.registry.get(slug)  # which suggests a name that is near
+            self.hub.visible.get(slug)  # which suggests a name that is near
             raise NotFoundError("This page takes no batch: that is for pages that need one picture.")
         if job and not ID.fullmatch(job):
             raise NotFoundError("There is no such job.")
@@ -73,7 +73,7 @@ class ManyPages:
         settings, up = self.hub.settings, _up(request)
         fields = await to_thread.run_sync(_fields, self.hub, chosen) if chosen else []
         text = draw_page(
-            "many.html", home=up or "./", here=f"{up}r/", menu=self.hub.registry, place="many",
+            "many.html", home=up or "./", here=f"{up}r/", menu=self.hub.visible, place="many",
             signed_in=guard.caller(request).name, words=texts.section(texts.current().language, "many"),
             pages=fitting, chosen=chosen, job=job, fields=fields, most=settings.batch_pictures,
             fetches=not settings.offline, masks=bool(chosen and mask_output(chosen.demo)),
@@ -111,7 +111,7 @@ class ManyPages:
         if said.keeps:
             reader = PictureReader(self.hub.jobs.folders.of(job), self.hub.limits)
             try:
-                pictures[picture_input(self.hub.registry.get(job.page).demo)] = reader.read(row)
+                pictures[picture_input(self.hub.visible.get(job.page).demo)] = reader.read(row)
             finally:
                 reader.close()
         kept = self.hub.corrections.correct(row.result, said, who, pictures, known=True)
@@ -160,7 +160,7 @@ def _fields(hub: Hub, page: Page) -> list[dict[str, Any]]:
 def _problem(hub: Hub, error: HubError, request: Request) -> HTMLResponse:
     up = _up(request)
     text = draw_page(
-        "problem.html", home=up or "./", here=f"{up}r/", menu=hub.registry, place="many", title=say(error.title),
+        "problem.html", home=up or "./", here=f"{up}r/", menu=hub.visible, place="many", title=say(error.title),
         message=say(error.message), signed_in=guard.caller(request).name,
     )  # fmt: skip
     return HTMLResponse(text, error.status, headers=HEADERS)

@@ -55,7 +55,7 @@ class Pictures:
     async def small(self, request: Request) -> Response:
         """A picture that a page declares, in WebP and as large as its place."""
         slug, place, name = (request.path_params[part] for part in ("slug", "place", "name"))
-        page = self.hub.registry.get(slug)
+        page = self.hub.visible.get(slug)
         if place not in SIDES or page.declared is None or name not in pictures(page):
             raise NotFoundError("{title} has no picture {name!r}.", title=page.title, name=name[:80])
         path = page.assets / name
@@ -67,7 +67,7 @@ class Pictures:
     async def preview(self, request: Request) -> Response:
         """The card of a page, or of the hub where the slug is `home`, in the language that is asked for."""
         slug = request.path_params["slug"]
-        page = None if slug == HOME else self.hub.registry.get(slug)
+        page = None if slug == HOME else self.hub.visible.get(slug)
         data = await drawers.draw(guard.caller(request), self._preview, page)
         return Response(data, media_type="image/jpeg", headers={"Cache-Control": DAY})
 
@@ -79,7 +79,7 @@ class Pictures:
 
     def _preview(self, page: Page | None) -> bytes:
         title, text = describe(self.hub, page)
-        covers = (one.cover_in(current().language) for one in ([page] if page else self.hub.registry))
+        covers = (one.cover_in(current().language) for one in ([page] if page else self.hub.visible))
         path = next(filter(None, covers), None)
         key = ("preview", title, text, str(path), html.mark_of(path) if path else "")
         return self._find(key) or self._keep(key, card(title, text, path.read_bytes() if path else None).data)
@@ -98,7 +98,7 @@ class Pictures:
 def describe(hub: Hub, page: Page | None) -> tuple[str, str]:
     """What a page is called, and what it is for, in the language that is spoken; None: the home page."""
     if page is None:
-        return say("Try the models"), html.invitation(len(hub.registry.pages))
+        return say("Try the models"), html.invitation(len(hub.visible.pages))
     return say(page.title), say(page.declared.summary) if page.declared else say("This demo is not working")
 
 

@@ -12,7 +12,7 @@ MOST = 6  # demos that are offered where none is near
 
 def draw_unknown(hub: Hub, name: str, signed_in: str, home: str) -> str:
     """The page. `name`: what was asked for, in the place of a demo's name; `home`: the hub's root from there."""
-    pages = hub.registry.pages
+    pages = hub.visible.pages
     titles = {text.lower(): slug for slug, page in pages.items() for text in (page.title, say(page.title), slug)}
     slugs = dict.fromkeys(titles[text] for text in near(name.replace("_", " ").lower()[:60], [*titles]))
     slugs |= dict.fromkeys(near(name[:60], [*pages]))
@@ -20,6 +20,6 @@ def draw_unknown(hub: Hub, name: str, signed_in: str, home: str) -> str:
     offered = [pages[slug] for slug in [*slugs][:MOST] or [*pages][:MOST]]
     message = say("Did you mean one of these?" if is_near else "These demos are here:") if offered else ""
     return draw_page(
-        "problem.html", home=home, here=f"{home}r/", menu=hub.registry, title=say("There is no such page"),
+        "problem.html", home=home, here=f"{home}r/", menu=hub.visible, title=say("There is no such page"),
         message=message, signed_in=signed_in, offered=offered,
     )  # fmt: skip

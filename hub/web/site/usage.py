@@ -34,9 +34,9 @@ def routes(hub: Hub) -> list[BaseRoute]:
         days = usage.days_of(request)
         report = await to_thread.run_sync(usage.report, hub, days)
         text = draw_page(
-            "usage.html", home="./", here="r/", menu=hub.registry, place="usage",
+            "usage.html", home="./", here="r/", menu=hub.visible, place="usage",
             signed_in=guard.caller(request).name, ranges=RANGES, report=report, seconds=_seconds, size=decimal,
-            bars=_bars(report["by_day"]), titles={page.slug: page.title for page in hub.registry}, callers=CALLERS,
+            bars=_bars(report["by_day"]), titles={page.slug: page.title for page in hub.visible}, callers=CALLERS,
         )  # fmt: skip
         return HTMLResponse(text, headers=HEADERS)
 
@@ -65,7 +65,7 @@ def _seconds(value: float | None) -> str:
 
 def _problem(hub: Hub, error: HubError, request: Request) -> HTMLResponse:
     text = draw_page(
-        "problem.html", home="./", here="r/", menu=hub.registry, place="usage", title=say(error.title),
+        "problem.html", home="./", here="r/", menu=hub.visible, place="usage", title=say(error.title),
         message=say(error.message), signed_in=guard.caller(request).name,
     )  # fmt: skip
     return HTMLResponse(text, error.status, headers=HEADERS)

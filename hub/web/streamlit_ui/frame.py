@@ -12,7 +12,7 @@ from hub.web.streamlit_ui.host import Host
 def draw_frame(host: Host, base: str) -> None:
     """The bar on top, and the style of all that the hub draws itself. `base`: where the hub is, without a slash."""
     st.html(piece("streamlit", "style", script("../style.css"), st.context.theme.type == "dark"))
-    has_pictures = any(from_words(page.declared) for page in host.hub.registry)
+    has_pictures = any(from_words(page.declared) for page in host.hub.visible)
     st.html(piece("streamlit", "bar", f"{base}/", host.beside_gradio, has_pictures, host.hub.settings.asks))
 
 

@@ -31,7 +31,7 @@ def draw() -> None:
     speak(language(host))
     # First, since the icon of a page in the menu would be its favicon too, and be fetched from elsewhere.
     st.set_page_config("Demo Hub", page_icon=str(ICON), layout="wide")
-    pages = {page.slug: _page(host, page) for page in host.hub.registry}
+    pages = {page.slug: _page(host, page) for page in host.hub.visible}
     show = partial(gallery, host, pages)
     home = st.Page(show, title=say("All demos"), icon=":material/apps:", default=True, url_path="all")
     page = st.navigation({"": [home], say("Demos"): list(pages.values())}, expanded=True)
@@ -87,7 +87,7 @@ def base(host: Host, here: str) -> str:
 
 def _draw_other_page(host: Host, base: str, here: str) -> None:
     """The way to the same page of Gradio, and what is there only."""
-    declared = host.hub.registry.get(here).declared if here else None
+    declared = host.hub.visible.get(here).declared if here else None
     only_there = []
     if declared is not None and len(declared.weights) > 1:
         only_there.append(say("compare two sets of weights"))
@@ -105,7 +105,7 @@ def gallery(host: Host, pages: dict[str, StreamlitPage]) -> None:
     st.markdown(html.invitation(count))
     for text in describe.notices(host.hub):
         st.warning(say_plainly(text), icon=":material/warning:")
-    entries = list(host.hub.registry)
+    entries = list(host.hub.visible)
     for first in range(0, count, COLUMNS):
         for column, page in zip(st.columns(COLUMNS), entries[first : first + COLUMNS], strict=False):
             with column, st.container(border=True, height="stretch"):

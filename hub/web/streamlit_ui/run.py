@@ -20,6 +20,7 @@ from hub.errors import HubError
 from hub.execution.executor import Waiting
 from hub.hub import Hub
 from hub.pages.registry import Page
+from hub.people import asking
 from hub.people.owners import Owner
 from hub.people.users import Caller
 from hub.results.result import Result
@@ -59,6 +60,14 @@ def visitor() -> Caller:
     context = get_script_run_ctx()
     session = sessions.session_of(st.context.cookies, context.session_id if context else "")
     return replace(guard.caller_of_headers(st.context.headers), session=session)
+
+
+def _who_looks() -> Caller | None:
+    """The same for whatever asks who does; None outside of a page's script."""
+    return visitor() if get_script_run_ctx(suppress_warning=True) is not None else None
+
+
+asking.of_events["streamlit"] = _who_looks
 
 
 def start(host: Host, page: Page, values: Mapping[str, Any]) -> WatchedRun:

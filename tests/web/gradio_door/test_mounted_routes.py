@@ -17,7 +17,7 @@ from hub.hub import Hub
 from hub.web import server
 from hub.web.gradio_door import routes as gradio_door
 from hub.web.gradio_door.routes import GradioDoor
-from hub.web.middleware import client_login
+from hub.web.middleware.entrance import client_login
 from hub.web.streamlit_ui import door as streamlit_door
 from tests.served import run_async
 from tests.web.doors import streamlit_routes

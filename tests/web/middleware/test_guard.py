@@ -36,7 +36,8 @@ from hub.people.signin import SignIn
 from hub.people.tokens import TokenStore
 from hub.people.users import Caller, UsersFile
 from hub.web import server
-from hub.web.middleware import guard, space_signin
+from hub.web.middleware import guard
+from hub.web.middleware.entrance import space_signin
 from hub.web.streamlit_ui import host as streamlit_host
 from hub.web.streamlit_ui import mount as streamlit_mount
 from hub.web.streamlit_ui import run as streamlit_run
@@ -128,7 +129,7 @@ def client(served: ServedHub) -> Client:
 OPEN = {"/healthz", "/readyz", "/embed.js", "/favicon.ico"}
 ADMIN = {
     "/status", "/status/", "/usage", "/metrics", "/api/v1/status", "/api/v1/models", "POST /api/v1/models",
-    "/api/v1/usage",
+    "/api/v1/usage", "/audit", "/api/v1/audit",
 }  # fmt: skip
 VIEW = {
     "/r", "/r/page.css", "/r/page.js", "/r/{id}", "/r/{id}/{name}", "/r/{path:path}", "POST /r/{id}/feedback",
@@ -247,6 +248,8 @@ DOORS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("admin", "GET", "/status", {}),
     ("admin", "GET", "/usage", {}),
     ("admin", "GET", "/api/v1/usage", {}),
+    ("admin", "GET", "/audit", {}),
+    ("admin", "GET", "/api/v1/audit", {}),
     ("admin", "GET", "/metrics", {}),
     ("admin", "GET", "/api/v1/models", {}),
     ("admin", "POST", "/api/v1/models", {"json": {"demo": "slow", "action": "load"}}),

@@ -10,13 +10,17 @@ from collections.abc import Callable, Mapping
 from urllib.parse import urlencode
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Scope
 
 from hub.errors import SignInError
+from hub.hub import Hub
 from hub.people.signin import COOKIE, SignIn
+from hub.people.users import Caller
 from hub.texts import say
-from hub.web.middleware import client_login, sessions, space_signin
+from hub.web.middleware import addresses, sessions
+from hub.web.middleware.entrance import client_login, oidc_login, space_signin
 from hub.web.parts.pieces import piece
 
 OUT, IN = "/sign-out", "/sign-in"
@@ -33,14 +37,14 @@ Cookie = Callable[[Scope, str, int | None], str]  # the sign-in's cookie with a 
 class SignOut:
     """Both addresses, over one hub's sign-in."""
 
-    def __init__(self, signin: SignIn, cookie: Cookie):
-        self.signin, self._cookie = signin, cookie
+    def __init__(self, signin: SignIn, hub: Hub, cookie: Cookie):
+        self.signin, self._hub, self._cookie = signin, hub, cookie
 
-    def answer(self, scope: Scope, method: str, path: str, cookies: Mapping[str, str]) -> Response | None:
+    async def answer(self, scope: Scope, method: str, path: str, cookies: Mapping[str, str]) -> Response | None:
         """What these addresses answer; None for all others. Raises SignInError for who signed out and is elsewhere."""
         mark, root = cookies.get(COOKIE, ""), scope.get("root_path", "")
         if path == OUT and method == "POST":
-            return self._end(scope, mark, root)
+            return await self._end(scope, mark, root)
         if path == OUT and method in ("GET", "HEAD"):
             return HTMLResponse(draw_end(root) if mark == OUT_MARK else draw_question(root), headers=FRESH)
         if path == IN and method in ("GET", "HEAD"):
@@ -49,24 +53,35 @@ class SignOut:
             raise SignInError(SIGNED_OUT)
         return None
 
-    def _end(self, scope: Scope, key: str, root: str) -> Response:
-        self.signin.end(key)
+    async def _end(self, scope: Scope, key: str, root: str) -> Response:
+        person = self.signin.end(key)
+        if person is not None:
+            self._hub.audit.note_of(Caller(person.name, person.role), "sign_out")
         (scope.get("session") or {}).pop("oauth_info", None)  # of who signed in with Hugging Face
-        answer = RedirectResponse(f"{root}{OUT}", 303, headers=FRESH)
+        answer: Response = RedirectResponse(f"{root}{OUT}", 303, headers=FRESH)
+        if person is not None and person.session and self.signin.oidc is not None:
+            back = f"{addresses.base(self._hub.settings, Request(scope))}{OUT}"
+            if place := await self.signin.oidc.end(person.session, back):
+                page = piece("door", "leaving", SIGNED_OUT, place, self.signin.oidc.provider.host)
+                answer = HTMLResponse(page, headers=FRESH)
         answer.headers.append("Set-Cookie", self._cookie(scope, OUT_MARK, None))
         # Whoever signs in next in this browser must not find what belongs to the browser's cookie alone.
         answer.delete_cookie(sessions.COOKIE, path="/", httponly=True, samesite="lax")
         return answer
 
     def _again(self, scope: Scope, mark: str, root: str) -> Response:
-        if self.signin.space or self.signin.proxies.header:
-            place = space_signin.PLACE if self.signin.space else "/"
+        if self.signin.space or self.signin.proxies.header or (self.signin.oidc and not self._hub.settings.auth):
+            place = space_signin.PLACE if self.signin.space else oidc_login.PATH if self.signin.oidc else "/"
             home = RedirectResponse(f"{root}{place}", 303, headers=FRESH)
             home.headers.append("Set-Cookie", self._cookie(scope, "", 0))
             return home
         if mark != OUT_MARK:
             return RedirectResponse(f"{root}/", 303, headers=FRESH)
-        return HTMLResponse(piece("door", "refused", say(ASKED), [HINT], "", login_place(root)), headers=FRESH)
+        ways = {"action": login_place(root)}
+        if self.signin.oidc:
+            host = self.signin.oidc.provider.host
+            ways |= {"place": oidc_login.place(root), "label": say("Sign in at {host}", host=host)}
+        return HTMLResponse(piece("door", "refused", say(ASKED), [HINT], **ways), headers=FRESH)
 
 
 def login_place(root: str, wanted: str = "") -> str:
