@@ -27,6 +27,7 @@ from bench import (
     beside,
     burst,
     busy,
+    cluster,
     forms,
     gradio_clients,
     kills,
@@ -68,11 +69,12 @@ PARTS: dict[str, Callable[[Bench], Findings]] = {
     "many_pages": many_pages.measure,
     "pool": pool.measure,
     "kills": kills.measure,
+    "ray": cluster.measure,
     "pictures": pictures.measure,
     "soak": soak.measure,
     "burst": burst.measure,
 }
-LONG = {"pictures", "soak", "burst"}  # left out of a quick run
+LONG = {"ray", "pictures", "soak", "burst"}  # left out of a quick run
 NO_FORMS = {"forms", "pool", "many_pages", "soak", "burst"}  # parts for which it does not matter how models run
 PAGE = "vehicle_classifier"
 WIDTH = 170  # of the table where it is not on a terminal

@@ -12,7 +12,7 @@ from hub.settings import ROOT
 
 # From the ground up. A wing may import itself and what stands before it. Names are packages or modules below hub/.
 WINGS = """
-(ground) decoding results people pages weights execution kit starters engine archive jobs spaces hub contract describe
+(ground) decoding results people pages weights execution kit starters engine archive jobs spaces cluster hub contract describe
 batch web
 cli __main__
 """.split()

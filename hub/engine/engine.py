@@ -17,7 +17,7 @@ from hub.engine.jobs import Cancel, Events, Job, Kind, Stop
 from hub.engine.keepers import Keeper, tell_all
 from hub.engine.running import Running
 from hub.engine.shown import HUB, Shown
-from hub.errors import CancelledError, DeadlineError, HubError, too_late, unexpected
+from hub.errors import CancelledError, DeadlineError, HubError, OtherWeightsError, too_late, unexpected
 from hub.execution.executor import Computed, Executor, OnEvent
 from hub.metrics import Metrics
 from hub.pages.inputs import read
@@ -102,8 +102,15 @@ class Engine:
         try:
             self.stop.admit(cancel)
             self.allowance.spend(caller)
-            job = self._job(slug, inputs, begin, Events(on_event), cancel, caller, kind, owner, deadline_s)
-            result, outcome = self._answer(job)
+            events = Events(on_event)
+            for last in (False, True):
+                job = self._job(slug, inputs, begin, events, cancel, caller, kind, owner, deadline_s)
+                try:
+                    result, outcome = self._answer(job)
+                    break
+                except OtherWeightsError:  # they were replaced meanwhile: it begins anew, with those there are now
+                    if last:
+                        raise
         # No local may hold the error: its traceback holds this frame, and so the uploaded pictures.
         except HubError as error:
             if self.stop.cut_off(error):
