@@ -130,20 +130,21 @@ class RemoteReplica(Host):
             stream.cancel()
 
     async def _run(self, order: Run) -> None:
-        number, answered = order.number, False
-        stream = self._calls.run.remote(order, self._cores if self._shares_cores else 0, to=self.name)
+        number, answered, stream = order.number, False, None
         try:
+            stream = self._calls.run.remote(order, self._cores if self._shares_cores else 0, to=self.name)
             async for parcel in stream:
                 if isinstance(parcel[-1], Answer):
-                    answered = True
                     with self._lock:  # it ends by itself
                         self._streams.pop(number, None)
                 for message in parcel:
                     self._hear(message)
+                    answered = isinstance(message, Answer)
             if not answered:
                 self._put(number, None)
         except asyncio.CancelledError:
-            stream.cancel()
+            if stream is not None:
+                stream.cancel()
             self._put(number, Answer(number, error=CancelledError("The run was cancelled.")))
         except Exception as error:  # whatever Ray makes of a replica that is gone
             if not answered:
