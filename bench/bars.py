@@ -72,7 +72,7 @@ BARS = (
     most("turns.drawing", "a page after Stable Diffusion was used / before", 1.10, "a fresh hub each round"),
     most("kills.wrong", "worker killed every 5 s: wrong or lost answers", 0, "16 clients, against plain code's"),
     most("kills.restarts", "worker killed every 5 s: hub restarts", 0, "the hub's process, and whether it answers"),
-    least("ray.throughput", "Ray, 2 replicas, 32 clients / the hub's own process", 0.95, "requests a second, 224 px, eager"),
+    least("ray.throughput", "Ray, 2 replicas, 32 clients / the hub's own process", 0.95, "at 224 px, both eager"),
     most("ray.door", "door of a hub on Ray: share of a request's time", 0.10, "CPU of its process, 224 px, one client"),
     least("ray.many", "64 replicas that sleep / 64 x one", 0.8, "runs a second of 0.5 s each"),
     most("ray.lost", "replica killed every 10 s: wrong or lost answers", 0, "32 clients, against plain code's"),

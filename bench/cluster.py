@@ -2,7 +2,7 @@
 
     python -m bench --only ray --plan quick
 
-Ray and the hub in one process take turns, a fresh server each, since an idle Ray takes a few percent of a core. Pictures
+Ray and the hub in one process take turns, a fresh server each, since an idle Ray takes a part of a core. Pictures
 are 224 pixels wide and high, networks eager on both sides.
 """
 
@@ -130,9 +130,7 @@ def _kills(bench: Bench, details: dict[str, object]) -> list[Row]:
     _await_replicas(server, 2)
     whole = [request_bytes(path_of(bench.slug), request.fields) for request in requests]
     send_all(server.port, whole, CLIENTS)
-    killed, load = kills.kill_while_asking(
-        whole, server, lambda: _replicas(server), CLIENTS, KILL_S, KILL_EVERY_S
-    )
+    killed, load = kills.kill_while_asking(whole, server, lambda: _replicas(server), CLIENTS, KILL_S, KILL_EVERY_S)
     if load is None:
         raise BenchError(f"the hub ended after {len(killed)} kills")
     problems = Counter(problem for answer in load.answers if (problem := kills.problem_of(answer, due)))

@@ -48,9 +48,7 @@ def measure(bench: Bench) -> Findings:
     if not _workers(server):
         raise BenchError("the hub has no worker processes: it computes in its own")
     plan = bench.plan
-    killed, load = kill_while_asking(
-        whole, server, lambda: _workers(server), CLIENTS, plan.kill_s, plan.kill_every_s
-    )
+    killed, load = kill_while_asking(whole, server, lambda: _workers(server), CLIENTS, plan.kill_s, plan.kill_every_s)
     if load is None:
         gap = Gap("kills.wrong", f"the hub ended after {len(killed)} kills")
         return Findings((gap, count("kills.restarts", "restarts of the hub", "", 1)), {"killed": len(killed)})

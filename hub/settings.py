@@ -67,7 +67,9 @@ class Settings:
     ray_address: str = _setting("local", "local starts a Ray of its own; auto or HOST:PORT uses one that is there")
     ray_replicas: str = _setting("auto", "how many, or 1-8 as there is work; auto: as the cluster has room")
     ray_cpus: float = _setting(1.0, "CPUs of one replica")
-    ray_gpus: str = _setting("auto", "GPUs of one replica, or a share of one such as 0.5; auto: one where there are any")
+    ray_gpus: str = _setting(
+        "auto", "GPUs of one replica, or a share of one such as 0.5; auto: one where there are any"
+    )
     offline: bool = _setting(False, "never touch the network; use the weights on this machine")
     auth: str = _setting("", "USER:PASSWORD or a users file (`hub users`), asked for at every door; empty: open")
     space_users: str = _setting("", "on a Space with hf_oauth, who may sign in: NAME:ROLE,... (* is anyone); empty: no")

@@ -1,6 +1,6 @@
 """Many replicas in which a run is a sleep: what the hub's door and Ray can pass on. Prints one JSON line.
 
-    python -m bench.baselines.sleeping REPLICAS SECONDS FOLDER
+python -m bench.baselines.sleeping REPLICAS SECONDS FOLDER
 """
 
 from __future__ import annotations

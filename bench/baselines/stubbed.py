@@ -1,6 +1,6 @@
 """The hub's doors with nothing behind them: every run has the first one's answer at once.
 
-    python -m bench.baselines.stubbed PORT FOLDER PAGE
+python -m bench.baselines.stubbed PORT FOLDER PAGE
 """
 
 from __future__ import annotations

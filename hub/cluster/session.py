@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -48,7 +49,7 @@ class Plan:
 
 def check_installed() -> None:
     """Raises InputError that says what to install."""
-    if importlib.util.find_spec("ray") is None or importlib.util.find_spec("ray.serve") is None:
+    if importlib.util.find_spec("ray") is None:
         raise InputError(
             "--executor ray needs Ray, which is not installed here: make setup-ray (in a clone), or "
             "pip install 'demo-hub[ray]'"
@@ -265,7 +266,8 @@ def prepare_environment(*, is_local: bool) -> None:
     """What Ray reads when it is imported, and hands on to what it starts: it tells nobody that it is used."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a replica without a GPU is told to use the CPU
-    if is_local:  # other users of this machine could run code in it otherwise
+    # Other users of this machine could run code in it otherwise. Ray reads this when it is imported, and keeps it.
+    if is_local and "ray" not in sys.modules:
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
@@ -278,7 +280,7 @@ def app_name(settings: Settings) -> str:
 
 def own_folder() -> Path:
     """A new folder for what Ray keeps on disk while it runs; what killed hubs left is removed."""
-    roots = [root for root in (Path(tempfile.gettempdir()), Path("/tmp")) if root.is_dir()]  # noqa: S108
+    roots = [root for root in (Path(tempfile.gettempdir()), Path("/tmp")) if root.is_dir()]
     name = f"{FOLDER}{os.getpid()}-"
     fitting = [root for root in roots if len(f"{root}/{name}12345678") <= FOLDER_CHARS and os.access(root, os.W_OK)]
     if not fitting:

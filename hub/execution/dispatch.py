@@ -13,8 +13,8 @@ from cachetools import LRUCache
 
 from hub.errors import CancelledError, DeadlineError, HubError
 from hub.execution.executor import Computed, Flag, Waiting, Work
-from hub.execution.leases import model_key
 from hub.execution.hosts.host import Host
+from hub.execution.leases import model_key
 from hub.execution.turns import Turns
 
 LONG_S = 2.0  # runs that take so long leave one process to the others
@@ -100,9 +100,7 @@ class Dispatch(Generic[H]):
     # --- runs -------------------------------------------------------------------------------------
 
     @contextmanager
-    def place(
-        self, work: Work, refused: frozenset[H], left_s: Callable[[], float], cancel: Flag
-    ) -> Iterator[H]:
+    def place(self, work: Work, refused: frozenset[H], left_s: Callable[[], float], cancel: Flag) -> Iterator[H]:
         """Waits for the run's turn and a place. Raises CancelledError, DeadlineError, and what `refuse_all` says."""
         key = model_key(work.model_slug, work.weights, work.digest)
         given = () if work.live or not work.pictures else (key, *map(hash, work.pictures.values()))

@@ -1,4 +1,4 @@
-"""What the hub and its model processes, or replicas, say to each other. All of it can be pickled; both ends are ours."""
+"""What the hub and its model processes, or replicas, say to each other. All can be pickled; both ends are ours."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hub.execution.executor import Computed, Work
 from hub.settings import Settings
 from hub.spec import Progress
 from hub.texts import Sentence
+
 
 class Line(Protocol):
     """What a worker hears and says all of this through: a connection, or what stands for one in a replica."""

@@ -1,4 +1,4 @@
-"""The executor on Ray where Ray is not installed, and settings that do not go together: told in a line, at the start."""
+"""The executor on Ray where Ray is not installed, and settings that do not go together: told at the start."""
 
 from __future__ import annotations
 

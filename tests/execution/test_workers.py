@@ -27,7 +27,6 @@ from tests.fakes import PATIENCE_S, wait_until
 from tests.model_pages import PAGES, TEXT
 
 
-
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     """A hub whose models live in two processes: pages of these tests, and one of the repository's."""

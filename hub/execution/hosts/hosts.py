@@ -44,9 +44,7 @@ T = TypeVar("T")
 class Hosts(ABC, Generic[H]):
     """Runs models in several hosts. It is an `Executor`, and all of `Models` but `processes`."""
 
-    def __init__(
-        self, settings: Settings, registry: Registry, weights: WeightsStore, metrics: Metrics, *, cores: int
-    ):
+    def __init__(self, settings: Settings, registry: Registry, weights: WeightsStore, metrics: Metrics, *, cores: int):
         self._settings, self._registry, self._weights, self._metrics = settings, registry, weights, metrics
         self._dispatch: Dispatch[H] = Dispatch(settings.max_batch, cores, warm=self._warm)
         # Guards all below, and what who starts hosts keeps of them. Never held while a host is waited for.
