@@ -18,7 +18,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-ann
 NOT_CUDA := awk '/^[a-z]/ { cuda = /^(cuda-|nvidia-|triton)/ } !cuda'
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-slow test-bench schemas check lint bench bench-full soak flow docs lock setup setup-dev setup-bench clean
+.PHONY: help serve test test-slow test-ray test-bench schemas check lint bench bench-full soak flow docs lock setup setup-dev setup-ray setup-bench clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ serve: setup  ## set up if needed, then serve the hub on http://127.0.0.1:7860 (
 
 test: setup-dev  ## set up if needed, then run the default tests (ARGS="-k pool" to choose)
 	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+
+test-ray: setup-dev setup-ray  ## set up Ray if needed, then the tests of the executor on it, in about four minutes
+	$(BIN)/python -m pytest -m ray tests/cluster $(ARGS)
 
 test-slow: setup-dev  ## the tests that take long: every value of every input, live pages, each kind of file at each door
 	$(BIN)/python -m pytest -n 3 --dist loadfile -m slow $(ARGS)
@@ -65,12 +68,13 @@ docs: $(VENV)-docs/.installed  ## make the documentation in site/; a dead link i
 lock: setup-dev  ## write requirements*.txt from requirements*.in, with hashes (ARGS=--upgrade takes newer versions too)
 	$(PIP) --quiet uv
 	$(LOCK) $(ARGS) requirements.in --output-file requirements.txt
-	for name in requirements-dev requirements-flow requirements-text requirements-lora requirements-segment requirements-otel requirements-bench requirements-docs; do \
+	for name in requirements-dev requirements-flow requirements-ray requirements-text requirements-lora requirements-segment requirements-otel requirements-bench requirements-docs; do \
 		$(LOCK) $(ARGS) $$name.in --output-file $$name.txt && $(NOT_CUDA) $$name.txt > $$name.new && mv $$name.new $$name.txt || exit 1; \
 	done
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
+setup-ray: $(VENV)/.installed-ray  ## install Ray beside the hub, for: make serve ARGS="--executor ray"
 
 # Where the other servers cannot be had, for want of internet access say, their rows say so, and the next run tries again.
 setup-bench: setup-dev
@@ -98,6 +102,10 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 
 $(VENV)/.installed-flow: requirements-flow.txt $(VENV)/.installed
 	$(PIP) --require-hashes -r requirements-flow.txt
+	@touch $@
+
+$(VENV)/.installed-ray: requirements-ray.txt $(VENV)/.installed
+	$(PIP) --require-hashes -r requirements-ray.txt
 	@touch $@
 
 # An environment of its own, so that it changes nothing in the hub's; it sees the hub's packages, too.

@@ -26,6 +26,7 @@ from bench import (
     beside,
     burst,
     busy,
+    cluster,
     crowd,
     forms,
     gradio_clients,
@@ -68,12 +69,13 @@ PARTS: dict[str, Callable[[Bench], Findings]] = {
     "many_pages": many_pages.measure,
     "pool": pool.measure,
     "kills": kills.measure,
+    "ray": cluster.measure,
     "pictures": pictures.measure,
     "soak": soak.measure,
     "burst": burst.measure,
     "crowd": crowd.measure,
 }
-LONG = {"pictures", "soak", "burst", "crowd"}  # left out of a quick run
+LONG = {"ray", "pictures", "soak", "burst", "crowd"}  # left out of a quick run
 # Parts for which it does not matter how models run.
 NO_FORMS = {"forms", "pool", "many_pages", "soak", "burst", "crowd"}
 PAGE = "vehicle_classifier"

@@ -13,7 +13,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psutil
 from PIL import Image
@@ -35,24 +35,25 @@ STORES_NOTHING = ("--results-memory-mb", "0", "--results-disk-mb", "0")
 
 
 def measure(bench: Bench) -> Findings:
-    requests = _requests(bench)
-    due = _due(bench, requests)
+    requests = make_requests(bench)
+    due = due_answers(bench, requests)
     server = bench.hub("kills", *STORES_NOTHING)
     server.wait()
     bench.processes.wake_only(server)
     whole = [request_bytes(path_of(bench.slug), request.fields) for request in requests]
     calm = send_all(server.port, whole, CLIENTS)
-    if any(_problem(answer, due) for answer in calm.answers):
+    if any(problem_of(answer, due) for answer in calm.answers):
         raise BenchError("answers were wrong before anything was killed")
     settle(bench, server, bench.slug)
     if not _workers(server):
         raise BenchError("the hub has no worker processes: it computes in its own")
-    killed, load = _kill_while_asking(bench, server, whole)
+    plan = bench.plan
+    killed, load = kill_while_asking(whole, server, lambda: _workers(server), CLIENTS, plan.kill_s, plan.kill_every_s)
     if load is None:
         gap = Gap("kills.wrong", f"the hub ended after {len(killed)} kills")
         return Findings((gap, count("kills.restarts", "restarts of the hub", "", 1)), {"killed": len(killed)})
     lives = server.process.poll() is None
-    problems = Counter(problem for answer in load.answers if (problem := _problem(answer, due)))
+    problems = Counter(problem for answer in load.answers if (problem := problem_of(answer, due)))
     bench.processes.stop(server)
     rows = (
         count("kills.wrong", f"wrong or lost of {len(load.answers)}, {len(killed)} kills", "", sum(problems.values())),
@@ -63,9 +64,16 @@ def measure(bench: Bench) -> Findings:
     )
 
 
-def _kill_while_asking(bench: Bench, server: Server, whole: list[bytes]) -> tuple[list[int], Load | None]:
-    """The workers that were killed, and what the clients got meanwhile; None: the hub ended."""
-    end, done = time.monotonic() + bench.plan.kill_s, list[Load]()
+def kill_while_asking(
+    whole: list[bytes],
+    server: Server,
+    victims: Callable[[], list[psutil.Process]],
+    clients: int,
+    seconds: float,
+    every_s: float,
+) -> tuple[list[int], Load | None]:
+    """The processes that were killed, and what the clients got meanwhile; None: the hub ended."""
+    end, done = time.monotonic() + seconds, list[Load]()
 
     def endless() -> Iterator[bytes]:
         while True:
@@ -73,15 +81,15 @@ def _kill_while_asking(bench: Bench, server: Server, whole: list[bytes]) -> tupl
 
     def ask() -> None:
         with contextlib.suppress(ConnectionError):  # the hub is gone: what was asked until then is not known
-            done.append(send_all(server.port, endless(), CLIENTS, lambda: time.monotonic() > end))
+            done.append(send_all(server.port, endless(), clients, lambda: time.monotonic() > end))
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     killed, chance = list[int](), random.Random(0)
     while thread.is_alive():
-        thread.join(min(bench.plan.kill_every_s, max(0.1, end - time.monotonic())))
-        workers = _workers(server)
-        if workers and time.monotonic() < end:
+        thread.join(min(every_s, max(0.1, end - time.monotonic())))
+        workers = victims() if time.monotonic() < end else []
+        if workers:
             victim = chance.choice(workers)
             with contextlib.suppress(psutil.NoSuchProcess):
                 victim.kill()
@@ -99,7 +107,7 @@ def _workers(server: Server) -> list[psutil.Process]:
     return found
 
 
-def _problem(answer: Answer, due: list[dict[str, dict[str, float]]]) -> str:
+def problem_of(answer: Answer, due: list[dict[str, dict[str, float]]]) -> str:
     """Empty for a right answer."""
     if answer.status == LOST:
         return "lost"
@@ -111,7 +119,7 @@ def _problem(answer: Answer, due: list[dict[str, dict[str, float]]]) -> str:
     return "" if gap <= TOLERANCE else "wrong"
 
 
-def _due(bench: Bench, requests: list[Request]) -> list[dict[str, dict[str, float]]]:
+def due_answers(bench: Bench, requests: list[Request]) -> list[dict[str, dict[str, float]]]:
     """Probabilities by output of each request, by plain code."""
     if not any(isinstance(field, Labels) for field in bench.demo.outputs):
         raise BenchError(f"{bench.slug} answers no probabilities to compare")
@@ -122,10 +130,10 @@ def _due(bench: Bench, requests: list[Request]) -> list[dict[str, dict[str, floa
     return list(done["answers"])
 
 
-def _requests(bench: Bench) -> list[Request]:
+def make_requests(bench: Bench) -> list[Request]:
     """Crops of the page's example pictures, of which the answers differ; a mixed-up one would show."""
     folder = bench.folder / "kills-pictures"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     page = bench.registry.get(bench.slug)
     names = [
         v for e in bench.demo.examples for v in e.inputs.values() if isinstance(v, str) and (page.assets / v).is_file()

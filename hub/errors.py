@@ -16,6 +16,7 @@ HubError                      500  internal_error
 ├── BusyError                 429  the queue is full; carries retry_after_s
 ├── UnavailableError          503  weights missing, model failed to load
 │   ├── OutOfMemoryError      503  does not fit the device even alone, or what is to be read does not fit the memory
+│   ├── OtherWeightsError     503  where it was to run there are other weights than the ones it was asked of
 │   ├── StoppingError         503  the hub is about to end; carries retry_after_s
 │   └── StorageError          503  the disk is full, read-only or failing, or a file on it is damaged
 ├── DeadlineError             504  took longer than the deadline
@@ -110,6 +111,10 @@ class UnavailableError(HubError):
 
 class OutOfMemoryError(UnavailableError):
     title, code = "Not enough memory", "out_of_memory"
+
+
+class OtherWeightsError(UnavailableError):
+    title, code = "The weights differ", "other_weights"
 
 
 class StoppingError(UnavailableError):

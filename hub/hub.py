@@ -64,7 +64,8 @@ class Hub:
     """A hub in this process. Make one, in the entry point, and hand it down.
 
     `spaces` is the package of that name on a ZeroGPU Space, and `port` the one that will be served there. `serving`:
-    models live in processes of their own, as the settings say, so that doors never wait for one; else in this process.
+    models live in processes of their own, or on a cluster, as the settings say, so that doors never wait for one; else
+    in this process.
     """
 
     def __init__(
@@ -92,7 +93,8 @@ class Hub:
         self.metrics = Metrics(self.usage)
         self.limits = ImageLimits(int(settings.max_upload_mb * 2**20), int(settings.max_megapixels * 1_000_000))
         memory.settle()
-        processes = process_count(settings) if serving and not spaces else 0
+        on_ray = serving and not spaces and settings.executor == "ray"
+        processes = process_count(settings) if serving and not spaces and not on_ray else 0
         budget.BUDGET.resize(budget.pixels_of(settings.open_megapixels, self.limits.max_pixels) // (processes + 1))
         kept_bytes = int(settings.results_memory_mb * 2**20)
         self.results = ResultStore(
@@ -108,7 +110,7 @@ class Hub:
         self.seen = Seen(self.registry, self._read_rights(), self._note_refusal)
         self.zero: Zero | None = None
         self._residency: Residency | None = None
-        self.models, self.executor = self._place_models(processes, kept_bytes, spaces, port)
+        self.models, self.executor = self._place_models(processes, on_ray, kept_bytes, spaces, port)
         if settings.device not in ("auto", "cpu"):
             self.models.machine()  # one that is not here should stop the start, not the first visitor
         self.history = History(settings, self.registry, self.results, self.owners, self.limits)
@@ -162,9 +164,18 @@ class Hub:
     def _run_for_nobody(self, slug: str, inputs: Mapping[str, Any], cancel: Cancel) -> Result:
         return self.engine.run(slug, inputs, cancel=cancel, kind="background")
 
-    def _place_models(self, processes: int, outputs_bytes: int, spaces: Any, port: int) -> tuple[Models, Executor]:
+    def _place_models(
+        self, processes: int, on_ray: bool, outputs_bytes: int, spaces: Any, port: int
+    ) -> tuple[Models, Executor]:
         """Where models live and run."""
         settings, registry, weights, metrics = self.settings, self.registry, self.weights, self.metrics
+        if on_ray:
+            from hub.cluster.executor import RayExecutor
+
+            replicas = RayExecutor(settings, registry, weights, metrics, outputs_bytes=outputs_bytes)
+            pixels = budget.pixels_of(settings.open_megapixels, self.limits.max_pixels)
+            budget.BUDGET.resize(pixels // (replicas.beside + 1))
+            return replicas, replicas
         if processes:
             workers = Workers(settings, registry, weights, metrics, count=processes, outputs_bytes=outputs_bytes)
             return workers, workers

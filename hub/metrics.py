@@ -82,6 +82,13 @@ class Metrics:
             "hub_processes_lost_total", "Model processes that ended by themselves", registry=self.registry
         )
         self.in_work = Gauge("hub_requests_in_work", "Runs in work now", registry=self.registry)
+        self.hosts = Gauge("hub_model_hosts", "Processes or replicas that run models now", registry=self.registry)
+        self.lost_runs = Counter(
+            "hub_runs_lost_total",
+            "Runs that ended with the process or replica they were in, and were tried again elsewhere",
+            ["demo"],
+            registry=self.registry,
+        )
 
     def run_ended(self, slug: str, caller: str, outcome: str, seconds: float) -> None:
         """A run was answered: hit, shared, computed, background."""
@@ -118,6 +125,10 @@ class Metrics:
     def output_reused(self, slug: str) -> None:
         """As RunMetrics says."""
         self.cache_hits.labels(slug, "output").inc()
+
+    def run_lost(self, slug: str) -> None:
+        """A run ended with the process or replica it was in."""
+        self.lost_runs.labels(slug).inc()
 
     def render(self) -> bytes:
         """The text exposition format."""

@@ -11,7 +11,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,13 @@ class Settings:
     dtype: str = _setting("auto", "float32, bfloat16 or float16; auto measures which is faster on the device")
     backend: str = _setting("auto", "eager, openvino, or auto: the faster one; compiled forms are for CPUs only")
     workers: str = _setting("auto", "processes that models run in; 0: none but the hub's own; auto: as cores allow")
+    executor: str = _setting("processes", "where models run: processes of this machine, or ray: replicas of Ray Serve")
+    ray_address: str = _setting("local", "local starts a Ray of its own; auto or HOST:PORT uses one that is there")
+    ray_replicas: str = _setting("auto", "how many, or 1-8 as there is work; auto: as the cluster has room")
+    ray_cpus: float = _setting(1.0, "CPUs of one replica")
+    ray_gpus: str = _setting(
+        "auto", "GPUs of one replica, or a share of one such as 0.5; auto: one where there are any"
+    )
     offline: bool = _setting(False, "never touch the network; use the weights on this machine")
     auth: str = _setting("", "USER:PASSWORD or a users file (`hub users`), asked for at every door; empty: open")
     space_users: str = _setting("", "on a Space with hf_oauth, who may sign in: NAME:ROLE,... (* is anyone); empty: no")
@@ -140,6 +147,10 @@ class Settings:
         """Whether the hub asks who comes; else it is open to all who reach it."""
         return bool(self.auth or self.space_users or self.auth_header or self.oidc_issuer)
 
+    def for_models(self) -> Settings:
+        """What a process that runs pages' code is told: what signs people in is no business of it."""
+        return replace(self, auth="", webhook_secret="", preload=False)
+
     def origins(self) -> tuple[str, ...]:
         """The other websites of `allow_origins`."""
         return tuple(s.strip().rstrip("/") for s in self.allow_origins.split(",") if s.strip())
@@ -170,6 +181,7 @@ def default_folder(name: str) -> Path:
 TABLE: tuple[tuple[str, Any, str], ...] = tuple((f.name, f.default, str(f.metadata["help"])) for f in fields(Settings))
 OPTIONS = {
     "backend": ("auto", "eager", "openvino"),
+    "executor": ("processes", "ray"),
     "similar": ("session", "everyone", "off"),
     "manage": ("local", "everyone", "nobody"),
     "log_format": ("text", "json"),
@@ -183,6 +195,12 @@ PATTERNS = {
     ),
     "dtype": (re.compile(r"auto|float32|bfloat16|float16"), "auto, float32, bfloat16 or float16"),
     "workers": (re.compile(r"auto|\d{1,2}"), "auto or a number of processes"),
+    "ray_address": (re.compile(r"local|auto|(\[[\da-fA-F:.]+\]|[\w.-]+):\d{1,5}"), "local, auto or HOST:PORT"),
+    "ray_replicas": (
+        re.compile(r"auto|[1-9]\d{0,3}(-[1-9]\d{0,3})?"),
+        "auto, a number, or the least and the most, such as 1-8",
+    ),
+    "ray_gpus": (re.compile(r"auto|\d{1,2}|0?\.\d{1,4}"), "auto, a number, or a share of one such as 0.5"),
     "space_users": (re.compile(rf"{MEMBER}(,{MEMBER})*"), "names with roles such as ann:admin,ben:run,*:view"),
     "auth_header": (re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}"), "the name of a header such as X-Forwarded-User"),
     "auth_roles": (
@@ -209,6 +227,7 @@ POSITIVE = {
     "max_batch",
     "queue_limit",
     "deadline_s",
+    "ray_cpus",
     "max_upload_mb",
     "bodies_mb",
     "max_megapixels",

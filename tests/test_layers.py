@@ -12,8 +12,8 @@ from hub.settings import ROOT
 
 # From the ground up. A wing may import itself and what stands before it. Names are packages or modules below hub/.
 WINGS = """
-(ground) decoding results people pages weights execution kit starters engine archive jobs spaces hub contract describe
-batch web
+(ground) decoding results people pages weights execution kit starters engine archive jobs spaces cluster hub contract
+describe batch web
 cli __main__
 """.split()
 WEB = "(web) parts middleware api site gradio_door gradio_ui streamlit_ui mcp serving server announce".split()

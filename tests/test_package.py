@@ -44,7 +44,7 @@ def test_the_package_requires_what_requirements_in_asks_for_and_the_lock_pins_th
     extras = {extra: [*map(str, asked(f"requirements-{extra}.in"))] for extra in metadata["optional-dependencies"]}
     assert sorted(metadata["dependencies"]) == sorted(map(str, asked("requirements.in")))
     assert metadata["optional-dependencies"] == extras and "flow" in extras
-    for name in ("requirements", "requirements-flow", "requirements-text", "requirements-segment", "requirements-otel"):
+    for name in ("requirements", *(f"requirements-{extra}" for extra in extras)):
         pins = dict(LOCKED.findall((ROOT / f"{name}.txt").read_text(encoding="utf-8")))
         for requirement in asked(f"{name}.in"):
             pinned = pins[canonicalize_name(requirement.name)]

@@ -100,6 +100,7 @@ def test_requirements_are_pinned_and_hashed() -> None:
         "requirements.txt",
         "requirements-dev.txt",
         "requirements-flow.txt",
+        "requirements-ray.txt",
         "requirements-text.txt",
         "requirements-otel.txt",
         "requirements-bench.txt",
@@ -114,7 +115,7 @@ def test_requirements_are_pinned_and_hashed() -> None:
 
 def test_make_and_the_container_install_by_hash() -> None:
     installs = [line for line in (ROOT / "Makefile").read_text().splitlines() if "$(PIP)" in line and " -r " in line]
-    assert len(installs) == 4 and all("--require-hashes" in line for line in installs)
+    assert len(installs) == 5 and all("--require-hashes" in line for line in installs)
     locked = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     cuda = re.findall(r"(?m)^(?:cuda-|nvidia-|triton).*$", locked)
     # With hashes nothing is installed that is not listed: torch's own CUDA packages are, and only where it wants them.

@@ -19,7 +19,7 @@ from hub.decoding.decode import ImageLimits
 from hub.decoding.stills import look_at
 from hub.engine.jobs import Cancel, Followed, Job
 from hub.engine.shown import iso
-from hub.errors import BusyError, CancelledError, HubError, NotFoundError
+from hub.errors import BusyError, CancelledError, HubError, NotFoundError, OtherWeightsError
 from hub.execution.executor import OnEvent
 from hub.images import thumbnail
 from hub.pages.kinds import drawn_outputs
@@ -144,7 +144,7 @@ class History:
                     entry, state=state, took_ms=round(run.seconds * 1000, 2), message=message,
                     pictured=run.job.events.decoded and bool(run.pictures),
                 )  # fmt: skip
-                worth_keeping = not isinstance(outcome, BusyError)  # that was no run
+                worth_keeping = not isinstance(outcome, BusyError | OtherWeightsError)  # that was no run
             if worth_keeping:
                 # What cannot be read as a picture may be anything, so nobody gets it back from here.
                 is_done = entry.state == "done"

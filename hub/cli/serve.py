@@ -57,6 +57,10 @@ def run(args: argparse.Namespace) -> int:
 
             hub_settings = serving.with_models(hub_settings, args.model, args.lora)
         users.open_users(hub_settings.auth)  # a wrong file is told before anything heavy happens
+        if hub_settings.executor == "ray":
+            from hub.cluster import session
+
+            session.check(hub_settings)
         return serve(hub_settings)
     except (HubError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)

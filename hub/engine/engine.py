@@ -18,7 +18,7 @@ from hub.engine.jobs import Cancel, Events, Job, Kind, Stop
 from hub.engine.keepers import Keeper, tell_all
 from hub.engine.running import Running
 from hub.engine.shown import HUB, Shown
-from hub.errors import CancelledError, DeadlineError, HubError, too_late, unexpected
+from hub.errors import CancelledError, DeadlineError, HubError, OtherWeightsError, too_late, unexpected
 from hub.execution.executor import Computed, Executor, OnEvent
 from hub.metrics import Metrics
 from hub.pages.inputs import read
@@ -116,10 +116,17 @@ class Engine:
             try:
                 self.stop.admit(cancel)
                 self.allowance.spend(caller)
-                job = self._job(slug, inputs, begin, Events(on_event), cancel, caller, kind, owner, deadline_s, span)
-                span.name_run(job.id)
-                tracing.enter(span.trace)
-                result, outcome = self._answer(job)
+                events = Events(on_event)
+                for last in (False, True):
+                    job = self._job(slug, inputs, begin, events, cancel, caller, kind, owner, deadline_s, span)
+                    span.name_run(job.id)
+                    tracing.enter(span.trace)
+                    try:
+                        result, outcome = self._answer(job)
+                        break
+                    except OtherWeightsError:  # replaced meanwhile: it begins anew, with those there are now
+                        if last:
+                            raise
             # No local may hold the error: its traceback holds this frame, and so the uploaded pictures.
             except HubError as error:
                 if self.stop.cut_off(error):

@@ -1,4 +1,4 @@
-"""Which run goes to which model process, and when: places, turns, and what each process has to do."""
+"""Which run goes to which host of models, and when: places, turns, and what each host has to do."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from cachetools import LRUCache
 
 from hub.errors import CancelledError, DeadlineError, HubError
 from hub.execution.executor import Computed, Flag, Waiting, Work
+from hub.execution.hosts.host import Host
 from hub.execution.leases import model_key
-from hub.execution.processes import ModelProcess
 from hub.execution.turns import Turns
 
 LONG_S = 2.0  # runs that take so long leave one process to the others
@@ -21,50 +22,53 @@ LOAD_S = 2.0  # about what it costs to bring a model into one more process
 UNKNOWN_S = 0.2  # what a page's run takes before one was seen
 FADE = 0.7  # what was measured before counts so much
 REMEMBERED = 2_000  # pictures of which it is known where they went
+
 LOOK_S = 0.25  # between two looks whether a run is still wanted
+
+H = TypeVar("H", bound=Host)
 
 
 @dataclass(slots=True, eq=False)
-class Ticket:
+class Ticket(Generic[H]):
     """A run that waits for a place, or has one."""
 
     slug: str
     key: str  # of its model
     path: tuple[str, str, str]
-    refused: frozenset[ModelProcess]  # where it was lost before
+    refused: frozenset[H]  # where it was lost before
     given: tuple[object, ...] = ()  # its model and pictures; empty: it has none, or nothing of them is kept
     granted: threading.Event = field(default_factory=threading.Event)
-    process: ModelProcess | None = None
+    process: H | None = None
     since: float = 0.0  # when it got its place
     error: HubError | None = None  # there will be no place
 
 
-class Dispatch:
-    """Hands out places in processes. `most`: runs in one process at once; `cores` are shared by those at work.
+class Dispatch(Generic[H]):
+    """Hands out places in hosts, such as processes. `most`: runs in one at once; `cores` are shared by those at work.
 
     `warm(process, key, slug)` is called, with no lock held, where a model would do well in one more process.
     """
 
-    def __init__(self, most: int, cores: int, warm: Callable[[ModelProcess, Ticket], None]):
+    def __init__(self, most: int, cores: int, warm: Callable[[H, Ticket[H]], None]):
         self._most, self._cores, self._warm = most, cores, warm
         # Guards all below. Never held while a process is waited for.
         self._lock = threading.Lock()
-        self._turns: Turns[Ticket] = Turns()
-        self._at_work: dict[ModelProcess, list[Ticket]] = {}
+        self._turns: Turns[Ticket[H]] = Turns()
+        self._at_work: dict[H, list[Ticket[H]]] = {}
         self._seconds: dict[str, float] = {}  # what a run of a page takes
         self._closed: HubError | None = None
         # Where a model saw some pictures last: its output may still be there, and need not be computed again.
-        self._went: LRUCache[tuple[object, ...], ModelProcess] = LRUCache(REMEMBERED)
+        self._went: LRUCache[tuple[object, ...], H] = LRUCache(REMEMBERED)
 
     # --- processes --------------------------------------------------------------------------------
 
-    def add(self, process: ModelProcess) -> None:
+    def add(self, process: H) -> None:
         """It takes runs from now on."""
         with self._lock:
             self._at_work[process] = []
         self._grant()
 
-    def remove(self, process: ModelProcess) -> bool:
+    def remove(self, process: H) -> bool:
         """It takes none any more. False: it took none before."""
         with self._lock:
             removed = self._at_work.pop(process, None) is not None
@@ -88,7 +92,7 @@ class Dispatch:
                 len(at_work) > 1 or self._has_long(p) for p, at_work in self._at_work.items()
             )
 
-    def in_work(self, process: ModelProcess) -> int:
+    def in_work(self, process: H) -> int:
         """How many runs have a place in a process."""
         with self._lock:
             return len(self._at_work.get(process, ()))
@@ -96,9 +100,7 @@ class Dispatch:
     # --- runs -------------------------------------------------------------------------------------
 
     @contextmanager
-    def place(
-        self, work: Work, refused: frozenset[ModelProcess], left_s: Callable[[], float], cancel: Flag
-    ) -> Iterator[ModelProcess]:
+    def place(self, work: Work, refused: frozenset[H], left_s: Callable[[], float], cancel: Flag) -> Iterator[H]:
         """Waits for the run's turn and a place. Raises CancelledError, DeadlineError, and what `refuse_all` says."""
         key = model_key(work.model_slug, work.weights, work.digest)
         given = () if work.live or not work.pictures else (key, *map(hash, work.pictures.values()))
@@ -140,7 +142,7 @@ class Dispatch:
             before = self._seconds.get(slug)
             self._seconds[slug] = one / 1000 if before is None else FADE * before + (1 - FADE) * one / 1000
 
-    def _leave(self, ticket: Ticket) -> None:
+    def _leave(self, ticket: Ticket[H]) -> None:
         with self._lock:
             if ticket.process is not None:
                 at_work = self._at_work.get(ticket.process, [])
@@ -152,7 +154,7 @@ class Dispatch:
 
     def _grant(self) -> None:
         """Gives free places to those whose turn it is."""
-        warm: list[tuple[ModelProcess, Ticket]] = []
+        warm: list[tuple[H, Ticket[H]]] = []
         with self._lock:
             granted = True
             while granted:
@@ -173,7 +175,7 @@ class Dispatch:
         for process, ticket in warm:
             self._warm(process, ticket)
 
-    def _choose(self, ticket: Ticket) -> ModelProcess | None:
+    def _choose(self, ticket: Ticket[H]) -> H | None:
         """The process with room that will be done first; None: it has to wait."""
         room = [p for p, at_work in self._at_work.items() if len(at_work) < self._most and p.is_alive]
         if self._is_long(ticket) and len(self._at_work) > 1:
@@ -189,25 +191,25 @@ class Dispatch:
         # Among equals the one with fewest models, so that pages are spread and one does not wait for another.
         return min(room, key=lambda p: (self._cost(p, ticket), len(p.pulse.loaded)), default=None)
 
-    def _in_hand(self, process: ModelProcess, path: tuple[str, str, str]) -> int:
+    def _in_hand(self, process: H, path: tuple[str, str, str]) -> int:
         """Places that an account or address has in a process."""
         return sum(other.path[0] == path[0] for other in self._at_work[process])
 
-    def _cost(self, process: ModelProcess, ticket: Ticket) -> float:
+    def _cost(self, process: H, ticket: Ticket[H]) -> float:
         load_s = 0.0 if ticket.key in process.pulse.loaded else LOAD_S
         return load_s + sum(self._expected_s(other) for other in self._at_work[process])
 
-    def _expected_s(self, ticket: Ticket) -> float:
+    def _expected_s(self, ticket: Ticket[H]) -> float:
         known = self._seconds.get(ticket.slug, UNKNOWN_S)
         return max(known, time.monotonic() - ticket.since)  # what takes longer than thought will take longer still
 
-    def _is_long(self, ticket: Ticket) -> bool:
+    def _is_long(self, ticket: Ticket[H]) -> bool:
         return self._seconds.get(ticket.slug, 0.0) >= LONG_S
 
-    def _has_long(self, process: ModelProcess) -> bool:
+    def _has_long(self, process: H) -> bool:
         return any(self._expected_s(ticket) >= LONG_S for ticket in self._at_work[process])
 
-    def _would_help(self, process: ModelProcess, ticket: Ticket) -> list[ModelProcess]:
+    def _would_help(self, process: H, ticket: Ticket[H]) -> list[H]:
         """Processes that do not have a model of which another has more than one run to do."""
         if self._is_long(ticket) or sum(other.key == ticket.key for other in self._at_work[process]) < 2:
             return []

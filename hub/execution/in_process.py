@@ -15,7 +15,7 @@ from cachetools import LRUCache
 from hub import errors, texts
 from hub.decoding import budget
 from hub.decoding.decode import ImageLimits
-from hub.errors import CancelledError, DeadlineError, UnavailableError
+from hub.errors import CancelledError, DeadlineError, OtherWeightsError
 from hub.execution.batching import Batcher, Infer, Outcome
 from hub.execution.executor import DECODED, Computed, Flag, OnEvent, Work
 from hub.execution.forward import Cores
@@ -191,7 +191,7 @@ class _Run:
         store = executor._weights
         self.folder = store.obtain(work.weights, patience_s=PATIENCE_S) if work.weights else None
         if self.folder and self.folder.digest != work.digest:
-            raise UnavailableError("The weights {name!r} changed just now. Try again.", name=work.weights)
+            raise OtherWeightsError("The weights {name!r} changed just now. Try again.", name=work.weights)
         self.key = model_key(work.model_slug, work.weights, work.digest)
         enough = enough_pixels(self.page.demo, self.folder.config if self.folder else None)
         fields = {field.name: field for field in self.page.demo.inputs}

@@ -1,15 +1,26 @@
-"""What the hub and its model processes say to each other. All of it can be pickled, and both ends are ours."""
+"""What the hub and its model processes, or replicas, say to each other. All can be pickled; both ends are ours."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from hub.errors import HubError
 from hub.execution.executor import Computed, Work
 from hub.settings import Settings
 from hub.spec import Progress
 from hub.texts import Sentence
+
+
+class Line(Protocol):
+    """What a worker hears and says all of this through: a connection, or what stands for one in a replica."""
+
+    def recv(self) -> Any:
+        """The next message; None: the hub leaves. Raises EOFError and OSError when it is gone."""
+
+    def send(self, obj: Any, /) -> None:
+        """Says it. Raises OSError when the hub is gone."""
+
 
 # --- to a model process ---------------------------------------------------------------------------
 
@@ -99,3 +110,13 @@ class Counted:
 
     function: str
     arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Which replica of a cluster this is, and what it holds of its machine's memory."""
+
+    replica: str
+    node: str
+    pid: int
+    bytes: int

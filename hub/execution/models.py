@@ -66,6 +66,8 @@ class ProcessStatus:
     in_work: int  # runs that have a place in it
     bytes: int  # of the machine's memory
     loaded: int  # models
+    replica: str = ""  # its name where it is one of a cluster, on the machine `node`
+    node: str = ""
 
 
 class Models(Protocol):

@@ -26,7 +26,7 @@ from hub.execution.backends.compiled import RESTING_S, release_resting
 from hub.execution.construction import CONSTRUCTION
 from hub.execution.forward import Cores
 from hub.execution.in_process import InProcess
-from hub.execution.messages import Answer, Ask, Begin, Building, Cancel, Counted, Event, Pulse, Run, Threads
+from hub.execution.messages import Answer, Ask, Begin, Building, Cancel, Counted, Event, Line, Pulse, Run, Threads
 from hub.execution.residency import Residency
 from hub.pages.registry import discover
 from hub.threads import Threads as Runners
@@ -43,7 +43,7 @@ PULSE_S = 0.25  # between two looks whether something is to be told that nobody 
 class Worker:
     """Serves the hub at the other end of `connection`."""
 
-    def __init__(self, connection: Connection, begin: Begin):
+    def __init__(self, connection: Line, begin: Begin):
         chosen = begin.settings
         self._connection, self._sending = connection, threading.Lock()
         self._cores, self._runners = Cores(), Runners("run")

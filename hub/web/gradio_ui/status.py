@@ -123,7 +123,13 @@ class _View:
         )
         titles = {page.slug: say(page.title) for page in self.hub.visible}
         corrected = corrections.accuracies(self.hub.corrections.store.counts(), titles)
-        return piece("status", "board", health.warnings(self.hub), tiles, pieces, text, *tables, refused, corrected)
+        replicas = [
+            (one.replica, one.node, one.in_work, one.loaded, decimal(one.bytes))
+            for one in self.hub.models.processes()
+            if one.replica
+        ]
+        notices = health.warnings(self.hub)
+        return piece("status", "board", notices, tiles, pieces, text, *tables, refused, corrected, replicas)
 
 
 def _draw_table(
