@@ -28,6 +28,7 @@ def test_a_clock_that_jumps_ends_no_run_and_loses_no_answer(
 ) -> None:
     calls, real = Calls(hold=threading.Event()), time.time
     hub = make_hub({"deadline_s": 20.0}, doubler=counting_demo(calls))
+    hub.models.machine()
     answers: list[Result] = []
     inputs = {"number": 4, "seed": 1}
     thread = threading.Thread(target=lambda: answers.append(hub.engine.run("doubler", inputs, caller=ANN)))

@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from hub.hub import Hub
-from hub.people.oidc import BEGUN_S, cookie_of
 from hub.people.signin import TICKET_S, Known, SignIn
 from hub.web.middleware import addresses
 from hub.web.middleware.entrance import client_login
@@ -34,6 +33,8 @@ class OidcLogin:
         return (await self._begin(request), None) if path == PATH else await self._finish(request)
 
     async def _begin(self, request: Request) -> Response:
+        from hub.people.oidc import BEGUN_S  # with what it needs, for a hub that signs people in so alone
+
         assert self.signin.oidc is not None
         back = f"{addresses.base(self._hub.settings, request)}{BACK}"
         begun = await self.signin.oidc.begin(back, client_login.wanted(request))
@@ -42,6 +43,8 @@ class OidcLogin:
         return answer
 
     async def _finish(self, request: Request) -> tuple[Response, Known]:
+        from hub.people.oidc import cookie_of
+
         assert self.signin.oidc is not None
         query = dict(request.query_params)
         session, account, wanted = await self.signin.oidc.finish(query, request.cookies)
