@@ -104,7 +104,7 @@ def command(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None =
 def mcp(slug: str, demo: Demo, base: str, values: Mapping[str, Any] | None = None) -> str:
     """With the official SDK; how to add the hub to an agent is in the comment."""
     pictures = _pictures(demo)
-    read_as = dict(zip(pictures, ["picture", *pictures[1:]], strict=True))
+    read_as = {name: name if number else "picture" for number, name in enumerate(pictures)}
     arguments = [f'        "{name}": {read_as[name]},' for name in pictures]
     arguments += [f'        "{name}": {value!r},' for name, value in _given(demo, values).items()]
     read = "".join(
