@@ -19,7 +19,7 @@ from hub.texts import Sentence, sentence
 
 Hint = Marks | PaintedMask
 ENDS = {"box": "boxes", "points": "points", "mask": "mask"}  # of the input's name, by what is drawn
-LABELS = {"box": "Boxes", "points": "Points", "mask": "Mask"}
+LABELS = {"box": "Boxes", "points": "Marked points", "mask": "Mask"}
 HELP = {
     "box": "Draw on the picture, or write [[x0, y0, x1, y1], ...] in pixels",
     "points": "Click on the picture, or write [[x, y], ...] in pixels; [x, y, 0] is a point to stay out of",

@@ -23,7 +23,7 @@ from hub.starters.tasks import Task, task_of
 from hub.texts import Sentence, sentence
 from hub.weights import formats, lock, repository
 from hub.weights.repository import Repository
-from hub.weights.sources import HUB, HubSource, parse_given, parse_hub
+from hub.weights.sources import HubSource, with_lora
 from hub.weights.store import WeightsStore
 
 EXAMPLE_PX = 1600  # the longer side of an example's picture
@@ -88,21 +88,6 @@ def create_from(
             "{path} cannot be written: {reason}.", path=error.filename or folder, reason=error.strerror
         ) from None
     return Made(page, task, read, len(examples), tuple(sorted(assets.glob("example_*.*"))))
-
-
-def with_lora(text: str, lora: str) -> HubSource | Path:
-    """What somebody wants a page for, with the LoRA that goes with it. Raises InputError."""
-    source = parse_given(text)
-    if not lora:
-        return source
-    if not isinstance(source, HubSource) or not lora.startswith(HUB):
-        raise InputError(
-            "A LoRA and its model are both repositories of the Hub: hf://owner/name[@revision], got {lora!r} for "
-            "{text!r}.",
-            lora=lora,
-            text=text,
-        )
-    return parse_hub(f"{source.address}+{lora}")
 
 
 def _check_lora(source: HubSource | Path, read: Repository, store: WeightsStore) -> None:

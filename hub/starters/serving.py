@@ -13,7 +13,7 @@ from hub.files import read_text
 from hub.pages.registry import NAME, RESERVED_SLUGS
 from hub.settings import Settings
 from hub.starters import making
-from hub.weights.sources import HubSource, parse_given
+from hub.weights.sources import HubSource, parse_given, with_lora
 from hub.weights.store import WeightsStore
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ def with_models(settings: Settings, sources: Sequence[str], lora: str = "") -> S
     """
     if lora and len(sources) != 1:
         raise InputError("--lora goes with one --model, got {count}.", count=len(sources))
-    if lora and isinstance(both := making.with_lora(sources[0], lora), HubSource):
+    if lora and isinstance(both := with_lora(sources[0], lora), HubSource):
         sources = [both.address]
     root = settings.data_folder / "models"
     store = WeightsStore(root / "weights", settings.hub_cache, offline=settings.offline)

@@ -100,6 +100,21 @@ def parse_given(text: str) -> HubSource | Path:
     return parse_hub(text) if text.startswith(HUB) else Path(text).expanduser()
 
 
+def with_lora(text: str, lora: str) -> HubSource | Path:
+    """What somebody wants a page for, with the LoRA that goes with it. Raises InputError."""
+    source = parse_given(text)
+    if not lora:
+        return source
+    if not isinstance(source, HubSource) or not lora.startswith(HUB):
+        raise InputError(
+            "A LoRA and its model are both repositories of the Hub: hf://owner/name[@revision], got {lora!r} for "
+            "{text!r}.",
+            lora=lora,
+            text=text,
+        )
+    return parse_hub(f"{source.address}+{lora}")
+
+
 def parse_hub(text: str) -> HubSource:
     """`hf://owner/name[@revision][/folder]`, and `+hf://owner/lora[@revision][/file]` behind it. Raises InputError."""
     base, plus, lora = text.strip().partition(f"+{HUB}")

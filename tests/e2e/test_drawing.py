@@ -119,7 +119,7 @@ def test_points_are_clicked_and_places_that_are_written_are_seen(
     expect(place.locator(".hub-knob")).to_have_count(0)
     assert text.input_value() == ""
     page.locator(".hub-run").click()
-    expect(page.locator(".hub-error")).to_contain_text("Points is missing: draw on the picture first.")
+    expect(page.locator(".hub-error")).to_contain_text("Marked points is missing: draw on the picture first.")
     assert complaints == []
     page.context.close()
 
