@@ -102,6 +102,7 @@ def test_requirements_are_pinned_and_hashed() -> None:
         "requirements-flow.txt",
         "requirements-ray.txt",
         "requirements-text.txt",
+        "requirements-lora.txt",
         "requirements-otel.txt",
         "requirements-bench.txt",
         "requirements-docs.txt",

@@ -34,7 +34,7 @@ READERS: Mapping[str, tuple[str, ...]] = {
     "id2label": ("transformers",),
     "model_index.json": ("diffusers", "transformers"),
 }
-OPTIONAL = {"metaflow", "opentelemetry"}  # modules of extras: requirements-flow.txt, requirements-otel.txt
+OPTIONAL = {"metaflow", "opentelemetry", "ray"}  # modules of extras: requirements-flow.txt, -otel.txt, -ray.txt
 BUILDER_EXTRAS = ("mcp", "oauth")
 ZERO_TORCH = {"torch": "torch>=2.8", "torchvision": "torchvision"}  # which of them, ZeroGPU says
 _HASH = "--hash="
