@@ -9,6 +9,7 @@ import pytest
 
 from hub.hub import Hub
 from hub.pages.registry import discover
+from hub.results.boxes import overlap
 from hub.settings import Settings
 from weights import objects
 
@@ -56,4 +57,4 @@ def test_a_box_is_right_where_half_of_it_is_and_is_counted_once() -> None:
     found = [box("car", 0, 0, 10, 9, score=0.4), box("car", 0, 0, 10, 10), box("person", 20, 0, 30, 10)]
     assert objects._count(found, true, "car") == (1, 2, 2)
     assert objects._count(found, true, "person") == (0, 1, 0)
-    assert objects.overlap((0, 0, 10, 10), (5, 0, 15, 10)) == pytest.approx(1 / 3)
+    assert overlap((0, 0, 10, 10), (5, 0, 15, 10)) == pytest.approx(1 / 3)
