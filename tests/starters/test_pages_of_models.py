@@ -121,7 +121,7 @@ def check_batch(hub: Hub, slug: str) -> None:
     demo = hub.registry.get(slug).demo
     parts = Parts(hub, slug, demo.weights[0].name, "float32")
     sees = any(f.name == "image" for f in demo.inputs)
-    requests = [quick_inputs(demo, picture(80, 60, seed=n) if sees else None) for n in range(2)]
+    requests = [quick_inputs(demo, picture(80, 60, seed=n)) if sees else parts.values(n) for n in range(2)]
     items = [parts.call("prepare", **values) for values in requests]
     for values, item, together in zip(requests, items, parts.infer(items), strict=True):
         (alone,) = parts.infer([item])

@@ -215,7 +215,7 @@ def test_the_page_shows_and_filters_it_and_escapes_what_strangers_wrote(make_hub
     assert "This machine" in page and "Not signed in (" in page and "Shared a result" in page
     filtered = client.get("/audit?deed=model").text
     assert "This machine" in filtered and "Not signed in (" not in filtered
-    assert client.get("/audit/audit.css").status_code == 200
+    assert client.get("/usage/usage.css").status_code == 200
     chinese = client.get("/audit?lang=zh", headers={"accept-language": "zh-CN"})
     assert chinese.status_code == 200
 

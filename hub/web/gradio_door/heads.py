@@ -17,7 +17,7 @@ from hub.web.site import pictures
 STATUS = "status"
 BEGIN, END = b"<head>", b"window.gradio_config"  # between them nothing is a visitor's
 MANIFEST = b'<link rel="manifest" href="/manifest.json" />'
-GRADIOS = re.compile(rb'<meta\s+(?:property="og:|name="twitter:)[^>]*>|<title>[^<]*</title>')
+GRADIOS = re.compile(rb'<meta\s+(?:property="og:|name="twitter:)[^<>]*>|<title>[^<]*</title>')
 
 
 class Heads:

@@ -19,7 +19,7 @@ from hub.texts import say
 from hub.web.api import audit
 from hub.web.middleware import guard
 from hub.web.parts import wording
-from hub.web.routes import HEADERS, check_names, file, routes_of, whole_number
+from hub.web.routes import HEADERS, check_names, routes_of, whole_number
 from hub.web.site.templates import draw_page
 
 RANGES = (1, 7, 30, 365)
@@ -27,7 +27,7 @@ LINES, NAMES = 100, 200  # on one page; accounts and pages to choose from
 
 
 def routes(hub: Hub) -> list[BaseRoute]:
-    """The page and its style."""
+    """The page; its style is with that of the other page for who operates the hub."""
 
     async def page(request: Request) -> Response:
         audit.check_access(hub, request)
@@ -48,10 +48,7 @@ def routes(hub: Hub) -> list[BaseRoute]:
         )  # fmt: skip
         return HTMLResponse(text, headers=HEADERS)
 
-    async def static(request: Request) -> Response:
-        return file(request.path_params["name"], "audit")
-
-    return routes_of({"/audit": {"GET": page}, "/audit/{name}": {"GET": static}}, "audit", page=partial(_problem, hub))
+    return routes_of({"/audit": {"GET": page}}, "audit", page=partial(_problem, hub))
 
 
 def _row(line: Line, titles: dict[str, str]) -> dict[str, object]:

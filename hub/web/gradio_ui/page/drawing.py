@@ -24,7 +24,7 @@ from hub.web.middleware import guard
 from hub.web.parts.pieces import piece, script
 
 SCRIPTS = (
-    "".join(str(script(f"files/{name}.js")) for name in ("places", "draw"))
+    "".join(str(script(f"{name}.js")) for name in ("files/places", "gradio/draw"))
     + "\ntendDrawing(element, {upload, trigger});"
 )
 # Both values are those of after the event, whichever of the two changed.
