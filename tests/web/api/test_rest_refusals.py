@@ -244,5 +244,5 @@ def test_httpx_parses_problems_of_a_served_hub(serve: Callable[..., tuple[str, H
 
 
 def test_a_file_for_an_input_that_is_not_there_is_told_which_there_are(client: TestClient) -> None:
-    said = told(client.post(RUN, files={"video": png()}), 422, "invalid_input", "video")
-    assert "'video'" in said and "image" in said and "UTF-8" not in said
+    said = told(client.post(RUN, files={"zzz": png()}), 422, "invalid_input", "zzz")
+    assert "'zzz'" in said and "image" in said and "UTF-8" not in said
