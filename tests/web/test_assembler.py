@@ -22,7 +22,8 @@ from tests.test_layers import module_of, modules
 
 PUBLIC = "https://models.example.org/hub"
 BOTH = """\
-Ending SafeHeaders Packed Names BehindProxy Languages Guard Sockets Bounds Paths FromPage SessionCookie ... Arrivals"""
+Ending SafeHeaders Packed Names BehindProxy Languages Guard Sockets Bounds Paths FromPage SessionCookie ... Arrivals
+Traced"""
 
 
 @pytest.fixture(scope="module")

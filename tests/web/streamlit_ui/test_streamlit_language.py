@@ -36,7 +36,10 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     made.close()
 
 
-def test_an_address_asks_for_chinese_and_the_switch_for_english_again(hub: Hub) -> None:
+def test_an_address_asks_for_chinese_and_the_switch_for_english_again(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "session_of", lambda cookies, page="": "a browser of the tests")
     home = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=PATIENCE_S)
     home.query_params["lang"] = "zh-TW"
     home.run()
