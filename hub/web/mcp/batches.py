@@ -103,7 +103,7 @@ def _ask(hub: Hub, arguments: Mapping[str, Any], who: Caller | None, files: bool
             filled,
             most,
             str(arguments.get("truth") or "auto"),
-            masks=bool(mask_output(hub.registry.get(slug).demo)),
+            masks=bool(mask_output(hub.visible.get(slug).demo)),
         )
         job = hub.jobs.ask_batch(folder, slug, settings, pictures, [], who, Wish())
         promised = True
