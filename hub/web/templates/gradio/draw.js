@@ -1,7 +1,7 @@
 // What people draw on a picture, on a copy of it: boxes, points, or an area that is painted. The page's field counts.
 const MASK_PX = 1024; // the longer side of a painted mask, which the hub makes as large as the picture
 const STILL = ".still.jpg"; // of pictures that browsers cannot show, in another size than theirs
-const SEND_MS = 10000;
+const SEND_MS = 30000;
 
 // Kept for panels that come later; each listens for its name.
 window.hubDrawnOn ??= (name, picture, given) => {
@@ -21,22 +21,26 @@ const tendDrawing = (element, {upload, trigger}) => {
     field.dispatchEvent(new Event("input", {bubbles: true}));
   };
   // Run waits until the mask is there (page.js).
-  let sending = 0;
+  let sending = 0, wanted = "", turn = 0;
   const sent = () => {
     clearTimeout(sending);
     sending = 0;
     if (document.documentElement.classList.contains("hub-filling")) hubFilled();
   };
-  const writeMask = async (file) => {
+  const writeMask = async (drawn) => {
+    const mine = ++turn;
     clearTimeout(sending);
     sending = setTimeout(sent, SEND_MS);
+    wanted = "";
     document.documentElement.classList.add("hub-filling");
     try {
-      const path = file ? (await upload(file)).path : "";
+      const file = await drawn, path = file ? (await upload(file)).path : "";
+      if (mine !== turn) return; // more was painted meanwhile
+      wanted = file ? file.name : "";
       trigger("click", {path});
       if (!path) sent();
     } catch {
-      sent();
+      if (mine === turn) sent();
     }
   };
   const clear = () => (kind === "mask" ? writeMask(null) : writeText(""));
@@ -61,7 +65,7 @@ const tendDrawing = (element, {upload, trigger}) => {
   };
   const look = async () => {
     const {picture, given} = window.hubDrawn?.[name] ?? {}, url = picture?.url ?? "", same = given?.url ?? given ?? "";
-    if (given?.url && sending) sent();
+    if (sending && wanted && given?.url?.includes(wanted)) sent();
     if (url !== address) {
       const isOther = Boolean(address && url), old = before;
       before = same;
@@ -252,7 +256,8 @@ const editMask = (stage, write) => {
     if (!any) { own = ""; write(null); return; }
     context.putImageData(mask, 0, 0);
     own = `painted-${Date.now()}-${++count}.png`;
-    file.toBlob((blob) => write(new File([blob], own, {type: "image/png"})), "image/png");
+    const named = own;
+    write(new Promise((done) => file.toBlob((blob) => done(new File([blob], named, {type: "image/png"})), "image/png")));
   };
   return {
     show: async (given) => {
