@@ -149,7 +149,7 @@ class Settings:
 
     def for_models(self) -> Settings:
         """What a process that runs pages' code is told: what signs people in is no business of it."""
-        return replace(self, auth="", webhook_secret="", preload=False)
+        return replace(self, auth="", webhook_secret="", oidc_secret_file="", preload=False)  # nosec B106
 
     def origins(self) -> tuple[str, ...]:
         """The other websites of `allow_origins`."""

@@ -280,7 +280,7 @@ def app_name(settings: Settings) -> str:
 
 def own_folder() -> Path:
     """A new folder for what Ray keeps on disk while it runs; what killed hubs left is removed."""
-    roots = [root for root in (Path(tempfile.gettempdir()), Path("/tmp")) if root.is_dir()]
+    roots = [root for root in (Path(tempfile.gettempdir()), Path("/tmp")) if root.is_dir()]  # nosec B108
     name = f"{FOLDER}{os.getpid()}-"
     fitting = [root for root in roots if len(f"{root}/{name}12345678") <= FOLDER_CHARS and os.access(root, os.W_OK)]
     if not fitting:
