@@ -66,6 +66,7 @@ class Settings:
     dtype: str = _setting("auto", "float32, bfloat16 or float16; auto measures which is faster on the device")
     backend: str = _setting("auto", "eager, openvino, or auto: the faster one; compiled forms are for CPUs only")
     workers: str = _setting("auto", "processes that models run in; 0: none but the hub's own; auto: as cores allow")
+    nice: int = _setting(5, "how far processes with models stand back behind pages and stored answers: 0 to 19")
     executor: str = _setting("processes", "where models run: processes of this machine, or ray: replicas of Ray Serve")
     ray_address: str = _setting("local", "local starts a Ray of its own; auto or HOST:PORT uses one that is there")
     ray_replicas: str = _setting("auto", "how many, or 1-8 as there is work; auto: as the cluster has room")
@@ -232,6 +233,7 @@ POSITIVE = {
     "bodies_mb",
     "max_megapixels",
 }
+MOST = {"port": 65_535, "nice": 19}
 
 
 def parse(name: str, text: str, default: Any, source: str) -> Any:
@@ -263,8 +265,8 @@ def parse(name: str, text: str, default: Any, source: str) -> Any:
             raise InputError("{source} must be 0 or more, got {text!r}", source=source, text=text)
         if name in POSITIVE and value == 0:
             raise InputError("{source} must be more than 0, got {text!r}", source=source, text=text)
-        if name == "port" and value > 65_535:
-            raise InputError("{source} must be at most 65535, got {text!r}", source=source, text=text)
+        if name in MOST and value > MOST[name]:
+            raise InputError("{source} must be at most {most}, got {text!r}", source=source, most=MOST[name], text=text)
     return value
 
 

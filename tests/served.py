@@ -87,7 +87,8 @@ def serving(
     command = [*start, "--port", "0", "--data", str(data), "--offline", *flags]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HUB_")}
     # One model process, which compiles nothing beside the tests: those of hub/execution have more.
-    environment |= {"HUB_WORKERS": "1", "HUB_BACKEND": "eager"}
+    # Its models wait for no other hub or browser, of which three run at a time.
+    environment |= {"HUB_WORKERS": "1", "HUB_BACKEND": "eager", "HUB_NICE": "0"}
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:

@@ -35,8 +35,6 @@ from hub.weights.store import open_store
 
 log = logging.getLogger(__name__)
 HUNG = 3  # how a process ends of which a pass hangs
-# Stored answers and pages come before forward passes where there is not processor enough for all.
-NICE = 5
 PULSE_S = 0.25  # between two looks whether something is to be told that nobody asked for
 
 
@@ -212,10 +210,10 @@ def main() -> None:
     """Serves the connection whose file number is the one argument."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the hub hears them too, and what is in work may end first
-    if hasattr(os, "nice"):
-        os.nice(NICE)
     connection = Connection(int(sys.argv[1]))
     begin = connection.recv()
+    if hasattr(os, "nice"):
+        os.nice(begin.settings.nice)
     logs.begin(begin.settings.log_level, begin.settings.log_format)
     if begin.settings.offline:
         settings.go_offline()

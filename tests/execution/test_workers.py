@@ -18,7 +18,6 @@ from PIL import Image
 
 from hub.engine.jobs import Cancel, text_so_far
 from hub.errors import CancelledError, DeadlineError, HubError, InputError, UnavailableError
-from hub.execution.worker import NICE
 from hub.execution.workers import Workers
 from hub.hub import Hub
 from hub.settings import ROOT, Settings
@@ -201,7 +200,7 @@ def test_doors_come_before_forward_passes(served: Hub, workers: Workers) -> None
     """Where there is not processor enough for all, a stored answer waits for no model."""
     served.engine.run("steps", {"number": 0.0})
     own = psutil.Process().nice()
-    assert {psutil.Process(status.pid).nice() for status in workers.processes()} == {min(19, own + NICE)}
+    assert {psutil.Process(status.pid).nice() for status in workers.processes()} == {min(19, own + served.settings.nice)}
 
 
 def test_the_second_process_is_started_when_there_is_something_to_do(served: Hub, workers: Workers) -> None:
