@@ -234,6 +234,13 @@ POSITIVE = {
     "max_megapixels",
 }
 MOST = {"port": 65_535, "nice": 19}
+# What signs people in and messages: of the environment, the doors' alone.
+OF_DOORS = {"HUB_AUTH", "HUB_WEBHOOK_SECRET", "HUB_OIDC_SECRET", "HUB_OIDC_SECRET_FILE", "OAUTH_CLIENT_SECRET"}
+
+
+def environment_for_models(**more: str) -> dict[str, str]:
+    """The environment of a process that runs pages' code, as `Settings.for_models`."""
+    return {name: value for name, value in os.environ.items() if name not in OF_DOORS} | more
 
 
 def parse(name: str, text: str, default: Any, source: str) -> Any:

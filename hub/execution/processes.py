@@ -18,6 +18,7 @@ import psutil
 from hub.errors import UnavailableError
 from hub.execution.hosts.host import Host, LostError
 from hub.execution.messages import Begin, Counted
+from hub.settings import environment_for_models
 
 log = logging.getLogger(__name__)
 END_S = 3.0  # a process that was left alone has so long to end by itself
@@ -47,7 +48,7 @@ class ModelProcess(Host):
                 [sys.executable, "-m", "hub.execution.worker", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, "PYTHONPATH": path},
+                env=environment_for_models(PYTHONPATH=path),
             )
         finally:
             theirs.close()

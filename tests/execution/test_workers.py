@@ -20,11 +20,13 @@ from hub.engine.jobs import Cancel, text_so_far
 from hub.errors import CancelledError, DeadlineError, HubError, InputError, UnavailableError
 from hub.execution.workers import Workers
 from hub.hub import Hub
-from hub.settings import ROOT, Settings
+from hub.settings import OF_DOORS, ROOT, Settings
 from hub.spec import Progress
 from hub.weights.again import read_again
 from tests.fakes import PATIENCE_S, wait_until
 from tests.model_pages import PAGES, TEXT
+
+SECRET = "of-the-doors-alone"
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:  # one of these pages hangs; its process is looked at after that
         patch.setattr("hub.execution.workers.HUNG_S", 600.0)
+        for name in OF_DOORS:
+            patch.setenv(name, SECRET)
         hub = Hub(settings, serving=True)
     yield hub
     hub.close()
@@ -200,7 +204,16 @@ def test_doors_come_before_forward_passes(served: Hub, workers: Workers) -> None
     """Where there is not processor enough for all, a stored answer waits for no model."""
     served.engine.run("steps", {"number": 0.0})
     own = psutil.Process().nice()
-    assert {psutil.Process(status.pid).nice() for status in workers.processes()} == {min(19, own + served.settings.nice)}
+    assert {psutil.Process(status.pid).nice() for status in workers.processes()} == {
+        min(19, own + served.settings.nice)
+    }
+
+
+def test_a_page_is_not_told_what_signs_people_in(served: Hub, workers: Workers) -> None:
+    served.engine.run("steps", {"number": 0.0})
+    assert workers.processes()
+    for status in workers.processes():
+        assert SECRET not in psutil.Process(status.pid).environ().values()
 
 
 def test_the_second_process_is_started_when_there_is_something_to_do(served: Hub, workers: Workers) -> None:

@@ -28,6 +28,7 @@ from hub.execution.backends.orders import Order, Origin, RefusedError
 from hub.execution.backends.points import EAGER, OPENVINO, Point, Seen, entries
 from hub.execution.backends.store import FormStore, Name
 from hub.execution.remembered import Remembered
+from hub.settings import environment_for_models
 
 log = logging.getLogger(__name__)
 
@@ -210,7 +211,7 @@ class Workshop:
         (folder / export.ORDER).write_text(json.dumps(content), encoding="utf-8")
         paths = [str(Path(path).resolve()) for path in sys.path]
         # One thread: the others are for who waits for an answer.
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+        environment = environment_for_models(PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS="1")
         begin = time.monotonic()
         with self._lock:
             if self._closed.is_set():
