@@ -72,6 +72,12 @@ def said(page: Page) -> dict[str, Any]:
     return dict(json.loads(page.evaluate(ANSWER)))
 
 
+# Whether about so many pixels of what can be painted on are painted.
+PAINTED = """(wanted) => {
+  const canvas = document.querySelector(".hub-draw canvas");
+  const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return Math.abs(data.filter((value, place) => place % 4 === 3 && value > 127).length - wanted) < 50;
+}"""
 ANSWER = """async () => {
   const {runs} = await (await fetch("/api/v1/history")).json();
   return JSON.stringify((await (await fetch(runs[0].result)).json()).outputs.drawn);
@@ -148,6 +154,7 @@ def test_a_mask_painted_in_the_browser_reaches_prepare_and_the_history(
     page.locator("html.hub-opened:not(.hub-arriving)").wait_for()
     expect(page.locator(".hub-field-photo_mask img")).to_be_visible()
     expect(page.locator(".hub-draw canvas")).to_be_visible()
+    page.wait_for_function(PAINTED, arg=drawn["painted"])
     assert complaints == []
     page.context.close()
 

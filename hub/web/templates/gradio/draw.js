@@ -209,7 +209,7 @@ const editMask = (stage, write) => {
   [canvas.width, canvas.height] = [stage.width, stage.height].map((side) => Math.max(1, Math.round(side * scale)));
   stage.frame.append(canvas);
   const colour = getComputedStyle(stage.panel).getPropertyValue("--hub-draw").trim() || "#e11d48";
-  let last = null, own = "", count = 0;
+  let last = null, own = "", count = 0, showing = 0;
   const at = (event) => {
     const place = canvas.getBoundingClientRect();
     return [((event.clientX - place.left) * canvas.width) / place.width, ((event.clientY - place.top) * canvas.height) / place.height];
@@ -263,11 +263,13 @@ const editMask = (stage, write) => {
     show: async (given) => {
       const url = given?.url ?? "";
       if (last || (own && url.includes(own))) return; // it is what was painted here
-      painted.globalCompositeOperation = "source-over";
+      const mine = ++showing;
       if (!url) { painted.clearRect(0, 0, canvas.width, canvas.height); return; }
       const image = new Image();
       image.src = url;
       try { await image.decode(); } catch { return; }
+      if (mine !== showing || last) return; // another was given meanwhile, or more is being painted
+      painted.globalCompositeOperation = "source-over";
       painted.clearRect(0, 0, canvas.width, canvas.height);
       painted.imageSmoothingEnabled = false;
       painted.drawImage(image, 0, 0, canvas.width, canvas.height);
