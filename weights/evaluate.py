@@ -22,8 +22,9 @@ import numpy as np
 
 from hub.errors import InputError
 from hub.execution.batching import signature
+from hub.pages.calls import wants_config
 from hub.pages.inputs import default, parameters
-from hub.pages.registry import discover, wants_config
+from hub.pages.registry import discover
 from hub.spec import Demo, Slider
 from weights.measures import MEASURES, Array, Config, Figures, Measure, Sample
 from weights.stable_diffusion import adherence

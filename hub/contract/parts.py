@@ -13,7 +13,7 @@ from hub.contract.inputs import opened, picture, quick_inputs
 from hub.execution import devices
 from hub.hub import Hub
 from hub.pages import inputs, outputs
-from hub.pages.registry import wants_config
+from hub.pages.calls import wants_config
 from hub.spec import Drawn
 from hub.weights.store import EMPTY
 

@@ -16,7 +16,7 @@ from hub.decoding.played.video import IN_WORK, Clip
 from hub.execution.batching import Outcome
 from hub.images import shrink
 from hub.pages import outputs, over_video
-from hub.pages.registry import call
+from hub.pages.calls import call
 from hub.results.videos import Writer
 from hub.spec import Demo, ImageInput, Progress
 from hub.texts import Sentence

@@ -24,11 +24,12 @@ from hub.execution.leases import model_key
 from hub.execution.residency import Residency
 from hub.metrics import RunMetrics
 from hub.pages import headlines, outputs
+from hub.pages.calls import call
 from hub.pages.hints import picture_of
 from hub.pages.inputs import Opened
 from hub.pages.kinds import enough_pixels, first_picture
 from hub.pages.over_video import VIDEO
-from hub.pages.registry import Page, Registry, call
+from hub.pages.registry import Page, Registry
 from hub.results import capsules
 from hub.results.headline import default_headline
 from hub.results.sight import look

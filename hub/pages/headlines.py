@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 from unicodedata import category
 
-from hub.pages.registry import call
+from hub.pages.calls import call
 from hub.results.headline import default_headline, headline
 from hub.results.result import Result
 from hub.spec import Demo

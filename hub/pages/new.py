@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFilter
 
 from hub.errors import InputError
-from hub.pages.registry import NAME, RESERVED_SLUGS
+from hub.pages.problems import NAME, RESERVED_SLUGS
 
 PICTURE = "landscape.png"
 TEMPLATE = '''\

@@ -27,7 +27,8 @@ from hub.execution.devices import is_out_of_memory
 from hub.execution.leases import model_key
 from hub.execution.remembered import Remembered
 from hub.execution.residency import Residency
-from hub.pages.registry import Page, Registry, call
+from hub.pages.calls import call
+from hub.pages.registry import Page, Registry
 from hub.settings import Settings
 from hub.spec import Progress
 from hub.weights.store import WeightsStore

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hub.errors import InputError, UnavailableError
 from hub.files import read_text
-from hub.pages.registry import NAME, RESERVED_SLUGS
+from hub.pages.problems import NAME, RESERVED_SLUGS
 from hub.settings import Settings
 from hub.starters import making
 from hub.weights.sources import HubSource, parse_given, with_lora

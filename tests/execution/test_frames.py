@@ -18,7 +18,8 @@ from hub.engine.jobs import Cancel
 from hub.errors import CancelledError, DeadlineError, HubError
 from hub.hub import Hub
 from hub.pages import over_video
-from hub.pages.registry import Page, Registry, discover, problems
+from hub.pages.problems import problems
+from hub.pages.registry import Page, Registry, discover
 from hub.settings import Settings
 from hub.spec import Demo, ImageInput, ImageOutput, Json, Labels, OverVideo, Plot, Slider, VideoInput, VideoOutput
 from tests.fakes import FakeModel, video_file

@@ -124,7 +124,7 @@ def test_words_of_inputs_are_in_no_headline_that_goes_without_them(
 
 
 def test_a_headline_must_fit_the_declared_inputs() -> None:
-    from hub.pages.registry import problems
+    from hub.pages.problems import problems
 
     def wants_more(outputs: Any, nothing: Any) -> str:
         return ""

@@ -17,7 +17,7 @@ from hub.decoding.decode import ImageLimits
 from hub.errors import InputError
 from hub.pages import inputs
 from hub.pages.hints import with_hints
-from hub.pages.registry import problems
+from hub.pages.problems import problems
 from hub.spec import Drawn, Example, ImageInput, Marks, OverVideo, Text
 from tests.drawn_pages import drawn_demo
 from tests.fakes import picture

@@ -13,7 +13,8 @@ import pytest
 from hub.errors import DeclarationError, NotFoundError
 from hub.images import encode
 from hub.pages import registry as registry_module
-from hub.pages.registry import RESERVED_NAMES, RESERVED_SLUGS, discover, problems
+from hub.pages.problems import RESERVED_NAMES, RESERVED_SLUGS, problems
+from hub.pages.registry import discover
 from hub.spec import (
     Choice,
     Choices,

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.testclient import TestClient
 
 from hub.hub import Hub
-from hub.pages.registry import NAME, RESERVED_SLUGS
+from hub.pages.problems import NAME, RESERVED_SLUGS
 from hub.web import server
 from hub.web.api import openapi
 from hub.web.streamlit_ui import host

@@ -19,7 +19,8 @@ from typing import Any
 from hub.errors import DeclarationError, HubError, InputError
 from hub.hub import Hub
 from hub.pages import hints
-from hub.pages.registry import Page, Registry, problems
+from hub.pages.problems import problems
+from hub.pages.registry import Page, Registry
 from hub.settings import Settings
 from hub.spec import Demo, Example, FileInput
 from hub.web.parts import pieces

@@ -18,7 +18,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub.hub import Hub
-from hub.pages.registry import RESERVED_SLUGS
+from hub.pages.problems import RESERVED_SLUGS
 from hub.web.gradio_door import heads
 from hub.web.gradio_door.parts import asked_for
 from hub.web.gradio_door.routes import GradioDoor
