@@ -18,7 +18,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-ann
 NOT_CUDA := awk '/^[a-z]/ { cuda = /^(cuda-|nvidia-|triton)/ } !cuda'
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-slow test-ray test-bench schemas check lint bench bench-full soak flow docs lock setup setup-dev setup-ray setup-bench clean
+.PHONY: help serve test test-slow test-release test-ray test-bench schemas check lint bench bench-full soak flow docs lock setup setup-dev setup-ray setup-bench clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,8 +32,11 @@ test: setup-dev  ## set up if needed, then run the default tests (ARGS="-k pool"
 test-ray: setup-dev setup-ray  ## set up Ray if needed, then the tests of the executor on it, in about four minutes
 	$(BIN)/python -m pytest -m ray tests/cluster $(ARGS)
 
-test-slow: setup-dev  ## the tests that take long: every value of every input, live pages, each kind of file at each door
-	$(BIN)/python -m pytest -n 3 --dist loadfile -m slow $(ARGS)
+test-slow: setup-dev  ## the tests that take long, in about fifteen minutes: more pages, each kind of file at each door
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m "slow and not release" $(ARGS)
+
+test-release: setup-dev  ## what CI has no time for: every value, shape and example of every page, every page in the browser
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m release $(ARGS)
 
 test-bench: setup-bench  ## the whole bench in its quickest form, in about ten minutes: do all of its parts work?
 	$(BIN)/python -m pytest -m bench $(ARGS)

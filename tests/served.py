@@ -23,6 +23,7 @@ from starlette.types import ASGIApp
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
+PATIENT = {"timeout": 60.0}  # of gradio_client, which gives a busy machine five seconds
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:

@@ -137,6 +137,7 @@ def test_the_bare_app_draws_pages_whose_optional_outputs_are_left_out() -> None:
         assert (answers if isinstance(answers, list) else [answers]) == [None] * len(page.demo.outputs)
 
 
+@pytest.mark.slow
 def test_the_oracle_loads_least_and_lru_more() -> None:
     asked = pool.trace(400, 100, seed=1)
     best, ours, lru = pool.oracle_loads(asked), pool.pool_loads(asked), pool.lru_loads(asked)
@@ -144,7 +145,7 @@ def test_the_oracle_loads_least_and_lru_more() -> None:
     assert pool.oracle_loads([1, 2, 1, 2]) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize("kind, bar", [("fixed", 1.2), ("shifting", 1.3), ("pairs", 1.1), ("circle", 1.1)])
 def test_the_pool_loads_little_more_than_an_oracle(kind: str, bar: float) -> None:
     [make] = [make for key, _, make in pool.KINDS if key == kind]
@@ -210,6 +211,7 @@ def test_an_unknown_part_is_refused_with_those_there_are(capsys: pytest.CaptureF
     assert "choose from forms, rest, busy" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_part_that_fails_is_a_row_and_the_others_are_measured(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -97,6 +97,7 @@ def answers(url: str) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_hub_that_serves_says_so_and_one_that_does_not_leaves_no_trace(
     tmp_path: Path, make_hub: Callable[..., object]
 ) -> None:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import mypy.api
+import pytest
 import yaml
 from PIL import Image
 
@@ -49,6 +50,7 @@ def test_every_make_target_named_here_exists() -> None:
     assert {"serve", "test", "docs"} <= named <= made
 
 
+@pytest.mark.slow
 def test_the_typed_client_is_well_typed() -> None:
     (script,) = [block for block in blocks("python") if "TypedDict" in block]
     told, wrong, status = mypy.api.run(["--config-file=", "--strict", "-c", script])

@@ -26,7 +26,7 @@ from hub.web import server
 from hub.web.traced import route_of
 from tests.collector import Collector, collecting
 from tests.fakes import Calls, counting_demo
-from tests.served import ROOT, command, serving
+from tests.served import PATIENT, ROOT, command, serving
 from tests.web.doors import app_of
 
 TRACE, ABOVE = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -209,6 +209,7 @@ def test_a_collector_that_is_gone_or_refuses_costs_a_run_nothing(
     assert len([record for record in caplog.records if record.name.startswith("opentelemetry")]) <= 4
 
 
+@pytest.mark.slow
 def test_one_trace_reaches_into_the_model_process_from_rest_and_from_gradio(tmp_path: Path) -> None:
     flags = ("--demos", "vehicle_classifier", "--log-format", "json", "--log-level", "debug", "--device", "cpu")
     with collecting() as collector, serving(tmp_path, *flags, "--otlp", collector.url) as served:
@@ -223,7 +224,7 @@ def test_one_trace_reaches_into_the_model_process_from_rest_and_from_gradio(tmp_
         assert run.above == collector.wait_for("POST /api/v1/demos/{slug}", TRACE).id
 
         other = f"00-{TRACE[::-1]}-{ABOVE}-01"
-        with closing(Client(served.url, verbose=False, headers={"traceparent": other})) as gradio:
+        with closing(Client(served.url, verbose=False, httpx_kwargs=PATIENT, headers={"traceparent": other})) as gradio:
             gradio.predict(handle_file(PHOTO), api_name="/vehicle_classifier")
         over_gradio = collector.wait_for("run vehicle_classifier", TRACE[::-1])
         assert over_gradio.values["hub.outcome"] == "hit"

@@ -10,7 +10,7 @@ from xdist.scheduler import LoadScopeScheduling
 # would take longer than all else together if it had all.
 HUB, SECOND, OWN_PAGES = "tests/e2e", "tests/e2e/second", "tests/e2e/own_pages"
 OF_SECOND = (
-    "bar chinese chosen_files axe layout many share similar_row slow_line streamlit_pages tabs weight".split()
+    "bar chosen_files axe layout many similar_row slow_line streamlit_pages tabs weight".split()
 )  # fmt: skip
 GROUPS = {
     **{f"test_{name}": SECOND for name in OF_SECOND},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from hub.cli import main as cli
 from tests.served import command
 
@@ -43,6 +45,7 @@ def check(folder: Path, text: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+@pytest.mark.slow
 def test_a_good_page_passes_and_its_author_learns_what_a_run_costs(tmp_path: Path) -> None:
     status, told = check(tmp_path, GOOD)
     assert status == 0 and "Everything holds." in told and "BAD" not in told

@@ -272,6 +272,7 @@ def keys() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("keys")
 def test_interrupting_ends_with_130_and_no_traceback(hub: Path) -> None:
     command = [sys.executable, "-m", "hub", "run", "shades", "--image", str(hub / "teal.png"), "--set", "seconds=10"]

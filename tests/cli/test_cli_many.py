@@ -54,6 +54,7 @@ def test_a_folder_becomes_a_table_and_is_scored_by_its_folders(folder: Path) -> 
     assert "3 answered, 1 failed" in done.stdout and "accuracy" in done.stdout and "0.6667" in done.stdout
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_was_cut_and_begins_anew_only_when_it_is_told(folder: Path) -> None:
     run(folder)
     rows = folder / "out.csv.rows.jsonl"

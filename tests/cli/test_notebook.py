@@ -37,6 +37,7 @@ def cell(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return below
 
 
+@pytest.mark.slow
 def test_a_page_is_shown_and_shown_anew(
     cell: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -279,6 +279,7 @@ print(before, peak, rss())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads memory as Linux tells it")
 def test_memory_of_a_burst_is_bounded_and_given_back() -> None:
     """16 pictures of 9 megapixels in 16 threads; each takes 72 MB while it is decoded. `make soak` asks a whole hub."""

@@ -221,6 +221,7 @@ def test_a_cut_out_face_needs_no_detector(hub: Hub) -> None:
     assert "score" not in row  # no detector ran
 
 
+@pytest.mark.slow
 def test_the_real_model_tells_old_from_young(tmp_path: Path) -> None:
     hub = Hub(Settings(device="cpu", data=str(tmp_path)))
     try:

@@ -54,6 +54,7 @@ def config(hub: Hub) -> Any:
     return hub.weights.find(PAGE.demo.weights[0].name).config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "name"), [((4000, 120), "wide"), ((90, 3000), "tall"), ((16_000, 8), "thread"), ((9, 9), "tiny")]
 )
@@ -96,6 +97,7 @@ def test_best_sees_a_picture_and_its_mirror_image_alike(hub: Hub, street: Image.
     assert best > fast
 
 
+@pytest.mark.slow
 def test_views_are_probabilities_that_sum_to_one_and_an_embedding_that_quality_does_not_change(
     hub: Hub, street: Image.Image
 ) -> None:

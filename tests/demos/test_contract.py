@@ -66,8 +66,13 @@ OWN = [slug for slug, page in PAGES.items() if page.over is None]
 
 every_page = pytest.mark.parametrize("slug", PAGES)
 every_own_page = pytest.mark.parametrize("slug", OWN)
-every_page_that_sees = pytest.mark.parametrize("slug", SEES)
-every_dtype = pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+# One shape of each page is tried every time, the others before a release.
+SHAPES_OF_PAGES = [
+    pytest.param(slug, shape, marks=[] if shape == "strip" else pytest.mark.release)
+    for slug in SEES
+    for shape in SHAPES
+]
+every_dtype = pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.release)])
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +151,7 @@ def test_unknown_inputs_and_weights_are_refused(slug: str) -> None:
             inputs.read(demo, {**usual_inputs(demo), "weights": "no_such_weights"})
 
 
-@every_page
+@pytest.mark.parametrize("slug", [s if s in OWN else pytest.param(s, marks=pytest.mark.release) for s in PAGES])
 def test_a_bad_request_leaves_the_next_one_working(slug: str, hub: Hub) -> None:
     with pytest.raises(InputError):
         hub.engine.run(slug, {**usual_inputs(whole(slug)), "no_such_input": 1})
@@ -159,21 +164,29 @@ def test_a_bad_request_leaves_the_next_one_working(slug: str, hub: Hub) -> None:
 # --- runs -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("slug", [s if s in OWN else pytest.param(s, marks=pytest.mark.slow) for s in PAGES])
+@every_own_page
+def test_the_first_example_runs(slug: str, hub: Hub) -> None:
+    weights = weights_or_skip(hub, slug)[0]
+    for example in whole(slug).examples[:1]:
+        run(hub, slug, {**example_inputs(slug, example.inputs), **whole(slug).live}, weights)
+
+
+@pytest.mark.parametrize(
+    "slug", [pytest.param(s, marks=pytest.mark.slow if s in OWN else pytest.mark.release) for s in PAGES]
+)
 def test_every_example_runs(slug: str, hub: Hub) -> None:
     for weights in weights_or_skip(hub, slug):
         for example in whole(slug).examples:
             run(hub, slug, {**example_inputs(slug, example.inputs), **whole(slug).live}, weights)
 
 
-@every_page_that_sees
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("slug", "shape"), SHAPES_OF_PAGES)
 def test_pictures_of_every_shape_and_mode_work(slug: str, shape: str, hub: Hub) -> None:
     for weights in weights_or_skip(hub, slug):
         run(hub, slug, quick_inputs(whole(slug), SHAPES[shape]()), weights)
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @every_own_page
 def test_the_ends_of_every_range_and_every_option_work(slug: str, hub: Hub) -> None:
     demo = whole(slug)

@@ -86,6 +86,7 @@ def test_prepare_and_present_get_the_smaller_photo_upright_and_the_heat_map_keep
     assert (result.pictures["why"][0].width, result.pictures["why"][0].height) == (750, 1000)
 
 
+@pytest.mark.slow
 def test_a_mask_has_the_size_of_the_upright_photo(hub: Hub) -> None:
     page = PAGES["camvid_segmentation"]
     assert not enough_pixels(page.demo, hub.weights.find(page.demo.weights[0].name).config)
@@ -101,6 +102,7 @@ def test_a_mask_has_the_size_of_the_upright_photo(hub: Hub) -> None:
     assert (one == other).mean() > 0.97
 
 
+@pytest.mark.slow
 def test_points_of_a_hand_are_in_px_of_the_upright_photo(hub: Hub) -> None:
     page = PAGES["palm_keypoints"]
     photo, size = example(page), (2400, 1800)

@@ -114,7 +114,7 @@ def check(output: dict[str, Any], shown: dict[str, Any], points: NDArray[Any], r
     assert shown["ratios"][0]["value"] == pytest.approx(wanted[0] / wanted[2], abs=0.02)
 
 
-@pytest.mark.parametrize("quality", [page.BEST, page.FAST])
+@pytest.mark.parametrize("quality", [pytest.param(page.BEST, marks=pytest.mark.slow), page.FAST])
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 def test_points_are_in_the_photos_own_pixels_in_every_quarter_turn_and_for_both_hands(
     size: tuple[int, int], quality: str

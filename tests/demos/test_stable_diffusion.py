@@ -98,6 +98,7 @@ def pictures(result: Result) -> list[np.ndarray]:
     return [np.asarray(Image.open(io.BytesIO(one.data))) for one in result.pictures["pictures"]]
 
 
+@pytest.mark.slow
 def test_a_batch_gives_the_pictures_that_single_runs_give(hub: Hub) -> None:
     together = run(hub, images=3, seed=20, steps=4)
     assert [row["seed"] for row in together.values["settings"]] == [20, 21, 22]
@@ -155,6 +156,7 @@ def test_a_tab_that_is_closed_ends_its_run_at_the_step_under_way(hub: Hub) -> No
         assert 3 <= then <= settled(hub, begun) <= then + 1 < 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheduler", ["as trained", "Euler ancestral", "DDIM"])
 def test_the_hubs_loop_draws_what_the_librarys_does(hub: Hub, scheduler: str) -> None:
     import diffusers
@@ -174,6 +176,7 @@ def test_the_hubs_loop_draws_what_the_librarys_does(hub: Hub, scheduler: str) ->
     assert np.abs(small.astype(int) - np.asarray(enlarged)).max() <= 1
 
 
+@pytest.mark.slow
 def test_a_picture_to_begin_from_counts_the_more_the_lower_the_strength(hub: Hub) -> None:
     start = Image.effect_noise((90, 60), 90).convert("RGB")
 
@@ -258,6 +261,7 @@ def drawn(model: Any, *samples: diffusion.Sample, **changes: Any) -> tuple[np.nd
                 return stop.value[0], count
 
 
+@pytest.mark.slow
 def test_a_pipeline_with_two_text_encoders_draws_from_words_and_from_pictures(tmp_path: Path) -> None:
     tiny_pipelines.large(tmp_path)
     model = pipelines.load(tmp_path).eval().requires_grad_(False)
@@ -340,6 +344,7 @@ def test_diffusers_is_asked_for_what_was_chosen(mode: Any) -> None:
     assert pipeline.components["unet"].weight.dtype == (torch.float32 if mode == "whole" else torch.float16)
 
 
+@pytest.mark.slow
 def test_a_pipeline_larger_than_the_budget_draws_the_same_with_its_parts_in_turns(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,11 @@ from tests.e2e.visits import answered, drawn, open_page, visitor
 from tests.served import Served, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-SLUGS = [page.slug for page in discover() if page.slug != "camvid_segmentation_video"]  # as the other video page
+SLUGS = [
+    page.slug if page.slug == "vehicle_classifier" else pytest.param(page.slug, marks=pytest.mark.release)
+    for page in discover()
+    if page.slug != "camvid_segmentation_video"  # as the other video page
+]
 SITE = ["", "status", "history", "gallery", "grid", "no-such-page"]
 MAIN = "[data-testid=stMain]"  # its frame, its menus and its running man are Streamlit's
 # Streamlit's own within it: a drop zone that is a section without a role, a table whose index has no heading.
@@ -81,7 +85,9 @@ def test_a_shared_result(tab: Page, hub: Served, photo: Path) -> None:
     stands_both_looks(tab)
 
 
-@pytest.mark.parametrize("slug", ["", "palm_keypoints", "stable_diffusion"])
+@pytest.mark.parametrize(
+    "slug", ["stable_diffusion", *(pytest.param(s, marks=pytest.mark.release) for s in ("", "palm_keypoints"))]
+)
 def test_our_parts_of_streamlits_pages(tab: Page, hub: Served, slug: str) -> None:
     for scheme in ("light", "dark"):
         tab.emulate_media(color_scheme=scheme)

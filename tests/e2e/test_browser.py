@@ -58,10 +58,13 @@ def page(tab: Tab) -> Iterator[Page]:
     yield from tab.visits("about:blank")
 
 
-ALWAYS = {"vehicle_classifier", "street_objects", "stable_diffusion"}  # a page of each kind
+ALWAYS = {"vehicle_classifier", "stable_diffusion"}  # one of a photo, one of words
+MORE = {"camvid_segmentation", "street_objects", "vehicle_classifier_video"}  # with the slow tests
 LIKE_ANOTHER = {"camvid_segmentation_video"}
 LOOKED_AT = [
-    slug if slug in ALWAYS else pytest.param(slug, marks=pytest.mark.slow) for slug in SLUGS if slug not in LIKE_ANOTHER
+    slug if slug in ALWAYS else pytest.param(slug, marks=pytest.mark.slow if slug in MORE else pytest.mark.release)
+    for slug in SLUGS
+    if slug not in LIKE_ANOTHER
 ]
 
 
@@ -172,6 +175,7 @@ def test_moving_a_slider_answers_anew_without_running_the_model(page: Page, hub:
     expect(page.locator(".hub-receipt")).to_contain_text("model not run again")
 
 
+@pytest.mark.slow
 def test_classes_are_chosen_compared_and_downloaded_exactly(page: Page, hub: Served) -> None:
     open_page(page, f"{hub.url}/camvid_segmentation")
     page.get_by_label("fast", exact=True).check()
@@ -245,6 +249,7 @@ def test_a_bad_file_is_told_on_the_page_and_the_next_one_works(
     expect(page.get_by_text("the answer of the run before")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_the_keyboard_reaches_an_example_and_runs_it(page: Page, hub: Served) -> None:
     page.goto(f"{hub.url}/vehicle_classifier")
     page.locator(".hub-examples button").first.wait_for()

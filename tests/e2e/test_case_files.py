@@ -13,7 +13,7 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from hub.cli.main import main
-from tests.served import ROOT, Served, command
+from tests.served import PATIENT, ROOT, Served, command
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +26,7 @@ REMARK = "image has 16-bit samples from 0 to 4080: 0 was read as black and 4095 
 
 @pytest.fixture(scope="module")
 def client(hub: Served) -> Client:
-    return Client(hub.url, verbose=False)
+    return Client(hub.url, verbose=False, httpx_kwargs=PATIENT)
 
 
 def geo_tiff(folder: Path) -> Path:

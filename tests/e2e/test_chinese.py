@@ -104,6 +104,7 @@ def test_a_page_asked_for_in_another_language_stays_in_it(hub: Served) -> None:
     assert '<html lang="zh-CN">' in fetch(f"{hub.url}/r/nothing?lang=zh-TW", cookies={"hub_lang": "en"}).text
 
 
+@pytest.mark.slow
 def test_what_was_kept_is_read_in_the_language_of_who_opens_it(hub: Served) -> None:
     """Captions and headlines are stored as templates with values: no text of a result is searched for."""
     with httpx.Client(base_url=hub.url, timeout=60) as browser:

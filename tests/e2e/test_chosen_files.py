@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.visits import answered, open_page, visitor
 from tests.served import ROOT, Served
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 DROP = """(place, [name, text]) => {
   const carrier = new DataTransfer();
   carrier.items.add(new File([text], name, {type: "text/plain"}));

@@ -14,13 +14,14 @@ from playwright.sync_api import Browser, expect
 from tests.e2e.visits import answered, open_page, visitor
 from tests.served import Served
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 WAYS = {
     "Python": "gradio_client", "JavaScript": "@gradio/client", "fetch": "new FormData()", "Command line": "hub run",
     "MCP": "/mcp", "curl": "curl http",
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_each_way_is_copied_and_makes_the_answer_again(
     browser: Browser, hub: Served, photo: Path, tmp_path: Path

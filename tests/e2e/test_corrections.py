@@ -12,9 +12,10 @@ from tests.e2e.visits import answered, open_page, visitor
 from tests.served import Served
 from tests.web.doors import png
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
+@pytest.mark.slow
 def test_an_answer_is_called_wrong_with_what_is_right_listed_and_deleted(browser: Browser, hub: Served) -> None:
     complaints: list[str] = []
     page = visitor(browser, complaints)

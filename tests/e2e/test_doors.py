@@ -27,14 +27,16 @@ from hub.pages.inputs import read
 from hub.pages.registry import discover
 from hub.spec import Boxes, Gallery, ImageInput, ImageOutput, Json, Labels, Mask
 from hub.web.parts import snippets
-from tests.served import ROOT, Served, command, run_async
+from tests.served import PATIENT, ROOT, Served, command, run_async
 
 SLUGS = [page.slug for page in discover() if page.over is None]
+ALWAYS = {"vehicle_classifier", "stable_diffusion"}  # the others with the slow tests
+TRIED = [slug if slug in ALWAYS else pytest.param(slug, marks=pytest.mark.slow) for slug in SLUGS]
 
 
 @pytest.fixture(scope="module")
 def client(hub: Served) -> Client:
-    return Client(hub.url, verbose=False)
+    return Client(hub.url, verbose=False, httpx_kwargs=PATIENT)
 
 
 def example(slug: str) -> tuple[dict[str, Any], dict[str, Path]]:
@@ -121,7 +123,7 @@ def over_cli(slug: str, folder: Path) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("slug", SLUGS)
+@pytest.mark.parametrize("slug", TRIED)
 def test_every_door_gives_the_same_answer(slug: str, hub: Served, client: Client, tmp_path: Path) -> None:
     """Byte-equal through REST, gradio_client and MCP (one run, kept); the CLI's own run is close in its dtype."""
     rest, gradio, cli = over_rest(hub, slug), over_gradio(client, slug), over_cli(slug, tmp_path)
@@ -142,7 +144,7 @@ def test_every_door_gives_the_same_answer(slug: str, hub: Served, client: Client
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-@pytest.mark.parametrize("slug", SLUGS)
+@pytest.mark.parametrize("slug", TRIED)
 def test_use_it_from_code_runs_as_written(
     slug: str, hub: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,7 +179,7 @@ def test_use_it_from_code_runs_as_written(
         )  # fmt: skip
         name, arguments = json.loads(told.stdout)
         given = {k: handle_file(v["path"]) if isinstance(v, dict) else v for k, v in arguments.items()}
-        assert Client(hub.url, verbose=False).predict(**given, api_name=name)[-1]["cached"]
+        assert Client(hub.url, verbose=False, httpx_kwargs=PATIENT).predict(**given, api_name=name)[-1]["cached"]
     far, here = [shlex.split(line)[3:] for line in ways["Command line"].splitlines() if not line.startswith("#")]
     called = command(main, *far, folder=tmp_path)
     assert called.returncode == 0, called.stderr

@@ -16,7 +16,7 @@ from tests.e2e.visits import answered, open_page, visitor
 from tests.fakes import picture
 from tests.served import ROOT, Served, serving
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PAGE = """
 import sys
 

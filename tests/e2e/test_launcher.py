@@ -13,7 +13,7 @@ from gradio_client import Client
 
 from hub.cli import main as cli
 from hub.cli import serve
-from tests.served import Served, command, serving
+from tests.served import PATIENT, Served, command, serving
 
 HELPS: tuple[tuple[Callable[..., int], tuple[str, ...]], ...] = (
     (cli.main, ("serve", "--help")),
@@ -87,10 +87,11 @@ def test_a_password_is_asked_for_at_every_door(guarded: tuple[Served, Path]) -> 
         answer = httpx.get(served.url + door, auth=SIGNED_IN, follow_redirects=True, timeout=60)
         assert answer.status_code == 200, door
     assert httpx.get(served.url + "/healthz", timeout=60).status_code == 200
-    client = Client(served.url, headers={"Authorization": SIGNED_IN._auth_header}, verbose=False)
+    client = Client(served.url, headers={"Authorization": SIGNED_IN._auth_header}, verbose=False, httpx_kwargs=PATIENT)
     assert "/fine_demo" in client.view_api(return_format="dict", print_info=False)["named_endpoints"]
 
 
+@pytest.mark.slow
 def test_a_broken_demo_file_is_a_page_that_says_so_while_others_serve(guarded: tuple[Served, Path]) -> None:
     served, demos = guarded
     with httpx.Client(base_url=served.url, auth=SIGNED_IN, timeout=30) as client:

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.visits import answered, visitor
 from tests.served import Served
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 DESK, PHONE = {"width": 1280, "height": 768}, {"width": 390, "height": 844}
 SHIFTS = """window.shift = 0;
 new PerformanceObserver((list) => list.getEntries().forEach((entry) => {
@@ -25,7 +25,7 @@ def visit(browser: Browser, url: str, viewport: dict[str, int]) -> Page:
     return page
 
 
-@pytest.mark.parametrize("slug", ["vehicle_classifier", pytest.param("camvid_segmentation", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("slug", ["vehicle_classifier", pytest.param("camvid_segmentation", marks=pytest.mark.release)])
 def test_input_examples_and_run_are_in_view_on_a_small_desk_and_the_answer_is_beside_them(
     browser: Browser, hub: Served, slug: str
 ) -> None:
@@ -41,6 +41,7 @@ def test_input_examples_and_run_are_in_view_on_a_small_desk_and_the_answer_is_be
     page.context.close()
 
 
+@pytest.mark.release  # on a busy machine what is late moves what is there
 def test_on_a_phone_the_answer_is_scrolled_to_and_little_moves(browser: Browser, hub: Served) -> None:
     page = visit(browser, f"{hub.url}/vehicle_classifier", PHONE)
     page.locator(".hub-examples button").nth(2).click()
@@ -51,7 +52,7 @@ def test_on_a_phone_the_answer_is_scrolled_to_and_little_moves(browser: Browser,
     page.context.close()
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize("slug", ["vehicle_classifier", "satellite_labels"])
 def test_on_a_phone_why_comes_and_goes_in_view_and_little_moves(browser: Browser, hub: Served, slug: str) -> None:
     page = visit(browser, f"{hub.url}/{slug}", PHONE)
@@ -69,7 +70,7 @@ def test_on_a_phone_why_comes_and_goes_in_view_and_little_moves(browser: Browser
     page.context.close()
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_on_a_phone_little_moves_while_a_picture_is_drawn_step_by_step(browser: Browser, hub: Served) -> None:
     page = visit(browser, f"{hub.url}/stable_diffusion", PHONE)
     shifts = list[float]()
@@ -81,7 +82,7 @@ def test_on_a_phone_little_moves_while_a_picture_is_drawn_step_by_step(browser: 
     page.context.close()
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_page_opens_with_its_first_example_answered_once_that_was_made_while_nobody_waited(
     browser: Browser, hub: Served
 ) -> None:

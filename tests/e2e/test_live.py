@@ -79,6 +79,7 @@ def hub(own_pages: OwnPages) -> Hub:
     return Hub(own_pages.served, own_pages.data, stream)
 
 
+@pytest.mark.release
 def test_a_slow_model_gets_the_newest_frame_and_no_queue_grows(hub: Hub) -> None:
     files = hub.files()
     event, told = hub.join("tab-a", 1), list[dict[str, Any]]()

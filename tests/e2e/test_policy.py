@@ -42,6 +42,7 @@ def test_a_gradio_page_runs_and_shows_within_its_policy(hub: Served, browser: An
     tab.context.close()
 
 
+@pytest.mark.slow
 def test_other_pages_keep_their_policies(hub: Served, browser: Any) -> None:
     tab, forbidden = heard(browser, f"{hub.url}/nowhere")
     for path in ("/gallery", "/grid", "/history", "/status", "/usage", "/audit", "/r/none"):

@@ -27,6 +27,7 @@ def a_folder_with_a_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_commands_run_as_written(hub: Served, tmp_path: Path) -> None:
     for line in [line for block in blocks("sh") for line in block.splitlines()]:

@@ -17,6 +17,7 @@ from tests.served import Served
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.slow
 def test_a_result_of_rest_is_a_hit_in_streamlit_with_its_exact_mask_and_shared_from_there(
     browser: Browser, hub: Served
 ) -> None:

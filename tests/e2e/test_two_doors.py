@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route, Router
 
 from tests.jobs.test_killed import PAGE, counted, job, kill, wait_for
-from tests.served import ROOT, Served, running, serving
+from tests.served import PATIENT, ROOT, Served, running, serving
 from tests.web.doors import png
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -214,7 +214,7 @@ def test_gradio_s_pages_and_clients_stay_at_their_door(two: Two, tmp_path: Path)
             name, value = next((one.name, one.value) for one in visitor.cookies.jar)  # the page gave the same once more
             cookie = {"Cookie": f"{name}={value}"}
         for _ in range(3):  # a client has a session of its own each time; its uploads and its run meet at one door
-            with closing(Client(two.url, verbose=False, headers=cookie)) as client:
+            with closing(Client(two.url, verbose=False, httpx_kwargs=PATIENT, headers=cookie)) as client:
                 answer = client.predict(handle_file(photo), api_name="/counted")
                 assert answer[0] == (20 + door) * 256 + 6
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 from tests.e2e.visits import open_page, visitor
 from tests.served import Served
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.mark.parametrize(("place", "most"), [("", 400_000), ("vehicle_classifier", 1_000_000)])

@@ -227,6 +227,7 @@ def test_a_package_that_cannot_be_imported_again_is_told_with_the_way_out(
 # --- the dtype ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_dtype_is_measured_by_what_the_processor_did_not_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other programs that take the processor meanwhile change nothing: their time is not counted."""
     import torch

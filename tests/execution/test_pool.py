@@ -356,6 +356,7 @@ def test_mixed_use_of_four_models_with_room_for_two_keeps_every_promise() -> Non
     assert len(keys(pool)) <= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_random_work_never_breaks_an_invariant(seed: int) -> None:
     pool, broken = fake_pool(100, patience_s=0.005), []

@@ -78,6 +78,7 @@ def test_answers_are_those_of_one_process(served: Hub, tmp_path: Path) -> None:
     assert served.engine.run("satellite_labels", {"image": photo}).receipt.cached
 
 
+@pytest.mark.slow
 def test_a_text_arrives_as_it_grows_and_not_at_every_step(served: Hub) -> None:
     heard: list[str] = []
     served.engine.run("writing", {"number": 3.0}, on_event=lambda stage, now: heard.append(text_so_far(now)))
@@ -262,6 +263,7 @@ def test_each_of_several_devices_has_a_process_with_its_own_room(tmp_path: Path,
         hub.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("device", "workers", "why"), [
     ("cpu,cuda:17", "auto", "'cuda:17' is not available"), ("cpu:0,cpu:1", "1", "at least 2 --workers, got 1"),
 ])  # fmt: skip

@@ -223,6 +223,7 @@ def test_a_run_without_it_does_nothing_for_it(parts: Callable[..., Parts], monke
         page.answers([image], ["the answer"])
 
 
+@pytest.mark.slow
 def test_plain_runs_and_runs_with_a_map_do_not_disturb_each_other(hub: Hub, make_hub: Callable[[], Hub]) -> None:
     quiet, busy = hub, make_hub()
     requests = [

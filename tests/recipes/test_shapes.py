@@ -106,6 +106,7 @@ class Interrupted(Exception):
     """Stands for a killed process."""
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     def train(out: Path, stop_at: int = 0) -> dict[str, Tensor]:
         out.mkdir(exist_ok=True)

@@ -197,6 +197,7 @@ def test_a_damaged_line_of_a_grid_costs_its_own_pictures_alone() -> None:
 # --- the secret -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [None, b"", b"short"])
 def test_all_that_start_at_once_have_one_secret(tmp_path: Path, before: bytes | None) -> None:
     for number in range(15):

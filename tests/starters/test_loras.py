@@ -75,6 +75,7 @@ def drawn_by(hub: Hub, slug: str) -> bytes:
     return result.pictures["picture"][0].data
 
 
+@pytest.mark.slow
 @needs_peft
 def test_a_page_draws_with_the_lora_and_locks_both_commits(
     hub_server: HubServer, base: Files, store: WeightsStore, tmp_path: Path
@@ -212,6 +213,7 @@ def test_what_it_takes_is_told_in_one_line(
         making.create_from(f"hf://{BASE}", "styled", tmp_path / "demos", store, lora=f"hf://{ADDED}")
 
 
+@pytest.mark.slow
 @needs_peft
 def test_it_is_served_at_once_and_by_the_command(
     hub_server: HubServer, base: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]

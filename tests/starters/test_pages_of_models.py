@@ -77,7 +77,7 @@ OTHERS = {  # architectures of a task beside its usual one here
     "letters": "automatic-speech-recognition",
     "sound-classes": "audio-classification",
 }
-KINDS = [kind if kind in ALWAYS else pytest.param(kind, marks=pytest.mark.slow) for kind in (*TASKS, *OTHERS)]
+KINDS = [kind if kind in ALWAYS else pytest.param(kind, marks=pytest.mark.release) for kind in (*TASKS, *OTHERS)]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -30,7 +30,7 @@ from hub.web.middleware import sessions
 from hub.web.streamlit_ui import host as streamlit_host
 from hub.weights.store import WeightsStore
 from tests.fakes import picture
-from tests.served import command, run_async, running
+from tests.served import PATIENT, command, run_async, running
 from tests.starters import tiny_models
 
 pytestmark = pytest.mark.filterwarnings("default")  # transformers' own
@@ -40,7 +40,7 @@ KINDS = {task.starter: task.tag for task in tasks.TASKS} | {
 }
 ALWAYS = {"text_generation", "automatic_speech_recognition", "audio_classification"}
 every_starter = pytest.mark.parametrize(
-    "slug", [slug if slug in ALWAYS else pytest.param(slug, marks=pytest.mark.slow) for slug in KINDS]
+    "slug", [slug if slug in ALWAYS else pytest.param(slug, marks=pytest.mark.release) for slug in KINDS]
 )
 
 
@@ -113,6 +113,7 @@ def check(answer: dict[str, Any], demo: Demo) -> None:
     assert set(answer) >= {field.name for field in demo.outputs if not field.optional}, answer
 
 
+@pytest.mark.slow
 @every_starter
 def test_a_page_answers_alike_through_every_door(slug: str, pages: Pages, tmp_path: Path) -> None:
     demo = pages.demo(slug)
@@ -129,7 +130,7 @@ def test_a_page_answers_alike_through_every_door(slug: str, pages: Pages, tmp_pa
     assert rest.status_code == 200, rest.text
     check(rest.json()["outputs"], demo)
 
-    client = Client(pages.url, verbose=False)
+    client = Client(pages.url, verbose=False, httpx_kwargs=PATIENT)
     *outputs, receipt = client.predict(
         **plain, **{name: handle_file(path) for name, path in paths.items()}, api_name=f"/{slug}"
     )

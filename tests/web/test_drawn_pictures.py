@@ -34,7 +34,7 @@ from hub.web.parts import filled, snippets
 from hub.web.streamlit_ui import host as streamlit_host
 from tests.drawn_pages import drawn_demo
 from tests.fakes import picture
-from tests.served import run_async
+from tests.served import PATIENT, run_async
 from tests.web.doors import app_of
 
 DEMOS = {"boxed": drawn_demo("box"), "pointed": drawn_demo("points"), "painted": drawn_demo("mask")}
@@ -198,7 +198,7 @@ def test_a_run_of_gradio_client_gets_what_was_drawn(hub: Hub, served_hub: tuple[
     url, _ = served_hub
     (tmp_path / "photo.png").write_bytes(PHOTO)
     (tmp_path / "mask.png").write_bytes(MASK)
-    far = Client(url, verbose=False, download_files=str(tmp_path))
+    far = Client(url, verbose=False, httpx_kwargs=PATIENT, download_files=str(tmp_path))
     try:
         photo = handle_file(tmp_path / "photo.png")
         for slug in SLUGS:

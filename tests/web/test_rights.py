@@ -32,7 +32,7 @@ from hub.settings import ROOT
 from hub.web import server
 from hub.web.streamlit_ui import host as streamlit_host
 from hub.web.streamlit_ui import mount as streamlit_mount
-from tests.served import run_async, running
+from tests.served import PATIENT, run_async, running
 from tests.web.doors import SHADES, SLOW, png, variant
 
 RULES = """
@@ -293,7 +293,9 @@ def _caller(doors: Doors, who: str) -> Caller:
 def test_gradio_client_and_the_events_of_a_page_ask_too(doors: Doors) -> None:
     picture = doors.hub.registry.get("shades").assets / "grey.png"
     for who, words in (("runner", ""), ("looker", "You may look at Shades"), ("stranger", "Cannot find|No demo")):
-        client = Client(doors.url, headers={"authorization": f"Bearer {doors.tokens[who]}"}, verbose=False)
+        client = Client(
+            doors.url, headers={"authorization": f"Bearer {doors.tokens[who]}"}, verbose=False, httpx_kwargs=PATIENT
+        )
         if not words:
             assert client.predict(handle_file(picture), api_name="/shades")[-1]["id"]
             continue

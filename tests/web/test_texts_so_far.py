@@ -30,7 +30,7 @@ from hub.web.middleware import sessions
 from hub.web.parts import html
 from hub.web.streamlit_ui import host as streamlit_host
 from tests.fakes import HOSTILE, PATIENCE_S, writing_demo
-from tests.served import run_async, running
+from tests.served import PATIENT, run_async, running
 
 PAUSE_S = 0.15  # a word; longer than the hub waits between two texts
 ENDED = threading.Event()  # set when a run was left before its end
@@ -91,7 +91,7 @@ def test_who_leaves_ends_the_writing(address: str) -> None:
 
 
 def test_gradio_client_gets_it_as_outputs_of_its_job_and_the_answer_in_the_end(address: str) -> None:
-    client = Client(address, verbose=False)
+    client = Client(address, verbose=False, httpx_kwargs=PATIENT)
     job = client.submit(text="as it comes", api_name="/writes")
     count, written, receipt = job.result(60)
     assert (count, written) == (4, WHOLE.format(words="as it comes")) and receipt["id"]

@@ -348,6 +348,7 @@ def process(hub_server: HubServer, code: str, folder: Path) -> subprocess.Popen[
     )
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_are_one_download(hub_server: HubServer, tmp_path: Path) -> None:
     hub_server.add(REPO, model_files())
     hub_server.fault("/objects/", delay_s=1.0)

@@ -65,6 +65,7 @@ def load_with_smp() -> torch.nn.Module:
     return model.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "alone", "more"),
     [("vehicle_classifier", load_with_timm, {}), ("camvid_segmentation", load_with_smp, {"quality": "fast"})],

@@ -19,7 +19,7 @@ from hub.web.gradio_door import routes as gradio_door
 from hub.web.gradio_door.routes import GradioDoor
 from hub.web.middleware.entrance import client_login
 from hub.web.streamlit_ui import door as streamlit_door
-from tests.served import run_async
+from tests.served import PATIENT, run_async
 from tests.web.doors import streamlit_routes
 from tests.web.middleware.test_guard import PASSWORD, ServedHub, addresses
 
@@ -113,10 +113,10 @@ def test_the_table_has_no_pattern() -> None:
 
 
 def test_gradio_client_signs_in_with_a_password(served: ServedHub) -> None:  # the fixture
-    client = Client(served.url, auth=("ann", PASSWORD), verbose=False)
+    client = Client(served.url, auth=("ann", PASSWORD), verbose=False, httpx_kwargs=PATIENT)
     assert client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     with pytest.raises(AuthenticationError):
-        Client(served.url, auth=("ann", "wrong"), verbose=False)
+        Client(served.url, auth=("ann", "wrong"), verbose=False, httpx_kwargs=PATIENT)
     sent = {"username": "ann", "password": PASSWORD}
     answer = httpx.post(f"{served.url}/login", data=sent)
     assert (answer.status_code, answer.json()) == (200, {"success": True})

@@ -323,6 +323,7 @@ def test_a_browser_is_told_what_this_is(served_hub: str) -> None:
     assert "MCP client" in answer.text
 
 
+@pytest.mark.slow
 def test_a_desktop_agent_gets_the_tools_over_stdio(tmp_path: Path) -> None:
     """Pictures by path, and only the protocol on stdout, whatever a page prints."""
     folder = tmp_path / "demos"

@@ -42,7 +42,7 @@ from hub.web.streamlit_ui import host as streamlit_host
 from hub.web.streamlit_ui import mount as streamlit_mount
 from hub.web.streamlit_ui import run as streamlit_run
 from tests.fakes import Clock
-from tests.served import ROOT, run_async
+from tests.served import PATIENT, ROOT, run_async
 from tests.web.doors import png
 
 ROLES = ("nobody", "view", "run", "admin")
@@ -121,7 +121,7 @@ def served(make_hub: Callable[..., Hub]) -> Iterator[ServedHub]:
 
 @pytest.fixture(scope="module")
 def client(served: ServedHub) -> Client:
-    return Client(served.url, headers=served.headers("run"), verbose=False)
+    return Client(served.url, headers=served.headers("run"), verbose=False, httpx_kwargs=PATIENT)
 
 
 # --- every route ----------------------------------------------------------------------------------
@@ -288,7 +288,7 @@ def test_gradio_client_comes_in_by_token(served: ServedHub, client: Client) -> N
     picture = served.hub.registry.get("shades").assets / "grey.png"
     assert client.predict(handle_file(picture), api_name="/shades")[-1]["id"]
     with pytest.raises(Exception, match="credentials were not provided"):
-        Client(served.url, verbose=False)
+        Client(served.url, verbose=False, httpx_kwargs=PATIENT)
 
 
 def test_commands_come_in_by_token_and_by_password(served: ServedHub, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from hub.pages.registry import Page, Registry
 from hub.settings import Settings
 from hub.web import server
 from tests.fakes import Calls, drawing_demo
-from tests.served import run_async, running
+from tests.served import PATIENT, run_async, running
 
 SESSION = "s" * 12
 
@@ -37,7 +37,7 @@ def address(tmp_path: Path) -> Iterator[str]:
 @pytest.fixture
 def event(address: str) -> dict[str, Any]:
     """What a page sends to have the demo run."""
-    client = Client(address, verbose=False)
+    client = Client(address, verbose=False, httpx_kwargs=PATIENT)
     index = next(d["id"] for d in client.config["dependencies"] if d["api_name"] == "words")
     client.close()
     return {"data": ["a wish"], "fn_index": index, "session_hash": SESSION}
