@@ -23,6 +23,8 @@ from tests.fakes import HOSTILE, Clock, picture
 from tests.hub_server import TOKEN, HubServer
 from tests.weights.conftest import hub_server, waits
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["hub_server", "waits"]
 SHADE = Part("shade", "Shade", "class", "light", ("light", "dark"))
 POINTS = Part("points", "Points", "points", {"thumb": [3.0, 4.0], "ring": [1.0, 1.0]}, rows=("thumb", "ring"))

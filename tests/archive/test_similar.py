@@ -28,6 +28,8 @@ from hub.settings import Settings
 from hub.spec import Example
 from tests.fakes import BLUES, REDS, FakeModel, colour_demo, in_threads, plain, wait_until, write_weights
 
+pytestmark = pytest.mark.slow
+
 MakeHub = Callable[..., Hub]
 
 

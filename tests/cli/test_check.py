@@ -9,6 +9,8 @@ import pytest
 from hub.cli import main as cli
 from tests.served import command
 
+pytestmark = pytest.mark.slow
+
 GOOD = '''"""A page for tests."""
 
 from hub.spec import Demo, ImageInput, Json, Slider

@@ -15,6 +15,8 @@ from hub.cli.main import main
 from tests.served import Done, command
 from tests.web.doors import png
 
+pytestmark = pytest.mark.slow
+
 FOLDER = "from tests.web.doors import SHADES, variant\nDEMO = variant(SHADES, examples=())\n"
 
 

@@ -261,6 +261,7 @@ def test_tiles_that_are_absurdly_larger_than_the_picture_are_refused(side: int) 
         decode(data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [{"compression": 8}, {"compression": 8, "predictor": 2}, {"planar": True}], ids=str)
 def test_a_large_tile_is_held_once(layout: dict[str, Any]) -> None:
     samples = np.zeros((2500, 2500, 3), np.uint16)

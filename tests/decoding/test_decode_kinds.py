@@ -149,6 +149,7 @@ LAYOUTS: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "f2", "f4", "f8"])
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 def test_every_sample_format_is_read_in_every_layout(dtype: str, layout: dict[str, Any]) -> None:

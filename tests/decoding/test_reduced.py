@@ -12,6 +12,8 @@ from hub.errors import InputError, TooLargeError
 from tests.decoding.test_decode_kinds import saved
 from tests.fakes import picture
 
+pytestmark = pytest.mark.slow
+
 ENOUGH = Enough(shorter=100, longer=150)
 
 

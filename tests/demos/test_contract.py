@@ -209,6 +209,7 @@ def parts(hub: Hub) -> Callable[..., list[Parts]]:
     return get
 
 
+@pytest.mark.slow
 @every_own_page
 def test_prepare_is_pure(slug: str, parts: Callable[..., list[Parts]]) -> None:
     for one in parts(slug):
@@ -220,6 +221,7 @@ def test_prepare_is_pure(slug: str, parts: Callable[..., list[Parts]]) -> None:
         assert outputs.digest(first) == outputs.digest(second)
 
 
+@pytest.mark.slow
 @every_own_page
 def test_present_is_pure(slug: str, parts: Callable[..., list[Parts]]) -> None:
     for one in parts(slug):
@@ -245,6 +247,7 @@ def test_a_batch_answers_as_single_runs_do(slug: str, dtype: str, parts: Callabl
             compare(one.demo, dtype, one.call("present", alone, **values), one.call("present", together, **values))
 
 
+@pytest.mark.slow
 @every_own_page
 def test_the_same_items_give_the_same_answer(slug: str, parts: Callable[..., list[Parts]]) -> None:
     for one in parts(slug):

@@ -37,6 +37,7 @@ def test_every_page_has_the_same_bar_which_marks_it_and_nothing_is_cut_off(
     page.close()
 
 
+@pytest.mark.slow
 def test_the_first_key_offers_to_skip_the_bar(hub: Served, browser: Any) -> None:
     page = visitor(browser, [])
     for path in ("vehicle_classifier?threshold=0.5", "history"):

@@ -94,6 +94,7 @@ def test_gallery_shows_every_demo_with_picture_and_state_and_leads_to_it(page: P
     expect(page).to_have_title(f"{declared.demo.title} · Demo Hub")
 
 
+@pytest.mark.slow
 def test_no_page_is_wider_than_its_window_or_hard_to_read(shown: tuple[Page, Demo]) -> None:
     fits_its_window_and_is_easy_to_read(shown[0])
 

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.visits import visitor
 from tests.served import Served
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 HEAR = "addEventListener('securitypolicyviolation', e => console.error('FORBIDDEN', e.violatedDirective, e.blockedURI))"
 
 

@@ -33,7 +33,10 @@ from hub.settings import ROOT, Settings
 from tests.fakes import in_threads
 
 SLUG = "vehicle_classifier"
-pytestmark = pytest.mark.timeout(300)  # the export runs with low priority, beside whatever else runs
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.slow,
+]  # the export runs with low priority, beside whatever else runs
 WEIGHTS = ROOT / "weights" / SLUG
 PATIENCE_S = 280.0  # for an export: a process that imports torch, reads the weights and traces them
 TOLERANCE = measuring.TOLERANCE["float32"]

@@ -24,6 +24,8 @@ from hub.settings import Settings
 from hub.spec import Demo, ImageInput, ImageOutput, Json, Labels, OverVideo, Plot, Slider, VideoInput, VideoOutput
 from tests.fakes import FakeModel, video_file
 
+pytestmark = pytest.mark.slow
+
 FILM = video_file((64, 48), seconds=3, rate=10)
 SLUG, VIDEO = "light", "light_video"
 

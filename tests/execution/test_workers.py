@@ -125,6 +125,7 @@ def test_a_run_whose_process_is_killed_is_tried_once_more(served: Hub, workers: 
     assert served.engine.run("deadly", {"number": 3.0}).values == {"double": 6.0}
 
 
+@pytest.mark.slow
 def test_an_input_that_kills_processes_is_told_so_and_the_hub_goes_on(served: Hub) -> None:
     with pytest.raises(UnavailableError, match=r"ended before it answered.*status 9, status 9"):
         served.engine.run("deadly", {"number": 13.0})
@@ -132,6 +133,7 @@ def test_an_input_that_kills_processes_is_told_so_and_the_hub_goes_on(served: Hu
     assert served.engine.run("deadly", {"number": 4.0}).values == {"double": 8.0}
 
 
+@pytest.mark.slow
 def test_errors_of_a_page_are_told_as_they_are_in_one_process(served: Hub) -> None:
     with pytest.raises(HubError, match="raising failed on this input: ValueError: no such thing"):
         served.engine.run("raising", {"number": 1.0})
@@ -139,6 +141,7 @@ def test_errors_of_a_page_are_told_as_they_are_in_one_process(served: Hub) -> No
         served.engine.run("raising", {"number": 13.0})
 
 
+@pytest.mark.slow
 def test_code_that_hangs_keeps_nobody_past_the_deadline(served: Hub, workers: Workers) -> None:
     cancel = Cancel()
     begun = threading.Event()
@@ -185,6 +188,7 @@ def test_a_process_with_a_pass_that_hangs_is_replaced_and_the_page_answers_again
         hub.close()
 
 
+@pytest.mark.slow
 def test_what_is_in_memory_is_told_and_changed_over_all_processes(served: Hub, workers: Workers) -> None:
     slug = "satellite_labels"
     here = served.models.change(slug, "", "pin")
@@ -217,6 +221,7 @@ def test_a_page_is_not_told_what_signs_people_in(served: Hub, workers: Workers) 
         assert SECRET not in psutil.Process(status.pid).environ().values()
 
 
+@pytest.mark.slow
 def test_the_second_process_is_started_when_there_is_something_to_do(served: Hub, workers: Workers) -> None:
     with ThreadPoolExecutor(4) as threads:
         runs = [threads.submit(served.engine.run, "steps", {"number": 3.0 + n / 100}) for n in range(4)]
@@ -225,6 +230,7 @@ def test_the_second_process_is_started_when_there_is_something_to_do(served: Hub
     assert len(workers.processes()) == 2
 
 
+@pytest.mark.slow
 def test_a_page_that_was_saved_is_read_again_in_every_process(served: Hub) -> None:
     hub, slug = served, "deadly"
     file = hub.settings.pages_folder / f"{slug}.py"

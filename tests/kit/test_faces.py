@@ -17,6 +17,8 @@ from PIL import Image
 from hub.errors import UnavailableError
 from hub.kit import faces
 
+pytestmark = pytest.mark.slow
+
 ASSETS = Path(__file__).parents[2] / "demos" / "assets"
 SIDE = 64
 

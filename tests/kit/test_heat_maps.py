@@ -31,6 +31,8 @@ from hub.settings import Settings
 from tests.fakes import picture, skip_if_emulated
 from tests.web.doors import app_of
 
+pytestmark = pytest.mark.slow
+
 ASSETS = Path(__file__).resolve().parents[2] / "demos" / "assets"
 VEHICLES = ["police_car", "ambulance", "fire_engine", "hatchback", "pickup", "saloon"]
 AERIALS = ["houses", "harbour", "courts", "car_park"]

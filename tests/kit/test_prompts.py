@@ -26,6 +26,8 @@ from hub.settings import ROOT, Settings
 from hub.texts import CHINESE, own
 from hub.web.parts import html
 
+pytestmark = pytest.mark.slow
+
 SLUG = "stable_diffusion"
 
 

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from weights.training import data, export
 from weights.training.fit import Schedule, add_options, fit, schedule_of
 
+pytestmark = pytest.mark.slow
+
 
 class Interrupted(Exception):
     """Stands for a killed process."""

@@ -25,6 +25,8 @@ from hub.results.secret import load_secret
 from hub.results.store import ResultStore
 from tests.fakes import Calls, colour_demo, drawing_demo, in_threads, plain
 
+pytestmark = pytest.mark.slow
+
 MakeEngine = Callable[..., Hub]
 ME = Caller(session=f"cookie {'m' * 40}")
 

@@ -23,6 +23,8 @@ from hub.web.mcp import mount as mcp_mount
 from tests.fakes import write_weights
 from tests.served import Done, command
 
+pytestmark = pytest.mark.slow
+
 DEMO = """
 from __future__ import annotations
 import importlib.util

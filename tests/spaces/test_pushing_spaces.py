@@ -16,7 +16,7 @@ from tests.hub_server import TOKEN, HubServer
 from tests.served import command
 
 # huggingface_hub 2.4 hands large files to httpx2 in a way that httpx2 would rather not see.
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"), pytest.mark.slow]
 SPACE, KEPT = HubSource("ada/shades"), "spaces/ada/shades"
 
 

@@ -27,7 +27,7 @@ from hub.weights.store import WeightsStore
 from tests.starters import tiny_hearing, tiny_models
 from tests.starters.tiny_models import card
 
-pytestmark = pytest.mark.filterwarnings("default")  # transformers' own
+pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.slow]  # transformers' own
 Files = dict[str, bytes]
 
 

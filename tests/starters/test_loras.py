@@ -22,7 +22,7 @@ from hub.weights.store import WeightsStore
 from tests.hub_server import HubServer
 from tests.starters.tiny_models import card
 
-pytestmark = pytest.mark.filterwarnings("default")  # diffusers' and peft's own
+pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.slow]  # diffusers' and peft's own
 needs_peft = pytest.mark.skipif(adapting.find_spec(adapting.PACKAGE) is None, reason="requirements-lora.txt: no peft")
 Files = dict[str, bytes]
 BASE, ADDED = "someone/tiny-pipeline", "someone-else/tiny-lora"

@@ -30,7 +30,7 @@ from tests.fakes import picture, sound_file
 from tests.hub_server import TOKEN, HubServer
 from tests.starters.tiny_models import LABELS, card
 
-pytestmark = pytest.mark.filterwarnings("default")  # transformers' own
+pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.slow]  # transformers' own
 Files = dict[str, bytes]
 TASKS = [*dict.fromkeys(task.tag for task in tasks.TASKS)]
 REPO = "someone/tiny-model"

@@ -33,7 +33,7 @@ from tests.fakes import picture
 from tests.served import PATIENT, command, run_async, running
 from tests.starters import tiny_models
 
-pytestmark = pytest.mark.filterwarnings("default")  # transformers' own
+pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.slow]  # transformers' own
 KINDS = {task.starter: task.tag for task in tasks.TASKS} | {
     "speech_by_letters": "letters",
     "text_to_image": "text-to-image",

@@ -24,6 +24,8 @@ from hub.spec import Progress
 from tests.served import ROOT, Done, command
 from tests.web.doors import BEGUN, STOPPED, png
 
+pytestmark = pytest.mark.slow
+
 TOKEN = f"hub_{'a' * 8}_{'b' * 32}"
 
 

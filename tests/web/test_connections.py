@@ -25,6 +25,8 @@ from tests.fakes import PATIENCE_S, wait_until
 from tests.served import run_async
 from tests.web.doors import app_of
 
+pytestmark = pytest.mark.slow
+
 RUN = "POST /api/v1/demos/slow HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 MOST = 40
 PATIENCE = Patience(header_s=0.4, pace_s=1.0, pace_bytes=500, rest_s=0.3, unread_s=0.5)

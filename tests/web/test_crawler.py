@@ -27,6 +27,8 @@ from tests.served import run_async
 from tests.web.doors import streamlit_routes
 from tests.web.middleware.test_guard import ADMIN, OPEN, PASSWORD, ROLES, VIEW, Echo, addresses
 
+pytestmark = pytest.mark.slow
+
 CANARY = "CANARY-a-file-of-this-machine"
 SEEN = {re.sub(r":\w+}", "}", one) for one in VIEW}
 OPERATION = re.compile(r"(/gradio_api)?/monitoring|/streamlit/_stcore/(?!health$|host-config$|stream$|upload_file/)")

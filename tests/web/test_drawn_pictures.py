@@ -37,6 +37,8 @@ from tests.fakes import picture
 from tests.served import PATIENT, run_async
 from tests.web.doors import app_of
 
+pytestmark = pytest.mark.slow
+
 DEMOS = {"boxed": drawn_demo("box"), "pointed": drawn_demo("points"), "painted": drawn_demo("mask")}
 BOXES, POINTS = [[10, 20, 300, 200]], [[30, 40], [5, 6, 0]]
 ANSWERS: dict[str, dict[str, Any]] = {

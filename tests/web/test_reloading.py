@@ -17,6 +17,8 @@ from hub.weights.again import loading_code
 from tests.fakes import wait_until
 from tests.served import run_async
 
+pytestmark = pytest.mark.slow
+
 PAGE = """from hub.spec import Demo, Json, Slider
 
 FIRST = 1

@@ -32,6 +32,8 @@ from hub.web.streamlit_ui import host as streamlit_host
 from tests.fakes import HOSTILE, PATIENCE_S, writing_demo
 from tests.served import PATIENT, run_async, running
 
+pytestmark = pytest.mark.slow
+
 PAUSE_S = 0.15  # a word; longer than the hub waits between two texts
 ENDED = threading.Event()  # set when a run was left before its end
 WHOLE = "{words} " + HOSTILE + "[31m"  # what a terminal would act on is gone

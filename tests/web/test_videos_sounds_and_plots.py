@@ -34,6 +34,8 @@ from hub.web.streamlit_ui import host as streamlit_host
 from tests.fakes import HOSTILE, played_demo, sound_file, video_file
 from tests.web.doors import app_of
 
+pytestmark = pytest.mark.slow
+
 SLUG = "turned"
 RUN = f"/api/v1/demos/{SLUG}"
 FILM = video_file((64, 48), seconds=2, rate=10)

@@ -106,6 +106,7 @@ def forms(path: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", forms(""))
 @pytest.mark.parametrize(
     "path", [HERE, "/etc/hostname", "/dev/zero", "/proc/self/environ", "/", "x", "\0", "~/x", "C:x"]

@@ -27,6 +27,8 @@ from hub.web.parts.html import AT_ONCE, IN_MENU
 from tests.fakes import in_threads, shade_demo
 from tests.served import run_async, running
 
+pytestmark = pytest.mark.slow
+
 MANY, FEW = 150, 6
 LEVEL, CHINESE = re.compile(r'"label": ?"Level"'), re.compile("[\u4e00-\u9fff]+")
 

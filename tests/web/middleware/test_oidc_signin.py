@@ -25,6 +25,8 @@ from tests.oidc_provider import CLIENT, KEYS, SECRET, Provider, provider_served
 from tests.served import running
 from tests.web.middleware.test_proxy_signin import Inside
 
+pytestmark = pytest.mark.slow
+
 HTML = {"accept": "text/html"}
 
 

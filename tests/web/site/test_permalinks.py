@@ -31,6 +31,8 @@ from hub.web.site import links as permalinks
 from tests.fakes import colour_demo, registry_of, shade_demo
 from tests.web.doors import SHADES, app_of, become, png
 
+pytestmark = pytest.mark.slow
+
 MINE, THEIRS = {sessions.COOKIE: "m" * 32}, {sessions.COOKIE: "t" * 32}
 NASTY = '"><script>alert(1)</script>'
 
