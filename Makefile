@@ -8,6 +8,9 @@ VENV   ?= .venv
 TORCH  ?= $(if $(wildcard $(VENV)/lib/python*/site-packages/torch-*+cpu.dist-info),cpu)
 ARGS   ?=
 
+# Where this is set, every process compiles again all that it imports: a hub starts in half a minute, not in ten seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := $(VENV)/bin
 # Python compiles what it imports when it does; to compile every file of every package takes a minute.
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile

@@ -11,6 +11,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # else each of the workers and their hu
 os.environ.setdefault("HUB_BACKEND", "eager")
 
 import gc
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,20 @@ from hub.settings import Settings
 from hub.spec import Demo
 from tests import workers
 from tests.fakes import registry_of
+
+WHOLLY_SLOW = re.compile(r"^pytestmark = .*\bmark\.(slow|release)\b", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files without a test that would run are not even imported, which each worker would do for half a minute."""
+    if collection_path.suffix != ".py":
+        return None
+    wanted, text = config.getoption("markexpr"), collection_path.read_text(encoding="utf-8")
+    if wanted.startswith("not slow") and WHOLLY_SLOW.search(text):
+        return True
+    if wanted.startswith(("slow", "release")) and f"mark.{wanted.split()[0]}" not in text:
+        return True
+    return None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
