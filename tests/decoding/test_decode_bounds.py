@@ -357,6 +357,7 @@ def fuzzed(source: bytes, chance: random.Random) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="bounds memory as Linux does")
 def test_any_bytes_give_a_picture_or_a_hub_error() -> None:
     done = subprocess.run([sys.executable, "-c", FUZZ], capture_output=True, text=True, timeout=100, cwd=ROOT)

@@ -234,8 +234,11 @@ def test_present_is_pure(slug: str, parts: Callable[..., list[Parts]]) -> None:
         assert again[0] == again[1]
 
 
+HEAVY = {"camvid_segmentation", "street_objects", "palm_keypoints"}
+
+
 @every_dtype
-@every_own_page
+@pytest.mark.parametrize("slug", [pytest.param(s, marks=pytest.mark.slow) if s in HEAVY else s for s in OWN])
 def test_a_batch_answers_as_single_runs_do(slug: str, dtype: str, parts: Callable[..., list[Parts]]) -> None:
     skip_if_emulated(dtype, slug)
     for one in parts(slug, dtype):

@@ -108,6 +108,7 @@ def test_a_batch_gives_the_pictures_that_single_runs_give(hub: Hub) -> None:
     assert np.abs(pictures(together)[0].astype(int) - pictures(together)[1]).max() > 2
 
 
+@pytest.mark.slow
 def test_steps_are_told_with_previews(hub: Hub) -> None:
     heard = list[Any]()
     wish = {"prompt": "a red circle", "steps": 20, "images": 2}

@@ -236,6 +236,7 @@ def test_two_sets_of_weights_are_compared_beside_each_other(page: Page, hub: Ser
     expect(compared.locator(".hub-error")).to_contain_text("weights_a and weights_b are both")
 
 
+@pytest.mark.slow
 def test_a_bad_file_is_told_on_the_page_and_the_next_one_works(
     page: Page, hub: Served, photo: Path, tmp_path: Path
 ) -> None:

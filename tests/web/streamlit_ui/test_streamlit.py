@@ -116,6 +116,7 @@ def outcome(page: AppTest, slug: str) -> Any:
     return page.session_state[slug].outcome
 
 
+@pytest.mark.slow
 def test_the_gallery_links_every_demo_and_a_broken_one_is_no_trouble(hub: Hub) -> None:
     home = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=PATIENCE_S).run()
     assert not home.exception
@@ -182,6 +183,7 @@ def test_an_address_fills_in_what_it_can_and_says_what_it_cannot(hub: Hub) -> No
     assert outcome(page, "shades").capsule["parameters"]["threshold"] == 0.5
 
 
+@pytest.mark.slow
 def test_the_address_follows_what_is_filled_in_and_fills_it_in_again(hub: Hub) -> None:
     page = press(opened("shades", lang="en"), "A grey square")
     assert page.query_params == {"lang": "en", "example": "1"}
@@ -196,6 +198,7 @@ def test_the_address_follows_what_is_filled_in_and_fills_it_in_again(hub: Hub) -
     assert page.query_params == {"weights": "trees"}, "its number is the weights' own"
 
 
+@pytest.mark.slow
 def test_a_page_opens_with_its_first_answer_once_there_is_one(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     result = outcome(press(opened("shades"), "A grey square"), "shades")
     monkeypatch.setattr(FirstAnswers, "get", lambda self, page: result)
@@ -205,6 +208,7 @@ def test_a_page_opens_with_its_first_answer_once_there_is_one(hub: Hub, monkeypa
     assert outcome(opened("shades", threshold="0.75"), "shades") is None, "an address has its own values"
 
 
+@pytest.mark.slow
 def test_choices_optional_outputs_and_the_line_through_labels(hub: Hub) -> None:
     page = upload(opened("picky"), png(colour="white"))
     page = press(page, "Run")
@@ -219,6 +223,7 @@ def test_choices_optional_outputs_and_the_line_through_labels(hub: Hub) -> None:
     assert not page.json
 
 
+@pytest.mark.slow
 def test_text_and_steps_run_and_other_weights_are_a_choice(hub: Hub) -> None:
     page = opened("steps")
     page.text_area[0].set_value("hello")
@@ -230,6 +235,7 @@ def test_text_and_steps_run_and_other_weights_are_a_choice(hub: Hub) -> None:
     assert outcome(press(page, "Run"), "weighted").capsule["weights"] == "trees"
 
 
+@pytest.mark.slow
 def test_a_number_of_the_weights_moves_when_others_are_chosen(hub: Hub) -> None:
     page = opened("weighted", weights="trees")
     assert page.slider[0].value == 0.7
@@ -241,6 +247,7 @@ def test_a_number_of_the_weights_moves_when_others_are_chosen(hub: Hub) -> None:
     assert (capsule["weights"], capsule["parameters"]["level"]) == ("cars", page.slider[0].value) == ("cars", 0.3)
 
 
+@pytest.mark.slow
 def test_an_optional_picture_may_be_left_out_and_taken_away_again(hub: Hub) -> None:
     page = press(opened("optional"), "Run")
     assert page.text[0].value == "hi, None"
@@ -313,6 +320,7 @@ def test_the_start_of_the_hub_does_not_import_streamlit() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=100, check=True)
 
 
+@pytest.mark.slow
 def test_an_answer_is_called_wrong_with_what_is_right(hub: Hub) -> None:
     page = press(upload(opened("shades"), png(colour="maroon")), "Run")
     result = outcome(page, "shades")
