@@ -15,9 +15,7 @@ from PIL.Image import Resampling
 Thumbnail = Literal["tile", "step", "cell", "sight", "still", "view"]
 Palette = Sequence[Sequence[int]] | NDArray[np.uint8]  # one (red, green, blue) per class id
 BAND = 256  # rows that are worked on together
-ENOUGH_SIDE = (
-    1000  # px: the longer side of what is drawn on a photo that may come reduced (`reduced_for`)
-)
+ENOUGH_SIDE = 1000  # px: the longer side of what is drawn on a photo that may come reduced (`reduced_for`)
 LONGEST = 2048  # px: what is drawn on a large photo is made smaller, so that it can be looked at
 SAMPLES = 3  # pixels looked at per pixel of a `sight` and side
 HEAT = "inferno"  # dark to bright in even steps, also to colour-blind eyes and in grey print

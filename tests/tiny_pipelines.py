@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import EulerAncestralDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
+from diffusers import (
+    EulerAncestralDiscreteScheduler,
+    StableDiffusionInpaintPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -21,6 +26,23 @@ def small(folder: Path) -> None:
     torch.manual_seed(0)
     parts = {"unet": model.denoiser(), "text_encoder": model.text_encoder(), "vae": model.autoencoder()}
     model.save_pipeline(parts, folder)
+
+
+def filling(folder: Path) -> None:
+    """Stable Diffusion's for inpainting: its U-Net also sees the picture without what is painted over, and the mask."""
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        sample_size=SIDE // model.FACTOR, in_channels=2 * model.LATENT + 1, out_channels=model.LATENT,
+        block_out_channels=(WIDTH, 2 * WIDTH), layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), attention_head_dim=2, norm_num_groups=8,
+        cross_attention_dim=model.WIDTH,
+    )  # fmt: skip
+    StableDiffusionInpaintPipeline(
+        vae=model.autoencoder(), unet=unet, text_encoder=model.text_encoder(), tokenizer=model.tokenizer(),
+        scheduler=model.scheduler(), safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    ).save_pretrained(folder)  # fmt: skip
+    edit(folder / "model_index.json", tokenizer=["transformers", "PreTrainedTokenizerFast"])
 
 
 def large(folder: Path) -> None:

@@ -9,7 +9,7 @@ from hub.texts import sentence
 from hub.weights import repository
 from hub.weights.repository import Repository
 
-DRAWING = "text_to_image"  # the starter of pipelines
+DRAWING, FILLING = "text_to_image", "inpainting"  # the starters of pipelines
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,7 @@ TASKS = (
     ),
     Task("text-to-image", "text_to_image", (), (), "prompt"),
     Task("image-to-image", "text_to_image", (), (), "prompt"),
+    Task("image-to-image", "inpainting", (), (), ""),  # a card's example says nothing of where to paint
     Task("text-generation", "text_generation", ("ForCausalLM", "LMHeadModel"), ("CAUSAL_LM",), "text"),
     Task(
         "automatic-speech-recognition",
@@ -127,6 +128,7 @@ def task_of(read: Repository) -> Task:
     task = by_tag or by_name
     if repository.PIPELINE in read.config:
         task = task if task is not None and task.starter == DRAWING else _task(DRAWING)
+        task = _task(FILLING) if _pipeline_of(read) in _pipelines(FILLING) - _pipelines(DRAWING) else task
     if task is None:
         raise UnavailableError(
             "There is no page for the task of {what} ({task}). There are pages for {known}. Another task: write its "
@@ -143,7 +145,7 @@ def _check_kind(read: Repository, task: Task) -> None:
     """Refuses what no library that is installed has a network for, or what the page cannot ask."""
     if task is TASKS[0] and "architecture" in read.config:
         return
-    if task.starter == DRAWING:
+    if task.starter in (DRAWING, FILLING):
         _check_pipeline(read, task)
         return
     from transformers.models.auto import modeling_auto
@@ -170,11 +172,8 @@ def _check_kind(read: Repository, task: Task) -> None:
 
 def _check_pipeline(read: Repository, task: Task) -> None:
     """Refuses what diffusers' AutoPipeline does not know."""
-    from diffusers.pipelines import auto_pipeline
-
-    kind = str(read.config.get(repository.PIPELINE, {}).get("_class_name") or "")[:60]
-    known = (auto_pipeline.AUTO_TEXT2IMAGE_PIPELINES_MAPPING, auto_pipeline.AUTO_IMAGE2IMAGE_PIPELINES_MAPPING)
-    if kind not in {one.__name__ for mapping in known for one in mapping.values()}:
+    kind = _pipeline_of(read)
+    if kind not in _pipelines(task.starter):
         raise UnavailableError(
             "diffusers has no pipeline of the kind {kind!r} for {task}, so {what} cannot be run here without its own "
             "code.",
@@ -182,6 +181,20 @@ def _check_pipeline(read: Repository, task: Task) -> None:
             task=task.tag,
             what=read.name,
         )
+
+
+def _pipeline_of(read: Repository) -> str:
+    index = read.config.get(repository.PIPELINE)
+    return str((index.get("_class_name") if isinstance(index, dict) else None) or "")[:60]
+
+
+def _pipelines(starter: str) -> set[str]:
+    """The classes that AutoPipeline knows for what this starter does."""
+    from diffusers.pipelines import auto_pipeline
+
+    drawing = (auto_pipeline.AUTO_TEXT2IMAGE_PIPELINES_MAPPING, auto_pipeline.AUTO_IMAGE2IMAGE_PIPELINES_MAPPING)
+    known = drawing if starter == DRAWING else (auto_pipeline.AUTO_INPAINT_PIPELINES_MAPPING,)
+    return {one.__name__ for mapping in known for one in mapping.values()}
 
 
 def _task(starter: str) -> Task:

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from gradio_client import Client, handle_file
 from mcp import Client as McpClient
+from PIL import Image, ImageOps
 from streamlit.testing.v1 import AppTest
 
 from hub import texts
@@ -23,7 +24,7 @@ from hub.contract.inputs import sound_file
 from hub.hub import Hub
 from hub.pages import kinds
 from hub.settings import Settings
-from hub.spec import AudioInput, Choice, Demo, FileInput, ImageInput, Seed, Text
+from hub.spec import AudioInput, Choice, Demo, FileInput, ImageInput, PaintedMask, Seed, Text
 from hub.starters import making, tasks
 from hub.web import server
 from hub.web.middleware import sessions
@@ -37,6 +38,7 @@ pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.slow]  # transf
 KINDS = {task.starter: task.tag for task in tasks.TASKS} | {
     "speech_by_letters": "letters",
     "text_to_image": "text-to-image",
+    "inpainting": "inpainting",
 }
 ALWAYS = {"text_generation", "automatic_speech_recognition", "audio_classification"}
 every_starter = pytest.mark.parametrize(
@@ -99,6 +101,10 @@ def given(demo: Demo) -> dict[str, Any]:
         if isinstance(field, ImageInput) and field.required:
             file = io.BytesIO()
             picture(80, 60).save(file, "PNG")
+            values[field.name] = file.getvalue()
+        elif isinstance(field, PaintedMask):
+            file = io.BytesIO()
+            ImageOps.expand(Image.new("L", (40, 30), 255), border=(20, 15)).save(file, "PNG")
             values[field.name] = file.getvalue()
         elif isinstance(field, AudioInput):
             values[field.name] = sound_file()

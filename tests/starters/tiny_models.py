@@ -242,6 +242,12 @@ def text_to_image(folder: Path) -> None:
     tiny_pipelines.small(folder)
 
 
+def inpainting(folder: Path) -> None:
+    from tests import tiny_pipelines
+
+    tiny_pipelines.filling(folder)
+
+
 MAKE: dict[str, Callable[[Path], None]] = {
     "image-classification": image_classification,
     "object-detection": object_detection,
@@ -257,6 +263,7 @@ MAKE: dict[str, Callable[[Path], None]] = {
     "text-generation": text_generation,
     "text-to-image": text_to_image,
     "image-to-image": text_to_image,
+    "inpainting": inpainting,
     "automatic-speech-recognition": tiny_hearing.whisper,
     "english": tiny_hearing.english,
     "letters": tiny_hearing.letters,

@@ -21,22 +21,23 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-STEPS, MOST_SIDE = 28, 2048
+STEPS, SIDE, MOST_SIDE = 28, 512, 2048
+MULTIPLE = 16  # of which pipelines take sides, all those of AutoPipeline at least
 
 
-def load_pipeline(folder: Path) -> Any:
+def load_pipeline(folder: Path, *, fills: bool = False) -> Any:
     """The pipeline in the attribute `pipeline` of an `nn.Module`, which is placed and measured as any model.
 
-    Raises UnavailableError for a repository that needs what is not here.
+    `fills`: one that draws a part of a picture anew. Raises UnavailableError for a repository that needs what is not
+    here.
     """
     import diffusers
     import torch
 
     diffusers.utils.logging.disable_progress_bar()
+    kind = diffusers.AutoPipelineForInpainting if fills else diffusers.AutoPipelineForText2Image
     try:
-        pipeline = diffusers.AutoPipelineForText2Image.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, trust_remote_code=False
-        )
+        pipeline = kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, trust_remote_code=False)
     except (MemoryError, torch.OutOfMemoryError):
         raise  # for want of memory the hub makes room and tries again
     except Exception as error:  # whatever a stranger's config makes of the library
@@ -62,20 +63,23 @@ def load_pipeline(folder: Path) -> Any:
 
 
 def draw(model: Any, item: Mapping[str, Any]) -> Generator[Progress, None, Image.Image]:
-    """The picture for "prompt", "negative_prompt", "steps", "guidance", "side", "seed" and, if any, "image".
+    """The picture for "prompt", "negative_prompt", "steps", "guidance", "side", "seed" and, if any, "image" and "mask".
 
-    0 steps, guidance or side: as suits the model. A step is one of the pipeline's, after which it can be left.
-    Raises InputError for what this pipeline does not take.
+    0 steps, guidance or side: as suits the model. With a "mask", for a pipeline that fills, it has the size of the
+    image. A step is one of the pipeline's, after which it can be left. Raises InputError for what this pipeline does
+    not take.
     """
     import torch
 
-    pipeline = _for_picture(model.pipeline) if item["image"] is not None else model.pipeline
+    image, mask = item["image"], item.get("mask")
+    pipeline = model.pipeline if image is None or mask is not None else _for_picture(model.pipeline)
+    width, height = (item["side"],) * 2 if mask is None else image.size
     takes = inspect.signature(type(pipeline).__call__).parameters
     given = {"prompt": item["prompt"], "generator": torch.Generator().manual_seed(item["seed"])}
     wishes = {
-        "negative_prompt": item["negative_prompt"], "num_inference_steps": item["steps"], "image": item["image"],
-        "guidance_scale": item["guidance"], "width": item["side"], "height": item["side"],
-        "strength": item["strength"] if item["image"] is not None else None,
+        "negative_prompt": item["negative_prompt"], "num_inference_steps": item["steps"], "image": image,
+        "mask_image": mask, "guidance_scale": item["guidance"], "width": width, "height": height,
+        "strength": item["strength"] if image is not None else None,
     }  # fmt: skip
     given |= {name: value for name, value in wishes.items() if value and name in takes}
     total = item["steps"] or _usual_steps(takes)
@@ -94,6 +98,21 @@ def draw(model: Any, item: Mapping[str, Any]) -> Generator[Progress, None, Image
         return picture
 
     return (yield from aside.steps(run))
+
+
+def fitted(model: Any, size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Width and height of about the same shape as `size`, the longer one `side` px; 0: as suits the pipeline."""
+    scale = (side or _usual_side(model.pipeline)) / max(size)
+    width, height = (max(MULTIPLE, round(scale * length / MULTIPLE) * MULTIPLE) for length in size)
+    return width, height
+
+
+def _usual_side(pipeline: Any) -> int:
+    """What it was trained for, in pixels."""
+    network = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
+    latents = getattr(pipeline, "default_sample_size", None) or getattr(network.config, "sample_size", None)
+    side = latents * pipeline.vae_scale_factor if isinstance(latents, int) else SIDE
+    return side if MULTIPLE <= side <= MOST_SIDE else SIDE
 
 
 def _usual_steps(takes: Mapping[str, inspect.Parameter]) -> int:
