@@ -211,7 +211,7 @@ def test_an_unknown_part_is_refused_with_those_there_are(capsys: pytest.CaptureF
     assert "choose from forms, rest, busy" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_part_that_fails_is_a_row_and_the_others_are_measured(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -242,7 +242,7 @@ def matches(name: str, pattern: str, at_any_depth: bool) -> bool:
     return re.fullmatch(expression, name) is not None
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_the_image_holds_all_that_the_hub_needs_and_nothing_it_need_not(tmp_path: Path) -> None:
     app, data = tmp_path / "app", tmp_path / "data"
     for path in in_the_image():

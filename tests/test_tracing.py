@@ -209,7 +209,7 @@ def test_a_collector_that_is_gone_or_refuses_costs_a_run_nothing(
     assert len([record for record in caplog.records if record.name.startswith("opentelemetry")]) <= 4
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_one_trace_reaches_into_the_model_process_from_rest_and_from_gradio(tmp_path: Path) -> None:
     flags = ("--demos", "vehicle_classifier", "--log-format", "json", "--log-level", "debug", "--device", "cpu")
     with collecting() as collector, serving(tmp_path, *flags, "--otlp", collector.url) as served:

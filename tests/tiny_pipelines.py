@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from diffusers import (
+    AutoencoderKL,
     EulerAncestralDiscreteScheduler,
     StableDiffusionInpaintPipeline,
     StableDiffusionXLPipeline,
@@ -32,14 +33,17 @@ def filling(folder: Path) -> None:
     """Stable Diffusion's for inpainting: its U-Net also sees the picture without what is painted over, and the mask."""
     torch.manual_seed(0)
     unet = UNet2DConditionModel(
-        sample_size=SIDE // model.FACTOR, in_channels=2 * model.LATENT + 1, out_channels=model.LATENT,
-        block_out_channels=(WIDTH, 2 * WIDTH), layers_per_block=1,
+        sample_size=SIDE // 2, in_channels=9, out_channels=4, block_out_channels=(WIDTH, 2 * WIDTH), layers_per_block=1,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), attention_head_dim=2, norm_num_groups=8,
         cross_attention_dim=model.WIDTH,
     )  # fmt: skip
+    pixels = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+        block_out_channels=(8, 8), latent_channels=4, norm_num_groups=4,
+    )  # fmt: skip
     StableDiffusionInpaintPipeline(
-        vae=model.autoencoder(), unet=unet, text_encoder=model.text_encoder(), tokenizer=model.tokenizer(),
+        vae=pixels, unet=unet, text_encoder=model.text_encoder(), tokenizer=model.tokenizer(),
         scheduler=model.scheduler(), safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     ).save_pretrained(folder)  # fmt: skip
     edit(folder / "model_index.json", tokenizer=["transformers", "PreTrainedTokenizerFast"])

@@ -237,7 +237,7 @@ def test_what_a_flow_carried_is_brought_here_and_read_once(
         assert (fetched, len(drawn(brought)), len(reads)) == (count, 8, 1)
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_killed_grid_is_resumed_by_two_workers(tmp_path: Path) -> None:
     """The command is killed with its workers at work: they end too, and --resume draws exactly what is missing."""
     places = ["--demos-folder", str(pages(tmp_path, 0.05)), "--data", str(tmp_path / "data")]

@@ -48,7 +48,7 @@ def hub(*words: str | bytes, **environment: str) -> tuple[int, bytes, bytes]:
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_one_picture_that_cannot_be_written_is_told_and_the_others_go_on(
     tmp_path: Path, flags: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

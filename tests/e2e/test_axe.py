@@ -85,6 +85,7 @@ def test_a_shared_result(tab: Page, hub: Served, photo: Path) -> None:
     stands_both_looks(tab)
 
 
+@pytest.mark.release
 @pytest.mark.parametrize(
     "slug", ["stable_diffusion", *(pytest.param(s, marks=pytest.mark.release) for s in ("", "palm_keypoints"))]
 )
@@ -99,6 +100,7 @@ def test_our_parts_of_streamlits_pages(tab: Page, hub: Served, slug: str) -> Non
         assert faults(tab, {"include": [MAIN], "exclude": STREAMLITS}) == "", scheme
 
 
+@pytest.mark.release
 def test_the_form_to_sign_in(tab: Page, tmp_path: Path) -> None:
     with serving(tmp_path, "--auth", "ada:a long password") as served:
         tab.goto(served.url)

@@ -15,7 +15,7 @@ PAGES = {"": "All demos", "vehicle_classifier": "Emergency vehicle", "status": "
 PLACE = "bar => { const {left, top, width, height} = bar.getBoundingClientRect(); return [left, top, width, height] }"
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize("width", [320, 1280])
 def test_every_page_has_the_same_bar_which_marks_it_and_nothing_is_cut_off(
     width: int, hub: Served, browser: Any

@@ -94,7 +94,7 @@ def test_gallery_shows_every_demo_with_picture_and_state_and_leads_to_it(page: P
     expect(page).to_have_title(f"{declared.demo.title} · Demo Hub")
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_no_page_is_wider_than_its_window_or_hard_to_read(shown: tuple[Page, Demo]) -> None:
     fits_its_window_and_is_easy_to_read(shown[0])
 
@@ -204,7 +204,7 @@ def test_classes_are_chosen_compared_and_downloaded_exactly(page: Page, hub: Ser
         assert mask.getextrema()[1] <= 10
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_two_sets_of_weights_are_compared_beside_each_other(page: Page, hub: Served) -> None:
     open_page(page, f"{hub.url}/satellite_labels")
     answered(page, page.locator(".hub-examples button").first.click)

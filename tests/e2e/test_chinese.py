@@ -122,7 +122,7 @@ def test_what_was_kept_is_read_in_the_language_of_who_opens_it(hub: Served) -> N
         browser.delete(f"/api/v1/links/{made['id']}")
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.browser
 def test_a_chinese_browser_runs_an_example_and_switches_to_english(browser: Browser, hub: Served) -> None:
     complaints: list[str] = []

@@ -42,7 +42,7 @@ def test_an_answer_is_called_wrong_with_what_is_right_listed_and_deleted(browser
     page.context.close()
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_points_and_boxes_are_set_right_on_the_picture_by_mouse_and_keyboard(
     browser: Browser, own_pages: OwnPages
 ) -> None:

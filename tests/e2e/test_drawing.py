@@ -159,6 +159,7 @@ def test_a_mask_painted_in_the_browser_reaches_prepare_and_the_history(
     page.context.close()
 
 
+@pytest.mark.release
 def test_another_picture_begins_without_what_was_drawn(browser: Browser, drawn_on: Served, photo: Path) -> None:
     complaints: list[str] = []
     page, place = opened(browser, f"{drawn_on.url}/painted", photo, complaints)

@@ -103,6 +103,7 @@ def test_a_slow_model_gets_the_newest_frame_and_no_queue_grows(hub: Hub) -> None
     assert hub.files() == files, "no frame is kept"
 
 
+@pytest.mark.release
 def test_one_tab_cannot_have_two_frames_in_work_by_asking_twice(hub: Hub) -> None:
     for level in (10, 11, 12):
         hub.join("tab-b", level)

@@ -81,6 +81,7 @@ def test_closing_the_tab_stops_the_run(browser: Browser, slow_hub: Served) -> No
     wait_until_idle(slow_hub)
 
 
+@pytest.mark.release
 def test_a_run_in_work_is_found_again_after_a_reload_and_in_the_history(browser: Browser, slow_hub: Served) -> None:
     with browser.new_context() as context:
         page, other = context.new_page(), context.new_page()
@@ -137,6 +138,7 @@ def test_search_filters_a_long_gallery(page: Page, slow_hub: Served) -> None:
     expect(page.get_by_text("No demo matches.")).to_be_visible()
 
 
+@pytest.mark.release
 def test_on_a_streamlit_page_a_result_is_shared_in_a_click_and_stop_frees_the_model(
     page: Page, slow_hub: Served
 ) -> None:

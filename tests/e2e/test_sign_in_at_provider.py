@@ -14,7 +14,7 @@ from tests.served import serving
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_somebody_signs_in_at_a_provider_sees_their_pages_runs_one_and_signs_out_there_too(
     browser: Browser, tmp_path: Path
 ) -> None:

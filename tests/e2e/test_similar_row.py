@@ -20,6 +20,7 @@ def visit(browser: Browser, hub: Served) -> Page:
     return page
 
 
+@pytest.mark.release
 def test_my_earlier_picture_opens_an_example_runs_and_nobody_else_sees_mine(
     browser: Browser, hub: Served, photo: Path, tmp_path: Path
 ) -> None:

@@ -69,7 +69,7 @@ def test_a_result_of_rest_is_a_hit_in_streamlit_with_its_exact_mask_and_shared_f
     tab.context.close()
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_on_a_phone_an_example_leads_to_its_answer_with_chips_and_an_address_and_a_bar_leads_on(
     browser: Browser, hub: Served
 ) -> None:

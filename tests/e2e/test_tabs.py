@@ -13,6 +13,7 @@ TABS = 10
 SLUGS = ("vehicle_classifier", "camvid_segmentation")  # both with a camera, which is off
 
 
+@pytest.mark.release
 def test_ten_tabs_all_become_usable_and_hold_no_connection(browser: Browser, hub: Served) -> None:
     first = visitor(browser, [])
     tabs, open_requests = [first, *(first.context.new_page() for _ in range(TABS - 1))], set[Request]()

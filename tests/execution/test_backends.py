@@ -114,7 +114,7 @@ def fast_model(opened: Callable[..., Workshop], data: Path) -> tuple[Any, Worksh
     return model, shop
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_while_others_run_models_a_form_is_made_for_those_alone_who_use_its_network(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,7 +62,7 @@ def has_done(data: Path, more_than: int) -> bool:
     return len(done(data)) > more_than
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.timeout(600)
 def test_a_batch_and_runs_survive_ten_kills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pages, data, log = tmp_path / "demos", tmp_path / "data", tmp_path / "counted.txt"

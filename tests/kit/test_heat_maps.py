@@ -119,7 +119,7 @@ def without(image: Image.Image, cells: NDArray[np.float32], share: float = 0.2) 
     return Image.composite(blurred, image, Image.fromarray(hot.astype(np.uint8) * 255))
 
 
-@pytest.mark.slow
+@pytest.mark.release
 @every_page
 def test_without_its_hottest_fifth_a_picture_loses_more_than_without_a_random_fifth(
     slug: str, parts: Callable[..., Parts]

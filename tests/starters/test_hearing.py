@@ -251,7 +251,7 @@ def test_a_text_is_the_librarys_and_by_chance_the_same_for_a_seed(page_of: Calla
     assert len({drawn(seed) for seed in range(5)}) > 1
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_model_process_tells_the_text_as_it_grows_and_is_stopped_at_a_token(
     page_of: Callable[..., Hub], tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ from hub.hub import Hub
 from hub.kit.pretrained import pretrained
 from hub.pages.registry import discover
 from hub.settings import Settings
+from hub.spec import ImageInput
 from hub.starters import making, serving, tasks
 from hub.weights import repository
 from hub.weights.cards import front_of
@@ -121,7 +122,7 @@ def check_batch(hub: Hub, slug: str) -> None:
     """A batch answers as single runs do."""
     demo = hub.registry.get(slug).demo
     parts = Parts(hub, slug, demo.weights[0].name, "float32")
-    sees = any(f.name == "image" for f in demo.inputs)
+    sees = any(isinstance(f, ImageInput) and not f.draw for f in demo.inputs)
     requests = [quick_inputs(demo, picture(80, 60, seed=n)) if sees else parts.values(n) for n in range(2)]
     items = [parts.call("prepare", **values) for values in requests]
     for values, item, together in zip(requests, items, parts.infer(items), strict=True):

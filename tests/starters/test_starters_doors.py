@@ -181,7 +181,8 @@ def test_a_streamlit_page_runs(slug: str, pages: Pages, monkeypatch: pytest.Monk
     for uploader, field in zip(page.file_uploader, files, strict=False):
         if field.name in values:
             kind = ("speech.wav", "audio/wav") if isinstance(field, AudioInput) else ("photo.png", "image/png")
-            page = uploader.set_value((kind[0], values[field.name], kind[1])).run()
+            uploader.set_value((kind[0], values[field.name], kind[1]))
+    page = page.run()
     words = [field for field in demo.inputs if isinstance(field, Text) and field.required]
     for field in words:
         (entry,) = [one for one in (*page.text_area, *page.text_input) if one.label == field.label]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import DeletedFile
 
 from hub.decoding import budget
 from hub.decoding.played import media
@@ -174,7 +175,10 @@ def _leave_out(values: Values, entry: FileInput) -> None:
 
 def _take_picture(hub: Hub, values: Values, entry: FileInput, widget: str) -> None:
     """A picture was chosen, or the one that was there removed."""
-    file, values.source = st.session_state.get(widget), None
+    file = st.session_state.get(widget)
+    if isinstance(file, DeletedFile):  # Streamlit let go of it, and the picture is here already
+        return
+    values.source = None
     if file is None:
         values.pictures.pop(entry.name, None)
     else:
