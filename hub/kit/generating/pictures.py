@@ -110,9 +110,8 @@ def fitted(model: Any, size: tuple[int, int], side: int) -> tuple[int, int]:
 def _usual_side(pipeline: Any) -> int:
     """What it was trained for, in pixels."""
     network = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
-    latents = getattr(pipeline, "default_sample_size", None) or getattr(
-        getattr(network, "config", None), "sample_size", None
-    )
+    config = getattr(network, "config", None)
+    latents = getattr(pipeline, "default_sample_size", None) or getattr(config, "sample_size", None)
     side = latents * pipeline.vae_scale_factor if isinstance(latents, int) else SIDE
     return side if MULTIPLE <= side <= MOST_SIDE else SIDE
 
