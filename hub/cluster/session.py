@@ -21,7 +21,7 @@ import psutil
 from hub.errors import InputError, UnavailableError, brief
 from hub.execution.messages import Begin
 from hub.execution.workers import HUNG_S, MOST_WORKERS, available_cores
-from hub.settings import OFFLINE_SWITCHES, Settings
+from hub.settings import OF_DOORS, OFFLINE_SWITCHES, Settings
 
 log = logging.getLogger(__name__)
 CODE = Path(__file__).resolve().parents[2]  # what `hub` is imported from
@@ -100,6 +100,7 @@ class Session:
         environment = {
             "PYTHONPATH": os.pathsep.join(filter(None, (str(CODE), os.environ.get("PYTHONPATH", "")))),
             **{name: "1" for name in OFFLINE_SWITCHES if settings.offline},
+            **{name: "" for name in OF_DOORS if name in os.environ},  # a local Ray inherits what this process has
         }
         common: dict[str, Any] = {
             "namespace": "demo-hub",

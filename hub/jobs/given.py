@@ -24,6 +24,7 @@ TRUTH_COLUMNS = ("label", "truth", "class", "tags", "answer", "age", "value", "t
 POINTS_MOST, BOXES_MOST = 200, 1000
 CORNERS = (("x0", "y0", "x1", "y1"), ("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max"))
 MASK_FOLDERS = ("masks", "mask", "annotations", "truth")
+PICTURE_FOLDER = "images"  # how the folder is called that has the pictures of a folder `masks` with folders in it
 MASK_ENDS = ("_mask", "-mask", "_l", "_labelids")
 
 
@@ -70,13 +71,18 @@ def list_pictures(
             entries.append((tidy_name(name), file))
         if len(entries) > most:
             raise TooLargeError("A batch has at most {most:,} pictures. Send them in parts.", most=most, field="files")
+    return with_truths(entries, labels, truth, masks=masks)
+
+
+def with_truths(entries: Sequence[Entry], labels: Labels | None, truth: str, *, masks: bool) -> list[Given]:
+    """The pictures among the entries, with what is true of each; see `list_pictures`."""
     if masks and (paired := _with_masks(entries, labels, truth)):
         return paired
-    known = truths([name for name, _ in entries], labels, truth)
+    known = _truths([name for name, _ in entries], labels, truth)
     return [Given(name, file, one.words, one.against) for (name, file), one in zip(entries, known, strict=True)]
 
 
-def truths(names: list[str], labels: Labels | None, truth: str) -> list[Truth]:
+def _truths(names: list[str], labels: Labels | None, truth: str) -> list[Truth]:
     """What is true of each picture; empty where that is not known."""
     if labels is not None:
         return [_find(labels, name) for name in names]
@@ -89,11 +95,12 @@ def truths(names: list[str], labels: Labels | None, truth: str) -> list[Truth]:
 # --- true masks -----------------------------------------------------------------------------------
 
 
-def _with_masks(entries: list[Entry], labels: Labels | None, truth: str) -> list[Given]:
+def _with_masks(entries: Sequence[Entry], labels: Labels | None, truth: str) -> list[Given]:
     """The pictures with the masks that came along, which are no pictures themselves; empty: there are no masks.
 
     A table names them, or each has its picture's name: in a folder called masks, or one whose name ends so, as in
-    `val/1.jpg` and `val_masks/1.png`; or with an end of its own, as in `1.jpg` and `1_mask.png`.
+    `val/1.jpg` and `val_masks/1.png`; below such a folder, as in `images/val/1.jpg` and `masks/val/1.png`; or with an
+    end of its own, as in `1.jpg` and `1_mask.png`.
     """
     if labels is not None:
         files = dict(entries)
@@ -129,6 +136,10 @@ def _mask_of(path: PurePosixPath) -> Entry | None:
     for word in MASK_FOLDERS:
         if folder.lower() == word or folder.lower().endswith(("_" + word, "-" + word)):
             return str(path.parent.with_name(folder[: -len(word)].rstrip("_-") or word)), path.stem
+    below = path.parent.parts
+    for depth, part in enumerate(below):
+        if part.lower() in MASK_FOLDERS:
+            return str(PurePosixPath(*below[:depth], PICTURE_FOLDER, *below[depth + 1 :])), path.stem
     return None
 
 

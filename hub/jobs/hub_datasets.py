@@ -29,6 +29,8 @@ PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", "
 TABLES = ("metadata.jsonl", "metadata.csv", "labels.csv")
 FILES_MOST, LISTED_MOST = 2_000, 200_000  # picture files fetched one by one; files that a dataset may list
 TRUTHS = ("label", "labels", "tags", "class", "number", "age", "value", "target")  # columns that say what is true
+# Columns that hold a true mask, or in a `metadata.jsonl` name its file.
+MASKS = ("mask", "masks", "annotation", "annotations", "segmentation", "segmentation_mask", "label", "labels", "target")
 ROWS_AT_ONCE = 16
 
 
@@ -50,8 +52,11 @@ class Wanted:
             raise InputError("{name} must be a name, got {given!r}.", name="revision", given=self.revision[:80])
 
 
-def fetch(wanted: Wanted, folder: NewFolder, most: int, truth: str) -> list[Given]:
-    """Fetches the pictures of a split into the job's folder, at most `most`. Raises HubError."""
+def fetch(wanted: Wanted, folder: NewFolder, most: int, truth: str, *, masks: bool = False) -> list[Given]:
+    """Fetches the pictures of a split into the job's folder, at most `most`, with true masks where those are `masks`.
+
+    Raises HubError.
+    """
     from huggingface_hub import HfApi
 
     wanted.check()
@@ -66,16 +71,17 @@ def fetch(wanted: Wanted, folder: NewFolder, most: int, truth: str) -> list[Give
     fetched = _Fetched(api, source, wanted.name, str(info.sha), sizes, folder)
     try:
         if parquet := [path for path in files if path.endswith(".parquet")]:
-            return list(_from_parquet(fetched, parquet, most))
-        return _from_files(fetched, files, most, truth)
+            return list(_from_parquet(fetched, parquet, most, masks and truth != "none"))
+        return _from_files(fetched, files, most, truth, masks)
     finally:
         shutil.rmtree(fetched.place, ignore_errors=True)
 
 
 def is_of_split(path: str, split: str) -> bool:
-    """`test/cat/1.jpg`, `data/test-00000-of-00001.parquet` and `config/test/0000.parquet` are of `test`."""
+    """Of `test` are `test/cat/1.jpg`, `test_masks/1.png`, `data/test-00000-of-00001.parquet`, `all/test/0.parquet`."""
     *folders, name = PurePosixPath(path).parts
-    return split in folders or re.split(r"[-.]", name)[0] == split
+    named = {split, *(f"{split}{joint}{word}" for joint in "_-" for word in given.MASK_FOLDERS)}
+    return not named.isdisjoint(folders) or re.split(r"[-.]", name)[0] == split
 
 
 class _Fetched:
@@ -104,39 +110,40 @@ class _Fetched:
             )
 
 
-def _from_files(fetched: _Fetched, files: Sequence[str], most: int, truth: str) -> list[Given]:
+def _from_files(fetched: _Fetched, files: Sequence[str], most: int, truth: str, masks: bool) -> list[Given]:
     pictures = [path for path in files if PurePosixPath(path).suffix.lower() in PICTURES]
     _check_count(len(pictures), min(most, FILES_MOST))
     labels: dict[str, given.Truth] | None = None
     for path in files:
         if PurePosixPath(path).name in TABLES:
             data = fetched.get(path).read_bytes()[: given.LABELS_BYTES + 1]
-            labels = (labels or {}) | (_read_lines(data) if path.endswith(".jsonl") else given.read_labels(data))
+            labels = (labels or {}) | (_read_lines(data, masks) if path.endswith(".jsonl") else given.read_labels(data))
     for number, path in enumerate(pictures):
         file = fetched.get(path)
         fetched.folder.write(f"file-{number}", file.read_bytes())
         file.unlink()
-    known = given.truths(pictures, labels, truth)
-    return [
-        Given(tidy_name(path), f"file-{number}", true.words, true.against)
-        for number, (path, true) in enumerate(zip(pictures, known, strict=True))
-    ]
+    entries = [(tidy_name(path), f"file-{number}") for number, path in enumerate(pictures)]
+    return given.with_truths(entries, labels, truth, masks=masks)
 
 
-def _read_lines(data: bytes) -> dict[str, given.Truth]:
-    """What is true of each file, by a `metadata.jsonl`. Raises InputError."""
+def _read_lines(data: bytes, masks: bool) -> dict[str, given.Truth]:
+    """What is true of each file, by a `metadata.jsonl`; the file of its mask, where those are `masks`.
+
+    Raises InputError.
+    """
     labels = {}
+    columns = (*(f"{name}_file_name" for name in MASKS), *MASKS, *TRUTHS) if masks else TRUTHS
     try:
         for line in decode_text(data).splitlines():
             row = json.loads(line)
-            true = _truth(next((row[name] for name in TRUTHS if name in row), None))
+            true = _truth(next((row[name] for name in columns if name in row), None))
             labels[tidy_name(str(row["file_name"]))] = given.Truth(true)
     except (ValueError, KeyError, TypeError):
         raise InputError("metadata.jsonl of this dataset cannot be read.", field="dataset") from None
     return labels
 
 
-def _from_parquet(fetched: _Fetched, files: Sequence[str], most: int) -> Iterator[Given]:
+def _from_parquet(fetched: _Fetched, files: Sequence[str], most: int, masks: bool) -> Iterator[Given]:
     """A few rows are in memory at once, however many there are."""
     import pyarrow  # type: ignore[import-untyped]  # it has no types of its own
     from pyarrow import parquet
@@ -146,15 +153,19 @@ def _from_parquet(fetched: _Fetched, files: Sequence[str], most: int) -> Iterato
         file = fetched.get(path)
         try:
             with parquet.ParquetFile(file) as opened:
-                image, truth, names = _columns(opened.schema_arrow)
+                image, mask, truth, names = _columns(opened.schema_arrow)
+                mask = mask if masks else ""
                 _check_count(number + opened.metadata.num_rows, most)
-                columns = [name for name in (image, truth) if name]
+                columns = [name for name in (image, mask, truth) if name]
                 for batch in opened.iter_batches(ROWS_AT_ONCE, columns=columns):
                     for row in batch.to_pylist():
                         data, name = _picture(row[image])
                         fetched.folder.write(f"file-{number}", data)
-                        true = _truth(row.get(truth), names)
-                        yield Given(tidy_name(name or f"{number:06d}"), f"file-{number}", true)
+                        true, against = _truth(row.get(truth), names), ""
+                        if mask and (painted := _picture(row[mask]))[0]:
+                            true, against = painted[1][: given.TRUTH_CHARS] or mask, f"mask-{number}"
+                            fetched.folder.write(against, painted[0])
+                        yield Given(tidy_name(name or f"{number:06d}"), f"file-{number}", true, against)
                         number += 1
         except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
             raise UnavailableError(
@@ -163,8 +174,11 @@ def _from_parquet(fetched: _Fetched, files: Sequence[str], most: int) -> Iterato
         file.unlink()
 
 
-def _columns(schema: Any) -> tuple[str, str, list[str]]:
-    """The column of pictures, that of truths (empty: none), and the names of its classes. Raises InputError."""
+def _columns(schema: Any) -> tuple[str, str, str, list[str]]:
+    """The columns of pictures, of masks and of truths (empty: none), and the names of its classes.
+
+    Raises InputError.
+    """
     from pyarrow import types
 
     described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
@@ -174,9 +188,11 @@ def _columns(schema: Any) -> tuple[str, str, list[str]]:
     ]  # fmt: skip
     if not pictures:
         raise InputError("This split has no column of pictures.", field="dataset")
-    truth = next((name for name in TRUTHS if name in schema.names), "")
+    image = next((name for name in pictures if name not in MASKS), pictures[0])
+    mask = next((name for name in MASKS if name in pictures and name != image), "")
+    truth = next((name for name in TRUTHS if name in schema.names and name not in pictures), "")
     names = described.get(truth, {}).get("names") if isinstance(described.get(truth), dict) else None
-    return pictures[0], truth, [str(name) for name in names or ()]
+    return image, mask, truth, [str(name) for name in names or ()]
 
 
 def _picture(value: Any) -> tuple[bytes, str]:

@@ -145,7 +145,7 @@ class JobRoutes:
             if pictures:
                 raise InputError("Send files or name a dataset, not both.", field="dataset")
             wanted = hub_datasets.Wanted(of_hub, query.get("split", "train"), query.get("revision", "main"))
-            pictures = hub_datasets.fetch(wanted, folder, most, truth)
+            pictures = hub_datasets.fetch(wanted, folder, most, truth, masks=bool(mask_output(page.demo)))
             digests = [wanted.name, wanted.split, wanted.revision]
         raw = {name: _value(page, name, texts) for name, texts in form.fields.items()}
         job = self.jobs.ask_batch(folder, page.slug, raw, pictures, digests, who, wish)

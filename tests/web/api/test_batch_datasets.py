@@ -7,7 +7,9 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
 from hub.hub import Hub
@@ -81,6 +83,60 @@ def test_pictures_in_parquet_have_the_names_of_their_classes(client: TestClient,
     )
     rows = table(client, batch(client, "ann/shades&split=test"))
     assert rows == [("0.png", "light", "light"), ("1.png", "dark", "light"), ("2.png", "", "dark")]
+
+
+def mask_of(left: int) -> bytes:
+    """Class 0 in so many of 24 columns, class 1 in the others."""
+    ids = np.ones((16, 24), np.uint8)
+    ids[:, :left] = 0
+    file = io.BytesIO()
+    Image.fromarray(ids).save(file, "PNG")
+    return file.getvalue()
+
+
+WHOLE, HALF = mask_of(0), mask_of(12)
+
+
+def of_masks(images: list[bytes], masks: list[bytes | None]) -> bytes:
+    """The mask comes first and is called label, as in some datasets for segmentation."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    rows = [{"label": {"bytes": mask, "path": None}, "image": {"bytes": data, "path": f"{n}.png"}}
+            for n, (data, mask) in enumerate(zip(images, masks, strict=True))]  # fmt: skip
+    file = io.BytesIO()
+    parquet.write_table(pa.Table.from_pylist(rows), file)
+    return file.getvalue()
+
+
+MASK_LINES = b"".join(b'{"file_name": "%d.png", "mask_file_name": "%d-true.png"}\n' % (n, n) for n in (0, 1))
+WITH_MASKS = {
+    "folders": {"test/0.png": WHITE, "test/1.png": WHITE, "test_masks/0.png": WHOLE, "test_masks/1.png": HALF},
+    "below": {"images/test/0.png": WHITE, "images/test/1.png": WHITE, "annotations/test/0.png": WHOLE,
+              "annotations/test/1.png": HALF, "images/train/0.png": WHITE},
+    "metadata": {"test/0.png": WHITE, "test/1.png": WHITE, "test/0-true.png": WHOLE, "test/1-true.png": HALF,
+                 "test/metadata.jsonl": MASK_LINES},
+    "parquet": {"data/test-0.parquet": of_masks([WHITE, WHITE], [WHOLE, HALF])},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("files", WITH_MASKS.values(), ids=WITH_MASKS)
+def test_true_masks_of_a_dataset_are_found_and_scored(
+    client: TestClient, hub_server: HubServer, files: dict[str, bytes]
+) -> None:
+    put(hub_server, files)
+    answer = batch(client, "ann/shades&split=test")
+    assert len(table(client, answer)) == 2, "masks are no pictures"
+    score = client.get(answer.json()["links"]["summary"]).json()["score"]
+    figures = {one["name"]: one["value"] for one in score["figures"]}
+    assert score["pictures"] == 2 and figures["pixel_accuracy"] == pytest.approx(0.75)
+
+
+def test_a_row_without_its_mask_is_answered_and_not_scored(client: TestClient, hub_server: HubServer) -> None:
+    put(hub_server, {"data/test-0.parquet": of_masks([WHITE, WHITE], [WHOLE, None])})
+    answer = batch(client, "ann/shades&split=test")
+    assert [answered for _, answered, _ in table(client, answer)] == ["light", "light"]
+    assert client.get(answer.json()["links"]["summary"]).json()["score"]["pictures"] == 1
 
 
 @pytest.mark.parametrize(
