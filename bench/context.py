@@ -119,7 +119,8 @@ class Bench:
         copy_kept(self.folder, place)
         port = free_port()
         where = ["--port", str(port), "--data", str(place), "--weights-folder", str(self.weights_folder), "--offline"]
-        pages = [] if "--demos-folder" in flags else ["--demos", ",".join(self.registry.pages)]
+        known = [slug for slug in self.registry.pages if root == ROOT or (root / "demos" / f"{slug}.py").is_file()]
+        pages = [] if "--demos-folder" in flags else ["--demos", ",".join(known)]
         return self.processes.serve(
             "hub", ["app.py", *where, *pages, "--log-level", "warning", *flags], port, root=root
         )
