@@ -103,7 +103,7 @@ class RayExecutor(Hosts[RemoteReplica]):
 
     def _lost(self, work: Work, hosts: Sequence[RemoteReplica]) -> UnavailableError:
         return UnavailableError(
-            "The replica that ran {page} was lost before it answered, and so was the one that tried again ({how}). If "
+            "The replica that ran {page} was lost before it answered, and so were those that tried again ({how}). If "
             "this input is large, make it smaller; else try again in a moment. The hub goes on.",
             page=work.slug,
             how="; ".join(host.how_it_ended() for host in hosts),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from hub.errors import CancelledError, HubError, StoppingError
-from hub.execution.executor import DECODED, OnEvent, Work
+from hub.execution.executor import DECODED, PREPARED, OnEvent, Work
 from hub.pages.inputs import Inputs
 from hub.pages.registry import Page
 from hub.people.owners import MACHINE, Owner
@@ -131,6 +131,8 @@ class Events:
         """The run is at this stage."""
         if stage == DECODED:
             self.decoded = True
+            return
+        if stage == PREPARED:
             return
         before = self.last[1]
         if progress is not None and progress.text is None and before is not None and before.text is not None:

@@ -15,9 +15,10 @@ from hub.spec import Progress
 from hub.texts import Sentence
 from hub.tracing import Stage, Trace
 
-# Hears "queued", "loading", "running", and "decoded" once all pictures of the run could be read; from any thread.
+# Hears "queued", "loading", "running", from any thread; and "decoded" once all pictures of the run could be read,
+# "prepared" once it waits for its model alone.
 OnEvent = Callable[[str, Progress | None], None]
-DECODED = "decoded"
+DECODED, PREPARED = "decoded", "prepared"
 
 
 class Flag(Protocol):

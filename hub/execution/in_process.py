@@ -17,7 +17,7 @@ from hub.decoding import budget
 from hub.decoding.decode import ImageLimits
 from hub.errors import CancelledError, DeadlineError, OtherWeightsError
 from hub.execution.batching import Batcher, Infer, Outcome
-from hub.execution.executor import DECODED, Computed, Flag, OnEvent, Work
+from hub.execution.executor import DECODED, PREPARED, Computed, Flag, OnEvent, Work
 from hub.execution.forward import Cores
 from hub.execution.frames import FrameRun, OverFrames
 from hub.execution.leases import model_key
@@ -315,6 +315,7 @@ class _Run:
             self.inputs.lend()
             return self.cancel.is_set()
 
+        self.on_event(PREPARED, None)
         outcome = submit(item, self.left_s(), self.on_event, unwanted, self.work.asker)
         self.note_pass(outcome)
         output, size = outputs.seal(outcome.output)

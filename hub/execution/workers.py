@@ -2,7 +2,7 @@
 
 Each has an in-process executor (hub/execution/worker.py). The first is started with the hub (of several devices one
 each), the second once that has answered, others as they have something to do, up to the number that the machine has
-room for. One that ends is replaced, and its runs are tried once more.
+room for. One that ends is replaced, and its runs are tried again: twice, where it ended at work for them.
 """
 
 from __future__ import annotations

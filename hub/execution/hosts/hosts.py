@@ -19,7 +19,7 @@ from hub.errors import DeadlineError, HubError, OtherWeightsError, UnavailableEr
 from hub.execution import models
 from hub.execution.construction import explain
 from hub.execution.dispatch import Dispatch, Ticket
-from hub.execution.executor import Computed, Flag, OnEvent, Waiting, Work, with_place
+from hub.execution.executor import PREPARED, Computed, Flag, OnEvent, Waiting, Work, with_place
 from hub.execution.finding import Finding
 from hub.execution.hosts.host import Host, LostError
 from hub.execution.leases import ModelStatus
@@ -28,12 +28,15 @@ from hub.execution.models import Machine, PoolState, Resident
 from hub.metrics import Metrics
 from hub.pages.registry import Registry
 from hub.settings import Settings
+from hub.spec import Progress
 from hub.texts import Sentence
 from hub.weights.store import WeightsStore
 
 log = logging.getLogger(__name__)
 ASK_S = 5.0  # patience with a host that is asked what it holds
-LOST_TWICE = 2
+# Of a run whose hosts ended: so often while they were at work for it, and so often in all.
+STRIKES, LOST_MOST = 3, 6
+BLAMELESS = ("", PREPARED, "loading")  # where a run may be when its host ends for another's sake; "": not begun
 WARM_AGAIN_S = 60.0  # a host without room for a model is not asked again for so long
 AT_ONCE = 16  # hosts that are asked at the same time
 
@@ -79,15 +82,24 @@ class Hosts(ABC, Generic[H]):
         on_event("queued", None)
         end = time.monotonic() + work.left_s
         refused: list[H] = []
+        strikes, stage = 0, ""
+
+        def hear(now: str, progress: Progress | None) -> None:
+            nonlocal stage
+            stage = now
+            on_event(now, progress)
+
         while True:
+            stage = ""
             with self._dispatch.place(work, frozenset(refused), lambda: end - time.monotonic(), cancel) as host:
                 if self._dispatch.is_crowded:
                     self._grow()
                 try:
                     sent = replace(work, left_s=max(0.0, end - time.monotonic()))
-                    computed = host.compute(sent, on_event, cancel, lambda: self._too_late(work))
+                    computed = host.compute(sent, hear, cancel, lambda: self._too_late(work))
                 except LostError:
                     refused.append(host)
+                    strikes += stage not in BLAMELESS
                     self._metrics.run_lost(work.slug)
                     log.warning("a run of %s was lost with its host (%s)", work.slug, host.how_it_ended())
                 except OtherWeightsError:
@@ -99,7 +111,7 @@ class Hosts(ABC, Generic[H]):
                     if len(self._alive()) == 1:  # the second takes seconds to start: it is there before it is needed
                         self._grow()
                     return with_place(computed, work.left_s - sent.left_s)
-            if len(refused) == LOST_TWICE:
+            if strikes == STRIKES or len(refused) == LOST_MOST:
                 raise self._lost(work, refused)
 
     def _too_late(self, work: Work) -> DeadlineError:
