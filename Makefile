@@ -8,7 +8,7 @@ VENV   ?= .venv
 TORCH  ?= $(if $(wildcard $(VENV)/lib/python*/site-packages/torch-*+cpu.dist-info),cpu)
 ARGS   ?=
 
-# Where this is set, every process compiles again all that it imports: a hub starts in half a minute, not in ten seconds.
+# Where this is set, every process compiles again all that it imports, and a hub starts several times as slowly.
 unexport PYTHONDONTWRITEBYTECODE
 
 BIN := $(VENV)/bin

@@ -1,7 +1,7 @@
 """The executor of a hub whose models live in replicas of Ray Serve, on this machine or on a cluster.
 
 Serve starts, watches, replaces and scales the replicas. The hub gives each run to one of them, as it does with its own
-processes: by turns, a warm replica first, no more than a batch at once, once more elsewhere where one is lost.
+processes: by turns, a warm replica first, no more than a batch at once, again elsewhere where one is lost.
 """
 
 from __future__ import annotations

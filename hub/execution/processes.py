@@ -114,7 +114,7 @@ class ModelProcess(Host):
 
 
 def lost(slug: str, hosts: Iterable[Host]) -> UnavailableError:
-    """What is told of a run whose processes ended, twice."""
+    """What is told of a run whose processes ended, again and again."""
     return UnavailableError(
         "The process that ran {page} ended before it answered, and so did those that tried again ({how}). If this "
         "input is large, make it smaller; else try again in a moment. The hub goes on.",

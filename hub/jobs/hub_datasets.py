@@ -6,7 +6,6 @@ of Parquet files with a column of pictures. The client asks as nobody: what the 
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hub.errors import InputError, NotFoundError, TooLargeError, UnavailableError
-from hub.files import decode_text
+from hub.files import decode_text, parse_json
 from hub.jobs import given
 from hub.jobs.folders import NewFolder
 from hub.jobs.jobs import Given
@@ -135,7 +134,7 @@ def _read_lines(data: bytes, masks: bool) -> dict[str, given.Truth]:
     columns = (*(f"{name}_file_name" for name in MASKS), *MASKS, *TRUTHS) if masks else TRUTHS
     try:
         for line in decode_text(data).splitlines():
-            row = json.loads(line)
+            row = parse_json(line)
             true = _truth(next((row[name] for name in columns if name in row), None))
             labels[tidy_name(str(row["file_name"]))] = given.Truth(true)
     except (ValueError, KeyError, TypeError):
@@ -181,18 +180,26 @@ def _columns(schema: Any) -> tuple[str, str, str, list[str]]:
     """
     from pyarrow import types
 
-    described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-    pictures = [
-        field.name for field in schema
-        if types.is_binary(field.type) or (types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0)
-    ]  # fmt: skip
+    def holds_pictures(kind: Any) -> bool:
+        if types.is_struct(kind):
+            at = kind.get_field_index("bytes")
+            return at >= 0 and bool(types.is_binary(kind.field(at).type))
+        return bool(types.is_binary(kind))
+
+    described: Any = parse_json((schema.metadata or {}).get(b"huggingface", b"{}"))
+    for part in ("info", "features"):
+        described = described.get(part, {}) if isinstance(described, dict) else {}
+    described = described if isinstance(described, dict) else {}
+    pictures = [field.name for field in schema if holds_pictures(field.type)]
     if not pictures:
         raise InputError("This split has no column of pictures.", field="dataset")
     image = next((name for name in pictures if name not in MASKS), pictures[0])
     mask = next((name for name in MASKS if name in pictures and name != image), "")
     truth = next((name for name in TRUTHS if name in schema.names and name not in pictures), "")
-    names = described.get(truth, {}).get("names") if isinstance(described.get(truth), dict) else None
-    return image, mask, truth, [str(name) for name in names or ()]
+    entry = described.get(truth)
+    names = entry.get("names") if isinstance(entry, dict) else None
+    names = names if isinstance(names, list) else []
+    return image, mask, truth, [str(name) for name in names]
 
 
 def _picture(value: Any) -> tuple[bytes, str]:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MOST_START = 1024  # pixels a side that are kept of a picture to start from
-CLOSELY = "How closely it follows the words; 0: as suits the model"
 
 
 def load(folder: Path, device: torch.device) -> Any:

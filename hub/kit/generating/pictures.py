@@ -112,7 +112,7 @@ def _usual_side(pipeline: Any) -> int:
     network = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
     config = getattr(network, "config", None)
     latents = getattr(pipeline, "default_sample_size", None) or getattr(config, "sample_size", None)
-    side = latents * pipeline.vae_scale_factor if isinstance(latents, int) else SIDE
+    side = latents * getattr(pipeline, "vae_scale_factor", 1) if isinstance(latents, int) else SIDE  # 1: no latents
     return side if MULTIPLE <= side <= MOST_SIDE else SIDE
 
 

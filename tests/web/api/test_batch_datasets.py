@@ -139,6 +139,41 @@ def test_a_row_without_its_mask_is_answered_and_not_scored(client: TestClient, h
     assert client.get(answer.json()["links"]["summary"]).json()["score"]["pictures"] == 1
 
 
+def described_as(features: bytes, kind: str = "binary") -> bytes:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    bytes_of = {"binary": WHITE, "string": "no picture"}[kind]
+    made = pa.Table.from_pylist([{"image": {"bytes": bytes_of, "path": "0.png"}, "label": 1}])
+    file = io.BytesIO()
+    parquet.write_table(made.replace_schema_metadata({"huggingface": features}), file)
+    return file.getvalue()
+
+
+DEEP, NUMBER = b"[" * 100_000, b'{"info": {"features": {"label": {"names": 7}}}}'
+HOSTILE = {
+    "lines": ({"test/0.png": WHITE, "test/metadata.jsonl": DEEP}, 422),
+    "no object": ({"test/0.png": WHITE, "test/metadata.jsonl": b"5"}, 422),
+    "schema": ({"data/test-0.parquet": described_as(DEEP)}, 503),
+    "schema of lists": ({"data/test-0.parquet": described_as(b"[[]]")}, 202),
+    "names that are none": (
+        {"data/test-0.parquet": described_as(NUMBER)},
+        202,
+    ),
+    "texts for pictures": ({"data/test-0.parquet": described_as(b"{}", "string")}, 422),
+}
+
+
+@pytest.mark.parametrize(("files", "status"), HOSTILE.values(), ids=HOSTILE)
+def test_what_a_dataset_says_of_itself_is_read_or_refused_in_words(
+    client: TestClient, hub_server: HubServer, files: dict[str, bytes], status: int
+) -> None:
+    put(hub_server, files)
+    answer = batch(client, "ann/shades&split=test")
+    assert answer.status_code == status, answer.text
+    assert status == 202 or "dataset" in answer.json()["detail"] or "split" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("query", "status", "text"),
     [
