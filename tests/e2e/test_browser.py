@@ -184,9 +184,10 @@ def test_classes_are_chosen_compared_and_downloaded_exactly(page: Page, hub: Ser
     expect(page.locator("tr.hub-off")).to_have_count(0)
     pictures = page.locator(".slider-wrap img")
     expect(pictures).to_have_count(2)
-    sizes = pictures.evaluate_all(
-        "all => Promise.all(all.map(i => i.decode().then(() => [i.naturalWidth, i.naturalHeight])))"
-    )
+    # A picture that is exchanged while the browser decodes it is refused: sizes are read once all are there.
+    there = "[...document.querySelectorAll('.slider-wrap img')].every(i => i.complete && i.naturalWidth)"
+    page.wait_for_function(there)
+    sizes = pictures.evaluate_all("all => all.map(i => [i.naturalWidth, i.naturalHeight])")
     assert sizes[0] == sizes[1]
     names = ["Street photo", "Photo and classes"]
     assert pictures.evaluate_all("all => all.map(i => i.alt)") == names
