@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from hub.pages import kinds
 from hub.spec import Demo, ImageInput, Seed, Text
 
 SIZE = (640, 480)  # about 75 kB as a JPEG: a photo as people have it on a page, not a camera's original
@@ -39,6 +40,11 @@ def values(demo: Demo, number: int, size: tuple[int, int] = SIZE) -> dict[str, A
         else:
             made[field.name] = getattr(field, "default", None)  # none is made of videos and sounds
     return made
+
+
+def asides(demo: Demo) -> set[str]:
+    """Inputs that ask for what gradio_client does not get, "Look inside" among them: an older hub knows none."""
+    return {f.name for f in demo.outputs} - {f.name for f in kinds.of_client(demo)}
 
 
 @lru_cache(maxsize=8)

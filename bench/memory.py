@@ -11,9 +11,8 @@ from bench.client import gradio_call
 from bench.context import Bench, Findings
 from bench.figures import compare
 from bench.forms import settle
-from bench.inputs import values
+from bench.inputs import asides, values
 from bench.processes import Server
-from hub.pages import kinds
 
 
 def measure(bench: Bench) -> Findings:
@@ -56,9 +55,9 @@ def _warm(bench: Bench, server: Server, slug: str) -> None:
     demo = bench.registry.get(slug).demo
     extra = bench.chosen_weights(slug) if server.name == "hub" else []
     # The hub's endpoints ask last for what gradio_client does not get, as programs count what was there before.
-    asides = {f.name for f in demo.outputs} - {f.name for f in kinds.of_client(demo)} if server.name == "hub" else set()
+    last_ones = asides(demo) if server.name == "hub" else set()
     with server.http() as http:
         for number in range(bench.plan.memory_requests):
             given = values(demo, number)
-            last = [given.pop(name) for name in [*given] if name in asides]
+            last = [given.pop(name) for name in [*given] if name in last_ones]
             gradio_call(http, slug, [*given.values(), *extra, *last])

@@ -11,7 +11,7 @@ from PIL import Image
 
 from bench.client import Http, multipart
 from bench.context import Bench, BenchError
-from bench.inputs import values
+from bench.inputs import asides, values
 from bench.load import request_bytes
 from hub.spec import ImageInput
 
@@ -25,7 +25,7 @@ def path_of(slug: str) -> str:
 def body_of(bench: Bench, slug: str, number: int, **given: Any) -> bytes:
     """A request of the page that no other number's equals; pictures that may be left out are."""
     demo = bench.registry.get(slug).demo
-    made = {**values(demo, number), **given}
+    made = {name: value for name, value in values(demo, number).items() if name not in asides(demo)} | given
     for field in demo.inputs:
         if isinstance(field, ImageInput) and not field.required and field.name not in given:
             del made[field.name]

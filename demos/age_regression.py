@@ -5,12 +5,13 @@ The model tells years (outputs age, low, high, as the bundled one) or age bands 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hub.images import normalise
-from hub.kit.ages import LEVEL, YEARS, bands, corrected, predict
+from hub.kit.ages import LEVEL, YEARS, bands, corrected, map_of_age, predict
 from hub.kit.faces import DETECTION, MOST, cut_out, detect
-from hub.kit.layers import ASK, PICTURES, add_layers, draw_layers, features_of
+from hub.kit.layers import ASK, COUNTS, PICTURES, add_layers, draw_layers, features_of
 from hub.kit.networks import image_classifier
 from hub.kit.plates import draw_boxes
 from hub.kit.sentences import joined, sentence
@@ -30,6 +31,7 @@ SINGLE_AGE = "About {age} years ({low:.0f} to {high:.0f})"
 SEVERAL_AGES = "{number} faces: about {youngest} to {oldest} years"
 # Of a face that looks older than those the weights were measured to be right about (`reliable_to` of their config).
 REMARK, UNSURE, BEYOND = "remark", "less reliable", "less reliable above {years} years"
+OLDER = "What adds years"
 LISTED = 4  # faces whose ages a headline has one by one
 CROWD = 12  # with more faces, intervals are in the table alone
 BOX = ("x_px", "y_px", "width_px", "height_px")  # columns
@@ -78,7 +80,7 @@ def infer(model: Any, items: list[dict[str, Any]], config: Mapping[str, Any]) ->
     answers = [{"ages": own, "detections": item["detections"]} for own, item in zip(by_photo, items, strict=True)]
     # Of the largest face.
     asked = [item["crops"][0, 0] if item.get("inside") and len(item["crops"]) else None for item in items]
-    add_layers(model, answers, asked, features_of)
+    add_layers(model, answers, asked, features_of, partial(map_of_age, labels=config["label_names"]))
     return answers
 
 
@@ -108,12 +110,13 @@ def present(
     count = sentence(templates.get(len(rows), "{number} faces"), number=len(rows))
     # The share of people whose age is in the interval, as the weights promise it.
     level = sentence("{level:.0%} intervals", level=config.get("interval_level", LEVEL))
+    counts = OLDER if tuple(config["label_names"]) == YEARS else COUNTS
     boxes = np.array([[row[name] for name in BOX] for row in rows])
     overlay = draw_boxes(image, boxes, [label(row, len(rows)) for row in rows])
     return {
         "overlay": (overlay, joined([count, level, *remarks]) if rows else count),
         "faces": rows,
-        "inside": draw_layers(output, image, config["pretrained_cfg"]),
+        "inside": draw_layers(output, None, config["pretrained_cfg"], counts),
     }
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hub.images import normalise, shrink
 from hub.kit.hands import draw_hand, finger_rows, lengths, point_rows, ratio_rows
+from hub.kit.heat_maps import map_of_points
 from hub.kit.layers import ASK, PICTURES, add_layers, draw_layers
 from hub.kit.networks import scores_and_deepest, segmenter
 from hub.kit.sentences import joined, sentence
@@ -75,7 +76,7 @@ def infer(model: Any, items: list[dict[str, Any]], config: Mapping[str, Any]) ->
         cut(canvas, size, own[:1], *shape)[0].cpu().numpy() if item["inside"] else None
         for canvas, size, own, item in zip(canvases, sizes, views, items, strict=True)
     ]
-    add_layers(model, answers, asked, scores_and_deepest)
+    add_layers(model, answers, asked, scores_and_deepest, map_of_points)
     return answers
 
 
@@ -88,7 +89,7 @@ def present(
     none = np.log(config["_min_presence"] / (1 - config["_min_presence"]))
     odds = np.exp(np.clip(np.append(output["logits"], none), -30, 30))
     shares = dict(zip((LEFT, RIGHT, NONE), map(float, odds / odds.sum()), strict=True))
-    layers = {"inside": draw_layers(output, image, config["_preprocessing"])}
+    layers = {"inside": draw_layers(output, None, config["_preprocessing"])}
     if max(shares[LEFT], shares[RIGHT]) < shares[NONE]:
         nothing: dict[str, Any] = {"points": [], "fingers": [], "ratios": []}
         return {"overlay": (shrink(image), NOT_FOUND), "hand": shares, **nothing, **layers}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hub.images import normalise
-from hub.kit.heat_maps import OFF, classify, draw_heat_map
+from hub.kit.heat_maps import OFF, classify, draw_heat_map, map_of_strongest
 from hub.kit.layers import ASK, PICTURES, add_layers, draw_layers, features_of
 from hub.kit.networks import image_classifier, model_input
 from hub.kit.sentences import joined, percent
@@ -45,7 +46,7 @@ def infer(model: nn.Module, items: list[dict[str, Any]], config: Mapping[str, An
     pixels, why = [item["pixels"] for item in items], [item["why"] for item in items]
     answers = classify(model, pixels, why, config["label_names"], exclusive=True)
     asked = [item["pixels"][0] if item["inside"] else None for item in items]
-    add_layers(model, answers, asked, features_of, exclusive=True)
+    add_layers(model, answers, asked, features_of, partial(map_of_strongest, exclusive=True))
     return answers
 
 
@@ -59,7 +60,7 @@ def present(
     probabilities = dict(zip(config["label_names"], map(float, shares), strict=True))
     return {
         "probabilities": probabilities,
-        "why": draw_heat_map(image, output, why, probabilities),
+        "why": draw_heat_map(image, output, why, probabilities, config["pretrained_cfg"]),
         "inside": draw_layers(output, image, config["pretrained_cfg"]),
     }
 

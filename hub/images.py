@@ -13,6 +13,7 @@ from PIL import Image
 from PIL.Image import Resampling
 
 Thumbnail = Literal["tile", "step", "cell", "sight", "still", "view"]
+Box = tuple[float, float, float, float]  # left, top, right and bottom of a part of a picture, in its pixels
 Palette = Sequence[Sequence[int]] | NDArray[np.uint8]  # one (red, green, blue) per class id
 BAND = 256  # rows that are worked on together
 ENOUGH_SIDE = 1000  # px: the longer side of what is drawn on a photo that may come reduced (`reduced_for`)
@@ -192,11 +193,14 @@ def distinct_colours(count: int) -> list[list[int]]:
 # --- heat maps ------------------------------------------------------------------------------------
 
 
-def heat_map(image: Image.Image, strength: NDArray[np.float32], longest: int = 1024) -> Image.Image:
+def heat_map(
+    image: Image.Image, strength: NDArray[np.float32], longest: int = 1024, box: Box | None = None
+) -> Image.Image:
     """The picture, dimmed where `strength` is low and tinted dark red to yellow where it is high.
 
-    `strength`: float32 [rows, columns] of any size, laid over the whole picture; 0 is cold, 1 and above hottest. The
-    new image has the picture's size, or its shape with sides of at most `longest` pixels.
+    `strength`: float32 [rows, columns] of any size, laid over the whole picture, or over the `box` of it (left, top,
+    right and bottom in px), outside of which it is cold; 0 is cold, 1 and above hottest. The new image has the
+    picture's size, or its shape with sides of at most `longest` pixels.
     """
     if not isinstance(strength, np.ndarray) or strength.dtype != np.float32 or strength.ndim != 2 or not strength.size:
         what = f"{strength.dtype} {list(strength.shape)}" if isinstance(strength, np.ndarray) else strength
@@ -207,8 +211,14 @@ def heat_map(image: Image.Image, strength: NDArray[np.float32], longest: int = 1
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     base = image if image.mode == "RGB" else image.convert("RGB")
     base = base.resize(size, Resampling.BICUBIC, reducing_gap=1.5) if size != image.size else base
+    left, top, right, bottom = box or (0, 0, *image.size)
+    across, down = size[0] / image.width, size[1] / image.height
+    left, top = min(int(left * across), size[0] - 1), min(int(top * down), size[1] - 1)
+    right, bottom = max(round(right * across), left + 1), max(round(bottom * down), top + 1)
     # Bicubic, because between the few places of a network's last map straight lines would look like edges.
-    heat = np.asarray(Image.fromarray(np.ascontiguousarray(strength)).resize(size, Resampling.BICUBIC)).clip(0, 1)
+    warm = Image.fromarray(np.ascontiguousarray(strength)).resize((right - left, bottom - top), Resampling.BICUBIC)
+    heat = np.zeros(size[::-1], np.float32)
+    heat[top:bottom, left:right] = np.asarray(warm).clip(0, 1)
     level = Image.fromarray((heat * 255).round().astype(np.uint8))
     light = level.point([round(255 * (HEAT_DIM + (1 - HEAT_DIM) * i / 255)) for i in range(256)])
     dimmed = Image.composite(base, Image.new("RGB", size), light)

@@ -1,8 +1,8 @@
 """The executor of a serving hub: models live in processes of their own, so that doors never wait for one.
 
 Each has an in-process executor (hub/execution/worker.py). The first is started with the hub (of several devices one
-each), the second once that has answered, others as they have something to do, up to the number that the machine has
-room for. One that ends is replaced, and its runs are tried again: twice, where it ended at work for them.
+each), others once they have something to do, as each takes about 800 MB with all pages warm: up to the number that the
+machine has room for. One that ends is replaced, and its runs are tried again: twice, where it ended at work for them.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hub.errors import UnavailableError
+from hub.kit.heat_maps import class_maps, map_of_strongest
 
 if TYPE_CHECKING:
     import torch
@@ -59,6 +60,14 @@ def corrected(ages: NDArray[Any], config: Mapping[str, Any]) -> NDArray[Any]:
     added = [np.interp(ages[:, 0], table["at"], table[name]) for name in YEARS]
     better: NDArray[Any] = (ages + np.stack(added, 1)).astype(np.float32)
     return better
+
+
+def map_of_age(model: Any, pixels: torch.Tensor, features: Any, labels: Sequence[str]) -> NDArray[Any]:
+    """float32 [rows, columns] of one face: the years that each place adds; of bands, what speaks for the strongest."""
+    if tuple(labels) == YEARS:
+        (only,) = class_maps(model, features, [YEARS.index("age")], exclusive=False)
+        return only  # type: ignore[no-any-return]  # numpy: an item of an array may be anything
+    return map_of_strongest(model, pixels, features, exclusive=True)
 
 
 def _years_of(model: Any, crops: torch.Tensor) -> torch.Tensor:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hub.errors import InputError
 from hub.images import ENOUGH_SIDE, heat_map
+from hub.kit.networks import seen_box
 from hub.texts import sentence
 
 if TYPE_CHECKING:
@@ -66,11 +67,16 @@ def classify(
 
 
 def draw_heat_map(
-    image: Image.Image, answer: Mapping[str, NDArray[np.float32]], why: str, shares: Mapping[str, float]
+    image: Image.Image,
+    answer: Mapping[str, NDArray[np.float32]],
+    why: str,
+    shares: Mapping[str, float],
+    settings: Mapping[str, Any] | None = None,
 ) -> tuple[Image.Image, str] | None:
-    """The "cam" of one answer over its picture, with a caption; None when there is none.
+    """The "cam" of one answer over what the model saw of its picture, with a caption; None when there is none.
 
-    `shares`: probability by class name, in the order of the logits; `why` as for `classify`.
+    `shares`: probability by class name, in the order of the logits; `why` as for `classify`; `settings` as for
+    `model_input`, without them the model saw the whole picture.
     """
     if "cam" not in answer:
         return None
@@ -81,7 +87,8 @@ def draw_heat_map(
         "What speaks for {label} ({share:.0%})" if peak >= FAINT else "Next to nothing speaks for {label} ({share:.0%})"
     )
     caption = sentence(words, label=sentence(name), share=shares[name])
-    return heat_map(image, cam / np.float32(max(peak, FULL_HEAT)), ENOUGH_SIDE), caption
+    box = seen_box(image.size, settings) if settings else None
+    return heat_map(image, cam / np.float32(max(peak, FULL_HEAT)), ENOUGH_SIDE, box), caption
 
 
 def class_maps(model: nn.Module, features: Tensor, classes: Sequence[int], *, exclusive: bool) -> NDArray[np.float32]:
@@ -103,6 +110,48 @@ def class_maps(model: nn.Module, features: Tensor, classes: Sequence[int], *, ex
         scores = head.forward_head(back(tracked).to(features.dtype, copy=True))
         (cams,) = grad_cam(scores=scores.float(), targets=targets, normalized=False)
     out: NDArray[np.float32] = cams.cpu().numpy() * np.float32(cams.shape[1] * cams.shape[2])
+    return out
+
+
+def map_of_strongest(model: Any, pixels: Tensor, features: Any, *, exclusive: bool) -> NDArray[np.float32]:
+    """As `class_maps`, of the class that a timm model finds strongest in one picture."""
+    strongest = int(model.forward_head(features).float()[0].argmax())
+    (only,) = class_maps(model, features, [strongest], exclusive=exclusive)
+    return np.asarray(only, np.float32)
+
+
+def map_of_class(model: Any, pixels: Tensor, number: int) -> NDArray[np.float32]:
+    """Seg-Grad-CAM (Vinogradova and others 2020) of one picture, at the last features of an smp network's encoder.
+
+    What the mean score of the pixels of that class would gain if the whole picture looked like that place; zeros
+    where there are none.
+    """
+
+    def target(scores: Tensor) -> Tensor:
+        pixels = scores[number][scores.detach().argmax(0) == number]
+        return pixels.sum() / max(1, pixels.numel())
+
+    return _map_of(model, pixels, target)
+
+
+def map_of_points(model: Any, pixels: Tensor, answer: Any) -> NDArray[np.float32]:
+    """As `map_of_class`, of a network with one map of scores for each point: of the mean over their highest ones."""
+    return _map_of(model, pixels, lambda scores: scores.flatten(1).amax(1).mean())
+
+
+def _map_of(model: Any, pixels: Tensor, target: Callable[[Tensor], Tensor]) -> NDArray[np.float32]:
+    """Grad-CAM of `target` of the scores [classes, height, width]; where the last features add to it, float32."""
+    import torch
+
+    features = model.encoder(pixels)
+    with torch.inference_mode(False), torch.enable_grad():
+        *finer, last = (one.detach().clone() for one in features)  # clones made here may take part in a backward pass
+        tracked = last.float().requires_grad_()
+        scores = model.segmentation_head(model.decoder([*finer, tracked.to(last.dtype)]))[0].float()
+        # Of these features alone, so that no gradient is left on the weights, which others use meanwhile.
+        (gradient,) = torch.autograd.grad(target(scores), tracked)
+    cam = (gradient.mean((2, 3), keepdim=True) * tracked.detach()).sum(1)[0].relu()
+    out: NDArray[np.float32] = (cam * cam.numel()).cpu().numpy()
     return out
 
 

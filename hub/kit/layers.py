@@ -17,7 +17,8 @@ from PIL.Image import Resampling
 
 from hub.errors import InputError
 from hub.images import ENOUGH_SIDE, heat_map, heat_picture
-from hub.kit.heat_maps import FULL_HEAT, class_maps
+from hub.kit.heat_maps import FULL_HEAT
+from hub.kit.networks import seen_box
 from hub.spec import Gallery, Toggle
 from hub.texts import sentence
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 FIELD = "inside"  # the input, and the output
 ASK = Toggle(FIELD, "Look inside", help="Shows how the picture goes through the network, layer by layer")
 STAGES = "From what it is given and the first layer's filters to its last maps; of each stage the maps that differ most"
+COUNTS = "What counts most"
 PICTURES = Gallery(FIELD, "Look inside", STAGES, optional=True, aside=True)
 MAPS = 9  # of a stage
 FILTERS = 64  # of the first layer
@@ -36,6 +38,7 @@ SIDE = 480  # px of a picture in the gallery, about
 GAP = 4  # px between maps
 
 Arrays = dict[str, NDArray[Any]]
+Counts = Callable[[Any, "Tensor", Any], NDArray[np.float32]]
 
 
 def add_layers(
@@ -43,18 +46,19 @@ def add_layers(
     answers: Sequence[dict[str, Any]],
     asked: Sequence[NDArray[np.float32] | None],
     run: Callable[[Any, Tensor], Any],
-    *,
-    exclusive: bool | None = None,
+    counts: Counts | Sequence[Counts] | None = None,
 ) -> None:
     """Puts "layers" into the answers of pictures that are asked for: arrays, as `draw_layers` takes them.
 
     `asked`: for each answer the picture [3, height, width] as the network is given it, or None; `run(model, pixels)`:
-    one pass. With `exclusive`, as `class_maps` has it, that answers what a timm model's `forward_head` takes, and the
-    map of the strongest class is added. Raises InputError for a network that is not convolutional.
+    one pass; `counts(model, pixels, answer of that pass)`: a map [rows, columns] of what counts most in it, one of the
+    `map_of_...` of hub/kit/heat_maps.py, say; several, one for each answer. Raises InputError for a network that
+    is not convolutional.
     """
-    for answer, picture in zip(answers, asked, strict=True):
+    of_each = counts if isinstance(counts, Sequence) else [counts] * len(answers)
+    for answer, picture, own in zip(answers, asked, of_each, strict=True):
         if picture is not None:
-            answer["layers"] = _look(model, picture, run, exclusive)
+            answer["layers"] = _look(model, picture, run, own)
 
 
 def features_of(model: Any, pixels: Tensor) -> Any:
@@ -63,9 +67,13 @@ def features_of(model: Any, pixels: Tensor) -> Any:
 
 
 def draw_layers(
-    answer: Mapping[str, Any], image: Image.Image, settings: Mapping[str, Any]
+    answer: Mapping[str, Any], image: Image.Image | None, settings: Mapping[str, Any], caption: str = COUNTS
 ) -> list[tuple[Image.Image, str]] | None:
-    """The gallery; None where it was not asked for. `settings`: "mean" and "std" of the weights."""
+    """The gallery; None where it was not asked for. `settings`: "mean" and "std" of the weights.
+
+    What counts most, with that `caption`, is drawn over the part of the image that was seen (`seen_box`; all of it
+    where the settings say nothing of it), or over what the network was given where `image` is None.
+    """
     layers: Arrays | None = answer.get("layers")
     if layers is None:
         return None
@@ -81,18 +89,24 @@ def draw_layers(
         pictures.append(_draw_stage(layers[name], number, int(layers["channels"][number - 1])))
     if "cam" in layers:
         strength = (layers["cam"] / max(float(layers["cam"].max()), FULL_HEAT)).astype(np.float32)
-        pictures.append((heat_map(image, strength, ENOUGH_SIDE), sentence("What counts most")))
+        box = seen_box(image.size, settings) if image and "input_size" in settings else None
+        below = image or _enlarged(given, Resampling.BICUBIC)
+        pictures.append((heat_map(below, strength, ENOUGH_SIDE, box), sentence(caption)))
     return pictures
 
 
 def _look(
-    model: Any, picture: NDArray[np.float32], run: Callable[[Any, Tensor], Any], exclusive: bool | None
+    model: Any,
+    picture: NDArray[np.float32],
+    run: Callable[[Any, Tensor], Any],
+    counts: Counts | None,
 ) -> Arrays:
     import torch
 
     pixels = torch.from_numpy(picture[None]).to(next(model.parameters()))
+    pixels = pixels.contiguous(memory_format=torch.channels_last)
     with _heard(model) as stages:
-        features = run(model, pixels.contiguous(memory_format=torch.channels_last))
+        answer = run(model, pixels)
     if len(stages) < LEAST_STAGES:
         raise InputError(
             "{given_field} must be off with these weights: this network ({kind}) is not convolutional, so it has no "
@@ -109,9 +123,8 @@ def _look(
         layers["filters"] = first.weight.detach().float().cpu().numpy()[:FILTERS]
     layers["channels"] = np.array([stage.shape[1] for stage in kept])
     layers |= {f"stage_{number:02}": _telling(stage[0]) for number, stage in enumerate(kept, 1)}
-    if exclusive is not None:
-        strongest = int(model.forward_head(features).float()[0].argmax())
-        layers["cam"] = class_maps(model, features, [strongest], exclusive=exclusive)[0]
+    if counts:
+        layers["cam"] = counts(model, pixels, answer)
     return layers
 
 

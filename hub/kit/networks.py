@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor, nn
 
+    from hub.images import Box
+
 
 def image_classifier(folder: Path) -> nn.Module:
     """The model in eval mode, with timm's two halves, `forward_features` and `forward_head`.
@@ -96,16 +98,21 @@ def model_input(image: Image.Image, settings: Mapping[str, Any]) -> Image.Image:
 
     _, height, width = settings["input_size"]
     resampling = Pillow.Resampling[settings["interpolation"].upper()]
+    return image.resize((width, height), resampling, box=seen_box(image.size, settings))
+
+
+def seen_box(size: tuple[int, int], settings: Mapping[str, Any]) -> Box:
+    """The part of a photo of this width and height that `model_input` shows the model."""
+    _, height, width = settings["input_size"]
     if settings.get("crop_mode", "center") == "squash":
-        return image.resize((width, height), resampling)
+        return 0, 0, *size
     # What Resize and CenterCrop of torchvision give, without the large picture in between that a long strip makes.
     short = int(min(width, height) / (settings.get("crop_pct") or 1.0))
-    across, down = image.width / min(image.size), image.height / min(image.size)
+    across, down = size[0] / min(size), size[1] / min(size)
     full_width, full_height = max(int(short * across), width), max(int(short * down), height)
     left, top = round((full_width - width) / 2), round((full_height - height) / 2)
-    x, y = image.width / full_width, image.height / full_height
-    box = (left * x, top * y, min((left + width) * x, image.width), min((top + height) * y, image.height))
-    return image.resize((width, height), resampling, box=box)
+    x, y = size[0] / full_width, size[1] / full_height
+    return left * x, top * y, min((left + width) * x, size[0]), min((top + height) * y, size[1])
 
 
 def _transformers(folder: Path, config: Mapping[str, Any]) -> nn.Module:

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hub.images import normalise
+from hub.kit.heat_maps import map_of_class
 from hub.kit.layers import add_layers
 from hub.kit.networks import own_method, scores_and_deepest
+from hub.texts import Sentence, sentence
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -25,6 +27,7 @@ VIEWS = {BEST: ((1.0, 0.0), (1.0, 1.0), (1.25, 0.0), (1.25, 1.0)), FAST: ((1.0, 
 STRIP = 32  # rows of the photo that are worked on at a time
 COUNTED = 480  # places a side
 FEW = 4  # pixels of the photo to a place of the network's grid and side: with fewer, most cells lie at an edge
+FINE = 8  # px of the picture a side that a place of a map stands for, where its edge is cut off
 SURE = 2.0**-20  # of the largest score: a lead that no rounding turns into a tie
 
 
@@ -64,7 +67,13 @@ def infer_frames(model: Any, items: Sequence[Mapping[str, Any]], multiple: int) 
     pairs = zip(logits.cpu().numpy(), features.cpu().numpy(), strict=True)
     answers = [{"logits": one, "embedding": embedding} for one, embedding in pairs]
     asked = [item["pixels"] if item.get("inside") else None for item in items]
-    add_layers(model, answers, asked, lambda model, pixels: scores_and_deepest(model, _padded(pixels, multiple)))
+    add_layers(
+        model,
+        answers,
+        asked,
+        lambda model, pixels: scores_and_deepest(model, _padded(pixels, multiple)),
+        [partial(_map_unpadded, multiple=multiple, largest=_largest(answer["logits"])) for answer in answers],
+    )
     return answers
 
 
@@ -101,6 +110,28 @@ def _look(model: Any, batch: Tensor, scale: float, mirrored: bool, multiple: int
     logits = logits.flip(3) if mirrored else logits
     logits = logits if scale == 1 else interpolate(logits, size, mode="bilinear", align_corners=False)
     return log_softmax(logits, 1), deepest.float().mean((2, 3))
+
+
+def speaks_for(logits: NDArray[Any], classes: Sequence[Mapping[str, Any]]) -> Sentence:
+    """What the map of what counts most shows: the class that takes most of the picture."""
+    return sentence("What speaks for {label}", label=sentence(classes[_largest(logits)]["name"]))
+
+
+def _largest(logits: NDArray[Any]) -> int:
+    return int(np.bincount(logits.argmax(0).ravel()).argmax())
+
+
+def _map_unpadded(model: Any, pixels: Tensor, answer: Any, *, multiple: int, largest: int) -> NDArray[np.float32]:
+    """As `map_of_class`, less what lies beside the picture."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    padded = _padded(pixels, multiple)
+    cam = map_of_class(model, padded, largest)
+    height, width = (side // FINE for side in pixels.shape[2:])
+    finer = tuple(side // FINE for side in padded.shape[2:])
+    enlarged = interpolate(torch.from_numpy(cam)[None, None], finer, mode="bilinear")[0, 0, :height, :width]
+    return enlarged.numpy()
 
 
 def _padded(view: Tensor, multiple: int) -> Tensor:

@@ -22,7 +22,7 @@ from hub.spaces import needs as export_needs
 from hub.spaces import texts as export_texts
 from hub.spaces.texts import HARDWARE, UIS, Options
 from hub.suggest import unknown
-from hub.weights import lock
+from hub.weights import extras, lock
 from hub.weights.sources import HubSource, Local
 from hub.weights.store import WeightsStore, open_store
 
@@ -196,12 +196,17 @@ def _readers(store: WeightsStore, weights: list[str], options: Options) -> list[
     """The packages that read these weights and that the interface needs."""
     readers = ["streamlit"] if options.docker else []
     for name in weights:
+        source = store.source(name)
+        has_lora = isinstance(source, HubSource) and source.lora is not None
         try:
-            keys = {*store.find(name).config, *store.files(name)}
+            config, files = store.find(name).config, store.files(name)
+            keys = {*config, *files}
+            readers += extras.packages(config, files, has_lora=has_lora)
         except UnavailableError:
-            if not isinstance(store.source(name), HubSource):
+            if not isinstance(source, HubSource):
                 raise
             keys = set(export_needs.READERS) - {"model_index.json"}  # not here to look at: any classifier or U-Net
+            readers += extras.packages({}, (), has_lora=has_lora)
         readers += [package for key, packages in export_needs.READERS.items() if key in keys for package in packages]
     return readers
 

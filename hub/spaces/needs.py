@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 
 from hub.errors import UnavailableError
 from hub.settings import BUNDLED, CODE, ROOT
+from hub.weights.extras import EXTRAS
 
 # Packages that not every demo needs. What is not named here is taken along.
 PARTS = frozenset(
@@ -59,7 +60,8 @@ def requirements(
         names, limits = (locked.keys() - dropped) | direct, dict[str, str]()
     else:
         names, limits = direct, _limits(locked) | (ZERO_TORCH if zero else {})
-    lines = sorted(limits.get(n) or locked.get(n) or f"{n}=={_version(n)}" for n in names)
+    extra = _locked_extras(root)
+    lines = sorted(limits.get(n) or locked.get(n) or extra.get(n) or f"{n}=={_version(n)}" for n in names)
     # pip wants a hash for every package or for none, and the builder asks for some of its own.
     with_hashes = docker and all(_HASH in line for line in lines)
     return [line if with_hashes else _without_hashes(line) for line in lines]
@@ -208,6 +210,12 @@ def _locked(path: Path) -> dict[str, str]:
             name = _name(match[1])
             lines[name] = f"{lines[name]}\n{line}" if name in lines else line
     return lines
+
+
+def _locked_extras(root: Path) -> dict[str, str]:
+    """As `_locked`: what only some weights need, where the locks of these extras lie beside the hub's own."""
+    paths = [root / f"requirements-{extra}.txt" for extra in EXTRAS.values()]
+    return {name: line for path in paths if path.is_file() for name, line in _locked(path).items()}
 
 
 def _lines(path: Path) -> list[str]:

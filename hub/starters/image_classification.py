@@ -5,9 +5,11 @@ The labels, the picture's size and its normalisation come with the weights.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hub.images import normalise
+from hub.kit.heat_maps import map_of_strongest
 from hub.kit.layers import ASK, PICTURES, add_layers, draw_layers, features_of
 from hub.kit.networks import image_classifier, model_input
 from hub.spec import Demo, ImageInput, Labels, Weights
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
     import torch
     from PIL import Image
+
+
+SEEN = partial(map_of_strongest, exclusive=True)
 
 
 def load(folder: Path, device: torch.device) -> Any:
@@ -39,7 +44,7 @@ def infer(model: Any, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     pixels = torch.from_numpy(np.stack([item["pixels"] for item in items])).to(next(model.parameters()))
     logits = model.forward_head(model.forward_features(pixels))
     answers = [{"shares": shares} for shares in logits.float().softmax(1).cpu().numpy()]
-    add_layers(model, answers, [item["pixels"] if item["inside"] else None for item in items], features_of)
+    add_layers(model, answers, [item["pixels"] if item["inside"] else None for item in items], features_of, SEEN)
     return answers
 
 

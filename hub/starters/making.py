@@ -21,16 +21,13 @@ from hub.results import sounds
 from hub.settings import EXTRA
 from hub.starters.tasks import Task, task_of
 from hub.texts import Sentence, sentence
-from hub.weights import formats, lock, repository
+from hub.weights import extras, formats, lock, repository
 from hub.weights.repository import Repository
 from hub.weights.sources import HubSource, with_lora
 from hub.weights.store import WeightsStore
 
 EXAMPLE_PX = 1600  # the longer side of an example's picture
 EXAMPLE_S, RATE = 30.0, 16_000  # the longest sound of an example, and samples a second where nothing else is said
-OLDER_TOKENIZERS = "sentencepiece"  # no page needs it, unless its tokenizer is of that kind
-ASSIGNMENT = "scipy"  # transformers builds these kinds with it alone, whatever they are for
-ASSIGNING = ("eomt", "eomt_dinov3", "mask2former", "maskformer", "oneformer")
 UNSTATED = "Its owner states no licence: ask before you use it for more than a look."
 GATED = "Its owner asks everybody who fetches it to accept terms first."
 
@@ -99,16 +96,13 @@ def _check_lora(source: HubSource | Path, read: Repository, store: WeightsStore)
 
 def _check_installed(read: Repository) -> None:
     """Says in one line what is to be installed for what few repositories need."""
-    files = read.locked.files
-    older = any(Path(file).suffix in formats.SENTENCEPIECE for file in files) and "tokenizer.json" not in files
-    assigns = read.config.get("model_type") in ASSIGNING
-    for is_needed, package, extra in ((older, OLDER_TOKENIZERS, "text"), (assigns, ASSIGNMENT, "segment")):
-        if is_needed and find_spec(package) is None:
+    for package in extras.packages(read.config, read.locked.files):
+        if find_spec(package) is None:
             raise UnavailableError(
                 "{what} needs the package {package}: {command}",
                 what=read.name,
                 package=package,
-                command=EXTRA.format(name=extra),
+                command=EXTRA.format(name=extras.EXTRAS[package]),
             )
 
 

@@ -257,6 +257,28 @@ def test_weights_on_the_hub_are_named_not_copied(tmp_path: Path, folders: list[s
     assert done.returncode == 2 and "Publish it first" in done.stderr
 
 
+def test_what_only_these_weights_need_comes_along_pinned(tmp_path: Path, folders: list[str]) -> None:
+    out, flags = tmp_path / "space", ["--demos", "shades", *folders, "--data", str(tmp_path / "data")]
+    docker = ["--ui", "docker-streamlit", "--hardware", "gpu"]
+    extras = {"peft", "sentencepiece", "scipy"}
+    assert export(out, *flags).returncode == 0 and not extras & requirements(out).keys()
+    write_weights(tmp_path / "weights", "tiny", {"model_type": "mask2former", "id2label": {"0": "a"}})
+    (tmp_path / "weights" / "tiny" / "spiece.model").write_bytes(b"x")
+    assert export(out, *flags).returncode == 0
+    assert extras & requirements(out).keys() == {"sentencepiece", "scipy"}
+    (tmp_path / "weights" / "tiny" / "tokenizer.json").write_text("{}")
+    assert export(out, *flags).returncode == 0
+    assert extras & requirements(out).keys() == {"scipy"}
+    write_demo(tmp_path, "shades", weights='Weights("tiny", sources=("hf://ada/base@v2+hf://grace/lora@v1",))')
+    for number, more in enumerate(([], docker)):
+        out = tmp_path / f"space{number}"
+        assert export(out, *flags, *more).returncode == 0
+        pin = next(line for line in (ROOT / "requirements-lora.in").read_text().splitlines() if line[0] == "p")
+        assert requirements(out)["peft"] == pin and front_matter(out)["models"] == ["ada/base", "grace/lora"]
+        lines = [line for line in (out / "requirements.txt").read_text().splitlines() if line[0].isalpha()]
+        assert all(("--hash=sha256:" in line) == bool(more) for line in lines)
+
+
 # --- the container --------------------------------------------------------------------------------
 
 

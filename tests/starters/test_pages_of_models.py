@@ -24,7 +24,7 @@ from hub.pages.registry import discover
 from hub.settings import Settings
 from hub.spec import ImageInput
 from hub.starters import making, serving, tasks
-from hub.weights import repository
+from hub.weights import extras, repository
 from hub.weights.cards import front_of
 from hub.weights.store import WeightsStore
 from tests.fakes import picture, sound_file
@@ -92,8 +92,8 @@ def test_a_page_is_written_and_keeps_the_contract(
     tmp_path: Path,
 ) -> None:
     tag = OTHERS.get(kind, kind)
-    if kind in making.ASSIGNING:
-        pytest.importorskip(making.ASSIGNMENT, reason="requirements-segment.txt is not installed")
+    if kind in extras.ASSIGNING:
+        pytest.importorskip("scipy", reason="requirements-segment.txt is not installed")
     widget = [{"src": "photo.jpg", "example_title": 'A "cat"'}, {"text": "I like it"}, {"src": "speech.wav"}]
     shown_files = {"photo.jpg": jpeg(), "speech.wav": sound_file()}
     readme = card(tag, license="mit", widget=widget)

@@ -108,8 +108,6 @@ class Hosts(ABC, Generic[H]):
                     refused.append(host)
                 else:
                     self._dispatch.learn(work.slug, computed)
-                    if len(self._alive()) == 1:  # the second takes seconds to start: it is there before it is needed
-                        self._grow()
                     return with_place(computed, work.left_s - sent.left_s)
             if strikes == STRIKES or len(refused) == LOST_MOST:
                 raise self._lost(work, refused)
