@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -298,10 +299,12 @@ class ModelPool:
     def _pinned_bytes(self, but: PoolEntry | None = None) -> int:
         return sum(e.bytes for e in self._entries.values() if e.pinned and e is not but)
 
-    def in_use(self) -> bool:
-        """Whether any model runs now."""
+    def rested_s(self) -> float:
+        """For how long no model has run: 0 while one does."""
         with self._changed:
-            return any(entry.leases for entry in self._entries.values())
+            if any(entry.leases for entry in self._entries.values()):
+                return 0.0
+            return self._clock() - max((entry.last_used for entry in self._entries.values()), default=-math.inf)
 
     def measure_again(self, key: str) -> None:
         """A model in memory has grown: what is too much then leaves, as far as it is idle."""

@@ -122,7 +122,7 @@ class Residency:
         if chosen == EAGER or device.type != "cpu" or str(dtype).removeprefix("torch.") not in TOLERANCE:
             return None
         always = chosen == OPENVINO
-        return Workshop(self.settings.data_folder, pool.in_use, always=always)
+        return Workshop(self.settings.data_folder, pool.rested_s, always=always)
 
     @property
     def pool(self) -> ModelPool:

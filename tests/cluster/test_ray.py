@@ -222,7 +222,7 @@ def test_weights_that_are_replaced_under_load_are_taken_up_without_refusing_a_ru
 
 
 def test_an_input_that_kills_replicas_is_told_so_and_the_hub_goes_on(served: Hub, replicas: RayExecutor) -> None:
-    with pytest.raises(UnavailableError, match="lost before it answered, and so was the one that tried again"):
+    with pytest.raises(UnavailableError, match="lost before it answered, and so were those that tried again"):
         served.engine.run("deadly", {"number": 13.0})
 
     wait_for(lambda: len(served.models.processes()) == 2)

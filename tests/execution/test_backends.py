@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 import logging
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -80,7 +81,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Workshop]]
     made: list[Workshop] = []
 
     def make(data: Path, **options: Any) -> Workshop:
-        made.append(Workshop(data, lambda: False, **{"always": True, **options}))
+        made.append(Workshop(data, lambda: math.inf, **{"always": True, **options}))
         return made[-1]
 
     yield make
@@ -92,7 +93,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Workshop]]
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with the form of the classifier in it, exported once for all tests here."""
     folder = tmp_path_factory.mktemp("data")
-    shop = Workshop(folder, lambda: False, always=True)
+    shop = Workshop(folder, lambda: math.inf, always=True)
     model = load()
     shop.attach(model, origin(), lambda: None)
     passed(lambda: model.forward_features(pictures()))
@@ -122,13 +123,16 @@ def test_while_others_run_models_a_form_is_made_for_those_alone_who_use_its_netw
     monkeypatch.setattr(orders, "WANTED_S", 0.0)
     monkeypatch.setattr(workshop, "PATIENCE_S", 0.1)  # of a measurement, for a moment without runs
     shutil.copytree(data / "backends", tmp_path / "backends")
-    shop, model = Workshop(tmp_path, lambda: True, always=True), load()
+    shop, model = Workshop(tmp_path, lambda: 0.0, always=True), load()
     try:
         shop.attach(model, origin(), lambda: None)
         passed(lambda: model.forward_features(pictures()))
         time.sleep(20 * workshop.LOOK_S)
         assert points.WAITING in model.forward_features._forms.values()
         monkeypatch.setattr(orders, "WANTED_S", PATIENCE_S)
+        time.sleep(20 * workshop.LOOK_S)
+        assert points.WAITING in model.forward_features._forms.values(), "there may be a pause yet"
+        monkeypatch.setattr(workshop, "HOLD_S", 0.0)
         settled(model)
         assert passed(lambda: model.forward_features(pictures()))[1] == OPENVINO
     finally:
@@ -189,7 +193,7 @@ def test_the_network_is_measured_with_as_many_threads_as_its_form_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     orders, used, model = list[Any](), set[int](), load()
-    shop = Workshop(tmp_path, lambda: False)
+    shop = Workshop(tmp_path, lambda: math.inf)
     monkeypatch.setattr(shop, "_take", orders.append)
     shop.attach(model, origin(), lambda: None)
     passed(lambda: model.forward_features(pictures()))

@@ -6,7 +6,7 @@ import json
 import time
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class Order:
     seen: Seen
     origin: Origin
     ready: Callable[[], object]  # called once a form answers such calls
+    since: float = field(default_factory=time.monotonic)
 
     def is_wanted(self) -> bool:
         """Whether somebody runs this network now, who would be glad of the form, and not others alone."""

@@ -37,16 +37,17 @@ GAIN = 1.05  # a form is taken where it is so many times as fast
 ASKED = 2  # processes that have to find a form slow before it is left alone
 LARGEST_BYTES = 10**9  # of a network's weights; a second copy of a larger one would not fit many machines
 QUIET_S, PATIENCE_S = 0.2, 5.0  # so long no model ran, or so long that is waited for
+HOLD_S = 10.0  # so long a network that is in use waits for a pause, until its first form is made beside others
 LOOK_S = 0.05  # between two looks whether one runs
 EXPORT_S = 600.0  # an export that takes longer is ended
 
 
 class Workshop:
-    """`busy()`: whether a model runs now; `always`: a form is taken also where it is not faster."""
+    """`rested_s()`: for how long no model has run; `always`: a form is taken also where it is not faster."""
 
-    def __init__(self, data: Path, busy: Callable[[], bool], *, always: bool = False):
+    def __init__(self, data: Path, rested_s: Callable[[], float], *, always: bool = False):
         self._store, self._known = FormStore(data / "backends"), Remembered(data / "backends.json")
-        self._busy, self._always = busy, always
+        self._rested_s, self._always = rested_s, always
         # Guards the four below; taken alone.
         self._lock = threading.Lock()
         self._orders: deque[Order] = deque()
@@ -106,24 +107,27 @@ class Workshop:
             memory.trim_soon()  # to make and to measure one takes hundreds of megabytes for a moment
 
     def _next(self) -> Order | None:
-        """An order of a network that is in use, or the first once no model runs; None: there is none left.
+        """The first order once no model runs, or one of a network that is in use; None: there is none left.
 
         To make a form slows whoever runs a model meanwhile, which is for those who will have it.
         """
-        quiet_since = time.monotonic()
         while True:
-            if self._busy():
-                quiet_since = time.monotonic()
-            is_quiet = time.monotonic() - quiet_since >= QUIET_S
+            is_quiet = self._rested_s() >= QUIET_S
             with self._lock:
                 if not self._orders:
                     self._thread = None
                     return None
                 for number, order in enumerate(self._orders):
-                    if is_quiet or order.is_wanted():
+                    if is_quiet or (order.is_wanted() and self._may_disturb(order)):
                         del self._orders[number]
                         return order
             self._closed.wait(LOOK_S)
+
+    def _may_disturb(self, order: Order) -> bool:
+        """Whether a form may be made beside others: one that is there already, or that no pause comes for."""
+        known = self._known.read().get(order.note)
+        is_there = isinstance(known, dict) and known.get("chosen") == OPENVINO
+        return is_there or time.monotonic() - order.since > HOLD_S
 
     def _complain(self, order: Order, error: Exception) -> None:
         """Once a network: it stays eager, and everything works."""
@@ -171,10 +175,9 @@ class Workshop:
         return Form(compiled, tuple(t.dtype for t in order.seen.answer), order.seen.rebuild)
 
     def _await_quiet(self) -> None:
-        end, quiet = time.monotonic() + PATIENCE_S, time.monotonic()
-        while time.monotonic() < min(end, quiet + QUIET_S) and not self._closed.wait(LOOK_S):
-            if self._busy():
-                quiet = time.monotonic()
+        end = time.monotonic() + PATIENCE_S
+        while self._rested_s() < QUIET_S and time.monotonic() < end and not self._closed.wait(LOOK_S):
+            pass
         if self._closed.is_set():
             raise RefusedError("", lasting=False)
 

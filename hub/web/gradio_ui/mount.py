@@ -24,7 +24,7 @@ from hub.web.gradio_door.parts import asked_for
 from hub.web.gradio_door.routes import GradioDoor
 from hub.web.gradio_ui import app as gradio_ui
 from hub.web.gradio_ui import theme
-from hub.web.middleware import addresses, guard, streams
+from hub.web.middleware import addresses, guard, pace, streams
 from hub.web.site import problems
 
 ICON = Path(__file__).parents[1] / "favicon.png"
@@ -37,6 +37,7 @@ def layers(hub: Hub, pages: Any) -> list[Middleware]:
         Middleware(KnownPages, hub=hub),
         Middleware(heads.Heads, hub=hub),
         Middleware(streams.Streams, queue=pages._queue),
+        Middleware(pace.Pace, queue=pages._queue),
     ]
 
 
