@@ -86,10 +86,11 @@ class Dispatch(Generic[H]):
 
     @property
     def is_crowded(self) -> bool:
-        """Whether one process more would have something to do."""
+        """Whether one process more would have something to do: a long run that is alone needs none."""
         with self._lock:
-            return bool(self._turns) or all(
-                len(at_work) > 1 or self._has_long(p) for p, at_work in self._at_work.items()
+            return bool(self._turns) or (
+                sum(map(len, self._at_work.values())) > 1
+                and all(len(at_work) > 1 or self._has_long(p) for p, at_work in self._at_work.items())
             )
 
     def in_work(self, process: H) -> int:

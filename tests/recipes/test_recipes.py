@@ -103,7 +103,8 @@ def test_borders_come_from_the_other_class() -> None:
         assert (sample(index)[:, -5:, -5:] == 1 - labels[index]).all()
 
 
-def test_masks_move_with_the_picture() -> None:
+@pytest.mark.parametrize("light", ["mild", "strong"])
+def test_masks_move_with_the_picture(light: str) -> None:
     from torchvision import tv_tensors
 
     from weights.camvid_segmentation.recipe import UNLABELLED, augmentation
@@ -113,12 +114,57 @@ def test_masks_move_with_the_picture() -> None:
     mask[:, 60:] = 5
     image = (mask * 40).expand(3, 90, 120).contiguous()
     for _ in range(10):
-        moved, classes = augmentation((64, 96), 0.3)(tv_tensors.Image(image), tv_tensors.Mask(mask))
+        moved, classes = augmentation((64, 96), 0.3, light)(tv_tensors.Image(image), tv_tensors.Mask(mask))
         assert moved.shape == (3, 64, 96) and classes.shape == (64, 96)
         assert set(classes.unique().tolist()) <= {0, 5, UNLABELLED}
         if (classes == 5).any() and (classes == 0).any():
             bright, dark = moved[:, classes == 5].float().mean(), moved[:, classes == 0].float().mean()
             assert bright > dark
+
+
+def test_a_drive_is_left_out_whole(tmp_path: Path) -> None:
+    from PIL import Image
+
+    from weights.camvid_segmentation.recipe import load_frames
+
+    for split, names in (("train", ("0006R0_1", "0016E5_1", "0016E5_2")), ("val", ("0016E5_3",))):
+        for folder in (split, f"{split}_masks"):
+            (tmp_path / folder).mkdir()
+        for name in names:
+            shade = int(name[2] + name[-1])  # 1, 11, 12, 13
+            Image.new("RGB", (8, 6), (shade,) * 3).save(tmp_path / split / f"{name}.png")
+            Image.new("L", (8, 6), shade % 10).save(tmp_path / f"{split}_masks" / f"{name}.png")
+
+    def shades(learn_from: str) -> list[list[int]]:
+        both = load_frames(tmp_path, learn_from)
+        assert all((images[:, 0, 0, 0] % 10 == masks[:, 0, 0]).all() for images, masks in both)
+        return [images[:, 0, 0, 0].tolist() for images, _ in both]
+
+    assert shades("train") == [[1, 11, 12], [13]]
+    assert shades("all") == [[1, 11, 12, 13], [13]]
+    assert shades("0006R0") == [[11, 12, 13], [1]]
+    assert shades("0016E5") == [[1], [11, 12, 13]], "also those that are for validation"
+    with pytest.raises(SystemExit, match="'0099'"):
+        load_frames(tmp_path, "0099")
+
+
+def test_rare_things_are_put_into_other_frames_with_their_classes() -> None:
+    from weights.camvid_segmentation.recipe import CLASSES, paste_rare
+
+    road, pole = (list(CLASSES).index(name) for name in ("road", "pole"))
+    masks = torch.full((4, 4, 4), road, dtype=torch.uint8)
+    masks[0, :, 0] = pole
+    images = torch.arange(4, dtype=torch.uint8).view(4, 1, 1, 1).expand(4, 3, 4, 4).contiguous()
+    torch.manual_seed(0)
+    times = 0
+    for _ in range(20):
+        mixed, classes = paste_rare(images, masks)
+        for number in range(1, 4):
+            has_pole = bool((classes[number] == pole).any())
+            times += has_pole
+            assert (classes[number, :, 1:] == road).all() and (mixed[number, :, :, 1:] == number).all()
+            assert (mixed[number, :, :, 0] == (0 if has_pole else number)).all(), "its own pixels come with it"
+    assert 5 < times < 25, "half of the time into one of the three"
 
 
 def test_rare_classes_count_more() -> None:

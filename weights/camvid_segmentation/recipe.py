@@ -6,6 +6,9 @@ r"""Train the street scene segmentation. From the repository root, about an hour
     $CAMVID --out runs/camvid2 --start runs/camvid1/average.safetensors --epochs 24 --learning-rate 1e-3 \
         --frozen-epochs 0 --seed 1
 
+To choose a recipe, leave out a whole drive: `--learn-from 0006R0` looks at the frames of that drive alone, as the
+validation frames are all of one drive that training has, too.
+
 A U-Net of segmentation-models-pytorch. `--encoder resnet34` trains the encoder of the literature
 (without --backbone-weights its ImageNet weights are downloaded).
 """
@@ -40,6 +43,7 @@ CLASSES = {
     "bicyclist": (0, 128, 192),
 }
 UNLABELLED = 11
+RARE = torch.tensor([list(CLASSES).index(name) for name in ("pole", "sign", "fence", "pedestrian", "bicyclist")])
 HEIGHT, WIDTH = 360, 480
 # Progressive resizing: (share of the epochs, height and width of the training crops, least share of a
 # frame that a crop shows). On average things are a little larger in a crop than in a whole frame.
@@ -51,8 +55,7 @@ def main() -> None:
     options = _options()
     schedule = schedule_of(options)
     model, mean, std = unet.build(options.encoder, options.backbone_weights, **ARCHITECTURE)
-    train_images, train_masks = load_split(options.data, "train")
-    val_images, val_masks = load_split(options.data, "val")
+    (train_images, train_masks), (val_images, val_masks) = load_frames(options.data, options.learn_from)
     weights = class_weights(train_masks)
     cross_entropy = nn.CrossEntropyLoss(weights, ignore_index=UNLABELLED).to(options.device)
     dice = smp.losses.DiceLoss("multiclass", ignore_index=UNLABELLED)
@@ -60,13 +63,15 @@ def main() -> None:
     def epoch_batches(epoch: int) -> Batches:
         progress = (epoch + 1) / schedule.epochs
         crop, least_share = next((crop, least) for until, crop, least in CROPS if progress <= until)
-        augment = augmentation(crop, least_share)
+        augment = augmentation(crop, least_share, options.light)
 
         def sample(index: int) -> tuple[Tensor, Tensor]:
             image, mask = augment(tv_tensors.Image(train_images[index]), tv_tensors.Mask(train_masks[index]))
             return image.as_subclass(Tensor), mask.as_subclass(Tensor)
 
         for images, masks in data.batches(len(train_images), options.batch_size, sample):
+            if options.paste:
+                images, masks = paste_rare(images, masks)
             yield data.normalize(images, mean, std), masks.long()
 
     def validate(candidate: nn.Module) -> dict[str, float]:
@@ -101,10 +106,33 @@ def main() -> None:
     export.save_repository(trained, smp_config(options.encoder, mean, std), options.out)
 
 
-def load_split(folder: Path, split: str) -> tuple[Tensor, Tensor]:
-    paths = sorted((folder / split).iterdir())
-    masks = data.read_masks([folder / f"{split}_masks" / f"{path.stem}.png" for path in paths])
-    return data.read_images(paths, (HEIGHT, WIDTH)), masks
+def load_frames(folder: Path, learn_from: str) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Pictures and masks to train with, and those to look at after each epoch.
+
+    `learn_from`: "train" as the data is split, "all" with the validation frames too, or all drives but one, whose
+    name is given ("0006R0"): its frames are looked at then.
+    """
+    splits = [(split, path) for split in ("train", "val") for path in sorted((folder / split).iterdir())]
+    looked = [of for of in splits if (of[1].name.startswith(learn_from) if learn_from[0].isdigit() else of[0] == "val")]
+    if not looked:
+        raise SystemExit(f"no frame's name begins with {learn_from!r}")
+    learned = splits if learn_from == "all" else [of for of in splits if of not in looked]
+    return _read(folder, learned), _read(folder, looked)
+
+
+def _read(folder: Path, frames: list[tuple[str, Path]]) -> tuple[Tensor, Tensor]:
+    masks = data.read_masks([folder / f"{split}_masks" / f"{path.stem}.png" for split, path in frames])
+    return data.read_images([path for _, path in frames], (HEIGHT, WIDTH)), masks
+
+
+def paste_rare(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Half of the samples get the rare things of another one of the batch, where these are there."""
+    other = int(torch.randint(1, len(images), ()))
+    pasted = torch.isin(masks.roll(other, 0), RARE) & (torch.rand(len(images)) < 0.5).view(-1, 1, 1)
+    return (
+        torch.where(pasted[:, None], images.roll(other, 0), images),
+        torch.where(pasted, masks.roll(other, 0), masks),
+    )
 
 
 def class_weights(masks: Tensor) -> Tensor:
@@ -114,8 +142,24 @@ def class_weights(masks: Tensor) -> Tensor:
     return weights / weights.mean()
 
 
-def augmentation(crop: tuple[int, int], least_share: float) -> v2.Transform:
+def augmentation(crop: tuple[int, int], least_share: float, light: str = "mild") -> v2.Transform:
     """Masks move with the picture. Light changes much: other drives have other weather, one was filmed at dusk."""
+    if light == "strong":
+        changes = [
+            v2.RandomApply([v2.Lambda(_other_light, tv_tensors.Image)], p=0.7),
+            v2.RandomApply([v2.Lambda(_uneven_light, tv_tensors.Image)], p=0.3),
+            v2.ColorJitter(brightness=0.5, contrast=0.5, saturation=0.6, hue=0.03),
+            v2.RandomGrayscale(0.1),
+            v2.RandomApply([v2.GaussianBlur(5, sigma=(0.3, 1.5))], p=0.2),
+            v2.RandomApply([v2.Lambda(_noise, tv_tensors.Image)], p=0.25),
+            v2.RandomApply([v2.JPEG((30, 90))], p=0.15),
+        ]
+    else:
+        changes = [
+            v2.RandomApply([v2.Lambda(_mild_light, tv_tensors.Image)], p=0.5),
+            v2.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4),  # hue would cost more than it brings
+            v2.RandomApply([v2.GaussianBlur(3, sigma=(0.3, 1.0))], p=0.15),
+        ]
     return v2.Compose(
         [
             v2.RandomApply(
@@ -130,17 +174,33 @@ def augmentation(crop: tuple[int, int], least_share: float) -> v2.Transform:
             ),
             v2.RandomResizedCrop(crop, scale=(least_share, 1.0), ratio=(1.0, 1.78), antialias=True),
             v2.RandomHorizontalFlip(),
-            v2.RandomApply([v2.Lambda(_other_light, tv_tensors.Image)], p=0.5),
-            v2.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4),  # hue would cost more than it brings
-            v2.RandomApply([v2.GaussianBlur(3, sigma=(0.3, 1.0))], p=0.15),
+            *changes,
         ]
     )
 
 
 def _other_light(image: Tensor) -> Tensor:
     """A gamma curve for dusk or glare, and a gain for each colour for warm or cold light."""
-    gamma = float(torch.empty(()).uniform_(-0.6, 0.6).exp())
-    gain = torch.empty(3, 1, 1).uniform_(0.85, 1.15)
+    return _lit(image, 1.0, torch.empty(3, 1, 1).uniform_(0.7, 1.3))
+
+
+def _mild_light(image: Tensor) -> Tensor:
+    return _lit(image, 0.6, torch.empty(3, 1, 1).uniform_(0.85, 1.15))
+
+
+def _uneven_light(image: Tensor) -> Tensor:
+    """Low sun and shadows: some parts are lit more than others."""
+    coarse = torch.empty(1, 1, 3, 4).uniform_(-0.8, 0.5).exp()
+    return _lit(image, 0.0, nn.functional.interpolate(coarse, image.shape[-2:], mode="bilinear")[0])
+
+
+def _noise(image: Tensor) -> Tensor:
+    noise = torch.randn(image.shape) * torch.empty(()).uniform_(0, 15)
+    return (image.float() + noise).clamp_(0, 255).to(torch.uint8)
+
+
+def _lit(image: Tensor, gammas: float, gain: Tensor) -> Tensor:
+    gamma = float(torch.empty(()).uniform_(-gammas, gammas).exp()) if gammas else 1.0
     return (image.float().div_(255).pow_(gamma).mul_(gain).clamp_(0, 1) * 255).to(torch.uint8)
 
 
@@ -159,6 +219,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder with train, train_masks, val, val_masks")
     parser.add_argument("--encoder", default="tu-tf_efficientnet_lite0", help="any smp encoder, such as resnet34")
     add_options(parser, epochs=40, learning_rate=2e-3, batch_size=8)
+    parser.add_argument(
+        "--learn-from", default="train", help="train; all: with the validation frames; or a drive to leave out, 0006R0"
+    )
+    parser.add_argument("--light", choices=("mild", "strong"), default="mild", help="how much light changes")
+    parser.add_argument("--paste", action="store_true", help="rare things of one frame are put into another")
     parser.add_argument("--encoder-rate", type=float, default=0.3, help="the encoder's share of the learning rate")
     return parser.parse_args()
 
