@@ -25,7 +25,8 @@ def path_of(slug: str) -> str:
 def body_of(bench: Bench, slug: str, number: int, **given: Any) -> bytes:
     """A request of the page that no other number's equals; pictures that may be left out are."""
     demo = bench.registry.get(slug).demo
-    made = {name: value for name, value in values(demo, number).items() if name not in asides(demo)} | given
+    left_out = asides(demo)
+    made = {name: value for name, value in values(demo, number).items() if name not in left_out} | given
     for field in demo.inputs:
         if isinstance(field, ImageInput) and not field.required and field.name not in given:
             del made[field.name]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hub.images import overlay
-from hub.kit.layers import ASK, PICTURES, draw_layers
+from hub.kit.layers import ASK, PICTURES
 from hub.kit.networks import segmenter
-from hub.kit.segmentation import BEST, FAST, VIEWS, best_class, count_regions, frame_item, infer_frames, speaks_for
+from hub.kit.segmentation import BEST, FAST, VIEWS, best_class, count_regions, draw_inside, frame_item, infer_frames
 from hub.kit.sentences import joined, percent, sentence
 from hub.spec import Choice, Choices, Demo, Example, ImageInput, ImageOutput, Json, Mask, OverVideo, Slider, Weights
 
@@ -66,12 +66,11 @@ def present(
         }
         for number, (entry, share) in enumerate(zip(classes, shares, strict=True))
     ]
-    counts = speaks_for(output["logits"], classes)
     return {
         "overlay": overlay(image, mask, [entry["colour"] for entry in classes], opacity, ignore=unlisted),
         "mask": mask,
         "legend": sorted(legend, key=lambda row: -row["percent"]),
-        "inside": draw_layers(output, image, config["_preprocessing"], counts),
+        "inside": draw_inside(output, image, config),
     }
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hub.kit.layers import ASK, PICTURES, draw_layers
+from hub.kit.layers import ASK, PICTURES
 from hub.kit.networks import segmenter
 from hub.kit.regions import boxes_of_regions, probabilities
-from hub.kit.segmentation import BEST, FAST, VIEWS, frame_item, infer_frames, speaks_for
+from hub.kit.segmentation import BEST, FAST, VIEWS, draw_inside, frame_item, infer_frames
 from hub.kit.sentences import joined, sentence
 from hub.spec import Boxes, Choice, Choices, Demo, Example, ImageInput, Number, Slider, Weights
 
@@ -64,10 +64,9 @@ def present(
     labels = {numbers[name]: label for name, label in KINDS.items() if label in wanted}
     ids, sureness = probabilities(output["logits"])
     boxes = boxes_of_regions(ids, labels, image.size, smallest / 100, sureness)
-    counts = speaks_for(output["logits"], config["_classes"])
     return {
         "objects": (image, [box for box in boxes if box["score"] >= least]),
-        "inside": draw_layers(output, image, config["_preprocessing"], counts),
+        "inside": draw_inside(output, image, config),
     }
 
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from hub.images import normalise
 from hub.kit.heat_maps import map_of_class
-from hub.kit.layers import add_layers
+from hub.kit.layers import add_layers, draw_layers
 from hub.kit.networks import own_method, scores_and_deepest
-from hub.texts import Sentence, sentence
+from hub.texts import sentence
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -72,7 +72,7 @@ def infer_frames(model: Any, items: Sequence[Mapping[str, Any]], multiple: int) 
         answers,
         asked,
         lambda model, pixels: scores_and_deepest(model, _padded(pixels, multiple)),
-        [partial(_map_unpadded, multiple=multiple, largest=_largest(answer["logits"])) for answer in answers],
+        [partial(_map_unpadded, multiple=multiple, logits=answer["logits"]) for answer in answers],
     )
     return answers
 
@@ -112,23 +112,31 @@ def _look(model: Any, batch: Tensor, scale: float, mirrored: bool, multiple: int
     return log_softmax(logits, 1), deepest.float().mean((2, 3))
 
 
-def speaks_for(logits: NDArray[Any], classes: Sequence[Mapping[str, Any]]) -> Sentence:
-    """What the map of what counts most shows: the class that takes most of the picture."""
-    return sentence("What speaks for {label}", label=sentence(classes[_largest(logits)]["name"]))
+def draw_inside(
+    answer: Mapping[str, Any], image: Image.Image, config: Mapping[str, Any]
+) -> list[tuple[Image.Image, str]] | None:
+    """As `draw_layers`; the last picture says which class it speaks for: the one that takes most of the photo."""
+    if "layers" not in answer:
+        return None
+    name = config["_classes"][_largest(answer["logits"])]["name"]
+    caption = sentence("What speaks for {label}", label=sentence(name))
+    return draw_layers(answer, image, config["_preprocessing"], caption)
 
 
 def _largest(logits: NDArray[Any]) -> int:
     return int(np.bincount(logits.argmax(0).ravel()).argmax())
 
 
-def _map_unpadded(model: Any, pixels: Tensor, answer: Any, *, multiple: int, largest: int) -> NDArray[np.float32]:
+def _map_unpadded(
+    model: Any, pixels: Tensor, passed: Any, *, multiple: int, logits: NDArray[Any]
+) -> NDArray[np.float32]:
     """As `map_of_class`, less what lies beside the picture."""
     import torch
     from torch.nn.functional import interpolate
 
     padded = _padded(pixels, multiple)
-    cam = map_of_class(model, padded, largest)
-    height, width = (side // FINE for side in pixels.shape[2:])
+    cam = map_of_class(model, padded, _largest(logits))
+    height, width = (-(-side // FINE) for side in pixels.shape[2:])  # a strip has one at least
     finer = tuple(side // FINE for side in padded.shape[2:])
     enlarged = interpolate(torch.from_numpy(cam)[None, None], finer, mode="bilinear")[0, 0, :height, :width]
     return enlarged.numpy()

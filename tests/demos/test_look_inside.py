@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from PIL import Image
 
 from hub.hub import Hub
 from hub.kit.layers import FIELD
@@ -32,6 +33,14 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     )
     yield made
     made.close()
+
+
+@pytest.mark.parametrize("size", [(8, 16_384), (16_384, 8), (8, 8)])
+@pytest.mark.parametrize("slug", PAGES)
+def test_a_strip_is_looked_into_too(slug: str, size: tuple[int, int], hub: Hub) -> None:
+    result = hub.engine.run(slug, {"image": Image.effect_noise(size, 90).convert("RGB"), FIELD: True})
+    is_without_a_face = slug == "age_regression"
+    assert bool(result.pictures.get(FIELD)) != is_without_a_face
 
 
 @pytest.mark.parametrize("slug", PAGES)

@@ -12,7 +12,9 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-ASKED = ("/gradio_api/queue/join", "/gradio_api/call/")
+from hub.web.middleware.streams import JOIN
+
+ASKED = (JOIN, "/gradio_api/call/")
 RESTING_S = 0.02  # between two looks; who asks first waits no longer than that
 AWAKE_S = 5.0  # after somebody asked, or the last was answered
 

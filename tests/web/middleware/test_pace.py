@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio import to_thread
 from gradio_client import Client
 
 from hub.hub import Hub
@@ -47,8 +49,6 @@ def test_it_rests_and_is_awake_from_the_first_question_until_the_last_answer(que
 
     async def slowly(*arguments: Any, **named: Any) -> Any:
         begun.set()
-        from anyio import to_thread
-
         await to_thread.run_sync(over.wait, 20.0)
         return await process(*arguments, **named)
 
@@ -56,7 +56,7 @@ def test_it_rests_and_is_awake_from_the_first_question_until_the_last_answer(que
     job = client.submit("a wish", api_name="/words")
     assert begun.wait(20)
     wait_until(lambda: queue.sleep_when_free < pace.RESTING_S)
-    threading.Event().wait(3 * pace.AWAKE_S)
+    time.sleep(3 * pace.AWAKE_S)
     assert queue.sleep_when_free < pace.RESTING_S and queue.progress_update_sleep_when_free < pace.RESTING_S
     over.set()
     assert job.result(30) is not None
