@@ -25,7 +25,7 @@ from tests.drawn_pages import drawn_demo
 
 DEMO = drawn_demo({kind!r}{more})
 """
-KINDS = {"boxed": ("box", ""), "pointed": ("points", ""), "painted": ("mask", "")}
+KINDS = {"boxed": ("box", ""), "pointed": ("points", ""), "painted": ("mask", ", help='Over what is to go'")}
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +127,41 @@ def test_points_are_clicked_and_places_that_are_written_are_seen(
     page.locator(".hub-run").click()
     expect(page.locator(".hub-error")).to_contain_text("Marked points is missing: draw on the picture first.")
     assert complaints == []
+    page.context.close()
+
+
+def test_a_field_for_a_mask_says_whole_what_it_takes(browser: Browser, drawn_on: Served, photo: Path) -> None:
+    complaints: list[str] = []
+    for width in (1280, 360):
+        page = visitor(browser, complaints, viewport={"width": width, "height": 800})
+        open_page(page, f"{drawn_on.url}/painted")
+        field = page.locator(".hub-field-photo_mask")
+        words, label = field.locator(".prompt p"), field.locator("[data-testid=block-label]")
+        expect(words).to_contain_text("and black elsewhere")
+        around, line, name = (one.bounding_box() for one in (field, words, label))
+        assert around and line and name
+        assert around["height"] < 160
+        assert (
+            line["y"] >= name["y"] + name["height"] - 1 and line["y"] + line["height"] <= around["y"] + around["height"]
+        )
+        assert words.evaluate("one => one.scrollWidth <= one.clientWidth + 1")
+        page.context.close()
+    page, _ = opened(browser, f"{drawn_on.url}/painted", photo, complaints)
+    expect(page.locator(".hub-draw figcaption")).to_have_text("Over what is to go")
+    assert complaints == []
+    page.context.close()
+
+
+def test_a_file_that_nobody_can_draw_on_is_what_is_wrong(browser: Browser, drawn_on: Served, tmp_path: Path) -> None:
+    page = visitor(browser, [])  # the browser complains of it, too
+    open_page(page, f"{drawn_on.url}/painted")
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8\xff\xe0 begins as a picture does")
+    page.locator(".hub-field-photo input[type=file]").first.set_input_files(broken)
+    expect(page.locator(".hub-field-photo img")).to_have_count(1)
+    page.locator(".hub-run").click()
+    expect(page.locator(".hub-error")).to_contain_text("cut off or damaged")
+    expect(page.locator(".hub-draw")).to_be_hidden()
     page.context.close()
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, l1_loss, max_pool2d, mse_loss
 
 from weights.stable_diffusion.fitting import Plan, fit
+from weights.training.fit import mixed
 
 SHOWN = 6.0  # how much more a pixel of a thing counts than one of the background
 OPPONENT = ((1 / 3, 1 / 3, 1 / 3), (0.5, 0.0, -0.5), (-0.25, 0.5, -0.25))  # brightness, red to blue, green to purple
@@ -49,7 +50,7 @@ def train(model: Any, pictures: Tensor, batch_size: int, plan: Plan, out: Path) 
     def loss(parts: nn.ModuleDict, chance: torch.Generator) -> Tensor:
         vae: Any = parts["vae"]
         target = pixels(train_pictures[torch.randint(len(train_pictures), (batch_size,), generator=chance)])
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed():
             mean: Tensor = vae.encode(target).latent_dist.mean.float()
             output = vae.decode(mean + NOISE * torch.randn(mean.shape, generator=chance)).sample
         apart = mse_loss(mean[:, :3], small(target))
@@ -58,7 +59,7 @@ def train(model: Any, pictures: Tensor, batch_size: int, plan: Plan, out: Path) 
     def watch(parts: nn.ModuleDict, step: int) -> dict[str, float]:
         vae: Any = parts["vae"]
         target = pixels(val_pictures)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed():
             latents = vae.encode(target).latent_dist.mean
             output = vae.decode(latents).sample.float()
         apart = mse_loss(latents[:, :3].float(), small(target))
@@ -86,7 +87,7 @@ def polish(model: Any, pictures: Tensor, latents: Tensor, batch_size: int, plan:
     val, train = slice(0, 256), slice(256, None)
 
     def back(parts: nn.ModuleDict, inputs: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed():
             output: Tensor = parts["decoder"](parts["post"](inputs))
         return output.float()
 
@@ -107,7 +108,7 @@ def polish(model: Any, pictures: Tensor, latents: Tensor, batch_size: int, plan:
 
 def encode(vae: Any, pictures: Tensor) -> Tensor:
     """[n, 6, 16, 16], the middle of the distribution."""
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), mixed():
         return torch.cat([vae.encode(pixels(part)).latent_dist.mean.float() for part in torch.split(pictures, 64)])
 
 

@@ -19,6 +19,7 @@ from torch.nn.functional import cross_entropy
 from weights.stable_diffusion.fitting import Plan, fit
 from weights.stable_diffusion.prompts import HELD_KINDS, NUMBERS, POSITIONS, RELATIONS, Request, held_request
 from weights.stable_diffusion.scenes import BACKGROUNDS, COLOURS, SHAPES, SIZES, STYLES
+from weights.training.fit import mixed
 
 ABSENT = "absent"
 SCENE: dict[str, tuple[object, ...]] = {"background": (None, *BACKGROUNDS)}
@@ -76,7 +77,7 @@ def train(
 
     def loss(parts: nn.ModuleDict, chance: torch.Generator) -> Tensor:
         indices = torch.randint(len(tokens), (batch_size,), generator=chance)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed():
             answers_given = parts["heads"](parts["text_encoder"](tokens[indices]).last_hidden_state)
         return torch.stack(
             [cross_entropy(a.float(), b) for a, b in zip(answers_given, truth[indices].T, strict=True)]

@@ -35,6 +35,7 @@ from weights.stable_diffusion.fitting import Plan, fit
 from weights.stable_diffusion.prompts import Request, arrange, caption, draw_request, held_request
 from weights.stable_diffusion.scenes import draw
 from weights.training import export
+from weights.training.fit import mixed
 
 CHUNK = 500  # scenes that share a seed
 SILENT = 0.1  # of the captions: for classifier-free guidance
@@ -113,7 +114,7 @@ def train(
         noise = torch.randn(clean.shape, generator=chance)
         keep, lose = signal[step].sqrt()[:, None, None, None], (1 - signal[step]).sqrt()[:, None, None, None]
         noisy = (keep * clean + lose * noise).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed():
             output = parts["unet"](noisy, step, conditions).sample
         return mse_loss(output.float(), keep * noise - lose * clean)
 
@@ -195,7 +196,7 @@ def look(parts: dict[str, nn.Module], vae: nn.Module, path: Path) -> dict[str, f
     pipeline.set_progress_bar_config(disable=True)
 
     def draw_prompts(prompts: list[str]) -> list[Any]:
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed():
             answer = pipeline(
                 prompts,
                 num_inference_steps=model.SAMPLE_STEPS,

@@ -7,6 +7,7 @@ import copy
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from tqdm import tqdm  # type: ignore[import-untyped]  # its stubs are a package of their own
 
+from hub.execution.devices import pick_dtype
 from weights.training import export, loop
 
 Batches = Iterator[tuple[Tensor, Tensor]]
@@ -49,7 +51,12 @@ def add_options(parser: argparse.ArgumentParser, epochs: int, learning_rate: flo
     parser.add_argument("--learning-rate", type=float, default=learning_rate)
     parser.add_argument("--frozen-epochs", type=int, default=1, help="the backbone stands still so long")
     parser.add_argument("--policy", choices=("one-cycle", "constant"), default="one-cycle", help="of the learning rate")
-    parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16", help="of the forward pass")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "bf16", "fp32"),
+        default="auto",
+        help="of the forward pass; auto: what is quick here",
+    )
     parser.add_argument("--find-rate", action="store_true", help="only sweep the learning rate: rate.png, rate.json")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--seed", type=int, default=0)
@@ -60,25 +67,28 @@ def schedule_of(options: argparse.Namespace, **settings: Any) -> Schedule:
     """The schedule that was asked for. Also sets threads and seed, so call it before a model is made."""
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    arguments = {
-        name: getattr(options, name)
-        for name in (
-            "epochs",
-            "learning_rate",
-            "frozen_epochs",
-            "policy",
-            "precision",
-            "find_rate",
-            "seed",
-        )
-    }
-    return Schedule(**arguments, start=str(options.start or ""), **settings)
+    names = ("epochs", "learning_rate", "frozen_epochs", "policy", "find_rate", "seed")
+    arguments = {name: getattr(options, name) for name in names}
+    precision = quick_precision(options.device) if options.precision == "auto" else options.precision
+    return Schedule(**arguments, precision=precision, start=str(options.start or ""), **settings)
 
 
-def forward(model: nn.Module, images: Tensor, precision: str = "bf16") -> Tensor:
+@lru_cache(maxsize=4)
+def quick_precision(device: str) -> str:
+    """bf16 where the device is quicker in it, measured once; some processors take ten times as long for it."""
+    return "bf16" if pick_dtype("auto", torch.device(device)) == torch.bfloat16 else "fp32"
+
+
+def mixed(device: str = "cpu", precision: str = "auto") -> torch.autocast:
+    """Within it, the passes on `device` are in bfloat16 where that is asked for, or quick."""
+    chosen = quick_precision(device) if precision == "auto" else precision
+    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=chosen == "bf16")
+
+
+def forward(model: nn.Module, images: Tensor, precision: str = "auto") -> Tensor:
     """One mixed-precision pass on the model's own device; float32 out, on that device."""
     device = next(model.parameters()).device
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+    with mixed(str(device), precision):
         output: Tensor = model(images.to(device))
     return output.float()
 

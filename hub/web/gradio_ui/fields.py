@@ -50,7 +50,7 @@ from hub.web.gradio_ui import blocks
 from hub.web.parts import html, wording
 
 INPUT_HEIGHT = 230  # px; with it the examples and Run are above the end of a 768 px screen
-MASK_HEIGHT = 120
+MASK_HEIGHT = 132
 RADIO_UP_TO = 4  # more options become a dropdown
 TICKS_UP_TO = 14  # more options to tick become a dropdown
 
@@ -160,7 +160,7 @@ def input_component(field: Input, options: Sequence[str] | None = None) -> gr.co
             sources=["upload", "clipboard"],
             height=MASK_HEIGHT,
             placeholder=field.help,
-            elem_classes=[f"hub-field-{field.name}", "hub-hint"],
+            elem_classes=[f"hub-field-{field.name}", "hub-drawn"],
         )
     if isinstance(field, VideoInput):
         return VideoUpload(
@@ -191,7 +191,7 @@ def input_component(field: Input, options: Sequence[str] | None = None) -> gr.co
     if isinstance(field, Marks):
         return TextField(
             value="", max_lines=2, max_length=hints.MOST_CHARS, label=field.label, info=info,
-            elem_classes=[f"hub-field-{field.name}", "hub-hint"],
+            elem_classes=[f"hub-field-{field.name}", "hub-drawn"],
         )  # fmt: skip
     if isinstance(field, Toggle):
         return ToggleField(value=field.default, label=field.label, info=info)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Container, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from hub.errors import InputError
+from hub.decoding import budget
+from hub.decoding.decode import decode
+from hub.errors import HubError, InputError
 from hub.hub import Hub
 from hub.pages.hints import Hint
 from hub.pages.registry import Page
@@ -104,6 +107,21 @@ class Asking:
                 elif isinstance(field, FileInput):
                     text = "{name} is missing: choose one first."
                 return InputError(text, name=sentence(field.label), field=field.name)
+        return None
+
+    def find_unreadable(self, hint: str | None, inputs: Mapping[str, Any]) -> InputError | None:
+        """What is wrong with the picture that `hint` is to be drawn on: nobody can draw on one that is not shown."""
+        on = next((field.on for field in self.demo.inputs if isinstance(field, Hint) and field.name == hint), None)
+        picture = inputs.get(on) if on else None
+        try:
+            if isinstance(picture, Path | bytes):
+                data = picture.read_bytes() if isinstance(picture, Path) else picture
+                with budget.room():
+                    decode(data, self.hub.limits, field=str(on))
+        except InputError as error:
+            return error
+        except HubError:  # no room to look: what is missing is said then
+            return None
         return None
 
     def pick(self, event: gr.EventData) -> Any:

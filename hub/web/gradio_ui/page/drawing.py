@@ -44,7 +44,7 @@ class Drawing:
         """Draws the panel of a picture that is drawn on, which is empty until there is a picture."""
         hint = self.hints.get(field.name)
         if hint is not None:
-            panel = partial(piece, "drawing", "panel", field.draw, field.name, hint.name, field.draw_most)
+            panel = partial(piece, "drawing", "panel", field.draw, field.name, hint.name, field.draw_most, field.help)
             self._panels[field.name] = draw(panel, js_on_load=SCRIPTS, elem_classes="hub-draw-place")
 
     def connect(self, inputs: Sequence[Any]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import gradio as gr
+from anyio import to_thread
 from cachetools import LRUCache
 
 from hub import describe
@@ -80,7 +81,8 @@ class Running:
         inputs = {n: v for n, v in zip(self.asking.names, values, strict=True) if v is not None}
         who, missing = guard.caller_on_page(request), self.asking.find_missing(inputs)
         if missing is not None:
-            yield [html.error(missing, html.earlier()), *self.unchanged[1:]]
+            of_picture = await to_thread.run_sync(self.asking.find_unreadable, missing.field, inputs)
+            yield [html.error(of_picture or missing, html.earlier()), *self.unchanged[1:]]
             return
 
         def work(hear: OnEvent, cancel: Cancel) -> Result:

@@ -76,7 +76,7 @@ new MutationObserver((records) => {
 }).observe(document.documentElement, {childList: true, subtree: true});
 document.addEventListener("click", (event) => { if (event.target.closest(".hub-run, [data-example]")) ask(); });
 for (const kind of ["change", "drop", "paste"]) document.addEventListener(kind, (event) => {
-  if ((kind !== "change" || event.target.closest("input[type=file]")) && !event.target.closest?.(".hub-hint, .hub-draw")) ask();
+  if ((kind !== "change" || event.target.closest("input[type=file]")) && !event.target.closest?.(".hub-drawn, .hub-draw")) ask();
 }, true);
 for (const kind of ["change", "pointerdown", "keydown"]) document.addEventListener(kind, (event) => {
   const chosen = event.target.closest?.(".hub-settings .hub-choice") && matchMedia("(max-width: 860px)").matches;
