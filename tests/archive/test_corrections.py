@@ -58,7 +58,7 @@ def test_each_page_says_by_its_outputs_what_people_may_set_right() -> None:
     tags = [{"label": "cars", "percent": 90.0}, {"label": "court", "percent": 60.0}]
     found = kinds(satellite_labels.DEMO, tags=tags, threshold_used=0.5, probabilities=shares)
     assert found == {"probabilities": ("tags", ["cars", "court"])}
-    faces = [{"face": 1, "age": 34.0, "low": 27.0, "high": 42.0, "x": 1}]
+    faces = [{"face": 1, "age": 34.0, "low": 27.0, "high": 42.0, **dict.fromkeys(age_regression.BOX, 9.5)}]
     assert kinds(age_regression.DEMO, faces=faces) == {"faces": ("numbers", [34.0])}
     points = [{"colour": "#ffffff", "point": "thumb", "x_px": 3.0, "y_px": 4.0, "spread_px": 0.1}]
     assert kinds(palm_keypoints.DEMO, points=points, hand={"left": 0.9, "right": 0.1}) == {

@@ -108,16 +108,16 @@ def _of_labels(field: Labels, shares: Mapping[str, float], line: Any) -> Part:
 
 
 def _of_table(field: Json, table: Sequence[Mapping[str, Any]]) -> Part | None:
-    """Points where rows have an x and a y; numbers of the column that the page says people may correct."""
+    """Numbers of the column that the page says people may correct; else points, where rows have an x and a y."""
     names = tuple(_name_of(row) for row in table)
     if len({*names}) != len(names):
         return None
+    if field.corrects and all(_is_number(row.get(field.corrects)) for row in table):
+        return Part(field.name, field.label, "numbers", [row[field.corrects] for row in table], rows=names)
     for x, y in AXES:
         if all(_is_number(row.get(x)) and _is_number(row.get(y)) for row in table):
             points = {name: [row[x], row[y]] for name, row in zip(names, table, strict=True)}
             return Part(field.name, field.label, "points", points, rows=names)
-    if field.corrects and all(_is_number(row.get(field.corrects)) for row in table):
-        return Part(field.name, field.label, "numbers", [row[field.corrects] for row in table], rows=names)
     return None
 
 
