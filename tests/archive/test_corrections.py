@@ -60,6 +60,11 @@ def test_each_page_says_by_its_outputs_what_people_may_set_right() -> None:
     assert found == {"probabilities": ("tags", ["cars", "court"])}
     faces = [{"face": 1, "age": 34.0, "low": 27.0, "high": 42.0, **dict.fromkeys(age_regression.BOX, 9.5)}]
     assert kinds(age_regression.DEMO, faces=faces) == {"faces": ("numbers", [34.0])}
+    faces = [{"face": n, "age": 30.0 + n, age_regression.REMARK: "unsure" if n == 2 else ""} for n in (1, 2, 3)]
+    (part,) = parts_of(age_regression.DEMO, {"faces": faces})
+    assert (part.kind, part.rows) == ("numbers", ("1", "2", "3"))
+    assert spoken(part, part.answer) == "31, 32, 33"
+    assert spoken(part, [31.0, 40.0, None]) == "2: 40, 3: none"
     points = [{"colour": "#ffffff", "point": "thumb", "x_px": 3.0, "y_px": 4.0, "spread_px": 0.1}]
     assert kinds(palm_keypoints.DEMO, points=points, hand={"left": 0.9, "right": 0.1}) == {
         "hand": ("class", "left"), "points": ("points", {"thumb": [3.0, 4.0]}),

@@ -20,6 +20,7 @@ WORDS = "words"  # the part of a page that has none that could be checked: what 
 TEXT_CHARS, BOXES_MOST, ROWS_MOST, OPTIONS_MOST = 2000, 200, 200, 1000
 LARGEST = 1e12
 AXES = (("x", "y"), ("x_px", "y_px"))  # columns of a point
+NO_NAMES = {"colour", *(name for pair in AXES for name in pair)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def _of_labels(field: Labels, shares: Mapping[str, float], line: Any) -> Part:
 
 def _of_table(field: Json, table: Sequence[Mapping[str, Any]]) -> Part | None:
     """Numbers of the column that the page says people may correct; else points, where rows have an x and a y."""
-    names = tuple(_name_of(row) for row in table)
+    names = tuple(_name_of(row, field.corrects) for row in table)
     if len({*names}) != len(names):
         return None
     if field.corrects and all(_is_number(row.get(field.corrects)) for row in table):
@@ -121,10 +122,11 @@ def _of_table(field: Json, table: Sequence[Mapping[str, Any]]) -> Part | None:
     return None
 
 
-def _name_of(row: Mapping[str, Any]) -> str:
-    """What a row is called: its first words, else its first value."""
-    words = (value for name, value in row.items() if name != "colour" and isinstance(value, str))
-    return str(next(words, next(iter(row.values()), "")))
+def _name_of(row: Mapping[str, Any], corrects: str) -> str:
+    """What a row is called: the first words or whole number that are no place, no colour and not what is corrected."""
+    others = (value for name, value in row.items() if name not in {*NO_NAMES, corrects})
+    named = (value for value in others if isinstance(value, str | int) and value != "")
+    return str(next(named, next(iter(row.values()), "")))
 
 
 def _is_number(value: Any) -> bool:
@@ -241,7 +243,11 @@ def spoken(part: Part, value: Any) -> str:
     if part.kind == "tags":
         return between.join(say(one) for one in value) or say("none")
     if part.kind == "numbers":
-        return between.join(say("none") if one is None else f"{one:g}" for one in value) or say("none")
+        told = [say("none") if one is None else f"{one:g}" for one in value]
+        moved = [n for n, one in enumerate(value) if n >= len(part.answer) or one != part.answer[n]]
+        if not moved or len(told) == 1 or len(told) != len(part.rows):
+            return between.join(told) or say("none")
+        return between.join(f"{part.rows[n]}{say(': ')}{told[n]}" for n in moved)
     if part.kind == "number":
         return f"{value:g}"
     if part.kind == "points":
@@ -249,7 +255,7 @@ def spoken(part: Part, value: Any) -> str:
         words = [f"{name} {'-' if (at := value[name]) is None else f'{at[0]:g}/{at[1]:g}'}" for name in moved]
         return between.join(words)
     if part.kind == "boxes":
-        return say("{count} boxes", count=len(value)) + (
+        return say("{count} box" if len(value) == 1 else "{count} boxes", count=len(value)) + (
             f": {between.join(box['label'] for box in value[:12])}" * bool(value)
         )
     return say(value)

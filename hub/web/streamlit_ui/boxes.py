@@ -32,7 +32,9 @@ def show_boxes(result: Result, field: Boxes, found: boxes.Found) -> None:
     kept = boxes.surest(found, least)
     try:
         picture = _draw(result, field.name, least)
-        st.image(picture.data, width="stretch", alt=say("The picture with {count} boxes", count=len(kept["boxes"])))
+        shown = len(kept["boxes"])
+        words = "The picture with one box" if shown == 1 else "The picture with {count} boxes"
+        st.image(picture.data, width="stretch", alt=say(words, count=shown))
     except BusyError as error:
         st.warning(say_plainly(error.message), icon=":material/hourglass:")
         return
