@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -14,7 +15,7 @@ from hub.jobs.records import Reading, Row
 from hub.results.result import Result
 
 COLUMNS = ("number", "file", "state", "headline", "answer", "probability", "unsure", "truth", "result", "problem")
-PIECE_BYTES = 64 * 1024
+PIECE_BYTES, ROWS_AT_ONCE = 64 * 1024, 500
 MISSING = "not_there.txt"
 
 
@@ -43,7 +44,7 @@ def row_from_json(line: Mapping[str, Any]) -> Row:
 def to_csv(rows: Iterator[Row], numbers: Sequence[str], address: Callable[[str], str]) -> Iterator[bytes]:
     """The file in pieces; `numbers` are columns of their own, `address` is where a result is found."""
     columns, first = [*COLUMNS, *(name for name in numbers if name not in COLUMNS)], True
-    while some := [row for row, _ in zip(rows, range(500), strict=False)]:
+    while some := list(islice(rows, ROWS_AT_ONCE)):
         text = io.StringIO()
         spreadsheets.write(text, columns, (_cells(row, columns, address) for row in some))
         body = text.getvalue()
