@@ -326,8 +326,8 @@ class Jobs:
         one = self._paces.seconds(job.page, loaded=self._loaded(job.page))
         if job.kind == "batch":
             left = job.total - sum(self.rows.counts(job.id))
-            if work is not None and work.computed:
-                return round((time.monotonic() - work.begun) / work.computed * left, 1)
+            if work is not None and (pace := work.pace_s()) is not None:
+                return round(pace * left, 1)
             return None if one is None else round(one * left, 1)
         if work is not None and work.progress is not None and work.progress.left_s is not None:
             return round(work.progress.left_s, 1)

@@ -37,6 +37,7 @@ RUNS, BATCHES = 2, 2  # in work at once; the pages' visitors have the rest
 LOOK_S = 0.5  # between two looks at what other processes asked for or cancelled
 RUN_S, PICTURE_S = 3600.0, 600.0  # patience with one run, and with one picture of a batch
 STARTS_MOST = 5  # of a job that gets no further: it may be what ends the hub
+FIRST = 16  # pictures of a batch that do not tell how fast the others will be
 AGAIN_S = 1.0  # after the queue was full
 
 
@@ -50,6 +51,15 @@ class InWork:
     stage: str = "queued"
     progress: Progress | None = None
     computed: int = 0  # pictures since `begun`
+    # When the first ones were there, and how many: loading the model is in their time.
+    steady: tuple[float, int] | None = None
+
+    def pace_s(self) -> float | None:
+        """Seconds a picture, as far as can be told."""
+        since, before = self.steady or (self.begun, 0)
+        if self.computed > before:
+            return (time.monotonic() - since) / (self.computed - before)
+        return (since - self.begun) / before if before else None
 
 
 class Runner:
@@ -251,6 +261,8 @@ class Runner:
             done = Row(row.number, row.name, state="done", result=result.id, reading=reading, problem=problem)
             self._rows.keep(job.id, done)
             work.computed += 1
+            if work.steady is None and work.computed >= FIRST:
+                work.steady = time.monotonic(), work.computed
 
 
 def owner_of(job: StoredJob) -> Owner:

@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One metric over the pictures whose truth is known, with its 95 % bootstrap interval."""
+    """One metric over the pictures whose truth is known, with its 95 % interval: Wilson's of shares, else a bootstrap."""
 
     name: str
     value: float
@@ -224,8 +224,18 @@ def _recall(mean: Array) -> float:
 
 
 def _figure(name: str, values: Array) -> Figure:
-    """A mean over pictures."""
+    """A mean over pictures. Resamples would say of seven right ones out of seven that none will ever be wrong."""
+    if np.isin(values, (0, 1)).all():
+        return Figure(name, round(float(values.mean()), 6), *_wilson(float(values.mean()), len(values)))
     return _interval(name, values[:, None], lambda mean: float(mean[0]))
+
+
+def _wilson(share: float, count: int) -> tuple[float, float]:
+    """The 95 % score interval of a share (Wilson 1927)."""
+    z = 1.959964
+    middle, half = share + z**2 / (2 * count), z * (share * (1 - share) / count + z**2 / (4 * count**2)) ** 0.5
+    low, high = ((middle + side * half) / (1 + z**2 / count) for side in (-1, 1))
+    return round(max(0.0, low), 6), round(min(1.0, high), 6)
 
 
 def _interval(name: str, counts: Array, of_mean: Any) -> Figure:
