@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One metric over the pictures whose truth is known, with its 95 % interval: Wilson's of shares, else a bootstrap."""
+    """One metric over pictures whose truth is known, with its 95 % interval: Wilson's of shares, else a bootstrap."""
 
     name: str
     value: float
