@@ -233,6 +233,17 @@ def test_the_schedule_is_what_was_asked_for() -> None:
     assert (schedule.frozen_epochs, schedule.ema_decay, schedule.precision) == (0, 0.5, quick_precision("cpu"))
 
 
+def test_the_ends_of_two_cycles_are_averaged(tmp_path: Path) -> None:
+    from weights.camvid_segmentation.recipe import average_with
+
+    first, second = (nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2)) for _ in range(2))
+    second[1].num_batches_tracked += 5
+    save_file(first.state_dict(), tmp_path / "average.safetensors")
+    wanted = (first[0].weight + second[0].weight) / 2
+    average_with(second, tmp_path / "average.safetensors")
+    assert torch.allclose(second[0].weight, wanted) and int(second[1].num_batches_tracked) == 5
+
+
 def test_a_constant_rate_stays(tmp_path: Path) -> None:
     seen = []
     model = nn.Linear(2, 1)
