@@ -32,9 +32,8 @@ def show_boxes(result: Result, field: Boxes, found: boxes.Found) -> None:
     kept = boxes.surest(found, least)
     try:
         picture = _draw(result, field.name, least)
-        shown = len(kept["boxes"])
-        words = "The picture with one box" if shown == 1 else "The picture with {count} boxes"
-        st.image(picture.data, width="stretch", alt=say(words, count=shown))
+        words = "The picture with one box" if len(kept["boxes"]) == 1 else "The picture with {count} boxes"
+        st.image(picture.data, width="stretch", alt=say(words, count=len(kept["boxes"])))
     except BusyError as error:
         st.warning(say_plainly(error.message), icon=":material/hourglass:")
         return
