@@ -154,7 +154,7 @@ def read(demo: Demo, raw: Mapping[str, Any], limits: ImageLimits | None = None, 
         value = raw.get(name)
         if isinstance(entry, FileInput):
             if entry.required or (value is not None and value != ""):
-                pictures[name] = _file(entry, value, limits)
+                pictures[name] = read_file(entry, value, limits)
         else:
             parameters[name] = _value(entry, value, weights, config)
     hints.check_pictures(fields, {**parameters, **pictures})
@@ -264,7 +264,8 @@ FILES: Mapping[type[Input], str] = {
 }
 
 
-def _file(entry: FileInput, value: Any, limits: ImageLimits) -> bytes:
+def read_file(entry: FileInput, value: Any, limits: ImageLimits) -> bytes:
+    """The bytes of a file input, no more of them than `limits` say. Raises InputError."""
     name = entry.name
     if value is None or (isinstance(value, str) and not value):
         raise InputError(MISSING[type(entry)], name=name, field=name)

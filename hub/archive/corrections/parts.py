@@ -125,7 +125,7 @@ def _of_table(field: Json, table: Sequence[Mapping[str, Any]]) -> Part | None:
 def _name_of(row: Mapping[str, Any], corrects: str) -> str:
     """What a row is called: the first words or whole number that are no place, no colour and not what is corrected."""
     others = (value for name, value in row.items() if name not in {*NO_NAMES, corrects})
-    named = (value for value in others if isinstance(value, str | int) and value != "")
+    named = (value for value in others if isinstance(value, str | int) and not isinstance(value, bool) and value != "")
     return str(next(named, next(iter(row.values()), "")))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Container, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -15,6 +14,7 @@ from hub.decoding.decode import decode
 from hub.errors import HubError, InputError
 from hub.hub import Hub
 from hub.pages.hints import Hint
+from hub.pages.inputs import read_file
 from hub.pages.registry import Page
 from hub.spec import Choice, Choices, FileInput, ImageInput, Slider
 from hub.texts import say, sentence
@@ -112,16 +112,16 @@ class Asking:
     def find_unreadable(self, hint: str | None, inputs: Mapping[str, Any]) -> InputError | None:
         """What is wrong with the picture that `hint` is to be drawn on: nobody can draw on one that is not shown."""
         on = next((field.on for field in self.demo.inputs if isinstance(field, Hint) and field.name == hint), None)
-        picture = inputs.get(on) if on else None
+        picture = next((f for f in self.demo.inputs if isinstance(f, ImageInput) and f.name == on), None)
         try:
-            if isinstance(picture, Path | bytes):
-                data = picture.read_bytes() if isinstance(picture, Path) else picture
+            if picture is not None and inputs.get(picture.name):
+                data = read_file(picture, inputs[picture.name], self.hub.limits)
                 with budget.room():
-                    decode(data, self.hub.limits, field=str(on))
+                    decode(data, self.hub.limits, field=picture.name)
         except InputError as error:
             return error
         except HubError:  # no room to look: what is missing is said then
-            return None
+            pass
         return None
 
     def pick(self, event: gr.EventData) -> Any:
