@@ -10,10 +10,11 @@ import numpy as np
 from PIL import Image
 
 from hub.pages import kinds
-from hub.spec import Demo, ImageInput, Seed, Text
+from hub.spec import Choice, Demo, ImageInput, Seed, Text
 
 SIZE = (640, 480)  # about 75 kB as a JPEG: a photo as people have it on a page, not a camera's original
 STAMP_PX = 32
+PICKED = {"faces": "the picture is one face"}  # no photo drawn here has one to be found, and then no model would run
 
 
 def photo(number: int, size: tuple[int, int] = SIZE) -> bytes:
@@ -37,6 +38,8 @@ def values(demo: Demo, number: int, size: tuple[int, int] = SIZE) -> dict[str, A
             made[field.name] = number
         elif isinstance(field, Text) and field.default is None:
             made[field.name] = f"a photo, number {number}"
+        elif isinstance(field, Choice) and PICKED.get(field.name) in field.options:
+            made[field.name] = PICKED[field.name]
         else:
             made[field.name] = getattr(field, "default", None)  # none is made of videos and sounds
     return made

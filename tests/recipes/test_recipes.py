@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from weights.training import data, export
-from weights.training.fit import Schedule, add_options, fit, quick_precision, schedule_of
+from weights.training import data, export, tags
+from weights.training.fit import Schedule, add_options, average_with, fit, quick_precision, read_state, schedule_of
 
 pytestmark = pytest.mark.slow
 
@@ -234,14 +234,42 @@ def test_the_schedule_is_what_was_asked_for() -> None:
 
 
 def test_the_ends_of_two_cycles_are_averaged(tmp_path: Path) -> None:
-    from weights.camvid_segmentation.recipe import average_with
-
     first, second = (nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2)) for _ in range(2))
     second[1].num_batches_tracked += 5
     save_file(first.state_dict(), tmp_path / "average.safetensors")
     wanted = (first[0].weight + second[0].weight) / 2
     average_with(second, tmp_path / "average.safetensors")
     assert torch.allclose(second[0].weight, wanted) and int(second[1].num_batches_tracked) == 5
+
+
+def test_a_cycle_begins_with_stored_weights_of_the_network_inside(tmp_path: Path) -> None:
+    class Around(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = nn.Linear(2, 3)
+
+    stored, around = nn.Linear(2, 3), Around()
+    export.save_tensors(stored, tmp_path / "model.safetensors")
+    export.save_tensors(around, tmp_path / "average.safetensors")
+    assert torch.equal(read_state(around, tmp_path / "model.safetensors")["model.weight"], stored.weight)
+    assert torch.equal(read_state(around, tmp_path / "average.safetensors")["model.bias"], around.model.bias)
+
+
+def test_a_recipe_learns_from_validation_pictures_only_where_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("image,split\na,train\nb,val\nc,train\n")
+    rows = {part: [row["image"] for row in data.read_part(tmp_path, part)] for part in ("train", "val", "all")}
+    assert rows == {"train": ["a", "c"], "val": ["b"], "all": ["a", "c", "b"]}
+
+
+@pytest.mark.parametrize("given", [["--learn-from", "all"], ["--threshold", "0.4"], ["--learn-from", "some"]])
+def test_tags_learnt_from_all_pictures_keep_the_threshold_that_was_chosen_before(
+    given: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["recipe", "--data", "d", "--out", "o", *given])
+    with pytest.raises(SystemExit):
+        tags.options(None, epochs=1)
+    monkeypatch.setattr("sys.argv", ["recipe", "--data", "d", "--out", "o", "--learn-from", "all", "--threshold", "1"])
+    assert tags.options(None, epochs=1).threshold == 1.0
 
 
 def test_a_constant_rate_stays(tmp_path: Path) -> None:

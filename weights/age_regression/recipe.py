@@ -36,7 +36,6 @@ from torch.nn.functional import interpolate, smooth_l1_loss
 from torchvision.transforms import v2
 
 from hub.kit.faces import cut_out, detect
-from weights.measures import read_rows
 from weights.training import classifier, data, export, extra
 from weights.training.fit import Batches, add_options, fit, schedule_of
 
@@ -54,7 +53,7 @@ def main() -> None:
     options = _options()
     schedule = schedule_of(options, ema_decay=0.995)
     model, mean, std = build(options.arch, options.backbone_weights, options.dropout)
-    images, ages = load_split(options.data, "train")
+    images, ages = load_split(options.data, options.learn_from)
     if options.extra:
         faces, years = load_extra(options.extra)
         images, ages = torch.cat([images, faces]), torch.cat([ages, years])
@@ -156,8 +155,8 @@ def widening(estimates: Tensor, ages: Tensor) -> float:
     return outside.kthvalue(rank).values.item()
 
 
-def load_split(folder: Path, split: str) -> tuple[Tensor, Tensor]:
-    rows = read_rows(folder, split)
+def load_split(folder: Path, part: str) -> tuple[Tensor, Tensor]:
+    rows = data.read_part(folder, part)
     images = data.read_images([folder / "images" / row["image"] for row in rows], (SOURCE_PX, SOURCE_PX))
     padded = v2.functional.pad(images, [PAD_PX], padding_mode="edge")
     return padded, torch.tensor([float(row["age"]) for row in rows])

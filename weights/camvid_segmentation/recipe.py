@@ -24,7 +24,6 @@ from typing import Any
 
 import segmentation_models_pytorch as smp
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -110,21 +109,7 @@ def main() -> None:
         schedule,
         options.out,
     )
-    if options.average_with:
-        average_with(trained, options.average_with)
     export.save_repository(trained, smp_config(options.encoder, mean, std), options.out)
-
-
-def average_with(model: nn.Module, path: Path) -> None:
-    """The mean of `model` and the end of an earlier cycle: what both lie around does better on what neither has seen.
-
-    Stochastic weight averaging (Izmailov et al. 2018).
-    """
-    earlier = load_file(path)
-    with torch.no_grad():
-        for name, value in model.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(earlier[name].to(value), 0.5)
 
 
 def load_frames(folder: Path, learn_from: str) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
@@ -241,11 +226,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with train, train_masks, val, val_masks")
     parser.add_argument("--encoder", default="tu-tf_efficientnet_lite0", help="any smp encoder, such as resnet34")
-    add_options(parser, epochs=40, learning_rate=2e-3, batch_size=8)
-    parser.add_argument(
-        "--learn-from", default="train", help="train; all: with the validation frames; or a drive to leave out, 0006R0"
-    )
-    parser.add_argument("--average-with", type=Path, help="average.safetensors of an earlier cycle: half of each")
+    add_options(parser, 40, 2e-3, batch_size=8, parts="; all drives but one: its name, such as 0006R0")
     parser.add_argument("--light", choices=("mild", "strong"), default="mild", help="how much light changes")
     parser.add_argument("--small-crops", action="store_true", help="to compare recipes in half the time")
     parser.add_argument("--paste", action="store_true", help="rare things of one frame are put into another")

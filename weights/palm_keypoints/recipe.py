@@ -33,7 +33,6 @@ from torchvision.transforms import v2
 
 from hub.kit.hands import title_of
 from hub.kit.views import expectation
-from weights.measures import read_rows
 from weights.training import classifier, data, export, extra, unet
 from weights.training.fit import Batches, add_options, fit, schedule_of
 
@@ -93,7 +92,7 @@ def main() -> None:
     options = _options()
     schedule = schedule_of(options)
     model, mean, std = unet.build(options.encoder, options.backbone_weights, **ARCHITECTURE)
-    palms = load_palms(options.data, "train")
+    palms = load_palms(options.data, options.learn_from)
     palms = palms.joined(load_extra(options.extra)) if options.extra else palms
     hands = [palms] + ([load_more(options.more)] if options.more else [])
     val = load_palms(options.data, "val")
@@ -150,8 +149,8 @@ def loss(output: Tensor, target: Tensor) -> Tensor:
     return 10 * fine + 2 * coarse + 2 * spread + 0.3 * binary_cross_entropy_with_logits(output[:, 72], present)
 
 
-def load_palms(folder: Path, split: str) -> Hands:
-    rows = read_rows(folder, split)
+def load_palms(folder: Path, part: str) -> Hands:
+    rows = data.read_part(folder, part)
     images = data.read_images([folder / "images" / row["image"] for row in rows], SOURCE)
     points = torch.tensor([[[float(row[f"{name}_{axis}"]) for axis in "xy"] for name in POINTS] for row in rows])
     sizes = torch.tensor([[float(row["width"]), float(row["height"])] for row in rows])

@@ -11,6 +11,15 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]  # its stubs are a package of their own
 
+from weights.measures import read_rows
+
+PARTS = {"train": ("train",), "all": ("train", "val")}  # what may be learnt from, and the splits that it has
+
+
+def read_part(folder: Path, part: str) -> list[dict[str, str]]:
+    """The rows of labels.csv of one of `PARTS`, or of a split. Raises SystemExit when there is none."""
+    return [row for split in PARTS.get(part, (part,)) for row in read_rows(folder, split)]
+
 
 def read_images(paths: Sequence[Path], size: tuple[int, int] | None = None) -> Tensor:
     """Decode to one uint8 tensor [n, 3, height, width]; `size` is (height, width)."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm  # type: ignore[import-untyped]  # its stubs are a package of their own
 
 from hub.execution.devices import pick_dtype
-from weights.training import export, loop
+from weights.training import data, export, loop
 
 Batches = Iterator[tuple[Tensor, Tensor]]
 
@@ -39,13 +39,29 @@ class Schedule:
     precision: str = "bf16"
     find_rate: bool = False
     start: str = ""
+    learn_from: str = "train"
+    average_with: str = ""
 
 
-def add_options(parser: argparse.ArgumentParser, epochs: int, learning_rate: float, batch_size: int) -> None:
-    """What every recipe can be told; `schedule_of` reads the part of it that is the schedule."""
+def add_options(
+    parser: argparse.ArgumentParser, epochs: int, learning_rate: float, batch_size: int, parts: str = ""
+) -> None:
+    """What every recipe can be told; `schedule_of` reads the part of it that is the schedule.
+
+    `parts`: what else may be learnt from, in words.
+    """
     parser.add_argument("--out", type=Path, required=True, help="where results and checkpoints go")
+    parser.add_argument(
+        "--learn-from",
+        default="train",
+        choices=None if parts else [*data.PARTS],
+        help=f"train; all: with the validation pictures, once a recipe stands{parts}",
+    )
+    parser.add_argument("--average-with", type=Path, help="weights of an earlier cycle: half of each is kept")
     parser.add_argument("--backbone-weights", type=Path, help="ImageNet weights; without it they are downloaded")
-    parser.add_argument("--start", type=Path, help="average.safetensors of an earlier run: a further cycle from there")
+    parser.add_argument(
+        "--start", type=Path, help="weights of an earlier cycle (average.safetensors): a further one from there"
+    )
     parser.add_argument("--batch-size", type=int, default=batch_size)
     parser.add_argument("--epochs", type=int, default=epochs)
     parser.add_argument("--learning-rate", type=float, default=learning_rate)
@@ -67,10 +83,11 @@ def schedule_of(options: argparse.Namespace, **settings: Any) -> Schedule:
     """The schedule that was asked for. Also sets threads and seed, so call it before a model is made."""
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    names = ("epochs", "learning_rate", "frozen_epochs", "policy", "find_rate", "seed")
+    names = ("epochs", "learning_rate", "frozen_epochs", "policy", "find_rate", "seed", "learn_from")
     arguments = {name: getattr(options, name) for name in names}
     precision = quick_precision(options.device) if options.precision == "auto" else options.precision
-    return Schedule(**arguments, precision=precision, start=str(options.start or ""), **settings)
+    arguments |= {name: str(getattr(options, name) or "") for name in ("start", "average_with")}
+    return Schedule(**arguments, precision=precision, **settings)
 
 
 @lru_cache(maxsize=4)
@@ -113,7 +130,7 @@ def fit(
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(schedule.seed)
     if schedule.start:
-        model.load_state_dict(load_file(schedule.start))
+        model.load_state_dict(read_state(model, Path(schedule.start)))
     device = next(model.parameters()).device
     model.to(memory_format=torch.channels_last)
     if schedule.find_rate:
@@ -173,7 +190,28 @@ def fit(
     )
     trained: nn.Module = average.module
     export.save_tensors(trained, out / "average.safetensors")
+    if schedule.average_with:
+        average_with(trained, Path(schedule.average_with))
     return trained
+
+
+def read_state(model: nn.Module, path: Path) -> dict[str, Tensor]:
+    """The tensors of a file, named as `model` names them: what is trained may hold what is stored as its `model`."""
+    tensors, names = load_file(path), model.state_dict().keys()
+    inner = {f"model.{name}": tensor for name, tensor in tensors.items()}
+    return inner if inner.keys() == names else tensors
+
+
+def average_with(model: nn.Module, path: Path) -> None:
+    """The mean of `model` and the end of an earlier cycle: what both lie around does better on what neither has seen.
+
+    Stochastic weight averaging (Izmailov et al. 2018).
+    """
+    earlier = read_state(model, path)
+    with torch.no_grad():
+        for name, value in model.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(earlier[name].to(value), 0.5)
 
 
 def sweep(

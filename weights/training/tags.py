@@ -12,7 +12,6 @@ from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from weights.measures import read_rows
 from weights.training import classifier, data, export, extra
 from weights.training.fit import Batches, add_options, fit, schedule_of
 
@@ -34,11 +33,11 @@ class Task:
 
 def train(task: Task, options: argparse.Namespace) -> None:
     schedule = schedule_of(options)
-    rows = {split: read_rows(options.data, split) for split in ("train", "val")}
+    rows = {part: data.read_part(options.data, part) for part in ("train", "val", options.learn_from)}
     labels = sorted({tag for row in rows["train"] for tag in row["tags"].split()})
     # Most tags are absent from most pictures, and so the head begins.
     model, mean, std = classifier.build(options.arch, len(labels), options.backbone_weights, bias=-2.0)
-    images, targets = load(task, options.data, rows["train"], labels)
+    images, targets = load(task, options.data, rows[options.learn_from], labels)
     if options.extra:
         more = extra.read_tags(options.extra, "satellite_labels", labels, (task.source_px,) * 2)
         images, targets = torch.cat([images, more[0]]), torch.cat([targets, more[1]])
@@ -78,7 +77,8 @@ def train(task: Task, options: argparse.Namespace) -> None:
         options.out,
     )
     config = classifier.config(trained, options.arch, task.name, labels, task.source_px, mean, std)
-    export.save_repository(trained, config | {"threshold": validate(trained)["threshold"]}, options.out)
+    threshold = options.threshold if options.learn_from == "all" else validate(trained)["threshold"]
+    export.save_repository(trained, config | {"threshold": threshold}, options.out)
 
 
 def load(task: Task, folder: Path, rows: list[dict[str, str]], labels: list[str]) -> tuple[Tensor, Tensor]:
@@ -129,4 +129,8 @@ def options(description: str | None, epochs: int) -> argparse.Namespace:
     add_options(parser, epochs, learning_rate=2e-3, batch_size=32)
     parser.add_argument("--layer-decay", type=float, default=0.9)
     parser.add_argument("--mixup", type=float, default=0.2, help="0 turns it off")
-    return parser.parse_args()
+    parser.add_argument("--threshold", type=float, help="with --learn-from all: that of the weights of before")
+    given = parser.parse_args()
+    if (given.learn_from == "all") != (given.threshold is not None):
+        parser.error("--threshold goes with --learn-from all: on pictures that were learnt none can be chosen.")
+    return given

@@ -23,7 +23,6 @@ from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from weights.measures import read_rows
 from weights.training import classifier, data, export, extra
 from weights.training.fit import Batches, add_options, fit, schedule_of
 
@@ -37,7 +36,7 @@ def main() -> None:
     options = _options()
     schedule = schedule_of(options)
     model, mean, std = classifier.build(options.arch, len(LABELS), options.backbone_weights)
-    train_images, train_labels = load_split(options.data, "train")
+    train_images, train_labels = load_split(options.data, options.learn_from)
     if options.extra:
         images, labels = extra.read_classes(options.extra, "vehicle_classifier", LABELS, (SOURCE_PX, SOURCE_PX))
         train_images, train_labels = torch.cat([train_images, images]), torch.cat([train_labels, labels])
@@ -82,8 +81,8 @@ def main() -> None:
     export.save_repository(trained, config, options.out)
 
 
-def load_split(folder: Path, split: str) -> tuple[Tensor, Tensor]:
-    rows = read_rows(folder, split)
+def load_split(folder: Path, part: str) -> tuple[Tensor, Tensor]:
+    rows = data.read_part(folder, part)
     images = data.read_images([folder / "images" / row["image"] for row in rows], (SOURCE_PX, SOURCE_PX))
     return images, torch.tensor([int(row["emergency"]) for row in rows])
 
