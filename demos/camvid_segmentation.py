@@ -6,24 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 from hub.images import overlay
 from hub.kit.layers import ASK, PICTURES
-from hub.kit.networks import segmenter
-from hub.kit.segmentation import BEST, FAST, VIEWS, best_class, count_regions, draw_inside, frame_item, infer_frames
+from hub.kit.segmentation import (
+    BEST,
+    FAST,
+    VIEWS,
+    best_class,
+    count_regions,
+    draw_inside,
+    frame_item,
+    infer_frames,
+    load_frames,
+)
 from hub.kit.sentences import joined, percent, sentence
 from hub.spec import Choice, Choices, Demo, Example, ImageInput, ImageOutput, Json, Mask, OverVideo, Slider, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-    import torch
     from PIL import Image
-    from torch import nn
 
 CAR, LARGEST = "car", 2  # classes in the headline, beside the cars
-
-
-def load(folder: Path, device: torch.device) -> nn.Module:
-    return segmenter(folder)
 
 
 def prepare(
@@ -35,10 +37,6 @@ def prepare(
     inside: bool = False,
 ) -> dict[str, Any]:
     return frame_item(image, config["_preprocessing"], VIEWS[quality], inside)
-
-
-def infer(model: Any, items: list[dict[str, Any]], config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return infer_frames(model, items, config["_preprocessing"]["multiple"])
 
 
 def present(
@@ -115,9 +113,9 @@ DEMO = Demo(
         Mask("mask", "Class ids", "Exact ids, 0 to 10, one byte a pixel"),
         PICTURES,
     ),
-    load=load,
+    load=load_frames,
     prepare=prepare,
-    infer=infer,
+    infer=infer_frames,
     present=present,
     headline=headline,
     weights=(Weights("camvid_segmentation"),),

@@ -157,7 +157,7 @@ DEMO = Demo(
         Example({"image": "forest_fields.jpg", "weights": AMAZON}, title="Fields, a road and farms in a forest"),
         Example({"image": "forest_clouds.jpg", "weights": AMAZON}, title="Clouds over a rain forest"),
     ),
-    version="3",
+    version="4",
     max_batch=8,
     similar=True,
     order=30,

@@ -5,19 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hub.kit.layers import ASK, PICTURES
-from hub.kit.networks import segmenter
 from hub.kit.regions import boxes_of_regions, probabilities
-from hub.kit.segmentation import BEST, FAST, VIEWS, draw_inside, frame_item, infer_frames
+from hub.kit.segmentation import BEST, FAST, VIEWS, draw_inside, frame_item, infer_frames, load_frames
 from hub.kit.sentences import joined, sentence
 from hub.spec import Boxes, Choice, Choices, Demo, Example, ImageInput, Number, Slider, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-    import torch
     from PIL import Image
-    from torch import nn
 
 KINDS = {"car": "car", "pedestrian": "person", "bicyclist": "cyclist"}  # class of the model -> label
 COUNTED = {  # one, several
@@ -26,10 +22,6 @@ COUNTED = {  # one, several
     "cyclist": ("{number} cyclist", "{number} cyclists"),
 }
 LEAST, SMALLEST = 0.8, 0.2  # score; percent of the photo. The weights' card has the figures at these
-
-
-def load(folder: Path, device: torch.device) -> nn.Module:
-    return segmenter(folder)
 
 
 def prepare(
@@ -42,10 +34,6 @@ def prepare(
     inside: bool = False,
 ) -> dict[str, Any]:
     return frame_item(image, config["_preprocessing"], VIEWS[quality], inside)
-
-
-def infer(model: Any, items: list[dict[str, Any]], config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return infer_frames(model, items, config["_preprocessing"]["multiple"])
 
 
 def present(
@@ -101,9 +89,9 @@ DEMO = Demo(
         Boxes("objects", "Objects", "What touches shares one box: parked cars in a row, people in a group"),
         PICTURES,
     ),
-    load=load,
+    load=load_frames,
     prepare=prepare,
-    infer=infer,
+    infer=infer_frames,
     present=present,
     headline=headline,
     weights=(Weights("camvid_segmentation"),),

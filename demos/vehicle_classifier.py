@@ -115,7 +115,7 @@ DEMO = Demo(
         Example({"image": "fire_engine.jpg"}, title="Fire engine in front of its station"),
         Example({"image": "saloon.jpg"}, title="Silver saloon in a car park"),
     ),
-    version="2",
+    version="3",
     max_batch=16,
     live={"views": SINGLE, "inside": False},
     similar=True,

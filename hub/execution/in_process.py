@@ -193,7 +193,7 @@ class _Run:
         self.folder = store.obtain(work.weights, patience_s=PATIENCE_S) if work.weights else None
         if self.folder and self.folder.digest != work.digest:
             raise OtherWeightsError("The weights {name!r} changed just now. Try again.", name=work.weights)
-        self.key = model_key(work.model_slug, work.weights, work.digest)
+        self.key = model_key(self.page.model_slug, work.weights, work.digest)
         enough = enough_pixels(self.page.demo, self.folder.config if self.folder else None)
         fields = {field.name: field for field in self.page.demo.inputs}
         self.inputs = Opened(work.parameters, work.pictures, executor._limits, room, enough, fields)
@@ -220,7 +220,7 @@ class _Run:
         models, demo, work = self.executor._models, self.page.demo, self.work
         models.refuse_if_stuck(self.key)
         sight = None
-        with self.executor.batcher(self.page.over or self.page, self.folder, self.key).coming() as submit:
+        with self.executor.batcher(self.page.model_page, self.folder, self.key).coming() as submit:
             begin = time.perf_counter()
             self.inputs.values()
             self.on_event(DECODED, None)

@@ -115,7 +115,7 @@ def residents(registry: Registry, weights: WeightsStore, state: PoolState) -> li
     all_models = [
         resident(weights, state, page, name)
         for page in registry
-        if page.declared and (page.over is None or page.over.slug not in registry.pages)
+        if page.declared and (page.model_page is page or page.model_slug not in registry.pages)
         for name in ([w.name for w in page.declared.weights] or [""])
     ]
     return sorted(all_models, key=lambda r: (r.state not in ("ready", "loading"), not r.leaves, r.leaves))

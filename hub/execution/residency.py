@@ -214,8 +214,8 @@ class Residency:
         Returns whether it is in memory. Raises HubError.
         """
         page = self.registry.get(slug)
-        demo, slug = page.demo, page.model_slug
-        name = models.weights_name(demo, weights)
+        name = models.weights_name(page.demo, weights)
+        demo, slug = page.model_page.demo, page.model_slug
         folder = self.weights.obtain(name, patience_s=PATIENCE_S) if name else None
         key = model_key(slug, folder.name, folder.digest) if folder else slug
         return self.pool.ensure(

@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from hub.images import normalise
 from hub.kit.heat_maps import map_of_class
 from hub.kit.layers import add_layers, draw_layers
-from hub.kit.networks import own_method, scores_and_deepest
+from hub.kit.networks import own_method, scores_and_deepest, segmenter
 from hub.texts import sentence
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
     from PIL import Image
-    from torch import Tensor
+    from torch import Tensor, nn
 
 BEST, FAST = "best", "fast"
 # Test-time augmentation: the probabilities of these views are averaged. Each is (scale, mirrored).
@@ -55,12 +58,20 @@ def frame_item(
     return {"pixels": pixels, "views": np.array(views, np.float32), "inside": inside}
 
 
-def infer_frames(model: Any, items: Sequence[Mapping[str, Any]], multiple: int) -> list[dict[str, Any]]:
-    """`logits` [classes, height, width]: logarithms of the views' summed probabilities, at the item's own size.
+def load_frames(folder: Path, device: torch.device) -> nn.Module:
+    """`load` of every page over such a network: pages with the same `load` and `infer` share one model."""
+    return segmenter(folder)
 
+
+def infer_frames(model: Any, items: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """`infer` of these pages, on items of `frame_item`.
+
+    `logits` [classes, height, width]: logarithms of the views' summed probabilities, at the item's own size.
     `embedding` [features]: the deepest features of the first view, averaged over it; whatever the number of views.
     """
     import torch
+
+    multiple = config["_preprocessing"]["multiple"]
 
     batch = torch.from_numpy(np.stack([item["pixels"] for item in items])).to(next(model.parameters()))
     logits, features = look_at_views(model, batch, items[0]["views"].tolist(), multiple)

@@ -9,7 +9,7 @@ import importlib.util
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.machinery import SourceFileLoader
 from importlib.metadata import entry_points
@@ -44,15 +44,26 @@ class Page:
     declared: Demo | None = None
     error: str = ""
     over: Page | None = None  # of a page over videos: the one that each frame goes to
+    like: Page | None = None  # an earlier page with the same `load` and `infer`: one model answers both
 
     def __post_init__(self) -> None:
         if self.declared is not None:  # all doors ask for what is drawn on a picture as for any other input
             object.__setattr__(self, "declared", hints.with_hints(self.declared))
 
     @property
+    def pictures(self) -> Page:
+        """The page that was written: of one over videos that of its frames, else the page itself."""
+        return self.over or self
+
+    @property
+    def model_page(self) -> Page:
+        """The page whose model answers."""
+        return self.pictures.like or self.pictures
+
+    @property
     def model_slug(self) -> str:
-        """The page whose model it is: pages over videos have that of their frames' page."""
-        return self.over.slug if self.over else self.slug
+        """The slug of the page whose model answers."""
+        return self.model_page.slug
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -138,8 +149,19 @@ class Registry:
 
 
 def _in_order(pages: Iterable[Page]) -> dict[str, Page]:
-    ordered = sorted(pages, key=lambda p: (p.declared.order if p.declared else 999, p.slug))
-    return {page.slug: page for page in ordered}
+    """By slug, in gallery order; of pages whose models are the same, all have that of the first."""
+    ordered = {p.slug: p for p in sorted(pages, key=lambda p: (p.declared.order if p.declared else 999, p.slug))}
+    first: dict[tuple[object, ...], Page] = {}
+    for slug, page in ordered.items():
+        if page.declared is not None and page.over is None:
+            demo = page.declared
+            earlier = first.setdefault((id(demo.load), id(demo.infer), demo.max_batch), page)
+            like = None if earlier is page else earlier
+            ordered[slug] = page if page.like is like else replace(page, like=like)
+    for slug, page in ordered.items():
+        if page.over is not None and page.over.slug in ordered:
+            ordered[slug] = replace(page, over=ordered[page.over.slug])
+    return ordered
 
 
 def discover(folder: Path | None = None, only: Sequence[str] = (), *, anew: bool = False) -> Registry:
@@ -174,7 +196,7 @@ def discover(folder: Path | None = None, only: Sequence[str] = (), *, anew: bool
             slugs = sorted({*(p.stem for p in folder.glob("[!_]*.py")), *(e.name for e in entries)})
             raise NotFoundError(unknown("demo", slug, slugs))
     if only:
-        pages = {slug: p for slug, p in pages.items() if {slug, p.model_slug} & {*only}}
+        pages = {slug: p for slug, p in pages.items() if {slug, p.pictures.slug} & {*only}}
     return Registry(_in_order(pages.values()))
 
 

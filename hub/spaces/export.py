@@ -92,8 +92,8 @@ def plan(settings: Settings, options: Options) -> SpacePlan:
     credits = settings.pages_folder / "assets" / "README.md"  # whose pictures the examples are
     files |= {"demos/assets/README.md": credits} if credits.is_file() else {}
     for page, source in zip(pages, sources, strict=True):
-        files[f"demos/{page.model_slug}.py"] = source
-        files |= {f"demos/assets/{page.model_slug}/{path}": file for path, file in _below(page.assets)}
+        files[f"demos/{page.pictures.slug}.py"] = source
+        files |= {f"demos/assets/{page.pictures.slug}/{path}": file for path, file in _below(page.assets)}
     for name in facts.cards:
         files |= {f"weights/{name}/{path}": file for path, file in _weights_files(store, name)}
     if locked:

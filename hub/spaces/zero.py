@@ -116,7 +116,7 @@ class Zero:
         spaces.disable_gradio_auto_wrap()  # the hub says itself what needs the GPU
         self._call = spaces.GPU(duration=self.duration_s)(self._in_child)
         for page in registry:
-            if page.declared is not None:
+            if page.declared is not None and page.model_page is page:
                 self._hold(page)
         # A child has a copy of every open connection, and one that it keeps would not end for the visitor.
         _part("spaces.reloading", "reload_server_ports").add(port)

@@ -166,7 +166,7 @@ def apply(registry: Registry, chosen: Mapping[str, list[str]]) -> tuple[Registry
 
 def keys_of(page: Page, chosen: Mapping[str, list[str]]) -> dict[str, list[str]]:
     """What of `chosen` is for one page."""
-    names = {page.model_slug, *(weights.name for weights in page.declared.weights)} if page.declared else set()
+    names = {page.pictures.slug, *(weights.name for weights in page.declared.weights)} if page.declared else set()
     return {key: addresses for key, addresses in chosen.items() if key in names}
 
 
@@ -186,7 +186,7 @@ def _with_sources(page: Page, chosen: Mapping[str, list[str]], sources: dict[str
     first: list[Weights] = []
     rest: list[Weights] = []
     for number, weights in enumerate(page.demo.weights):
-        keys = [weights.name, *([page.model_slug] if number == 0 and page.model_slug != weights.name else [])]
+        keys = [weights.name, *([page.pictures.slug] if number == 0 and page.pictures.slug != weights.name else [])]
         for address in (a for key in keys for a in chosen.get(key, ())):
             first.append(_choice(weights, address, sources))
         rest += [_choice(weights, address, sources) for address in (BUNDLED, *weights.sources)]

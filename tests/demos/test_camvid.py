@@ -104,13 +104,13 @@ def test_views_are_probabilities_that_sum_to_one_and_an_embedding_that_quality_d
     import torch
 
     folder = hub.weights.find(PAGE.demo.weights[0].name)
-    model = MODULE.load(folder.path, torch.device("cpu"))
+    model = PAGE.demo.load(folder.path, torch.device("cpu"))
     small = street.resize((150, 100))
     outputs = []
     with torch.inference_mode():
         for quality in ("best", "fast"):
             item = MODULE.prepare(small, 0.5, (), quality, config=folder.config)
-            outputs += MODULE.infer(model, [item], config=folder.config)
+            outputs += PAGE.demo.infer(model, [item], config=folder.config)
             assert outputs[-1]["logits"].shape[1:] == item["pixels"].shape[1:]
     total = np.exp(outputs[0]["logits"]).sum(0) / len(MODULE.VIEWS["best"])
     assert np.allclose(total, 1, atol=1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,6 +39,21 @@ def test_cars_are_found_in_a_street_and_the_headline_counts_them(hub: Hub) -> No
     assert all(box in more for box in boxes), "the same boxes, and those that were too small or too unsure"
     cyclists = hub.engine.run(SLUG, {"image": STREET, "quality": "fast", "what": "cyclist"}).values["objects"]["boxes"]
     assert {box["label"] for box in cyclists} <= {"cyclist"}
+
+
+def test_the_street_scene_page_and_its_video_share_one_model_with_this_page(tmp_path: Path) -> None:
+    scene, video = "camvid_segmentation", "camvid_segmentation_video"
+    hub = Hub(Settings(device="cpu", dtype="float32", data=str(tmp_path), demos=f"{SLUG},{scene},{video}"))
+    try:
+        assert {page.model_slug for page in hub.registry} == {scene}
+        assert hub.engine.run(scene, {"image": STREET, "quality": "fast"}).receipt.cold
+        receipt = hub.engine.run(SLUG, {"image": STREET, "quality": "fast"}).receipt
+        assert not receipt.cold and not receipt.batch_size, "what the model saw in this picture is still there"
+        assert hub.models.is_loaded(SLUG) and [one.demo for one in hub.models.residents()] == [scene]
+        assert hub.change_model(SLUG, "", "unload").state == "absent" and not hub.models.is_loaded(scene)
+        assert hub.change_model(SLUG, "", "load").state == "ready" and hub.models.is_loaded(scene)
+    finally:
+        hub.close()
 
 
 def test_counts_are_said_in_words() -> None:

@@ -58,6 +58,19 @@ def write(folder: Path, slug: str, text: str = PAGE % "") -> None:
     (folder / f"{slug}.py").write_text(textwrap.dedent(text), encoding="utf-8")
 
 
+SHARING = """
+from hub.kit.segmentation import infer_frames, load_frames
+from hub.spec import Demo, Json, Slider
+
+def prepare(number): return number
+def present(output, number): return {"answer": output}
+
+DEMO = Demo(title="Number", summary="Says a number.", task="Arithmetic",
+            inputs=(Slider("number", "Number", 0, 9, 1, 1),), outputs=(Json("answer", "Answer"),),
+            load=load_frames, prepare=prepare, infer=infer_frames, present=present%s)
+"""
+
+
 # --- finding --------------------------------------------------------------------------------------
 
 
@@ -73,6 +86,22 @@ def test_only_the_named_pages_are_imported(folder: Path) -> None:
     write(folder, "wanted")
     write(folder, "unwanted", "raise RuntimeError('imported although nobody asked')")
     assert [page.slug for page in discover(folder, ["wanted"])] == ["wanted"]
+
+
+def test_pages_with_the_same_load_and_infer_share_the_model_of_the_first(folder: Path) -> None:
+    write(folder, "later", SHARING % "")
+    write(folder, "first", SHARING % ", order=1")
+    write(folder, "smaller_batches", SHARING % ", max_batch=2")
+    write(folder, "own")
+    found = discover(folder)
+    wanted = {"first": "first", "later": "first", "smaller_batches": "smaller_batches", "own": "own"}
+    assert {page.slug: page.model_slug for page in found} == wanted
+    assert discover(folder, ["later"]).get("later").model_slug == "later", "the other page is not there"
+    write(folder, "first", PAGE % ", order=1")  # it was edited: the two have nothing in common any more
+    found.put(discover(folder, ["first"]).pages)
+    assert found.get("later").model_slug == "later"
+    found.put({"later": None})
+    assert "later" not in found.pages
 
 
 def test_an_unknown_name_in_the_list_is_refused_with_a_suggestion(folder: Path) -> None:
