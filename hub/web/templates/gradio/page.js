@@ -35,25 +35,31 @@ for (const kind of ["error", "load"]) document.addEventListener(kind, (event) =>
 // The answer is brought into view where it is not: after Run, an example or a new picture; in a narrow window, where
 // settings are below the answer, after another choice too, and never while a slider is moved.
 let asked = 0, before = "";  // when a run was asked for last, and what the status said then; 0: its answer is there
+let followed = 0;  // the same until somebody does something else: a page that grows shorter stops a scroll, which goes on then
 const statusNow = () => document.querySelector(".hub-answers .hub-status")?.outerHTML ?? "";
 function ask() {
-  asked = Date.now();
+  asked = followed = Date.now();
   before = statusNow();
   setTimeout(bringIntoView, 700, asked);  // an equal answer changes nothing that could be noticed
 }
 function bringIntoView(of) {
   const answers = document.querySelector(".hub-answers");
-  if (of !== asked || !answers?.querySelector(".hub-busy, .hub-done, .hub-error")) return;
+  if (of !== asked && of !== followed || !answers?.querySelector(".hub-busy, .hub-done, .hub-error")) return;
   const {top} = answers.getBoundingClientRect();
-  const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
+  // After a choice below the answer the page jumps, as what is between grows and shrinks meanwhile.
+  const jumps = followed && document.documentElement.classList.contains("hub-chosen");
+  const behavior = jumps || matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
   if (top < -1 || top > window.innerHeight / 3) answers.scrollIntoView({behavior, block: "start"});
+}
+for (const kind of ["wheel", "touchmove", "pointerdown", "keydown"]) {
+  document.addEventListener(kind, () => { followed = 0; }, {passive: true, capture: true});  // before what asks, below
 }
 // `then` once the page's parts have kept their height for a while, at the latest after so many ms.
 function whenStill(most, then) {
   let last = "", same = 0, waited = 0;
   const timer = setInterval(() => {
     const parts = document.querySelectorAll(".hub-title, .hub-stage > *, .hub-stage > * > *, .hub-answers > *");
-    const now = [...parts].map((part) => part.offsetHeight).join();
+    const now = [scrollY, ...[...parts].map((part) => part.offsetHeight)].join();
     const comes = document.querySelector("gradio-app .loading") || document.querySelector(".hub-answers .hub-picture:not(:has(img))")
       || [...document.querySelectorAll(".hub-answers img")].some((image) => !image.complete);
     same = now === last && !comes ? same + 1 : 0;
@@ -64,9 +70,19 @@ function whenStill(most, then) {
     then();
   }, 50);
 }
+// An answer that becomes shorter while somebody looks at what is below it would pull all of that up: it keeps its height
+// until it is in view, and fills the window from then on.
+function hold(yes) {
+  const answers = document.querySelector(".hub-answers");
+  if (answers && (yes || answers.style.minHeight)) answers.style.minHeight = yes ? `${answers.offsetHeight}px` : "100svh";
+}
 function settle() {
   document.documentElement.classList.add("hub-settling");
-  whenStill(1500, () => document.documentElement.classList.remove("hub-settling", "hub-chosen"));
+  whenStill(1500, () => {
+    document.documentElement.classList.remove("hub-settling", "hub-chosen");
+    if (followed && !asked) bringIntoView(followed);
+    whenStill(1000, () => hold(false));
+  });
 }
 // A setting may bring or take one picture, such as Why, which moves what is below it.
 new MutationObserver((records) => {
@@ -83,6 +99,7 @@ for (const kind of ["change", "pointerdown", "keydown"]) document.addEventListen
   const isOption = kind === "change" ? event.target.type === "radio" : event.target.closest?.("[role=option]") || event.key === "Enter";
   if (!chosen || !isOption) return;
   ask();
+  hold(true);
   document.documentElement.classList.add("hub-chosen");
   setTimeout((of) => { if (of === asked && statusNow() === before) settle(); }, 3000, asked);  // nothing came of it
 }, true);
