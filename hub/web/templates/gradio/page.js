@@ -54,12 +54,12 @@ function bringIntoView(of) {
 for (const kind of ["wheel", "touchmove", "pointerdown", "keydown"]) {
   document.addEventListener(kind, () => { followed = 0; }, {passive: true, capture: true});  // before what asks, below
 }
-// `then` once the page's parts have kept their height for a while, at the latest after so many ms.
-function whenStill(most, then) {
+// `then` once the page's parts have kept their height for a while (and their place, if that counts), at the latest after so many ms.
+function whenStill(most, then, scrolls = false) {
   let last = "", same = 0, waited = 0;
   const timer = setInterval(() => {
     const parts = document.querySelectorAll(".hub-title, .hub-stage > *, .hub-stage > * > *, .hub-answers > *");
-    const now = [scrollY, ...[...parts].map((part) => part.offsetHeight)].join();
+    const now = [scrolls && scrollY, ...[...parts].map((part) => part.offsetHeight)].join();
     const comes = document.querySelector("gradio-app .loading") || document.querySelector(".hub-answers .hub-picture:not(:has(img))")
       || [...document.querySelectorAll(".hub-answers img")].some((image) => !image.complete);
     same = now === last && !comes ? same + 1 : 0;
@@ -81,7 +81,7 @@ function settle() {
   whenStill(1500, () => {
     document.documentElement.classList.remove("hub-settling", "hub-chosen");
     if (followed && !asked) bringIntoView(followed);
-    whenStill(1000, () => hold(false));
+    whenStill(1000, () => hold(false), true);
   });
 }
 // A setting may bring or take one picture, such as Why, which moves what is below it.
