@@ -47,7 +47,9 @@ class Calls:
         return max(LOOK_S, self.count / LOOKS_A_SECOND)
 
     def close(self) -> None:
-        """Ends what is under way."""
+        """Ends what is under way; once that is done, nothing."""
+        if self._loop.is_closed():
+            return
 
         async def end() -> None:
             tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]

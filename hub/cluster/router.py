@@ -6,13 +6,7 @@ Serve's routers know none of that. This one also tells the hub which replicas th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from ray.serve.request_router import PendingRequest, ReplicaID, RequestRouter, RunningReplica
-
-# By application: Serve makes the router itself, and gives it no more than that name.
-LISTENERS: dict[str, Callable[[frozenset[str]], None]] = {}
 
 
 class Named(RequestRouter):
@@ -34,6 +28,9 @@ class Named(RequestRouter):
         self._tell()
 
     def _tell(self) -> None:
-        listener: Any = LISTENERS.get(self.app_name)
+        # Serve sends this class around by value, with all that its code names: what is imported here it does not.
+        from hub.cluster.session import LISTENERS
+
+        listener = LISTENERS.get(self.app_name)
         if listener is not None:
             listener(frozenset(replica_id.unique_id for replica_id in self.curr_replicas))

@@ -34,6 +34,8 @@ FOLDER = "hub-ray-"
 # A Unix socket's address has at most 107 bytes; Ray's are in session_<date>_<pid>/sockets/plasma_store of its folder.
 FOLDER_CHARS = 107 - len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
 DEPLOYMENT = "models"
+# Told which replicas there are, by application: Serve makes the router itself, and gives it no more than that name.
+LISTENERS: dict[str, Callable[[frozenset[str]], None]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class Session:
         from hub.cluster import router
         from hub.cluster.replica import Replica
 
-        router.LISTENERS[self._name] = on_members
+        LISTENERS[self._name] = on_members
         logs = LoggingConfig(log_level="WARNING", enable_access_log=False)
         serve.start(proxy_location="Disabled", logging_config=logs)
         plan = self.plan
@@ -193,9 +195,7 @@ class Session:
         import ray
         from ray import serve
 
-        from hub.cluster import router
-
-        router.LISTENERS.pop(self._name, None)
+        LISTENERS.pop(self._name, None)
         if self._connected:
             try:
                 if self._is_local:
@@ -271,6 +271,8 @@ def prepare_environment(*, is_local: bool) -> None:
     if is_local and "ray" not in sys.modules:
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        # Else it takes 127.0.0.1 for this machine's other address, and listens on all of them. Read on Linux, too.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
 
 def app_name(settings: Settings) -> str:
