@@ -122,6 +122,7 @@ class Session:
             self._connected = True
             return
         self._folder = own_folder()
+        common["runtime_env"]["worker_process_setup_hook"] = "hub.cluster.loopback.listen_here_alone"
         _, most = wanted(settings.ray_replicas)
         ray.init(
             address="local",
