@@ -29,7 +29,7 @@ class Named(RequestRouter):
 
     def _tell(self) -> None:
         # Serve sends this class around by value, with all that its code names: what is imported here it does not.
-        from hub.cluster.session import LISTENERS
+        from hub.cluster.listeners import LISTENERS
 
         listener = LISTENERS.get(self.app_name)
         if listener is not None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from hub.cluster.listeners import LISTENERS
 from hub.errors import InputError, UnavailableError, brief
 from hub.execution.messages import Begin
 from hub.execution.workers import HUNG_S, MOST_WORKERS, available_cores
@@ -34,8 +35,6 @@ FOLDER = "hub-ray-"
 # A Unix socket's address has at most 107 bytes; Ray's are in session_<date>_<pid>/sockets/plasma_store of its folder.
 FOLDER_CHARS = 107 - len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
 DEPLOYMENT = "models"
-# Told which replicas there are, by application: Serve makes the router itself, and gives it no more than that name.
-LISTENERS: dict[str, Callable[[frozenset[str]], None]] = {}
 
 
 @dataclass(frozen=True, slots=True)
