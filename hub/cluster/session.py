@@ -29,7 +29,7 @@ CODE = Path(__file__).resolve().parents[2]  # what `hub` is imported from
 START_S = 180.0  # until the first replica is there: on a cluster a machine may have to be started for it
 HEALTH_S, HEALTH_PATIENCE_S = 2.0, 30.0  # how often Serve looks after a replica, and how long it may take to answer
 UPSCALE_S, DOWNSCALE_S = 5.0, 120.0  # of more or less work, until there are more or fewer replicas
-SHUTDOWN_S = 10.0
+SHUTDOWN_S, REACH_S = 10.0, 10.0
 OBJECTS_BYTES = 512 * 2**20  # what travels between processes of this machine; more of it goes to the disk
 FOLDER = "hub-ray-"
 # A Unix socket's address has at most 107 bytes; Ray's are in session_<date>_<pid>/sockets/plasma_store of its folder.
@@ -110,8 +110,9 @@ class Session:
         }
         if not self._is_local:
             try:
+                reach(settings.ray_address)
                 ray.init(address=settings.ray_address, **common)
-            except (ConnectionError, RuntimeError, ValueError) as error:
+            except (OSError, RuntimeError, ValueError) as error:
                 raise UnavailableError(
                     "No Ray cluster answers at {address}: {reason}. Start one (ray start --head), or leave "
                     "--ray-address away.",
@@ -208,6 +209,13 @@ class Session:
             self._connected = False
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def reach(address: str) -> None:
+    """Raises OSError where nobody listens at `host:port`: Ray itself would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), REACH_S).close()
 
 
 def wanted(text: str) -> tuple[int, int]:
