@@ -272,6 +272,19 @@ def test_tags_learnt_from_all_pictures_keep_the_threshold_that_was_chosen_before
     assert tags.options(None, epochs=1).threshold == 1.0
 
 
+@pytest.mark.parametrize("given", [["--learn-from", "all"], ["--wider", "1"]])
+def test_an_interval_is_not_fitted_on_faces_that_were_learnt(given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from weights.age_regression import recipe
+
+    monkeypatch.setattr("sys.argv", ["recipe", "--data", "d", "--out", "o", *given])
+    with pytest.raises(SystemExit):
+        recipe._options()
+    ages = torch.tensor([20.0, 30.0, 40.0, 50.0])
+    exact = (ages[:, None] - recipe.CENTRE) / recipe.SCALE * torch.ones(4, 3)
+    wider, inside = recipe.fit_interval([exact, exact], ages)
+    assert wider == pytest.approx(0.0, abs=1e-4) and inside in (0.0, 0.5, 1.0)
+
+
 def test_a_constant_rate_stays(tmp_path: Path) -> None:
     seen = []
     model = nn.Linear(2, 1)

@@ -96,14 +96,16 @@ def main() -> None:
         schedule,
         options.out,
     )
-    views = [classifier.predict(trained, view) for view in (val_ready, val_ready.flip(3))]  # as the page does
-    estimates = (views[0] + views[1]) / 2 * SCALE + CENTRE
-    wider = widening(estimates[::2], val_ages[::2])
+    if options.wider is None:
+        wider, inside = fit_interval(
+            [classifier.predict(trained, view) for view in (val_ready, val_ready.flip(3))], val_ages
+        )
+        (options.out / "interval.json").write_text(
+            json.dumps({"wider_years": wider, "inside_other_half": inside}) + "\n"
+        )
+    else:
+        wider = options.wider
     fold_head(trained, wider)
-    # Widened on every second validation face, so the others say whether the interval holds what it promises.
-    low, high = estimates[1::2, 1] - wider, estimates[1::2, 2] + wider
-    inside = ((val_ages[1::2] >= low) & (val_ages[1::2] <= high)).float().mean().item()
-    (options.out / "interval.json").write_text(json.dumps({"wider_years": wider, "inside_other_half": inside}) + "\n")
     pooling = {"global_pool": "catavgmax"}
     config = classifier.config(trained, options.arch, "age", ["age", "low", "high"], SIDE_PX, mean, std, pooling)
     export.save_repository(trained, config | {"interval_level": LEVEL}, options.out)
@@ -146,6 +148,17 @@ def loss(output: Tensor, years: Tensor) -> Tensor:
         error = target - output[:, column]
         ends = ends + torch.maximum(share * error, (share - 1) * error).mean()
     return age + 0.5 * ends
+
+
+def fit_interval(views: list[Tensor], ages: Tensor) -> tuple[float, float]:
+    """Years to add at both ends, as every second face asks for, and the share of the others that is then inside.
+
+    `views`: the network's outputs [n, 3] for the faces and their mirror images, which the page averages.
+    """
+    estimates = (views[0] + views[1]) / 2 * SCALE + CENTRE
+    wider = widening(estimates[::2], ages[::2])
+    low, high = estimates[1::2, 1] - wider, estimates[1::2, 2] + wider
+    return wider, ((ages[1::2] >= low) & (ages[1::2] <= high)).float().mean().item()
 
 
 def widening(estimates: Tensor, ages: Tensor) -> float:
@@ -216,7 +229,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--least-px", type=int, default=0, help="smallest side of the training pictures")
     parser.add_argument("--dropout", type=float, default=0.3)
     parser.add_argument("--mixup", type=float, default=0.2, help="0 turns it off")
-    return parser.parse_args()
+    parser.add_argument("--wider", type=float, help="with --learn-from all: years, from interval.json of before")
+    given = parser.parse_args()
+    if (given.learn_from == "all") != (given.wider is not None):
+        parser.error("--wider goes with --learn-from all: faces that were learnt would make the interval too narrow.")
+    return given
 
 
 if __name__ == "__main__":
