@@ -14,6 +14,7 @@ SHIFTS = """window.shift = 0;
 new PerformanceObserver((list) => list.getEntries().forEach((entry) => {
   if (!entry.hadRecentInput) window.shift += entry.value;
 })).observe({type: "layout-shift", buffered: true});"""
+BLANK = "e => e.getBoundingClientRect().bottom - e.lastElementChild.getBoundingClientRect().bottom"
 IN_VIEW = "e => { const b = e.getBoundingClientRect(); return b.top >= -1 && b.top < innerHeight / 3; }"
 
 
@@ -67,6 +68,10 @@ def test_on_a_phone_why_comes_and_goes_in_view_and_little_moves(browser: Browser
         page.wait_for_load_state("networkidle")
         expect(page.locator(".hub-after")).to_be_visible()
         assert page.evaluate("window.shift") <= 0.1
+    text = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no picture"}
+    page.locator(".hub-ask input[type=file]").first.set_input_files(text)  # type: ignore[arg-type]
+    expect(page.locator(".hub-error")).to_be_visible()
+    assert page.locator(".hub-answers").evaluate(BLANK) <= 20  # what is wrong stands above the answer before
     page.context.close()
 
 

@@ -37,11 +37,21 @@ for (const kind of ["error", "load"]) document.addEventListener(kind, (event) =>
 let asked = 0, before = "";  // when a run was asked for last, and what the status said then; 0: its answer is there
 let followed = 0;  // the same until somebody does something else: a page that grows shorter stops a scroll, which goes on then
 const statusNow = () => document.querySelector(".hub-answers .hub-status")?.outerHTML ?? "";
+// Where an answer brings or takes a picture, Gradio takes the title and the examples away for a moment: their places stay.
+let kept = [];
+function keep(yes) {
+  for (const part of kept) part.style.minHeight = "";
+  kept = yes ? [...document.querySelectorAll(".block:has(.hub-title, .hub-examples)")] : [];
+  for (const part of kept) part.style.minHeight = `${part.offsetHeight}px`;
+}
 function ask() {
   asked = followed = Date.now();
   before = statusNow();
+  keep(true);
   setTimeout(bringIntoView, 700, asked);  // an equal answer changes nothing that could be noticed
 }
+// In a frame of its own, after a jump: then nothing moves in view.
+const later = (act) => requestAnimationFrame(() => requestAnimationFrame(act));
 function bringIntoView(of) {
   const answers = document.querySelector(".hub-answers");
   if (of !== asked && of !== followed || !answers?.querySelector(".hub-busy, .hub-done, .hub-error")) return;
@@ -50,16 +60,17 @@ function bringIntoView(of) {
   const jumps = followed && document.documentElement.classList.contains("hub-chosen");
   const behavior = jumps || matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
   if (top < -1 || top > window.innerHeight / 3) answers.scrollIntoView({behavior, block: "start"});
+  if (jumps) later(() => hold(false));
 }
 for (const kind of ["wheel", "touchmove", "pointerdown", "keydown"]) {
   document.addEventListener(kind, () => { followed = 0; }, {passive: true, capture: true});  // before what asks, below
 }
-// `then` once the page's parts have kept their height for a while (and their place, if that counts), at the latest after so many ms.
-function whenStill(most, then, scrolls = false) {
+// `then` once the page's parts have kept their height for a while, at the latest after so many ms.
+function whenStill(most, then) {
   let last = "", same = 0, waited = 0;
   const timer = setInterval(() => {
     const parts = document.querySelectorAll(".hub-title, .hub-stage > *, .hub-stage > * > *, .hub-answers > *");
-    const now = [scrolls && scrollY, ...[...parts].map((part) => part.offsetHeight)].join();
+    const now = [...parts].map((part) => part.offsetHeight).join();
     const comes = document.querySelector("gradio-app .loading") || document.querySelector(".hub-answers .hub-picture:not(:has(img))")
       || [...document.querySelectorAll(".hub-answers img")].some((image) => !image.complete);
     same = now === last && !comes ? same + 1 : 0;
@@ -70,18 +81,24 @@ function whenStill(most, then, scrolls = false) {
     then();
   }, 50);
 }
-// An answer that becomes shorter while somebody looks at what is below it would pull all of that up: it keeps its height
-// until it is in view, and fills the window from then on.
+// An answer that becomes shorter or longer while somebody looks at what is below it would move all of that: it keeps its
+// height until it is in view, and fills the window from then on.
 function hold(yes) {
   const answers = document.querySelector(".hub-answers");
-  if (answers && (yes || answers.style.minHeight)) answers.style.minHeight = yes ? `${answers.offsetHeight}px` : "100svh";
+  if (!answers || !yes && !answers.style.height) return;
+  answers.style.height = yes ? `${answers.offsetHeight}px` : "";
+  document.documentElement.classList.toggle("hub-changed", !yes);
 }
 function settle() {
   document.documentElement.classList.add("hub-settling");
   whenStill(1500, () => {
-    document.documentElement.classList.remove("hub-settling", "hub-chosen");
+    document.documentElement.classList.remove("hub-settling");
     if (followed && !asked) bringIntoView(followed);
-    whenStill(1000, () => hold(false), true);
+    later(() => {
+      hold(false);
+      if (!asked) keep(false);
+      document.documentElement.classList.remove("hub-chosen");
+    });
   });
 }
 // A setting may bring or take one picture, such as Why, which moves what is below it.
