@@ -47,6 +47,7 @@ function keep(yes) {
 function ask() {
   asked = followed = Date.now();
   before = statusNow();
+  release();
   keep(true);
   setTimeout(bringIntoView, 700, asked);  // an equal answer changes nothing that could be noticed
 }
@@ -89,16 +90,21 @@ function hold(yes) {
   answers.style.height = yes ? `${answers.offsetHeight}px` : "";
   document.documentElement.classList.toggle("hub-changed", !yes);
 }
-function settle() {
+function release() {
+  hold(false);
+  keep(false);
+  document.documentElement.classList.remove("hub-chosen");
+}
+let settles = 0;
+function settle(of = 0) {
+  const mine = ++settles;
   document.documentElement.classList.add("hub-settling");
   whenStill(1500, () => {
+    if (mine !== settles) return;
     document.documentElement.classList.remove("hub-settling");
-    if (followed && !asked) bringIntoView(followed);
-    later(() => {
-      hold(false);
-      if (!asked) keep(false);
-      document.documentElement.classList.remove("hub-chosen");
-    });
+    if (asked !== of) return;  // something else was asked meanwhile, whose answer settles by itself
+    if (followed) bringIntoView(followed);
+    later(() => { if (asked === of) release(); });
   });
 }
 // A setting may bring or take one picture, such as Why, which moves what is below it.
@@ -118,7 +124,7 @@ for (const kind of ["change", "pointerdown", "keydown"]) document.addEventListen
   ask();
   hold(true);
   document.documentElement.classList.add("hub-chosen");
-  setTimeout((of) => { if (of === asked && statusNow() === before) settle(); }, 3000, asked);  // nothing came of it
+  setTimeout((of) => { if (of === asked && statusNow() === before && !before.includes("hub-busy")) settle(of); }, 3000, asked);  // nothing came of it
 }, true);
 new MutationObserver(() => {
   const now = asked ? statusNow() : before;
