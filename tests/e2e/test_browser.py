@@ -59,7 +59,7 @@ def page(tab: Tab) -> Iterator[Page]:
 
 
 ALWAYS = {"vehicle_classifier", "stable_diffusion"}  # one of a photo, one of words
-MORE = {"camvid_segmentation", "street_objects", "vehicle_classifier_video"}  # with the slow tests
+MORE = {"street_objects", "vehicle_classifier_video"}  # with the slow tests
 LIKE_ANOTHER = {"camvid_segmentation_video"}
 LOOKED_AT = [
     slug if slug in ALWAYS else pytest.param(slug, marks=pytest.mark.slow if slug in MORE else pytest.mark.release)
