@@ -8,9 +8,9 @@ import re
 from tests.served import ROOT
 
 LISTED = (ROOT / "bench" / "FAULTS.md").read_text(encoding="utf-8")
-NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`( \((slow|soak|release)\))?")
+NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`( \((slow|soak|release|ray)\))?")
 
-LATER = {"slow", "soak", "release"}
+LATER = {"slow", "soak", "release", "ray"}
 
 
 def marks(path: str) -> dict[str, set[str]]:
@@ -38,6 +38,4 @@ def test_every_promise_names_a_test_that_there_is_and_when_it_runs() -> None:
         for path, name, _, when in found:
             there = marks(path)
             assert name in there, f"{path} has no {name}"
-            assert when in there[name] if when else not there[name] & {"slow", "soak", "release"}, (
-                f"{name}: say when it runs"
-            )
+            assert when in there[name] if when else not there[name] & LATER, f"{name}: say when it runs"

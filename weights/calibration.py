@@ -5,7 +5,8 @@
 Measured through the page, as `python -m weights.evaluate` does. The temperature that suits these pictures best is
 fitted, and judged cross-fitted: each fifth of the pictures with what the others say. --write divides the last layer by
 it, so that the model itself is calibrated wherever it runs; the threshold moves with it. Afterwards the lock has to be
-written anew (`python -m hub lock`), and the temperature that suits best is 1.
+written anew (`python -m hub lock`), and the temperature that suits best is 1. Weights that learnt these
+pictures too get the --temperature that suited a network of the same recipe which did not.
 """
 
 from __future__ import annotations
@@ -67,7 +68,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--split", default="val")
     parser.add_argument("--picture", type=Path, help="where to draw shares against how often they were right")
     parser.add_argument("--write", action="store_true", help="divide the last layer by the temperature")
+    parser.add_argument("--temperature", type=float, help="write this one, of a network that did not learn them")
     options = parser.parse_args(arguments)
+    folder = ROOT / options.name
+    if options.temperature is not None:
+        write(folder, options.temperature)
+        return 0
+    if json.loads((folder / "config.json").read_bytes()).get("learned_from") == "all":
+        parser.error(
+            "these weights learnt from the validation pictures too (--learn-from all), and would seem too timid. "
+            "Give the --temperature of a network of the same recipe that did not."
+        )
     claims = collect(options.name, options.data, options.split)
     everyone = np.ones(len(claims.logits), bool)
     best, crossed = claims.best_temperature(everyone), cross_fit(claims)
@@ -80,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.picture:
         draw(claims, options.picture)
     if options.write:
-        write(ROOT / options.name, best)
+        write(folder, best)
     return 0
 
 

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from weights import calibration
 from weights.calibration import BINS, Claims, calibration_error, cross_fit, divided, draw, write
 
 
@@ -54,6 +55,23 @@ def test_the_last_layer_takes_the_temperature_and_the_threshold_goes_with_it(tmp
     # What had 20 % has 1 / (1 + 4 ** 2) now, and is picked as before.
     assert json.loads((tmp_path / "config.json").read_text())["threshold"] == pytest.approx(1 / 17, abs=0.005)
     assert divided(tensors, "head", 1.0)["head.weight"].equal(tensors["head.weight"])
+
+
+def test_no_temperature_is_fitted_to_pictures_that_were_learnt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "satellite_landuse"
+    folder.mkdir()
+    config = {"threshold": 0.2, "pretrained_cfg": {"classifier": "head"}, "learned_from": "all"}
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file({"head.weight": torch.ones(3, 2), "head.bias": torch.ones(3)}, folder / "model.safetensors")
+    monkeypatch.setattr(calibration, "ROOT", tmp_path)
+    asked = ["satellite_landuse", "--data", str(tmp_path)]
+    with pytest.raises(SystemExit):
+        calibration.main([*asked, "--write"])
+    assert "learnt from the validation pictures too" in capsys.readouterr().err
+    assert calibration.main([*asked, "--temperature", "0.5"]) == 0
+    assert load_file(folder / "model.safetensors")["head.bias"].tolist() == [2.0] * 3
 
 
 def test_the_picture_is_drawn_also_where_bins_are_empty(tmp_path: Path) -> None:

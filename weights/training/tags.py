@@ -78,6 +78,8 @@ def train(task: Task, options: argparse.Namespace) -> None:
     )
     config = classifier.config(trained, options.arch, task.name, labels, task.source_px, mean, std)
     threshold = options.threshold if options.learn_from == "all" else validate(trained)["threshold"]
+    if options.learn_from == "all":
+        config["learned_from"] = "all"  # no temperature can be fitted to what was learnt
     export.save_repository(trained, config | {"threshold": threshold}, options.out)
 
 

@@ -78,6 +78,8 @@ def main() -> None:
         options.out,
     )
     config = classifier.config(trained, options.arch, "emergency", LABELS, SOURCE_PX, mean, std)
+    if options.learn_from == "all":
+        config["learned_from"] = "all"  # no temperature can be fitted to what was learnt
     export.save_repository(trained, config, options.out)
 
 
