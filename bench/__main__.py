@@ -77,7 +77,7 @@ PARTS: dict[str, Callable[[Bench], Findings]] = {
 }
 LONG = {"ray", "pictures", "soak", "burst", "crowd"}  # left out of a quick run
 # Parts for which it does not matter how models run.
-NO_FORMS = {"forms", "pool", "many_pages", "soak", "burst", "crowd"}
+NO_FORMS = {"forms", "ray", "pool", "many_pages", "soak", "burst", "crowd"}
 PAGE = "vehicle_classifier"
 WIDTH = 170  # of the table where it is not on a terminal
 HARDWARE = """
