@@ -14,7 +14,7 @@ from functools import partial
 
 from hub import imports
 from hub.engine.jobs import Job
-from hub.engine.shares import Shares
+from hub.engine.shares import Pace, Shares
 from hub.engine.shown import Shown
 from hub.errors import (
     BusyError,
@@ -54,11 +54,12 @@ class Running:
         self._settings, self._metrics, self._results, self._shown = settings, metrics, results, shown
         self._compute, self._too_late = compute, too_late
         self._threads = Threads("run")
-        # Guards the three below. Never held while a demo's code, a load or a wait runs.
+        # Guards the four below. Never held while a demo's code, a load or a wait runs.
         self._lock = threading.Lock()
         self._futures: dict[str, Future[Answer]] = {}
         self._in_work = 0
         self._shares = Shares(settings.queue_limit)
+        self._pace = Pace()
 
     @property
     def in_work(self) -> int:
@@ -80,11 +81,15 @@ class Running:
                     count=self._in_work,
                     retry_after_s=1,
                 )
+            if future is None and not job.unhurried:
+                self._pace.check(job.page.slug, job.left_s)
             if not job.unhurried:
                 self._shares.take(job.owner)
             if future is None:
                 future = self._futures[job.id] = Future()
-                self._in_work += not job.unhurried
+                if not job.unhurried:
+                    self._in_work += 1
+                    self._pace.begin(job.page.slug)
         if mine:
             # In the caller's context: hub/spaces/zero.py counts GPU seconds to who asks.
             self._threads.start(partial(copy_context().run, self._lead, future, job))
@@ -126,6 +131,7 @@ class Running:
             del self._futures[job.id]
             if not job.unhurried:
                 self._in_work -= 1
+                self._pace.end(job.page.slug)
                 self._shares.give_back(job.owner)
         if answer is not None:
             future.set_result(answer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -311,6 +312,26 @@ def test_who_waits_for_runs_of_others_has_no_more_than_a_share_either(make_hub: 
         thread.join(PATIENCE_S)
     assert sum(isinstance(outcome[0], BusyError) for _, outcome in threads) == 17
     assert hub.engine.run("doubler", {"number": 2, "seed": 1}, caller=ann).values  # places came back
+
+
+def test_in_a_crowd_who_would_be_answered_too_late_is_told_at_once(make_hub: Make) -> None:
+    def infer(model: Any, items: list[np.ndarray]) -> list[np.ndarray]:
+        time.sleep(0.1 * len(items))
+        return items
+
+    calls = Calls()
+    demo = counting_demo(calls, infer=infer, max_batch=1)
+    hub = make_hub(doubler=demo, settings={"deadline_s": 3.0})
+    hub.models.machine()  # else that may take the time
+    first = [run_in_thread(hub, "doubler", {"number": n, "seed": 1}) for n in range(20)]
+    wait_until(lambda: sum(bool(outcome) for _, outcome in first) >= 10)
+    crowd = [run_in_thread(hub, "doubler", {"number": 100 + n, "seed": 1}) for n in range(40)]
+    for thread, _ in first + crowd:
+        thread.join(PATIENCE_S)
+    told = [outcome[0] for _, outcome in first + crowd]
+    late = [one for one in told if isinstance(one, BusyError) and "would not be answered in" in str(one)]
+    assert late and all(isinstance(one, Result) for one in told if one not in late)
+    assert hub.engine.run("doubler", {"number": 999, "seed": 1}).values  # nobody is left of the crowd
 
 
 def test_a_run_that_takes_too_long_is_a_deadline_error(make_hub: Make) -> None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from hub.engine.shares import Shares
+from hub.engine.shares import SURE, Pace, Shares
 from hub.errors import BusyError
 from hub.people.owners import MACHINE, Owner
 
@@ -60,3 +60,53 @@ def test_the_error_says_what_to_do() -> None:
     with pytest.raises(BusyError, match=r"3 of your requests .* share of the 4 .* Send the next one when") as caught:
         shares.take(ann)
     assert caught.value.retry_after_s == 1
+
+
+class Clock:
+    at = 0.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+def ended_each(pace: Pace, clock: Clock, seconds: float, runs: int) -> None:
+    """So many runs that are in work end, one after the other."""
+    for _ in range(runs):
+        clock.at += seconds
+        pace.end("page")
+
+
+def test_a_run_that_could_not_be_answered_in_time_is_told_so_at_once() -> None:
+    clock = Clock()
+    pace = Pace(clock)
+    for _ in range(60):
+        pace.check("page", 90.0)  # nothing is known yet
+        pace.begin("page")
+    ended_each(pace, clock, 5.0, 20)
+    with pytest.raises(BusyError, match=r"40 runs of this page are in work, which take about 20\d s") as caught:
+        pace.check("page", 90.0)
+    assert caught.value.status == 429 and caught.value.retry_after_s == 60
+    pace.check("other", 90.0)
+    ended_each(pace, clock, 5.0, 40 - SURE - 4)
+    pace.check("page", 90.0)
+    pace.check("page", 66.0)
+    with pytest.raises(BusyError):
+        pace.check("page", 50.0)
+
+
+def test_a_few_runs_are_taken_however_long_one_takes_and_batches_count_as_such() -> None:
+    clock = Clock()
+    pace = Pace(clock)
+    for _ in range(SURE - 1):
+        pace.begin("page")
+    ended_each(pace, clock, 80.0, 1)
+    pace.check("page", 90.0)
+    ended_each(pace, clock, 80.0, SURE - 2)
+    for _ in range(10):
+        for _ in range(32):
+            pace.check("page", 30.0)  # 32 in four batches, of five seconds each
+            pace.begin("page")
+        for _ in range(4):
+            clock.at += 5.0
+            for _ in range(8):
+                pace.end("page")
