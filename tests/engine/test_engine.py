@@ -335,11 +335,12 @@ def test_in_a_crowd_who_would_be_answered_too_late_is_told_at_once(make_hub: Mak
 
 
 def test_a_run_that_takes_too_long_is_a_deadline_error(make_hub: Make) -> None:
-    calls = Calls(hold=threading.Event())
-    hub = make_hub(doubler=counting_demo(calls), settings={"deadline_s": 0.05})
-    hub.models.machine()  # else that may take the time
+    calls = Calls()
+    hub = make_hub(doubler=counting_demo(calls))
+    hub.engine.run("doubler", {"number": 2, "seed": 1})  # else the load may take the time
+    calls.hold = threading.Event()
     with pytest.raises(DeadlineError, match="doubler did not answer in"):
-        hub.engine.run("doubler", {"number": 1, "seed": 1})
+        hub.engine.run("doubler", {"number": 1, "seed": 1}, deadline_s=0.05)
     assert calls.hold is not None
     calls.hold.set()
     assert hub.engine.in_work == 0
