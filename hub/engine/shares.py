@@ -68,14 +68,14 @@ class Shares:
 class Pace:
     """How long each page's runs take one after the other while others wait. Not safe for two threads at once.
 
-    Runs of a batch end together, so what counts is the mean time between two ends. Nothing is known
-    while a page's first runs are in work, and they are taken.
+    Runs of a batch end together, so what counts is the mean time between two ends. What the first one took does not: a
+    model may have been loaded for it.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic):
         self._now = now
         self._in_work: Counter[str] = Counter()
-        self._since: dict[str, float] = {}  # when a page's latest run ended, or the first of these began
+        self._since: dict[str, float] = {}  # when a page's latest run ended
         self._ended: dict[str, tuple[float, float]] = {}  # seconds in which others waited, and how many ended in them
 
     def check(self, slug: str, left_s: float) -> None:
@@ -95,17 +95,17 @@ class Pace:
 
     def begin(self, slug: str) -> None:
         """One run more."""
-        if not self._in_work[slug]:
-            self._since[slug] = self._now()
         self._in_work[slug] += 1
 
     def end(self, slug: str) -> None:
         """One of them has ended, whatever came of it."""
         now = self._now()
         self._in_work[slug] -= 1
-        if self._in_work[slug]:
+        if not self._in_work[slug]:  # the next ones may be of another kind
+            self._since.pop(slug, None)
+            self._ended.pop(slug, None)
+            return
+        if slug in self._since:
             seconds, ended = self._ended.get(slug, (0.0, 0.0))
             self._ended[slug] = KEPT * seconds + now - self._since[slug], KEPT * ended + 1
-        else:
-            self._ended.pop(slug, None)  # the next ones may be of another kind, or not cold
         self._since[slug] = now

@@ -110,3 +110,14 @@ def test_a_few_runs_are_taken_however_long_one_takes_and_batches_count_as_such()
             clock.at += 5.0
             for _ in range(8):
                 pace.end("page")
+
+
+def test_the_load_that_the_first_run_waited_for_is_no_pace() -> None:
+    clock = Clock()
+    pace = Pace(clock)
+    for _ in range(20):
+        pace.begin("page")
+    ended_each(pace, clock, 60.0, 1)
+    pace.check("page", 90.0)
+    ended_each(pace, clock, 3.0, 2)
+    pace.check("page", 90.0)
