@@ -5,21 +5,19 @@ python -m bench.baselines.sleeping REPLICAS SECONDS FOLDER
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import psutil
 
 from hub.cluster import executor, replica
 from hub.execution.executor import Computed, Work
-from hub.execution.messages import About, Answer, Pulse
+from hub.execution.messages import Answer, Ask, Pulse, Run
 from hub.metrics import Metrics
 from hub.pages.registry import discover
 from hub.settings import Settings
@@ -29,23 +27,23 @@ PASS_S = 20.0
 DONE = Computed("{}", {}, 0.0, 0.0, 0.0, 0.0, 0.0, 1, False, "cpu", "float32", (), ())
 
 
-class Sleeping:
+class Sleeping(replica.Replica):
     """As a replica, with a run's seconds in place of its model."""
 
     def __init__(self, begin: Any, folder: str):
-        from ray import serve
+        self._open()
+        self._line.send(Pulse(frozenset(), None, 0, ()))
+        self._serving = threading.Thread(target=self._sleep, daemon=True)
+        self._serving.start()
 
-        self._id = str(serve.get_replica_context().replica_id.unique_id)
-
-    async def run(self, order: Any, cores: int, to: str) -> AsyncIterator[list[Any]]:
-        await asyncio.sleep(order.work.parameters["seconds"])
-        yield [Answer(order.number, DONE)]
-
-    async def ask(self, order: Any, to: str) -> list[Any]:
-        return [Answer(order.number)]
-
-    async def look(self, to: str) -> list[Any]:
-        return [About(self._id, "here", os.getpid(), 0), Pulse(frozenset(), None, 0, ())]
+    def _sleep(self) -> None:
+        while True:
+            order = self._line.recv()
+            if isinstance(order, Run):
+                time.sleep(float(str(order.work.parameters["seconds"])))
+                self._line.send(Answer(order.number, DONE))
+            elif isinstance(order, Ask):
+                self._line.send(Answer(order.number))
 
 
 def main() -> None:
@@ -54,7 +52,7 @@ def main() -> None:
     count, seconds, folder = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
     from bench.baselines import sleeping  # by its name, so that replicas can import it, too
 
-    replica.Replica = sleeping.Sleeping  # type: ignore[misc,assignment]  # what is measured is all but the models
+    replica.Replica = sleeping.Sleeping  # type: ignore[misc]  # what is measured is all but the models
     settings = Settings(
         executor="ray", ray_replicas=str(count), ray_cpus=0.01, max_batch=1, device="cpu", offline=True,
         data=tempfile.mkdtemp(dir=folder), log_level="warning",

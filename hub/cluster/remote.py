@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import uuid
+from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any
 
-from hub.errors import CancelledError, brief
+from hub.errors import brief
 from hub.execution.hosts.host import Host, LostError
-from hub.execution.messages import About, Answer, Ask, Cancel, Counted, Run
+from hub.execution.messages import About, Ask, Counted, Run, Threads
 
 log = logging.getLogger(__name__)
-LOOK_S = 1.0  # between two looks how a replica is: in a cluster of many so much longer that the hub has time for runs
-FIRST_LOOK_S = 0.1  # until it was seen
-LOOKS_A_SECOND = 16
-PATIENCE_S = 10.0  # with a replica that is looked at
-MISSED = 3  # looks in a row without an answer: it takes no more runs until it answers again
+BEAT_S = 1.0  # a replica tells how it is so often: in a cluster of many so much less that the hub has time for runs
+BEATS_A_SECOND = 16
+PATIENCE_S = 10.0
+MISSED = 3  # so many times longer than it may take without a word: it takes no more runs until it tells something
+AGAIN_S = 0.1  # until a link that broke is opened again
+CALL_BYTES = 64 * 2**20  # of pictures, about, that travel in one call with other orders
 
 
 class Calls:
@@ -33,18 +36,18 @@ class Calls:
 
     def open(self) -> None:
         """From here on Serve says which replicas there are, and they can be called."""
-        self.run = self._handle.options(method_name="run", stream=True)
-        self.ask = self._handle.options(method_name="ask")
-        self.look = self._handle.options(method_name="look")
+        handle = self._handle.options(request_serialization="pickle", response_serialization="pickle")
+        self.link = handle.options(method_name="link", stream=True)
+        self.order = handle.options(method_name="order")
 
     def start(self, work: Coroutine[Any, Any, None]) -> Future[None]:
         """Begins `work`, which raises nothing."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     @property
-    def look_s(self) -> float:
-        """How long a replica is left alone between two looks."""
-        return max(LOOK_S, self.count / LOOKS_A_SECOND)
+    def beat_s(self) -> float:
+        """How often a replica tells how it is."""
+        return max(BEAT_S, self.count / BEATS_A_SECOND)
 
     def close(self) -> None:
         """Ends what is under way; once that is done, nothing."""
@@ -83,104 +86,95 @@ class RemoteReplica(Host):
     ):
         super().__init__(on_pulse=on_pulse, on_counted=on_counted, on_lost=on_lost)
         self.name = name
-        self.about = About(name, "", 0, 0)  # until it was looked at
+        self.about = About(name, "", 0, 0)  # until it told so itself
         self.takes_runs = False  # whoever hands them out has given it a place
         self._calls, self._shares_cores, self._on_silent = calls, shares_cores, on_silent
         self._why = "lost"
+        # Guarded by _lock.
         self._left = False
-        self._streams: dict[int, Future[None]] = {}  # by number; guarded by _lock
+        self._outbox: deque[Any] = deque()
+        self._posting = False
+        self._link = ""  # its name, while there is one
+        self._listening: Future[None] | None = None
 
     def watch(self) -> None:
-        """Looks now and then how it is, until it is lost or left."""
-        self._calls.start(self._watch())
+        """Listens to it, until it is lost or left."""
+        with self._lock:
+            self._listening = self._calls.start(self._listen())
 
     def leave(self) -> None:
         """It is asked no more; what it has in hand goes on."""
-        self._left = True
+        with self._lock:
+            self._left = True
+        self._end_if_left()
 
     def end(self) -> None:
         """What waits for it is told that it is gone."""
-        self._left, self._why = True, "left"
+        self._why = "left"
         self._lose()
+        self.leave()
 
     def how_it_ended(self) -> str:
         """As `Host` says."""
         return f"{self.name} on {self.about.node or '?'}: {self._why}"
 
-    # --- messages ---------------------------------------------------------------------------------
+    # --- what it is told --------------------------------------------------------------------------
 
     def _send(self, message: Any) -> None:
         if not self.is_alive:
             raise LostError
-        if isinstance(message, Run):
-            with self._lock:
-                self._streams[message.number] = self._calls.start(self._run(message))
-        elif isinstance(message, Cancel):
-            self._end_stream(message.number)
-        elif isinstance(message, Ask):
-            self._calls.start(self._ask(message))
-        # How many cores it may use goes with the next run.
-
-    def _forget(self, number: int) -> None:
-        super()._forget(number)
-        self._end_stream(number)  # one that is still there hangs, or nobody wants it
-
-    def _end_stream(self, number: int) -> None:
+        if isinstance(message, Threads) and not self._shares_cores:
+            return  # it has what Ray gave it
         with self._lock:
-            stream = self._streams.pop(number, None)
-        if stream is not None:
-            stream.cancel()
+            self._outbox.append(message)
+            if self._posting:
+                return
+            self._posting = True
+        self._calls.start(self._post())
 
-    async def _run(self, order: Run) -> None:
-        number, answered, stream = order.number, False, None
-        try:
-            stream = self._calls.run.remote(order, self._cores if self._shares_cores else 0, to=self.name)
-            async for parcel in stream:
-                if isinstance(parcel[-1], Answer):
-                    with self._lock:  # it ends by itself
-                        self._streams.pop(number, None)
-                for message in parcel:
-                    self._hear(message)
-                    answered = isinstance(message, Answer)
-            if not answered:
-                self._put(number, None)
-        except asyncio.CancelledError:
-            if stream is not None:
-                stream.cancel()
-            self._put(number, Answer(number, error=CancelledError("The run was cancelled.")))
-        except Exception as error:  # whatever Ray makes of a replica that is gone
-            if not answered:
-                self._break(number, error)
-
-    async def _ask(self, order: Ask) -> None:
-        try:
-            parcel = await self._calls.ask.remote(order, to=self.name)
-        except Exception as error:  # as above
-            self._break(order.number, error)
-            return
-        for message in parcel or []:
-            self._hear(message)
-        if parcel is None:  # another had the call, since this one is gone
-            self._put(order.number, None)
-
-    async def _watch(self) -> None:
-        missed = 0
-        while self.is_alive and not self._left:
+    async def _post(self) -> None:
+        """Says what is there to say: while one call is under way, what comes meanwhile waits for the next."""
+        while orders := self._take_orders():
             try:
-                parcel = await asyncio.wait_for(self._calls.look.remote(to=self.name), PATIENCE_S)
+                taken = await self._calls.order.remote(self._link, orders, to=self.name)
+            except Exception as error:  # whatever Ray makes of a replica that is gone
+                taken = False
+                self._break(error)
+            if not taken:
+                for order in orders:
+                    if isinstance(order, Run | Ask):
+                        self._put(order.number, None)
+
+    def _take_orders(self) -> list[Any]:
+        orders, size = list[Any](), 0
+        with self._lock:
+            while self._outbox and (not orders or size + _bytes(self._outbox[0]) <= CALL_BYTES):
+                size += _bytes(self._outbox[0])
+                orders.append(self._outbox.popleft())
+            self._posting = bool(orders)
+        return orders
+
+    # --- what it tells ----------------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        while self.is_alive and not self._left:
+            name = uuid.uuid4().hex
+            stream = self._calls.link.remote(name, self._calls.beat_s, to=self.name)
+            try:
+                async with asyncio.timeout(MISSED * PATIENCE_S) as limit:
+                    async for parcel in stream:
+                        self._link = name
+                        limit.reschedule(asyncio.get_running_loop().time() + MISSED * PATIENCE_S)
+                        for message in parcel:
+                            self._hear(message)
             except TimeoutError:
-                missed += 1
-                log.warning("replica %s did not say within %.0f s how it is", self.name, PATIENCE_S)
-                if missed == MISSED:
-                    self._be_silent()
+                self._why = "it does not answer"
             except Exception as error:  # as above
-                self._break(None, error)
-            else:
-                missed = 0
-                if parcel[0].replica == self.name:  # else another had the call
-                    for message in parcel:
-                        self._hear(message)
-            await asyncio.sleep(self._calls.look_s if self.takes_runs else FIRST_LOOK_S)
+                self._break(error)
+            finally:
+                stream.cancel()  # what waits for its next parcel is not the call
+            self._be_silent()
+            await asyncio.sleep(AGAIN_S)
 
     def _hear(self, message: Any) -> None:
         if isinstance(message, About):
@@ -189,14 +183,27 @@ class RemoteReplica(Host):
             super()._hear(message)
 
     def _be_silent(self) -> None:
-        self._why = "it does not answer"
-        self._on_silent(self)
+        """There is no link any more: what it was asked is asked elsewhere."""
         with self._lock:
+            had_one, self._link = bool(self._link), ""
             numbers = list(self._inboxes)
+        if had_one and self.is_alive:
+            self._on_silent(self)
         for number in numbers:
             self._put(number, None)
 
-    def _break(self, number: int | None, error: Exception) -> None:
+    def _forget(self, number: int) -> None:
+        super()._forget(number)
+        self._end_if_left()
+
+    def _end_if_left(self) -> None:
+        """Serve ends a replica that it takes away when nobody listens to it any more."""
+        with self._lock:
+            done = self._left and (self._gone or not self._inboxes)
+        if done and self._listening is not None:
+            self._listening.cancel()
+
+    def _break(self, error: Exception) -> None:
         """A call failed: its replica is gone, or cannot be reached."""
         from ray.exceptions import ActorDiedError
 
@@ -206,5 +213,7 @@ class RemoteReplica(Host):
             return
         self._why = brief(error, 80)
         log.warning("a call of replica %s failed: %s", self.name, brief(error))
-        if number is not None:
-            self._put(number, None)
+
+
+def _bytes(order: Any) -> int:
+    return sum(len(picture) for picture in order.work.pictures.values()) if isinstance(order, Run) else 0

@@ -1,4 +1,7 @@
-"""What lives in one replica: a worker as a model process has it, which is spoken to by calls of Ray Serve.
+"""What lives in one replica: a worker as a model process has it, which hubs speak to by calls of Ray Serve.
+
+Each hub has one link to it, a call that lasts, through which all comes that it is told; what it wants it says in short
+calls. A call for every run would cost it twice as much as the doors do (bench/LOG.md).
 
 All that crosses are the dataclasses of hub/execution/messages.py, from the hub to its own replicas and back.
 """
@@ -9,9 +12,11 @@ import asyncio
 import os
 import platform
 import threading
+import time
 from collections import deque
-from collections.abc import AsyncIterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
@@ -20,25 +25,60 @@ from typing import Any
 import psutil
 
 from hub import logs, settings
+from hub.cluster.scaling import RUNS
 from hub.errors import OtherWeightsError
 from hub.execution.executor import Computed, Work
 from hub.execution.messages import About, Answer, Ask, Begin, Cancel, Counted, Event, Pulse, Run, Threads
 from hub.execution.worker import Worker
 
-PARCEL_S = 0.03  # what a run tells within so long travels together: each journey costs about a millisecond
+PARCEL_S = 0.1  # what is told within so long travels together, but an answer waits for nothing
 COUNTS_KEPT = 10_000  # for a hub that does not ask
 
 Message = Event | Answer | Pulse | Counted | About
+Order = Run | Cancel | Ask | Threads
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a hub wants of the worker, which has a number of its own for it, since hubs count for themselves."""
+
+    link: str
+    number: int
+    work: Work | None  # None: a call of a function
+
+
+class Link:
+    """What goes to one hub; it is put in by the worker's threads, and read in one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop):
+        self._loop = loop
+        self._queue: asyncio.Queue[tuple[Asked | None, Any]] = asyncio.Queue()
+
+    def put(self, asked: Asked | None, message: Any) -> None:
+        self._loop.call_soon_threadsafe(self._queue.put_nowait, (asked, message))
+
+    async def parcel(self, patience_s: float) -> list[tuple[Asked | None, Any]]:
+        """What has come, or comes within a moment after the first, until an answer; empty after so long without."""
+        parcel: list[tuple[Asked | None, Any]] = []
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s) as limit:
+                while not parcel or not (isinstance(parcel[-1][1], Answer) and self._queue.empty()):
+                    parcel.append(await self._queue.get())
+                    if len(parcel) == 1:
+                        limit.reschedule(self._loop.time() + PARCEL_S)
+        return parcel
 
 
 class Switchboard:
-    """The line of the worker: what it says of a run goes to who asked for that, the rest to who asks next."""
+    """The line of the worker: what it says of a run goes to the hub that asked for that, how it is to all."""
 
     def __init__(self) -> None:
         self._orders: SimpleQueue[Any] = SimpleQueue()
         # Guards all below; taken alone.
         self._lock = threading.Lock()
-        self._mailboxes: dict[int, Mailbox] = {}
+        self._numbers = count()
+        self._asked: dict[int, Asked] = {}  # by the worker's number
+        self._links: dict[str, Link] = {}
         self._pulse: Pulse | None = None
         self._counted: deque[Counted] = deque(maxlen=COUNTS_KEPT)
 
@@ -49,59 +89,72 @@ class Switchboard:
 
     def send(self, message: Any, /) -> None:
         with self._lock:
-            if isinstance(message, Pulse):
-                self._pulse = message
-            elif isinstance(message, Counted):
+            if isinstance(message, Counted):
                 self._counted.append(message)
-            elif (mailbox := self._mailboxes.get(message.number)) is not None:
-                mailbox.put(message)
+            elif isinstance(message, Pulse):
+                self._pulse = message
+                for link in self._links.values():
+                    link.put(None, message)
+            elif (asked := self._asked.get(message.number)) is not None:
+                if isinstance(message, Answer):
+                    del self._asked[message.number]
+                if (one := self._links.get(asked.link)) is not None:
+                    one.put(asked, message)
 
-    # --- the hub's end ----------------------------------------------------------------------------
+    # --- the hubs' end ----------------------------------------------------------------------------
 
-    def order(self, message: Any) -> None:
-        """Says something to the worker."""
-        self._orders.put(message)
-
-    def open(self, number: int) -> Mailbox:
-        """Where what the worker says under a number arrives from now on, in the event loop that asks."""
-        mailbox = Mailbox(asyncio.get_running_loop())
+    def open(self, name: str) -> Link:
+        """Where all that is for one hub arrives from now on, in the event loop that asks; first, how the worker is."""
+        link = Link(asyncio.get_running_loop())
         with self._lock:
-            self._mailboxes[number] = mailbox
-        return mailbox
+            self._links[name] = link
+            if self._pulse is not None:
+                link.put(None, self._pulse)
+        return link
 
-    def close(self, number: int) -> None:
-        """Nobody listens to that number any more."""
+    def close(self, name: str) -> None:
+        """Nobody is at the other end any more, or wants what was ordered there."""
         with self._lock:
-            self._mailboxes.pop(number, None)
+            self._links.pop(name, None)
+            left = [number for number, asked in self._asked.items() if asked.link == name and asked.work is not None]
+        for number in left:
+            self._orders.put(Cancel(number))
 
-    def news(self) -> list[Message]:
-        """How the worker is, and what it counted since it was last asked."""
+    def order(self, name: str, orders: Sequence[Order]) -> bool:
+        """Says what the hub at the other end of a link wants to the worker. False: there is no such link."""
+        with self._lock:
+            if name not in self._links:
+                return False
+            for order in orders:
+                if isinstance(order, Run):
+                    self._orders.put(Run(self._number(name, order.number, order.work), order.work))
+                elif isinstance(order, Ask):
+                    self._orders.put(Ask(self._number(name, order.number, None), order.function, order.arguments))
+                elif isinstance(order, Threads):
+                    self._orders.put(order)
+                else:
+                    for number, asked in self._asked.items():
+                        if (asked.link, asked.number) == (name, order.number):
+                            self._orders.put(Cancel(number))
+        return True
+
+    def _number(self, link: str, number: int, work: Work | None) -> int:
+        own = next(self._numbers)
+        self._asked[own] = Asked(link, number, work)
+        return own
+
+    def counted(self) -> list[Counted]:
+        """What the worker counted since this was last asked."""
         with self._lock:
             counted = list(self._counted)
             self._counted.clear()
-            return [*counted, self._pulse] if self._pulse else [*counted]
+        return counted
 
-
-class Mailbox:
-    """What the worker says under one number; it is put in by the worker's threads, and read in one event loop."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop):
-        self._loop = loop
-        self._queue: asyncio.Queue[Event | Answer] = asyncio.Queue()
-
-    def put(self, message: Event | Answer) -> None:
-        self._loop.call_soon_threadsafe(self._queue.put_nowait, message)
-
-    async def parcel(self) -> list[Event | Answer]:
-        """What has come, or comes within a moment after the first; it ends with the answer."""
-        parcel = [await self._queue.get()]
-        try:
-            async with asyncio.timeout(PARCEL_S):
-                while not isinstance(parcel[-1], Answer):
-                    parcel.append(await self._queue.get())
-        except TimeoutError:
-            pass
-        return parcel
+    @property
+    def runs(self) -> int:
+        """In hand."""
+        with self._lock:
+            return sum(asked.work is not None for asked in self._asked.values())
 
 
 class Replica:
@@ -109,79 +162,76 @@ class Replica:
 
     def __init__(self, begin: Begin, folder: str):
         """`folder` is where the hub was started: what its settings name relatively lies there."""
-        from ray import serve
-
         if Path(folder).is_dir():
             os.chdir(folder)
         logs.begin(begin.settings.log_level)
         if begin.settings.offline:
             settings.go_offline()
-        self._id = str(serve.get_replica_context().replica_id.unique_id)
-        self._numbers = count()
-        self._line = Switchboard()
-        self._worker = Worker(self._line, begin)
-        self._serving = threading.Thread(target=self._worker.serve, name="worker", daemon=True)
+        self._open()
+        worker = Worker(self._line, begin)
+        self._serving = threading.Thread(target=worker.serve, name="worker", daemon=True)
         self._serving.start()
 
-    async def run(self, order: Run, cores: int, to: str) -> AsyncIterator[list[Message]]:
-        """What is told of a run, in parcels; the last ends with its answer. `cores` 0: as many as Ray gave it.
+    def _open(self) -> None:
+        from ray import serve
 
-        A run that was to be another's, which is gone, is as well computed here.
+        self._id = str(serve.get_replica_context().replica_id.unique_id)
+        self._line = Switchboard()
+
+    async def link(self, name: str, beat_s: float, to: str) -> AsyncIterator[list[Message]]:
+        """All that is told to one hub, in parcels, for as long as it listens: at once, and after so long without.
+
+        Who this is comes with the first of them, and then once in `beat_s`. It ends at once where it was to be
+        another's link, which is gone.
         """
-        number, answered = next(self._numbers), False
-        mailbox = self._line.open(number)
-        try:
-            if cores:
-                self._line.order(Threads(cores))
-            self._line.order(Run(number, order.work))
-            while not answered:
-                parcel = [self._addressed(message, order.number, order.work) for message in await mailbox.parcel()]
-                answered = isinstance(parcel[-1], Answer)
-                yield [*self._line.news(), *parcel]  # the answer last: who has it knows what is loaded
-        finally:
-            self._line.close(number)
-            if not answered:  # the hub went away, or nobody wants the run any more
-                self._line.order(Cancel(number))
-
-    async def ask(self, order: Ask, to: str) -> list[Message] | None:
-        """What came of a call of one of the worker's functions; None: it was for another replica, which is gone."""
         if to != self._id:
-            return None
-        number, parcel = next(self._numbers), list[Event | Answer]()
-        mailbox = self._line.open(number)
+            return
+        link, begin = self._line.open(name), 0.0
         try:
-            self._line.order(Ask(number, order.function, order.arguments))
-            while not parcel:
-                parcel = await mailbox.parcel()
-        finally:
-            self._line.close(number)
-        return [*self._line.news(), *(self._addressed(message, order.number) for message in parcel)]
+            parcel: list[Message] = []
+            while True:
+                if (now := time.monotonic()) - begin >= beat_s:
+                    parcel.insert(0, About(self._id, platform.node(), os.getpid(), memory_bytes()))
+                    begin = now
+                yield parcel
+                told = [self._addressed(asked, message) for asked, message in await link.parcel(beat_s)]
+                parcel = [*self._line.counted(), *told]
+        finally:  # the hub went away, or has closed it
+            self._line.close(name)
 
-    async def look(self, to: str) -> list[Message]:
-        """Who this is, and how."""
-        return [About(self._id, platform.node(), os.getpid(), memory_bytes()), *self._line.news()]
+    async def order(self, link: str, orders: Sequence[Order], to: str) -> bool:
+        """Takes what the hub at the other end of a link wants. False: nothing was taken, since there is none here."""
+        return to == self._id and self._line.order(link, orders)
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """Serve asks now and then; hub/cluster/scaling.py has it."""
+        return {RUNS: float(self._line.runs)}
 
     def check_health(self) -> None:
         """Serve asks now and then; who raises is replaced."""
         if not self._serving.is_alive():
             raise RuntimeError("the worker of this replica has ended")
 
-    def _addressed(self, message: Event | Answer, number: int, work: Work | None = None) -> Event | Answer:
+    def _addressed(self, asked: Asked | None, message: Any) -> Message:
         """As the hub knows it: under its own number, and with the place where it was computed."""
+        if asked is None:
+            pulse: Pulse = message
+            return pulse
         if isinstance(message, Answer) and isinstance(message.value, Computed):
             where = f"{message.value.device} (replica {self._id} on {platform.node()})"
-            return Answer(number, replace(message.value, device=where))
-        if isinstance(message, Answer) and isinstance(message.error, OtherWeightsError) and work is not None:
+            return Answer(asked.number, replace(message.value, device=where))
+        if isinstance(message, Answer) and isinstance(message.error, OtherWeightsError) and asked.work is not None:
             error = OtherWeightsError(
                 "The weights {name!r} on {node} (replica {replica}) are not those of the hub, {digest}, and so are "
                 "refused. Put the same files on every node, or try again if they were changed just now.",
-                name=work.weights,
+                name=asked.work.weights,
                 node=platform.node(),
                 replica=self._id,
-                digest=work.digest[:12],
+                digest=asked.work.digest[:12],
             )
-            return Answer(number, error=error)
-        return replace(message, number=number)
+            return Answer(asked.number, error=error)
+        told: Message = replace(message, number=asked.number)
+        return told
 
 
 def memory_bytes() -> int:

@@ -35,6 +35,11 @@ FOLDER = "hub-ray-"
 # A Unix socket's address has at most 107 bytes; Ray's are in session_<date>_<pid>/sockets/plasma_store of its folder.
 FOLDER_CHARS = 107 - len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
 DEPLOYMENT = "models"
+# Calls go straight to a replica, with the token and the certificates that Ray has, in half the time that Ray's own
+# need to keep what they carry for others.
+TRANSPORT = ("RAY_SERVE_USE_GRPC_BY_DEFAULT", "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH")
+CALLS = 100  # at once to one replica: of each hub one that lasts, and one that says what it wants
+MESSAGE_BYTES = 2**31 - 1  # what a call may carry: Serve's own 4 MB are less than one photo, and no more can be set
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,9 @@ class Session:
             raise UnavailableError("This process uses Ray already; a hub needs a process of its own.")
         environment = {
             "PYTHONPATH": os.pathsep.join(filter(None, (str(CODE), os.environ.get("PYTHONPATH", "")))),
+            # In a process that has threads already, hub/memory.py comes too late for this one.
+            "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "1"),
+            **{name: os.environ[name] for name in TRANSPORT},
             **{name: "1" for name in OFFLINE_SWITCHES if settings.offline},
             **{name: "" for name in OF_DOORS if name in os.environ},  # a local Ray inherits what this process has
         }
@@ -142,10 +150,10 @@ class Session:
 
     def _deploy(self, settings: Settings, outputs_bytes: int, on_members: Callable[[frozenset[str]], None]) -> Any:
         from ray import serve
-        from ray.serve.config import AutoscalingConfig, RequestRouterConfig
+        from ray.serve.config import AutoscalingConfig, AutoscalingPolicy, RequestRouterConfig
         from ray.serve.schema import LoggingConfig
 
-        from hub.cluster import router
+        from hub.cluster import router, scaling
         from hub.cluster.replica import Replica
 
         LISTENERS[self._name] = on_members
@@ -159,6 +167,7 @@ class Session:
                     min_replicas=plan.least,
                     max_replicas=plan.most,
                     target_ongoing_requests=max(1, settings.max_batch // 2),
+                    policy=AutoscalingPolicy(policy_function=scaling.by_runs),
                     upscale_delay_s=UPSCALE_S,
                     downscale_delay_s=DOWNSCALE_S,
                 )
@@ -166,8 +175,7 @@ class Session:
         deployment = serve.deployment(
             Replica,
             name=DEPLOYMENT,
-            # The hub gives a replica no more than it can do; the rest are looks and changes.
-            max_ongoing_requests=settings.max_batch + 100,
+            max_ongoing_requests=CALLS,
             ray_actor_options={"num_cpus": plan.cpus, "num_gpus": plan.gpus},
             health_check_period_s=HEALTH_S,
             health_check_timeout_s=HEALTH_PATIENCE_S,
@@ -274,6 +282,7 @@ def models_settings(settings: Settings, plan: Plan) -> Settings:
 def prepare_environment(*, is_local: bool) -> None:
     """What Ray reads when it is imported, and hands on to what it starts: it tells nobody that it is used."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.update(zip(TRANSPORT, ("1", str(MESSAGE_BYTES)), strict=True))
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a replica without a GPU is told to use the CPU
     # Other users of this machine could run code in it otherwise. Ray reads this when it is imported, and keeps it.
     if is_local and "ray" not in sys.modules:

@@ -55,14 +55,19 @@ def settings_of(folder: Path, **more: Any) -> Settings:
     return Settings(**chosen | more)
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """A hub whose models live in two replicas: pages of these tests, and three of the repository's."""
-    folder = tmp_path_factory.mktemp("ray")
+def write_pages(folder: Path) -> Path:
     pages = folder / "pages"
     pages.mkdir()
     for slug, infer in PAGES.items():
         (pages / f"{slug}.py").write_text(TEXT.format(slug=slug, infer=infer), encoding="utf-8")
+    return pages
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """A hub whose models live in two replicas: pages of these tests, and three of the repository's."""
+    folder = tmp_path_factory.mktemp("ray")
+    pages = write_pages(folder)
     weights = folder / "weights"
     weights.mkdir()
     for slug in (SLUG, DRAWN, ROLLED):
@@ -258,7 +263,7 @@ def test_nothing_listens_beyond_this_machine(served: Hub, replicas: RayExecutor)
 
 
 def test_a_hub_starts_and_stops_more_than_once_and_leaves_nothing(served: Hub, tmp_path: Path) -> None:
-    """The last of this file: it ends the hub of the others."""
+    """This ends the hub of the others; those that follow have hubs of their own."""
     served.close()
     for number in range(2):
         hub = Hub(settings_of(tmp_path, ray_replicas="1", demos=SLUG), serving=True)
@@ -274,6 +279,23 @@ def test_a_hub_starts_and_stops_more_than_once_and_leaves_nothing(served: Hub, t
         assert not list(Path(tempfile.gettempdir()).glob(f"{session.FOLDER}{os.getpid()}-*"))
     with pytest.raises(UnavailableError, match=r"No Ray cluster answers at 127\.0\.0\.1:\d+"):
         Hub(settings_of(tmp_path, ray_address=f"127.0.0.1:{free_port()}"), serving=True)
+
+
+def test_there_are_more_replicas_while_there_is_more_to_do(served: Hub, tmp_path: Path) -> None:
+    served.close()
+    pages = write_pages(tmp_path)
+    settings = settings_of(tmp_path, ray_replicas="1-2", ray_cpus=0.5, max_batch=4, demos_folder=str(pages))
+    hub = Hub(settings, serving=True)
+    try:
+        assert hub.engine.run("steps", {"number": 0.5}).values["double"] == 1.0
+        assert len(hub.models.processes()) == 1
+        with ThreadPoolExecutor(8) as threads:
+            runs = [threads.submit(hub.engine.run, "steps", {"number": 4.0 + n / 100}) for n in range(24)]
+            wait_for(lambda: len(hub.models.processes()) == 2)
+            answers = [run.result(LONG_S).values["double"] for run in runs]
+        assert answers == pytest.approx([8.0 + n / 50 for n in range(24)])
+    finally:
+        hub.close()
 
 
 def free_port() -> int:
