@@ -17,13 +17,13 @@ from hub.engine.jobs import Job
 from hub.engine.shares import Pace, Shares
 from hub.engine.shown import Shown
 from hub.errors import (
-    BusyError,
     CancelledError,
     DeadlineError,
     HubError,
     unexpected,
 )
 from hub.metrics import Metrics
+from hub.people.owners import Owner
 from hub.results.result import Result
 from hub.results.store import ResultStore
 from hub.settings import Settings
@@ -54,18 +54,22 @@ class Running:
         self._settings, self._metrics, self._results, self._shown = settings, metrics, results, shown
         self._compute, self._too_late = compute, too_late
         self._threads = Threads("run")
-        # Guards the four below. Never held while a demo's code, a load or a wait runs.
+        # Guards the three below. Never held while a demo's code, a load or a wait runs.
         self._lock = threading.Lock()
         self._futures: dict[str, Future[Answer]] = {}
-        self._in_work = 0
-        self._shares = Shares(settings.queue_limit)
-        self._pace = Pace()
+        self._pace = Pace(settings.queue_limit)
+        self._shares = Shares(settings.queue_limit, self._pace.come_back_s)
 
     @property
     def in_work(self) -> int:
         """How many runs are in work that somebody waits for."""
         with self._lock:
-            return self._in_work
+            return self._pace.in_work
+
+    def come_back_s(self, who: Owner) -> int:
+        """When one who was refused for others' sake is to try again."""
+        with self._lock:
+            return self._pace.come_back_s(who)
 
     def answer(self, job: Job) -> Answer:
         """The result. Raises HubError."""
@@ -75,20 +79,13 @@ class Running:
         with self._lock:
             future = self._futures.get(job.id)
             mine = future is None
-            if future is None and self._in_work >= self._settings.queue_limit and not job.unhurried:
-                raise BusyError(
-                    "{count} requests are in work, the most this hub takes. Try again in a moment.",
-                    count=self._in_work,
-                    retry_after_s=1,
-                )
             if future is None and not job.unhurried:
-                self._pace.check(job.page.slug, job.left_s)
+                self._pace.check(job.owner, job.page.slug, job.left_s)
             if not job.unhurried:
                 self._shares.take(job.owner)
             if future is None:
                 future = self._futures[job.id] = Future()
                 if not job.unhurried:
-                    self._in_work += 1
                     self._pace.begin(job.page.slug)
         if mine:
             # In the caller's context: hub/spaces/zero.py counts GPU seconds to who asks.
@@ -130,7 +127,6 @@ class Running:
         with self._lock:  # before the others hear of it: one that asks again must not join a run that has ended
             del self._futures[job.id]
             if not job.unhurried:
-                self._in_work -= 1
                 self._pace.end(job.page.slug)
                 self._shares.give_back(job.owner)
         if answer is not None:

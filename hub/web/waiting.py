@@ -24,13 +24,20 @@ class WaitingThreads:
 
     def __init__(self, hub: Hub):
         most = hub.settings.queue_limit + MORE_THAN_QUEUE
-        self._owners, self._limiter, self._shares = hub.engine.owners, CapacityLimiter(most), Shares(most)
+        self._owners, self._limiter, self._come_back_s = (
+            hub.engine.owners,
+            CapacityLimiter(most),
+            hub.engine.running.come_back_s,
+        )
+        self._shares = Shares(most, self._come_back_s)
 
     def check(self, who: Caller | None) -> None:
         """Raises BusyError where there is no thread for this caller."""
-        self._shares.check(self._owners.of(who))
+        owner = self._owners.of(who)
+        self._shares.check(owner)
         if self._limiter.available_tokens < 1:
-            raise BusyError("Too many requests wait for an answer. Try again in a moment.", retry_after_s=1)
+            text = "Too many requests wait for an answer. Try again in a moment."
+            raise BusyError(text, retry_after_s=self._come_back_s(owner))
 
     async def run(self, who: Caller | None, work: Callable[[], T]) -> T:
         """What `work` returns. Whoever is cancelled leaves it behind. Raises BusyError."""

@@ -6,13 +6,16 @@ from contextlib import suppress
 
 import pytest
 
-from hub.engine.shares import SURE, Pace, Shares
+from hub.engine.shares import BACK_MOST_S, SURE, Pace, Shares
 from hub.errors import BusyError
 from hub.people.owners import MACHINE, Owner
 
 
 def who(name: str, source: str = "") -> Owner:
     return Owner(name, source=source or f"of {name}")
+
+
+ANN = who("ann")
 
 
 def fill(shares: Shares, owner: Owner, most: int = 1000) -> int:
@@ -78,33 +81,33 @@ def ended_each(pace: Pace, clock: Clock, seconds: float, runs: int) -> None:
 
 def test_a_run_that_could_not_be_answered_in_time_is_told_so_at_once() -> None:
     clock = Clock()
-    pace = Pace(clock)
+    pace = Pace(64, clock)
     for _ in range(60):
-        pace.check("page", 90.0)  # nothing is known yet
+        pace.check(ANN, "page", 90.0)  # nothing is known yet
         pace.begin("page")
     ended_each(pace, clock, 5.0, 20)
     with pytest.raises(BusyError, match=r"40 runs of this page are in work, which take about 20\d s") as caught:
-        pace.check("page", 90.0)
+        pace.check(ANN, "page", 90.0)
     assert caught.value.status == 429 and caught.value.retry_after_s == 60
-    pace.check("other", 90.0)
+    pace.check(ANN, "other", 90.0)
     ended_each(pace, clock, 5.0, 40 - SURE - 4)
-    pace.check("page", 90.0)
-    pace.check("page", 66.0)
+    pace.check(ANN, "page", 90.0)
+    pace.check(ANN, "page", 66.0)
     with pytest.raises(BusyError):
-        pace.check("page", 50.0)
+        pace.check(ANN, "page", 50.0)
 
 
 def test_a_few_runs_are_taken_however_long_one_takes_and_batches_count_as_such() -> None:
     clock = Clock()
-    pace = Pace(clock)
+    pace = Pace(64, clock)
     for _ in range(SURE - 1):
         pace.begin("page")
     ended_each(pace, clock, 80.0, 1)
-    pace.check("page", 90.0)
+    pace.check(ANN, "page", 90.0)
     ended_each(pace, clock, 80.0, SURE - 2)
     for _ in range(10):
         for _ in range(32):
-            pace.check("page", 30.0)  # 32 in four batches, of five seconds each
+            pace.check(ANN, "page", 30.0)  # 32 in four batches, of five seconds each
             pace.begin("page")
         for _ in range(4):
             clock.at += 5.0
@@ -114,10 +117,63 @@ def test_a_few_runs_are_taken_however_long_one_takes_and_batches_count_as_such()
 
 def test_the_load_that_the_first_run_waited_for_is_no_pace() -> None:
     clock = Clock()
-    pace = Pace(clock)
+    pace = Pace(64, clock)
     for _ in range(20):
         pace.begin("page")
     ended_each(pace, clock, 60.0, 1)
-    pace.check("page", 90.0)
+    pace.check(ANN, "page", 90.0)
     ended_each(pace, clock, 3.0, 2)
-    pace.check("page", 90.0)
+    pace.check(ANN, "page", 90.0)
+
+
+def test_a_slow_page_leaves_half_of_the_places_to_others() -> None:
+    clock = Clock()
+    pace = Pace(16, clock)
+    for _ in range(9):
+        pace.check(ANN, "page", 90.0)
+        pace.begin("page")
+    ended_each(pace, clock, 4.0, 2)
+    pace.begin("page")
+    with pytest.raises(
+        BusyError, match=r"8 runs of this page .* about 36 s; other pages have the rest of the 16 places"
+    ):
+        pace.check(ANN, "page", 90.0)
+    for _ in range(8):
+        pace.check(ANN, "other", 90.0)
+        pace.begin("other")
+    with pytest.raises(BusyError, match="16 requests are in work, the most this hub takes"):
+        pace.check(ANN, "other", 90.0)
+
+
+def test_a_page_that_is_quick_may_have_all_places() -> None:
+    clock = Clock()
+    pace = Pace(16, clock)
+    for _ in range(15):
+        pace.begin("page")
+    for _ in range(100):
+        pace.check(ANN, "page", 90.0)
+        pace.begin("page")
+        ended_each(pace, clock, 0.2, 1)
+
+
+def test_who_is_refused_comes_again_one_after_the_other_and_nobody_later_for_anothers_sake() -> None:
+    clock = Clock()
+    pace = Pace(4, clock)
+    for _ in range(4):
+        pace.begin("page")
+    for _ in range(8):
+        ended_each(pace, clock, 2.0, 1)
+        pace.begin("page")
+
+    def told(owner: Owner) -> int:
+        with pytest.raises(BusyError) as caught:
+            pace.check(owner, "page", 90.0)
+        return caught.value.retry_after_s
+
+    assert [told(ANN) for _ in range(4)] == [2, 4, 6, 8]
+    assert told(who("bob")) == 2
+    clock.at += 6.0
+    assert told(ANN) == 4
+    assert max(told(ANN) for _ in range(100)) == BACK_MOST_S
+    clock.at += BACK_MOST_S
+    assert told(ANN) == 2
