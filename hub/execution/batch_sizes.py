@@ -1,4 +1,4 @@
-"""How many requests are worth one forward pass: measured, since on a CPU more is not always faster."""
+"""How many requests are worth one forward pass: measured, since on a CPU more is not always faster, and seldom much."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from statistics import median
 KEPT = 15  # passes of a size that are looked at
 ENOUGH = 5  # passes, before a size is judged
 WORSE = 1.05  # an item may take so many times what it takes in the best size
+PASS_S = 1.0  # what takes longer is split where that costs nothing: others wait for its end, and it takes memory
 AGAIN = 64  # after so many passes all sizes may be tried once more: what else the machine does changes
 
 
@@ -34,6 +35,8 @@ class BatchSizes:
         most_s = judged[limit] * WORSE
         while limit < self._most and judged.get(2 * limit, 0.0) <= most_s:  # one that was not seen yet may be tried
             limit *= 2
+        while limit > 1 and limit * judged.get(limit, 0.0) > PASS_S and judged.get(limit // 2, 0.0) <= most_s:
+            limit //= 2
         return min(limit, self._most)
 
 

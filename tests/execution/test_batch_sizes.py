@@ -15,16 +15,23 @@ def learned(item_s: dict[int, float], most: int = 16) -> BatchSizes:
 
 def test_before_anything_is_known_all_may_go_together() -> None:
     assert BatchSizes(8).limit() == 8
-    assert learned({8: 1.0}, most=8).limit() == 8
+    assert learned({8: 0.1}, most=8).limit() == 8
 
 
 def test_larger_ones_are_taken_where_they_are_faster_or_as_fast() -> None:
-    assert learned({1: 1.0, 2: 0.7, 4: 0.6, 8: 0.5, 16: 0.51}).limit() == 16
+    assert learned({1: 0.1, 2: 0.07, 4: 0.06, 8: 0.05, 16: 0.051}).limit() == 16
 
 
 def test_where_larger_ones_are_slower_the_best_is_the_most() -> None:
     assert learned({1: 1.0, 2: 0.8, 4: 0.7, 8: 0.9}).limit() == 4
     assert learned({1: 1.0, 2: 1.2}).limit() == 1
+
+
+def test_passes_that_take_long_are_split_where_that_costs_nothing() -> None:
+    assert learned({4: 0.5, 8: 0.5}, most=8).limit() == 2  # one half that was not seen yet may be tried
+    assert learned({1: 0.51, 2: 0.5, 4: 0.5, 8: 0.5}, most=8).limit() == 2
+    assert learned({1: 2.0, 2: 2.0, 4: 2.0}, most=4).limit() == 1
+    assert learned({1: 0.8, 2: 0.8, 4: 0.5, 8: 0.5}, most=8).limit() == 4  # smaller ones would take more in all
 
 
 def test_what_was_slow_is_tried_again_after_a_while() -> None:
