@@ -75,9 +75,9 @@ PARTS: dict[str, Callable[[Bench], Findings]] = {
     "burst": burst.measure,
     "crowd": crowd.measure,
 }
-LONG = {"ray", "pictures", "soak", "burst", "crowd"}  # left out of a quick run
+LONG = {"ray", "pictures", "soak", "burst"}  # left out of a quick run
 # Parts for which it does not matter how models run.
-NO_FORMS = {"forms", "ray", "pool", "many_pages", "soak", "burst", "crowd"}
+NO_FORMS = {"forms", "ray", "pool", "many_pages", "soak", "burst"}
 PAGE = "vehicle_classifier"
 WIDTH = 170  # of the table where it is not on a terminal
 HARDWARE = """

@@ -56,7 +56,7 @@ class _Crowd:
         # Guards the four below.
         self.lock = threading.Lock()
         self.statuses, self.errors = Counter[str](), Counter[str]()
-        self.times = dict[str, list[float]]()
+        self.times = dict[str, list[float]]()  # by kind, and of runs by page
         self.next = 0
 
     def client(self, number: int) -> None:
@@ -92,22 +92,23 @@ class _Crowd:
                 )
                 status = answer[0]
             except ConnectionError as error:
-                self._note(kind, 0, 0.0, f"{asked.path}: {error}")
+                self._note(kind, asked, 0, 0.0, f"{asked.path}: {error}")
                 return
             seconds = time.perf_counter() - begin
             due = status == 200 if asked.fine else 400 <= status < 500
-            self._note(kind, status, seconds, "" if due or status in BUSY else f"{asked.path}: {status}")
+            self._note(kind, asked, status, seconds, "" if due or status in BUSY else f"{asked.path}: {status}")
             if status not in BUSY:
                 return
             time.sleep(min(WAIT_MOST_S, http.retry_after_s or 1.0))
 
-    def _note(self, kind: str, status: int, seconds: float, error: str) -> None:
+    def _note(self, kind: str, asked: Asked, status: int, seconds: float, error: str) -> None:
         with self.lock:
             self.statuses[str(status)] += 1
             if error:
                 self.errors[error[:200]] += 1
             elif status == 200:
-                self.times.setdefault(kind, []).append(seconds * 1000)
+                for name in (kind, asked.path) if asked.body else (kind,):
+                    self.times.setdefault(name, []).append(seconds * 1000)
 
 
 def _findings(crowd: _Crowd, memory: list[tuple[float, float]], clients: int, seconds: float) -> Findings:

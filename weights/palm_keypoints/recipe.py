@@ -1,5 +1,5 @@
-r"""Train the palm keypoints. From the repository root, under two hours on two cores (43, 11, 8 and some 40 minutes,
-beside other work, which for the last one was most of the time):
+r"""Train the palm keypoints. From the repository root, under three hours on two cores (43, 11, 8 and some 40 and 40
+minutes, beside other work, which for the last two was most of the time):
 
     PALM="python -m weights.palm_keypoints.recipe --data ../shared/data/palm --more ../shared/data/palm_small \
         --others ../shared/data/vehicle/images --others ../shared/data/camvid/train \
@@ -11,6 +11,8 @@ beside other work, which for the last one was most of the time):
         --seed 2
     $PALM --out runs/palm4 --start runs/palm3/average.safetensors --epochs 8 --learning-rate 6e-4 --frozen-epochs 0 \
         --seed 3
+    $PALM --out runs/palm5 --start runs/palm4/average.safetensors --epochs 8 --learning-rate 6e-4 --frozen-epochs 0 \
+        --seed 4 --learn-from all --average-with runs/palm4/average.safetensors
 
 A U-Net of segmentation-models-pytorch with one heat map a point; a point is the expected position of
 its heat map, in [-1, 1], learned with an L1 loss. A second head regresses the same 24 coordinates through tanh
