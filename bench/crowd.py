@@ -25,6 +25,7 @@ BUSY = (429, 503)
 WAIT_MOST_S = 60.0
 READ_S = 5.0  # between two readings of the memory
 SETTLED = 0.2  # of the time has passed when memory is first read: all models are in it
+FEW = 20  # of a page's runs, for its p99 to be worth its name
 SHARES = {"run": 0.6, "page": 0.2, "look": 0.2}  # of what a client does; of runs one in four was run before
 
 
@@ -32,7 +33,7 @@ def measure(bench: Bench) -> Findings:
     clients, seconds = bench.plan.crowd
     server = bench.hub("crowd")
     server.wait()
-    crowd = _Crowd(bench, server, time.monotonic() + seconds)
+    crowd = _Crowd(bench, server, seconds)
     threads = [threading.Thread(target=crowd.client, args=(number,), daemon=True) for number in range(clients)]
     for thread in threads:
         thread.start()
@@ -51,12 +52,14 @@ def measure(bench: Bench) -> Findings:
 class _Crowd:
     """What all clients saw."""
 
-    def __init__(self, bench: Bench, server: Server, end: float):
-        self.bench, self.server, self.end = bench, server, end
-        # Guards the four below.
+    def __init__(self, bench: Bench, server: Server, seconds: float):
+        self.bench, self.server = bench, server
+        self.settles, self.end = time.monotonic() + SETTLED * seconds, time.monotonic() + seconds
+        # Guards the five below.
         self.lock = threading.Lock()
         self.statuses, self.errors = Counter[str](), Counter[str]()
-        self.times = dict[str, list[float]]()  # by kind, and of runs by page
+        self.times = dict[str, list[float]]()  # by kind
+        self.settled = dict[str, list[float]]()  # of runs that began once all models were there, by page
         self.next = 0
 
     def client(self, number: int) -> None:
@@ -107,8 +110,9 @@ class _Crowd:
             if error:
                 self.errors[error[:200]] += 1
             elif status == 200:
-                for name in (kind, asked.path) if asked.body else (kind,):
-                    self.times.setdefault(name, []).append(seconds * 1000)
+                self.times.setdefault(kind, []).append(seconds * 1000)
+                if asked.body and time.monotonic() - seconds > self.settles:
+                    self.settled.setdefault(asked.path, []).append(seconds * 1000)
 
 
 def _findings(crowd: _Crowd, memory: list[tuple[float, float]], clients: int, seconds: float) -> Findings:
@@ -121,18 +125,24 @@ def _findings(crowd: _Crowd, memory: list[tuple[float, float]], clients: int, se
     third = max(1, len(settled) // 3)
     growth = median(settled[-third:]) / median(settled[:third]) - 1
     rate, slow = sum(crowd.statuses.values()) / seconds, late(runs) / median(runs)
-    since = f"{what}: memory that grew after {SETTLED * seconds:g} s"
-    rows = (
+    since = f"after {SETTLED * seconds:g} s"
+    rows = [
         count("crowd.errors", f"{what}: answers that no promise covers", "", sum(crowd.errors.values())),
-        Row("crowd.memory", since, "%", "lower", spread([growth * 100])),
+        Row("crowd.memory", f"{what}: memory that grew {since}", "%", "lower", spread([growth * 100])),
         Row("crowd.late", f"{what}: a run's p99 / median", "x", "lower", spread([slow])),
         Row("crowd.rate", f"{what}: answers a second", "1/s", "higher", spread([rate])),
-    )
+    ]
+    pages = {path: times for path, times in crowd.settled.items() if len(times) >= FEW}
+    if pages:
+        worst = max(late(times) / median(times) for times in pages.values())
+        what = f"{what}: a run's p99 / median {since}, in the worst page"
+        rows.append(Row("crowd.late_page", what, "x", "lower", spread([worst])))
     details: dict[str, Any] = {
         "statuses": dict(crowd.statuses),
         "errors": dict(crowd.errors.most_common(10)),
         "median_ms": {kind: round(median(times), 1) for kind, times in crowd.times.items()},
         "p99_ms": {kind: round(late(times), 1) for kind, times in crowd.times.items() if len(times) > 1},
+        "pages_ms": {path: [len(times), round(median(times)), round(late(times))] for path, times in pages.items()},
         "memory_mb": [[round(at), round(rss)] for at, rss in memory],
     }
-    return Findings(rows, details)
+    return Findings(tuple(rows), details)
