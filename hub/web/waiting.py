@@ -24,12 +24,8 @@ class WaitingThreads:
 
     def __init__(self, hub: Hub):
         most = hub.settings.queue_limit + MORE_THAN_QUEUE
-        self._owners, self._limiter, self._come_back_s = (
-            hub.engine.owners,
-            CapacityLimiter(most),
-            hub.engine.running.come_back_s,
-        )
-        self._shares = Shares(most, self._come_back_s)
+        self._owners, self._come_back_s = hub.engine.owners, hub.engine.running.come_back_s
+        self._limiter, self._shares = CapacityLimiter(most), Shares(most, self._come_back_s)
 
     def check(self, who: Caller | None) -> None:
         """Raises BusyError where there is no thread for this caller."""
