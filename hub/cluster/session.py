@@ -122,8 +122,9 @@ class Session:
                 ray.init(address=settings.ray_address, **common)
             except (OSError, RuntimeError, ValueError) as error:
                 raise UnavailableError(
-                    "No Ray cluster answers at {address}: {reason}. Start one (ray start --head), or leave "
-                    "--ray-address away.",
+                    "No Ray cluster answers this hub at {address}: {reason}. Start one (ray start --head), give the hub "
+                    "its token (RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH) where it asks for one, or leave --ray-address "
+                    "away.",
                     address=settings.ray_address,
                     reason=brief(error),
                 ) from error
@@ -290,6 +291,16 @@ def prepare_environment(*, is_local: bool) -> None:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
         # Else it takes 127.0.0.1 for this machine's other address, and listens on all of them. Read on Linux, too.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    elif has_token():  # a cluster that was started where there is one asks for it; Ray shows it only when told to
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+
+def has_token() -> bool:
+    """Whether there is a token for clusters, in one of the places where Ray looks."""
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return True
+    path = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return (Path(path) if path else Path.home() / ".ray" / "auth_token").is_file()
 
 
 def app_name(settings: Settings) -> str:

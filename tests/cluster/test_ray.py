@@ -277,7 +277,7 @@ def test_a_hub_starts_and_stops_more_than_once_and_leaves_nothing(served: Hub, t
                 late.result(LONG_S)
         wait_for(lambda pid=one.pid: not psutil.pid_exists(pid))
         assert not list(Path(tempfile.gettempdir()).glob(f"{session.FOLDER}{os.getpid()}-*"))
-    with pytest.raises(UnavailableError, match=r"No Ray cluster answers at 127\.0\.0\.1:\d+"):
+    with pytest.raises(UnavailableError, match=r"No Ray cluster answers this hub at 127\.0\.0\.1:\d+"):
         Hub(settings_of(tmp_path, ray_address=f"127.0.0.1:{free_port()}"), serving=True)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,3 +72,25 @@ def test_replicas_are_told_no_secrets_and_folders_that_mean_the_same_everywhere(
     told = session.models_settings(settings, session.Plan(2, 2, 1.0, 0.0, 2))
     assert (told.auth, told.webhook_secret, told.preload, told.device) == ("", "", False, "cpu")
     assert told.data.startswith("/") and told.demos_folder.startswith("/")
+
+
+def test_a_cluster_is_shown_the_token_that_there_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in (
+        "RAY_AUTH_MODE",
+        "RAY_AUTH_TOKEN",
+        "RAY_AUTH_TOKEN_PATH",
+        "RAY_USAGE_STATS_ENABLED",
+        *session.TRANSPORT,
+    ):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    session.prepare_environment(is_local=False)
+    assert "RAY_AUTH_MODE" not in os.environ
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("0123", encoding="utf-8")
+    session.prepare_environment(is_local=False)
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # whoever says so knows
+    session.prepare_environment(is_local=False)
+    assert os.environ["RAY_AUTH_MODE"] == "disabled"
