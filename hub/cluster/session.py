@@ -122,9 +122,9 @@ class Session:
                 ray.init(address=settings.ray_address, **common)
             except (OSError, RuntimeError, ValueError) as error:
                 raise UnavailableError(
-                    "No Ray cluster answers this hub at {address}: {reason}. Start one (ray start --head), give the hub "
-                    "its token (RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH) where it asks for one, or leave --ray-address "
-                    "away.",
+                    "No Ray cluster answers this hub at {address}: {reason}. Start one (ray start --head), give the "
+                    "hub its token (RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH) where it asks for one, or leave "
+                    "--ray-address away.",
                     address=settings.ray_address,
                     reason=brief(error),
                 ) from error
