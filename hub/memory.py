@@ -7,18 +7,14 @@ import logging
 import os
 import sys
 import threading
-import time
 from functools import cache
 from typing import Any
-
-import psutil
 
 log = logging.getLogger(__name__)
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of mallopt(3)
 MAPPED_BYTES = 16 * 2**20  # as large as the blocks in which Pillow holds pictures
 PASS_MAPPED_BYTES = 32 * 2**20  # the most that glibc takes
 PASS_KEPT_BYTES = 512 * 2**20
-TRIM_EVERY_S = 10.0  # a trim walks all that is free, and what was given back has to be cleared when it is used again
 IDLE_S = 1.0  # without anything large, before memory is given back
 OWN = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")  # whoever sets these knows what they want
 
@@ -69,26 +65,6 @@ def trim() -> None:
     """Gives freed memory back to the system."""
     if (libc := _libc()) is not None:
         libc.malloc_trim(0)
-
-
-class Growth:
-    """Trims a process that is never idle, once it holds so much more than it did after the last time.
-
-    Passes of many sizes that come and go leave holes in the one arena, which only a trim gives back: two processes at
-    work for ten minutes held 2 GB more at the end of them than at their start.
-    """
-
-    def __init__(self, kept_bytes: int = PASS_KEPT_BYTES, every_s: float = TRIM_EVERY_S):
-        self._kept, self._every_s = kept_bytes, every_s
-        self._least = self._at = 0.0
-
-    def look(self) -> None:
-        """To be called often."""
-        held, now = psutil.Process().memory_info().rss, time.monotonic()
-        self._least = min(self._least or held, held)
-        if held - self._least > self._kept and now - self._at > self._every_s:
-            trim()
-            self._least, self._at = psutil.Process().memory_info().rss, now
 
 
 class _Trimmer:

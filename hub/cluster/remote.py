@@ -136,7 +136,8 @@ class RemoteReplica(Host):
         """Says what is there to say: while one call is under way, what comes meanwhile waits for the next."""
         while orders := self._take_orders():
             try:
-                taken = await self._calls.order.remote(self._link, orders, to=self.name)
+                async with asyncio.timeout(MISSED * PATIENCE_S):
+                    taken = await self._calls.order.remote(self._link, orders, to=self.name)
             except Exception as error:  # whatever Ray makes of a replica that is gone
                 taken = False
                 self._break(error)
@@ -211,8 +212,10 @@ class RemoteReplica(Host):
             self._why = "it died"
             self._lose()
             return
-        self._why = brief(error, 80)
-        log.warning("a call of replica %s failed: %s", self.name, brief(error))
+        why = brief(error, 80)
+        if why != self._why:  # a link is tried again ten times a second until Serve knows that its replica is gone
+            log.warning("a call of replica %s failed: %s", self.name, brief(error))
+        self._why = why
 
 
 def _bytes(order: Any) -> int:

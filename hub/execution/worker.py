@@ -155,7 +155,6 @@ class Worker:
         self._send(Counted("output_reused", (slug,)))
 
     def _tick(self) -> None:
-        growth = memory.Growth()
         while True:
             self._stirred.wait()
             self._stirred.clear()
@@ -163,7 +162,6 @@ class Worker:
             while (idle_s := self._idle_s()) <= RESTING_S + PULSE_S or self._executor.deserted_at() is not None:
                 self._pulse()
                 self._end_if_hung()
-                growth.look()
                 if release_resting() or (idle_s > memory.IDLE_S and not is_trimmed):
                     memory.trim()
                 is_trimmed = idle_s > memory.IDLE_S

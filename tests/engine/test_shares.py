@@ -72,6 +72,15 @@ class Clock:
         return self.at
 
 
+def busy(limit: int, runs: int) -> tuple[Pace, Clock]:
+    """A page with so many runs in work, and the time."""
+    clock = Clock()
+    pace = Pace(limit, clock)
+    for _ in range(runs):
+        pace.begin("page")
+    return pace, clock
+
+
 def ended_each(pace: Pace, clock: Clock, seconds: float, runs: int) -> None:
     """So many runs that are in work end, one after the other."""
     for _ in range(runs):
@@ -98,10 +107,7 @@ def test_a_run_that_could_not_be_answered_in_time_is_told_so_at_once() -> None:
 
 
 def test_a_few_runs_are_taken_however_long_one_takes_and_batches_count_as_such() -> None:
-    clock = Clock()
-    pace = Pace(64, clock)
-    for _ in range(SURE - 1):
-        pace.begin("page")
+    pace, clock = busy(64, SURE - 1)
     ended_each(pace, clock, 80.0, 1)
     pace.check(ANN, "page", 90.0)
     ended_each(pace, clock, 80.0, SURE - 2)
@@ -116,10 +122,7 @@ def test_a_few_runs_are_taken_however_long_one_takes_and_batches_count_as_such()
 
 
 def test_the_load_that_the_first_run_waited_for_is_no_pace() -> None:
-    clock = Clock()
-    pace = Pace(64, clock)
-    for _ in range(20):
-        pace.begin("page")
+    pace, clock = busy(64, 20)
     ended_each(pace, clock, 60.0, 1)
     pace.check(ANN, "page", 90.0)
     ended_each(pace, clock, 3.0, 2)
@@ -146,10 +149,7 @@ def test_a_slow_page_leaves_half_of_the_places_to_others() -> None:
 
 
 def test_a_page_that_is_quick_may_have_all_places() -> None:
-    clock = Clock()
-    pace = Pace(16, clock)
-    for _ in range(15):
-        pace.begin("page")
+    pace, clock = busy(16, 15)
     for _ in range(100):
         pace.check(ANN, "page", 90.0)
         pace.begin("page")
@@ -157,10 +157,7 @@ def test_a_page_that_is_quick_may_have_all_places() -> None:
 
 
 def test_who_is_refused_comes_again_one_after_the_other_and_nobody_later_for_anothers_sake() -> None:
-    clock = Clock()
-    pace = Pace(4, clock)
-    for _ in range(4):
-        pace.begin("page")
+    pace, clock = busy(4, 4)
     for _ in range(8):
         ended_each(pace, clock, 2.0, 1)
         pace.begin("page")

@@ -1,4 +1,4 @@
-r"""Train the palm keypoints. From the repository root, under three hours on two cores (43, 11, 8 and some 40 and 40
+r"""Train the palm keypoints. From the repository root, under four hours on two cores (43, 11, 8, some 40 and 124
 minutes, beside other work, which for the last two was most of the time):
 
     PALM="python -m weights.palm_keypoints.recipe --data ../shared/data/palm --more ../shared/data/palm_small \
