@@ -6,10 +6,10 @@ from collections import defaultdict, deque
 from statistics import median
 
 KEPT = 15  # passes of a size that are looked at
-ENOUGH = 5  # passes, before a size is judged
+ENOUGH, ENOUGH_LONG = 5, 2  # passes, before a size is judged; of those that take longer than PASS_S two will do
 WORSE = 1.05  # an item may take so many times what it takes in the best size
 PASS_S = 1.0  # what takes longer is split where that costs nothing: others wait for its end, and it takes memory
-AGAIN = 64  # after so many passes all sizes may be tried once more: what else the machine does changes
+AGAIN = 64  # after so many passes larger sizes may be tried once more: what else the machine does changes
 
 
 class BatchSizes:
@@ -26,9 +26,7 @@ class BatchSizes:
 
     def limit(self) -> int:
         """The most requests that one pass should take now."""
-        if self._passes % AGAIN == AGAIN - 1:
-            return self._most
-        judged = {size: median(times) for size, times in self._item_s.items() if len(times) >= ENOUGH}
+        judged = {size: median(times) for size, times in self._item_s.items() if _is_enough(size, times)}
         if not judged:
             return self._most
         limit = min(judged, key=judged.__getitem__)
@@ -37,7 +35,15 @@ class BatchSizes:
             limit *= 2
         while limit > 1 and limit * judged.get(limit, 0.0) > PASS_S and judged.get(limit // 2, 0.0) <= most_s:
             limit //= 2
+        if self._passes % AGAIN == AGAIN - 1:
+            item_s = judged.get(limit, most_s)
+            while limit < self._most and 2 * limit * (item_s := judged.get(2 * limit, item_s)) <= PASS_S:
+                limit *= 2
         return min(limit, self._most)
+
+
+def _is_enough(size: int, times: deque[float]) -> bool:
+    return len(times) >= ENOUGH or (len(times) >= ENOUGH_LONG and size * median(times) > PASS_S)
 
 
 def _power(size: int) -> int:

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from hub import memory
 from hub.execution import devices
 from hub.execution.backends import compiled, export, measuring, orders, points, store, workshop
 from hub.execution.backends.orders import Origin, RefusedError
@@ -173,6 +175,36 @@ def test_a_form_that_rests_gives_back_what_its_passes_took_once_and_answers_as_b
     in_threads([lambda: passed(lambda: model.forward_features(pictures())), compiled.release_resting] * 20)
     with form._lock:
         assert form._in_use == 0
+
+
+@pytest.mark.usefixtures("no_export")
+def test_a_form_whose_batches_became_small_gives_back_what_large_ones_took(
+    opened: Callable[..., Workshop], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It never rests where many ask, so that it kept for ever what its largest pass had taken."""
+    model = fast_model(opened, data)[0]
+    (form,) = model.forward_features.compiled.values()
+    before, _ = passed(lambda: model.forward_features(pictures(1, 1)))
+
+    def rss_of(size: int, passes: int = 1) -> tuple[bool, int]:
+        for _ in range(passes):
+            passed(lambda: model.forward_features(pictures(size, 1)))
+        gives_back = form.release(3600.0)
+        memory.trim()
+        return gives_back, psutil.Process().memory_info().rss
+
+    assert not form.release(3600.0)
+    _, small = rss_of(1)
+    gave_back, large = rss_of(64)
+    assert not gave_back
+    assert large - small > 50 * 2**20, "there is something to give back"
+    assert rss_of(1, 4)[0] is False, "large ones were there just now"
+    monkeypatch.setattr(compiled, "RESTING_S", 0.0)
+    gave_back, after = rss_of(1)
+    assert gave_back
+    assert after - small < (large - small) / 2
+    assert not form.release(3600.0), "once"
+    assert torch.equal(passed(lambda: model.forward_features(pictures(1, 1)))[0], before)
 
 
 @pytest.mark.usefixtures("no_export")

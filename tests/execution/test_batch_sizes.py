@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from hub.execution.batch_sizes import AGAIN, ENOUGH, BatchSizes
 
 
@@ -34,11 +36,31 @@ def test_passes_that_take_long_are_split_where_that_costs_nothing() -> None:
     assert learned({1: 0.8, 2: 0.8, 4: 0.5, 8: 0.5}, most=8).limit() == 4  # smaller ones would take more in all
 
 
+def test_passes_that_take_long_are_judged_sooner() -> None:
+    sizes = BatchSizes(8)
+    sizes.note(8, 4.0)  # the first one may have had to wait for much
+    assert sizes.limit() == 8
+    sizes.note(8, 4.0)
+    assert sizes.limit() == 4  # not seen yet
+    for _ in range(2):
+        sizes.note(4, 2.0)
+    assert sizes.limit() == 2
+
+
 def test_what_was_slow_is_tried_again_after_a_while() -> None:
-    sizes = learned({1: 1.0, 2: 1.2})
-    limits = []
+    assert limits_of(learned({1: 0.010, 2: 0.012}), 0.010) == {1: AGAIN - 1, 16: 1}
+
+
+def test_what_takes_long_is_not_tried_again_in_large_passes() -> None:
+    """Or a page whose passes take seconds would take gigabytes anew from time to time, for nothing."""
+    assert limits_of(learned({1: 1.0, 2: 1.2}), 1.0) == {1: AGAIN}
+    assert limits_of(learned({1: 0.10, 2: 0.12}), 0.10) == {1: AGAIN - 1, 8: 1}
+
+
+def limits_of(sizes: BatchSizes, seconds: float) -> Counter[int]:
+    """How often each limit is given in AGAIN passes that take so long, each of one request."""
+    limits = Counter[int]()
     for _ in range(AGAIN):
-        limits.append(sizes.limit())
-        sizes.note(1, 1.0)
-    assert limits.count(16) == 1
-    assert set(limits) == {1, 16}
+        limits[sizes.limit()] += 1
+        sizes.note(1, seconds)
+    return limits

@@ -70,7 +70,7 @@ def main() -> None:
     def epoch_batches(epoch: int) -> Batches:
         progress = (epoch + 1) / schedule.epochs
         side = next(side for until, side in SIZES if progress <= until)
-        augment = augmentation(max(side, options.least_px))
+        augment = augmentation(max(side, options.least_px), options.worse)
         for pictures, years in data.batches(
             len(images), options.batch_size, lambda index: (augment(images[index]), ages[index])
         ):
@@ -195,7 +195,7 @@ def load_extra(folder: Path) -> tuple[Tensor, Tensor]:
     return v2.functional.pad(stacked, [PAD_PX], padding_mode="edge"), torch.tensor(ages)
 
 
-def augmentation(side: int) -> v2.Transform:
+def augmentation(side: int, worse: float = 0.0) -> v2.Transform:
     """A detector's crop is not exactly the frame of the data: 0.9 to 1.12 in scale, up to 11 % in place, 7 degrees."""
     least = (0.9 * SOURCE_PX / (SOURCE_PX + 2 * PAD_PX)) ** 2
     return v2.Compose(
@@ -206,6 +206,7 @@ def augmentation(side: int) -> v2.Transform:
             v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3),
             v2.RandomGrayscale(p=0.08),  # old people are more often on old photographs: colour should not tell
             v2.RandomApply([v2.Lambda(_far_away)], p=0.2),
+            data.worse(worse),
             v2.RandomErasing(p=0.15, scale=(0.02, 0.12), value=[127]),
         ]
     )

@@ -69,11 +69,11 @@ def main() -> None:
     def epoch_batches(epoch: int) -> Batches:
         progress = (epoch + 1) / schedule.epochs
         crop, shares = next((crop, shares) for until, crop, *shares in crops if progress <= until)
-        augment = augmentation(crop, shares, options.light)
+        augment, worse = augmentation(crop, shares, options.light), data.worse(options.worse)
 
         def sample(index: int) -> tuple[Tensor, Tensor]:
             image, mask = augment(tv_tensors.Image(train_images[index]), tv_tensors.Mask(train_masks[index]))
-            return image.as_subclass(Tensor), mask.as_subclass(Tensor)
+            return worse(image.as_subclass(Tensor)), mask.as_subclass(Tensor)
 
         for images, masks in data.batches(len(train_images), options.batch_size, sample):
             if options.paste:

@@ -105,6 +105,7 @@ def main() -> None:
     )
     others = load_others(options.others, options.seed)
     per_epoch = options.samples // options.batch_size
+    worse = data.worse(options.worse)
 
     def epoch_batches(epoch: int) -> Batches:
         progress = (epoch + 1) / schedule.epochs
@@ -113,7 +114,7 @@ def main() -> None:
             height = heights[int(torch.randint(len(heights), ()))]
             samples = [draw(hands, others, (height, height * WIDTH // HEIGHT)) for _ in range(options.batch_size)]
             images, targets = zip(*samples, strict=True)
-            yield data.normalize(torch.stack(images), mean, std), torch.stack(targets)
+            yield data.normalize(torch.stack([*map(worse, images)]), mean, std), torch.stack(targets)
 
     def validate(candidate: nn.Module) -> dict[str, float]:
         output = classifier.predict(candidate, val_ready, batch_size=8)

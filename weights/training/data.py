@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms import v2
 from tqdm import tqdm  # type: ignore[import-untyped]  # its stubs are a package of their own
 
 from weights.measures import read_rows
@@ -51,6 +52,39 @@ def batches(
     for start in range(0, count - batch_size + 1, batch_size):
         images, targets = zip(*(sample(index) for index in order[start : start + batch_size]), strict=True)
         yield torch.stack(images), torch.stack(targets)
+
+
+def worse(share: float) -> v2.Transform:
+    """Does to `share` of the pictures (uint8 [3, height, width]) one of the things that pictures suffer on their way:
+    saved as JPEG of quality 20 to 70, out of focus, noisy, dark, made small and large again."""
+    ways = [v2.JPEG((20, 70)), *(v2.Lambda(way) for way in (_out_of_focus, _noisy, _dark, _enlarged))]
+    return v2.RandomApply([v2.RandomChoice(ways)], p=share)
+
+
+def _between(low: float, high: float) -> float:
+    return low + (high - low) * torch.rand(()).item()
+
+
+def _out_of_focus(image: Tensor) -> Tensor:
+    sigma = max(image.shape[-2:]) * _between(0.002, 0.012)
+    return v2.functional.gaussian_blur(image, [2 * int(3 * sigma) + 1] * 2, [sigma, sigma])
+
+
+def _noisy(image: Tensor) -> Tensor:
+    """Grain of a sensor, of up to 28 of 255 levels; in half of the pictures the same in all three colours."""
+    shape = image.shape if torch.rand(()) < 0.5 else (1, *image.shape[-2:])
+    return (image + torch.randn(shape) * _between(4.0, 28.0)).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _dark(image: Tensor) -> Tensor:
+    return (image * _between(0.35, 0.8)).to(torch.uint8)
+
+
+def _enlarged(image: Tensor) -> Tensor:
+    height, width = image.shape[-2:]
+    share = _between(0.25, 0.7)
+    small = v2.functional.resize(image, [round(height * share), round(width * share)], antialias=True)
+    return v2.functional.resize(small, [height, width], antialias=True)
 
 
 def mixed(images: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:

@@ -62,6 +62,9 @@ def add_options(
     parser.add_argument(
         "--start", type=Path, help="weights of an earlier cycle (average.safetensors): a further one from there"
     )
+    parser.add_argument(
+        "--worse", type=float, default=0.0, help="share of samples saved badly, blurred, noisy, dark or small"
+    )
     parser.add_argument("--batch-size", type=int, default=batch_size)
     parser.add_argument("--epochs", type=int, default=epochs)
     parser.add_argument("--learning-rate", type=float, default=learning_rate)

@@ -46,7 +46,9 @@ def train(task: Task, options: argparse.Namespace) -> None:
 
     def epoch_batches(epoch: int) -> Batches:
         progress = (epoch + 1) / schedule.epochs
-        augment = augmentation(next(side for share, side in task.sizes if progress <= share), task.crop_scale)
+        augment = augmentation(
+            next(side for share, side in task.sizes if progress <= share), task.crop_scale, options.worse
+        )
         for pictures, tags in data.batches(
             len(images), options.batch_size, lambda index: (augment(images[index]), targets[index])
         ):
@@ -89,7 +91,7 @@ def load(task: Task, folder: Path, rows: list[dict[str, str]], labels: list[str]
     return images, torch.tensor([[float(label in present) for label in labels] for present in tags])
 
 
-def augmentation(side: int, crop_scale: tuple[float, float]) -> v2.Transform:
+def augmentation(side: int, crop_scale: tuple[float, float], worse: float = 0.0) -> v2.Transform:
     """Seen from above there is no upright: all eight turns and mirrorings of the square."""
     return v2.Compose(
         [
@@ -98,6 +100,7 @@ def augmentation(side: int, crop_scale: tuple[float, float]) -> v2.Transform:
             v2.RandomVerticalFlip(),
             v2.RandomChoice([v2.Identity(), v2.Lambda(lambda image: image.transpose(-1, -2))]),
             v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.15),
+            data.worse(worse),
         ]
     )
 

@@ -56,7 +56,7 @@ def main() -> None:
 
     def epoch_batches(epoch: int) -> Batches:
         progress = (epoch + 1) / schedule.epochs
-        augment = augmentation(side_px(progress) if options.progressive else SIZES[-1][1])
+        augment = augmentation(side_px(progress) if options.progressive else SIZES[-1][1], options.worse)
         samples = BorderSwap(train_images, train_labels, share=options.border_swap)
         for images, labels in data.batches(
             len(train_images),
@@ -121,7 +121,7 @@ def paste_border(image: Tensor, donor: Tensor, whole_frame: bool) -> Tensor:
     return pasted
 
 
-def augmentation(side: int) -> v2.Transform:
+def augmentation(side: int, worse: float = 0.0) -> v2.Transform:
     """Hue hardly moves: colour tells a fire engine from a lorry."""
     return v2.Compose(
         [
@@ -130,6 +130,7 @@ def augmentation(side: int) -> v2.Transform:
             v2.RandomApply([v2.RandomRotation(8, interpolation=v2.InterpolationMode.BILINEAR)], p=0.25),
             v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.02),
             v2.RandomGrayscale(p=0.05),
+            data.worse(worse),
             v2.RandomErasing(p=0.2, scale=(0.02, 0.15), value=[127]),
         ]
     )

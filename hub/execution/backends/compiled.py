@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-RESTING_S = 10.0  # a form that nobody called for so long gives back what its passes took
+RESTING_S = 10.0  # a form that nobody called for so long gives back what its passes took, and one that was called for
+# batches of half the size at most, what the larger ones took
 
 
 class Compiled:
@@ -43,10 +44,12 @@ class Compiled:
         )
         # Constants are kept as the processor takes them, in the precision that they run in.
         self.nbytes = len(constants) // (2 if precision == "bf16" else 1)
-        # Guards the three below; taken alone.
+        # Guards all below; taken alone.
         self._lock = threading.Lock()
         self._idle: list[Any] = []  # requests that nobody uses
         self._in_use, self._used_at = 0, math.inf  # `_used_at`: infinite when there is nothing to give back
+        self._largest, self._large_at = 0, 0.0  # bytes of the largest call, whose memory is kept, and since when
+        self._gave_back = False  # since `release` was asked last
         with _LISTING:
             _ALL.add(self)
 
@@ -67,18 +70,27 @@ class Compiled:
                 self._in_use, self._used_at = self._in_use - 1, time.monotonic()
                 if request is not None:
                     self._idle.append(request)
+                self._note(sum(array.nbytes for array in given))
+
+    def _note(self, nbytes: int) -> None:
+        """A call of this size has ended; the lock is held."""
+        if 2 * nbytes > self._largest:
+            self._largest, self._large_at = max(nbytes, self._largest), self._used_at
+        elif not self._in_use and self._used_at - self._large_at >= RESTING_S:
+            self._network.release_memory()
+            self._largest, self._large_at, self._gave_back = nbytes, self._used_at, True
 
     def release(self, resting_s: float = 0.0) -> bool:
         """Gives back what passes took, hundreds of megabytes for large batches; the next pass takes it anew, slower.
 
-        Does so where nobody called for so long; returns whether it did.
+        Does so where nobody called for so long; returns whether anything was given back since it was asked last.
         """
         with self._lock:  # held meanwhile, so that no pass begins: that could wait for this, and this for it
-            rests = not self._in_use and time.monotonic() - self._used_at >= resting_s
-            if rests:
-                self._used_at = math.inf
+            if not self._in_use and time.monotonic() - self._used_at >= resting_s:
+                self._used_at, self._largest, self._gave_back = math.inf, 0, True
                 self._network.release_memory()
-        return rests
+            gave_back, self._gave_back = self._gave_back, False
+        return gave_back
 
 
 _LISTING = threading.Lock()  # guards the set below; taken alone
