@@ -15,6 +15,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def evaluate(
     )
     counts = count_all(measure, answers, samples, config)
     figures = measure.figures(counts.mean(0), config)
-    intervals = bootstrap(counts, lambda mean: measure.figures(mean, config))
+    intervals = bootstrap(counts, partial(measure.figures, config=config))
     result: Figures = {
         "name": asked if asked in MEASURES else name,
         "split": split,
@@ -62,8 +63,10 @@ def evaluate(
         "interval_95": intervals,
     }
     if measure.table:
-        table = measure.table(counts.mean(0), config)
-        result["table"] = {name: None if np.isnan(value) else value for name, value in table.items()}
+        table = partial(measure.table, config=config)
+        rows = table(counts.mean(0)).items()
+        result["table"] = {name: None if np.isnan(value) else value for name, value in rows}
+        result["table_interval_95"] = bootstrap(counts, table)
     return result
 
 
@@ -140,11 +143,11 @@ def bootstrap(counts: Array, figures: Callable[[Array], Figures], seed: int = 0)
     flat = counts.reshape(len(counts), -1)
     times = generator.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=RESAMPLES)
     means = (times @ flat / len(counts)).reshape(RESAMPLES, *counts.shape[1:])
-    resamples = [figures(mean) for mean in means]
-    return {
-        name: [round(float(end), 4) for end in np.nanpercentile([row[name] for row in resamples], [2.5, 97.5])]
-        for name in resamples[0]
-    }
+    # Of a group that is small, a resample may have nobody.
+    resamples = [{name: value for name, value in figures(mean).items() if not np.isnan(value)} for mean in means]
+    names = [name for name, value in figures(counts.mean(0)).items() if not np.isnan(value)]
+    values = {name: [row[name] for row in resamples if name in row] for name in names}
+    return {name: [round(float(end), 4) for end in np.percentile(of, [2.5, 97.5])] for name, of in values.items()}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -173,7 +176,9 @@ def main(arguments: list[str] | None = None) -> int:
     for name, (low, high) in result["interval_95"].items():
         print(f"{name:20} {result[name]:.4f}  [{low:.4f}, {high:.4f}]")
     for name, value in result.get("table", {}).items():
-        print(f"  {name:18} {'-' if value is None else format(value, '.4f')}")
+        low, high = result.get("table_interval_95", {}).get(name, (None, None))
+        within = "" if low is None else f"  [{low:.4f}, {high:.4f}]"
+        print(f"  {name:30} {'-' if value is None else format(value, '.4f')}{within}")
     if options.json:
         print(json.dumps(result, allow_nan=False))
     return 0

@@ -32,7 +32,7 @@ class Measure:
 
     `count` turns an answer and the truth into numbers that add up over pictures (a confusion
     matrix, say), `figures` turns their mean over pictures into the metrics, and `table` into further
-    figures without an interval. `inputs` are parameters of the page that differ from its defaults.
+    figures, of classes or groups. `inputs` are parameters of the page that differ from its defaults.
     """
 
     samples: Callable[[Path, str, Config], list[Sample]]

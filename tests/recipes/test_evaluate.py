@@ -187,19 +187,21 @@ def test_a_hand_that_is_not_found_counts_as_the_middle_of_the_picture() -> None:
 
 def test_age_errors_are_told_by_group() -> None:
     people = [(20, 26, "0"), (24, 22, "1"), (71, 61, "1")]  # age, answer, gender
-    counts = np.mean(
-        [
-            measures.age_count(
-                {"faces": [{"age": found, "low": found - 5, "high": found + 5, "width_px": 9, "height_px": 9}]},
-                {"age": str(age), "gender": gender, "race": "0", "decade": str(age // 10)},
-                {},
-            )
-            for age, found, gender in people
-        ],
-        axis=0,
-    )
+    rows = [
+        measures.age_count(
+            {"faces": [{"age": found, "low": found - 5, "high": found + 5, "width_px": 9, "height_px": 9}]},
+            {"age": str(age), "gender": gender, "race": "0", "decade": str(age // 10)},
+            {},
+        )
+        for age, found, gender in people
+    ]
+    counts = np.mean(rows, axis=0)
     figures, table = measures.age_figures(counts, {}), measures.age_table(counts, {})
     assert figures == {"mae": 6.0, "mean_error": -2.0, "in_interval": pytest.approx(1 / 3)}
     assert table["mae, 20 to 29 years"] == pytest.approx(4) and table["mae, 70 to 79 years"] == pytest.approx(10)
     assert table["mae, men"] == pytest.approx(6) and table["mae, women"] == pytest.approx(6)
     assert table["no face found"] == 0.0 and "mae, 30 to 39 years" not in table
+    between = evaluate.bootstrap(np.array(rows), partial(measures.age_table, config={}))
+    assert between["mae, women"] == [2.0, 10.0]
+    assert between["mae, 70 to 79 years"] == [10.0, 10.0], "of resamples without anybody of that age it has no figure"
+    assert between.keys() == table.keys()

@@ -122,6 +122,21 @@ def test_masks_move_with_the_picture(light: str) -> None:
             assert bright > dark
 
 
+def test_as_many_pictures_are_made_worse_as_was_asked_for() -> None:
+    """And they keep their shape, their type and roughly what they show."""
+    torch.manual_seed(0)
+    picture = torch.arange(64).repeat(3, 48, 1).mul(3).to(torch.uint8)
+    before = picture.clone()
+    changed = [data.worse(0.5)(picture) for _ in range(200)]
+    assert torch.equal(picture, before)
+    assert {(tuple(image.shape), image.dtype) for image in changed} == {((3, 48, 64), torch.uint8)}
+    assert 70 < sum(not torch.equal(image, picture) for image in changed) < 130
+    for image in changed:
+        across = image.float().mean((0, 1))
+        assert across[-8:].mean() > across[:8].mean() + 40
+    assert all(torch.equal(data.worse(0.0)(picture), picture) for _ in range(10))
+
+
 def test_a_drive_is_left_out_whole(tmp_path: Path) -> None:
     from PIL import Image
 

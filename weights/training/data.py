@@ -67,7 +67,8 @@ def _between(low: float, high: float) -> float:
 
 def _out_of_focus(image: Tensor) -> Tensor:
     sigma = max(image.shape[-2:]) * _between(0.002, 0.012)
-    return v2.functional.gaussian_blur(image, [2 * int(3 * sigma) + 1] * 2, [sigma, sigma])
+    blurred: Tensor = v2.functional.gaussian_blur(image, [2 * int(3 * sigma) + 1] * 2, [sigma, sigma])
+    return blurred
 
 
 def _noisy(image: Tensor) -> Tensor:
@@ -84,7 +85,8 @@ def _enlarged(image: Tensor) -> Tensor:
     height, width = image.shape[-2:]
     share = _between(0.25, 0.7)
     small = v2.functional.resize(image, [round(height * share), round(width * share)], antialias=True)
-    return v2.functional.resize(small, [height, width], antialias=True)
+    enlarged: Tensor = v2.functional.resize(small, [height, width], antialias=True)
+    return enlarged
 
 
 def mixed(images: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
