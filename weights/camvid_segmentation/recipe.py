@@ -159,8 +159,6 @@ def augmentation(crop: tuple[int, int], shares: Sequence[float], light: str = "m
             v2.ColorJitter(brightness=0.5, contrast=0.5, saturation=0.6, hue=0.03),
             v2.RandomGrayscale(0.1),
             v2.RandomApply([v2.GaussianBlur(5, sigma=(0.3, 1.5))], p=0.2),
-            v2.RandomApply([v2.Lambda(_noise, tv_tensors.Image)], p=0.25),
-            v2.RandomApply([v2.JPEG((30, 90))], p=0.15),
         ]
     else:
         changes = [
@@ -200,11 +198,6 @@ def _uneven_light(image: Tensor) -> Tensor:
     """Low sun and shadows: some parts are lit more than others."""
     coarse = torch.empty(1, 1, 3, 4).uniform_(-0.8, 0.5).exp()
     return _lit(image, 0.0, nn.functional.interpolate(coarse, image.shape[-2:], mode="bilinear")[0])
-
-
-def _noise(image: Tensor) -> Tensor:
-    noise = torch.randn(image.shape) * torch.empty(()).uniform_(0, 15)
-    return (image.float() + noise).clamp_(0, 255).to(torch.uint8)
 
 
 def _lit(image: Tensor, gammas: float, gain: Tensor) -> Tensor:

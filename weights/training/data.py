@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -57,12 +58,18 @@ def batches(
 def worse(share: float) -> v2.Transform:
     """Does to `share` of the pictures (uint8 [3, height, width]) one of the things that pictures suffer on their way:
     saved as JPEG of quality 20 to 70, out of focus, noisy, dark, made small and large again."""
-    ways = [v2.JPEG((20, 70)), *(v2.Lambda(way) for way in (_out_of_focus, _noisy, _dark, _enlarged))]
-    return v2.RandomApply([v2.RandomChoice(ways)], p=share)
+    ways = (_saved_badly, _out_of_focus, _noisy, _dark, _enlarged)
+    return v2.RandomApply([v2.RandomChoice([*map(v2.Lambda, ways)])], p=share)
 
 
 def _between(low: float, high: float) -> float:
     return low + (high - low) * torch.rand(()).item()
+
+
+def _saved_badly(image: Tensor) -> Tensor:
+    file = io.BytesIO()
+    Image.fromarray(image.permute(1, 2, 0).numpy()).save(file, "JPEG", quality=int(torch.randint(20, 71, ())))
+    return torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)
 
 
 def _out_of_focus(image: Tensor) -> Tensor:
