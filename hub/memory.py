@@ -15,6 +15,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of mallopt(3)
 MAPPED_BYTES = 16 * 2**20  # as large as the blocks in which Pillow holds pictures
 PASS_MAPPED_BYTES = 32 * 2**20  # the most that glibc takes
 PASS_KEPT_BYTES = 512 * 2**20
+ARENAS = 2  # of threads that answer requests; glibc makes eight a core, and each keeps what its fullest moment took
 IDLE_S = 1.0  # without anything large, before memory is given back
 OWN = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")  # whoever sets these knows what they want
 
@@ -29,6 +30,8 @@ def settle() -> None:
     libc = _libc()
     if libc is None or any(name in os.environ for name in OWN):
         return
+    if "MALLOC_ARENA_MAX" not in os.environ:
+        libc.mallopt(M_ARENA_MAX, ARENAS)
     libc.mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES)
     libc.mallopt(M_TRIM_THRESHOLD, 2 * MAPPED_BYTES)  # setting the one stops glibc from raising the other
 

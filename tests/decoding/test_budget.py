@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import subprocess
 import sys
 import threading
@@ -287,3 +289,41 @@ def test_memory_of_a_burst_is_bounded_and_given_back() -> None:
     before, peak, after = map(float, done.stdout.split())
     assert peak - before < 300  # two at once; all 16 would be more than a gigabyte
     assert after < before * 1.3
+
+
+ARENAS = """
+import ctypes, threading
+from hub import memory
+memory.settle()
+libc = ctypes.CDLL("libc.so.6")
+libc.fopen.restype = ctypes.c_void_p
+libc.malloc_info.argtypes = (ctypes.c_int, ctypes.c_void_p)
+libc.fclose.argtypes = (ctypes.c_void_p,)
+together = threading.Barrier(32)
+def take():
+    together.wait()
+    block = ctypes.create_string_buffer(10_000)
+    together.wait()
+threads = [threading.Thread(target=take) for _ in range(32)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+file = libc.fopen(b"/dev/stdout", b"w")
+libc.malloc_info(0, file)
+libc.fclose(file)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="asks glibc")
+def test_threads_share_few_arenas() -> None:
+    """Each keeps what its fullest moment took: with one a thread, a door grew by 200 MB in its first busy minutes."""
+
+    def arenas(**environment: str) -> int:
+        done = subprocess.run(
+            [sys.executable, "-c", ARENAS], capture_output=True, text=True, timeout=100, check=True,
+            env=os.environ | environment,
+        )  # fmt: skip
+        return done.stdout.count("<heap nr=")
+
+    assert arenas() <= 2
+    assert arenas(MALLOC_ARENA_MAX="5") > 2, "whoever sets that knows what they want"
