@@ -9,12 +9,25 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import CLIPTextModel
 
+from hub.settings import ROOT
 from weights.stable_diffusion import autoencoder, fitting, model, prompts, reader
 from weights.stable_diffusion.adherence import detector_share
 from weights.stable_diffusion.detector import detect, verdict
-from weights.stable_diffusion.prompts import HELD_PAIRS, SEEN_PAIRS, Request, Wish, arrange, caption, draw_request
+from weights.stable_diffusion.prompts import (
+    HELD_PAIRS,
+    MIXES,
+    SEEN_PAIRS,
+    Request,
+    Wish,
+    arrange,
+    caption,
+    draw_request,
+)
 from weights.stable_diffusion.scenes import COLOURS, SHAPES, draw
+
+BUNDLED = ROOT / "weights" / "stable_diffusion"
 
 
 def test_the_detector_reads_the_recipes_own_drawings() -> None:
@@ -36,9 +49,10 @@ def test_the_detector_sees_what_is_wrong(relation: str) -> None:
     assert not verdict(wanted, detect(np.full_like(picture, 250)))["all"]
 
 
-def test_training_never_shows_what_is_held_out() -> None:
+@pytest.mark.parametrize("mix", MIXES)
+def test_training_never_shows_what_is_held_out(mix: str) -> None:
     chance = random.Random(3)
-    drawn = [draw_request(chance) for _ in range(3000)]
+    drawn = [draw_request(chance, MIXES[mix]) for _ in range(4000)]
     seen = {(wish.colour, wish.shape) for request in drawn for wish in request.things}
     assert seen == set(SEEN_PAIRS)  # so all else is shown, and the held-out pairs' words are learnt in other pairs
     assert {colour for colour, _ in seen} == set(COLOURS) and {shape for _, shape in seen} == set(SHAPES)
@@ -49,6 +63,28 @@ def test_training_never_shows_what_is_held_out() -> None:
         for _ in range(50):
             pairs = [(w.colour or "", w.shape or "") for w in prompts.held_request(kind, chance).things]
             assert pairs[0] in HELD_PAIRS if kind == "pairs" else prompts.held_combination(*pairs)
+
+
+def test_a_mix_shows_more_of_what_it_is_named_for() -> None:
+    def shares(mix: str) -> tuple[float, float]:
+        chance = random.Random(5)
+        drawn = [draw_request(chance, MIXES[mix]) for _ in range(2000)]
+        alike, styled = (request.count > 1 for request in drawn), (request.things[0].style for request in drawn)
+        return sum(alike) / 2000, sum(map(bool, styled)) / 2000
+
+    (few, plain), (many, styled) = shares("even"), shares("numbers-and-styles")
+    assert many > 2 * few
+    assert styled > 1.4 * plain
+
+
+def test_a_further_cycle_begins_with_the_pipeline_that_is_there() -> None:
+    parts = {"vae": model.autoencoder(), "unet": model.denoiser(), "text_encoder": model.text_encoder()}
+    model.read_pipeline(parts, BUNDLED)
+    tokens = torch.tensor([model.tokenizer()("a red star").input_ids])
+    bundled = CLIPTextModel.from_pretrained(BUNDLED / "text_encoder").eval()
+    with torch.no_grad():
+        given, wanted = parts["text_encoder"].eval()(tokens), bundled(tokens)
+    assert torch.allclose(given.last_hidden_state, wanted.last_hidden_state, atol=1e-5)
 
 
 def test_every_caption_is_made_of_known_words_and_fits() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditionModel
+from safetensors.torch import load_file
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
@@ -156,6 +158,13 @@ def save_pipeline(parts: dict[str, nn.Module], out: Path) -> None:
     for path in out.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
     (out / "config.json").write_text(json.dumps(config(), indent=2) + "\n")
+
+
+def read_pipeline(parts: Mapping[str, nn.Module], folder: Path) -> None:
+    """Fills the parts, named as in the pipeline, with what its folder holds."""
+    for name, part in parts.items():
+        file = "model" if name == "text_encoder" else "diffusion_pytorch_model"
+        part.load_state_dict(load_file(folder / name / f"{file}.safetensors"))
 
 
 def _edit(path: Path, **entries: Any) -> None:

@@ -104,19 +104,33 @@ def _article(words: str) -> str:
 # --- drawing requests -----------------------------------------------------------------------------
 
 
-def draw_request(chance: random.Random) -> Request:
-    """A request for training: half of them two things in a relation. Free of all that is held out."""
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """Of what training is shown how much, as shares: two things in a relation, two or three alike, the rest is of one
+    thing; and of things those whose style is said."""
+
+    related: float
+    alike: float
+    styled: float
+
+
+MIXES = {"even": Mix(0.55, 0.13, 0.4), "numbers-and-styles": Mix(0.33, 0.33, 0.65)}
+
+
+def draw_request(chance: random.Random, mix: Mix = MIXES["even"]) -> Request:
+    """A request for training. Free of all that is held out."""
     background = chance.choice(list(BACKGROUNDS)) if chance.random() < 0.65 else None
     kind = chance.random()
-    if kind < 0.55:
+    if kind < mix.related:
         while True:
             one, other = chance.choice(SEEN_PAIRS), chance.choice(SEEN_PAIRS)
             if one != other and not held_combination(one, other):
                 break
-        relation = "and" if kind < 0.06 else chance.choice(list(RELATIONS))
-        return Request((_wish(chance, one), _wish(chance, other)), relation=relation, background=background)
-    first = _wish(chance, chance.choice(SEEN_PAIRS))
-    if kind < 0.68:
+        relation = "and" if kind < 0.11 * mix.related else chance.choice(list(RELATIONS))
+        wishes = (_wish(chance, one, mix.styled), _wish(chance, other, mix.styled))
+        return Request(wishes, relation=relation, background=background)
+    first = _wish(chance, chance.choice(SEEN_PAIRS), mix.styled)
+    if kind < mix.related + mix.alike:
         # Three large shapes have no room.
         count = chance.choice(list(NUMBERS))
         first = replace(
@@ -152,10 +166,10 @@ def held_request(kind: str, chance: random.Random) -> Request:
     return Request((Wish(*pair, style=chance.choice(STYLES)),), background=background)
 
 
-def _wish(chance: random.Random, pair: Pair) -> Wish:
+def _wish(chance: random.Random, pair: Pair, styled: float) -> Wish:
     size = chance.choice(list(SIZES)) if chance.random() < 0.35 else None
     # Outlines and stripes of small shapes are finer than the pixels.
-    style = chance.choice(STYLES) if size != "small" and chance.random() < 0.4 else None
+    style = chance.choice(STYLES) if size != "small" and chance.random() < styled else None
     return Wish(*pair, size=size, style=style)
 
 

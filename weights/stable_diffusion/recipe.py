@@ -1,9 +1,14 @@
-"""Train the bundled text-to-image pipeline on pictures that this recipe draws itself:
+r"""Train the bundled text-to-image pipeline on pictures that this recipe draws itself:
 
     python -m weights.stable_diffusion.recipe --out runs/stable_diffusion --minutes 190
 
 Two cores, about four hours: drawing, the autoencoder, the text encoder, the U-Net (190 minutes), the decoder once more.
-No data is needed. An interrupted run goes on with the same command; more `--minutes` go on with one that has ended.
+No data is needed. A further cycle of the U-Net alone, from the pipeline that is there, with more of what it gets wrong:
+
+    python -m weights.stable_diffusion.recipe --out runs/stable_diffusion2 --start runs/stable_diffusion/pipeline \
+        --mix numbers-and-styles --pictures 50000 --learning-rate 4e-4 --minutes 40 --report-every 3000 --seed 1
+
+An interrupted run goes on with the same command; more `--minutes` go on with one that has ended.
 The folder that diffusers reads is written to OUT/pipeline at every report, samples to OUT/samples.
 """
 
@@ -32,7 +37,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]  # its stubs are a package
 from weights.stable_diffusion import autoencoder, model, reader
 from weights.stable_diffusion.detector import detect, verdict
 from weights.stable_diffusion.fitting import Plan, fit
-from weights.stable_diffusion.prompts import Request, arrange, caption, draw_request, held_request
+from weights.stable_diffusion.prompts import MIXES, Request, arrange, caption, draw_request, held_request
 from weights.stable_diffusion.scenes import draw
 from weights.training import export
 from weights.training.fit import mixed
@@ -40,7 +45,7 @@ from weights.training.fit import mixed
 CHUNK = 500  # scenes that share a seed
 SILENT = 0.1  # of the captions: for classifier-free guidance
 EARLY = 0.7  # below 1: more of the noisy steps, in which it is decided what goes where
-WATCHED = 48  # held-out prompts of each of two kinds
+WATCHED, WATCHED_KINDS = 48, ("pairs", "relations", "counts", "styles")  # held-out prompts of each kind
 SHOWN = (
     "a red circle",
     "a green heart on a white background",
@@ -66,14 +71,17 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     options.out.mkdir(parents=True, exist_ok=True)
-    vae = model.autoencoder()
+    vae, unet, encoder = model.autoencoder(), model.denoiser(), model.text_encoder()
     if options.autoencoder:
         vae.load_state_dict(load_file(options.autoencoder))
+    if options.start:
+        model.read_pipeline({"vae": vae, "unet": unet, "text_encoder": encoder}, options.start)
     latents_path = options.out / "latents.safetensors"
     if not latents_path.exists():
-        pictures, tokens, labels = pool(options.pictures, options.seed, options.threads)
+        pictures, tokens, labels = pool(options.pictures, options.seed, options.threads, options.mix)
         plan = Plan("autoencoder", options.autoencoder_steps, 1e-3, ema_decay=0.99, report_every=250, seed=options.seed)
-        vae = autoencoder.train(vae, pictures, options.autoencoder_batch_size, plan, options.out)
+        if not options.start:
+            vae = autoencoder.train(vae, pictures, options.autoencoder_batch_size, plan, options.out)
         encoded = [autoencoder.encode(vae, part) for part in tqdm(torch.split(pictures, 1024), desc="latents")]
         export.save_tensors(vae, options.out / "autoencoder.safetensors")
         save_file({"latents": torch.cat(encoded).half().contiguous(), "tokens": tokens, "labels": labels}, latents_path)
@@ -81,26 +89,25 @@ def main() -> None:
     pairs = load_file(latents_path)
     plan = Plan("reader", options.reader_steps, 1e-3, ema_decay=0.99, report_every=250, seed=options.seed)
     val_tokens = _tokens([request.prompt() for request in reader.checked_requests()])
-    encoder = model.text_encoder()
     encoder.set_attn_implementation("eager")  # see `train`
-    encoder = reader.train(encoder, pairs["tokens"], pairs["labels"].long(), val_tokens, plan, 128, options.out)
-    parts = train(vae.eval(), encoder.eval(), pairs["latents"], pairs["tokens"], options)
-    if options.polish_steps:
-        pictures, _, _ = pool(options.pictures, options.seed, options.threads)
+    if not options.start:
+        encoder = reader.train(encoder, pairs["tokens"], pairs["labels"].long(), val_tokens, plan, 128, options.out)
+    parts = train(vae.eval(), encoder.eval(), unet, pairs["latents"], pairs["tokens"], options)
+    if options.polish_steps and not options.start:
+        pictures, _, _ = pool(options.pictures, options.seed, options.threads, options.mix)
         plan = Plan("decoder", options.polish_steps, 1e-3, ema_decay=0.99, report_every=250, seed=options.seed)
         autoencoder.polish(vae, pictures, pairs["latents"], options.autoencoder_batch_size, plan, options.out)
     model.save_pipeline(copy.deepcopy({**parts, "vae": vae}), options.out / "pipeline")
 
 
 def train(
-    vae: nn.Module, encoder: Any, latents: Tensor, tokens: Tensor, options: argparse.Namespace
+    vae: nn.Module, encoder: Any, unet: Any, latents: Tensor, tokens: Tensor, options: argparse.Namespace
 ) -> dict[str, nn.Module]:
     """The averaged U-Net, trained by the velocity of the noise, and the text encoder, which stays as it is."""
     silent = _read(encoder, _tokens([""]))[0]
     texts = _read(encoder, tokens)
     signal = model.signal()
     vae = vae.to(memory_format=torch.channels_last).requires_grad_(False)
-    unet = model.denoiser()
     # On so few places the fused attention of the CPU takes a third of a step, nearly all of it in the way back.
     unet.set_attn_processor(AttnProcessor())
 
@@ -150,22 +157,23 @@ def _read(encoder: Any, tokens: Tensor) -> Tensor:
 # --- data -------------------------------------------------------------------------------------------
 
 
-def pool(count: int, seed: int, processes: int) -> tuple[Tensor, Tensor, Tensor]:
+def pool(count: int, seed: int, processes: int, mix: str) -> tuple[Tensor, Tensor, Tensor]:
     """Pictures [n, 64, 64, 3] (bytes), their captions' tokens [n, 24], and what is true of them (`reader.labels`)."""
     chunks = -(-count // CHUNK)
+    seeds = [seed * 1_000_000 + number for number in range(chunks)]
     pictures, captions, labels = [], list[str](), list[list[int]]()
     # Forked children of a process with torch's threads can hang: new ones are started instead.
     with ProcessPoolExecutor(processes, get_context("spawn"), initializer=partial(cv2.setNumThreads, 1)) as workers:
-        for part, words, true in tqdm(workers.map(_chunk, [seed * 1_000_000 + n for n in range(chunks)]), total=chunks):
+        for part, words, true in tqdm(workers.map(partial(_chunk, mix=mix), seeds), total=chunks):
             pictures.append(torch.from_numpy(part))
             captions += words
             labels += true
     return torch.cat(pictures), _tokens(captions), torch.tensor(labels, dtype=torch.uint8)
 
 
-def _chunk(seed: int) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], list[str], list[list[int]]]:
+def _chunk(seed: int, mix: str) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], list[str], list[list[int]]]:
     chance = random.Random(seed)
-    requests = [draw_request(chance) for _ in range(CHUNK)]
+    requests = [draw_request(chance, MIXES[mix]) for _ in range(CHUNK)]
     pictures = np.stack([draw(arrange(request, chance)) for request in requests])
     captions = [caption(request, chance) for request in requests]
     return pictures, captions, [reader.labels(request) for request in requests]
@@ -211,7 +219,7 @@ def look(parts: dict[str, nn.Module], vae: nn.Module, path: Path) -> dict[str, f
     large = Image.fromarray(np.concatenate(rows))
     large.resize((large.width * 2, large.height * 2), Image.Resampling.NEAREST).save(path)
     shares = {}
-    for kind in ("pairs", "relations"):
+    for kind in WATCHED_KINDS:
         chance = random.Random(1)
         requests: list[Request] = [held_request(kind, chance) for _ in range(WATCHED)]
         pictures = draw_prompts([request.prompt() for request in requests])
@@ -224,6 +232,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="where results and checkpoints go")
     parser.add_argument("--pictures", type=int, default=60_000)
+    parser.add_argument("--start", type=Path, help="folder of a pipeline: only its U-Net is trained, from what it is")
+    parser.add_argument("--mix", choices=MIXES, default="even", help="of what more is shown")
     parser.add_argument("--autoencoder", type=Path, help="begin from these weights, autoencoder.safetensors of a run")
     parser.add_argument("--autoencoder-steps", type=int, default=4500)
     parser.add_argument("--autoencoder-batch-size", type=int, default=8)
