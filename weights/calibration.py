@@ -66,11 +66,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("name", choices=CLASSIFIERS)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--split", default="val")
+    parser.add_argument("--weights", type=Path, help="another folder in the same format; default: the bundled one")
     parser.add_argument("--picture", type=Path, help="where to draw shares against how often they were right")
     parser.add_argument("--write", action="store_true", help="divide the last layer by the temperature")
     parser.add_argument("--temperature", type=float, help="write this one, of a network that did not learn them")
     options = parser.parse_args(arguments)
-    folder = ROOT / options.name
+    folder = options.weights or ROOT / options.name
     if options.temperature is not None:
         write(folder, options.temperature)
         return 0
@@ -79,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
             "these weights learnt from the validation pictures too (--learn-from all), and would seem too timid. "
             "Give the --temperature of a network of the same recipe that did not."
         )
-    claims = collect(options.name, options.data, options.split)
+    claims = collect(options.name, options.data, options.split, folder)
     everyone = np.ones(len(claims.logits), bool)
     best, crossed = claims.best_temperature(everyone), cross_fit(claims)
     print(f"{options.name}, {len(claims.logits)} pictures of '{options.split}', 95 % interval in brackets")
@@ -95,10 +96,9 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def collect(name: str, data: Path, split: str) -> Claims:
-    """What the page answers about the pictures of a split, and what is true."""
+def collect(name: str, data: Path, split: str, folder: Path) -> Claims:
+    """What the page answers about the pictures of a split with the weights in `folder`, and what is true."""
     demo, name = find(name)
-    folder = ROOT / name
     config = json.loads((folder / "config.json").read_bytes())
     samples = MEASURES[name].samples(data, split, config)
     answers = predict(demo, folder, config, [sample.image for sample in samples])

@@ -1,6 +1,6 @@
 """How weights do on pictures that are worse than those they are measured on, as a table for their card:
 
-    python -m weights.robustness vehicle_classifier --data FOLDER [--split val] [--every 3] [--set NAME=VALUE]
+    python -m weights.robustness vehicle_classifier --data FOLDER [--split val] [--every 3] [--weights FOLDER]
 
 Saved as JPEG of quality 30, blurred, noisy, darker, turned by 10 degrees, half as large. What is measured, and how, is
 as in `python -m weights.evaluate`; answers that are places in a turned or smaller picture are brought back first.
@@ -43,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("name", help="a page's slug or the name of weights")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--split", default="val")
+    parser.add_argument("--weights", type=Path, help="another folder in the same format; default: the bundled one")
     parser.add_argument("--every", type=int, default=1, help="only every third picture, say")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the page")
     options = parser.parse_args(arguments)
@@ -50,12 +51,14 @@ def main(arguments: list[str] | None = None) -> int:
     if name not in MEASURES:
         parser.error(f"{name} is given no picture.")
     try:
-        inputs = settings(demo, name, ROOT / name, options.set)
+        inputs = settings(demo, name, options.weights or ROOT / name, options.set)
     except InputError as error:
         parser.error(error.message)
     head: list[str] = []
     for change in CHANGES:
-        figures = measure_changed(options.name, options.data, options.split, change, inputs, options.every)
+        figures = measure_changed(
+            options.name, options.data, options.split, change, inputs, options.every, options.weights
+        )
         names = list(figures["interval_95"])
         if not head:
             head = [f"pictures ({figures['images']})", *names]
@@ -66,11 +69,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def measure_changed(
-    asked: str, data: Path, split: str, change: Change, inputs: dict[str, Any], every: int = 1
+    asked: str,
+    data: Path,
+    split: str,
+    change: Change,
+    inputs: dict[str, Any],
+    every: int = 1,
+    weights: Path | None = None,
 ) -> Figures:
     """The metrics of `asked` on one picture in `every` of a split, after the change."""
     demo, name = find(asked)
-    config = json.loads((ROOT / name / "config.json").read_bytes())
+    folder = weights or ROOT / name
+    config = json.loads((folder / "config.json").read_bytes())
     measure = MEASURES.get(asked) or MEASURES[name]
     samples = measure.samples(data, split, config)[::every]
     sizes, pictures = [], []
@@ -79,7 +89,7 @@ def measure_changed(
             picture = file.convert("RGB")
         sizes.append(picture.size)
         pictures.append(change.apply(picture, number))
-    answers = predict(demo, ROOT / name, config, pictures, dict(measure.inputs) | inputs)
+    answers = predict(demo, folder, config, pictures, dict(measure.inputs) | inputs)
     if change.matrix:
         back = change.matrix
         answers = (bring_back(answer, back(size), size) for answer, size in zip(answers, sizes, strict=True))
