@@ -1,4 +1,5 @@
-r"""Train the Amazon tags (Planet, 17 tags). From the repository root, about a quarter of an hour on two cores:
+r"""Train the Amazon tags (Planet, 17 tags). From the repository root, about a quarter of an hour on two cores, and as
+long for each of the two cycles that README.md has besides:
 
     python -m weights.satellite_amazon.recipe --out runs/satellite_amazon \
         --data ../shared/data/satellite_amazon \

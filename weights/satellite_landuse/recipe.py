@@ -1,5 +1,5 @@
 r"""Train the land use labels (UC Merced, 17 labels). From the repository root, about a quarter of an hour on two
-cores:
+cores, and as long for each of the two cycles that README.md has besides:
 
     python -m weights.satellite_landuse.recipe --out runs/satellite_landuse \
         --data ../shared/data/satellite_landuse \

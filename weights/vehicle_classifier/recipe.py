@@ -1,4 +1,5 @@
-r"""Train the emergency vehicle classifier. From the repository root, about twenty minutes on two cores:
+r"""Train the emergency vehicle classifier. From the repository root, about twenty minutes on two cores, and half as long
+for each of the two cycles that README.md has besides:
 
     python -m weights.vehicle_classifier.recipe --out runs/vehicle_classifier \
         --data ../shared/data/vehicle --backbone-weights ../shared/backbones/tf_efficientnet_lite0.safetensors
