@@ -1,4 +1,4 @@
-r"""Train the emergency vehicle classifier. From the repository root, about twenty minutes on two cores, and half as long
+r"""Train the emergency vehicle classifier. From the repository root, twenty minutes on two cores, and half as long
 for each of the two cycles that README.md has besides:
 
     python -m weights.vehicle_classifier.recipe --out runs/vehicle_classifier \
