@@ -6,7 +6,7 @@ Two cores, about four hours: drawing, the autoencoder, the text encoder, the U-N
 No data is needed. A further cycle of the U-Net alone, from the pipeline that is there, with more of what it gets wrong:
 
     python -m weights.stable_diffusion.recipe --out runs/stable_diffusion2 --start runs/stable_diffusion/pipeline \
-        --mix numbers-and-styles --pictures 50000 --learning-rate 4e-4 --minutes 25 --report-every 3000 --seed 1
+        --mix numbers-and-styles --pictures 50000 --learning-rate 4e-4 --minutes 60 --report-every 3000 --seed 1
 
 An interrupted run goes on with the same command; more `--minutes` go on with one that has ended.
 The folder that diffusers reads is written to OUT/pipeline at every report, samples to OUT/samples.
