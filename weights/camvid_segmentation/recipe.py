@@ -8,7 +8,8 @@ r"""Train the street scene segmentation. From the repository root, about two hou
     $CAMVID --out runs/camvid3 --start runs/camvid2/average.safetensors --epochs 10 --learning-rate 1e-3 \
         --frozen-epochs 0 --seed 2 --learn-from all --average-with runs/camvid2/average.safetensors
     $CAMVID --out runs/camvid4 --start runs/camvid3/model.safetensors --epochs 5 --learning-rate 6e-4 \
-        --frozen-epochs 0 --seed 4 --learn-from all --average-with runs/camvid3/model.safetensors --light strong --worse 0.4
+        --frozen-epochs 0 --seed 4 --learn-from all --average-with runs/camvid3/model.safetensors --light strong \
+        --worse 0.4
 
 To choose a recipe, leave out a whole drive: `--learn-from 0006R0` looks at the frames of that drive alone, as the
 validation frames are all of one drive that training has, too.
