@@ -103,7 +103,8 @@ def intersection_over_union(confusion: Array, config: Config) -> dict[str, float
 
 
 def recalls(confusion: Array, config: Config) -> dict[str, float]:
-    shares = confusion.diagonal() / confusion.sum(1)
+    with np.errstate(invalid="ignore"):  # a class that does not occur has no score
+        shares = confusion.diagonal() / confusion.sum(1)
     return {f"{name} found": float(share) for name, share in zip(config["label_names"], shares, strict=True)}
 
 
