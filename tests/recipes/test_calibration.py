@@ -32,15 +32,15 @@ def test_a_fitted_temperature_brings_claims_to_what_is_right() -> None:
 
 
 def test_of_exclusive_classes_the_strongest_is_what_is_claimed() -> None:
-    logits = np.log([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])
+    logits = np.log([[0.95, 0.05], [0.15, 0.85], [0.75, 0.25]])  # none on the border of two bins
     true = np.array([[True, False], [True, False], [True, False]])
     claims = Claims(logits, true, True)
     shares, right = claims.shares(1.0)
-    assert shares.ravel() == pytest.approx([0.9, 0.8, 0.7])
+    assert shares.ravel() == pytest.approx([0.95, 0.85, 0.75])
     assert right.ravel().tolist() == [True, False, True]
-    assert claims.loss(1.0) == pytest.approx(-np.log([0.9, 0.2, 0.7]))
+    assert claims.loss(1.0) == pytest.approx(-np.log([0.95, 0.15, 0.75]))
     error, *_ = calibration_error(claims, np.ones((3, 1)))
-    assert error == pytest.approx((0.1 + 0.8 + 0.3) / 3)
+    assert error == pytest.approx((0.05 + 0.85 + 0.25) / 3)
 
 
 def test_the_last_layer_takes_the_temperature_and_the_threshold_goes_with_it(tmp_path: Path) -> None:
