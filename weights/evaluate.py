@@ -15,7 +15,6 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,7 @@ def evaluate(
     )
     counts = count_all(measure, answers, samples, config)
     figures = measure.figures(counts.mean(0), config)
-    intervals = bootstrap(counts, partial(measure.figures, config=config))
+    intervals = bootstrap(counts, lambda mean: measure.figures(mean, config))
     result: Figures = {
         "name": asked if asked in MEASURES else name,
         "split": split,
@@ -62,11 +61,10 @@ def evaluate(
         **figures,
         "interval_95": intervals,
     }
-    if measure.table:
-        table = partial(measure.table, config=config)
-        rows = table(counts.mean(0)).items()
+    if table := measure.table:
+        rows = table(counts.mean(0), config).items()
         result["table"] = {name: None if np.isnan(value) else value for name, value in rows}
-        result["table_interval_95"] = bootstrap(counts, table)
+        result["table_interval_95"] = bootstrap(counts, lambda mean: table(mean, config))
     return result
 
 
