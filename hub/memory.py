@@ -25,7 +25,8 @@ def settle() -> None:
     """Makes glibc map large blocks one by one, so that freeing one gives it back; once in a process.
 
     Left alone it raises its bound with each large block that is freed, up to 32 MB, and then keeps those below it in
-    one arena a thread: 32 pictures of 49 megapixels at once left gigabytes behind. Elsewhere this does nothing.
+    one arena a thread: 32 pictures of 49 megapixels at once left gigabytes behind. What is small lies in a few arenas,
+    which threads share. Elsewhere this does nothing.
     """
     libc = _libc()
     if libc is None or any(name in os.environ for name in OWN):

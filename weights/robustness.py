@@ -1,6 +1,7 @@
 """How weights do on pictures that are worse than those they are measured on, as a table for their card:
 
     python -m weights.robustness vehicle_classifier --data FOLDER [--split val] [--every 3] [--weights FOLDER]
+        [--set NAME=VALUE]
 
 Saved as JPEG of quality 30, blurred, noisy, darker, turned by 10 degrees, half as large. What is measured, and how, is
 as in `python -m weights.evaluate`; answers that are places in a turned or smaller picture are brought back first.

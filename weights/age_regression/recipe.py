@@ -214,10 +214,7 @@ def augmentation(side: int, worse: float = 0.0) -> v2.Transform:
 
 def _far_away(image: Tensor) -> Tensor:
     """A small face, enlarged."""
-    side = int(torch.randint(32, 90, ()))
-    small = v2.functional.resize(image, [side, side], antialias=True)
-    enlarged: Tensor = v2.functional.resize(small, list(image.shape[-2:]))
-    return enlarged
+    return data.enlarged(image, int(torch.randint(32, 90, ())) / image.shape[-1])
 
 
 def _options() -> argparse.Namespace:

@@ -89,11 +89,15 @@ def _dark(image: Tensor) -> Tensor:
 
 
 def _enlarged(image: Tensor) -> Tensor:
+    return enlarged(image, _between(0.25, 0.7))
+
+
+def enlarged(image: Tensor, share: float) -> Tensor:
+    """The picture as if it had been only `share` as wide and as high: made so small, and large again."""
     height, width = image.shape[-2:]
-    share = _between(0.25, 0.7)
     small = v2.functional.resize(image, [round(height * share), round(width * share)], antialias=True)
-    enlarged: Tensor = v2.functional.resize(small, [height, width], antialias=True)
-    return enlarged
+    large: Tensor = v2.functional.resize(small, [height, width], antialias=True)
+    return large
 
 
 def mixed(images: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
