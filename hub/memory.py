@@ -15,7 +15,9 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of mallopt(3)
 MAPPED_BYTES = 16 * 2**20  # as large as the blocks in which Pillow holds pictures
 PASS_MAPPED_BYTES = 32 * 2**20  # the most that glibc takes
 PASS_KEPT_BYTES = 512 * 2**20
-ARENAS = 2  # of threads that answer requests; glibc makes eight a core, and each keeps what its fullest moment took
+# All threads share one: glibc makes eight a core, each keeps what its fullest moment took, and `malloc_trim` does not
+# give back the upper end of any but the first.
+ARENAS = 1
 IDLE_S = 1.0  # without anything large, before memory is given back
 OWN = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")  # whoever sets these knows what they want
 
@@ -25,8 +27,8 @@ def settle() -> None:
     """Makes glibc map large blocks one by one, so that freeing one gives it back; once in a process.
 
     Left alone it raises its bound with each large block that is freed, up to 32 MB, and then keeps those below it in
-    one arena a thread: 32 pictures of 49 megapixels at once left gigabytes behind. What is small lies in a few arenas,
-    which threads share. Elsewhere this does nothing.
+    one arena a thread: 32 pictures of 49 megapixels at once left gigabytes behind. What is small lies in one arena,
+    which all threads share. Elsewhere this does nothing.
     """
     libc = _libc()
     if libc is None or any(name in os.environ for name in OWN):
@@ -48,7 +50,7 @@ def settle_for_models() -> None:
     libc = _libc()
     if libc is None or any(name in os.environ for name in OWN):
         return
-    libc.mallopt(M_ARENA_MAX, 1)
+    libc.mallopt(M_ARENA_MAX, ARENAS)
     libc.mallopt(M_MMAP_THRESHOLD, PASS_MAPPED_BYTES)
     libc.mallopt(M_TRIM_THRESHOLD, PASS_KEPT_BYTES)
 
