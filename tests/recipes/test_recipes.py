@@ -355,7 +355,7 @@ def test_points_that_are_not_known_teach_nothing() -> None:
 
 
 def test_the_folded_head_answers_like_the_trained_one() -> None:
-    from weights.age_regression.recipe import CENTRE, SCALE, fold_head, widening
+    from weights.age_regression.recipe import CENTRE, SCALE, fold_head, unfold_head, widening
 
     torch.manual_seed(0)
 
@@ -364,18 +364,31 @@ def test_the_folded_head_answers_like_the_trained_one() -> None:
 
         def __init__(self) -> None:
             super().__init__()
+            self.body = nn.Linear(6, 6)
             self.head: nn.Module = nn.Sequential(nn.BatchNorm1d(6), nn.Dropout(0.3), nn.Linear(6, 3))
 
         def get_classifier(self) -> nn.Module:
             return self.head
 
+        def forward(self, features: Tensor) -> Tensor:
+            answer: Tensor = self.head(self.body(features))
+            return answer
+
     model, features = Model(), torch.randn(16, 6) * 3 + 1
-    model.head(features)  # gives BatchNorm something to remember
+    model(features)  # gives BatchNorm something to remember
     model.eval()
-    before = model.head(features) * SCALE + CENTRE
+    before = model(features) * SCALE + CENTRE
     fold_head(model, wider=2.0)
     assert isinstance(model.head, nn.Linear)
-    torch.testing.assert_close(model.head(features), before + torch.tensor([0.0, -2.0, 2.0]), rtol=1e-4, atol=1e-3)
+    folded = model(features)
+    torch.testing.assert_close(folded, before + torch.tensor([0.0, -2.0, 2.0]), rtol=1e-4, atol=1e-3)
+
+    further = Model()  # a further cycle begins with what was exported
+    unfold_head(further, model.state_dict(), features)
+    torch.testing.assert_close(further(features) * SCALE + CENTRE, folded, rtol=1e-4, atol=1e-2)
+    further.head[1] = nn.Identity()  # type: ignore[operator]  # no dropout
+    training = further.train()(features) * SCALE + CENTRE  # each batch has its own statistics, here those of before
+    torch.testing.assert_close(training, folded, rtol=0.1, atol=1.0)
 
     ages = torch.arange(100.0)
     found = torch.stack([ages, ages - 5, ages + 5], 1) + torch.linspace(-10, 10, 100)[:, None]

@@ -22,14 +22,17 @@ outputs [age, low, high] in years: BatchNorm and the scale are folded into the l
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, smooth_l1_loss
@@ -37,7 +40,7 @@ from torchvision.transforms import v2
 
 from hub.kit.faces import cut_out, detect
 from weights.training import classifier, data, export, extra
-from weights.training.fit import Batches, add_options, fit, schedule_of
+from weights.training.fit import Batches, Schedule, add_options, fit, schedule_of
 
 SOURCE_PX = 200
 PAD_PX = 12  # edges repeated, so that a crop can be wider than the face's frame
@@ -46,6 +49,7 @@ SIZES = ((0.35, 96), (0.7, 128), (1.0, 160))
 SIDE_PX = 160
 CENTRE, SCALE = 40.0, 20.0  # years; the network learns (age - CENTRE) / SCALE
 LEAST_SCORE = 0.8  # of a face, as on the page
+FEATURES_OF = 1000  # faces, where an exported head is taken apart
 LEVEL = 0.8  # share of people whose age should be in the interval
 
 
@@ -54,18 +58,12 @@ def main() -> None:
     schedule = schedule_of(options, ema_decay=0.995)
     model, mean, std = build(options.arch, options.backbone_weights, options.dropout)
     images, ages = load_split(options.data, options.learn_from)
+    schedule = begin_with_exported(schedule, model, mean, std, images, options)
     if options.extra:
         faces, years = load_extra(options.extra)
         images, ages = torch.cat([images, faces]), torch.cat([ages, years])
     val_images, val_ages = load_split(options.data, "val")
-    inner = slice(PAD_PX, PAD_PX + SOURCE_PX)
-    val_ready = data.normalize(
-        interpolate(val_images[:, :, inner, inner].float(), (SIDE_PX, SIDE_PX), mode="bicubic", antialias=True).clamp(
-            0, 255
-        ),
-        mean,
-        std,
-    )
+    val_ready = _ready(val_images, mean, std)
 
     def epoch_batches(epoch: int) -> Batches:
         progress = (epoch + 1) / schedule.epochs
@@ -137,6 +135,52 @@ def fold_head(model: Any, wider: float) -> None:
     model.set_submodule(model.pretrained_cfg["classifier"], folded)
 
 
+def begin_with_exported(
+    schedule: Schedule,
+    model: Any,
+    mean: classifier.Numbers,
+    std: classifier.Numbers,
+    images: Tensor,
+    options: argparse.Namespace,
+) -> Schedule:
+    """The schedule with what it names taken apart where that is an exported file, whose head is folded.
+
+    What comes of it lies in `options.out`, named as `model` names its tensors. BatchNorm goes in front of the linear
+    layer again, with the features of some of `images` (uint8 [n, 3, side, side]), so that it changes nothing.
+    """
+    parts: dict[str, Any] = {}
+    for name in ("start", "average_with"):
+        path: Path | None = getattr(options, name)
+        if path is None or f"{model.pretrained_cfg['classifier']}.weight" not in (tensors := load_file(path)):
+            continue
+        unfolded = copy.deepcopy(model)
+        unfold_head(unfolded, tensors, _ready(images[:: max(1, len(images) // FEATURES_OF)], mean, std))
+        options.out.mkdir(parents=True, exist_ok=True)
+        parts[name] = str(options.out / f"{name}.safetensors")
+        export.save_tensors(unfolded, Path(parts[name]))
+    return replace(schedule, **parts)
+
+
+def unfold_head(model: Any, tensors: dict[str, Tensor], images: Tensor) -> None:
+    """What `fold_head` made of a head, taken apart: `model` answers as the export does, `images` being normalised."""
+    name = model.pretrained_cfg["classifier"]
+    head = model.eval().get_classifier()
+    norm, _, linear = head
+    model.load_state_dict(
+        {key: value for key, value in tensors.items() if not key.startswith(f"{name}.")}, strict=False
+    )
+    model.set_submodule(name, nn.Identity())
+    features = classifier.predict(model, images)
+    model.set_submodule(name, head)
+    with torch.no_grad():
+        norm.running_mean.copy_(features.mean(0))
+        norm.running_var.copy_(features.var(0))
+        norm.weight.copy_((norm.running_var + norm.eps).sqrt())
+        norm.bias.copy_(norm.running_mean)
+        linear.weight.copy_(tensors[f"{name}.weight"].float() / SCALE)
+        linear.bias.copy_((tensors[f"{name}.bias"].float() - CENTRE) / SCALE)
+
+
 def loss(output: Tensor, years: Tensor) -> Tensor:
     """SmoothL1 of the age, pinball loss of both ends of the interval."""
     target = (years - CENTRE) / SCALE
@@ -173,6 +217,13 @@ def load_split(folder: Path, part: str) -> tuple[Tensor, Tensor]:
     images = data.read_images([folder / "images" / row["image"] for row in rows], (SOURCE_PX, SOURCE_PX))
     padded = v2.functional.pad(images, [PAD_PX], padding_mode="edge")
     return padded, torch.tensor([float(row["age"]) for row in rows])
+
+
+def _ready(images: Tensor, mean: classifier.Numbers, std: classifier.Numbers) -> Tensor:
+    """Padded faces as the page shows them to the network."""
+    inner = slice(PAD_PX, PAD_PX + SOURCE_PX)
+    faces = interpolate(images[:, :, inner, inner].float(), (SIDE_PX, SIDE_PX), mode="bicubic", antialias=True)
+    return data.normalize(faces.clamp(0, 255), mean, std)
 
 
 def load_extra(folder: Path) -> tuple[Tensor, Tensor]:
