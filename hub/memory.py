@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import math
 import os
 import sys
 import threading
+import time
 from functools import cache
 from typing import Any
+
+import psutil
 
 log = logging.getLogger(__name__)
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of mallopt(3)
@@ -19,6 +23,8 @@ PASS_KEPT_BYTES = 512 * 2**20
 # give back the upper end of any but the first.
 ARENAS = 1
 IDLE_S = 1.0  # without anything large, before memory is given back
+GROWN_BYTES = 256 * 2**20  # that a process grows by, before it gives memory back in the midst of its work
+AGAIN_S = 5.0  # between two such times: pages that were given back are cleared when they are taken anew
 OWN = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")  # whoever sets these knows what they want
 
 
@@ -73,6 +79,26 @@ def trim() -> None:
         libc.malloc_trim(0)
 
 
+class Growth:
+    """Gives memory back where this process has grown although it works on: among what many runs hold there are holes,
+    which are of no use to larger blocks, and become more for minutes. For one thread."""
+
+    def __init__(self) -> None:
+        self._least, self._not_before = math.inf, 0.0
+
+    def look(self) -> None:
+        now, resident = time.monotonic(), _resident_bytes()
+        self._least = min(self._least, resident)
+        if resident >= self._least + GROWN_BYTES and now >= self._not_before:
+            trim()
+            self._least, self._not_before = _resident_bytes(), now + AGAIN_S
+
+
+def _resident_bytes() -> int:
+    resident: int = psutil.Process().memory_info().rss
+    return resident
+
+
 class _Trimmer:
     """Trims once, when nothing large has ended for a while: each trim walks all that is free."""
 
@@ -90,7 +116,7 @@ class _Trimmer:
                 self._thread.start()
 
     def _work(self) -> None:
-        pause = threading.Event()
+        pause, growth = threading.Event(), Growth()
         while True:
             with self._lock:
                 quiet, self._again = not self._again, False
@@ -99,6 +125,7 @@ class _Trimmer:
             if quiet:
                 trim()
                 return
+            growth.look()
             pause.wait(IDLE_S)
 
 

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,7 +21,7 @@ from hub.errors import LEFT, CancelledError, DeadlineError, HubError, OutOfMemor
 from hub.execution.backends.points import EAGER, take_used
 from hub.execution.batch_sizes import BatchSizes
 from hub.execution.devices import is_out_of_memory
-from hub.execution.forward import THREADS
+from hub.execution.forward import THREADS, Pieces, Turn
 from hub.execution.leases import Lease
 from hub.execution.turns import Turns
 from hub.pages.outputs import TEXT_CHARS, clean
@@ -80,10 +80,12 @@ class Batcher:
         is_loaded: Callable[[], bool] = lambda: True,
         on_batch: Callable[[int], None] = lambda size: None,
         too_late: Callable[[], DeadlineError] | None = None,
+        turn: Turn = lambda due: nullcontext(),
     ):
         self.name, self.max_batch, self.window_s = name, max_batch, window_s
         self._infer, self._lease, self._guard, self._relieve = infer, lease, guard, relieve
-        self._is_loaded, self._on_batch, self._explain_late = is_loaded, on_batch, too_late
+        self._is_loaded, self._on_batch, self._explain_late, self._turn = is_loaded, on_batch, too_late, turn
+        self._expected_s = 0.0  # the longest piece of the last pass; the thread at work has it
         # Guards all below. Of other locks only that of THREADS is asked for while it is held.
         self._changed = threading.Condition()
         self._queue: Turns[Ticket] = Turns()
@@ -200,7 +202,7 @@ class Batcher:
         return batch
 
     def _run(self, batch: list[Ticket]) -> None:
-        begin = time.perf_counter()
+        pieces = Pieces(min(ticket.begin for ticket in batch), self._expected_s, self._turn)
         try:
             if not self._is_loaded():
                 _tell(batch, "loading")
@@ -213,36 +215,36 @@ class Batcher:
                     return
                 _tell(batch, "running")
                 take_used()
-                results, infer_ms = self._attempt(lease.model, batch)
+                results = self._attempt(lease.model, batch, pieces)
                 backend = take_used()
             self._on_batch(len(batch))
+            self._expected_s = pieces.longest_s
             if not any(isinstance(result, Exception) for result in results):
                 with self._changed:
-                    self._sizes.note(len(batch), infer_ms / 1000)
+                    self._sizes.note(len(batch), pieces.seconds)
         # Whatever came up belongs to those who wait for it; even SystemExit must not end the thread they wait for.
         except BaseException as error:
             explained = error if isinstance(error, HubError) else self._explained(error)
-            results, infer_ms, cold, load_ms = [explained.with_traceback(None)] * len(batch), 0.0, False, 0.0
-            backend = EAGER
+            results, cold, load_ms, backend = [explained.with_traceback(None)] * len(batch), False, 0.0, EAGER
+        end, infer_ms = time.perf_counter(), pieces.seconds * 1000
         for ticket, result in zip(batch, results, strict=True):
             if isinstance(result, Exception):
                 ticket.error = result
             else:
-                queue_ms = (begin - ticket.begin) * 1000
+                queue_ms = max(0.0, (end - ticket.begin) * 1000 - load_ms - infer_ms)
                 ticket.outcome = Outcome(result, queue_ms, load_ms, infer_ms, cold, len(batch), backend)
             ticket.done.set()
 
-    def _attempt(self, model: Any, batch: list[Ticket]) -> tuple[list[Any], float]:
+    def _attempt(self, model: Any, batch: list[Ticket], pieces: Pieces) -> list[Any]:
         """The whole batch in one pass; on failure halves (out of memory) or single items (a bad one)."""
-        begin = time.perf_counter()
         try:
-            return self._forward(model, batch), (time.perf_counter() - begin) * 1000
+            return self._forward(model, batch, pieces)
         except BaseException as error:
             explained = self._explained(error)
             out_of_memory = is_out_of_memory(error)
         # Outside the handler, so that the failed pass's tensors are not kept alive by its traceback.
         if not out_of_memory and (len(batch) == 1 or isinstance(explained, CancelledError)):
-            return [explained] * len(batch), (time.perf_counter() - begin) * 1000
+            return [explained] * len(batch)
         if out_of_memory:
             log.warning("%s: out of memory with %d item(s); evicting and trying again", self.name, len(batch))
             self._relieve()
@@ -251,19 +253,19 @@ class Batcher:
         for start in range(0, len(batch), size):
             part = batch[start : start + size]
             try:
-                results += self._forward(model, part)
+                results += self._forward(model, part, pieces)
             except BaseException as error:
                 if len(part) == 1 or is_out_of_memory(error):
                     results += [self._explained(error)] * len(part)
                 else:
-                    results += [self._attempt(model, [ticket])[0][0] for ticket in part]
-        return results, (time.perf_counter() - begin) * 1000
+                    results += [self._attempt(model, [ticket], pieces)[0] for ticket in part]
+        return results
 
-    def _forward(self, model: Any, batch: list[Ticket]) -> list[Any]:
+    def _forward(self, model: Any, batch: list[Ticket], pieces: Pieces) -> list[Any]:
         """One pass of `infer`, driving it where it is a generator. Raises CancelledError when all have left."""
         items = [ticket.item for ticket in batch]
         with self._guard():
-            outputs = batch[0].context.run(_run_pass, self._infer, model, items, batch)
+            outputs = batch[0].context.run(_run_pass, self._infer, model, items, batch, pieces)
         if not isinstance(outputs, Sequence) or len(outputs) != len(items):
             count = len(outputs) if isinstance(outputs, Sequence) else f"a {type(outputs).__name__}"
             raise HubError(
@@ -290,12 +292,15 @@ class Batcher:
         return HubError("{page} failed on this input: {reason}", page=self.name, reason=brief(error))
 
 
-def _run_pass(infer: Infer, model: Any, items: list[Any], batch: list[Ticket]) -> Any:
-    outputs = infer(model, items)
-    return _drive(outputs, batch) if inspect.isgenerator(outputs) else outputs
+def _run_pass(infer: Infer, model: Any, items: list[Any], batch: list[Ticket], pieces: Pieces) -> Any:
+    with pieces.next():
+        if all(ticket.cancelled for ticket in batch):
+            raise CancelledError("The run was cancelled.")
+        outputs = infer(model, items)
+    return _drive(outputs, batch, pieces) if inspect.isgenerator(outputs) else outputs
 
 
-def _drive(steps: Any, batch: list[Ticket]) -> Any:
+def _drive(steps: Any, batch: list[Ticket], pieces: Pieces) -> Any:
     """Runs a generator `infer` to its end, passing each Progress on; stops it when everybody has left."""
     while True:
         # Asked here and not left to who waits: they look four times a second, in which a quick model takes many steps.
@@ -303,7 +308,8 @@ def _drive(steps: Any, batch: list[Ticket]) -> Any:
             steps.close()
             raise CancelledError("The run was cancelled.")
         try:
-            progress = next(steps)
+            with pieces.next():
+                progress = next(steps)
         except StopIteration as stop:
             return stop.value
         if not isinstance(progress, Progress):

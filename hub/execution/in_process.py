@@ -162,6 +162,7 @@ class InProcess:
             max_batch=min(settings.max_batch, demo.max_batch),
             window_s=settings.batch_window_ms / 1000,
             guard=self._cores.inference,
+            turn=self._cores.turn,
             relieve=partial(self._models.pool.evict_idle, key),
             is_loaded=partial(self._models.pool.is_loaded, key),
             on_batch=partial(self._metrics.batch_passed, page.slug),

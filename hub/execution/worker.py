@@ -155,6 +155,7 @@ class Worker:
         self._send(Counted("output_reused", (slug,)))
 
     def _tick(self) -> None:
+        growth = memory.Growth()
         while True:
             self._stirred.wait()
             self._stirred.clear()
@@ -164,6 +165,7 @@ class Worker:
                 self._end_if_hung()
                 if release_resting() or (idle_s > memory.IDLE_S and not is_trimmed):
                     memory.trim()
+                growth.look()
                 is_trimmed = idle_s > memory.IDLE_S
                 time.sleep(PULSE_S)
             if release_resting():

@@ -327,3 +327,33 @@ def test_threads_share_one_arena() -> None:
 
     assert arenas() == 1
     assert arenas(MALLOC_ARENA_MAX="5") > 2, "whoever sets that knows what they want"
+
+
+GROWTH = """
+import ctypes, psutil
+from hub import memory
+memory.settle_for_models()
+rss = lambda: psutil.Process().memory_info().rss / 2**20
+growth = memory.Growth()
+growth.look()
+before = rss()
+blocks = [ctypes.create_string_buffer(2**20) for _ in range(400)]
+blocks = blocks[::20]
+free = rss()
+growth.look()
+after = rss()
+blocks += [ctypes.create_string_buffer(2**20) for _ in range(400)]
+blocks = blocks[::20]
+growth.look()
+print(before, free, after, rss())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="asks glibc")
+def test_memory_full_of_holes_is_given_back_in_the_midst_of_work_but_not_all_the_time() -> None:
+    done = subprocess.run([sys.executable, "-c", GROWTH], capture_output=True, text=True, timeout=100, check=True)
+    before, free, after, again = map(float, done.stdout.split())
+    assert free > before + 350
+    assert after < before + 50
+    assert again > after + 200, "a moment later it is left alone"
