@@ -1,5 +1,5 @@
-r"""Train the age regression. From the repository root, a first cycle and four shorter ones that start from its
-weights, about seventy-five minutes on two cores (18, 16, 9, 7 and 24, beside other work):
+r"""Train the age regression. From the repository root, a first cycle and five shorter ones that start from its
+weights, about a hundred minutes on two cores (18, 16, 9, 7, 24 and 18, beside other work):
 
     DATA="--data ../shared/data/age --backbone-weights ../shared/backbones/tf_efficientnet_lite0.safetensors"
     AGE="python -m weights.age_regression.recipe $DATA"
@@ -12,6 +12,9 @@ weights, about seventy-five minutes on two cores (18, 16, 9, 7 and 24, beside ot
         --learning-rate 4e-4 --mixup 0 --seed 3
     $AGE --out runs/age5 --start runs/age4/average.safetensors --epochs 8 --least-px 160 --frozen-epochs 0 \
         --learning-rate 6e-4 --mixup 0 --seed 4
+    $AGE --out runs/age6 --start runs/age5/model.safetensors --average-with runs/age5/model.safetensors --epochs 5 \
+        --least-px 160 --frozen-epochs 0 --learning-rate 6e-4 --mixup 0 --worse 0.4 --seed 5 --precision fp32
+    python -m weights.age_regression.corrections --data ../shared/data/age --write  # once runs/age6 lies here
 
 Average and maximum pooling side by side, BatchNorm, dropout and one linear layer; SmoothL1 on the age, and
 the two ends of an interval by the pinball loss. The exported file is a plain timm model with the
