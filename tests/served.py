@@ -68,8 +68,8 @@ class Served:
 def running(app: ASGIApp, lifespan: Literal["on", "off"] = "on") -> Iterator[str]:
     """Serves an app in this process, on a free port; gives its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(
-            uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, lifespan=lifespan)
+        server = uvicorn.Server(  # with h11 as the hub does, whatever else is installed
+            uvicorn.Config(app, http="h11", log_level="warning", timeout_graceful_shutdown=1, lifespan=lifespan)
         )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

@@ -70,7 +70,7 @@ def serve(make_hub: Callable[..., Hub]) -> Iterator[Callable[..., tuple[str, Hub
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        server = uvicorn.Server(uvicorn.Config(app_of(hub), log_level="warning", ws="none", lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(app_of(hub), http="h11", log_level="warning", ws="none", lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         servers.append((server, thread))

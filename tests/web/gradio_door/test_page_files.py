@@ -54,7 +54,7 @@ def served(make_hub: Callable[..., Hub]) -> Iterator[httpx.Client]:
         return server.build_app(hub)
 
     app, listener = run_async(build()), socket.create_server(("127.0.0.1", 0))
-    serving = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+    serving = uvicorn.Server(uvicorn.Config(app, http="h11", log_level="warning", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=serving.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not serving.started:

@@ -44,7 +44,7 @@ def served_hub(make_hub: Callable[..., Hub]) -> Iterator[str]:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen()
-    served = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none"))
+    served = uvicorn.Server(uvicorn.Config(app, http="h11", log_level="warning", ws="none"))
     thread = threading.Thread(target=served.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not served.started:
