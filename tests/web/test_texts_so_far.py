@@ -201,7 +201,8 @@ def drive(steps: list[Progress], count: int, pause_s: float = 0.0) -> list[list[
     def listener(number: int) -> Any:
         return lambda stage, progress: heard[number].append(text_so_far(progress))
 
-    batching._drive(infer(), [batching.Ticket(None, listener(number)) for number in range(count)])
+    tickets = [batching.Ticket(None, listener(number)) for number in range(count)]
+    batching._drive(infer(), tickets, batching.Pieces(0.0, 0.0))
     return heard
 
 
